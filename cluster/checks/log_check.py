@@ -17,7 +17,7 @@ from redis.retry import Retry
 
 from cluster.terminal.cli_errors import CliError
 from pipeline.eventlog.redis.embedded import embedded_server as embedded
-from pipeline.eventlog.redis.server_info import Durability
+from pipeline.eventlog.redis.server import Durability
 from schemas.settings import LogSettings
 
 PATIENCE_S: Final = 3.0

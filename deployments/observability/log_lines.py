@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deployments.observability.log_redaction import redacted
-from pipeline.observability import trace_ids
+from pipeline.observability import tracer
 from pipeline.observability.trace_context import HERE
 from schemas.errors import LogError, RhapsodeError
 from schemas.settings.telemetry_settings import LoggingSettings
@@ -106,7 +106,7 @@ class Where(logging.Filter):
         if here.turn:
             told |= {
                 "turn": here.turn,
-                "trace_id": f"{here.trace or trace_ids.trace_id(here.session, here.turn):032x}",
+                "trace_id": f"{here.trace or tracer.trace_id(here.session, here.turn):032x}",
             }
         context = here.span.get_span_context()
         if context.is_valid:

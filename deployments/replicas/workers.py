@@ -16,12 +16,11 @@ from pipeline.background.archive_ended import ArchiveEnded
 from pipeline.background.audio_retention import Retention
 from pipeline.background.event_counts import Stats
 from pipeline.background.maintenance import Janitor
-from pipeline.background.metrics_effect import Measuring
 from pipeline.background.reaper import Reaper
 from pipeline.background.redis.redis_audio import RedisSound
 from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_maintenance import RedisUpkeep
-from pipeline.background.redis.redis_measures import RedisMeasures
+from pipeline.background.redis.redis_measures import Measuring, RedisMeasures
 from pipeline.background.session_directory import DirectoryProjection
 from pipeline.background.worker_tasks import ScheduledTask, Work, Workers
 from pipeline.core.clock import SystemClock

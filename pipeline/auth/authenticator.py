@@ -4,8 +4,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from pipeline.auth.api_key_store import ApiKeyStore
-from pipeline.auth.api_keys import PREFIX, read_keys
+from pipeline.auth.api_keys import PREFIX, ApiKeyStore, read_keys
 from pipeline.auth.signing_key import own_secret
 from pipeline.auth.tokens import SECRET, Tokens
 from pipeline.core.clock import Clock

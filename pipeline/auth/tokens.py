@@ -7,8 +7,7 @@ from typing import Any, Final
 import jwt
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.auth.api_key_store import ApiKeyStore
-from pipeline.auth.api_keys import PrincipalName
+from pipeline.auth.api_keys import ApiKeyStore, PrincipalName
 from pipeline.core.clock import Clock
 from schemas.errors.access_errors import CredentialExpired, CredentialInvalid, Forbidden
 from schemas.ids import SessionId

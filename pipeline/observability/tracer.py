@@ -1,5 +1,6 @@
 """The spans of turns, under ids that every process finds by itself."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,9 +19,33 @@ from opentelemetry.trace import (
     Tracer,
 )
 
-from pipeline.observability import span_names, trace_ids
+from pipeline.observability import span_names, tracer
 from pipeline.observability.trace_context import HERE, Attributes, Here, failing, start_span, within
 from pipeline.observability.traceparent import context_of, span_of
+
+_SAMPLED_BITS: Final = 64
+"""Those at the low end of a trace's id decide, as in OpenTelemetry's own sampler by ratio."""
+
+
+def trace_id(session: str, what: int | str) -> int:
+    """The one trace of a turn (its number), or of something else in a session (its name)."""
+    return _hash(f"trace {session} {what}", 16)
+
+
+def turn_span_id(session: str, turn: int, epoch: int = 0) -> int:
+    """The span of the turn's first owner; with an epoch that of an owner who has gone on with it."""
+    return _hash(f"turn {session} {turn} {epoch}", 8)
+
+
+def is_sampled(trace: int, ratio: float) -> bool:
+    """The same answer in every process that is asked with the same ratio; more of them with a larger one."""
+    return (trace & ((1 << _SAMPLED_BITS) - 1)) < round(ratio * (1 << _SAMPLED_BITS))
+
+
+def _hash(text: str, size: int) -> int:
+    """Never zero, which would be no id."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=size).digest(), "big") or 1
+
 
 _GIVEN: Final[ContextVar[tuple[int, int] | None]] = ContextVar("rhapsode_given_ids", default=None)
 _RANDOM: Final = RandomIdGenerator()
@@ -59,7 +84,7 @@ class Tracing:
         self._ratio = ratio
 
     def samples(self, trace: int) -> bool:
-        return trace_ids.is_sampled(trace, self._ratio)
+        return tracer.is_sampled(trace, self._ratio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +101,7 @@ class TurnTrace:
 
     @property
     def id(self) -> int:
-        return trace_ids.trace_id(self.session, self.turn) if self.caller is None else self.caller.trace_id
+        return tracer.trace_id(self.session, self.turn) if self.caller is None else self.caller.trace_id
 
     def is_recorded(self, tracing: Tracing) -> bool:
         """Where the caller records its trace, and where our own ratio takes it."""
@@ -85,7 +110,7 @@ class TurnTrace:
 
     def span(self, epoch: int = 0) -> SpanContext:
         """The span of the turn as others see it, wherever it runs or ran."""
-        own = trace_ids.turn_span_id(self.session, self.turn, epoch)
+        own = tracer.turn_span_id(self.session, self.turn, epoch)
         return SpanContext(self.id, own, is_remote=True, trace_flags=_SAMPLED)
 
     def link(self, why: str) -> Link:

@@ -16,7 +16,7 @@ from typer.main import get_command
 from cluster.checks.config import unknown_variables
 from cluster.cli.main import app
 from pipeline.eventlog.redis.embedded.embedded_server import find_binary
-from pipeline.eventlog.redis.server_info import Durability
+from pipeline.eventlog.redis.server import Durability
 from schemas.version import VERSION
 from tests.support.eventlog.log_events import wait_for
 from tests.test_layout import ROOT

@@ -18,7 +18,7 @@ from redis import Redis
 from pipeline.eventlog.event_log import Batch
 from pipeline.eventlog.redis.codec import Keys, append_arguments, encode
 from pipeline.eventlog.redis.embedded import embedded_server
-from pipeline.eventlog.redis.lua_libraries import LIBRARY
+from pipeline.eventlog.redis.redis_log import LIBRARY
 from schemas.events import SessionStarted, TextDelta
 from schemas.events.recorded import NewEvent
 from schemas.ids import SessionId, TurnId, new_session_id

@@ -8,10 +8,8 @@ from typing import Final
 import anyio
 from redis.exceptions import MovedError, ResponseError
 
-from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.eventlog.redis.replication import mark
-from pipeline.eventlog.redis.server import BROKEN, Command, Server
-from pipeline.eventlog.redis.server_info import fields
+from pipeline.eventlog.redis.redis_log import RedisEventLog, mark
+from pipeline.eventlog.redis.server import BROKEN, Command, Server, fields
 from schemas.errors import LogError
 
 _MARK: Final = "erased"

@@ -7,8 +7,7 @@ from typing import Final
 from pipeline.background.redis.pointers import ERROR_CHARS, LETTERS, packed_changes, pointer_of
 from pipeline.background.worker_ports import Change, EventDelivery, Member, Pointer
 from pipeline.eventlog.redis.codec import Keys
-from pipeline.eventlog.redis.outcomes import good
-from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.redis_log import RedisEventLog, good
 from pipeline.eventlog.redis.server import Command
 
 _BEATS: Final = 200

@@ -1,15 +1,38 @@
 """What was counted, who counts, and how the log server is, on Redis."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from pipeline.background.event_counts import summed
-from pipeline.background.metrics_effect import TALLY
+from pipeline.background.worker_ports import Change, Pointer
+from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.eventlog.redis.server_info import Durability, fields
+from pipeline.eventlog.redis.server import Durability, fields
+from pipeline.observability.metric_fold import MEASURED, measured
 from pipeline.observability.process_metrics import Snapshot
 from pipeline.observability.tally import Tally
+from schemas.events.recorded import Recorded
+
+TALLY: Final = "tally"
+"""A hash of the partition: field -> number."""
+
+
+class Measuring:
+    """What a turn adds is written together with the acknowledgement of its end: whoever takes the turn over,
+    and however often a worker tries, it is counted once."""
+
+    name = "measuring"
+    types = MEASURED
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    async def apply(self, pointer: Pointer, event: Recorded) -> Sequence[Change]:
+        tally = await measured(self._log, pointer.session, event)
+        return [Change("HINCRBY", TALLY, (field, number)) for field, number in tally]
+
 
 SNAPSHOTS: Final = "ev:processes"
 """A hash of the whole log: process -> its own numbers, as it has told them last."""

@@ -9,8 +9,7 @@ from typing import Any, Final
 from pipeline.eventlog.archive.entry_chain import FIRST_LINK, StoredEvent
 from pipeline.eventlog.event_log import TOMBSTONE_S, State
 from pipeline.eventlog.redis.codec import Argument, Keys, entry_seq
-from pipeline.eventlog.redis.outcomes import STATES, good, named
-from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.redis_log import STATES, RedisEventLog, good, named
 from pipeline.eventlog.redis.server import Command
 from schemas.ids import Seq, SessionId, parse_session_id
 

@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import anyio
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.exceptions import ResponseError
+from redis.asyncio.connection import AbstractConnection, Connection, ConnectionPool, SSLConnection
+from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.exceptions import RedisError, ResponseError
 
-from pipeline.eventlog.redis.replicas import attached, beside, watched
 from pipeline.eventlog.redis.server import (
     BROKEN,
     NO_FUNCTION,
@@ -19,6 +19,7 @@ from pipeline.eventlog.redis.server import (
     Silent,
     Stranger,
     dialer,
+    fields,
     in_trouble,
     judge,
     lacks_group,
@@ -241,3 +242,33 @@ def pause_s(attempt: int, longest_s: float = 0.5) -> float:
     """A little longer each time; not the same for all who wait."""
     longest: float = min(longest_s, 0.005 * 2 ** min(attempt, 16))
     return longest * random.uniform(0.5, 1.0)
+
+
+_NOT_OURS = ("path", "host", "port", "connection_pool")
+
+
+async def watched(pool: ConnectionPool) -> list[tuple[str, int]]:
+    """By the first sentinel that answers, those that are away included; nothing where none watches."""
+    sentinels: list[Any] = pool.sentinel_manager.sentinels if isinstance(pool, SentinelConnectionPool) else []
+    for sentinel in sentinels:
+        try:
+            found = await sentinel.sentinel_slaves(pool.service_name)  # type: ignore[attr-defined]
+        except (RedisError, OSError):
+            continue
+        return [(str(one["ip"]), int(one["port"])) for one in found]
+    return []
+
+
+def attached(about: object) -> list[tuple[str, int]]:
+    """By INFO replication of the master: those that are there now."""
+    lines = (value for name, value in fields(about).items() if name.startswith("slave") and "ip=" in value)
+    said = [dict(part.partition("=")[::2] for part in line.split(",")) for line in lines]
+    return [(one["ip"], int(one["port"])) for one in said]
+
+
+def beside(pool: ConnectionPool, address: tuple[str, int]) -> ConnectionPool:
+    """Connections made as this pool's are, to another server."""
+    options = {name: value for name, value in pool.connection_kwargs.items() if name not in _NOT_OURS}
+    secure = issubclass(pool.connection_class, SSLConnection)
+    host, port = address
+    return ConnectionPool(SSLConnection if secure else Connection, host=host, port=port, **options)

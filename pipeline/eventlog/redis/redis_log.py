@@ -1,36 +1,147 @@
 """The log on Redis >= 7.0 or Valkey >= 7.2."""
 
+import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.resources import files
 from typing import Any, Final, cast
 
+import anyio
 from redis.asyncio.connection import ConnectionPool
 
-from pipeline.eventlog.event_log import TOMBSTONE_S, Batch, Head, Lease, Outcome, PushSubscription
+from pipeline.eventlog.event_log import (
+    ANY,
+    TOMBSTONE_S,
+    Batch,
+    Head,
+    Lease,
+    Outcome,
+    PushSubscription,
+    State,
+    Verdict,
+)
 from pipeline.eventlog.redis.blocking_reads import BlockingWaiter, Waiter
 from pipeline.eventlog.redis.client import FailedOver, RedisClient, Wires, about_server
 from pipeline.eventlog.redis.codec import Keys, append_arguments, decode_entry, entry_seq
 from pipeline.eventlog.redis.failover.failover_hold import FailoverHold
-from pipeline.eventlog.redis.leases import RedisLeases
-from pipeline.eventlog.redis.lua_libraries import LIBRARIES
-from pipeline.eventlog.redis.outcomes import (
-    LATER,
-    TOO_LARGE,
-    certain,
-    good,
-    head_of,
-    is_fresh,
-    must_be_replicated,
-    named,
-)
 from pipeline.eventlog.redis.push_subscription import RedisPushSubscription
-from pipeline.eventlog.redis.replication import marks, until_replicated
-from pipeline.eventlog.redis.server import FULL, Command
-from pipeline.eventlog.redis.server_info import check_mode, run_id
+from pipeline.eventlog.redis.server import FULL, Command, Unreplicated, check_mode, run_id
 from schemas.errors import InputTooLong, LogForeign, LogFull, LogUnavailable
+from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 from schemas.native.native_messages import LogState
+
+_PAUSE_S: Final = 0.05
+"""Between two tries, each of which waits for the replicas itself."""
+
+
+class NotCertain(LogUnavailable):
+    """It is done, and may yet be lost with the server."""
+
+
+def marks(keys: Keys, partitions: Iterable[int]) -> list[Command]:
+    """To be sent behind writes to these partitions.
+
+    A write that is sent again writes nothing, and the server waits only for what was written.
+    """
+    return [mark(keys.beside(p, "sync")) for p in partitions]
+
+
+def mark(key: str) -> Command:
+    """Counts up, also on a server whose memory is full: deletions, which make room there, end with it."""
+    return ("FCALL", "ea2_mark", 1, key)
+
+
+async def until_replicated(send: Callable[[], Awaitable[list[Any]]], patience_s: float) -> list[Any]:
+    """The replies to commands that are sent again until enough replicas have what they write.
+
+    Raises NotCertain where they have not in time.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        replies = await send()
+        if not any(isinstance(reply, Unreplicated) for reply in replies):
+            return replies
+        if time.monotonic() > deadline:
+            raise NotCertain("Too few replicas of the log answer.")
+        await anyio.sleep(_PAUSE_S)
+
+
+LIBRARY: Final = files("pipeline.eventlog.redis").joinpath("lua/append.lua").read_text("utf-8")
+LIBRARY_NAME: Final = "rhapsode2"
+WORKERS: Final = files("pipeline.eventlog.redis").joinpath("lua/workers.lua").read_text("utf-8")
+ARCHIVE: Final = files("pipeline.eventlog.redis").joinpath("lua/archive.lua").read_text("utf-8")
+LIMITS: Final = files("pipeline.eventlog.redis").joinpath("lua/limits.lua").read_text("utf-8")
+LIBRARIES: Final[Mapping[str, str]] = {
+    LIBRARY_NAME: LIBRARY,
+    "rhapsode_workers1": WORKERS,
+    "rhapsode_archive2": ARCHIVE,
+    "rhapsode_limits1": LIMITS,
+}
+"""Every library of server functions, by name.
+
+Released code keeps its name and never changes: during a rollout two versions share one server.
+"""
+
+
+STATES: Final[dict[bytes | None, State]] = {
+    None: "live",
+    b"sealed": "sealed",
+    b"archived": "archived",
+    b"deleted": "deleted",
+}
+ENDS: Final = TERMINAL | {"session.ended"}
+TOO_LARGE: Final = Outcome(Verdict.TOO_LARGE, Seq(0), Seq(0))
+LATER: Final = Outcome(Verdict.UNREPLICATED, Seq(0), Seq(0))
+"""Not sent yet."""
+
+
+def must_be_replicated(batch: Batch) -> bool:
+    """Commands, of which nobody keeps a copy, and ends: an owner gives back only what is younger."""
+    return batch.epoch == 0 or any(new.event.type in ENDS for new in batch.events)
+
+
+def is_fresh(batch: Batch) -> bool:
+    """A command that goes wherever the log ends, seen by nobody yet."""
+    return batch.epoch == 0 and batch.expected == ANY and batch.mode != "create"
+
+
+def certain(batch: Batch, reply: Any) -> Outcome:
+    """What must have replicas and has none yet is not in the log for good."""
+    if not isinstance(reply, Unreplicated):
+        return outcome_of(reply)
+    outcome = outcome_of(reply.reply)
+    if outcome.verdict in (Verdict.OK, Verdict.DUP) and must_be_replicated(batch):
+        return Outcome(Verdict.UNREPLICATED, outcome.first, outcome.last)
+    return outcome
+
+
+def outcome_of(reply: list[Any]) -> Outcome:
+    word, first, last = reply
+    return Outcome(Verdict(word.decode()), Seq(first), Seq(last))
+
+
+def head_of(reply: list[Any]) -> Head | None:
+    seq, epoch, generation, state = reply
+    if seq is None:
+        return None
+    return Head(
+        seq=Seq(int(seq)),
+        epoch=int(epoch or 0),
+        generation=(generation or b"").decode(),
+        state=STATES[state],
+    )
+
+
+def good(replies: Iterable[Any]) -> Iterator[Any]:
+    """Of servers that answered."""
+    return (reply for reply in replies if not isinstance(reply, Exception))
+
+
+def named(replies: Iterable[Iterable[bytes]]) -> list[SessionId]:
+    return [SessionId(name.decode()) for names in replies for name in names]
+
 
 CONFIG_KEY: Final = "ev:cfg"
 SCHEMA: Final = 1
@@ -313,3 +424,40 @@ class RedisEventLog:
             )
             [config] = await self._wire.call(look)
         return cast("list[bytes]", config)
+
+
+class RedisLeases:
+    """Taken, renewed and given back; a failover's grace has its say in it."""
+
+    def __init__(
+        self,
+        ready: Callable[[], Awaitable[Keys]],
+        call: Callable[..., Awaitable[list[Any]]],
+        grace: FailoverHold,
+    ) -> None:
+        self._ready = ready
+        self._call = call
+        self._grace = grace
+
+    async def take(self, leases: Sequence[Lease], ttl_ms: int) -> list[bool]:
+        """Take or renew them all in one call; whether each is held, in their order."""
+        keys = await self._ready()
+        asked = [lease for lease in leases if self._grace.may_take(*lease)]
+        commands = [("FCALL", "ev2_acquire", 1, keys.lease(lease[0]), lease[1], ttl_ms) for lease in asked]
+        replies = dict(zip(asked, await self._call(*commands), strict=True)) if asked else {}
+        return [
+            lease in replies and await self._settle(lease, taken=bool(replies[lease])) for lease in leases
+        ]
+
+    async def _settle(self, lease: Lease, *, taken: bool) -> bool:
+        if taken and not self._grace.may_take(*lease):
+            await self.release(lease)  # the failover was at this very moment
+            return False
+        (self._grace.taken if taken else self._grace.gone)(*lease)
+        return taken
+
+    async def release(self, lease: Lease) -> None:
+        session, owner = lease
+        self._grace.gone(session, owner)
+        keys = await self._ready()
+        await self._call(("FCALL", "ev2_release", 1, keys.lease(session), owner))

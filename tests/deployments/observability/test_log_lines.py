@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from deployments.observability import log_lines
-from pipeline.observability import trace_ids
+from pipeline.observability import tracer
 from pipeline.observability.trace_context import Here, within
 from schemas.errors import EngineFailed, LogUnavailable, UnknownVoice
 from schemas.settings.telemetry_settings import LoggingSettings
@@ -43,7 +43,7 @@ def test_a_line_says_where_it_was_written(capfd: pytest.CaptureFixture[str]) -> 
     assert "session" not in alone
     assert session["session"] == "a-session"
     assert turn["message"] == "in a turn: 50%"
-    assert turn["trace_id"] == f"{trace_ids.trace_id('a-session', 7):032x}"
+    assert turn["trace_id"] == f"{tracer.trace_id('a-session', 7):032x}"
 
 
 def test_libraries_do_not_tell_what_they_transport(capfd: pytest.CaptureFixture[str]) -> None:

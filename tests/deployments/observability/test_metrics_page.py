@@ -13,7 +13,7 @@ from cluster.terminal.metric_readings import Page
 from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.embedded import embedded_server
-from pipeline.eventlog.redis.server_info import Durability
+from pipeline.eventlog.redis.server import Durability
 from pipeline.observability import metric_names
 from pipeline.observability.metric_fold import recounted
 from pipeline.observability.tally import Tally

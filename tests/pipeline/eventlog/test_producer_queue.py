@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.eventlog.event_log import Batch, Outcome, Push, Verdict
 from pipeline.eventlog.producer_queue import BATCH_BYTES, BATCH_EVENTS, Entry, Mode, ProducerQueue, weight
-from pipeline.eventlog.subscription import LogListener
+from pipeline.eventlog.tailer import LogListener
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, TurnId, new_session_id
 from tests.support.eventlog.log_events import delta, new

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from deployments.app import load_settings
 from deployments.observability.otel_variables import tracing
-from pipeline.observability import span_names, trace_ids
+from pipeline.observability import span_names, tracer
 from schemas.settings.telemetry_settings import TracingSettings
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "tracing.md"
@@ -58,24 +58,24 @@ def test_the_document_has_every_name_and_no_other() -> None:
 def test_ids_follow_from_the_turn_and_a_larger_share_holds_the_smaller(
     session: str, turn: int, one: float, other: float
 ) -> None:
-    trace = trace_ids.trace_id(session, turn)
-    assert trace == trace_ids.trace_id(session, turn)
+    trace = tracer.trace_id(session, turn)
+    assert trace == tracer.trace_id(session, turn)
     assert 0 < trace < 1 << 128
-    assert len({trace, trace_ids.trace_id(session, turn + 1), trace_ids.trace_id(session[::-1], turn)}) == 3
-    assert 0 < trace_ids.turn_span_id(session, turn) != trace_ids.turn_span_id(session, turn, 2)
+    assert len({trace, tracer.trace_id(session, turn + 1), tracer.trace_id(session[::-1], turn)}) == 3
+    assert 0 < tracer.turn_span_id(session, turn) != tracer.turn_span_id(session, turn, 2)
     smaller, larger = sorted((one, other))
-    assert trace_ids.is_sampled(trace, larger) or not trace_ids.is_sampled(trace, smaller)
-    assert trace_ids.is_sampled(trace, 1.0)
-    assert not trace_ids.is_sampled(trace, 0.0)
+    assert tracer.is_sampled(trace, larger) or not tracer.is_sampled(trace, smaller)
+    assert tracer.is_sampled(trace, 1.0)
+    assert not tracer.is_sampled(trace, 0.0)
 
 
 def test_another_process_finds_the_same_ids() -> None:
-    asked = "from pipeline.observability.trace_ids import *; print(trace_id('s', 2), turn_span_id('s', 2))"
+    asked = "from pipeline.observability.tracer import *; print(trace_id('s', 2), turn_span_id('s', 2))"
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     said = subprocess.run([sys.executable, "-c", asked], env=environment, capture_output=True, check=True)
     assert said.stdout.split() == [
-        str(trace_ids.trace_id("s", 2)).encode(),
-        str(trace_ids.turn_span_id("s", 2)).encode(),
+        str(tracer.trace_id("s", 2)).encode(),
+        str(tracer.turn_span_id("s", 2)).encode(),
     ]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.observability import span_names, trace_ids
+from pipeline.observability import span_names, tracer
 from tests.support.clients.native_speaker import austen, calling, new_session, silence
 from tests.support.eventually import eventually
 from tests.support.running_app import RunningApp
@@ -25,7 +25,7 @@ async def test_the_way_from_speech_to_text_is_in_the_turns_trace(
     spans = await collecting.trace(session, turn)
     assert tree(spans) == {("", "turn"), ("turn", "transcribe"), ("turn", "chat"), ("turn", "synthesize")}
     [heard] = collecting.named("transcribe", spans)
-    assert heard.parent == trace_ids.turn_span_id(session, turn)
+    assert heard.parent == tracer.turn_span_id(session, turn)
     assert heard.told[span_names.MODE] == "realtime"
     assert heard.told[span_names.AUDIO_MS] == final["data"]["end_ms"] - final["data"]["start_ms"]
     assert span_names.TRANSCRIPT not in heard.told

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.observability import span_names, trace_ids
+from pipeline.observability import span_names, tracer
 from tests.support.clients.native_client import Heard, ask, create, frames, listen_until_over, open_stream
 from tests.support.eventually import eventually
 from tests.support.fixtures.tracing_fixtures import traced
@@ -49,7 +49,7 @@ async def test_the_follower_goes_on_in_the_same_trace_and_no_process_writes_what
     async with httpx.AsyncClient(base_url=first.url, timeout=60) as http:
         session, heard = await create(http), Heard()
         turn = await ask(http, session, prompt=f"{MARKED}, tell me a story")
-    begun = trace_ids.turn_span_id(session, turn)
+    begun = tracer.turn_span_id(session, turn)
     async with open_stream(second.ws_url, session, audio="opus") as socket:
         async for event, sound in frames(socket):
             if "data" in event:
@@ -64,10 +64,10 @@ async def test_the_follower_goes_on_in_the_same_trace_and_no_process_writes_what
     [follower] = collecting.named("turn", spans)  # that of the first never ended
     [resumed] = heard.of("turn.resumed", turn)
     epoch = resumed["data"]["epoch"]
-    assert follower.id == trace_ids.turn_span_id(session, turn, epoch)
+    assert follower.id == tracer.turn_span_id(session, turn, epoch)
     assert follower.told[span_names.RESUMED] is True
     assert follower.told[span_names.EPOCH] == epoch
-    assert follower.links == [(trace_ids.trace_id(session, turn), begun, {span_names.LINK: "takeover"})]
+    assert follower.links == [(tracer.trace_id(session, turn), begun, {span_names.LINK: "takeover"})]
     parents = {span.parent: span.by["service.instance.id"] for span in spans if span.name == "synthesize"}
     assert parents.keys() == {begun, follower.id}
     assert len(set(parents.values())) == 2

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from pipeline.observability import span_names, trace_ids
+from pipeline.observability import span_names, tracer
 from pipeline.observability.traceparent import CALLER, called_with
 from pipeline.observability.tracer import TurnTrace
 from tests.support.clients.native_client import create, listen_until_over
@@ -42,7 +42,7 @@ async def test_a_turn_asked_for_over_http_is_in_its_callers_trace(
     spans = await in_trace(collecting, trace)
     assert tree(spans) == {("", "turn"), ("turn", "chat"), ("turn", "synthesize")}
     [root] = collecting.named("turn", spans)
-    assert (root.parent, root.id) == (SPAN, trace_ids.turn_span_id(session, turn))
+    assert (root.parent, root.id) == (SPAN, tracer.turn_span_id(session, turn))
     assert heard.of("turn.requested")[0]["data"]["traceparent"] == header(trace)["traceparent"]
     assert not collecting.of(session, turn)
     [chat] = collecting.named("chat", spans)
@@ -121,7 +121,7 @@ def test_a_caller_who_records_is_followed_and_one_who_does_not_leaves_it_to_the_
 
 def test_whoever_goes_on_with_the_turn_stays_in_the_callers_trace() -> None:
     trace = TurnTrace.of("a", 1, header(7)["traceparent"])
-    assert (trace.span(3).trace_id, trace.span(3).span_id) == (7, trace_ids.turn_span_id("a", 1, 3))
+    assert (trace.span(3).trace_id, trace.span(3).span_id) == (7, tracer.turn_span_id("a", 1, 3))
     assert trace.link("takeover").context == trace.span()
     assert trace.here().trace == 7
-    assert TurnTrace.of("a", 1).span().trace_id == trace_ids.trace_id("a", 1)
+    assert TurnTrace.of("a", 1).span().trace_id == tracer.trace_id("a", 1)

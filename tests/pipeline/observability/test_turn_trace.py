@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from pipeline.engines.ports import Completion
-from pipeline.observability import span_names, trace_ids
+from pipeline.observability import span_names, tracer
 from pipeline.observability.trace_export import open_tracing
 from schemas.settings import SessionSettings
 from schemas.settings.telemetry_settings import TracingSettings
@@ -35,7 +35,7 @@ async def test_a_turn_is_one_trace_whose_ids_follow_from_it(
     session, turn, spans = await turn_of(app, http, collecting, "A story, please.")
     assert tree(spans) == {("", "turn"), ("turn", "chat"), ("turn", "synthesize")}
     [root] = collecting.named("turn", spans)
-    assert root.id == trace_ids.turn_span_id(session, turn)
+    assert root.id == tracer.turn_span_id(session, turn)
     assert root.told[span_names.CONVERSATION] == session
     assert root.told[span_names.TURN_OUTCOME] == "turn.completed"
     assert root.told[span_names.SENTENCES] == len(collecting.named("synthesize", spans))
@@ -111,7 +111,7 @@ async def test_who_listens_is_linked_to_what_is_heard(
 
     await eventually(lambda: len(listeners()) == 2)
     live, again = sorted(listeners(), key=lambda span: span.start_ns)
-    target = (trace_ids.trace_id(session, turn), trace_ids.turn_span_id(session, turn))
+    target = (tracer.trace_id(session, turn), tracer.turn_span_id(session, turn))
     for listener in (live, again):
         assert [link[:2] for link in listener.links] == [target]
         assert listener.trace != target[0]
@@ -166,4 +166,4 @@ async def test_half_of_the_turns_are_traced_and_every_process_says_the_same_of_e
             await events_of(author, SessionSettings(speak=False), tracing=tracing)
     half = {one.trace for one in collecting.spans if one.by["service.instance.id"] == "half"}
     assert len(half) < 12
-    assert all(trace_ids.is_sampled(trace, 0.5) for trace in half)
+    assert all(tracer.is_sampled(trace, 0.5) for trace in half)

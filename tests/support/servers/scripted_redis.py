@@ -10,8 +10,7 @@ from hiredis import Reader
 from redis.asyncio.connection import ConnectionPool, UnixDomainSocketConnection
 
 from pipeline.eventlog.redis.client import RedisClient
-from pipeline.eventlog.redis.server import OPTIONS, Command
-from pipeline.eventlog.redis.server_info import run_id
+from pipeline.eventlog.redis.server import OPTIONS, Command, run_id
 
 Reply = Callable[[list[bytes]], bytes]
 ONE_SHARD = b"*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$4\r\nhere\r\n:1\r\n$2\r\nid\r\n"

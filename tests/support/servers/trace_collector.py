@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from pipeline.observability import trace_ids
+from pipeline.observability import tracer
 from tests.support.eventually import eventually
 from tests.support.servers.web_server_thread import serving_somewhere
 
@@ -51,7 +51,7 @@ class Collector:
 
     def of(self, session: str, turn: int) -> list[Span]:
         """One turn's trace."""
-        return [span for span in self.spans if span.trace == trace_ids.trace_id(session, turn)]
+        return [span for span in self.spans if span.trace == tracer.trace_id(session, turn)]
 
     def named(self, name: str, among: list[Span] | None = None) -> list[Span]:
         return [span for span in (self.spans if among is None else among) if span.name == name]

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.eventlog.redis.lua_libraries import LIBRARIES, LIBRARY, LIBRARY_NAME
-from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.redis_log import LIBRARIES, LIBRARY, LIBRARY_NAME, RedisEventLog
 from schemas.ids import Seq, new_session_id
 from tests.support.eventlog.log_events import batch, creation, delta, raw
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.eventlog.redis.blocking_reads import BlockingWaiter, Waiter
 from pipeline.eventlog.redis.client import RedisClient
 from pipeline.eventlog.redis.cluster.cluster_client import RedisClusterClient
-from pipeline.eventlog.redis.cluster.polling_reads import PollingWaiter
+from pipeline.eventlog.redis.cluster.cluster_log import PollingWaiter
 from schemas.errors import LogError, LogFull, LogUnavailable
 from tests.support.servers.scripted_redis import ONE_SHARD, Address, House, house
 

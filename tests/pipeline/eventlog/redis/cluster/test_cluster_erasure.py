@@ -25,8 +25,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.cluster.cluster_log import ClusterEventLog
 from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
-from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.eventlog.redis.replication import NotCertain
+from pipeline.eventlog.redis.redis_log import NotCertain, RedisEventLog
 from pipeline.eventlog.redis.server import OPTIONS
 from schemas.errors import LogUnavailable
 from schemas.ids import Seq, SessionId, new_session_id

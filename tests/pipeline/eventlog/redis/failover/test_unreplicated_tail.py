@@ -13,7 +13,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.failover import failover_replayer
 from pipeline.eventlog.redis.failover.failover_replayer import FailoverReplayer, Given
 from pipeline.eventlog.redis.failover.unreplicated_tail import LONGEST_S, RETAINED_BYTES, UnreplicatedTail
-from pipeline.eventlog.redis.replication import NotCertain
+from pipeline.eventlog.redis.redis_log import NotCertain
 from schemas.errors import LogUnavailable
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.support.eventlog.log_events import STARTED, batch, creation, delta, new
