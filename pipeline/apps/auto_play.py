@@ -1,4 +1,4 @@
-"""What follows from events by itself: auto-play, and the news of narrations. Run by the workers."""
+"""Effects that follow from events: auto-play, and notifications of narrations. Run by the workers."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _KINDS_KEPT: Final = 4_096
 
 
 class Kinds:
-    """What sessions are for, read from their first events."""
+    """Subjects of sessions, read from their first events."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log

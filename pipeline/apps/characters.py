@@ -19,7 +19,7 @@ MOST = 200
 
 
 class Characters:
-    """What users do with their characters."""
+    """Commands and queries for a user's characters."""
 
     def __init__(self, users: Users, log: EventLog, recorder: Recorder, choices: Catalog) -> None:
         self._users = users
@@ -39,7 +39,7 @@ class Characters:
         return found
 
     async def saved_at(self, principal: str, character: str) -> Seq:
-        """Where it was last changed; zero: never."""
+        """Sequence number of the last change; zero: never changed."""
         return (await self._users.state(principal)).characters_at.get(character, Seq(0))
 
     async def create(self, principal: str, wish: CreateCharacter) -> CharacterSaved:
@@ -87,7 +87,7 @@ class Characters:
     async def _check_knowledge(
         self, character: CharacterSaved, before: tuple[str, ...], principal: str
     ) -> None:
-        """What it knew before may be gone by now."""
+        """Earlier knowledge of the character may be gone by now."""
         new = [one for one in character.collections if one not in before]
         found = await readable(self._log, new, principal)
         if missing := [one for one in new if one not in found]:

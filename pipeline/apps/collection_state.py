@@ -12,7 +12,7 @@ _NEVER: Final = Seq(0)
 
 @dataclass(slots=True)
 class KnownDocument:
-    """What became of one document."""
+    """State of one document."""
 
     id: DocumentId
     name: str
@@ -23,15 +23,15 @@ class KnownDocument:
     kept_bytes: int = 0
     """Of the one that can be found."""
     view: DocumentView | None = None
-    """What can be found."""
+    """Documents that a search can find."""
     began: Seq = _NEVER
-    """Where its last adding began. While that lasts no other one begins, whoever says so."""
+    """Sequence number at which its last ingest began. While that lasts no other one begins."""
     code: str | None = None
     message: str | None = None
 
     @property
     def unfinished(self) -> bool:
-        """Somebody adds it, or died while they did."""
+        """An ingest job adds it, or died while it did."""
         return self.state not in ("ready", "failed")
 
 
@@ -47,7 +47,7 @@ class CollectionState:
         self.over = False
         self.documents: dict[DocumentId, KnownDocument] = {}
         self.removed: dict[DocumentId, Seq] = {}
-        """Where documents were removed the last time."""
+        """Sequence number of the last removal of documents."""
 
     @property
     def bytes(self) -> int:

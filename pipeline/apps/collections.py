@@ -35,11 +35,11 @@ from schemas.settings.retrieval_settings import (
 
 _PAGE: Final = 100
 ENDS: Final = frozenset({"document.added", "document.failed", "document.removed"})
-"""What the adding of a document ends with."""
+"""Events with which an ingest job ends."""
 
 
 class Collections:
-    """What a face may ask for. Whose a collection is was looked at before."""
+    """Operations on collections that a face may ask for. Access was checked before."""
 
     def __init__(
         self,

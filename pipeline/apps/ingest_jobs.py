@@ -65,12 +65,12 @@ class NewUpload:
         self.upload = UploadedDocument(path, name, declared)
         self.size = size
         self.principal = principal
-        """Who sent it."""
+        """User that sent the document."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionServices:
-    """Where collections are: the documents, and what is said of them."""
+    """Ports to the collections: the documents, and their events."""
 
     librarian: RetrievalService
     views: Views[CollectionState]
@@ -182,7 +182,7 @@ class IngestJobs(TaskScope):
     async def _add(
         self, held: InputLease, document: DocumentId, new: NewUpload, began: Seq
     ) -> DocumentAdded | None:
-        """What to say at the end. None: it was removed meanwhile."""
+        """Event that ends the job. None: the document was removed meanwhile."""
         collection = CollectionId(held.session)
         name = (await self._views.get(held.session))[0].name
         await self._librarian.create(name, collection)  # if whoever made the collection did not get so far
@@ -205,12 +205,12 @@ class IngestJobs(TaskScope):
         return DocumentAdded(view=view)
 
     async def _removed(self, held: InputLease, document: DocumentId, began: Seq) -> bool:
-        """Somebody has said since that they do not want it."""
+        """True if the document was removed since."""
         state, _ = await self._views.get(held.session)
         return state.removed.get(document, began) > began
 
     async def _tell(self, held: InputLease, outcome: Event | None) -> None:
-        """Where that fails, another process finds the document left by us."""
+        """If that fails, another process finds the document that this one left."""
         try:
             if outcome is not None:
                 await self._recorder.post(held.session, outcome)
@@ -249,7 +249,7 @@ class IngestJobs(TaskScope):
             await self._clock.sleep(self._every_s)
 
     async def _settle(self, held: InputLease) -> None:
-        """What cannot be settled now is tried again; what never can be must not stand in the others' way."""
+        """A job that cannot be settled now is tried again; one that never can be blocks no other."""
         try:
             await self._tell_for(held)
         except RhapsodeError as error:

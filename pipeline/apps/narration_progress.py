@@ -27,7 +27,7 @@ class Source:
 
     @property
     def text(self) -> str:
-        """What is read out, as far as it is known: a given text is known from the start."""
+        """Text that is read out, as far as it is known: a given text is known from the start."""
         return self.state.text if self.state.kind == "text" else self.state.answer
 
 
@@ -41,7 +41,7 @@ class NarrationChunk:
 
 
 class ProgressFold:
-    """What a turn's events add up to for a listener: counts, and the sentences that are being made.
+    """Fold of a turn's events for a listener: counts, and the sentences that are being made.
 
     It holds the text and a few sentences, however long the turn is, and each event costs the same.
     """

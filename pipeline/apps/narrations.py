@@ -161,7 +161,7 @@ class Narrations:
         await self._start(session, settings, text, principal=principal, title=title)
 
     async def _settings(self, principal: str, wishes: Preferences | None = None) -> SessionSettings:
-        """Whoever asks for a narration wants to hear it, whatever `tts_enabled` says."""
+        """A narration is always spoken, whatever `tts_enabled` says."""
         wishes = wishes or (await self._users.state(principal)).preferences
         return settings_for(wishes, self._defaults, speak=True).model_copy(update={"speak": True})
 

@@ -18,7 +18,7 @@ _AT_ONCE: Final = 100
 """Links of one session that are good at the same time."""
 
 Share = dict[str, Any]
-"""What `share.created` says, and `created_ms`."""
+"""Data of `share.created`, and `created_ms`."""
 
 
 class _Afterwards:
@@ -99,7 +99,7 @@ class Shares:
         return {share: about for share, about in both.items() if share not in afterwards.revoked}
 
     async def _place(self, session: SessionId, conversation: Conversation) -> SessionId:
-        """Where something about the session can be recorded."""
+        """Returns a writer for the session."""
         return await self._users.open(conversation.principal) if conversation.ended else session
 
     def _past(self, about: Share) -> bool:

@@ -24,7 +24,7 @@ _PREMISE: Final = "\nThe story is about: "
 
 
 class Stories:
-    """What the stories face may ask for."""
+    """Operations that the stories face may ask for."""
 
     def __init__(self, sessions: Sessions, narrations: Narrations, users: Users, tailer: Tailer) -> None:
         self._sessions = sessions
@@ -98,7 +98,7 @@ class Stories:
 
 
 def patch(wishes: Preferences, story: Conversation, *, speak: bool) -> SettingsPatch:
-    """What these preferences change of a story's settings."""
+    """Changes of a story's settings that follow from these preferences."""
     changed: dict[str, Any] = {
         "speak": speak,
         "speech_speed": wishes.speech_speed,
@@ -113,5 +113,5 @@ def patch(wishes: Preferences, story: Conversation, *, speak: bool) -> SettingsP
 
 
 def premise_of(conversation: Conversation) -> str:
-    """What the story is about, as far as it was said."""
+    """Subject of the story, as far as it was given."""
     return conversation.settings.system_prompt.removeprefix(_TASK).removeprefix(_PREMISE)

@@ -32,13 +32,13 @@ _FIELDS: Final = {
     "settings.llm_model": "model",
     "settings.collections": "collections",
 }
-"""What a message calls the fields of a turn's request."""
+"""Names that a message has for the fields of a turn's request."""
 _ITS: Final = ("system_prompt", "voice", "language", "collections", "character_seq")
-"""What a character decides of a session's settings."""
+"""Settings of a session that a character decides."""
 
 
 class Threads:
-    """What the conversations face may ask for."""
+    """Operations that the conversations face may ask for."""
 
     def __init__(self, sessions: Sessions, characters: Characters, recorder: Recorder) -> None:
         self._sessions = sessions
@@ -120,7 +120,7 @@ class Threads:
         return turn
 
     async def _keep_up(self, thread: SessionId, conversation: Conversation) -> None:
-        """What has changed of the character since the thread was made is so from here on."""
+        """Changes of the character since the thread was made apply from here on."""
         before = conversation.settings
         if before.character is None:
             return
@@ -155,6 +155,6 @@ class Threads:
             await self._recorder.post(thread, added, by=conversation.principal)
 
     async def remove_member(self, thread: SessionId, principal: str) -> None:
-        """Whoever is none is none."""
+        """A user that is no member is ignored."""
         if principal in (await self.thread(thread)).members:
             await self._recorder.post(thread, MemberRemoved(principal=principal))

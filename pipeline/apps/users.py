@@ -26,7 +26,7 @@ _HISTORY: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class PreferencesAt:
-    """What the preferences were from a moment on."""
+    """Preferences from one moment on."""
 
     seq: Seq
     ts_ms: int
@@ -42,7 +42,7 @@ class UserState:
         self.history: deque[PreferencesAt] = deque(maxlen=_HISTORY)
         self.characters: dict[str, CharacterSaved] = {}
         self.characters_at: dict[str, Seq] = {}
-        """Where each was last changed or deleted."""
+        """Sequence number of the last change or deletion of each."""
         self.raised = Seq(0)
         """The latest notification."""
         self.delivered = Seq(0)
@@ -69,7 +69,7 @@ class UserState:
 
     @property
     def changed(self) -> Seq:
-        """Where the preferences were last changed; zero: never."""
+        """Sequence number of the last change of the preferences; zero: never changed."""
         return self.history[-1].seq if self.history else Seq(0)
 
 
@@ -118,7 +118,7 @@ class Users:
         self._recorder = recorder
 
     async def state(self, principal: str) -> UserState:
-        """Everything known of the user; read it, don't keep it."""
+        """State of the user; callers read it and do not keep it."""
         try:
             state, _ = await self._views.get(user_session(principal))
         except (SessionNotFound, SessionGone):  # never was here, or was erased and is here again

@@ -165,7 +165,7 @@ class ApiKeyStore:
         return self._had_keys
 
     def check(self, key: str) -> Principal:
-        """Whose key this is. Raises CredentialInvalid or CredentialExpired."""
+        """Returns the principal of this key. Raises CredentialInvalid or CredentialExpired."""
         self._refresh()
         record = self._records.get(id_of(key) or "")
         if record is None or not record.fits(key):

@@ -1,4 +1,4 @@
-"""Who is let in: the one place that turns a credential into a principal. Knows no HTTP."""
+"""The authenticator: the one place that turns a credential into a principal. Knows no HTTP."""
 
 from ipaddress import ip_address
 from pathlib import Path
@@ -31,13 +31,13 @@ class Authenticator:
 
     @property
     def open(self) -> bool:
-        """Nobody is asked who they are. Once closed for a key, it stays closed when the key goes."""
+        """True if no credential is needed. A server closed for a key stays closed when the key goes."""
         if self._settings.open is not None:
             return self._settings.open
         return not (_expects_credentials(self._settings) or self._ring.had_keys)
 
     def admit(self, credential: str | None, *, shown: bool = False) -> Principal:
-        """Who this is. `shown`: the credential stood where others can read it, as in an address.
+        """Returns the principal. `shown`: the credential stood where others can read it, as in an address.
 
         Raises Unauthenticated or one of its kinds.
         """
@@ -48,7 +48,7 @@ class Authenticator:
         return self._known(credential, shown=shown)
 
     def renew(self, credential: str | None, *, shown: bool = False) -> Principal:
-        """Who may have the next token, by a renewal, which is good for nothing else. Raises as `admit`."""
+        """Returns the principal of a renewal, which is good for the next token only. Raises as `admit`."""
         if self.open:
             return NOBODY
         if not credential or shown or len(credential) > _LONGEST:

@@ -20,7 +20,7 @@ SHARE: Final = "rhapsode:share"
 RENEWAL: Final = "rhapsode:renewal"
 REALTIME: Final = "rhapsode:realtime"
 SECRET: Final = "ek_"
-"""What client secrets begin with, as with OpenAI."""
+"""Prefix of client secrets, as with OpenAI."""
 _OURS: Final = "HS256"
 _ADMIN: Final[frozenset[Role]] = frozenset({"user", "admin"})
 _NAME: Final[TypeAdapter[str]] = TypeAdapter(PrincipalName)
@@ -57,7 +57,7 @@ class Tokens:
         return self._sign({**claims, "aud": audience}), ttl_s
 
     def make_share(self, session: SessionId, share: str, expires_ms: int | None) -> str:
-        """What a share link carries. Whether the share is still wanted, the session's log says."""
+        """Signs the content of a share link. The session's log says whether the share is still valid."""
         claims: dict[str, Any] = {"sub": session, "jti": share, "aud": SHARE}
         if expires_ms is not None:
             claims["exp"] = -(-expires_ms // 1_000)
@@ -75,7 +75,7 @@ class Tokens:
         return SECRET + self._sign(claims), end
 
     def read_secret(self, secret: str) -> Principal:
-        """Who may open a Realtime session, and nothing else. Raises as `read`."""
+        """Returns a principal that may open a Realtime session, and nothing else. Raises as `read`."""
         try:
             token = secret.removeprefix(SECRET)
             claims = self._decode(token, [REALTIME], require=["aud", "exp", "sub", "jti"])
@@ -89,7 +89,7 @@ class Tokens:
             raise CredentialInvalid("this is no client secret of ours") from error
 
     def read(self, token: str) -> Principal:
-        """Who comes with this token. Raises CredentialInvalid or CredentialExpired."""
+        """Returns the principal of this token. Raises CredentialInvalid or CredentialExpired."""
         try:
             algorithm = jwt.get_unverified_header(token)["alg"]
             provider = self._settings.identity_provider
@@ -102,7 +102,7 @@ class Tokens:
             raise CredentialInvalid("this token is not good") from error
 
     def read_renewal(self, token: str) -> Principal:
-        """Who may have the next token, as if the key were shown again. Raises as `read`."""
+        """Returns the principal of the next token, as if the key were shown again. Raises as `read`."""
         try:
             claims = self._decode(token, [RENEWAL], require=["aud", "exp", "key"])
             return self._ring.vouch(claims["key"])

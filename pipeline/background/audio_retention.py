@@ -1,4 +1,4 @@
-"""What people said is not kept as sound for longer than it should be; as text it stays."""
+"""Drops the audio of speech when its retention ends; the text stays."""
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -32,7 +32,7 @@ _NOT_YET: Final = Looked(Seq(0), 0)
 
 
 class SoundStore(Protocol):
-    """Where the sound lies that is to be dropped, beside the archive."""
+    """Port to the audio that is to be dropped, beside the archive."""
 
     async def partitions(self) -> int: ...
     async def looked(self, partition: int) -> Mapping[SessionId, Looked]: ...

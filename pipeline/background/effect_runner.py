@@ -121,7 +121,7 @@ class EffectRunner:
                 await self._pause("showing life", error)
 
     def _let_go(self, pointer: Pointer) -> None:
-        """Somebody else has it: what we do about it would be refused."""
+        """Another worker has the entry: this worker's writes about it would be refused."""
         held = self._held.get(pointer)
         if held is not None and not held.closing:
             _logger.warning("%s: lost %s, somebody else has it", self._effect.name, pointer)

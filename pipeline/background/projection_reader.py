@@ -143,7 +143,7 @@ class ProjectionReader:
                     await self._free(kept, session)
 
     async def _try(self, session: SessionId, news: Sequence[Pointer]) -> tuple[Sequence[Change], str]:
-        """What changes, or why nothing can."""
+        """The change, or the reason why there can be none."""
         error = ""
         for number in range(TRIES):
             if number:
@@ -158,7 +158,7 @@ class ProjectionReader:
         return (), error
 
     async def _free(self, lease: Lease, session: SessionId) -> None:
-        """Somebody asked for another try: all letters of the session, in order."""
+        """Tries the dead letters of the session again, in order, after an administrator asked for it."""
         letters = (await self._log.letters(self._projection.name, lease.partition)).get(session, ())
         changes, error = await self._try(session, [letter.pointer for letter in letters])
         if not error:

@@ -33,7 +33,7 @@ Place = tuple[int, SessionId]
 
 
 class DirectoryStore(Protocol):
-    """Where the list lies."""
+    """Port to the stored list of sessions."""
 
     async def rows(self, sessions: Sequence[SessionId]) -> list[bytes | None]: ...
     async def known(self, partition: int) -> list[SessionId]: ...
@@ -59,7 +59,7 @@ class DirectoryRow:
     asked: str = ""
     """The questions of a conversation, as far as they can be searched."""
     guests: tuple[str, ...] | None = None
-    """Everybody who was ever a member of a thread or asked in it; None: that is not known, since the row is
+    """Users that were ever members of a thread or asked in it; None: they are not known, since the row is
     older than this field, or there were more than _GUESTS."""
 
     @classmethod
@@ -221,7 +221,7 @@ def unpacked(packed: bytes) -> DirectoryRow:
 
 
 async def kinds_of(log: EventLog, store: DirectoryStore, sessions: Sequence[SessionId]) -> list[Kind | None]:
-    """What sessions are for; None where there is none."""
+    """Subjects of the sessions; None where there is none."""
     kinds: list[Kind | None] = []
     for session, packed in zip(sessions, await store.rows(sessions), strict=True):
         events = [] if packed else await log.read(session, Seq(0), limit=1)  # the list lags a little
@@ -231,7 +231,7 @@ async def kinds_of(log: EventLog, store: DirectoryStore, sessions: Sequence[Sess
 
 
 class Directory:
-    """Whose sessions there are. A new one is in the list a moment after it was created."""
+    """Lists the users that have sessions. A new one is in the list a moment after it was created."""
 
     def __init__(self, store: DirectoryStore) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""What workers are made of, and the ports to the log that they need."""
+"""Effects and projections of the workers, and the ports to the log that they need."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,14 +79,14 @@ class Projection(Protocol):
     def types(self) -> frozenset[str]: ...
 
     async def project(self, session: SessionId, news: Sequence[Pointer]) -> Sequence[Change]:
-        """What these events, all of one session and in order, change.
+        """Returns the change that these events make, all of one session and in order.
 
         Raising parks the session: it is passed over until somebody asks for a retry.
         """
         ...
 
     async def from_scratch(self, session: SessionId) -> Sequence[Change]:
-        """What makes the view right for this session, whatever it holds now."""
+        """Returns the change that makes the view right for this session, whatever it holds now."""
         ...
 
     async def known(self, partition: int) -> Sequence[SessionId]:
@@ -164,7 +164,7 @@ class Lease:
     epoch: int
     place: str
     rebuild: bool = False
-    """Somebody asked for the view to be made anew."""
+    """An administrator asked for the view to be rebuilt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class Parking:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one advance of a projection does, all or nothing."""
+    """The writes of one advance of a projection, all or nothing."""
 
     to: str
     changes: Sequence[Change] = ()

@@ -35,7 +35,7 @@ class ScheduledTask:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a worker process does."""
+    """The tasks of a worker process."""
 
     effects: Sequence[Effect] = ()
     projections: Sequence[Projection] = ()

@@ -19,7 +19,7 @@ class TaskScope:
 
     @property
     def _tasks(self) -> TaskGroup:
-        """Where to start them, within the block."""
+        """Task group of the block."""
         assert self._group is not None
         return self._group
 

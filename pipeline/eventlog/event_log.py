@@ -22,7 +22,7 @@ State = Literal["live", "sealed", "archived", "deleted"]
 
 
 class Verdict(StrEnum):
-    """What the log says of one batch. Everything but OK and DUP means: nothing was appended."""
+    """Answer of the log to one batch. Every answer but OK and DUP means: nothing was appended."""
 
     OK = "OK"
     DUP = "DUP"
@@ -79,7 +79,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where a session stands."""
+    """Last sequence number, epoch, generation and state of a session."""
 
     seq: Seq
     epoch: int

@@ -17,7 +17,7 @@ from schemas.ids import Seq, SessionId
 from schemas.native.native_messages import LogState
 
 WORK: Final = {"turn.requested": 1, "session.end_requested": 1} | dict.fromkeys(TERMINAL, -1)
-"""What makes work for an owner, and what ends it."""
+"""Event types that make work for an owner, and those that end it."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What one producer has yet to say in one session: order, batches and answers. No I/O."""
+"""Queue of one producer's events for one session: their order, batches and answers. No I/O."""
 
 import asyncio
 from collections import deque
@@ -86,7 +86,7 @@ class ProducerQueue:
     ) -> None:
         """`number`: of the producer's last batch that the log took."""
         self.impatient = impatient
-        """Somebody waits for the answer: rather fail than go on trying for ever."""
+        """True while a caller waits for the answer: the queue fails rather than retry for ever."""
         self.session = session
         self.producer = producer
         self.epoch = epoch
@@ -100,7 +100,7 @@ class ProducerQueue:
         self._sent: list[Entry] = []
         self._batch: Batch | None = None
         self.place: Seq | None = None
-        """Where the batch in flight was last seen in the log, with too few replicas to count as appended."""
+        """Place of the batch in flight in the log, where it has too few replicas to count as appended."""
         self.doubted = False
         """The batch in flight was refused for a gap that was filled before anybody looked."""
 

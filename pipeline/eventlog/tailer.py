@@ -70,7 +70,7 @@ class LogListener:
         return True
 
     def take(self) -> list[Recorded]:
-        """What was pushed and comes next, without a gap; [] where nothing does."""
+        """The pushed events that come next, without a gap; [] if there are none."""
         events: list[Recorded] = []
         while self._pushed and self._pushed[0].first <= self.cursor + 1:
             push = self._pushed.popleft()

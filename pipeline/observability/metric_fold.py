@@ -11,7 +11,7 @@ from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, created_ms
 
 LOOK_BACK: Final = 64
-"""What was said is looked for so many events before the turn that answers it, and no further."""
+"""Number of events before a turn in which its utterance is looked for."""
 ALONE: Final = frozenset(
     {"session.started", "session.ended", "owner.changed", "transcript.final", "transcript.failed"}
 )
@@ -33,7 +33,7 @@ class SessionMeter:
         """Events until then happened in another session, and were counted there."""
 
     def apply(self, recorded: Recorded) -> Tally | None:
-        """What this event counts; None: nothing."""
+        """Metrics of this event; None: it counts nothing."""
         match recorded.type:
             case "session.started":
                 self._copied_ms = created_ms(self._session) if _is_copy(recorded) else -1
@@ -93,7 +93,7 @@ def _is_copy(started: Recorded) -> bool:
 
 
 async def measured(log: EventLog, session: SessionId, event: Recorded) -> Tally:
-    """What one event counts, from the stretch of the log that it is about.
+    """Metrics of one event, from the stretch of the log that it is about.
 
     What the events before it have counted was counted with them: where the log ends before the event, as
     after the loss of its last second, there is nothing left to count.
@@ -112,7 +112,7 @@ async def measured(log: EventLog, session: SessionId, event: Recorded) -> Tally:
 
 
 async def recounted(log: EventLog, session: SessionId) -> Tally:
-    """What all events of a session have counted."""
+    """Metrics of all events of a session."""
     meter, total, after = SessionMeter(session), Tally(), Seq(0)
     while page := await log.read(session, after, limit=_PAGE):
         for recorded in page:

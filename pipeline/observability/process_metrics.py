@@ -1,4 +1,4 @@
-"""What one process alone knows of itself: measured as it happens, told now and then, gone with it."""
+"""Metrics of one process: measured as they happen, reported now and then, gone with the process."""
 
 import asyncio
 import shutil
@@ -25,7 +25,7 @@ from schemas.version import BUILD
 
 TELL_S: Final = 5.0
 FRESH_MS: Final = 20_000
-"""Who has told nothing for so long is not there."""
+"""Seconds without a report after which a process counts as gone."""
 FORGOTTEN_MS: Final = 3_600_000
 _FAREWELL_S: Final = 0.5
 _LOOK_S: Final = 0.25
@@ -56,7 +56,7 @@ class Snapshot:
 
 
 class Board(Protocol):
-    """Where processes tell their numbers."""
+    """Port to which processes report their metrics."""
 
     async def tell(self, snapshot: Snapshot) -> None: ...
     async def told(self) -> list[Snapshot]: ...

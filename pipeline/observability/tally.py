@@ -105,7 +105,7 @@ class Series:
 
 
 def quantile(bounds: Iterable[float], counts: Iterable[float], share: float) -> float | None:
-    """Where that share of what was observed lies, evenly spread within its bucket; None: nothing was.
+    """Quantile of the observations, evenly spread within its bucket; None: there were none.
 
     Beyond the last bound nothing is known: that bound.
     """

@@ -1,4 +1,4 @@
-"""Where the running code is: in which session and turn, and in which span of it, if that is traced."""
+"""Context variable with the current session, turn and span."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -55,7 +55,7 @@ def within(here: Here) -> Iterator[Here]:
 
 @contextmanager
 def in_session(session: str, tracing: "Tracing | None") -> Iterator[Here]:
-    """What runs in the block, and what is started there, is about this session."""
+    """Sets the session for the code of the block, and for tasks that are started there."""
     with within(Here(session, tracing=tracing)) as here:
         yield here
 
@@ -115,7 +115,7 @@ def shows_content() -> bool:
 
 @contextmanager
 def failing(made: Span) -> Iterator[None]:
-    """What ends the block ends the span, by its kind and not by its message."""
+    """Marks the span with the class of the error that ends the block, never with its message."""
     try:
         yield
     except RhapsodeError as error:

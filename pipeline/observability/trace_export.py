@@ -1,4 +1,4 @@
-"""Where spans go: a bounded queue, a thread that empties it, a collector that may be gone."""
+"""Export of spans: a bounded queue, a thread that empties it, a collector that may be gone."""
 
 import threading
 from collections.abc import AsyncGenerator

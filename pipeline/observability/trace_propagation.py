@@ -17,7 +17,7 @@ _NS_PER_MS: Final = 1e6
 
 
 def carried() -> dict[str, str | int]:
-    """Where the caller is, for whoever does the work."""
+    """Returns the trace context of the caller, for the process that does the work."""
     here = HERE.get()
     told: dict[str, str | int] = {"session": here.session, "turn": here.turn}
     if here.trace:

@@ -74,7 +74,7 @@ def given(trace: int, span: int) -> Iterator[None]:
 
 
 class Tracing:
-    """What one process records. Nothing here waits, and nothing here raises for a collector's sake."""
+    """Tracing of one process. No call waits, and no call raises for a collector's sake."""
 
     def __init__(self, tracer: Tracer, *, ratio: float = 1.0, content: bool = False, model: str = "") -> None:
         """`model`: the name of the language model in this server."""
@@ -104,7 +104,7 @@ class TurnTrace:
         return tracer.trace_id(self.session, self.turn) if self.caller is None else self.caller.trace_id
 
     def is_recorded(self, tracing: Tracing) -> bool:
-        """Where the caller records its trace, and where our own ratio takes it."""
+        """True where the caller records its trace, or the sampling ratio takes it."""
         wanted = self.caller is not None and self.caller.trace_flags.sampled
         return wanted or tracing.samples(self.id)
 
@@ -162,7 +162,7 @@ def root(tracing: Tracing, name: str, attributes: Attributes, *, kind: SpanKind)
 
 
 def of_turn(tracing: Tracing, trace: TurnTrace) -> Here | None:
-    """Where spans belong that are no owner's but the turn's; None: it is not recorded."""
+    """Trace context of spans that belong to the turn and to no owner; None: the turn is not recorded."""
     if not trace.is_recorded(tracing):
         return None
     return trace.here(tracing, NonRecordingSpan(trace.span()))

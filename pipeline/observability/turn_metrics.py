@@ -1,4 +1,4 @@
-"""What one turn's events say about how quickly it was answered. Plain synchronous code."""
+"""Latency metrics of one turn, folded from its events. Synchronous code."""
 
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ _GROUNDS: Final = frozenset(
     {"passages.found", "passages.failed", "tool.called", "tool.completed", "tool.failed"}
 )
 LATEST_SOUND_MS: Final = 30_000
-"""Who begins to listen so long after the first sound was there came later, and did not wait."""
+"""Milliseconds after the first audio: a listener that begins later did not wait for it."""
 
 
 class TurnMeter:
@@ -41,7 +41,7 @@ class TurnMeter:
         self._reported = False
 
     def apply(self, recorded: Recorded, held_ms: int | None) -> Tally | None:
-        """What to count, at the end of the turn and of a playback. `held_ms`: listeners hold since then."""
+        """Metrics at the end of the turn and of a playback. `held_ms`: listeners hold since then."""
         if recorded.type == "playback.ended":
             return self._played(recorded.data)
         if recorded.type in TERMINAL:

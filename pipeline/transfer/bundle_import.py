@@ -64,7 +64,7 @@ async def import_bundle(
 
 
 def endings(conversation: Conversation) -> list[NewEvent]:
-    """What closes the turns that nobody here will finish, and the inputs that nobody here listens to."""
+    """Events that close the turns and the inputs which no process here will finish."""
     ts_ms = conversation.latest_ms
     return [
         *(NewEvent(TurnStopped(reason="forked"), ts_ms, turn.turn) for turn in conversation.unfinished),
@@ -128,7 +128,7 @@ class _Adoption:
             yield NewEvent(SessionEnded(reason=conversation.end_reason), conversation.latest_ms)
 
     async def _adopt(self, event: Event) -> Event:
-        """Whose it is, and what it points to, is not the sender's to say."""
+        """Owner and references are set here, not taken from the sender."""
         match event:
             case SessionStarted():
                 self.started = event.model_copy(update=await self._origin(event))

@@ -1,4 +1,4 @@
-"""What a bundle says of itself, and which names it may hold."""
+"""Manifest of a bundle, and the file names that it may hold."""
 
 import re
 from typing import Final, Literal

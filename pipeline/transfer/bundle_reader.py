@@ -140,7 +140,7 @@ def _check_directory(file: IO[bytes]) -> None:
 
 
 def _sizes(recorded: Recorded, event: Event) -> tuple[int, int]:
-    """What the event will take in the log, and its data alone. Raises BundleTooLarge if it does not fit."""
+    """Bytes of the event in the log, and of its data alone. Raises BundleTooLarge if it does not fit."""
     new = NewEvent(event, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")
     try:
         row = encode(new)

@@ -27,7 +27,7 @@ _NO_DATE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Event(BaseModel):
-    """What we read of a line; whatever else another tool has added is passed over."""
+    """Fields that are read of a line; fields that another tool has added are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 

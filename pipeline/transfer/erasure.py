@@ -63,7 +63,7 @@ _ELSEWHERE: Final = (
 
 
 class ErasureDirectory(Protocol):
-    """Who has which sessions."""
+    """Port to the sessions of each user."""
 
     def all_of(self, principal: str) -> AsyncGenerator[SessionId, None]: ...
 
@@ -152,7 +152,7 @@ class Eraser:
         return False
 
     async def _leave_threads(self, found: _Erased) -> None:
-        """What was said in somebody else's thread is part of it and stays; the membership ends."""
+        """Messages in another user's thread are part of it and stay; the membership ends."""
         async with aclosing(self._traces.naming(found.principal)) as threads:
             async for thread in threads:
                 named = member = True
@@ -292,7 +292,7 @@ class Eraser:
 
 
 def _looked_at(found: _Erased, log: Rewritten) -> Sequence[ErasurePlace]:
-    """What was found in the places that were looked at."""
+    """Findings in the places that were searched."""
     sessions = len(found.sessions) + len(found.gone)
     return (
         _place("sessions", sessions, found.keys_left == 0, f"{found.keys_left} keys are still in the log"),
@@ -327,7 +327,7 @@ def _documents_place(found: _Erased) -> ErasurePlace:
 
 
 def _threads_place(found: _Erased) -> ErasurePlace:
-    """What others were told is theirs as well: it stays until its owner or an administrator deletes it."""
+    """Events in threads of other users stay until their owner or an administrator deletes them."""
     if found.threads:
         return ErasurePlace(
             place="threads_of_others",

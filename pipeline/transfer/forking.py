@@ -128,7 +128,7 @@ async def _fold(log: EventLog, session: SessionId, upto: Seq) -> Conversation:
 async def _copied(
     log: EventLog, session: SessionId, past: Conversation, origin: dict[str, object]
 ) -> AsyncGenerator[NewEvent, None]:
-    """What `past` was folded from, begun as `origin` says, its open turns closed."""
+    """Events from which `past` was folded, begun as `origin` says, with open turns closed."""
     async with aclosing(_past(log, session, past.head, audio=True)) as events:
         async for recorded in events:
             event = recorded.event()

@@ -17,7 +17,7 @@ BATCH_EVENTS: Final = 128
 BATCH_BYTES: Final = 256 << 10
 LEASE_MS: Final = 60_000
 _LOUD: Final = frozenset({"session.started", "session.ended"})
-"""What workers must hear of a copy: that it is there, and that it is closed."""
+"""Triggers of a copy for the workers: its creation and its end."""
 
 
 async def write_copy(

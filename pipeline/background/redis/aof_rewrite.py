@@ -20,7 +20,7 @@ _UNDER_WAY: Final = "in progress"
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """What became of it."""
+    """Result of the rewrite."""
 
     servers: int
     """Those that are known, replicas included, and those that are away."""

@@ -126,7 +126,7 @@ class RedisGroups:
 
 
 def _joins(keys: Keys, group: str) -> dict[str, Command]:
-    """What makes the group in each trigger stream, by the stream's name; in the order of the partitions."""
+    """Commands that make the group in each trigger stream, by stream name, in the order of partitions."""
     return {
         keys.triggers(p): ("FCALL", "ew1_join", 1, keys.triggers(p), group) for p in range(keys.partitions)
     }

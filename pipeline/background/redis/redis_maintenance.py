@@ -1,4 +1,4 @@
-"""What keeps the log tidy and tells how the workers stand, on Redis."""
+"""Maintenance of the log, and the state of the workers, on Redis."""
 
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -14,7 +14,7 @@ from pipeline.eventlog.redis.server import Command
 from schemas.ids import SessionId
 
 LAG_MOST: Final = 1_000
-"""Nobody counts further in one partition."""
+"""Largest lag that is counted in one partition."""
 LETTERS_MOST: Final = 10_000
 
 
@@ -145,7 +145,7 @@ class RedisUpkeep:
         return await standings(self._log)
 
     async def counted(self, day: str) -> dict[str, int]:
-        """What the stats effect has counted on that day, by type."""
+        """Counts of the stats effect on that day, by type."""
         keys = await self._log.keys()
         names = [keys.beside(p, key_of(day)) for p in range(keys.partitions)]
         return summed(await self._log.call(*(("HGETALL", name) for name in names)))

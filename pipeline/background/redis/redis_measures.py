@@ -1,4 +1,4 @@
-"""What was counted, who counts, and how the log server is, on Redis."""
+"""Metrics on Redis: totals, process snapshots, and the state of the log server."""
 
 import time
 from collections.abc import Sequence
@@ -20,8 +20,7 @@ TALLY: Final = "tally"
 
 
 class Measuring:
-    """What a turn adds is written together with the acknowledgement of its end: whoever takes the turn over,
-    and however often a worker tries, it is counted once."""
+    """Writes the metrics of a turn together with the acknowledgement of its end, so that each turn counts once."""
 
     name = "measuring"
     types = MEASURED

@@ -94,7 +94,7 @@ class RedisTraces:
                     break
 
     async def ends(self) -> Ends:
-        """Where the pointers end now that the list of sessions is made from."""
+        """Ends of the pointers from which the list of sessions is made."""
         keys = await self._log.keys()
         found = await self._log.call(
             *(("XREVRANGE", keys.triggers(p), "+", "-", "COUNT", 1) for p in range(keys.partitions))

@@ -1,4 +1,4 @@
-"""What the log and its archive say to each other: raw entries out, and what was archived back in."""
+"""The port between the log and its archive: raw entries go out, and archived segments are announced back."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -19,7 +19,7 @@ _PAGE: Final = 1_000
 
 
 class ArchiveVerdict(StrEnum):
-    """What the log says of an archived segment. After OK and DUP it counts as archived."""
+    """Answer of the log to an archived segment. After OK and DUP the segment counts as archived."""
 
     OK = "OK"
     DUP = "DUP"
@@ -28,7 +28,7 @@ class ArchiveVerdict(StrEnum):
     AHEAD = "AHEAD"
     """The log has lost events that were archived."""
     CONFLICT = "CONFLICT"
-    """Somebody else archives this session."""
+    """Another archiver archives this session."""
     NO_SESSION = "NOSESSION"
     GONE = "GONE"
 
@@ -89,7 +89,7 @@ class Archival:
         return None if word != b"OK" else _standing(meta)
 
     async def settle(self, session: SessionId, who: str, *, began_ms: int) -> None:
-        """What was announced then is done; a later announcement stands."""
+        """Marks the announcement of that time as done; a later announcement stands."""
         await self._function("ea2_settle", session, who, began_ms)
 
     async def archived(

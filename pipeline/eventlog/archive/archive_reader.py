@@ -20,12 +20,12 @@ FRAMES: Final = 16
 """Decoded frames kept, of 1,000 events and about a megabyte each."""
 CATALOGS: Final = 512
 CATALOG_S: Final = 30.0
-"""What a session's folder holds is looked at again after so long."""
+"""Seconds after which the files of a session's folder are listed again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedHead:
-    """Where a session ends in the archive."""
+    """The end of a session in the archive."""
 
     last: Seq
     sealed: bool
@@ -34,7 +34,7 @@ class ArchivedHead:
 
 @dataclass
 class _Catalog:
-    """What is known of a session's folder."""
+    """Cached listing of a session's folder."""
 
     segments: list[SegmentName]
     seen_s: float
@@ -167,7 +167,7 @@ class ArchiveReader:
 
 
 def _covering(catalog: _Catalog, seq: Seq) -> SegmentName | None:
-    """Where segments overlap (two archivers met), they say the same: the longest serves best."""
+    """Segments that overlap (two archivers met) hold the same events: the longest one is used."""
     found = [name for name in catalog.segments if name.first <= seq <= name.last]
     return max(found, key=lambda name: name.last, default=None)
 

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 def folder_of(session: SessionId) -> str:
-    """Where a session's files are, below the root: its id says the date, so nothing is looked up."""
+    """Path of a session's files below the root; it follows from the date in the session's id."""
     day = datetime.fromtimestamp(created_ms(session) / 1_000, UTC)
     return f"date={day:%Y-%m-%d}/{session}"
 
@@ -49,7 +49,7 @@ class ArchiveStore:
         self._opened: tuple[Any, str] | None = None
 
     async def segments(self, session: SessionId) -> list[SegmentName]:
-        """What there is of the session, in order."""
+        """The session's segments, in order."""
         found = await self._do(self._files, session)
         return sorted(name for file in found if (name := SegmentName.parse(file)))
 
@@ -58,7 +58,7 @@ class ArchiveStore:
         return await self._do(self._files, session)
 
     async def footer(self, session: SessionId, name: SegmentName, kind: Kind) -> Footer:
-        """What a segment says of itself."""
+        """The header of a segment."""
         tail = await self._do(self._tail, self._path(session, name.file(kind)))
         return parse_footer(tail)
 

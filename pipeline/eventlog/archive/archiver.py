@@ -28,7 +28,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ArchiveRecord:
-    """What one call has put into the archive."""
+    """The result of one call: what it has put into the archive."""
 
     session: SessionId
     first: Seq

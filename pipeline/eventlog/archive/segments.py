@@ -50,7 +50,7 @@ class SegmentName:
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What a file says of itself."""
+    """Header of a segment file."""
 
     kind: Kind
     n: int
@@ -220,7 +220,7 @@ def unpack_frame(frame: bytes) -> list[StoredEvent]:
 
 
 def chunk_span(footer: Footer, seqs: Sequence[Seq]) -> tuple[int, int, list[tuple[int, int, int]]]:
-    """Where the audio of these events (in order) lies in its file: start, end, the index between."""
+    """Position of the audio of these events (in order) in its file: start, end, the index between."""
     offset, start, end = len(_MAGIC), 0, 0
     inside: list[tuple[int, int, int]] = []
     for seq, length, crc in footer.index:

@@ -95,7 +95,7 @@ class TieredLog:
     async def _judged(
         self, look: Callable[[Batch], Awaitable[Outcome | None]], batch: Batch
     ) -> Outcome | None:
-        """What `look` says; an archive that cannot be read is the trouble of this session alone."""
+        """Returns the result of `look`; an archive that cannot be read fails this session alone."""
         try:
             return await look(batch)
         except ArchiveDamaged:

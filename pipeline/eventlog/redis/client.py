@@ -219,7 +219,7 @@ class RedisClient:
             return
 
     def broke(self) -> None:
-        """Somebody's own connection did."""
+        """Records that a connection outside the pool broke."""
         self._server.breaks += 1
 
     def dial(self) -> AbstractConnection:
@@ -232,7 +232,7 @@ class RedisClient:
 
 
 async def about_server(wire: Wires) -> object:
-    """What the one server says of itself (INFO server), or its refusal to. Raises LogUnavailable."""
+    """Returns the reply of the one server to INFO server, or its refusal. Raises LogUnavailable."""
     while isinstance(about := (await wire.each(("INFO", "server")))[0], BROKEN):
         await wire.call(("PING",))  # as patient as every call
     return about

@@ -24,7 +24,7 @@ PUSH_MAX: Final = 64 << 10
 """A larger batch is announced by its range alone."""
 PUSH_AUDIO_MAX: Final = 16 << 10
 ENVELOPE_BYTES: Final = 48
-"""What an event costs beside its data and audio, roughly; counted against the session's quota."""
+"""Bytes of an event beside its data and audio, roughly; counted against the session's quota."""
 LAST_WORDS: Final = TERMINAL | {
     "session.ended",
     "session.end_requested",
@@ -138,7 +138,7 @@ def append_arguments(batch: Batch, max_bytes: int) -> list[Argument]:
 
 
 def decode_push(session: SessionId, message: bytes) -> Push:
-    """What ev2_append announced."""
+    """Decodes the message that ev2_append announced."""
     span, _, packed = message.partition(b"\n")
     first, last, ts = (int(number) for number in span.split(b":"))
     events = []

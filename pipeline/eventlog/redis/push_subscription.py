@@ -109,7 +109,7 @@ class RedisPushSubscription:
 
 
 def understand(sessions: Mapping[bytes, SessionId], message: Any) -> Push | Subscribed | None:
-    """What a message of the server says, if it is about one of these sessions."""
+    """Decodes a message of the server, if it is about one of these sessions."""
     if not isinstance(message, list) or len(message) != 3:
         return None
     kind, channel, body = message

@@ -108,7 +108,7 @@ def is_fresh(batch: Batch) -> bool:
 
 
 def certain(batch: Batch, reply: Any) -> Outcome:
-    """What must have replicas and has none yet is not in the log for good."""
+    """Returns the outcome; UNREPLICATED for a batch that must have replicas and has none yet."""
     if not isinstance(reply, Unreplicated):
         return outcome_of(reply)
     outcome = outcome_of(reply.reply)
@@ -352,7 +352,7 @@ class RedisEventLog:
         return await self._call(*commands)
 
     async def partly(self, *commands: Command) -> list[Any]:
-        """What the servers say that answer, and exceptions for the others: for what is done again anyway."""
+        """Replies of the servers that answer, exceptions for the others: for reads that are repeated anyway."""
         await self._ready()
         return await self._wire.partly(*commands, look=self._look)
 

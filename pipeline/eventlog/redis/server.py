@@ -180,7 +180,7 @@ class Server:
         return "full" if time.monotonic() < self._full_until else "ok"
 
     def see(self, trouble: Exception | None) -> None:
-        """What a pipeline came to: None where all went well."""
+        """Error of a pipeline; None where all went well."""
         if not isinstance(trouble, Waited):  # nothing was sent
             self._down = isinstance(trouble, BROKEN)
         if isinstance(trouble, OutOfMemoryError):
@@ -295,12 +295,12 @@ class Server:
         await self._hang_up(connection)
 
     async def fell_silent(self) -> None:
-        """Somebody has waited in vain for as long as was right: nobody else needs to."""
+        """A caller has waited in vain for the whole patience: further callers fail at once."""
         self.breaks += 1
         await self._hang_up()
 
     async def _hang_up(self, *connections: AbstractConnection) -> None:
-        """Where one connection broke the others are likely dead as well."""
+        """After one connection broke, the others are likely dead as well."""
         idle, self._idle = self._idle, []
         for stale in (*connections, *idle):
             await stale.disconnect(nowait=True)
@@ -311,7 +311,7 @@ class Server:
         return connection
 
     async def aclose(self) -> None:
-        """Whoever is still waiting for replies finds the connection broken."""
+        """A caller that still waits for replies finds the connection broken."""
         self.closed = True
         for connection in (*self._busy, *self._idle):
             await connection.disconnect(nowait=True)

@@ -34,7 +34,7 @@ _CHASES: Final = 3
 
 @dataclass
 class _Sent:
-    """What is still to be done of one call."""
+    """The commands of one call that have no reply yet."""
 
     commands: Sequence[Command]
     slots: Sequence[int]
@@ -49,7 +49,7 @@ class _Sent:
     def ways(
         self, todo: Sequence[int], primary: Callable[[int], str]
     ) -> Mapping[tuple[str, bool], list[int]]:
-        """What goes where, by address and whether the slot is still on its way there."""
+        """Groups the commands by address, and by whether the slot is still being moved there."""
         found: dict[tuple[str, bool], list[int]] = defaultdict(list)
         for place in todo:
             ask = self.asks.get(place)
@@ -263,7 +263,7 @@ class RedisClusterClient:
     # ---------------------------------------------------------------- servers
 
     async def attend(self) -> None:
-        """Where are the slots, and is every server the one that it was? Trouble is left to those who call."""
+        """Refreshes the slots, and checks that every server is the one that it was. Raises nothing."""
         await self.shards.look()
         async with anyio.create_task_group() as tasks:
             for address in self.shards.addresses:
@@ -281,7 +281,7 @@ class RedisClusterClient:
 
 
 def _but_groups(troubles: Mapping[int, Exception]) -> Mapping[int, Exception]:
-    """Whoever called makes the group that is missing: neither a look nor another try does."""
+    """The caller makes the group that is missing: neither a look nor another try does."""
     return {place: trouble for place, trouble in troubles.items() if not lacks_group(trouble)}
 
 

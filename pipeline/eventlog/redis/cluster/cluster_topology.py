@@ -36,11 +36,11 @@ class Node:
     _known_at: tuple[int, int] | None = None
     _greeting: anyio.Lock = field(default_factory=anyio.Lock)
     _trouble: Exception | None = None
-    """What the last greeting came to, if it was in vain."""
+    """Error of the last greeting, if it failed."""
 
     @property
     def state(self) -> tuple[int, int]:
-        """What a greeting that begins now is about: whatever comes meanwhile calls for another one."""
+        """State that a greeting which begins now covers: a later change calls for another greeting."""
         return self.server.breaks, self._doubts
 
     @property
@@ -159,7 +159,7 @@ class ClusterTopology:
                 return
 
     def _adopt(self, found: SlotMap) -> None:
-        """Who takes writes now and did not was a replica, known or not, and may lack the last events."""
+        """A server that newly takes writes was a replica, known or not, and may lack the last events."""
         known = set(found.addresses) if self._map is None else set(self._map.addresses)
         promoted = set(found.addresses) - (known - self._said_new)
         self._map, self._said_new = found, set()
@@ -225,7 +225,7 @@ class ClusterTopology:
                 return
 
     async def _marks(self) -> dict[str, str]:
-        """What each server says of its own slots; those on their way stand in brackets."""
+        """The slots that each server reports as its own; slots that are being moved stand in brackets."""
         await self.look()
         found = {}
         for address in self.addresses:

@@ -1,4 +1,4 @@
-"""Where the keys of a cluster are: which of a command's arguments says so, and which server has that slot."""
+"""Slots of a cluster's keys: the argument of a command that is its key, and the server of that key's slot."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

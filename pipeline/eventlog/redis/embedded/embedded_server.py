@@ -40,7 +40,7 @@ class EmbeddedServer:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where one home keeps its server."""
+    """Paths of the server of one home."""
 
     directory: Path
     socket: Path
@@ -67,12 +67,12 @@ class _Place:
 
 
 def socket_path(home: Path) -> Path:
-    """Where the server of `home` listens, running or not."""
+    """Path of the socket on which the server of `home` listens, running or not."""
     return _Place.of(home).socket
 
 
 def appended_files(home: Path) -> list[Path]:
-    """What the server of `home` appends to: one file, or two while it begins a new one."""
+    """Files to which the server of `home` appends: one, or two while it begins a new one."""
     return sorted((_Place.of(home).directory / "appendonlydir").glob("*.incr.aof"))
 
 
@@ -247,7 +247,7 @@ def _await_answer(place: _Place) -> int | None:
 
 
 def _is_dead(place: _Place) -> bool:
-    """Nobody holds the lock that a server keeps for as long as it lives."""
+    """True where no process holds the lock that a server keeps for as long as it lives."""
     descriptor = os.open(place.directory / "server.lock", os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

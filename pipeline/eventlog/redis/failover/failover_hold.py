@@ -1,4 +1,4 @@
-"""Who may take a lease and who may speak right after a failover. No I/O."""
+"""Decides which owner may take a lease and which commands are accepted right after a failover. No I/O."""
 
 import time
 from collections import OrderedDict
@@ -17,7 +17,7 @@ REMEMBERED: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class _Mute:
-    """Where a session ended at `at_s`."""
+    """End of a session at the time `at_s`."""
 
     end: Seq
     at_s: float

@@ -31,15 +31,15 @@ DELETIONS: Final = 4_096
 _THERE: Final = (Verdict.OK, Verdict.DUP, Verdict.UNREPLICATED)
 """Right after a failover there is no second copy."""
 _NOT_YET: Final = (Verdict.CONFLICT, Verdict.PRODUCER_GAP, Verdict.NO_SESSION, Verdict.ARCHIVE_AWAY)
-"""What is before it is missing, even the session's beginning, and then what follows it; or nobody can say."""
+"""The log lacks what precedes the batch, even the session's beginning; or the answer is not known."""
 _logger = logging.getLogger(__name__)
 
 
 class Given(Enum):
-    """What the log has got back of a session."""
+    """Result of giving a session's tail back to the log."""
 
     NOTHING = 0
-    """What is missing has no place there any more."""
+    """The missing events have no place in the log any more."""
     WHOLE = 3
     """Nothing is missing of what we have."""
     SOME = 1

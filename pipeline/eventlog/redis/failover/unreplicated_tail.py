@@ -35,7 +35,7 @@ class UnreplicatedTail:
         self._retain_s = retain_s
         self._order: OrderedDict[_Kept, None] = OrderedDict()
         self._by_session: OrderedDict[SessionId, deque[_Kept]] = OrderedDict()
-        """Who has written last is last."""
+        """The session that was written last is last."""
         self._bytes = 0
 
     def keep(self, batch: Batch, outcome: Outcome, now_s: float) -> None:
@@ -88,7 +88,7 @@ class UnreplicatedTail:
         return list(self._by_session)
 
     def beyond(self, session: SessionId, head: Seq) -> list[Batch]:
-        """What the log must be given again when it ends at `head`: each at its old place or not at all."""
+        """Batches to append again when the log ends at `head`: each at its old place or not at all."""
         kept = sorted(self._by_session.get(session, ()), key=lambda one: one.first)
         return [replace(one.batch, expected=one.first - 1) for one in kept if one.first > head]
 
