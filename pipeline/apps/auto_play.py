@@ -22,7 +22,7 @@ _KINDS_KEPT: Final = 4_096
 
 
 class Kinds:
-    """Subjects of sessions, read from their first events."""
+    """Kinds of sessions, read from their first events."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log

@@ -87,7 +87,7 @@ class Characters:
     async def _check_knowledge(
         self, character: CharacterSaved, before: tuple[str, ...], principal: str
     ) -> None:
-        """Earlier knowledge of the character may be gone by now."""
+        """Raises CollectionNotFound for a new collection that the user may not read."""
         new = [one for one in character.collections if one not in before]
         found = await readable(self._log, new, principal)
         if missing := [one for one in new if one not in found]:

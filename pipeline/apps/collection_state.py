@@ -23,7 +23,7 @@ class KnownDocument:
     kept_bytes: int = 0
     """Of the one that can be found."""
     view: DocumentView | None = None
-    """Documents that a search can find."""
+    """The document as a search finds it; None: no search finds it."""
     began: Seq = _NEVER
     """Sequence number at which its last ingest began. While that lasts no other one begins."""
     code: str | None = None

@@ -99,7 +99,7 @@ class Shares:
         return {share: about for share, about in both.items() if share not in afterwards.revoked}
 
     async def _place(self, session: SessionId, conversation: Conversation) -> SessionId:
-        """Returns a writer for the session."""
+        """Session that records the share: the shared one, or its user's after its end."""
         return await self._users.open(conversation.principal) if conversation.ended else session
 
     def _past(self, about: Share) -> bool:

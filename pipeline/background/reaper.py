@@ -67,7 +67,7 @@ class Reaper:
         return await self._ask([one for one in due if not await self._is_asked(*one)], now_ms)
 
     async def _is_asked(self, session: SessionId, head: Head) -> bool:
-        """An earlier request had no effect; another one would not help."""
+        """True if the latest event asks for the session's end already: another request would not help."""
         latest = await self._log.read(session, Seq(head.seq - 1), limit=1)
         return any(event.type == "session.end_requested" for event in latest)
 

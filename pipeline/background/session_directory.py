@@ -221,7 +221,7 @@ def unpacked(packed: bytes) -> DirectoryRow:
 
 
 async def kinds_of(log: EventLog, store: DirectoryStore, sessions: Sequence[SessionId]) -> list[Kind | None]:
-    """Subjects of the sessions; None where there is none."""
+    """Kinds of the sessions; None for a session that does not exist."""
     kinds: list[Kind | None] = []
     for session, packed in zip(sessions, await store.rows(sessions), strict=True):
         events = [] if packed else await log.read(session, Seq(0), limit=1)  # the list lags a little
@@ -231,7 +231,7 @@ async def kinds_of(log: EventLog, store: DirectoryStore, sessions: Sequence[Sess
 
 
 class Directory:
-    """Lists the users that have sessions. A new one is in the list a moment after it was created."""
+    """Lists the sessions of users. A new session is in the list a moment after it was created."""
 
     def __init__(self, store: DirectoryStore) -> None:
         self._store = store

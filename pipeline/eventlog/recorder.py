@@ -144,7 +144,7 @@ class Recorder:
         return self._flusher.waiting, self._flusher.weight
 
     def producers(self, session: SessionId) -> list[str]:
-        """Writers of the session that are still open."""
+        """Names of the producers with an open writer in the session."""
         return [producer for name, producer, _ in list(self._writers) if name == session]
 
     async def __aenter__(self) -> Self:

@@ -352,7 +352,7 @@ class RedisEventLog:
         return await self._call(*commands)
 
     async def partly(self, *commands: Command) -> list[Any]:
-        """Replies of the servers that answer, exceptions for the others: for reads that are repeated anyway."""
+        """Replies of the servers that answer, exceptions for the others: for repeated work."""
         await self._ready()
         return await self._wire.partly(*commands, look=self._look)
 

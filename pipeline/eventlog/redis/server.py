@@ -295,12 +295,12 @@ class Server:
         await self._hang_up(connection)
 
     async def fell_silent(self) -> None:
-        """A caller has waited in vain for the whole patience: further callers fail at once."""
+        """Hangs up after a caller has waited in vain for its whole patience: further callers fail at once."""
         self.breaks += 1
         await self._hang_up()
 
     async def _hang_up(self, *connections: AbstractConnection) -> None:
-        """After one connection broke, the others are likely dead as well."""
+        """Hangs up the idle connections too: after one broke, the others are likely dead as well."""
         idle, self._idle = self._idle, []
         for stale in (*connections, *idle):
             await stale.disconnect(nowait=True)

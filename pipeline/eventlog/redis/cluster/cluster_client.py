@@ -263,7 +263,7 @@ class RedisClusterClient:
     # ---------------------------------------------------------------- servers
 
     async def attend(self) -> None:
-        """Refreshes the slots, and checks that every server is the one that it was. Raises nothing."""
+        """Refreshes the slots, and checks that every server is the same. Errors reach the caller."""
         await self.shards.look()
         async with anyio.create_task_group() as tasks:
             for address in self.shards.addresses:
