@@ -20,7 +20,7 @@ TALLY: Final = "tally"
 
 
 class Measuring:
-    """Writes the metrics of a turn together with the acknowledgement of its end, so that each turn counts once."""
+    """Writes the metrics of a turn with the acknowledgement of its end, so that each turn counts once."""
 
     name = "measuring"
     types = MEASURED

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from pipeline.eventlog.redis.client import FailedOver, RedisClient
 from pipeline.eventlog.redis.cluster.cluster_client import RedisClusterClient
 from pipeline.eventlog.redis.cluster.cluster_topology import Node
-from pipeline.eventlog.redis.server import CONNECTIONS
-from pipeline.eventlog.redis.server_info import run_id
+from pipeline.eventlog.redis.server import CONNECTIONS, run_id
 from tests.support.eventually import eventually
 from tests.support.servers.scripted_redis import ONE_SHARD, Address, Caller, House, house
 
