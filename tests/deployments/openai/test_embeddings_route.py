@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
-from deployments.faces.openai.embeddings import Embeddings
+from deployments.faces.openai.routes.embedding_routes import Embeddings
 from pipeline.admission.allowance import Allowance
 from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.core.fair_slots import FairPlaces
