@@ -53,7 +53,7 @@ def whole_file(fmt: AudioFormat, chunks: Iterable[StoredChunk], *, complete: boo
 
 
 def pcm_bytes(ms: int) -> int:
-    """What `ms` of audio takes as PCM16 at 24 kHz; exact, as all lengths are whole packets."""
+    """Bytes of `ms` of audio as PCM16 at 24 kHz; exact, as all lengths are whole packets."""
     return ms // PACKET_MS * (RATE * PACKET_MS // 1_000) * 2
 
 

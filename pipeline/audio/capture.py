@@ -1,4 +1,4 @@
-"""What is heard, on its way into the log and back: Opus in pieces of half a second."""
+"""Encodes input audio for the log and decodes it again: Opus in pieces of half a second."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -112,7 +112,7 @@ class Playback:
         self._at = 0
         """Of the input, in samples, codec's delay included: what was before has been given out."""
         self._held: _Sound = np.zeros(0, np.float32)
-        """What is known from there on."""
+        """Sound that is known from there on."""
         self._skip = _DELAY
         self._begun = False
 

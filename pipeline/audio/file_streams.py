@@ -32,7 +32,7 @@ class FileStream(Protocol):
         ...
 
     def finish(self) -> bytes:
-        """What is left when nothing follows."""
+        """Returns the rest when nothing follows."""
         ...
 
 

@@ -124,7 +124,7 @@ class _Resampling:
         yield from self._resampled(frame)
 
     def flush(self) -> Iterator[bytes]:
-        """What is held back. Something else may be pushed afterwards."""
+        """Returns the samples that are held back. More may be pushed afterwards."""
         yield from self._resampled(None)
         self._kind = self._resampler = None
 

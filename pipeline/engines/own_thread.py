@@ -20,7 +20,7 @@ class OwnThread:
         self._closed = False
 
     async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `work` returns or raises. Raises EngineDead if the thread was closed before its turn came.
+        """Runs `work` on the thread. Raises EngineDead if the thread was closed before its turn came.
 
         Cancelled, it leaves the queue; what has begun ends.
         """

@@ -29,7 +29,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """What the model may call. `parameters`: a JSON schema."""
+    """Function that the model may call. `parameters`: a JSON schema."""
 
     name: str
     description: str = ""
@@ -53,7 +53,7 @@ class ChatRequest:
     """As `schemas.settings.model_settings.Choice`."""
     parallel: bool = True
     provider: str | None = None
-    """Who is to answer; None: the model in this server, "local"."""
+    """Provider that is to answer; None: the model in this server, "local"."""
     model: str | None = None
     """Which of their models; None: as configured."""
     whole: bool = False
@@ -68,7 +68,7 @@ class Completion:
     tokens_in: int = 0
     tokens_out: int = 0
     provider: str = ""
-    """Who answered, which is not always who was asked; empty where there is but one."""
+    """Provider that answered, which can be a fallback; empty where there is but one."""
     model: str = ""
 
 
@@ -121,7 +121,7 @@ class EngineResult:
     """How a user wants to be spoken to, beyond voice and speed."""
 
     provider: str | None = None
-    """Who is to speak; None: the voice in this server, "local"."""
+    """Provider that is to speak; None: the voice in this server, "local"."""
     timeout_s: float | None = None
     """How long a provider may be silent, before its first byte and between bytes; None: as configured.
 
@@ -130,7 +130,7 @@ class EngineResult:
     extra: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Handed to the provider as they are; the voice in this server knows none."""
     waited_s: float = 0.0
-    """What earlier tries of the same sentence took: so much of the caller's patience is gone."""
+    """Time that earlier attempts at the same sentence took; it counts against the caller's timeout."""
 
 
 AS_CONFIGURED: Final = EngineResult()
@@ -182,9 +182,9 @@ class Utterance:
     partial: bool = False
     """More of it will come: be quick rather than right."""
     prompt: str = ""
-    """What was said before, for names and style."""
+    """Text that was said before, for names and style."""
     provider: str | None = None
-    """Who is to write it down; None: this server."""
+    """Provider that is to transcribe it; None: this server."""
     translate: bool = False
     """Write it down in English, whatever was spoken; only Whisper in the quality way can."""
 
@@ -202,7 +202,7 @@ class WrittenWord:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was said; the last item of every stream. No words, no text."""
+    """Transcript of an utterance; the last item of every stream. No words, no text."""
 
     text: str
     language: str
@@ -225,7 +225,7 @@ class SpeechToText(Protocol):
 
     @property
     def providers(self) -> tuple[str, ...]:
-        """Who can be asked to write down, beside this server."""
+        """Providers that can transcribe, beside this server."""
         ...
 
     def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]: ...
@@ -254,7 +254,7 @@ class Speaker(Protocol):
 
     @property
     def providers(self) -> Mapping[str, tuple[str, ...]]:
-        """Who can be asked to speak, and the voices of each; "local" is this server."""
+        """Voices by provider; "local" is this server."""
         ...
 
     def speak(

@@ -55,7 +55,7 @@ class _Script(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     fail_code: ErrorCode = "engine.failed"
     hang: Path | None = None
-    """Whoever finds this file, which is gone then, stops in the midst of its work and never comes back."""
+    """File that stops an engine: the one that finds it, which removes it, hangs in the midst of its work."""
 
 
 class Hanging:
@@ -88,7 +88,7 @@ class ScriptedCall(BaseModel):
 
 
 class LanguageScript(_Script):
-    """What the scripted language model answers, and when."""
+    """Script of the language model: the answers, and when they come."""
 
     reply: str = _STORY
     reply_to: dict[str, str] = Field(default_factory=dict)
@@ -100,7 +100,7 @@ class LanguageScript(_Script):
     first_delta_ms: float = Field(default=0.0, ge=0)
     per_delta_ms: float = Field(default=0.0, ge=0)
     hurries: bool = True
-    """What is late is made up for; False: who was held up goes on at its pace, as a model does."""
+    """Makes up for late items; False: an answer that was held up goes on at its pace, as a model does."""
     stamp: bool = False
     """Each delta is the time it was made at, monotonic nanoseconds and a space, instead of its text."""
     fail_after: int | None = Field(default=None, ge=0)
@@ -112,7 +112,7 @@ class LanguageScript(_Script):
 
 
 class SpeechScript(_Script):
-    """What the scripted voice does with a sentence."""
+    """Script of the voice: how it speaks a sentence."""
 
     voices: tuple[str, ...] = ("joe", "alto")
     ms_per_char: float = Field(default=15.0, gt=0)
@@ -174,7 +174,7 @@ class ScriptedLanguageModel:
         yield Completion(finish, tokens_in=words_in, tokens_out=len(deltas))
 
     def _calls(self, request: ChatRequest) -> list[str | ToolCall]:
-        """What is to be called, unless it was: the last message is the result then."""
+        """Call that the script asks for, unless the last message is its result already."""
         if not request.functions or request.choice == "none" or request.messages[-1].role == "tool":
             return []
         asked = _question(request)

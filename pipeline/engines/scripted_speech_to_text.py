@@ -40,7 +40,7 @@ _ERRORS: Final[dict[str, type[EngineError]]] = {
 
 
 class ListeningScript(BaseModel):
-    """What the scripted ear hears, and when."""
+    """Script of the speech-to-text engine: the transcripts, and when they come."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -194,7 +194,7 @@ def build_quality(settings: QualitySpeechToTextSettings, cache: Path) -> Scripte
 
 
 def _voiced(pcm: bytes) -> tuple[int, int, int]:
-    """Where the first loud frame begins, where the last one ends, and how long all of them are: in ms."""
+    """Start of the first loud frame, end of the last one, and length of all of them, in ms."""
     sound = samples(pcm)
     frames = sound[: len(sound) // _FRAME * _FRAME].reshape(-1, _FRAME)
     loud = np.flatnonzero(np.sqrt((frames**2).mean(axis=1)) > _QUIET)

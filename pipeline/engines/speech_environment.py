@@ -1,4 +1,4 @@
-"""Where the engines run whose torch and ours do not fit together: in an environment of their own."""
+"""Decides which engines run in an environment of their own, since their torch does not fit ours."""
 
 from pathlib import Path
 from typing import Final

@@ -35,7 +35,7 @@ class Watchdog:
             del self._since[work]
 
     def watched(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `work` returns or raises; it is a piece of work."""
+        """Runs `work` as a piece of work and returns its result."""
         with self.working():
             return work(*args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""Where an extracted text is cut into passages. Pure: the same text gives the same passages."""
+"""Cuts an extracted text into passages. Pure: the same text gives the same passages."""
 
 import re
 from collections.abc import Iterator
@@ -89,7 +89,7 @@ def _end(text: str, start: int, size: int) -> int:
 
 
 def _back(text: str, start: int, end: int, overlap: int) -> int:
-    """Where the next passage begins: the first sentence or else word in the overlap, or else at `end`."""
+    """Start of the next passage: the first sentence or else word in the overlap, or else `end`."""
     earliest = max(end - overlap, start + 1)
     for pattern in _BREAKS[1:]:
         for match in pattern.finditer(text, earliest, end):

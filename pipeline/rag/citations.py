@@ -1,4 +1,4 @@
-"""What an answer's passages are cited for: where in its text, and when in its sound. Derived from the log."""
+"""Citations of an answer's passages: where in its text, and when in its sound. Derived from the log."""
 
 from typing import Any
 
@@ -49,6 +49,6 @@ def annotations(state: TurnState) -> list[dict[str, Any]]:
 
 
 def passage_path(passage: NumberedPassage) -> str:
-    """Where the passage can be read, relative to this server."""
+    """Path at which the passage can be read, relative to this server."""
     document = f"/v1/collections/{passage.collection}/documents/{passage.document}"
     return f"{document}/text?start={passage.start}&end={passage.end}"

@@ -47,7 +47,7 @@ class Prepared:
     chunks: Sequence[DocumentChunk]
 
     def texts(self, begin: int = 0, end: int | None = None) -> list[str]:
-        """What stands for each passage: itself, below the title and the headings that it comes under.
+        """Text that is embedded for each passage: itself, below its title and its headings.
 
         A passage seldom repeats what it is about, but whoever asks will name it.
         """
@@ -196,7 +196,7 @@ class Library:
 def _new(
     ready: Prepared, collection: CollectionId, document: DocumentId, model: Embedder, judge: Embedder | None
 ) -> NewDocument:
-    """Everything but the vectors, which are zeros yet."""
+    """Passages with all but the vectors, which are zeros yet."""
     count = len(ready.chunks)
     return NewDocument(
         view=ready.view(collection, document),

@@ -45,7 +45,7 @@ def terms(text: str, spoken: Language) -> list[str]:
 
 
 def asked(question: str) -> list[str]:
-    """What a passage may have for `question` to find it: each word as either language would keep it.
+    """Words by which `question` finds a passage: each word as either language would keep it.
 
     Words that are everywhere are left out, unless there are no others.
     """

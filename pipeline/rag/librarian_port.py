@@ -1,4 +1,4 @@
-"""What a library of documents does, wherever it is: in this process, or in a replica of its own."""
+"""Port of a library of documents, in this process or in a replica of its own."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass

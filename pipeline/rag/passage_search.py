@@ -37,7 +37,7 @@ def fused(rankings: Iterable[Sequence[Hit]]) -> list[Hit]:
 _LONGEST: Final = 2_000
 """So much of a question is looked at."""
 _WORDS: Final = 0.02
-"""What the passage that fits best by its words gets for them in the second stage. As the judge's cosines are
+"""Score that the best passage by words gets for them in the second stage. As the judge's cosines are
 close together, this decides between neighbours and no more."""
 
 

@@ -23,12 +23,12 @@ PRINCIPAL: Final = "X-Rhapsode-Principal"
 
 @dataclass(frozen=True, slots=True)
 class ToolCallContext:
-    """What a call is part of."""
+    """Session and turn that a call is part of."""
 
     session: str
     turn: int
     principal: str = ""
-    """Who asked: a pseudonym that stays the same (see `pseudonym`); empty on an open server."""
+    """User that asked: a pseudonym that stays the same (see `pseudonym`); empty on an open server."""
 
 
 def pseudonym(principal: str) -> str:

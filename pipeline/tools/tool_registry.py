@@ -87,7 +87,7 @@ _CONNECT_S: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a function said; `cut`: it said more."""
+    """Result of a function; `cut`: the result was longer."""
 
     output: str
     cut: bool
@@ -119,7 +119,7 @@ class ToolRegistry:
         return tuple(self._functions)
 
     def offers(self, names: Iterable[str]) -> tuple[Function, ...]:
-        """What a model is told of them; names that are no longer there are passed over."""
+        """Descriptions for a model; names that are no longer there are passed over."""
         return tuple(self._offer(name) for name in names if name in self._functions)
 
     def _offer(self, name: str) -> Function:
@@ -128,7 +128,7 @@ class ToolRegistry:
         return Function(name, registered.description or function.description, parameters)
 
     def filler(self, names: Iterable[str], language: Literal["en", "de"]) -> str:
-        """What is said while these take long: the first that has something of its own."""
+        """Sentence that is spoken while these functions take long: the first that has one of its own."""
         for name in names:
             own = self.settings.functions[name].filler if name in self._functions else None
             if own is not None and language in own:

@@ -1,4 +1,4 @@
-"""What all clients of servers elsewhere share: the connection, the key, and errors in our own words."""
+"""Client of a provider: holds the connection and the key, and translates errors into our own."""
 
 import json
 import re
@@ -66,7 +66,7 @@ class Provider:
         raise kind(f"{self.name} refused this (HTTP {status}): {self.hidden(told)}")
 
     def broke_off(self, error: Exception, timeout_s: float) -> EngineError:
-        """What to say of a connection that gave nothing yet."""
+        """Describes a connection that gave nothing yet."""
         if isinstance(error, httpx.PoolTimeout):
             return EngineBusy(f"All {_CONNECTIONS} connections to {self.name} are taken.")
         if isinstance(error, httpx.TimeoutException | TimeoutError):
@@ -99,7 +99,7 @@ def body_of(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 
 
 def words_of(answer: Any) -> str:
-    """What an error document says: OpenAI's, FastAPI's, problem+json's, or whatever it is."""
+    """Extracts the message of an error document: OpenAI's, FastAPI's, problem+json's or any other."""
     for name in ("error", "detail", "message", "msg"):
         if isinstance(answer, dict) and name in answer:
             return words_of(answer[name])

@@ -1,4 +1,4 @@
-"""What servers elsewhere send: one JSON document, or server-sent events that may be cut anywhere."""
+"""Parses what providers send: one JSON document, or server-sent events that may be cut anywhere."""
 
 import json
 import re
@@ -72,7 +72,7 @@ class EventReader:
         self._data: list[bytes] = []
 
     def feed(self, part: bytes) -> list[Document]:
-        """What `part` completes. Raises BadAnswer for what is no JSON, and for what does not end."""
+        """Returns the documents that `part` completes. Raises BadAnswer without JSON or an end."""
         if self._after_return and part.startswith(b"\n"):
             part = part[1:]  # the second half of a line end
             self._after_return = False
@@ -90,7 +90,7 @@ class EventReader:
         return found
 
     def finish(self) -> list[Document]:
-        """What the last line holds if only its end is missing; what was cut off is nothing."""
+        """Returns the document of a last line that lacks only its end; a line that was cut gives none."""
         return self._take(bytes(self._line)) if self._line else []
 
     def _take(self, line: bytes) -> list[Document]:

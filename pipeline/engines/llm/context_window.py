@@ -1,4 +1,4 @@
-"""What of a conversation fits in a language model's context window. Pure."""
+"""Fits a conversation into a language model's context window. Pure."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -31,7 +31,7 @@ def fitting(messages: Sequence[Message], *, context_tokens: int, answer_tokens: 
 
 
 def too_long(tokens: int, window: int) -> str:
-    """What to say of messages that do not fit."""
+    """Error message for messages that do not fit."""
     return f"The messages have {tokens} tokens; this model takes {window} together with its answer."
 
 

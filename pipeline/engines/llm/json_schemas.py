@@ -284,7 +284,7 @@ class _Form:
         self._led: list[tuple[Any, str]] = []
 
     def check_references(self) -> None:
-        """What a reference leads to must be a part that was checked. Raises SchemaInvalid."""
+        """Checks that a reference leads to a part that was checked. Raises SchemaInvalid."""
         for found, place in self._led:
             if found is not True and id(found) not in self._checked:
                 raise _invalid(place, "refers to what is no schema: keep those that are shared in $defs")
@@ -441,7 +441,7 @@ class _Ways:
         return frozenset(_BEGINNINGS[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
 
     def _mark(self, schema: Any, place: str) -> tuple[str, frozenset[str] | None] | None:
-        """What an object begins with: its first property, with its values where they are given."""
+        """Beginning of an object: its first property, with its values where they are given."""
         schema = self._resolved(schema, place)
         properties = schema.get("properties") if isinstance(schema, Mapping) else None
         required = schema.get("required") if isinstance(schema, Mapping) else None
@@ -458,7 +458,7 @@ class _Ways:
 
 
 def target(whole: Mapping[str, Any], ref: Any, place: str) -> Any:
-    """What a reference leads to. Raises SchemaInvalid."""
+    """Resolves a reference. Raises SchemaInvalid."""
     if not isinstance(ref, str) or not ref.startswith("#/"):
         raise _invalid(place, f"refers to {str(ref)[:80]!r}; only references within the schema are taken")
     found: Any = whole

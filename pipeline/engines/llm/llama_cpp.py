@@ -56,10 +56,10 @@ _SAMPLING: Final = {"top_k": 40, "top_p": 0.9, "min_p": 0.08, "repeat_penalty": 
 _PIECE_TOKENS: Final = 512
 """Of a prompt that are read before the other answers go on; it is read no faster in larger pieces."""
 _SCHEMA_ERROR: Final = re.compile(r"JSON schema.*|.*\bgrammar\b.*", re.IGNORECASE)
-"""What llama.cpp says of a schema that it makes no grammar of."""
+"""Messages of llama.cpp for a schema that it makes no grammar of."""
 _NICE: Final = 5
-"""Who speaks the first sentence is ahead of who writes the fourth: where both want a core, a voice, an ear or
-a gateway gets three quarters of it. In a container it ranks only what is in the same one."""
+"""Niceness: the speech of a first sentence goes ahead of the text of a fourth. Where both want a core, the
+voice, speech to text or the gateway gets three quarters of it. In a container it ranks only what is in the same one."""
 
 
 def build(settings: LanguageModelSettings, cache: Path) -> "LlamaLanguageModel":

@@ -33,7 +33,7 @@ class MayPass(BadAnswer):
 
 
 class ChatAnswer:
-    """What the documents of one answer add up to. Pure."""
+    """Adds up the documents of one answer. Pure."""
 
     def __init__(self, name: str, model: str) -> None:
         self._name = name
@@ -60,7 +60,7 @@ class ChatAnswer:
 
     @property
     def calls(self) -> list[ToolCall]:
-        """What it wants called; all there when it is finished."""
+        """Calls that the model asks for; complete when the answer is finished."""
         return [] if self._reason == "length" else self._calls.calls()
 
     @property

@@ -20,7 +20,7 @@ def samples(pcm: bytes) -> NDArray[np.float32]:
 
 
 def spans_of_words(text: str) -> list[tuple[int, int]]:
-    """Where each word begins and ends; spaces belong to none."""
+    """Start and end of each word in a text; spaces belong to none."""
     return [found.span() for found in _WORD.finditer(text)]
 
 

@@ -1,4 +1,4 @@
-"""An ear around a model that blocks: window by window on a few threads, first come, first served."""
+"""Speech to text around a model that blocks: window by window on a few threads, first come, first served."""
 
 import asyncio
 import threading
@@ -59,7 +59,7 @@ class CpuShares:
 
 @dataclass(frozen=True, slots=True)
 class DecodedPiece:
-    """What was said in one window of an utterance."""
+    """Transcript of one window of an utterance."""
 
     text: str
     """As the model wrote it, mostly with a space before it: pieces are joined as they are."""
@@ -157,7 +157,7 @@ class _Written:
     cpu_ms: float = 0.0
 
     def add(self, piece: DecodedPiece) -> str:
-        """What is new; empty if the piece holds nothing."""
+        """Text that is new; empty if the piece holds nothing."""
         delta = piece.text.rstrip() if self.text else piece.text.strip()
         left_out = 0 if self.text else len(piece.text) - len(piece.text.lstrip())
         moved = len(self.text) - left_out

@@ -32,7 +32,7 @@ _FRAMES_PER_S: Final = 100
 _LISTEN_S: Final = 8
 _PROMPT_TOKENS: Final = 100
 _TICK_S: Final = 0.02
-"""What one step of a timestamp token stands for."""
+"""Time that one step of a timestamp token stands for."""
 _LEFT_S: Final = 1.0
 """Sound that the model left over is looked at once more if there is at least so much of it."""
 _UNSPACED: Final = ("zh", "ja", "th", "lo", "my", "yue")
@@ -40,7 +40,7 @@ _UNSPACED: Final = ("zh", "ja", "th", "lo", "my", "yue")
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What the model should know beforehand."""
+    """Context that the model gets beforehand."""
 
     language: str | None = None
     prompt: str = ""
@@ -49,7 +49,7 @@ class Hints:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was said in one window."""
+    """Transcript of one window."""
 
     text: str
     language: str
@@ -164,13 +164,13 @@ class WhisperModel:
 
 
 def spoken_language(model: Any, sound: Sound) -> str:
-    """What the beginning is most likely spoken in; a short window is enough."""
+    """Most likely language of the beginning; a short window is enough."""
     beginning = sound[: _LISTEN_S * RATE]
     return _language(model, _encoded(model, beginning, window_s(len(beginning) / RATE, _LISTEN_S)))
 
 
 def _encoded(model: Any, sound: Sound, size_s: int) -> Any:
-    """What the encoder makes of a window that begins with the sound and ends with nothing."""
+    """Encodes a window that begins with the sound and ends with silence."""
     from faster_whisper.transcribe import get_ctranslate2_storage
 
     frames = model.feature_extractor(sound)[:, : size_s * _FRAMES_PER_S]

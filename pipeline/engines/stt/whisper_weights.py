@@ -69,7 +69,7 @@ def whisper_partial_files(path: Path | None) -> WhisperFiles:
 def quality_model(
     settings: QualitySpeechToTextSettings, cache: Path, progress: Progress = no_progress
 ) -> str:
-    """What to load for the quality way: a folder, or a name that only the hub knows."""
+    """Model of the quality mode: a folder, or a name that only the hub knows."""
     if settings.model == PACKAGED:
         return str(whisper_files(None, cache, progress).folder)
     return settings.model if is_on_hub(settings) else str(_own(Path(settings.model)).folder)

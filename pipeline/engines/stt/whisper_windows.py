@@ -11,7 +11,7 @@ from pipeline.engines.stt.pcm_samples import RATE
 
 Sound = NDArray[np.float32]
 FULL_S: Final = 30
-"""What Whisper was trained on, and the longest window that it takes."""
+"""Window that Whisper was trained on, and the longest that it takes."""
 _MARGIN_S: Final = 1.0
 _STEP_S: Final = 2
 _TOKENS: Final = 16
@@ -30,7 +30,7 @@ _UNLIKELY: Final = ((0.4, -1.4), (0.0, -1.8))
 _HABITS: Final = frozenset(
     ("i", "im sorry", "so", "and", "the", "you", "bye", "okay", "thanks", "thank you", "thanks for watching")
 )
-"""What Whisper says when it hears a knock or a breath."""
+"""Texts that Whisper writes when the sound is a knock or a breath."""
 _HABIT_NO_SPEECH: Final = 0.5
 _ONSET: Final = 0.01
 _HOLD: Final = RATE // 4
@@ -76,7 +76,7 @@ def stammers(text: str) -> bool:
 
 
 def onset_ms(sound: Sound) -> int:
-    """Where it becomes loud for the first time, compared with its loudest 20 ms."""
+    """First sample of the sound that is loud, compared with its loudest 20 ms."""
     frames = sound[: len(sound) // _FRAME * _FRAME].reshape(-1, _FRAME)
     power = (frames**2).mean(axis=1)
     return int(np.argmax(power >= power.max() * _ONSET)) * 20 if len(power) else 0
@@ -103,7 +103,7 @@ def lead_in(sound: Sound) -> int:
 
 
 def cut(sound: Sound, longest_s: float) -> list[tuple[int, int]]:
-    """Where to cut sound so that no part is longer: at the quietest place of each part's second half."""
+    """Cuts sound so that no part is longer: at the quietest place of each part's second half."""
     longest = int(longest_s * RATE)
     parts, start = [], 0
     while len(sound) - start > longest:

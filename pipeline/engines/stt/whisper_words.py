@@ -31,7 +31,7 @@ def word_times(
 
 
 def _placed(text: str, aligned: Iterable[Mapping[str, Any]]) -> list[tuple[int, float, float]]:
-    """Where in the text each part's first letter stands, and when it was spoken."""
+    """Position of each part's first letter in the text, and the time at which it was spoken."""
     parts, at = [], 0
     for part in aligned:
         letters = str(part["word"]).strip()

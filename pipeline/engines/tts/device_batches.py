@@ -1,4 +1,4 @@
-"""Who waits when the device gets free goes together: batches without a clock."""
+"""Batches without a clock: all requests that wait when the device gets free go together."""
 
 import asyncio
 from collections import deque
@@ -65,7 +65,7 @@ class Gathered(Generic[Item, Result]):
             raise
 
     def close(self) -> None:
-        """Whoever waits gets EngineDead."""
+        """Ends the queue: requests that wait get EngineDead."""
         self._closed = True
         while self._queue:
             _answer(self._queue.popleft(), EngineDead("The engine was shut down."))

@@ -47,7 +47,7 @@ def pieces(text: str) -> list[list[TextWord]]:
 
 
 def speakable(words: Sequence[TextWord]) -> str:
-    """What the phonemizer is given: nothing that it would drop or take for its own [[phoneme]] notation."""
+    """Text for the phonemizer, without what it would drop or take for its own [[phoneme]] notation."""
     text = " ".join(word.text for word in words)
     return _LONG_RUN.sub(r"\1 ", "".join(_spelled(char) for char in text))
 
@@ -62,7 +62,7 @@ def _spelled(char: str) -> str:
 
 
 def locate(alone: Sequence[str], whole: Sequence[str]) -> list[tuple[float, float] | None]:
-    """Where in `whole` each word is: fractional positions, in order; None for a word that makes no sound.
+    """Places each word in `whole`: fractional positions, in order; None for a word that makes no sound.
 
     `alone` holds each word's phonemes when it stands alone, `whole` one symbol per phoneme.
     """

@@ -109,7 +109,7 @@ def _name_of(voice: Any) -> str:
 _QUIET: Final = 104
 """Of 32,767: 50 dB below full scale, softer than any beginning of a word that can be heard."""
 _LEAD_MS: Final = 20
-"""What is left before the first sample that is louder: soft consonants begin before it."""
+"""Sound that is kept before the first louder sample: soft consonants begin before it."""
 _MOST_CUT_MS: Final = 500
 """A voice that is silent for longer may mean it."""
 

@@ -1,4 +1,4 @@
-"""Whatever a speech server sends, as 16-bit mono PCM at one rate, while it arrives."""
+"""Decodes the response of a speech server to 16-bit mono PCM at one rate, while it arrives."""
 
 import base64
 import binascii
@@ -25,7 +25,7 @@ _MP3_TYPES: Final = frozenset({"audio/mpeg", "audio/mp3"})
 
 
 class BadSound(ValueError):
-    """What came is no sound that we understand; the message goes on from "The server ..."."""
+    """The response is no sound that we understand; the message goes on from "The server ..."."""
 
 
 class CutShort(ValueError):
@@ -40,7 +40,7 @@ class ResponseDecoder(Protocol):
 
     def feed(self, data: bytes) -> bytes: ...
     def finish(self) -> bytes:
-        """What was still held back. Raises CutShort where the end is known to be missing."""
+        """Returns the sound that was held back. Raises CutShort where the end is known to be missing."""
         ...
 
 
@@ -116,7 +116,7 @@ class WavDecoder:
         return self._pcm.finish()
 
     def _read_head(self) -> int:
-        """Where the sound begins, as soon as that is known; `_pcm` then is there."""
+        """Start of the sound, as soon as it is known; `_pcm` then is there."""
         head = self._head
         if len(head) >= 12 and (head[:4] != b"RIFF" or head[8:12] != b"WAVE"):
             raise BadSound("sent something called WAV that is none")
@@ -224,7 +224,7 @@ class EventDecoder:
 
 
 def _said(event: dict[str, Any]) -> str:
-    """What an error event says, wherever it says it."""
+    """Message of an error event, in any of its fields."""
     error = event.get("error")
     message = error.get("message") if isinstance(error, dict) else error
     return str(message or event.get("message") or "the server failed")

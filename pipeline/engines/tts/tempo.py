@@ -80,7 +80,7 @@ async def at_tempo(
     rate: int,
     work: Callable[..., Awaitable[bytes]],
 ) -> AsyncGenerator[WordTimes | bytes, None]:
-    """What a voice tells, `factor` times as fast, its word times with it. `work` runs a function in
+    """Speeds a voice's sound and word times up by `factor`. `work` runs a function in
     a thread."""
     async with aclosing(told) as items:
         if abs(factor - 1) < _ENOUGH:

@@ -1,4 +1,4 @@
-"""What voices share that make sound in windows: how a sentence is cut, and when its words are heard.
+"""Windowed synthesis: how a sentence is cut into windows, and when its words are heard.
 
 A sentence is first turned into frames, and it is known how many each phoneme takes; then windows of frames
 become sound, one after the other, while the ones before them play.
@@ -32,12 +32,12 @@ _MOST_PHONEMES: Final = 600
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What the network is given at once."""
+    """Phonemes of a sentence, as the network takes them."""
 
     symbols: tuple[str, ...]
     ids: tuple[int, ...]
     starts: tuple[int, ...]
-    """Where in `ids` each symbol begins, and where the end mark does."""
+    """Index in `ids` of each symbol's first id, and of the end mark."""
 
 
 @dataclass(frozen=True, slots=True)

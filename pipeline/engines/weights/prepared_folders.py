@@ -43,9 +43,9 @@ class Recipe:
     make: Callable[[Path, Callable[[float], None]], None]
     """Writes its files into the empty folder given; reports how far it is."""
     source_sha256: str | None = None
-    """What the source must be; None: the user's own file, used as it is."""
+    """Checksum of the source; None: the user's own file, used as it is."""
     sha256: tuple[tuple[str, str], ...] = ()
-    """What the made files must be, where that is known beforehand."""
+    """Checksums of the made files, where they are known beforehand."""
 
 
 def no_progress(what: str, done: float) -> None:

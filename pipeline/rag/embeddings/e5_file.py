@@ -41,7 +41,7 @@ class Vocabulary:
     last: int
     unknown: int
     spellings: Mapping[int, str]
-    """What a character becomes before anything else."""
+    """Replacement of a character before anything else."""
 
 
 @dataclass(frozen=True, slots=True)

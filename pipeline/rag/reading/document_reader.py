@@ -82,7 +82,7 @@ def _packed(head: bytes, claimed: MediaType | None) -> MediaType:
 
 
 def _claimed(name: str, declared: str | None) -> MediaType | None:
-    """What its name says it is; else what its sender said."""
+    """Kind that the file's name gives; else the kind that its sender gave."""
     if kind := _BY_ENDING.get(PurePath(name).suffix.lower()):
         return kind
     plain = (declared or "").partition(";")[0].strip().lower()
@@ -110,14 +110,14 @@ class UploadedDocument:
 
     path: Path
     name: str
-    """What its sender calls it."""
+    """Name that the sender gave it."""
     declared: str | None = None
     """The media type that its sender gave."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadDocument:
-    """What a file is, and says."""
+    """Kind and text of a file."""
 
     media_type: MediaType
     extracted: ExtractedText
@@ -150,7 +150,7 @@ class DocumentReader:
         return ReadDocument(kind, ExtractedText(answer["text"], places, answer["title"], answer["pages"]))
 
     async def _answer(self, kind: MediaType, path: Path) -> dict[str, Any]:
-        """What a reader says. Raises DocumentUnreadable where none lives to say it."""
+        """Result of a reader process. Raises DocumentUnreadable where the process died before it."""
         for _ in range(_TRIES):
             said, status = await self._ask(kind, path)
             answer = await asyncio.to_thread(_parsed, said) if status == 0 else None
@@ -183,7 +183,7 @@ class DocumentReader:
 
 
 def _bare_environment() -> dict[str, str]:
-    """What Python needs to begin, and none of the settings and secrets of a replica."""
+    """Environment that Python needs to begin, without the settings and secrets of a replica."""
     return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 
 

@@ -33,7 +33,7 @@ class TextPlace:
 
 @dataclass(frozen=True, slots=True)
 class ExtractedText:
-    """What a document says. Every range that is ever told to anybody counts characters of `text`."""
+    """Text of a document. Every range that leaves this server counts characters of `text`."""
 
     text: str
     places: tuple[TextPlace, ...]
@@ -42,7 +42,7 @@ class ExtractedText:
     pages: int | None = None
 
     def place(self, at: int) -> TextPlace:
-        """Where the character `at` is."""
+        """Page and heading of the character `at`."""
         return self.places[bisect_right(self.places, at, key=lambda place: place.start) - 1]
 
 
@@ -68,7 +68,7 @@ class TextBuilder:
     """Characters that stand above the text of all places."""
 
     def page(self, number: int) -> None:
-        """What follows is on this page."""
+        """Begins a page."""
         self._page = number
         self._last_page = number
 
@@ -108,6 +108,6 @@ class TextBuilder:
         self._parts.append(text)
 
     def finish(self, title: str | None = None) -> ExtractedText:
-        """Everything so far."""
+        """Returns the document of all that was added so far."""
         title = " ".join(clean(title or "").split())[:_TITLE] or None
         return ExtractedText(_BETWEEN.join(self._parts), tuple(self._places), title, self._last_page)

@@ -10,7 +10,7 @@ from pipeline.rag.reading.extracted_text import ExtractedText, TextBuilder
 from schemas.errors.retrieval_errors import DocumentEncrypted, DocumentUnreadable
 
 _HYPHENATED: Final = re.compile("(?:\ufffe|\x02)\r?\n?")
-"""Where PDFium saw a word go on in the next line."""
+"""Mark with which PDFium shows that a word goes on in the next line."""
 
 
 def read(data: bytes, max_characters: int) -> ExtractedText:

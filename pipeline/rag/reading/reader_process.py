@@ -19,7 +19,7 @@ _NEW_USER: Final = 0x1000_0000
 _NEW_NETWORK: Final = 0x4000_0000
 """CLONE_NEWUSER and CLONE_NEWNET of Linux."""
 _NICE: Final = 5
-"""Somebody may be talking: reading documents comes second."""
+"""Niceness of the process: speech goes before the reading of documents."""
 
 
 def main() -> None:

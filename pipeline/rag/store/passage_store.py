@@ -1,4 +1,4 @@
-"""Where documents are kept and passages are found: what every store promises."""
+"""Port of the stores that keep documents and find passages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class StoredPassage:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where in its document a character stands."""
+    """Place of a character in its document."""
 
     page: int | None = None
     headings: tuple[str, ...] = ()

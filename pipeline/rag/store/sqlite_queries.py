@@ -1,4 +1,4 @@
-"""What the embedded store asks of its file. Every function works inside somebody's transaction."""
+"""Queries of the embedded store. Every function works inside its caller's transaction."""
 
 import json
 import re

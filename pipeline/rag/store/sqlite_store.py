@@ -37,7 +37,7 @@ class SqliteStore:
         self._limiter = anyio.CapacityLimiter(threads)
         self._matrices = Matrices(kept_bytes)
         self._counted: OrderedDict[CollectionId, queries.Counted] = OrderedDict()
-        """What the search by words has to know of whole collections; the least recently searched first."""
+        """Figures of whole collections for the search by words; the least recently searched first."""
         self._counting = threading.Lock()
 
     async def create(
@@ -141,7 +141,7 @@ class SqliteStore:
         return await self._in_thread(self._connections.writing, ask)
 
     async def _forget(self, ask: Callable[[Connection], bool]) -> bool:
-        """What is deleted must not stay in the write-ahead log either, once nobody reads it."""
+        """Deletes, then empties the write-ahead log, in which deleted text must not stay."""
 
         def work() -> bool:
             with self._connections.writing() as db:

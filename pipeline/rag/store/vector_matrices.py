@@ -108,7 +108,7 @@ class Matrices:
     def without(
         self, collection: CollectionId, documents: Collection[int], dimensions: int
     ) -> tuple[Block, set[int]]:
-        """What is here of a collection that has these documents, and those that are missing."""
+        """Matrices of a collection's documents that are cached, and the documents that are missing."""
         with self._lock:
             kept = self._kept.get(collection)
         current = set(documents)
@@ -116,7 +116,7 @@ class Matrices:
         return old, current.difference(old.documents.tolist())
 
     def keep(self, collection: CollectionId, revision: int, block: Block) -> None:
-        """What was read at `revision`; a newer one that is here already stays."""
+        """Stores what was read at `revision`; a newer one that is cached already stays."""
         with self._lock:
             current = self._kept.get(collection)
             if current is None or current.revision <= revision:

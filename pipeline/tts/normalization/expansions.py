@@ -1,4 +1,4 @@
-"""What abbreviations stand for, and the rules that write them out."""
+"""Expansions of abbreviations, and the rules that write them out."""
 
 import re
 from collections.abc import Mapping

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 Say = Callable[[re.Match[str]], str | None]
-"""What to write in place of a match; None: leave it."""
+"""Gives the replacement of a match; None: the match stays."""
 
 
 @dataclass(frozen=True, slots=True)

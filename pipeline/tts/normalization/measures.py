@@ -20,12 +20,12 @@ class Currency:
 
 @dataclass(frozen=True, slots=True)
 class MeasureWords:
-    """What a language says."""
+    """Words of a language for measures."""
 
     currencies: Mapping[str, Currency]
     """By sign or code."""
     scales: Mapping[str, str]
-    """What may stand between a number and its unit: "million", "bn"."""
+    """Words between a number and its unit: "million", "bn"."""
     units: Mapping[str, tuple[str, str]]
     """By sign: what one and what many are called ("one metre", "metres")."""
     to: str

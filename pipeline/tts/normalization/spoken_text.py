@@ -1,4 +1,4 @@
-"""What is said for a piece of shown text."""
+"""Spoken form of a piece of shown text."""
 
 import re
 import unicodedata

@@ -6,7 +6,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """What a full stop after a word means depends on these."""
+    """Abbreviations, which decide what a full stop after a word means."""
 
     titles: frozenset[str]
     """A sentence never ends after one: a name, a noun or a number follows."""

@@ -1,4 +1,4 @@
-"""What the space after a word means: the end of a sentence, of a clause, or nothing."""
+"""Decides what the space after a word means: the end of a sentence, of a clause, or nothing."""
 
 import re
 from enum import IntEnum

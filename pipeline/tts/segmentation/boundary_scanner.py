@@ -182,7 +182,7 @@ class _Gap:
     """The blanks after a word, while they are being read."""
 
     end: int
-    """Where the word ended."""
+    """Position at which the word ended."""
     word: str
     newlines: int = 0
     soft: bool = False

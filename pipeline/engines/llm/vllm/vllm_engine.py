@@ -202,7 +202,7 @@ def _arguments(model: str, settings: LanguageModelSettings) -> AsyncEngineArgs:
 
 
 def model_of(settings: LanguageModelSettings, packaged: Path | None) -> str:
-    """What vLLM is told to load: a folder, or a name that only the hub knows."""
+    """Names the model for vLLM: a folder, or a name that only the hub knows."""
     if settings.model is None:
         return str(packaged)
     folder = Path(settings.model).expanduser()

@@ -1,4 +1,4 @@
-"""Where vLLM runs, with which model, and in what environment: it has a torch of its own."""
+"""Decides in which environment vLLM runs, and with which model: vLLM has a torch of its own."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "VLLM_LOGGING_LEVEL": "WARNING",
     "VLLM_NO_USAGE_STATS": "1",
 }
-"""What vLLM has to find when it is imported."""
+"""Environment variables that vLLM reads when it is imported."""
 SPARE: Final = 2
 """Requests that may wait in a replica: what is more, another replica should have."""
 

@@ -1,4 +1,4 @@
-"""What vLLM loads in each of its processes, by its own mechanism: see the entry points in pyproject.toml."""
+"""Plugin that vLLM loads in each of its processes: see the entry points in pyproject.toml."""
 
 import multiprocessing
 import os

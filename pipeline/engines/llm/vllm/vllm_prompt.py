@@ -1,4 +1,4 @@
-"""What the model reads: a conversation in the words of its template, as tokens that fit into its window."""
+"""Renders a conversation with the model's chat template, as tokens that fit into its window."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Where a recording of any length is cut for Whisper, whose window has 30 s: at pauses, as it goes along."""
+"""Cuts a recording of any length at pauses for Whisper, whose window has 30 s, while it is read."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -12,7 +12,7 @@ WINDOW: Final = 30 * RATE
 """Samples that one piece may have."""
 _BLOCK: Final = 4 * WINDOW
 _PAUSE: Final = 2 * RATE
-"""What ends so long before the end of a block does not go on in the next one."""
+"""Speech that ends so long before the end of a block does not go on in the next one."""
 
 Spoken = Callable[[NDArray[np.float32]], list[tuple[int, int]]]
 """Finds the speech in at most two minutes: (first sample, end) of pieces of at most 30 s, in order."""

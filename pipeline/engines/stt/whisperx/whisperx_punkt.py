@@ -1,4 +1,4 @@
-"""What WhisperX's aligner wants to know about the ends of sentences, without fetching it.
+"""Sentence splitter that WhisperX's aligner asks NLTK for, without fetching it.
 
 It asks NLTK for a sentence splitter before it aligns. Only times of words are taken from it, so a small list
 of abbreviations is enough, for the languages spoken here; the others get an empty one.

@@ -67,7 +67,7 @@ _FAILURES: Final = 3
 
 
 class Network(Protocol):
-    """What is loaded: its rate, and whose voices it has."""
+    """Loaded network: its sample rate and its voices."""
 
     @property
     def sample_rate(self) -> int: ...
@@ -79,7 +79,7 @@ NetworkT = TypeVar("NetworkT", bound=Network)
 
 
 class CoquiVoice(Network, Protocol):
-    """What both kinds of network are behind: TextToSpeech, and when its process is of no more use."""
+    """Port of both kinds of network: TextToSpeech, and a check whether the process is still of use."""
 
     @property
     def open_streams(self) -> int: ...

@@ -20,7 +20,7 @@ class Checkpoint:
     """A network of Coqui's."""
 
     name: str
-    """What its voice is called where it has no speakers of its own."""
+    """Name of its voice where it has no speakers of its own."""
     kind: str
     """As its configuration says: "vits", "xtts"."""
     model: Path

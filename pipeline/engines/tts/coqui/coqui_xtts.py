@@ -30,7 +30,7 @@ from schemas.settings import TextToSpeechSettings
 P = ParamSpec("P")
 T = TypeVar("T")
 _RECORDED_RATE: Final = 22_050
-"""What it wants to be given of a speaker."""
+"""Sample rate of a speaker's recording that the network takes."""
 _TOKENS_A_CHUNK: Final = 20
 """About a second of sound."""
 _WAITING: Final = 4
