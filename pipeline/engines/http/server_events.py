@@ -72,7 +72,7 @@ class EventReader:
         self._data: list[bytes] = []
 
     def feed(self, part: bytes) -> list[Document]:
-        """Returns the documents that `part` completes. Raises BadAnswer without JSON or an end."""
+        """Returns the documents that `part` completes. Raises BadAnswer for a document that is no JSON, or too long a line."""
         if self._after_return and part.startswith(b"\n"):
             part = part[1:]  # the second half of a line end
             self._after_return = False

@@ -59,7 +59,8 @@ _SCHEMA_ERROR: Final = re.compile(r"JSON schema.*|.*\bgrammar\b.*", re.IGNORECAS
 """Messages of llama.cpp for a schema that it makes no grammar of."""
 _NICE: Final = 5
 """Niceness: the speech of a first sentence goes ahead of the text of a fourth. Where both want a core, the
-voice, speech to text or the gateway gets three quarters of it. In a container it ranks only what is in the same one."""
+voice, speech to text or the gateway gets three quarters of it. In a container it ranks
+only what is in the same one."""
 
 
 def build(settings: LanguageModelSettings, cache: Path) -> "LlamaLanguageModel":
