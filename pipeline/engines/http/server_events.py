@@ -72,7 +72,7 @@ class EventReader:
         self._data: list[bytes] = []
 
     def feed(self, part: bytes) -> list[Document]:
-        """Returns the documents that `part` completes. Raises BadAnswer for a document that is no JSON, or too long a line."""
+        """Returns the documents that `part` completes. Raises BadAnswer for a part that is no JSON."""
         if self._after_return and part.startswith(b"\n"):
             part = part[1:]  # the second half of a line end
             self._after_return = False
