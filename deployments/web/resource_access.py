@@ -71,7 +71,7 @@ async def still_welcome(
 
     Raises an AccessError, SessionGone, or SessionNotFound for who takes no part in the session any more.
     """
-    services.door.still(caller)
+    services.door.revalidate(caller)
     if caller.share is not None:
         shared, share = caller.share
         await services.shares.check(SessionId(shared), share)

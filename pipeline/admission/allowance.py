@@ -93,7 +93,7 @@ class Allowance(TaskScope):
             usage = await self._stored.count(principal)
         elif usage.is_old:  # who asks for an answer does not wait for that
             usage.believe()
-            self._outlive(self._count, self._stored, principal)
+            self.spawn(self._count, self._stored, principal)
         if usage.total + size > most * _MEGABYTE:
             raise _no_room(usage, most)
         usage.since += size

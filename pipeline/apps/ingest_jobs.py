@@ -142,7 +142,7 @@ class IngestJobs(TaskScope):
         except BaseException:
             self._release(held, new)
             raise
-        self._outlive(self._run, held, document, new, began)
+        self.spawn(self._run, held, document, new, began)
         return began
 
     async def _first_word(self, held: InputLease, document: DocumentId, new: NewUpload) -> Seq:

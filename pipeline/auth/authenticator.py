@@ -55,7 +55,7 @@ class Authenticator:
             raise Unauthenticated("a renewal belongs here, in the header Authorization")
         return self.tokens.read_renewal(credential)
 
-    def still(self, principal: Principal) -> None:
+    def revalidate(self, principal: Principal) -> None:
         """Returns if what vouches for a principal is still good. Raises as `admit`.
 
         A token that was made of a key may end: the key is what is looked at.

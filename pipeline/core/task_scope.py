@@ -23,9 +23,7 @@ class TaskScope:
         assert self._group is not None
         return self._group
 
-    def _outlive(
-        self, work: Callable[[*Arguments], Coroutine[Any, Any, None]], *arguments: *Arguments
-    ) -> None:
+    def spawn(self, work: Callable[[*Arguments], Coroutine[Any, Any, None]], *arguments: *Arguments) -> None:
         """Start what goes on when whoever asked for it has left.
 
         In no request's context: Serve cancels, with a request, what was called in its context.

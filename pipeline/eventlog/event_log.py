@@ -158,7 +158,7 @@ class EventLog(Protocol):
         """Look at the servers, so that `failovers` also knows of those that nobody here writes to now."""
         ...
 
-    def road(self, session: SessionId) -> str:
+    def shard_of(self, session: SessionId) -> str:
         """Sessions on different roads do not wait for each other: one's server may fail alone."""
         ...
 

@@ -42,7 +42,7 @@ class MemoryEventLog:
         self._clock_s = clock_s
         self._sessions: dict[SessionId, _Session] = {}
         self._leases: dict[SessionId, tuple[str, float]] = {}
-        self._ears: list[MemoryEar] = []
+        self._ears: list[MemoryPushSubscription] = []
 
     async def append(self, batches: Sequence[Batch]) -> list[Outcome]:
         return [self._append(batch) for batch in batches]
@@ -89,11 +89,11 @@ class MemoryEventLog:
     async def attend(self) -> None:
         await anyio.lowlevel.checkpoint()
 
-    def road(self, session: SessionId) -> str:
+    def shard_of(self, session: SessionId) -> str:
         return ""
 
-    def ear(self) -> "MemoryEar":
-        ear = MemoryEar(self._ears.remove)
+    def ear(self) -> "MemoryPushSubscription":
+        ear = MemoryPushSubscription(self._ears.remove)
         self._ears.append(ear)
         return ear
 
@@ -128,11 +128,11 @@ class MemoryEventLog:
             await ear.aclose()
 
 
-class MemoryEar:
+class MemoryPushSubscription:
     """An Ear that holds a bounded number of announcements; those beyond are lost, as on a real one."""
 
-    def __init__(self, forget: Callable[["MemoryEar"], None], *, buffer: int = 4_096) -> None:
-        self._forget: Callable[[MemoryEar], None] | None = forget
+    def __init__(self, forget: Callable[["MemoryPushSubscription"], None], *, buffer: int = 4_096) -> None:
+        self._forget: Callable[[MemoryPushSubscription], None] | None = forget
         self._sessions: set[SessionId] = set()
         self._send, self._receive = anyio.create_memory_object_stream[Push | Subscribed](buffer)
 

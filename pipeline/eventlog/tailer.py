@@ -287,7 +287,7 @@ class Tailer:
         """A server that does not answer keeps nobody else's heads from being looked at."""
         roads: dict[str, list[SessionId]] = defaultdict(list)
         for session in sessions:
-            roads[self._log.road(session)].append(session)
+            roads[self._log.shard_of(session)].append(session)
         for road, some in roads.items():
             if road in self._checking:
                 self._suspects.update(some)

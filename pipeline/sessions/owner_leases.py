@@ -72,7 +72,7 @@ class Leases:
     def _by_road(self) -> dict[str, list[_Kept]]:
         roads: dict[str, list[_Kept]] = {}
         for kept in self._kept.values():
-            roads.setdefault(self._log.road(kept.session), []).append(kept)
+            roads.setdefault(self._log.shard_of(kept.session), []).append(kept)
         return roads
 
     async def _renew(self, road: str, kept: list[_Kept]) -> None:

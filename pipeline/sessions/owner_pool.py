@@ -131,7 +131,7 @@ class OwnerPool(TaskScope):
             owner = self._owners[session] = SessionOwner(
                 session, f"{self._node}.{self._count}", self._services, self._leases
             )
-            self._outlive(self._run, owner)
+            self.spawn(self._run, owner)
         owner.expect(seq)
 
     async def _run(self, owner: SessionOwner) -> None:

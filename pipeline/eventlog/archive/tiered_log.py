@@ -131,8 +131,8 @@ class TieredLog:
     async def attend(self) -> None:
         await self.hot.attend()
 
-    def road(self, session: SessionId) -> str:
-        return self.hot.road(session)
+    def shard_of(self, session: SessionId) -> str:
+        return self.hot.shard_of(session)
 
     def ear(self) -> PushSubscription:
         return self.hot.ear()

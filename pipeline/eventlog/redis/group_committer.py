@@ -79,7 +79,7 @@ class GroupCommitter:
     def add(self, lane: ProducerQueue) -> None:
         road = self._at.get(lane)
         if road is None:
-            road = self._at[lane] = self._road(self._log.road(lane.session))
+            road = self._at[lane] = self._road(self._log.shard_of(lane.session))
         road.ready[lane] = None
         self._done.clear()
         road.work.set()

@@ -271,7 +271,7 @@ class RedisEventLog:
         if self._keys is not None:
             await self._ready()
 
-    def road(self, session: SessionId) -> str:
+    def shard_of(self, session: SessionId) -> str:
         return ""
 
     async def _channel(self, session: SessionId) -> str:

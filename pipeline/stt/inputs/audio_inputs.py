@@ -139,7 +139,7 @@ class AudioInputs(TaskScope):
             self._open[new.held] = handle
         finally:
             self._opening -= 1
-        self._outlive(self._run, handle)
+        self.spawn(self._run, handle)
         return handle, restored.pcm
 
     async def _allowed(self, new: _Beginning) -> HeardAllowance | None:

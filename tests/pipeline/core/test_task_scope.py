@@ -21,7 +21,7 @@ class Errands(TaskScope):
         self.done = anyio.Event()
 
     def ask(self, errand: str) -> None:
-        self._outlive(self._run, errand)
+        self.spawn(self._run, errand)
 
     async def _run(self, errand: str) -> None:
         self.run_in.append((errand, REQUEST.get()))

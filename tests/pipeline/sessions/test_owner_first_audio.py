@@ -9,7 +9,7 @@ from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog import memory_log
 from pipeline.eventlog.event_log import Push, Subscribed
-from pipeline.eventlog.memory_log import MemoryEar, MemoryEventLog
+from pipeline.eventlog.memory_log import MemoryEventLog, MemoryPushSubscription
 from pipeline.eventlog.recorder import Recorder
 from pipeline.sessions.orphan_scan import LOOKOUT
 from schemas.events import SessionStarted
@@ -31,7 +31,7 @@ class Listening(ConcurrencyLimiter):
         super().answered(wait)
 
 
-class InOneGo(MemoryEar):
+class InOneGo(MemoryPushSubscription):
     """Tells of a turn when it is over."""
 
     held: list[Push | Subscribed]
@@ -47,7 +47,7 @@ class InOneGo(MemoryEar):
 
 
 async def test_answers_that_are_over_at_once_are_judged_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_log, "MemoryEar", InOneGo)
+    monkeypatch.setattr(memory_log, "MemoryPushSubscription", InOneGo)
     log, session = MemoryEventLog(), new_session_id()
     pressure = EngineBackpressure(AdmissionSettings(), SystemClock())
     pressure.newcomers = counting = Listening(AdmissionSettings(), SystemClock())

@@ -35,14 +35,14 @@ class Counting(MemoryEventLog):
         self.open = anyio.Event()
         self.broken: Exception | None = None
 
-    def road(self, session: SessionId) -> str:
+    def shard_of(self, session: SessionId) -> str:
         return self.roads.get(session, "")
 
     async def renew(self, leases: Sequence[Lease], ttl_ms: int) -> list[bool]:
         self.calls.append([session for session, _ in leases])
         if self.broken is not None:
             raise self.broken
-        if self.road(leases[0][0]) in self.blocked:
+        if self.shard_of(leases[0][0]) in self.blocked:
             await self.open.wait()
         return await super().renew(leases, ttl_ms)
 

@@ -118,8 +118,8 @@ class LossyLog:
     async def attend(self) -> None:
         await self.log.attend()
 
-    def road(self, session: SessionId) -> str:
-        return self.log.road(session)
+    def shard_of(self, session: SessionId) -> str:
+        return self.log.shard_of(session)
 
     async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
         return await self.log.acquire(session, owner, ttl_ms)

@@ -269,7 +269,7 @@ class RedisClusterClient:
             for address in self.shards.addresses:
                 tasks.start_soon(self._ask, address, ("PING",))
 
-    def road(self, key: str) -> str:
+    def shard_of(self, key: str) -> str:
         """The server that has this key, as far as we know."""
         return self.shards.primary(slot_of(key))
 

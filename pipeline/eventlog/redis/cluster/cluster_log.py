@@ -10,7 +10,7 @@ from redis.asyncio.connection import ConnectionPool
 from pipeline.eventlog.event_log import PushSubscription
 from pipeline.eventlog.redis.blocking_reads import NO_GROUP, Joins, Ready, Streams
 from pipeline.eventlog.redis.cluster.cluster_client import RedisClusterClient
-from pipeline.eventlog.redis.cluster.cluster_push_subscription import ClusterEar
+from pipeline.eventlog.redis.cluster.cluster_push_subscription import ClusterPushSubscription
 from pipeline.eventlog.redis.cluster.cluster_topology import Node
 from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
@@ -102,10 +102,10 @@ class ClusterEventLog(RedisEventLog):
         )
 
     def ear(self) -> PushSubscription:
-        return ClusterEar(self._cluster.shards, self._channel)
+        return ClusterPushSubscription(self._cluster.shards, self._channel)
 
-    def road(self, session: SessionId) -> str:
-        return "" if self._keys is None else self._cluster.road(self._keys.meta(session))
+    def shard_of(self, session: SessionId) -> str:
+        return "" if self._keys is None else self._cluster.shard_of(self._keys.meta(session))
 
     def waiter(self) -> PollingWaiter:
         return PollingWaiter(self._cluster, self._ready)

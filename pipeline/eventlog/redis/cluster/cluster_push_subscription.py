@@ -52,7 +52,7 @@ class _Line:
             await self.say(b"PING")
 
 
-class ClusterEar:
+class ClusterPushSubscription:
     """An Ear. Each channel is heard where its slot is, and again there when the slot has moved."""
 
     def __init__(self, shards: ClusterTopology, channel_of: Callable[[SessionId], Awaitable[str]]) -> None:

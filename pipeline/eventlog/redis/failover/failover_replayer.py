@@ -93,7 +93,7 @@ class FailoverReplayer:
             if session not in kept:
                 del self._owed[session]
                 self._gaps.pop(session, None)
-            elif (road := self._log.road(session)) not in self._under_way:
+            elif (road := self._log.shard_of(session)) not in self._under_way:
                 roads[road].append(session)
         for road, sessions in list(roads.items())[: ROADS - len(self._under_way)]:
             for session in sessions:

@@ -30,7 +30,7 @@ class Roads(MemoryEventLog):
         self.frozen: set[SessionId] = set()
         self.unreplicated: set[SessionId] = set()
 
-    def road(self, session: SessionId) -> str:
+    def shard_of(self, session: SessionId) -> str:
         return "" if self.unreplicated else session
 
     def fail_over(self, *sessions: SessionId) -> None:
