@@ -11,11 +11,33 @@ import pytest
 
 from cluster import openapi
 from schemas import export
+from tests import structure
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("schemas", "pipeline", "deployments", "cluster", "loadtests")
 MODULE_LINES = 600
 FUNCTION_LINES = 50
+CLASS_LINES = 200
+FOLDER_MODULES = 15
+# What is left of the old structure. These numbers and names only ever go down.
+LARGE_CLASSES = 10
+PACKAGES_IN_CYCLES = 6
+WITHOUT_SUBJECT = 564
+REPEATED_CLASSES = {
+    # Component names of docs/openapi.json and docs/schemas, which clients generate code from.
+    "AudioInput",
+    "ChatMessage",
+    "Conversation",
+    "End",
+    "InputAudio",
+    "NamedFunction",
+    "ServerVad",
+    "SessionEnded",
+    "TextLine",
+    "TimedWord",
+    "VoiceId",
+}
+REPEATED_MODULES = {"session_commands", "slots"}
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 FOREIGN = (
@@ -54,6 +76,35 @@ def test_a_module_says_what_it_is_for_and_stays_small(module: Path) -> None:
 @pytest.mark.parametrize("module", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_of_tests_stays_small(module: Path) -> None:
     assert len(module.read_text(encoding="utf-8").splitlines()) <= MODULE_LINES, "split it by its themes"
+
+
+def test_packages_of_the_pipeline_do_not_import_each_other_in_a_circle() -> None:
+    assert structure.pipeline_cycles() == []
+
+
+def test_few_packages_import_each_other_in_a_circle() -> None:
+    assert sum(map(len, structure.package_cycles())) <= PACKAGES_IN_CYCLES
+
+
+def test_a_cycle_of_packages_is_found() -> None:
+    assert structure.cycles({"a": ["b"], "b": ["c", "d"], "c": ["a"], "d": []}) == [["a", "b", "c"]]
+
+
+def test_a_folder_holds_few_modules() -> None:
+    assert [name for name, count in structure.folders().items() if count > FOLDER_MODULES] == []
+
+
+def test_public_names_are_used_once() -> None:
+    assert structure.repeated_classes().keys() <= REPEATED_CLASSES
+    assert structure.repeated_modules().keys() <= REPEATED_MODULES
+
+
+def test_classes_stay_small() -> None:
+    assert len(structure.large_classes(CLASS_LINES)) <= LARGE_CLASSES
+
+
+def test_docstrings_begin_with_a_subject() -> None:
+    assert len(structure.without_subject()) <= WITHOUT_SUBJECT
 
 
 def tracked() -> Iterator[Path]:
