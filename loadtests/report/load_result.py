@@ -81,7 +81,8 @@ class Judgement(_Part):
     """Findings of the oracles."""
 
     listeners: int
-    events: int
+    facts: int
+    """Events that the listeners received; stored reports have this name."""
     answers: int
     """Questions that were taken, each with the answer that belongs to it, whatever became of it."""
     answered: int = 0

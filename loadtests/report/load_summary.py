@@ -188,7 +188,7 @@ def judgement(visits: Sequence[CallerRecord]) -> Judgement:
                 examples.append(OracleFault(kind=one.kind, words=one.words, **fault))
     return Judgement(
         listeners=listeners,
-        events=events,
+        facts=events,
         answers=answers,
         answered=answered,
         answers_with_gaps=with_gaps,
@@ -207,7 +207,7 @@ def together(parts: Sequence[Judgement]) -> Judgement:
             examples.append(one)
     return Judgement(
         listeners=sum(part.listeners for part in parts),
-        events=sum(part.events for part in parts),
+        facts=sum(part.facts for part in parts),
         answers=sum(part.answers for part in parts),
         answered=sum(part.answered for part in parts),
         answers_with_gaps=sum(part.answers_with_gaps for part in parts),

@@ -54,7 +54,7 @@ def _people(result: LoadResult) -> Sequence[tuple[str, str]]:
             f"{people.planned} came, {people.fine} fine, {people.refused} refused, {people.failed} failed, "
             f"{people.unfinished} unfinished; most at once {people.most_at_once}",
         ),
-        ("what they heard", f"{judged.events} events, {judged.answers} answers; {faults}"),
+        ("what they heard", f"{judged.facts} events, {judged.answers} answers; {faults}"),
         ("read again from the log", f"{judged.compared_with_log} sessions"),
         ("the system said that it could not", given_up),
         ("connections that broke and were gone on with", str(people.broken)),

@@ -25,7 +25,7 @@ def result_with(
     ]
     judged = Judgement(
         listeners=answers,
-        events=9 * answers,
+        facts=9 * answers,
         answers=answers,
         answered=answered,
         answers_with_gaps=0,
