@@ -1,1 +1,1 @@
-"""What happens: the log, the turn, the sentence buffer, the engines. Knows neither Ray nor FastAPI."""
+"""The logic of Rhapsode: event log, turns, sentence buffer, engines. Imports neither Ray nor FastAPI."""

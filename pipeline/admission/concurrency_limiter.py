@@ -139,12 +139,12 @@ class ConcurrencyLimiter:
         self._look()
 
     def dropped(self, wait: Wait) -> None:
-        """Nobody waits for it any more, or it is kept back on purpose: it says nothing."""
+        """Forgets a wait that was given up or is delayed on purpose: it does not count as a measurement."""
         if wait.close():
             del self._waiting[id(wait)]
 
     def hear(self, beside: Neighbours) -> None:
-        """What those who share these processors said of themselves a moment ago."""
+        """Takes in the latest load reports of the gateways that share these processors."""
         self._neighbours, self._heard_s = beside, self._clock.monotonic()
         self._look()
 
@@ -202,7 +202,7 @@ class ConcurrencyLimiter:
         return min(_RETRY_MOST_S, self._dice.uniform(1, 3 + longest_s))
 
     def check(self) -> None:
-        """Somebody comes. Raises GatewayBusy."""
+        """Admits a new session. Raises GatewayBusy."""
         now = self._clock.monotonic()
         if self.crowded:
             self._refused.append(now)
@@ -265,7 +265,7 @@ class ConcurrencyLimiter:
         return self._room > _NEAR * self._too_many and now_s - self._cut_s < _WARY_S
 
     def _is_enough(self, slowness: float | None, taken: int) -> bool:
-        """Where nothing is known, one more may show it; not while there are more than there is room for."""
+        """True if the limit may grow; without measurements by one session at a time."""
         if slowness is not None:
             return slowness <= (1 + self._bound) / 2
         return taken <= self._room + 1 or self._looked_s - max(self._cut_s, self._known_s) > _SILENT_S

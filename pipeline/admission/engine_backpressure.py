@@ -72,7 +72,7 @@ class EngineBackpressure:
             self._forget()
 
     def give_up(self, call: int) -> None:
-        """Nobody waits for it any more."""
+        """Forgets a call that was given up."""
         self._waiting.pop(call, None)
 
     def busy(self) -> None:
@@ -187,7 +187,7 @@ class _Patience:
         self._pause_s = _PAUSE_S
 
     async def asked(self, ask: Callable[[], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
-        """What the engine answers, asked again while it is busy and has said nothing."""
+        """Yields the engine's answer; asks again while the engine is busy and has yielded nothing."""
         with self._call() as call:
             while True:
                 try:
@@ -202,7 +202,7 @@ class _Patience:
                     return
 
     def _call(self) -> AbstractContextManager[int]:
-        """Who answers elsewhere may take their time: nobody here is kept from asking our engines."""
+        """Counts a call of our own engines; calls of remote providers do not count as backpressure."""
         return self._pressure.call() if self._ours else nullcontext(0)
 
     async def _pause(self, error: EngineBusy) -> None:

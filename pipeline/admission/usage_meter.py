@@ -28,7 +28,7 @@ class Cost:
 
     @property
     def us(self) -> int:
-        """What is taken, as time until it has come back; more than there ever is takes all there is."""
+        """Cost in microseconds until the allowance is refilled; at most the whole allowance."""
         return min(self.burst_us, self.amount * self.burst_us // self.limit)
 
     @property
@@ -39,7 +39,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """What there is too little of, and when there is enough."""
+    """The cost that exceeds its allowance, and the seconds until it fits."""
 
     cost: Cost
     wait_s: float

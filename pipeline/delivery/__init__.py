@@ -1,1 +1,1 @@
-"""What a listener receives: cursor, pacing, audio formats, captions, recordings."""
+"""Delivery to listeners: cursor, pacing, audio formats, captions, recordings."""

@@ -79,7 +79,7 @@ class ListenSpan:
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """What a listener asked for."""
+    """Parameters of a listener's request."""
 
     after: Seq
     speed: float | None = None

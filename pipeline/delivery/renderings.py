@@ -102,7 +102,7 @@ class Renderings:
             raise RhapsodeError(f"the audio before event {chunk.seq} is missing from the log")
 
     async def _first_chunk(self, session: SessionId, chunk: Recorded) -> Seq:
-        """Where the chunk's sentence begins to sound in the log."""
+        """Sequence number at which the chunk's sentence begins to sound in the log."""
         conversation, _ = await self._views.get(session)
         first = conversation.turns[chunk.turn].sentences[chunk.data["sentence"]].first_chunk
         return chunk.seq if first is None else first

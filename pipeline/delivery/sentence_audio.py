@@ -38,7 +38,7 @@ class SentenceSound:
         self._chunks.append(stored(recorded))
 
     def of(self, sentence: int) -> Sequence[StoredChunk]:
-        """What there is of this sentence, if it is the latest."""
+        """Returns the audio of this sentence so far, if it is the latest."""
         return self._chunks if sentence == self._sentence else ()
 
 

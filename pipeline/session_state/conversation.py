@@ -1,4 +1,4 @@
-"""What a session's events add up to, and which commands it allows. Plain synchronous code, no I/O."""
+"""Aggregate of a session's events, and the commands that it allows. Plain synchronous code, no I/O."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -123,7 +123,7 @@ class Conversation:
         return self._as_told
 
     def _hold(self, kind: str, by: Literal["user", "voice"]) -> None:
-        """Who pressed a button means it: what is heard meanwhile changes nothing."""
+        """Applies a pause or a resume. A pause by the user outlasts speech that is heard meanwhile."""
         if by == "user" or self.paused_by != "user":
             self.paused_by = by if kind == "playback.paused" else None
 

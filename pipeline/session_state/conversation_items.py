@@ -134,7 +134,7 @@ class Items:
             self.calls[item.call] = item.id
 
     def _place(self, after: str | None) -> None:
-        """Where the client wanted the latest one, if that is still there."""
+        """Moves the latest item behind the item that the client named, if that item still exists."""
         if after == ROOT:
             self.order.insert(0, self.order.pop())
         elif after is not None and after in self.order[:-1]:

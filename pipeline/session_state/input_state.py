@@ -1,4 +1,4 @@
-"""What a session's events say of one input: how far it is safe, and what of it is not written down yet.
+"""State of one audio input by a session's events: how far it is stored, and what is not transcribed yet.
 
     sound   ~~ one ~~~~~~~ two ~~~~~~~~~~~~~ thr          settled_ms <= rest_ms, and nothing is after at_ms
                  |        |     |              | |
@@ -42,7 +42,7 @@ _PATIENCE_MS = 300_000
 
 
 class KnownOrder(NamedTuple):
-    """Where the speaker ended the utterance, or took it back: that holds when it is heard again."""
+    """A commit or clear of the client, with its place in the sound; repeated on recovery."""
 
     at_ms: int
     command: Literal["commit", "clear"]
@@ -95,7 +95,7 @@ class InputState:
 
     @property
     def rest_ms(self) -> int:
-        """Who goes on with this input must hear it from here, to miss no word."""
+        """Milliseconds from which a recovered input has to be heard again, so that no word is lost."""
         if waiting := self._waiting:
             return min(spoken.start_ms for spoken in waiting.values())
         if self.begun_ms is not None and self.begun_ms > self.recorded_ms - _LONGEST_MS:
@@ -109,7 +109,7 @@ class InputState:
 
     @property
     def orders(self) -> tuple[KnownOrder, ...]:
-        """What the speaker said, beside speaking, of the sound from `rest_ms` on."""
+        """Commits and clears of the client in the sound from `rest_ms` on, in order."""
         waiting = self._waiting.items()
         commits = [KnownOrder(one.at_ms, "commit", number) for number, one in waiting if one.committed]
         return tuple(sorted([*commits, *self.clears]))
@@ -125,7 +125,7 @@ class InputState:
         self.parts = [number for number in self.parts if number not in utterances]
 
     def settle(self, end_ms: int) -> None:
-        """What was said before is done with."""
+        """Marks the sound before `end_ms` as settled."""
         self.settled_ms = max(self.settled_ms, end_ms)
         # Whoever heard it again may have found fewer pauses in it.
         self.unwritten = {
@@ -134,7 +134,7 @@ class InputState:
         self._settle_clears()
 
     def take_back(self, utterance: int, at_ms: int) -> None:
-        """What was said since the last utterance that was not cut was not said."""
+        """Drops the utterance and its parts that were cut: the client cleared the buffer."""
         gone = {utterance, *self.parts}
         self.done |= gone
         self.unwritten = {number: one for number, one in self.unwritten.items() if number not in gone}
@@ -144,7 +144,7 @@ class InputState:
         self._settle_clears()
 
     def _settle_clears(self) -> None:
-        """Where something before it is not written down yet, it is heard again, and taken back again."""
+        """Settles clears with nothing untranscribed before them; later ones are repeated on recovery."""
         first_ms = min((one.start_ms for one in self.unwritten.values()), default=None)
         while self.clears and (first_ms is None or self.clears[0].at_ms <= first_ms):
             self.settled_ms = max(self.settled_ms, self.clears.popleft().at_ms)

@@ -1,4 +1,4 @@
-"""What the language model is told of a conversation's items."""
+"""Builds the language model's messages from a conversation's items."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Whose a session is: said by its first event, and never changed."""
+"""The principal of a session: its first event names it, and it never changes."""
 
 from collections import OrderedDict
 from dataclasses import replace

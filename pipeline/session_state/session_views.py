@@ -25,7 +25,7 @@ _IDLE_S: Final = 180.0
 
 
 class Folded(Protocol):
-    """What a session's events add up to."""
+    """Fold of a session's events."""
 
     head: Seq
 

@@ -1,4 +1,4 @@
-"""What the language model is told of a session's earlier turns."""
+"""Builds the language model's messages from a session's earlier turns."""
 
 from typing import Final
 
@@ -82,8 +82,10 @@ class _Exchange:
 
 
 def _left(turn: TurnState, room: int) -> int:
-    """What the turn's own question and answer leave of the window, in steps: small differences between turns
-    must not move the beginning of what is told."""
+    """Characters that the turn's own question and answer leave of the window.
+
+    The number falls in steps, so that small differences between turns do not move the first message.
+    """
     answer = min(turn.settings.max_tokens * CHARS_PER_TOKEN, room // 2)
     begun = len(turn.answer) // 4
     own = len(turn.settings.system_prompt) + len(turn.text) + 3 * _CHARS_PER_MESSAGE + begun

@@ -1,4 +1,4 @@
-"""What the events of one turn add up to: its text, sentences, audio and end. Plain synchronous code."""
+"""Fold of the events of one turn: its text, sentences, audio and end. Plain synchronous code."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
@@ -108,7 +108,7 @@ class CallState:
 
     @property
     def result(self) -> str:
-        """What the model is told of it."""
+        """Text that the model gets as the call's result."""
         if self.error is not None:
             return f"error: {self.error[1]}"
         return self.output or ""
@@ -197,7 +197,7 @@ class TurnState:
         return f"{heard}{_BROKEN_OFF}" if heard and end < len(self.answer) else heard
 
     def being_heard(self, now_ms: int) -> bool:
-        """Somebody probably hears it now, or is about to: by what listeners say, else by the clock."""
+        """True if the turn is probably audible now or soon, by the listeners' reports, else by the clock."""
         if self.flushed or self.first_audio_ms is None:
             return False
         if self.heard_ms is None:
@@ -212,7 +212,7 @@ class TurnState:
 
     @property
     def unheard(self) -> bool:
-        """Somebody works on it, and nothing of it was heard."""
+        """True while the turn is in progress and none of its audio exists."""
         return not self.over and self.stopping is None and self.first_audio_ms is None
 
     @property
@@ -266,7 +266,7 @@ def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
 
 
 def _apply_to_grounds(turn: TurnState, recorded: Recorded) -> None:
-    """What the answer rests on."""
+    """Applies the events of passages, citations and tool calls."""
     data = recorded.data
     turn.stalled = 0
     match recorded.type:
@@ -288,7 +288,7 @@ def _apply_to_grounds(turn: TurnState, recorded: Recorded) -> None:
 
 
 def _apply_wish(turn: TurnState, recorded: Recorded) -> None:
-    """What listeners want of the turn, and what they say of it."""
+    """Applies the listeners' events: stop, flush, and how much was heard."""
     data = recorded.data
     match recorded.type:
         case "turn.stop_requested":

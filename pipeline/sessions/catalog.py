@@ -1,4 +1,4 @@
-"""What users may choose among: who speaks, who answers, who writes speech down, and with what."""
+"""Catalog of voices, language models, transcribers and collections that a user may choose."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ Offers = Mapping[str, tuple[str, ...]]
 
 
 async def check_readable(log: EventLog, patch: SettingsPatch, principal: str) -> None:
-    """What a patch names must be there, and this principal's. Raises CollectionNotFound."""
+    """Checks that a patch's collections exist and belong to the principal. Raises CollectionNotFound."""
     if "collections" not in patch.model_fields_set:
         return
     found = await readable(log, patch.collections, principal)
@@ -48,7 +48,7 @@ async def readable(log: EventLog, collections: Sequence[str], principal: str) ->
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What users may wish for, and what they get if they wish for nothing."""
+    """Choices for session settings, with their defaults."""
 
     defaults: SessionSettings
     speakers: Offers

@@ -48,7 +48,7 @@ class Drain:
             self._asked.set()
 
     def close(self, why: str) -> None:
-        """Nobody can be served here from now on, whether that was asked for or a part broke."""
+        """Closes the gateway for commands, after a drain or because a part of it broke."""
         self.ask(why)
         self.over = self.closed = True
 

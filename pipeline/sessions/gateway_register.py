@@ -57,9 +57,9 @@ class GatewayPresence:
 
     @classmethod
     def unpacked(cls, packed: bytes) -> "GatewayPresence":
-        """What another version says and we do not know is left out.
+        """Decodes a presence; fields that this version does not know are left out.
 
-        Raises TypeError or ValueError where what is reckoned with later is no number.
+        Raises TypeError or ValueError where a number is expected and is none.
         """
         found = dict(orjson.loads(packed))
         told = cls(**{name: value for name, value in found.items() if name in cls.__dataclass_fields__})
@@ -68,7 +68,7 @@ class GatewayPresence:
 
 
 class Register(Protocol):
-    """Where gateways announce themselves. Raises LogError."""
+    """Port of the register of gateways. Raises LogError."""
 
     async def announce(self, presence: GatewayPresence) -> bool:
         """Whether somebody has asked this gateway to go."""

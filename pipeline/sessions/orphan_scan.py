@@ -1,4 +1,4 @@
-"""Who looks for work that nobody does: one gateway at a time, so that the search costs the same for many."""
+"""Lease of the scan for abandoned sessions: one gateway scans at a time, for all."""
 
 import logging
 import random

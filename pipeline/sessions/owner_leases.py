@@ -87,7 +87,7 @@ class Leases:
         return self._kept.get(one.owner) is one
 
     async def _try(self, road: str, kept: list[_Kept]) -> None:
-        """Whatever happens here happens to all owners of this process: none is ended by what is not known."""
+        """Renews leases of one shard. A failure concerns all owners here, so it ends none."""
         try:
             await self._renew_some(kept)
             self._failing.discard(road)

@@ -31,9 +31,9 @@ class RedisGateways:
         await self._log.call(("HDEL", HERE, gateway), ("HDEL", LEAVE, gateway))
 
     async def present(self) -> Mapping[str, GatewayPresence]:
-        """Who died without a word is forgotten after a while.
+        """Returns the gateways that are present; a gateway that died silently is forgotten after a while.
 
-        Nobody is missing because the log was away: what counts is how long others have been heard since.
+        An outage of the log makes no gateway absent: times count from the latest announcement of any gateway.
         """
         [flat] = await self._log.call(("HGETALL", HERE))
         found = [one for one in map(_unpacked, flat[1::2]) if one is not None]

@@ -75,7 +75,7 @@ class Overtaken(Exception):
 
 
 def check_guest(wish: SettingsPatch, settings: SessionSettings) -> None:
-    """Who takes part in somebody's session uses what is in it. Raises Forbidden."""
+    """Checks that a guest changes only the settings that guests may. Raises Forbidden."""
     beyond = wish.model_fields_set - _GUESTS
     if beyond or not set(wish.collections) <= set(settings.collections):
         name = min(beyond, default="collections")
@@ -88,7 +88,7 @@ def check_length(text: str, longest: int, *, field: str) -> None:
 
 
 def conversational(settings: SessionSettings) -> SessionSettings:
-    """Who has spoken waits for a voice: its first words matter more than their melody."""
+    """Returns settings that cut the first sentence sooner, as a spoken turn waits for the first audio."""
     sentences = settings.sentences
     if sentences.first_threshold is not None:
         return settings
@@ -97,7 +97,7 @@ def conversational(settings: SessionSettings) -> SessionSettings:
 
 
 class Sessions:
-    """What a face may ask for. A command has happened when its method returns: it is in the log."""
+    """Commands on sessions. When a method returns, the command's event is in the log."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Sessions:
         return await self._views.get(session)
 
     async def attend(self, session: SessionId) -> tuple[Conversation, Head]:
-        """Where the session stands, for somebody who will listen; work that nobody does is taken up."""
+        """Returns the session's state for a new listener, and offers its work to an owner if it has any."""
         conversation, head = await self._views.get(session)
         if conversation.has_work:
             self._owners.offer(session, conversation.head)
@@ -158,7 +158,7 @@ class Sessions:
         return session, mark, outcome.last, settings
 
     def welcome(self) -> None:
-        """Somebody comes who was not here. Raises GatewayBusy."""
+        """Admits a new session. Raises GatewayBusy."""
         self._owners.admit()
 
     async def readable(self, settings: SessionSettings, principal: str) -> SessionSettings:
@@ -277,7 +277,7 @@ class Sessions:
             return await self._ask(session, conversation, wish, *before, *gone, key=key)
 
     async def heard(self, session: SessionId, command: AcknowledgePlayback) -> None:
-        """Somebody has heard so much of a turn; less than was known already is no news."""
+        """Records how much of a turn was heard; less than is already known changes nothing."""
         conversation, _ = await self._views.get(session)
         turn = conversation.turns.get(TurnId(command.turn))
         if turn is None:
@@ -291,7 +291,7 @@ class Sessions:
             await self._recorder.post(session, ended, turn=turn.turn)
 
     async def all_heard(self, session: SessionId) -> None:
-        """What listeners have said here of what they heard goes into the log before anything else."""
+        """Writes the listeners' reports of what was heard into the log before anything else."""
         await self._ledger.flush(session)
 
     async def control(self, session: SessionId, command: Control) -> Seq:

@@ -1,4 +1,4 @@
-"""Who runs a session's turns: one owner at a time, by lease and epoch, fed by the session's own log."""
+"""Owner that runs a session's turns: one at a time, by lease and epoch, fed by the session's own log."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +41,7 @@ _LINGER_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class OwnerServices:
-    """What all owners of a process share."""
+    """Services that all owners of a process share."""
 
     log: EventLog
     recorder: Recorder

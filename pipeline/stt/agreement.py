@@ -50,7 +50,7 @@ class Agreement:
         """Words that were shown and then taken back."""
 
     def push(self, text: str) -> tuple[str, int]:
-        """What to show now, and how many of its characters are stable."""
+        """Returns the text to show now, and how many of its characters are stable."""
         words = _words(text)
         known = _said_again(self._agreed, [word.key for word in words])
         rest = words[known:]
@@ -67,7 +67,7 @@ class Agreement:
         return shown.strip(), len(self._stable)
 
     def final(self, text: str) -> int:
-        """What it was in the end: how many words were taken back, all in all."""
+        """Takes in the final text and returns how many shown words were taken back."""
         self.revisions += _taken_back([*self._agreed, *_keys(self._open)], _keys(_words(text)))
         return self.revisions
 

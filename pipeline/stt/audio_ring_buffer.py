@@ -25,7 +25,7 @@ class AudioRingBuffer:
         return self._from_ms + len(self._pcm) // _BYTES_PER_MS
 
     def push(self, pcm: bytes) -> None:
-        """What comes next; of any length."""
+        """Appends the next sound, of any length."""
         self._pcm += pcm
         self.forget(self.at_ms - self._max_ms)
 
@@ -38,7 +38,7 @@ class AudioRingBuffer:
         return bytes(self._pcm[(start - offset) * _BYTES_PER_MS : (end - offset) * _BYTES_PER_MS])
 
     def forget(self, before_ms: int) -> None:
-        """Nobody will ask for what was before."""
+        """Drops the sound before a position."""
         gone_ms = min(before_ms, self.at_ms) - self._from_ms
         if gone_ms > 0:
             del self._pcm[: gone_ms * _BYTES_PER_MS]

@@ -21,7 +21,7 @@ _LOOK_BACK_MS: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """Somebody speaks since `at_ms`; where an utterance was cut, the next one begins where it ended."""
+    """Speech began at `at_ms`; where an utterance was cut, the next one begins where it ended."""
 
     at_ms: int
 
@@ -52,7 +52,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """What was voiced since `at_ms` was too little to be speech."""
+    """The voiced frames since `at_ms` were too few to be speech."""
 
     at_ms: int
 
@@ -134,9 +134,9 @@ class Endpointer:
         return self._wait(self._running) if self._running else self._forget_blips()
 
     def expect(self, wait: Wait | None) -> None:
-        """What was said before this silence reads as complete, or not: it ends sooner, or later.
+        """Shortens or lengthens this silence's limit, as the words before it read as complete or not.
 
-        Holds until something is voiced again. While something is voiced, it says nothing.
+        The hint holds until the next voiced frame; during voiced frames it is ignored.
         """
         if self._settings.hint and self._running and not self._voiced:
             self._hint = wait
@@ -150,7 +150,7 @@ class Endpointer:
         return self._stop("closed")
 
     def clear(self) -> None:
-        """What was said since the last utterance was not said."""
+        """Discards the speech since the last utterance."""
         self._reset()
 
     def _needed(self) -> float:

@@ -1,4 +1,4 @@
-"""Somebody speaks while an answer is heard: it is held, then stopped, or goes on."""
+"""Interruptions: speech over an audible answer holds the answer, then stops or resumes it."""
 
 from typing import Final
 
@@ -20,7 +20,7 @@ _LOOK_MS: Final = 96
 
 
 class InterruptionHandler:
-    """What one speaker does to the answers of a session. Doing it twice changes nothing."""
+    """Holds, stops and resumes a session's answers for one speaker. Repeating a step changes nothing."""
 
     def __init__(
         self, session: SessionId, sessions: Sessions, recorder: Recorder, owners: OwnerPool, clock: Clock
@@ -72,7 +72,7 @@ class InterruptionHandler:
         await self.release()
 
     async def release(self) -> None:
-        """What speech holds goes on; what the user holds does not."""
+        """Resumes an answer that speech held; an answer that the user paused stays paused."""
         if self._held is None and not self._new:
             self._interrupted, self._looked_ms = None, 0
             return
@@ -82,7 +82,7 @@ class InterruptionHandler:
             await self._post(PlaybackResumed(by="voice"), wake=True)
 
     async def _look(self) -> Conversation:
-        """What is heard now. What somebody held who listened before is ours."""
+        """Returns the conversation; an answer that an earlier handler held becomes this one's."""
         conversation, _ = await self._sessions.view(self._session)
         if self._new and conversation.paused_by == "voice":
             sounding = (turn for turn in reversed(conversation.turns.values()) if turn.first_audio_ms)
@@ -91,7 +91,7 @@ class InterruptionHandler:
         return conversation
 
     def _spoken_over(self, conversation: Conversation) -> TurnState | None:
-        """What is heard now; what is held would be heard."""
+        """Returns the turn that is audible now, or the one that speech holds."""
         if self._held is not None:
             held = conversation.turns[self._held]
             return None if held.flushed else held

@@ -1,4 +1,4 @@
-"""What the ways of listening are good for, in words for people."""
+"""Descriptions of the listening modes for users."""
 
 from collections.abc import Sequence
 

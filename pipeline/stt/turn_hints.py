@@ -1,4 +1,4 @@
-"""What the words say about the silence after them: has somebody finished, or only agreed with us?"""
+"""Hints from an utterance's words about the silence after it: complete, unfinished, or a backchannel."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""What becomes of what was said: a question, more of the question before, a word of agreement, nothing."""
+"""Policy for a final utterance: a new question, more of the question before, a backchannel, or nothing."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class FinalUtterance:
 
 @dataclass(frozen=True, slots=True)
 class UtteranceDecision:
-    """What is to be done about it."""
+    """Decision about a final utterance."""
 
     taken: Taken
     question: str = ""

@@ -31,7 +31,7 @@ class UtteranceSpan:
 
     @contextmanager
     def within(self) -> Iterator[None]:
-        """What an engine is asked in the block belongs to this utterance."""
+        """Context in which engine calls belong to this utterance's span."""
         if self._span is None:
             yield
             return

@@ -38,7 +38,7 @@ Hint = Callable[[Literal["complete", "incomplete"] | None], None]
 
 @dataclass(frozen=True, slots=True)
 class SpeculativeText:
-    """What one way made of an utterance."""
+    """Transcript of an utterance by one listening mode."""
 
     mode: Mode
     transcript: Transcript
@@ -97,7 +97,7 @@ async def write_down(engine: SpeechToText, utterance: Utterance, told: Told | No
 
 
 async def _items(engine: SpeechToText, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
-    """What the engine says. Whatever it raises costs this utterance and no other."""
+    """Yields the engine's items. An error of the engine fails this utterance and no other."""
     try:
         async with aclosing(engine.transcribe(utterance)) as items:
             async for item in items:
@@ -290,7 +290,7 @@ class UtteranceTranscriber:
         return SpeculativeText(mode, transcript, self.from_ms, transcript.cpu_ms)
 
     def give_up(self) -> None:
-        """Nobody wants this utterance any more."""
+        """Cancels the transcription of this utterance."""
         self.over = True
         self._drop_partial()
         self.go_on()

@@ -59,7 +59,7 @@ class Utterances:
         self._compared = anyio.Event()
 
     def unwritten_ms(self, otherwise: int) -> int:
-        """Where the first utterance began that is not written down."""
+        """Milliseconds at which the first untranscribed utterance began."""
         return min(self._beginnings.values(), default=otherwise)
 
     async def settled(self) -> None:
@@ -116,7 +116,7 @@ class Utterances:
                 await self._compare(pen, written, after_ms)
 
     async def _write_down(self, pen: "_Pen", before: anyio.Event) -> tuple[SpeculativeText | None, float]:
-        """What was said, and how long after its end that was known. None: that it failed is recorded."""
+        """Returns the transcript and its delay in ms. None: the failure is recorded."""
         try:
             written = await pen.scribe.final(pen.ended.end_ms, pen.tell)
         except (EngineError, InputError) as error:
@@ -143,7 +143,7 @@ class Utterances:
         return pen.ended.reason != "max_length" and not self._opening.is_file
 
     async def _is_done(self, pen: "_Pen") -> bool:
-        """Whoever listened before was faster, or it was taken back meanwhile."""
+        """True if an earlier handler recorded the utterance, or the client cleared it meanwhile."""
         conversation, _ = await self._services.sessions.view(self._opening.session)
         state = conversation.inputs.get(self._opening.input)
         return state is not None and pen.ended.utterance in state.done
@@ -255,7 +255,7 @@ class Utterances:
 
 
 class _Pen:
-    """What is needed to write one utterance down."""
+    """Everything that transcribing one utterance needs."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ class Vad(Protocol):
         ...
 
     def reset(self) -> None:
-        """What comes next does not follow what came before."""
+        """Resets the model's state: the next frame does not continue the last."""
         ...
 
 

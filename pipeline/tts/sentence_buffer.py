@@ -133,7 +133,7 @@ class SentenceBuffer:
             self._consider(passed, ready)
 
     def _best_place(self) -> int:
-        """Where to end a fragment that reaches its greatest length: clause, then word, then anywhere."""
+        """Place to end a fragment that reaches its greatest length: clause, then word, then anywhere."""
         half = self._start + self._settings.max_length // 2
         limit = self._start + self._settings.max_length
         clauses = [(each.strength, each.at) for each in self._passed if each.strength > Strength.WORD]

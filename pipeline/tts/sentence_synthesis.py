@@ -182,7 +182,7 @@ class SentenceSynthesis:
         return self.first_at is not None
 
     def _rest(self, made: WordTimes | OpusChunk, begun: ResumedSentence) -> OpusChunk | None:
-        """What of it has not gone out yet: words have."""
+        """Returns the part of a chunk that was not recorded before the takeover; word times only align it."""
         if isinstance(made, OpusChunk):
             return begun.part(made)
         begun.align(made.words)

@@ -31,7 +31,7 @@ class TurnCheckpoint:
 
     @property
     def rests(self) -> list[int]:
-        """Where the text paused for calls."""
+        """Offsets at which the text paused for tool calls."""
         return sorted({call.at for call in self.calls if call.at <= len(self.text)})
 
     @property
@@ -50,7 +50,7 @@ class TurnCheckpoint:
         return len(self.sentences) - len(self.open)
 
     def remaining(self, fragment: Fragment) -> Fragment | None:
-        """What of a fragment is not cut yet.
+        """Returns the part of a fragment that is not cut yet.
 
         The same text gives the same fragments again, so this is all or nothing, unless another version of
         the rules cut it.
@@ -121,7 +121,7 @@ class ResumedSentence:
 
 
 def same_place(before: Words, after: Words, ms: int) -> int:
-    """Where in the second rendering the word is that the first one had reached after `ms`."""
+    """Milliseconds in the second rendering of the word that the first one had reached after `ms`."""
     if not before or [(w.start, w.end) for w in before] != [(w.start, w.end) for w in after]:
         return ms
     old = [ms for word in before for ms in (word.start_ms, word.end_ms)]

@@ -1,4 +1,4 @@
-"""What an answer is made of and where it appears: the two sides of `pipeline.turn.generation`."""
+"""Question and sink of an answer: the two sides of `pipeline.turn.generation`."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,7 +11,7 @@ from schemas.settings.model_settings import GivenMessage
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, and what was said before it."""
+    """A question with the conversation before it."""
 
     text: str
     settings: SessionSettings
@@ -27,7 +27,7 @@ class Question:
 
 
 class AnswerSink(Protocol):
-    """Where an answer appears."""
+    """Sink of an answer's text, events and speech."""
 
     async def record(self, event: Event) -> None: ...
 

@@ -212,7 +212,7 @@ class Generation:
         return Message("system", system), *question.history, Message("user", question.text)
 
     def _said(self) -> list[Message]:
-        """What the model has said itself, with the calls that it asked for and what came of them."""
+        """Messages of the model itself, with its tool calls and their results."""
         messages: list[Message] = []
         begin = 0
         for number in sorted({call.round for call in self._calls}):

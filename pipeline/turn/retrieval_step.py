@@ -1,4 +1,4 @@
-"""What an answer rests on: passages are looked up before the model is asked, and told to it with numbers."""
+"""Retrieval of a turn: passages are looked up before the model is asked, and numbered in its prompt."""
 
 from collections.abc import Sequence
 from typing import Final, Protocol
@@ -99,7 +99,7 @@ def _fitting(passages: Sequence[Passage], room: int) -> list[Passage]:
 
 
 def told(passages: Sequence[NumberedPassage], language: str) -> str:
-    """What the model is told of them; empty where there are none."""
+    """Prompt text of the passages; empty without passages."""
     if not passages:
         return ""
     return "\n\n".join((_TOLD[language], *(f"[{one.number}] {_place(one)}\n{one.text}" for one in passages)))

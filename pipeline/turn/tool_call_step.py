@@ -143,7 +143,7 @@ class ToolCallStep:
         await self._stage.record(ToolFailed(call=call.call, code=error.code, message=message, ms=ms))
 
     async def _fill_in(self, names: Sequence[str]) -> None:
-        """Nobody likes silence. Cancelled when the calls are over."""
+        """Speaks a filler phrase during tool calls; cancelled when the calls are over."""
         if self._house is None:
             return
         filler = self._house.filler(names, self._question.settings.language)

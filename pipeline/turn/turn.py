@@ -232,7 +232,7 @@ class Turn:
         await self._writer.drain()
 
     async def rest(self, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
-        """What was shown is spoken to its end, although more will follow."""
+        """Speaks the shown text to its end, although more will follow."""
         if self.plan.settings.speak:
             await self._cut(self._buffer.flush(), lines)
 
@@ -269,7 +269,7 @@ class Turn:
 
 
 class _Boards:
-    """Where the answer of a turn appears: in the log, and on the way to the voice."""
+    """Sink of a turn's answer: the log, and the way to the voice."""
 
     def __init__(self, turn: Turn, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         self._turn = turn

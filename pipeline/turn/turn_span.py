@@ -1,4 +1,4 @@
-"""What the span of a turn says: how it was begun, what came of it, and how soon it was heard."""
+"""Span of a turn: its origin, its outcome, and its latencies."""
 
 import json
 import time
@@ -43,7 +43,7 @@ class TurnSpan:
 
 
 class Plan(Protocol):
-    """What is told of a turn before it runs."""
+    """Attributes of a turn before it runs."""
 
     @property
     def session(self) -> str: ...

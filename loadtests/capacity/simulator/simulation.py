@@ -27,7 +27,7 @@ class StationPool:
         return min(self.stations[first], self.stations[second], key=len)
 
     def of(self, number: int) -> WorkStation:
-        """Whose it stays: a session's gateway, and its shard of the log."""
+        """Returns the station that a session stays with: its gateway, or its shard of the log."""
         return self.stations[number % len(self.stations)]
 
 

@@ -89,12 +89,12 @@ class Pen:
 
 
 async def nobody(_text: str, _stable: int, _at_ms: int) -> None:
-    """Nobody reads partial texts of what was said before."""
+    """Ignores partial texts: a rerun needs only the final ones."""
 
 
 @dataclass(slots=True)
 class StoredInput:
-    """What the log has of one microphone or file."""
+    """Events of one microphone or file in the log."""
 
     name: str
     opened: Recorded

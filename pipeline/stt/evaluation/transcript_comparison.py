@@ -10,12 +10,12 @@ _WORD = re.compile(r"[\w'’]+(?:[.,:]\d+)*", re.UNICODE)
 
 
 def words_of(text: str) -> list[str]:
-    """What is compared: words without case and punctuation; "3.50" is one."""
+    """Words to compare, without case and punctuation; "3.50" is one."""
     return [word.casefold().replace("’", "'") for word in _WORD.findall(text)]
 
 
 def differences(left: str, right: str) -> tuple[WordDifference, ...]:
-    """Where the words of two texts are not the same, in order."""
+    """Places at which the words of two texts differ, in order."""
     one, two = words_of(left), words_of(right)
     matcher = SequenceMatcher(a=one, b=two, autojunk=False)
     return tuple(

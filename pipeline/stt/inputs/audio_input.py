@@ -89,14 +89,14 @@ class SoundKeeper:
         self._capture = Capture(at_ms=at_ms)
 
     def begin(self, at_ms: int) -> None:
-        """What is pushed next is not what follows."""
+        """Starts a new run of sound at `at_ms`; the next push does not continue the last."""
         self._capture = Capture(at_ms=at_ms)
 
     async def push(self, pcm: bytes) -> None:
         await self._put(self._capture.push(pcm))
 
     async def flush(self) -> None:
-        """What was pushed is all, until it begins anew."""
+        """Writes the sound that is still buffered; the run ends here."""
         await self._put(self._capture.flush())
 
     async def _put(self, pieces: list[CapturedPiece]) -> None:
@@ -127,7 +127,7 @@ class InputEventWriter:
         self.writer: SessionWriter = services.recorder.open(opening.session, producer=self._producer)
 
     async def tell_once(self, event: SpeechStarted | SpeechEnded | SpeechDiscarded, what: str) -> None:
-        """Whoever hears the same sound again says the same: only the first of them is heard."""
+        """Posts an event under a key of its own, so that a recovered input cannot record it twice."""
         name = f"input:{event.input}:{event.utterance}:{what}"
         await self._outbox.put(lambda: self._recorder.post(self._opening.session, event, key=name))
 
@@ -296,7 +296,7 @@ class AudioInput:
             await self.tell(self._safe_ms())
 
     def _safe_ms(self) -> int:
-        """What was said before this is in the log as text, if it is not there as sound."""
+        """Milliseconds before which all speech is in the log as text, where the sound is not kept."""
         lead = lead_ms(self.settings)
         open_ms = self._scribe.from_ms if self._scribe is not None else self.at_ms - lead
         return max(0, min(open_ms, self._utterances.unwritten_ms(self.at_ms) - lead))
@@ -323,7 +323,7 @@ class AudioInput:
         self._utterance = max(self._utterance, known.utterance + 1)
 
     async def _clear(self) -> None:
-        """What was said since the last utterance is no part of any, nor are its parts that were cut."""
+        """Discards the speech since the last utterance, its parts that were cut included."""
         self._endpointer.clear()
         self._done_ms = self.at_ms
         scribe, self._scribe = self._scribe, None

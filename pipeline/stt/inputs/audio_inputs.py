@@ -105,7 +105,7 @@ class AudioInputs(TaskScope):
         return len(self._open) + self._opening >= self._limits.inputs
 
     def has(self, held: InputLease) -> bool:
-        """Somebody here listens to it, or is about to."""
+        """True if this process hears the input, or is about to."""
         return held in self._locks or self._hears(held)
 
     def _hears(self, held: InputLease) -> bool:
@@ -200,7 +200,7 @@ class AudioInputs(TaskScope):
         return opening, restored
 
     async def _displace(self, held: InputLease) -> None:
-        """Whoever had this input before has lost it; what they knew is in the log."""
+        """Ends the earlier handle of this input in this process; its state is in the log."""
         before = self._open.get(held)
         if before is not None:
             before.scope.cancel()
@@ -253,7 +253,7 @@ class AudioInputs(TaskScope):
         self._tasks.start_soon(self._wait_for_return, handle, self._limits.rejoin_s if may_return else 0.0)
 
     def abandon(self, handle: OpenInputHandle, error: RhapsodeError) -> None:
-        """Nobody waits for what is said in it any more; it is closed beside us."""
+        """Closes an abandoned input in the background."""
         self._tasks.start_soon(self._abandon, handle, error)
 
     async def _abandon(self, handle: OpenInputHandle, error: RhapsodeError) -> None:

@@ -1,4 +1,4 @@
-"""What an intake is given: how its input was opened, and what all intakes of a process share."""
+"""Opening of an audio input, and the services that all audio inputs of a process share."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Source = Literal["microphone", "file"]
 
 @dataclass(frozen=True, slots=True)
 class IntakeServices:
-    """What all intakes of a process share."""
+    """Services that all audio inputs of a process share."""
 
     sessions: Sessions
     recorder: Recorder

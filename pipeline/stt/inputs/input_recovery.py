@@ -30,7 +30,7 @@ _WARMING_MS: Final = 32 * FRAME_MS
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """Where and with what an intake begins."""
+    """Position and state from which an audio input begins."""
 
     at_ms: int
     """Of the first sound it is given: `pcm`, then what the sender has from `from_ms` on."""

@@ -57,7 +57,7 @@ class OrphanedInputRecovery:
                 tasks.start_soon(self._inherit, held)
 
     def _may_take(self, held: InputLease) -> bool:
-        """Where a stall of ours made our own lapse, it is not left: its speaker is still here."""
+        """True if an input may be taken over; an input of this process never is."""
         ours = self._intakes.has(held) or held in self._taken
         return not ours and len(self._taken) < _AT_ONCE and not self._intakes.full
 
@@ -101,11 +101,11 @@ class OrphanedInputRecovery:
             await handle.close("cut")
 
     async def _close_file(self, held: InputLease, state: InputState) -> None:
-        """Whoever sent it got no answer, and may send it again: nothing is asked of a part."""
+        """Closes an uploaded file without a question: its sender got no answer and may send it again."""
         event = InputClosed(input=held.input, ms=state.rest_ms, reason="cut")
         await self._services.recorder.post(held.session, event)
         await self._services.held.let_go(held)
 
 
 async def _nobody(_: int) -> None:
-    """Nobody sends sound that could be acknowledged."""
+    """Ignores acknowledgements: a recovered input has no sender."""

@@ -22,7 +22,7 @@ _PIECE: Final = RATE * 2
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """What was listened to."""
+    """Result of a transcribed recording."""
 
     input: str
     ms: int
