@@ -20,7 +20,7 @@ from pipeline.observability import metric_names
 from pipeline.observability.metric_names import Metric
 from pipeline.observability.tally import Tally
 from schemas.errors import LogError
-from schemas.events.recorded import UnknownEvents
+from schemas.events.upcasting import UnknownEvents
 from schemas.version import BUILD
 
 TELL_S: Final = 5.0

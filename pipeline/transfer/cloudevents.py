@@ -14,7 +14,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import BundleDamaged, BundleInvalid
-from schemas.events.recorded import Recorded, upcast
+from schemas.events.recorded import Recorded
+from schemas.events.upcasting import upcast
 from schemas.ids import Seq, SessionId, TurnId
 
 PACKETS: Final = "audio/packets.bin"

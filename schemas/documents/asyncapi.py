@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from schemas.documents import asyncapi_sockets as sockets
-from schemas.events.recorded import EVENT_MODELS
+from schemas.events.upcasting import EVENT_MODELS
 from schemas.native import native_messages
 
 _REF: Final = "#/components/schemas/{model}"

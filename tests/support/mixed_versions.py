@@ -11,7 +11,8 @@ import msgpack
 
 from pipeline.eventlog.redis import codec
 from pipeline.eventlog.redis.codec import Row
-from schemas.events.recorded import UPCASTERS, VERSIONS, NewEvent
+from schemas.events.recorded import NewEvent
+from schemas.events.upcasting import UPCASTERS, VERSIONS
 
 _written = count()
 _encode = codec.encode

@@ -10,7 +10,8 @@ import msgpack
 from pipeline.eventlog.event_log import Batch, Push
 from schemas.errors import InputTooLong
 from schemas.events import TERMINAL, TRIGGERS, Event, payload
-from schemas.events.recorded import NewEvent, Recorded, upcast
+from schemas.events.recorded import NewEvent, Recorded
+from schemas.events.upcasting import upcast
 from schemas.ids import Seq, SessionId, TurnId
 
 Argument = str | bytes | int
