@@ -38,11 +38,20 @@ class SpeakerContract:
         decoder = OpusDecoder()
         pcm = b"".join(decoder.decode(chunk.packets) for chunk in chunks)
         sound = np.abs(np.frombuffer(pcm, "<i2").astype(float))
-        in_word = np.zeros(len(sound), bool)
-        for word in times.words:
-            in_word[word.start_ms * RATE // 1_000 : word.end_ms * RATE // 1_000] = True
+
+        def inside_over_outside(late_ms: int) -> float:
+            """Loudness within the words over loudness beside them, the words moved by `late_ms`."""
+            in_word = np.zeros(len(sound), bool)
+            for word in times.words:
+                start, end = (max(0, ms + late_ms) * RATE // 1_000 for ms in (word.start_ms, word.end_ms))
+                in_word[start:end] = True
+            return float(sound[in_word].mean() / max(1.0, sound[~in_word].mean()))
+
         assert len(times.words) == len(SENTENCE.split())
-        assert sound[in_word].mean() > 2 * sound[~in_word].mean()
+        # Piper varies: within its words it is 1.56 to 2.19 times as loud as beside them (40 calls).
+        assert inside_over_outside(0) > 1.3
+        assert inside_over_outside(0) > 2 * inside_over_outside(100)
+        assert inside_over_outside(0) > inside_over_outside(-200)
         assert times.words[-1].end_ms <= sum(chunk.ms for chunk in chunks)
 
     async def test_nothing_to_say_is_nothing_to_hear(self, speaker: Speaker) -> None:
