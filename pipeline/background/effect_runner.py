@@ -11,7 +11,8 @@ from anyio.abc import TaskGroup
 from pipeline.background.worker_ports import SESSION_DELETED, Effect, EventDelivery, GroupLog, Member, Pointer
 from pipeline.eventlog.event_log import EventLog
 from schemas.errors import LogError, LogForeign, LogFull, LogLost, LogUnavailable
-from schemas.events.recorded import Recorded, UnknownEvent
+from schemas.events.recorded import Recorded
+from schemas.events.upcasting import UnknownEvent
 from schemas.ids import NO_TURN, Seq
 from schemas.settings import WorkerSettings
 

@@ -24,7 +24,8 @@ from schemas.errors import (
     SessionFull,
 )
 from schemas.events import Event, payload
-from schemas.events.recorded import NewEvent, Recorded, UnknownEvent
+from schemas.events.recorded import NewEvent, Recorded
+from schemas.events.upcasting import UnknownEvent
 from schemas.ids import Seq, SessionId, parse_session_id
 
 FILES: Final = 100_000

@@ -4,16 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.errors import LogError
 from schemas.events import EVENT, Event
-from schemas.events.upcasting import LATER, VERSIONS
+from schemas.events.upcasting import LATER, VERSIONS, UnknownEvent
 from schemas.ids import NO_TURN, Seq, TurnId
-
-
-class UnknownEvent(LogError):
-    """A newer version of this program wrote the event. Projections count it and go on."""
-
-    code = "log.unknown_fact"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 
+from schemas.errors import LogError
 from schemas.events import Event
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -27,6 +28,12 @@ class UnknownEvents:
     """Counts the events that this process read and has no model for: a later program wrote them."""
 
     read: int = 0
+
+
+class UnknownEvent(LogError):
+    """A newer version of this program wrote the event. Projections count it and go on."""
+
+    code = "log.unknown_fact"
 
 
 def upcast(kind: str, v: int, data: dict[str, Any]) -> tuple[str, int, dict[str, Any]]:

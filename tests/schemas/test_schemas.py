@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from schemas import export, ids
 from schemas.events import EVENT, payload
-from schemas.events.recorded import Recorded, UnknownEvent
-from schemas.events.upcasting import UPCASTERS, VERSIONS, upcast
+from schemas.events.recorded import Recorded
+from schemas.events.upcasting import UPCASTERS, VERSIONS, UnknownEvent, upcast
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 FILES = sorted(GOLDEN.glob("*.json"))

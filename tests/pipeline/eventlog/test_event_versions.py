@@ -17,8 +17,8 @@ from pipeline.delivery.captions import render
 from pipeline.eventlog.redis.codec import decode_entry
 from pipeline.observability.metric_fold import SessionMeter
 from pipeline.session_state.conversation import Conversation
-from schemas.events.recorded import Recorded, UnknownEvent
-from schemas.events.upcasting import UnknownEvents
+from schemas.events.recorded import Recorded
+from schemas.events.upcasting import UnknownEvent, UnknownEvents
 from schemas.ids import new_session_id
 from tests.pipeline.eventlog.archive.test_golden_archives import archived
 
