@@ -39,7 +39,7 @@ def golden(file: Path) -> Recorded:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_event_that_was_ever_written_still_loads(file: Path) -> None:
+def test_an_event_that_was_ever_written_still_loads(file: Path) -> None:
     entry = golden(file)
     event = entry.event()
     assert (event.type, event.v) == (entry.type, VERSIONS[entry.type])
@@ -88,13 +88,13 @@ def test_fields_of_a_newer_version_are_ignored(file: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "v"), [("audio.smelled", 1), ("text.delta", 99), ("", 0)])
-def test_a_event_of_an_unknown_kind_or_version_says_so(kind: str, v: int) -> None:
+def test_an_event_of_an_unknown_kind_or_version_says_so(kind: str, v: int) -> None:
     entry = recorded({"seq": 7, "ts": 0, "turn": None, "type": kind, "v": v, "data": {}})
     with pytest.raises(UnknownEvent, match=r"event 7 is a .*not known here"):
         entry.event()
 
 
-def test_a_event_that_lacks_a_field_is_not_taken_for_a_new_kind() -> None:
+def test_an_event_that_lacks_a_field_is_not_taken_for_a_new_kind() -> None:
     with pytest.raises(ValidationError, match="Field required"):
         recorded({"seq": 1, "ts": 0, "turn": 2, "type": "text.delta", "v": 1, "data": {"at": 0}}).event()
 
@@ -118,7 +118,7 @@ def test_an_old_shape_is_lifted_step_by_step_to_todays(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_what_is_stored_of_a_event_brings_it_back(file: Path) -> None:
+def test_what_is_stored_of_an_event_brings_it_back(file: Path) -> None:
     event = golden(file).event()
     assert EVENT.validate_json(EVENT.dump_json(event)) == event
 
@@ -162,7 +162,7 @@ def test_every_reference_of_the_event_document_leads_somewhere() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_event_on_the_wire_is_as_the_event_document_describes_it(file: Path) -> None:
+def test_an_event_on_the_wire_is_as_the_event_document_describes_it(file: Path) -> None:
     entry = golden(file)
     document = export.documents()["asyncapi.json"]
     reference = document["components"]["messages"][entry.type]["payload"]["$ref"]

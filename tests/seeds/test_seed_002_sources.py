@@ -135,7 +135,7 @@ async def test_somebody_elses_documents_are_not_there(reader: Person) -> None:
     assert answer.json()["field"] == "collections"
 
 
-async def test_documents_that_cannot_be_reached_leave_a_event_and_an_answer(
+async def test_documents_that_cannot_be_reached_leave_an_event_and_an_answer(
     reader: Person, library: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def busy_elsewhere(_: OrphanScanLease) -> bool:

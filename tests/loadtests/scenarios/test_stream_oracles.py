@@ -41,7 +41,7 @@ def test_a_lost_event_is_found(frames: list[Frame], data: st.DataObject) -> None
 
 
 @given(STREAMS, st.data())
-def test_a_event_that_comes_twice_is_found(frames: list[Frame], data: st.DataObject) -> None:
+def test_an_event_that_comes_twice_is_found(frames: list[Frame], data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(frames) - 1))
     again = data.draw(st.integers(at + 1, len(frames)))
     found = kinds([*frames[:again], frames[at], *frames[again:]])
@@ -50,7 +50,7 @@ def test_a_event_that_comes_twice_is_found(frames: list[Frame], data: st.DataObj
 
 
 @given(STREAMS, st.data())
-def test_a_event_that_comes_too_late_is_found_and_is_not_lost(
+def test_an_event_that_comes_too_late_is_found_and_is_not_lost(
     frames: list[Frame], data: st.DataObject
 ) -> None:
     at = data.draw(st.integers(0, len(frames) - 2))
@@ -123,7 +123,7 @@ def test_packets_are_counted_whole(sizes: list[int], short: int) -> None:
     assert packets(whole[: len(whole) - short]) == sum(sizes) // 20 - bool(short and sizes)
 
 
-def test_a_event_is_the_same_whatever_carries_it() -> None:
+def test_an_event_is_the_same_whatever_carries_it() -> None:
     [(event, _), *_] = stream(["a"], [[20]])
     turned = dict(reversed(event.items()))
     assert fingerprint(event) == fingerprint(turned | {"audio": "AAAA"})

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.engines.llm.vllm.vllm_environment import vllm_python
 from pipeline.engines.model_files import prepare
 from pipeline.engines.speech_environment import voice_python
 from pipeline.engines.tts.coqui.coqui_weights import checkpoint_of, converted_voice, is_xtts
 from pipeline.engines.tts.piper_device import NoDevice, check_is_used, providers_for
 from pipeline.engines.weights.prepared_folders import UnusableWeights
-from schemas.settings import AppSettings, TextToSpeechSettings
+from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -27,6 +28,11 @@ def test_a_gpu_that_is_not_there_is_told_with_what_to_do_about_it() -> None:
     with pytest.raises(NoDevice, match="could not load CUDA"):
         check_is_used([CPU], [CUDA, CPU])
     check_is_used([CUDA, CPU], [CUDA, CPU])
+
+
+def test_vllm_runs_in_its_environment_beside_the_program() -> None:
+    python = vllm_python(LanguageModelSettings(engine="vllm"))
+    assert python == Path(__file__).parents[3] / ".venv-vllm" / "bin" / "python"
 
 
 def test_voices_that_need_torch_or_cuda_run_in_the_environment_for_speech() -> None:

@@ -71,7 +71,7 @@ async def test_what_each_event_counts_adds_up_to_what_the_log_says(story: Tellin
     assert live == Tally(dict(live))
 
 
-async def test_a_event_that_the_log_has_lost_counts_nothing_and_nothing_twice() -> None:
+async def test_an_event_that_the_log_has_lost_counts_nothing_and_nothing_twice() -> None:
     """Its pointer may be older than a server that came back without its last second."""
     story = Telling()
     turn = story.ask()

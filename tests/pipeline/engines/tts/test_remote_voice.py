@@ -142,7 +142,7 @@ async def test_every_format_says_the_same(house: SpeechHouse, cloud: RemoteVoice
     assert length_ms(cloud, (await spoken(cloud, SENTENCE))[1]) == pytest.approx(plain, abs=80)
 
 
-async def test_sound_is_passed_on_in_pieces_worth_a_event(house: SpeechHouse, cloud: RemoteVoice) -> None:
+async def test_sound_is_passed_on_in_pieces_worth_an_event(house: SpeechHouse, cloud: RemoteVoice) -> None:
     house.chunk_ms = 10
     _, chunks = await spoken(cloud, SENTENCE)
     assert [length_ms(cloud, [chunk]) for chunk in chunks][:-1] == [40, *[200] * (len(chunks) - 2)]

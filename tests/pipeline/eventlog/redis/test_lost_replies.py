@@ -22,7 +22,7 @@ from tests.support.eventlog.log_events import ENDED, STARTED, delta, kill_server
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_lost_reply_never_doubles_a_event(proxy: FaultyProxy) -> None:
+async def test_a_lost_reply_never_doubles_an_event(proxy: FaultyProxy) -> None:
     log, session = RedisEventLog(str(proxy.path)), new_session_id()
     async with Recorder(log) as recorder:
         await recorder.post(session, STARTED, mode="create")
