@@ -178,6 +178,13 @@ class EventLog(Protocol):
         """Give the lease back, if `owner` holds it."""
         ...
 
+    async def has_work(self) -> bool:
+        """Whether any session has a turn that is not over, or a wish to end, whoever holds its lease.
+
+        Costs one short call; True also where a server that may know of one does not answer.
+        """
+        ...
+
     async def abandoned(self) -> list[SessionId]:
         """Sessions with a turn that is not over, or a wish to end, whose lease nobody holds."""
         ...

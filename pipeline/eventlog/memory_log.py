@@ -111,6 +111,9 @@ class MemoryEventLog:
         if self._leases.get(session, ("", 0.0))[0] == owner:
             del self._leases[session]
 
+    async def has_work(self) -> bool:
+        return any(known.work for known in self._sessions.values())
+
     async def abandoned(self) -> list[SessionId]:
         now = self._clock_s()
         held = {session for session, (_, until) in self._leases.items() if until > now}

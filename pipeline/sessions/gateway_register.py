@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 LOST_MS: Final = 5_000
 """Who has not been heard of for so long is not there."""
 _SAY_S: Final = 0.5
+_REST_SAYS: Final = 5
+"""Announcements of which one is made while nothing runs here and nothing has changed."""
 _SILENT_MS: Final = 1_500
 """Who says nothing for three times as long as usual runs nothing that counts."""
 _LOOK_S: Final = 0.1
@@ -67,12 +69,19 @@ class GatewayPresence:
         return replace(told, seen_ms=int(told.seen_ms), turns=int(told.turns), lately=lately)
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """Answer of the register to an announcement."""
+
+    asked_to_leave: bool
+    present: Mapping[str, GatewayPresence]
+    """All gateways that have announced themselves lately, by name; the one that asks included."""
+
+
 class Register(Protocol):
     """Port of the register of gateways. Raises LogError."""
 
-    async def announce(self, presence: GatewayPresence) -> bool:
-        """Whether somebody has asked this gateway to go."""
-        ...
+    async def announce(self, presence: GatewayPresence) -> Announced: ...
 
     async def retire(self, gateway: str) -> None: ...
 
@@ -152,13 +161,19 @@ class Leaving:
 
     async def _announce(self) -> None:
         while True:
+            said, rests = self.presence, _REST_SAYS
             try:
-                if await self.register.announce(self.presence):
+                found = await self.register.announce(said)
+                if found.asked_to_leave:
                     self.departure.ask("asked")
-                self._pressure.newcomers.hear(neighbours(self._first, await self.register.present()))
+                self._pressure.newcomers.hear(neighbours(self._first, found.present))
             except LogError as error:
                 log.debug("nobody hears of this gateway, or it hears of nobody: %s", error)
-            await anyio.sleep(_SAY_S)
+                rests = 1
+            for _ in range(rests):
+                await anyio.sleep(_SAY_S)
+                if said.turns or replace(self.presence, seen_ms=said.seen_ms) != said:
+                    break
 
     async def _obey(self) -> None:
         while True:
@@ -201,8 +216,7 @@ class Leaving:
         """Is there anybody else? Who cannot be asked is not there."""
         others: Mapping[str, GatewayPresence] = {}
         with anyio.move_on_after(_ASK_S), suppress(LogError):
-            await self.register.announce(self.presence)
-            others = await self.register.present()
+            others = (await self.register.announce(self.presence)).present
         self.departure.alone = not any(
             not other.leaving for name, other in others.items() if name != self._first.gateway
         )
@@ -211,11 +225,12 @@ class Leaving:
 def neighbours(ours: GatewayPresence, present: Mapping[str, GatewayPresence]) -> Neighbours:
     """The other gateways of our machine: what keeps their answers waiting keeps ours.
 
-    Who is silent may have died: what it said last grows old, and its turns are not counted.
+    Who is silent may have died: what it said last grows old, and its turns are not counted. Who ran nothing
+    announces itself seldom.
     """
     now_ms = max((one.seen_ms for one in present.values()), default=0)
     beside = [one for name, one in present.items() if name != ours.gateway and one.host == ours.host]
-    living = [one for one in beside if now_ms - one.seen_ms < _SILENT_MS]
+    living = [one for one in beside if not one.turns or now_ms - one.seen_ms < _SILENT_MS]
     lately = [
         (ago_s + (now_ms - one.seen_ms) / 1_000, times) for one in beside for ago_s, times in one.lately
     ]

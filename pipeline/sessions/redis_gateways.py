@@ -1,11 +1,11 @@
-"""The register of gateways on Redis: two hashes in one place, renewed twice a second by each gateway."""
+"""The register of gateways on Redis: two hashes in one place, renewed twice a second by who runs turns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.sessions.gateway_register import LOST_MS, GatewayPresence
+from pipeline.sessions.gateway_register import LOST_MS, Announced, GatewayPresence
 
 HERE: Final = "ev:{gateways}:here"
 """Gateway -> what it says of itself."""
@@ -20,12 +20,15 @@ class RedisGateways:
     def __init__(self, log: RedisEventLog) -> None:
         self._log = log
 
-    async def announce(self, presence: GatewayPresence) -> bool:
-        presence = replace(presence, seen_ms=await self._log.now_ms())
-        _, asked = await self._log.call(
-            ("HSET", HERE, presence.gateway, presence.packed()), ("HEXISTS", LEAVE, presence.gateway)
+    async def announce(self, presence: GatewayPresence) -> Announced:
+        now_ms = await self._log.now_ms()
+        presence = replace(presence, seen_ms=now_ms)
+        _, asked, flat = await self._log.call(
+            ("HSET", HERE, presence.gateway, presence.packed()),
+            ("HEXISTS", LEAVE, presence.gateway),
+            ("HGETALL", HERE),
         )
-        return bool(asked)
+        return Announced(bool(asked), await self._present(flat, now_ms))
 
     async def retire(self, gateway: str) -> None:
         await self._log.call(("HDEL", HERE, gateway), ("HDEL", LEAVE, gateway))
@@ -36,8 +39,11 @@ class RedisGateways:
         An outage of the log makes no gateway absent: times count from the latest announcement of any gateway.
         """
         [flat] = await self._log.call(("HGETALL", HERE))
+        return await self._present(flat, await self._log.now_ms())
+
+    async def _present(self, flat: Sequence[bytes], now_ms: int) -> Mapping[str, GatewayPresence]:
         found = [one for one in map(_unpacked, flat[1::2]) if one is not None]
-        latest = min(await self._log.now_ms(), max((one.seen_ms for one in found), default=0))
+        latest = min(now_ms, max((one.seen_ms for one in found), default=0))
         if lost := [one.gateway for one in found if one.seen_ms < latest - _FORGET_MS]:
             await self._log.call(("HDEL", HERE, *lost), ("HDEL", LEAVE, *lost))
         return {one.gateway: one for one in found if one.seen_ms >= latest - LOST_MS}

@@ -144,6 +144,7 @@ class EventLogContract:
         assert session in await log.abandoned()
         await log.acquire(session, "me", 60_000)
         assert session not in await log.abandoned()
+        assert await log.has_work()
         await log.release(session, "me")
         await log.append([batch(session, 3, TurnStopped(reason="user"))])
         assert session in await log.abandoned()

@@ -146,6 +146,9 @@ class TieredLog:
     async def release(self, session: SessionId, owner: str) -> None:
         await self.hot.release(session, owner)
 
+    async def has_work(self) -> bool:
+        return await self.hot.has_work()
+
     async def abandoned(self) -> list[SessionId]:
         return await self.hot.abandoned()
 

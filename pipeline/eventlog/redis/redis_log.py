@@ -286,6 +286,16 @@ class RedisEventLog:
     async def release(self, session: SessionId, owner: str) -> None:
         await self._leases.release((session, owner))
 
+    async def has_work(self) -> bool:
+        keys = await self._ready()
+        found = await self.partly(*self._exist([keys.work(p) for p in range(keys.partitions)]))
+        return any(found)  # an exception counts: that server may have some
+
+    @staticmethod
+    def _exist(names: Sequence[str]) -> list[Command]:
+        """Commands whose replies count how many of these keys exist."""
+        return [("EXISTS", *names)]
+
     async def abandoned(self) -> list[SessionId]:
         keys = await self._ready()
         commands: list[Command] = [("ZRANGE", keys.work(p), 0, -1) for p in range(keys.partitions)]

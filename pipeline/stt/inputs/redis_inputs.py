@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.eventlog.redis.server import Command
 from pipeline.stt.inputs.input_leases import InputLease
 from schemas.ids import SessionId
 
@@ -34,9 +33,12 @@ class RedisInputs:
         await self._log.call(("ZREM", self._key, _member(held)))
 
     async def left(self, limit: int) -> list[InputLease]:
-        command: Command = ("ZRANGEBYSCORE", self._key, "-inf", await self._log.now_ms(), "LIMIT", 0, limit)
-        [found] = await self._log.call(command)
-        return [_held(member.decode()) for member in found]
+        [flat] = await self._log.call(("ZRANGE", self._key, 0, limit - 1, "WITHSCORES"))
+        if not flat:
+            return []
+        now_ms = await self._log.now_ms()
+        found = zip(flat[::2], flat[1::2], strict=True)
+        return [_held(member.decode()) for member, until_ms in found if float(until_ms) <= now_ms]
 
 
 def _member(held: InputLease) -> str:

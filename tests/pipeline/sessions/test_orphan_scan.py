@@ -16,7 +16,7 @@ from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.tailer import Tailer
-from pipeline.sessions.orphan_scan import LOOK_MS, LOOKOUT
+from pipeline.sessions.orphan_scan import LOOK_MS, LOOKOUT, REST_MS
 from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.session_owner import OwnerServices
 from pipeline.turn.generation import Engines
@@ -44,10 +44,13 @@ async def gateway(log: EventLog, recorder: Recorder, name: str) -> AsyncGenerato
             yield owners
 
 
+def calls(server: Redis, command: str) -> int:
+    return int(server.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+
 def searches(server: Redis) -> int:
     """Each reads the work of every partition once."""
-    calls = server.info("commandstats").get("cmdstat_zrange", {"calls": 0})["calls"]
-    return int(calls) // PARTITIONS
+    return calls(server, "zrange") // PARTITIONS
 
 
 def server_ms(server: Redis) -> int:
@@ -86,6 +89,23 @@ async def test_many_gateways_search_no_more_often_than_one(home: Path) -> None:
             assert lease <= LOOK_MS
     assert parse_session_id(LOOKOUT) is None
     await busy.aclose()
+
+
+async def test_while_no_session_has_work_gateways_ask_only_whether_there_is_any(home: Path) -> None:
+    embedded_server.ensure(home, LogSettings())
+    address = str(embedded_server.socket_path(home))
+    log, session = RedisEventLog(address), new_session_id()
+    with raw(home) as server:
+        async with Recorder(log) as recorder, AsyncExitStack() as gateways:
+            owners = [await gateways.enter_async_context(gateway(log, recorder, name)) for name in ("a", "b")]
+            server.config_resetstat()
+            begun = server_ms(server)
+            await eventually(lambda: calls(server, "exists") >= 4)
+            assert calls(server, "exists") <= len(owners) * ((server_ms(server) - begun) // REST_MS + 1)
+            assert calls(server, "zrange") == calls(server, "fcall") == 0
+            await recorder.post(session, STARTED, WISH, mode="create")
+            await eventually(lambda: any(one.owned for one in owners))
+    await log.aclose()
 
 
 class Silent(MemoryEventLog):

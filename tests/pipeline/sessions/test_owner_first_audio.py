@@ -11,9 +11,8 @@ from pipeline.eventlog import memory_log
 from pipeline.eventlog.event_log import Push, Subscribed
 from pipeline.eventlog.memory_log import MemoryEventLog, MemoryPushSubscription
 from pipeline.eventlog.recorder import Recorder
-from pipeline.sessions.orphan_scan import LOOKOUT
 from schemas.events import SessionStarted
-from schemas.ids import SessionId, new_session_id
+from schemas.ids import new_session_id
 from schemas.settings.limit_settings import AdmissionSettings
 from tests.pipeline.sessions.test_session_owner import QUIET, gateway, request, until_over
 from tests.support.eventually import eventually
@@ -65,12 +64,11 @@ class Unforeseen(MemoryEventLog):
 
     asked = 0
 
-    async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
-        if session == LOOKOUT:
-            self.asked += 1
-            if self.asked == 1:
-                raise RuntimeError("the driver has a fault")
-        return await super().acquire(session, owner, ttl_ms)
+    async def has_work(self) -> bool:
+        self.asked += 1
+        if self.asked == 1:
+            raise RuntimeError("the driver has a fault")
+        return await super().has_work()
 
 
 async def test_owners_outlive_an_error_that_nobody_foresaw(caplog: pytest.LogCaptureFixture) -> None:

@@ -130,6 +130,9 @@ class LossyLog:
     async def release(self, session: SessionId, owner: str) -> None:
         await self.log.release(session, owner)
 
+    async def has_work(self) -> bool:
+        return await self.log.has_work()
+
     async def abandoned(self) -> list[SessionId]:
         return await self.log.abandoned()
 

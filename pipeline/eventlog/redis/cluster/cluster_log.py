@@ -110,6 +110,11 @@ class ClusterEventLog(RedisEventLog):
     def waiter(self) -> PollingWaiter:
         return PollingWaiter(self._cluster, self._ready)
 
+    @staticmethod
+    def _exist(names: Sequence[str]) -> list[Command]:
+        """One for each key: they lie in different slots."""
+        return [("EXISTS", name) for name in names]
+
     @property
     def failovers(self) -> int:
         return self._cluster.shards.failovers

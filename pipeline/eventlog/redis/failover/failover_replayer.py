@@ -22,6 +22,8 @@ from schemas.ids import Seq, SessionId
 WATCH_S: Final = 0.2
 ATTEND_S: Final = 1.0
 """Servers that nobody here writes to are looked at so often."""
+_RESTS: Final = 5
+"""Looks of which one is made while nothing is kept here that a server could lack."""
 ROADS: Final = 8
 """Roads on which something is given back at the same time."""
 GAP_S: Final = 8.0
@@ -182,7 +184,10 @@ class FailoverReplayer:
     async def _attend(self) -> None:
         while True:
             await self.look()
-            await anyio.sleep(ATTEND_S)
+            for _ in range(_RESTS):
+                await anyio.sleep(ATTEND_S)
+                if self._retained.sessions:
+                    break
 
     async def look(self) -> None:
         """At the servers, and at sessions that nobody here has written to for a while.
