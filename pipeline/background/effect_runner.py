@@ -106,7 +106,7 @@ class EffectRunner:
     async def _claim_some(self) -> bool:
         await self._has_room()
         found = await self._group.claim(self._member, idle_s=self._settings.claim_idle_s, count=1)
-        await self._take([one for one in found if one.pointer not in self._held])
+        await self._take(found)
         return bool(found)
 
     async def _beat(self) -> None:
@@ -141,11 +141,15 @@ class EffectRunner:
             await self._room.wait()
 
     async def _take(self, deliveries: Sequence[EventDelivery]) -> None:
+        """Start work on what is not held yet.
+
+        A promoted replica delivers held entries again where its group has an earlier place.
+        """
         foreign = [one.pointer for one in deliveries if not self._is_ours(one.pointer)]
         if foreign:
             await self._group.skip(self._member, foreign)
         for one in deliveries:
-            if self._is_ours(one.pointer):
+            if self._is_ours(one.pointer) and one.pointer not in self._held:
                 held = self._held[one.pointer] = _Held(one.pointer, one.times)
                 self._tasks.start_soon(self._work_on, held)
 

@@ -127,6 +127,23 @@ async def test_what_a_worker_took_and_never_finished_is_claimed_by_another(log: 
     assert effect.done[0].session == session
 
 
+async def test_what_is_delivered_again_while_it_is_worked_on_is_done_once(
+    log: RedisEventLog, home: Path
+) -> None:
+    gate = anyio.Event()
+    effect = Noted(gate=gate)
+    session = await session_with(log, COMPLETED)
+    async with running(log, effect, UNHURRIED):
+        await until(lambda: len(effect.seen) == 1)
+        with raw(home) as server:  # as a promoted replica does, whose group has an earlier place
+            server.xgroup_setid(Keys(16).triggers(Keys(16).partition(session)), "noted", "0")
+        await log.append([batch(session, 2, COMPLETED)])
+        await until(lambda: effect.seen[-1].seq == 3)  # delivered after the second delivery of 2
+        gate.set()
+        await until(lambda: pending(home) == 0)
+    assert [pointer.seq for pointer in effect.seen] == [2, 3]
+
+
 async def test_a_long_try_keeps_its_event_as_long_as_it_shows_life(log: RedisEventLog, home: Path) -> None:
     gate, patient = anyio.Event(), SCANTY.model_copy(update={"claim_idle_s": 1.5})
     slow, idle = Noted(gate=gate), Noted()
