@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import anyio
 import uvicorn
@@ -32,6 +32,30 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals belong to the replica's process, not to this listener."""
         yield
+
+    async def serve_on(self, bound: socket.socket) -> None:
+        """Serve connections of the listening socket `bound`, and close it at the end."""
+        self._bound = bound
+        with bound:
+            await self.serve([bound])
+
+    async def leave_port(self) -> None:
+        """Close the port, and serve the connections that the kernel has queued: it would reset them."""
+        if not self.started or self.should_exit:
+            return
+        queued = list(_queued(self._bound))
+        self.close_port()
+        loop = asyncio.get_running_loop()
+        for connection in queued:
+            with suppress(OSError):  # it has gone again
+                await loop.connect_accepted_socket(self._protocol, connection)
+
+    def close_port(self) -> None:
+        for listener in getattr(self, "servers", ()):  # there are none before it has started
+            listener.close()
+
+    def _protocol(self) -> HttpToolsProtocol:
+        return _Http(self.config, self.server_state, self.lifespan.state)
 
 
 class _Http(HttpToolsProtocol):
@@ -89,28 +113,27 @@ async def listening(app: FastAPI, settings: GatewaySettings, departure: Drain) -
     )
     async with anyio.create_task_group() as tasks:
         await tasks.start(_serve, server, settings.direct_host, settings.direct_port)
-        tasks.start_soon(_close_door, server, departure)
+        tasks.start_soon(_leave_port, server, departure)
         yield
         server.should_exit = True
         tasks.cancel_scope.deadline = anyio.current_time() + _GRACE_S + 1
 
 
-async def _close_door(server: uvicorn.Server, departure: Drain) -> None:
+async def _leave_port(server: _Server, departure: Drain) -> None:
     try:
         await departure.wait()
+        await server.leave_port()
     finally:  # also where a part of this gateway broke: the kernel must deal its connections to others
-        for listener in getattr(server, "servers", ()):  # there are none before it has started
-            listener.close()
+        server.close_port()
 
 
-async def _serve(server: uvicorn.Server, host: str, port: int, *, task_status: TaskStatus[None]) -> None:
+async def _serve(server: _Server, host: str, port: int, *, task_status: TaskStatus[None]) -> None:
     """Started when the port takes connections, or is somebody else's and waited for."""
     bound = _free(host, port)
     task_status.started()
     while not server.should_exit:
         if bound is not None:
-            with bound:
-                await server.serve([bound])
+            await server.serve_on(bound)
         else:
             await asyncio.sleep(_RETRY_S)
         bound = None if server.should_exit else _free(host, port)
@@ -123,6 +146,13 @@ def _free(host: str, port: int) -> socket.socket | None:
     except OSError as error:
         log.debug("port %d is not free yet: %s", port, error)
         return None
+
+
+def _queued(bound: socket.socket) -> Iterator[socket.socket]:
+    """Connections that wait on a listening socket that does not block."""
+    with suppress(OSError):  # BlockingIOError after the last one
+        while True:
+            yield bound.accept()[0]
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -1,6 +1,8 @@
 """A gateway's own port: it takes connections as soon as the gateway is up, unless somebody else has it."""
 
+import asyncio
 import socket
+from contextlib import ExitStack
 
 import anyio
 import httpx
@@ -26,6 +28,11 @@ def somebody() -> socket.socket:
     return socket.create_server(("127.0.0.1", 0))
 
 
+async def check_serving(port: int) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        assert (await http.get("/nowhere")).status_code == 404
+
+
 async def test_whoever_comes_as_soon_as_it_is_up_is_let_in() -> None:
     with reserve_port() as reserved:
         port = reserved.getsockname()[1]
@@ -46,6 +53,24 @@ async def test_somebody_elses_port_is_waited_for_and_keeps_nobody_from_being_up(
     ):
         holder.close()
         assert (await http.get("/nowhere")).status_code == 404
+
+
+async def test_a_gateway_that_leaves_serves_the_connections_that_the_kernel_had_queued() -> None:
+    loop, departure = asyncio.get_running_loop(), Drain(LeavingSettings())
+    with reserve_port() as reserved, ExitStack() as closing:
+        address = reserved.getsockname()
+        async with listening(FastAPI(), GatewaySettings(direct_port=address[1]), departure):
+            await check_serving(address[1])
+            # The kernel accepts these by itself: the loop runs only once the gateway has been asked to leave.
+            clients = [closing.enter_context(socket.create_connection(address)) for _ in range(40)]
+            for client in clients:
+                client.setblocking(False)
+                client.send(b"GET /nowhere HTTP/1.1\r\nHost: gateway\r\n\r\n")
+            departure.ask("test")
+            answers = [await loop.sock_recv(client, 12) for client in clients]
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address)
+    assert answers == [b"HTTP/1.1 404"] * 40
 
 
 async def test_a_gateway_of_which_a_part_breaks_takes_no_new_connection() -> None:
