@@ -22,6 +22,7 @@ _AMBIGUOUS: Final = 256
 _DEEPEST: Final = 32
 _ITEM: Final = re.compile(r"\\.|\[\^?(?:\\.|[^\]\\])+\]|[^\\\[\]{}]", re.DOTALL)
 """As llama.cpp reads it: a set ends with its first bracket, and a brace repeats whatever is in it."""
+_ESCAPES: Final = "dswDSWnrt"
 _TIMES: Final = re.compile(r"\{(\d{1,9})(?:(,)(\d{1,9})?)?\}", re.ASCII)
 _SPECIAL: Final = re.compile(r"([\^$.\[\]()|{}*+?])")
 
@@ -56,7 +57,9 @@ class _Part:
 
     def times(self, least: int, most: int | None) -> "_Part":
         """Raises ValueError."""
-        if self.nullable and self.places:
+        if not self.places:
+            return _Part()  # what is empty stays empty, however often it is written out
+        if self.nullable:
             raise ValueError("it repeats what may be empty")
         copies = max(least, 1 if most is None else most)
         free = 0 if least == most else 1
@@ -121,6 +124,8 @@ def _item(pattern: str, at: int, depth: int, most: int) -> tuple[_Part, int]:
     found = _ITEM.match(pattern, at)
     if found is None:
         raise ValueError(f"it cannot be read at {at}: a bracket or brace that is meant as it is needs a \\")
+    if found[0][0] == "\\" and found[0][1].isalnum() and found[0][1] not in _ESCAPES:
+        raise ValueError(f"it has the escape {found[0]!r}; of letters and digits {_ESCAPES} are taken")
     if pattern[at] in "^$":
         return _Part(), found.end()
     if pattern[at] in "*+?":
@@ -465,7 +470,7 @@ def target(whole: Mapping[str, Any], ref: Any, place: str) -> Any:
     for name in ref.removeprefix("#/").split("/"):
         if isinstance(found, Mapping) and name in found:
             found = found[name]
-        elif isinstance(found, list | tuple) and name.isdecimal() and int(name) < len(found):
+        elif isinstance(found, list | tuple) and name in map(str, range(len(found))):
             found = found[int(name)]
         else:
             raise _invalid(place, f"refers to {ref[:80]!r}, where there is nothing")
@@ -510,6 +515,8 @@ def _digits(schema: Mapping[str, Any], place: str) -> int:
 
 
 def _check_kinds(kinds: Any, place: str) -> None:
+    if isinstance(kinds, list | tuple) and any(kind in kinds[:at] for at, kind in enumerate(kinds[:100])):
+        raise _invalid(place, "names a type twice")
     for kind in kinds if isinstance(kinds, list | tuple) else () if kinds is None else (kinds,):
         if not isinstance(kind, str) or kind not in _BEGINNINGS:
             raise _invalid(place, f"has the type {kind!r}: there are {', '.join(_BEGINNINGS)}")
