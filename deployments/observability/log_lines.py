@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from deployments.observability.log_redaction import redacted
 from pipeline.observability import tracer
-from pipeline.observability.trace_context import HERE
+from pipeline.observability.trace_context import CURRENT_CONTEXT
 from schemas.errors import LogError, RhapsodeError
 from schemas.settings.telemetry_settings import LoggingSettings
 
@@ -99,16 +99,14 @@ class Where(logging.Filter):
         self._replica = replica
 
     def filter(self, record: logging.LogRecord) -> bool:
-        here = HERE.get()
+        trace_context = CURRENT_CONTEXT.get()
         told: dict[str, Any] = {"replica": self._replica}
-        if here.session:
-            told["session"] = here.session
-        if here.turn:
-            told |= {
-                "turn": here.turn,
-                "trace_id": f"{here.trace or tracer.trace_id(here.session, here.turn):032x}",
-            }
-        context = here.span.get_span_context()
+        if trace_context.session:
+            told["session"] = trace_context.session
+        if trace_context.turn:
+            trace = trace_context.trace or tracer.trace_id(trace_context.session, trace_context.turn)
+            told |= {"turn": trace_context.turn, "trace_id": f"{trace:032x}"}
+        context = trace_context.span.get_span_context()
         if context.is_valid:
             told |= {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
         record.where = told

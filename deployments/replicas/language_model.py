@@ -10,7 +10,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, streaming
 from deployments.rpc.result_stream_server import ResultStreamServer
-from deployments.rpc.serve_client import handed_in, healthy
+from deployments.rpc.serve_client import CONTEXT, handed_in, healthy
 from pipeline.engines.ports import (
     ChatRequest,
     Completion,
@@ -24,13 +24,13 @@ from pipeline.engines.ports import (
 from pipeline.engines.registry import build_language_model
 from pipeline.engines.routing.routed_language_model import open_language_model
 from pipeline.observability import span_names
-from pipeline.observability.trace_propagation import Carried, carried
+from pipeline.observability.trace_propagation import PropagatedContext, inject
 from pipeline.turn.text_coalescing import CoalescingLanguageModel
 from schemas.settings import LanguageModelSettings
 from schemas.settings.telemetry_settings import TelemetrySettings
 
 _NEWER: Final = ("whole",)
-"""Fields of a request that replicas of 0.1.0 refuse. They travel in `come`, of which an old replica reads
+"""Fields of a request that replicas of 0.1.0 refuse. They travel in `context`, of which an old replica reads
 what it knows."""
 
 
@@ -60,10 +60,10 @@ class LanguageModelReplica(Observed):
             async for item in items:
                 yield _item(item)
 
-    def completed(self, arguments: tuple[Any, ...], come: Carried) -> tuple[Any, ...]:
-        """The request with those of its fields that travelled in `come`."""
+    def completed(self, arguments: tuple[Any, ...], context: PropagatedContext) -> tuple[Any, ...]:
+        """The request with those of its fields that travelled in `context`."""
         [request] = arguments
-        return ({**request, **{name: bool(come[name]) for name in _NEWER if name in come}},)
+        return ({**request, **{name: bool(context[name]) for name in _NEWER if name in context}},)
 
     async def check_health(self) -> None:
         """Called by Serve, which replaces the replica where this raises EngineDead."""
@@ -85,7 +85,7 @@ class RemoteLanguageModel:
         asked = asdict(request)
         newer = {name: asked.pop(name) for name in _NEWER}
         reply = handed_in(
-            self._inbox, lambda back: self._stream.remote(asked, come={**carried(), **newer, **back})
+            self._inbox, lambda back: self._stream.remote(asked, **{CONTEXT: {**inject(), **newer, **back}})
         )
         async with aclosing(reply) as items:
             async for item in items:

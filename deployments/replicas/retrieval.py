@@ -12,10 +12,10 @@ import numpy as np
 from ray.serve.handle import DeploymentHandle
 
 from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, answering
-from deployments.rpc.serve_client import Item, answer_of, error_item, items_of
+from deployments.rpc.serve_client import CONTEXT, Item, answer_of, error_item, items_of
 from deployments.web.spool import path_of, spool_under
 from pipeline.observability import span_names
-from pipeline.observability.trace_propagation import carried
+from pipeline.observability.trace_propagation import inject
 from pipeline.rag.embeddings.embedder import Vectors
 from pipeline.rag.librarian_port import RetrievalService, TextPiece
 from pipeline.rag.open_library import open_library
@@ -142,7 +142,7 @@ class RemoteLibrarian:
         self, question: str, collections: Sequence[CollectionId], config: SearchToolConfig
     ) -> list[Passage]:
         wish = config.model_dump(mode="json")
-        found = await self._ask("find", question, list(collections), wish, come=carried())
+        found = await self._ask("find", question, list(collections), wish, **{CONTEXT: inject()})
         return [Passage.model_validate(passage) for passage in found]
 
     async def embed(self, texts: Sequence[str]) -> Vectors:

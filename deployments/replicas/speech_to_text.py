@@ -9,11 +9,11 @@ from typing import Any, cast
 from ray.serve.handle import DeploymentHandle
 
 from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, streaming
-from deployments.rpc.serve_client import Item, healthy, items_of
+from deployments.rpc.serve_client import CONTEXT, Item, healthy, items_of
 from pipeline.engines.ports import LocalSpeechToText, Transcript, Utterance, WrittenWord
 from pipeline.engines.registry import build_quality_speech_to_text, build_speech_to_text
 from pipeline.observability import span_names
-from pipeline.observability.trace_propagation import carried
+from pipeline.observability.trace_propagation import inject
 from schemas.settings.listening_settings import QualitySpeechToTextSettings, SpeechToTextSettings
 from schemas.settings.telemetry_settings import TelemetrySettings
 
@@ -67,7 +67,9 @@ class RemoteSpeechToText:
 
     async def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
         """See `SpeechToText.transcribe`."""
-        async with aclosing(items_of(self._transcribe.remote(asdict(utterance), come=carried()))) as items:
+        async with aclosing(
+            items_of(self._transcribe.remote(asdict(utterance), **{CONTEXT: inject()}))
+        ) as items:
             async for item in items:
                 yield cast(str, item["delta"]) if "delta" in item else _transcript(item)
 

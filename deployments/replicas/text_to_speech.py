@@ -10,12 +10,12 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, streaming
 from deployments.rpc.result_stream_server import ResultStreamServer
-from deployments.rpc.serve_client import handed_in, healthy
+from deployments.rpc.serve_client import CONTEXT, handed_in, healthy
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, Speaker, TimedWord, WordTimes
 from pipeline.engines.registry import build_text_to_speech
 from pipeline.engines.routing.routed_speaker import open_speaker
 from pipeline.observability import span_names as names
-from pipeline.observability.trace_propagation import carried
+from pipeline.observability.trace_propagation import inject
 from schemas.settings import TextToSpeechSettings
 from schemas.settings.telemetry_settings import TelemetrySettings
 
@@ -102,7 +102,7 @@ class RemoteSpeaker:
         del wishes["waited_s"]  # whose patience it is, is this side's to know
         reply = handed_in(
             self._inbox,
-            lambda back: self._speak.remote(text, voice, speed, wishes, come={**carried(), **back}),
+            lambda back: self._speak.remote(text, voice, speed, wishes, **{CONTEXT: {**inject(), **back}}),
         )
         async with aclosing(reply) as items:
             async for item in items:

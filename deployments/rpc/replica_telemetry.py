@@ -14,7 +14,7 @@ from deployments.rpc.result_stream_client import ResultStreamClient
 from deployments.rpc.result_stream_server import WHOLE, Item
 from deployments.rpc.serve_client import error_item
 from pipeline.observability.trace_export import Exporting
-from pipeline.observability.trace_propagation import NOWHERE, Carried, ServerSpan
+from pipeline.observability.trace_propagation import NO_CONTEXT, PropagatedContext, ServerSpan
 from pipeline.observability.tracer import Tracing
 from schemas.errors import RhapsodeError
 from schemas.settings.telemetry_settings import TelemetrySettings
@@ -72,8 +72,8 @@ class Observed:
         """Its ways to the gateways."""
         return ResultStreamClient()
 
-    def completed(self, arguments: tuple[Any, ...], come: Carried) -> tuple[Any, ...]:
-        """Arguments of a call, completed from `come` (see `deployments.replicas.language_model`)."""
+    def completed(self, arguments: tuple[Any, ...], context: PropagatedContext) -> tuple[Any, ...]:
+        """Arguments of a call, completed from `context` (see `deployments.replicas.language_model`)."""
         return arguments
 
     def __del__(self) -> None:
@@ -83,21 +83,26 @@ class Observed:
 
 
 def streaming(name: str) -> Callable[[Any], Any]:
-    """A method whose stream is a part of the turn that `come` names; see `crossing.carried`.
+    """Decorator of a method whose stream is a part of the turn that `context` names; see `inject`.
 
-    Where `come` also says to which gateway the items should be brought, they go there past Serve.
+    Gateways of 0.1.0 call it `come` (see `serve_client.CONTEXT`). Where it also names a gateway's address,
+    the items go there past Serve.
     """
 
     def decorate(method: Any) -> Any:
         @functools.wraps(method)
         async def followed(
-            self: Observed, *arguments: Any, come: Carried = NOWHERE
+            self: Observed,
+            *arguments: Any,
+            context: PropagatedContext = NO_CONTEXT,
+            come: PropagatedContext = NO_CONTEXT,
         ) -> AsyncGenerator[dict[str, Any], None]:
-            served = ServerSpan(name, come, self.tracing)
+            context = context or come
+            served = ServerSpan(name, context, self.tracing)
             delivery = None
             try:
-                delivery = await self.outbox.to(come)
-                async with aclosing(method(self, *self.completed(arguments, come))) as items:
+                delivery = await self.outbox.to(context)
+                async with aclosing(method(self, *self.completed(arguments, context))) as items:
                     async for item in items:
                         served.item(item)
                         if delivery is None:
@@ -128,8 +133,14 @@ def answering(name: str) -> Callable[[Any], Any]:
 
     def decorate(method: Any) -> Any:
         @functools.wraps(method)
-        async def followed(self: Observed, *arguments: Any, come: Carried = NOWHERE) -> Item:
-            served = ServerSpan(name, come, self.tracing)
+        async def followed(
+            self: Observed,
+            *arguments: Any,
+            context: PropagatedContext = NO_CONTEXT,
+            come: PropagatedContext = NO_CONTEXT,
+        ) -> Item:
+            context = context or come
+            served = ServerSpan(name, context, self.tracing)
             try:
                 item: Item = await method(self, *arguments)
                 served.item(item)

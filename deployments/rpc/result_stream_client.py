@@ -25,17 +25,17 @@ class ResultStreamClient:
     def __init__(self) -> None:
         self._ways: dict[Address, asyncio.Task[_Way | None]] = {}
 
-    async def to(self, come: Mapping[str, str | int]) -> "ResultDelivery | None":
+    async def to(self, context: Mapping[str, str | int]) -> "ResultDelivery | None":
         """For the call that came with this. None: it named no way, or there is none but Serve's stream."""
-        if "call" not in come:
+        if "call" not in context:
             return None
-        address = str(come["back_host"]), int(come["back_port"]), str(come["back_token"])
+        address = str(context["back_host"]), int(context["back_port"]), str(context["back_token"])
         known = self._ways.get(address)
         if known is None:
             known = self._ways[address] = asyncio.create_task(self._connected(address))
         ready, _ = await asyncio.wait({known}, timeout=_PATIENCE_S)
         way = known.result() if ready else None
-        return None if way is None else ResultDelivery(way, int(come["call"]))
+        return None if way is None else ResultDelivery(way, int(context["call"]))
 
     async def _connected(self, address: Address) -> "_Way | None":
         loop = asyncio.get_running_loop()

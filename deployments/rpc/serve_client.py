@@ -21,7 +21,9 @@ from schemas import errors
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, RhapsodeError
 from schemas.errors.retrieval_errors import BY_CODE
 
-__all__ = ["Item", "answer_of", "error_item", "handed_in", "healthy", "items_of"]
+__all__ = ["CONTEXT", "Item", "answer_of", "error_item", "handed_in", "healthy", "items_of"]
+CONTEXT: Final = "come"
+"""Keyword of a call's context: the only one that replicas of 0.1.0 know. Later ones take `context` too."""
 _CLOSE_S: Final = 2.0
 _GONE: Final = (StatusCode.CANCELLED, StatusCode.UNAVAILABLE)
 """Ray tells of a replica that shuts down in gRPC's words, where it does so in the middle of a stream."""

@@ -29,8 +29,8 @@ _EMPTY: Final = Context()
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
-    """A place in the work, told by every log line that is written there."""
+class TraceContext:
+    """Session, turn and span of the running task; every log line that the task writes names them."""
 
     session: str = ""
     turn: int = 0
@@ -41,23 +41,24 @@ class Here:
     """The caller's, where the turn continues one; 0: the turn's own, which follows from session and turn."""
 
 
-HERE: Final[ContextVar[Here]] = ContextVar("rhapsode_here", default=Here())  # noqa: B039 - it is frozen
+_OUTSIDE: Final = TraceContext()
+CURRENT_CONTEXT: Final[ContextVar[TraceContext]] = ContextVar("rhapsode_trace_context", default=_OUTSIDE)
 
 
 @contextmanager
-def within(here: Here) -> Iterator[Here]:
-    token = HERE.set(here)
+def within(trace_context: TraceContext) -> Iterator[TraceContext]:
+    token = CURRENT_CONTEXT.set(trace_context)
     try:
-        yield here
+        yield trace_context
     finally:
-        HERE.reset(token)
+        CURRENT_CONTEXT.reset(token)
 
 
 @contextmanager
-def in_session(session: str, tracing: "Tracing | None") -> Iterator[Here]:
+def in_session(session: str, tracing: "Tracing | None") -> Iterator[TraceContext]:
     """Sets the session for the code of the block, and for tasks that are started there."""
-    with within(Here(session, tracing=tracing)) as here:
-        yield here
+    with within(TraceContext(session, tracing=tracing)) as trace_context:
+        yield trace_context
 
 
 @contextmanager
@@ -65,20 +66,20 @@ def span(
     name: str, attributes: Attributes | None = None, *, kind: SpanKind = SpanKind.INTERNAL
 ) -> Iterator[Span]:
     """A part of the turn; costs next to nothing where nothing is recorded. Ends with the block."""
-    here = HERE.get()
-    if here.tracing is None:
+    trace_context = CURRENT_CONTEXT.get()
+    if trace_context.tracing is None:
         yield INVALID_SPAN
         return
-    made = start_span(here, name, attributes, kind=kind)
+    made = start_span(trace_context, name, attributes, kind=kind)
     try:
-        with within(replace(here, span=made)), failing(made):
+        with within(replace(trace_context, span=made)), failing(made):
             yield made
     finally:
         made.end()
 
 
 def start_span(
-    here: Here,
+    trace_context: TraceContext,
     name: str,
     attributes: Attributes | None = None,
     *,
@@ -86,11 +87,11 @@ def start_span(
     links: tuple[Link, ...] = (),
     start_ns: int | None = None,
 ) -> Span:
-    """A child of the span that is here; whoever starts it ends it."""
-    assert here.tracing is not None
-    return here.tracing.tracer.start_span(
+    """A child of the span of `trace_context`; its caller ends it."""
+    assert trace_context.tracing is not None
+    return trace_context.tracing.tracer.start_span(
         name,
-        set_span_in_context(here.span, _EMPTY),
+        set_span_in_context(trace_context.span, _EMPTY),
         kind,
         attributes,
         links,
@@ -101,15 +102,15 @@ def start_span(
 
 
 def event(name: str, attributes: Attributes | None = None) -> None:
-    """Something happened in the span that is here."""
-    here = HERE.get()
-    if here.tracing is not None:
-        here.span.add_event(name, attributes)
+    """Adds an event to the current span."""
+    trace_context = CURRENT_CONTEXT.get()
+    if trace_context.tracing is not None:
+        trace_context.span.add_event(name, attributes)
 
 
 def shows_content() -> bool:
-    """Whether what people say may be recorded here."""
-    tracing = HERE.get().tracing
+    """Whether the current span may record what people say."""
+    tracing = CURRENT_CONTEXT.get().tracing
     return tracing is not None and tracing.content
 
 

@@ -20,7 +20,14 @@ from opentelemetry.trace import (
 )
 
 from pipeline.observability import span_names, tracer
-from pipeline.observability.trace_context import HERE, Attributes, Here, failing, start_span, within
+from pipeline.observability.trace_context import (
+    CURRENT_CONTEXT,
+    Attributes,
+    TraceContext,
+    failing,
+    start_span,
+    within,
+)
 from pipeline.observability.traceparent import context_of, span_of
 
 _SAMPLED_BITS: Final = 64
@@ -116,8 +123,8 @@ class TurnTrace:
     def link(self, why: str) -> Link:
         return Link(self.span(), {span_names.LINK: why})
 
-    def here(self, tracing: Tracing | None = None, span: Span = INVALID_SPAN) -> Here:
-        return Here(self.session, self.turn, tracing, span, 0 if self.caller is None else self.id)
+    def trace_context(self, tracing: Tracing | None = None, span: Span = INVALID_SPAN) -> TraceContext:
+        return TraceContext(self.session, self.turn, tracing, span, 0 if self.caller is None else self.id)
 
 
 @contextmanager
@@ -129,16 +136,16 @@ def turn_span(
     It begins when it was asked for. An owner who goes on with it has a span of its own in the same trace,
     linked to the first one's, which never arrived where that owner was killed.
     """
-    tracing = HERE.get().tracing
+    tracing = CURRENT_CONTEXT.get().tracing
     if tracing is None or not trace.is_recorded(tracing):
-        with within(trace.here()):
+        with within(trace.trace_context()):
             yield None
         return
     own = trace.span(epoch if resumed else 0)
     links = (trace.link(span_names.LINK_TAKEOVER),) if resumed else ()
     with given(own.trace_id, own.span_id):
         made = start_span(
-            Here(tracing=tracing, span=span_of(trace.caller)),
+            TraceContext(tracing=tracing, span=span_of(trace.caller)),
             span_names.TURN,
             attributes,
             kind=SpanKind.CONSUMER,
@@ -146,7 +153,7 @@ def turn_span(
             start_ns=since_ms * 1_000_000 if since_ms and not resumed else None,
         )
     try:
-        with within(trace.here(tracing, made)), failing(made):
+        with within(trace.trace_context(tracing, made)), failing(made):
             yield made
     finally:
         made.end()
@@ -158,11 +165,11 @@ def root(tracing: Tracing, name: str, attributes: Attributes, *, kind: SpanKind)
     if not tracing.samples(trace):
         return None
     with given(trace, _RANDOM.generate_span_id()):
-        return start_span(Here(tracing=tracing), name, attributes, kind=kind)
+        return start_span(TraceContext(tracing=tracing), name, attributes, kind=kind)
 
 
-def of_turn(tracing: Tracing, trace: TurnTrace) -> Here | None:
+def of_turn(tracing: Tracing, trace: TurnTrace) -> TraceContext | None:
     """Trace context of spans that belong to the turn and to no owner; None: the turn is not recorded."""
     if not trace.is_recorded(tracing):
         return None
-    return trace.here(tracing, NonRecordingSpan(trace.span()))
+    return trace.trace_context(tracing, NonRecordingSpan(trace.span()))

@@ -10,7 +10,7 @@ from opentelemetry.trace import Link, Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from pipeline.observability import span_names
-from pipeline.observability.trace_context import HERE, start_span, within
+from pipeline.observability.trace_context import CURRENT_CONTEXT, start_span, within
 from pipeline.observability.traceparent import CALLER
 from pipeline.observability.tracer import TurnTrace, of_turn, root
 from schemas.events.voice_events import TranscriptFinal
@@ -22,12 +22,12 @@ class UtteranceSpan:
     """The trace of one utterance, from its first sound until it is written down or given up."""
 
     def __init__(self) -> None:
-        here = HERE.get()
+        trace_context = CURRENT_CONTEXT.get()
         self._span: Span | None = None
         self._ended = False
-        if here.tracing is not None:
-            about = {span_names.CONVERSATION: here.session}
-            self._span = root(here.tracing, span_names.UTTERANCE, about, kind=SpanKind.INTERNAL)
+        if trace_context.tracing is not None:
+            about = {span_names.CONVERSATION: trace_context.session}
+            self._span = root(trace_context.tracing, span_names.UTTERANCE, about, kind=SpanKind.INTERNAL)
 
     @contextmanager
     def within(self) -> Iterator[None]:
@@ -35,7 +35,7 @@ class UtteranceSpan:
         if self._span is None:
             yield
             return
-        with within(replace(HERE.get(), span=self._span)):
+        with within(replace(CURRENT_CONTEXT.get(), span=self._span)):
             yield
 
     def end(self) -> None:
@@ -53,14 +53,14 @@ class UtteranceSpan:
 
 def transcribed(turn: int, heard: TranscriptFinal, *, since_s: float, link: Link | None) -> None:
     """Tell the turn's trace. `since_s`: how long ago the speech ended."""
-    here = HERE.get()
-    trace = TurnTrace.of(here.session, turn, CALLER.get())
-    place = None if here.tracing is None else of_turn(here.tracing, trace)
-    if place is None or here.tracing is None:
+    trace_context = CURRENT_CONTEXT.get()
+    trace = TurnTrace.of(trace_context.session, turn, CALLER.get())
+    place = None if trace_context.tracing is None else of_turn(trace_context.tracing, trace)
+    if place is None or trace_context.tracing is None:
         return
     attributes: dict[str, AttributeValue] = {
         span_names.OPERATION: span_names.OP_TRANSCRIBE,
-        span_names.CONVERSATION: here.session,
+        span_names.CONVERSATION: trace_context.session,
         span_names.MODE: heard.mode,
         span_names.ENGINE: heard.engine,
         span_names.LANGUAGE: heard.language,
@@ -69,7 +69,7 @@ def transcribed(turn: int, heard: TranscriptFinal, *, since_s: float, link: Link
         span_names.CPU_MS: heard.cpu_ms,
         span_names.REVISIONS: heard.revisions,
     }
-    if here.tracing.content:
+    if trace_context.tracing.content:
         attributes[span_names.TRANSCRIPT] = heard.text
     start_ns = time.time_ns() - int(since_s * 1_000 * _NS_PER_MS)
     links = () if link is None else (link,)

@@ -11,7 +11,7 @@ from opentelemetry.util.types import AttributeValue
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import EngineResult, OpusChunk, Speaker, TimedWord, WordTimes
 from pipeline.observability import span_names
-from pipeline.observability.trace_context import HERE, fail, shows_content, span
+from pipeline.observability.trace_context import CURRENT_CONTEXT, fail, shows_content, span
 from pipeline.tts.normalization.spoken_text import SpokenText
 from pipeline.tts.turn_checkpoint import ResumedSentence
 from schemas.errors import EngineBusy, EngineDead, RhapsodeError
@@ -61,7 +61,7 @@ _UNTOLD: Final = SentenceSpan(None)
 @contextmanager
 def synthesizing(number: int, text: str, settings: SessionSettings) -> Iterator[SentenceSpan]:
     """The synthesis of one sentence."""
-    if HERE.get().tracing is None:
+    if CURRENT_CONTEXT.get().tracing is None:
         yield _UNTOLD
         return
     attributes: dict[str, AttributeValue] = {

@@ -11,7 +11,7 @@ from opentelemetry.util.types import AttributeValue
 
 from pipeline.engines.ports import ChatRequest, Completion
 from pipeline.observability import span_names
-from pipeline.observability.trace_context import HERE, fail, shows_content, span
+from pipeline.observability.trace_context import CURRENT_CONTEXT, fail, shows_content, span
 from pipeline.observability.tracer import TurnTrace, turn_span
 from schemas.events import Event, TurnCompleted, TurnFailed, TurnStopped
 from schemas.settings.provider_settings import LOCAL
@@ -94,7 +94,7 @@ def _of(outcome: Event) -> dict[str, AttributeValue]:
 @contextmanager
 def chatting(request: ChatRequest) -> Iterator["ChatSpan"]:
     """One request to the language model and its answer."""
-    tracing = HERE.get().tracing
+    tracing = CURRENT_CONTEXT.get().tracing
     if tracing is None:
         yield _UNTOLD
         return

@@ -9,7 +9,7 @@ import pytest
 
 from deployments.observability import log_lines
 from pipeline.observability import tracer
-from pipeline.observability.trace_context import Here, within
+from pipeline.observability.trace_context import TraceContext, within
 from schemas.errors import EngineFailed, LogUnavailable, UnknownVoice
 from schemas.settings.telemetry_settings import LoggingSettings
 
@@ -31,9 +31,9 @@ def test_a_line_says_where_it_was_written(capfd: pytest.CaptureFixture[str]) -> 
     install("json")
     install("json")
     LOG.warning("on its own")
-    with within(Here("a-session")):
+    with within(TraceContext("a-session")):
         LOG.warning("in a session")
-        with within(Here("a-session", 7)):
+        with within(TraceContext("a-session", 7)):
             LOG.error("in a turn: %d%%", 50)
             LOG.info("too quiet")
     alone, session, turn = lines(capfd.readouterr().err)

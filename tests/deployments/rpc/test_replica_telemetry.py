@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from deployments.replicas.language_model import LanguageModelReplica
+from deployments.rpc.serve_client import CONTEXT
 from pipeline.engines.ports import ChatRequest, Message
 from pipeline.observability import span_names
 from pipeline.observability.trace_context import in_session, span
 from pipeline.observability.trace_export import open_tracing
-from pipeline.observability.trace_propagation import carried
+from pipeline.observability.trace_propagation import inject
 from pipeline.observability.tracer import TurnTrace, turn_span
 from schemas.settings import LanguageModelSettings
 from schemas.settings.telemetry_settings import TelemetrySettings, TracingSettings
@@ -39,26 +40,28 @@ async def replica_with(telemetry: TelemetrySettings, cache: Path) -> LanguageMod
     return replica
 
 
+@pytest.mark.parametrize("keyword", [CONTEXT, "context"])
 async def test_a_call_is_a_child_of_its_caller_in_the_process_that_serves_it(
-    tmp_path: Path, collecting: Collector, quickly: None
+    tmp_path: Path, collecting: Collector, quickly: None, keyword: str
 ) -> None:
     settings = TracingSettings(enabled=True, endpoint=collecting.url)
+    session = f"called-by-{keyword}"
     replica = await replica_with(TelemetrySettings(tracing=settings), tmp_path)
     asked = asdict(ChatRequest((Message("user", "A story, please."),)))
     assert len(await items(replica.stream(asked), 3)) == 3, "nobody needs to say where they are"
     async with open_tracing(settings, part="Gateway", instance="caller") as tracing:
         with (
-            in_session("a-session", tracing),
-            turn_span(TurnTrace("a-session", 2), {}, epoch=1, resumed=False, since_ms=0),
+            in_session(session, tracing),
+            turn_span(TurnTrace(session, 2), {}, epoch=1, resumed=False, since_ms=0),
             span("chat"),
         ):
-            come = carried()
-            assert all(isinstance(value, str | int) for value in come.values())
-            assert "finish" in (await items(replica.stream(asked, come=come), 10_000))[-1]
-            await items(replica.stream(asked, come=come), 1)
+            context = inject()
+            assert all(isinstance(value, str | int) for value in context.values())
+            assert "finish" in (await items(replica.stream(asked, **{keyword: context}), 10_000))[-1]
+            await items(replica.stream(asked, **{keyword: context}), 1)
     assert replica.telemetry is not None
     replica.telemetry.close()
-    spans: list[Span] = collecting.of("a-session", 2)
+    spans: list[Span] = collecting.of(session, 2)
     assert tree(spans) == {("", "turn"), ("turn", "chat"), ("chat", "replica chat")}
     whole, left = sorted(collecting.named("replica chat", spans), key=lambda one: one.start_ns)
     assert (whole.by["rhapsode.part"], span_names.CANCELLED in whole.told) == ("LanguageModel", False)

@@ -56,7 +56,7 @@ def counted(
     inbox: ResultStreamServer | None, handle: NearHandle, *arguments: int, method: str = "count"
 ) -> AsyncGenerator[Any, None]:
     call = handle.options(method_name=method)
-    return handed_in(inbox, lambda back: call.remote(*arguments, come=back))
+    return handed_in(inbox, lambda back: call.remote(*arguments, context=back))
 
 
 async def until_it_failed(
@@ -105,7 +105,7 @@ class TestRemoteLanguageModel(LanguageModelContract):
 class OfTheVersionBefore(LanguageModelReplica):
     """Knows the fields of a request that 0.1.0 had, and refuses others."""
 
-    def completed(self, arguments: tuple[Any, ...], come: Any) -> tuple[Any, ...]:
+    def completed(self, arguments: tuple[Any, ...], context: Any) -> tuple[Any, ...]:
         assert "whole" not in arguments[0]
         return arguments
 

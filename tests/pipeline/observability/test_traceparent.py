@@ -123,5 +123,5 @@ def test_whoever_goes_on_with_the_turn_stays_in_the_callers_trace() -> None:
     trace = TurnTrace.of("a", 1, header(7)["traceparent"])
     assert (trace.span(3).trace_id, trace.span(3).span_id) == (7, tracer.turn_span_id("a", 1, 3))
     assert trace.link("takeover").context == trace.span()
-    assert trace.here().trace == 7
+    assert trace.trace_context().trace == 7
     assert TurnTrace.of("a", 1).span().trace_id == tracer.trace_id("a", 1)
