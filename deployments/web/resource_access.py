@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 
 from deployments.container import GatewayContainer
 from deployments.web.realtime_error_events import PATH
+from pipeline.eventlog.event_log import Head
 from schemas.errors import InputError, LogUnavailable, SceneNotFound, SessionNotFound, UserNotFound
 from schemas.errors.access_errors import Forbidden, Unauthenticated
 from schemas.errors.retrieval_errors import CollectionNotFound
@@ -23,6 +24,8 @@ from schemas.principals import Principal
 
 PRINCIPAL: Final = "rhapsode.principal"
 """Key of the principal in a request's scope, set by the auth middleware."""
+_SEEN: Final = "rhapsode.seen"
+"""Key in a request's scope of the head at which the guard has seen the path's session."""
 LISTENING: Final = frozenset({"", "/events", "/stream", "/audio", "/captions.vtt", "/captions.srt"})
 """Paths that a share link opens, below /v1/sessions/{id}. All of it only reads, but for commands on the
 stream, which the face refuses."""
@@ -41,6 +44,12 @@ async def principal_of(connection: HTTPConnection) -> Principal:
 
 
 Caller = Annotated[Principal, Depends(principal_of)]
+
+
+def seen_by_guard(connection: HTTPConnection) -> Head | None:
+    """Head at which the guard has seen the path's session; None: it did not have to look."""
+    head: Head | None = connection.scope.get(_SEEN)
+    return head
 
 
 def owns(caller: Principal, principal: str) -> bool:
@@ -150,10 +159,8 @@ async def _thread(connection: HTTPConnection, caller: Principal, value: str) -> 
     whose = None if session is None else await _services(connection).ownership.of(session)
     if whose is not None and caller.commands(whose):
         return
-    if session is not None and whose is not None:
-        conversation, _ = await _services(connection).sessions.view(session)
-        if caller.name in conversation.members:
-            return
+    if session is not None and whose is not None and await _is_member(connection, session, caller):
+        return
     if caller.admin:
         if whose is not None and not _admin_may(connection):
             raise Forbidden(ADMINS_READ)
@@ -186,12 +193,16 @@ async def _takes_part(connection: HTTPConnection, session: SessionId, caller: Pr
     services = _services(connection)
     if caller.share is not None or not await services.ownership.shared(session):
         return False  # nobody has all of somebody else's session read just by asking for it
-    conversation, _ = await services.sessions.view(session)  # kept: once, and then what is new
-    if caller.name not in conversation.members:
+    if not await _is_member(connection, session, caller):
         return False
     if _only_reads(connection):
         return not path.endswith(_OWNERS_ALONE)
     return path.endswith(("/turns", "/control"))
+
+
+async def _is_member(connection: HTTPConnection, session: SessionId, caller: Principal) -> bool:
+    conversation, connection.scope[_SEEN] = await _services(connection).sessions.view(session)
+    return caller.name in conversation.members
 
 
 def _admin_may(connection: HTTPConnection) -> bool:

@@ -142,8 +142,9 @@ class SessionListener:
                     yield self._cut(batch, head, wish)
                     if self.end:
                         return
+        now = None if wish.speed else head  # a past that is replayed takes its time
         async with self._tailer.follow(
-            session, self.last, audio=wish.audio, buffer=wish.buffer, idle_s=wish.idle_s
+            session, self.last, audio=wish.audio, buffer=wish.buffer, idle_s=wish.idle_s, head=now
         ) as live:
             async for batch in live:
                 yield self._cut(batch, head, wish)

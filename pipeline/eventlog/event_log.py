@@ -14,6 +14,9 @@ ANY: Final = -1
 TOMBSTONE_S: Final = 86_400
 """So long the log knows of a deleted session that there was one."""
 
+PAGE: Final = 500
+"""Events that one read returns at most, unless it says otherwise."""
+
 Lease = tuple[SessionId, str]
 """A session and who runs its turns, or wants to."""
 
@@ -88,6 +91,16 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class Tail:
+    """Head of a session and the first events after some place, both from one round trip."""
+
+    head: Head | None
+    """None: the log has no such session; an archive may."""
+    events: Sequence[Recorded]
+    """In order and without sound. What an archive alone has is missing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Push:
     """A batch as the log announced it the moment it was appended."""
 
@@ -135,13 +148,21 @@ class EventLog(Protocol):
         ...
 
     async def read(
-        self, session: SessionId, after: Seq, *, limit: int = 500, audio: bool = False
+        self, session: SessionId, after: Seq, *, limit: int = PAGE, audio: bool = False
     ) -> list[Recorded]:
         """At most `limit` events with seq > after, in order; [] at the end or where there is no session."""
         ...
 
     async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
         """One head per session, None where there never was one; one round trip."""
+        ...
+
+    async def tail(self, session: SessionId, after: Seq) -> Tail:
+        """Head, and at most PAGE events after `after`; one round trip."""
+        ...
+
+    async def acquire_tail(self, session: SessionId, owner: str, ttl_ms: int, after: Seq) -> Tail | None:
+        """`acquire` and `tail` in one round trip; None: somebody else holds the lease."""
         ...
 
     @property

@@ -8,7 +8,19 @@ from typing import Final
 
 import anyio
 
-from pipeline.eventlog.event_log import ANY, Batch, Head, Lease, Outcome, Push, State, Subscribed, Verdict
+from pipeline.eventlog.event_log import (
+    ANY,
+    PAGE,
+    Batch,
+    Head,
+    Lease,
+    Outcome,
+    Push,
+    State,
+    Subscribed,
+    Tail,
+    Verdict,
+)
 from pipeline.eventlog.redis.codec import encode, quota_for, size_of
 from schemas.errors import InputTooLong
 from schemas.events import TERMINAL, payload
@@ -73,7 +85,7 @@ class MemoryEventLog:
         return outcome
 
     async def read(
-        self, session: SessionId, after: Seq, *, limit: int = 500, audio: bool = False
+        self, session: SessionId, after: Seq, *, limit: int = PAGE, audio: bool = False
     ) -> list[Recorded]:
         known = self._sessions.get(session)
         found = known.events[after : after + limit] if known else []
@@ -82,6 +94,13 @@ class MemoryEventLog:
     async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
         known = [self._sessions.get(session) for session in sessions]
         return [None if s is None else Head(s.seq, s.epoch, s.generation, s.state) for s in known]
+
+    async def tail(self, session: SessionId, after: Seq) -> Tail:
+        [head] = await self.heads([session])
+        return Tail(head, await self.read(session, after))
+
+    async def acquire_tail(self, session: SessionId, owner: str, ttl_ms: int, after: Seq) -> Tail | None:
+        return await self.tail(session, after) if await self.acquire(session, owner, ttl_ms) else None
 
     failovers = 0
     state: LogState = "ok"

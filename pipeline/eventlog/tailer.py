@@ -164,11 +164,13 @@ class Tailer:
         audio: bool = False,
         buffer: int = 256,
         idle_s: float | None = None,
+        head: Head | None = None,
     ) -> AsyncIterator[AsyncGenerator[list[Recorded], None]]:
         """The events after `after` in batches: first what there is, then as it happens, to the session's end.
 
         Without `audio` the events may or may not carry their bytes. With `idle_s` an empty batch says that
-        nothing came for so long, or that the log has fallen silent or is back: see `state`. Raises
+        nothing came for so long, or that the log has fallen silent or is back: see `state`. `head`: the
+        session's, as the caller has found it a moment ago, `after` within it; None: it is asked for. Raises
         SessionNotFound, SessionGone and CursorAhead on entering; SessionGone also later, when the session is
         deleted under the listener.
         """
@@ -179,9 +181,8 @@ class Tailer:
             if not feed.subscribed:
                 await self._ear.subscribe(session)
                 feed.subscribed = True
-            [head] = await self._log.heads([session])
-            present = _present(head)
-            if after > present.seq:
+            present = _present(head or (await self._log.heads([session]))[0])
+            if head is None and after > present.seq:
                 raise CursorAhead(f"The session has {present.seq} events, not {after}.")
             listener.ended = present.state != "live" and after == present.seq
             feed.head = max(feed.head, present.seq)

@@ -3,7 +3,7 @@
 import pickle
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -18,8 +18,7 @@ from schemas.ids import Seq, SessionId
 
 _PAGE = 500
 """Events that are read and folded in one go; nobody else of the process is served meanwhile."""
-
-
+_START: Final = Seq(0)
 _IDLE_S: Final = 180.0
 """So long after it was last asked for, a session is folded from the log anew."""
 
@@ -55,20 +54,33 @@ class Views(Generic[F]):
 
     async def head(self, session: SessionId) -> Head:
         """Raises SessionNotFound or SessionGone."""
-        head = (await self.log.heads([session]))[0]
-        if head is None:
-            raise SessionNotFound(f"there is no session {session}", field="session_id")
-        if head.state == "deleted":
-            raise SessionGone(f"session {session} was deleted", field="session_id")
-        return head
+        return _live(session, (await self.log.heads([session]))[0])
 
-    async def get(self, session: SessionId) -> tuple[F, Head]:
-        """The session up to (at least) the head as it was on calling. Read it, don't keep it."""
-        head = await self.head(session)
+    async def get(self, session: SessionId, seen: Head | None = None) -> tuple[F, Head]:
+        """The session up to (at least) the head as it was on calling. Read it, don't keep it.
+
+        `seen`: the head that was asked for on behalf of the same request; None: it is asked for now. In
+        either case the view has what this process has written since (see `wrote`).
+        """
+        events: Sequence[Recorded] = ()
+        if seen is None:
+            tail = await self.log.tail(session, self.known(session))
+            seen, events = _live(session, tail.head), tail.events
         kept = self._kept(session)
         async with kept.lock:
-            await fold(self.log, session, kept.folded, upto=head.seq)
-        return kept.folded, head
+            advance(kept.folded, events)
+            await fold(self.log, session, kept.folded, upto=max(seen.seq, kept.written))
+        return kept.folded, seen
+
+    def wrote(self, session: SessionId, seq: Seq) -> None:
+        """This process's command is in the log at `seq`: the next view has it, whatever its head says."""
+        if (kept := self._views.get(session)) is not None:
+            kept.written = max(kept.written, seq)
+
+    def known(self, session: SessionId) -> Seq:
+        """Last event of the session that is known here; 0: none is."""
+        kept = self._views.get(session)
+        return _START if kept is None or kept.failovers != self.log.failovers else kept.folded.head
 
     async def copied(self, session: SessionId) -> F | None:
         """One's own of what is known here, as old as it is; None: nobody has asked for the session lately."""
@@ -104,6 +116,8 @@ class _Kept(Generic[F]):
     """Of the log, when it was begun."""
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     asked_s: float = 0.0
+    written: Seq = _START
+    """Last event that a command of this process wrote."""
 
 
 class SessionViews(Views[Conversation]):
@@ -125,5 +139,20 @@ async def fold(log: EventLog, session: SessionId, folded: Folded, *, upto: int) 
         page = await log.read(session, folded.head, limit=_PAGE)
         if not page:
             return
-        for recorded in page:
+        advance(folded, page)
+
+
+def advance(folded: Folded, events: Sequence[Recorded]) -> None:
+    """Applies those of consecutive events that come next; nothing where there is a gap before them."""
+    for recorded in events:
+        if recorded.seq == folded.head + 1:
             folded.apply(recorded)
+
+
+def _live(session: SessionId, head: Head | None) -> Head:
+    """Raises SessionNotFound or SessionGone."""
+    if head is None:
+        raise SessionNotFound(f"there is no session {session}", field="session_id")
+    if head.state == "deleted":
+        raise SessionGone(f"session {session} was deleted", field="session_id")
+    return head

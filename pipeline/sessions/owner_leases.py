@@ -8,9 +8,9 @@ from typing import Final
 
 import anyio
 
-from pipeline.eventlog.event_log import EventLog
+from pipeline.eventlog.event_log import EventLog, Tail
 from schemas.errors import LogUnavailable
-from schemas.ids import SessionId
+from schemas.ids import Seq, SessionId
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +40,9 @@ class Leases:
         """Roads whose calls before have not come back."""
         self._failing: set[str] = set()
 
-    async def take(self, session: SessionId, owner: str) -> bool:
-        """False: somebody else has it. Raises LogUnavailable."""
-        return await self._log.acquire(session, owner, LEASE_MS)
+    async def take(self, session: SessionId, owner: str, after: Seq) -> Tail | None:
+        """As `EventLog.acquire_tail`. Raises LogUnavailable."""
+        return await self._log.acquire_tail(session, owner, LEASE_MS, after)
 
     @contextmanager
     def keep(self, session: SessionId, owner: str, work: anyio.CancelScope) -> Iterator[None]:

@@ -123,9 +123,9 @@ class Sessions:
         self._asked: OrderedDict[tuple[SessionId, str | None], TurnId] = OrderedDict()
         """Keys seen lately: a repeat is answered even when a new request would be refused."""
 
-    async def view(self, session: SessionId) -> tuple[Conversation, Head]:
-        """Raises SessionNotFound or SessionGone."""
-        return await self._views.get(session)
+    async def view(self, session: SessionId, seen: Head | None = None) -> tuple[Conversation, Head]:
+        """As `Views.get`. Raises SessionNotFound or SessionGone."""
+        return await self._views.get(session, seen)
 
     async def attend(self, session: SessionId) -> tuple[Conversation, Head]:
         """Returns the session's state for a new listener, and offers its work to an owner if it has any."""
@@ -184,12 +184,13 @@ class Sessions:
         by: str = "",
         narrate: bool | None = None,
         before: Sequence[Event] = (),
+        seen: Head | None = None,
     ) -> TurnId:
         """Ask for a turn; the same key asks for the same turn.
 
         `given`: all that the model is told, the question with it, instead of what the session has. `by`: who
         of several people asks. `narrate`: whether a scene is read out by itself once it is complete.
-        `before` is recorded with it, all or nothing.
+        `before` is recorded with it, all or nothing. `seen`: see `Views.get`.
         """
         field = "text" if command.kind == "text" else "prompt"
         longest = self._limits.text_chars if command.kind == "text" else self._limits.prompt_chars
@@ -197,7 +198,7 @@ class Sessions:
         if asked := self._asked.get((session, command.key)):
             return asked
         async with self._commands.setdefault(session, anyio.Lock()):
-            conversation, _ = await self._views.get(session)
+            conversation, _ = await self._views.get(session, seen)
             settings = self.choices.check(command.settings.apply(conversation.settings))
             await check_readable(self._views.log, command.settings, conversation.principal)
             by = "" if by == conversation.principal else by
@@ -229,7 +230,9 @@ class Sessions:
             events = decision(conversation)
             if not events:
                 return conversation.head
-            return (await self._recorder.post(session, *events, by=conversation.principal)).last
+            outcome = await self._recorder.post(session, *events, by=conversation.principal)
+            self._views.wrote(session, outcome.last)
+            return outcome.last
 
     async def _ask(
         self,
@@ -248,6 +251,7 @@ class Sessions:
         plain = [each.event if isinstance(each, RequestContext) else each for each in before]
         await self._allowance.turn(conversation.principal, wish.chars, size=bytes_of(*plain, event))
         outcome = await self._recorder.post(session, *before, event, key=key)
+        self._views.wrote(session, outcome.last)
         self._owners.wake(session, outcome.last)
         return TurnId(outcome.last)
 
@@ -276,9 +280,9 @@ class Sessions:
             )
             return await self._ask(session, conversation, wish, *before, *gone, key=key)
 
-    async def heard(self, session: SessionId, command: AcknowledgePlayback) -> None:
+    async def heard(self, session: SessionId, command: AcknowledgePlayback, seen: Head | None = None) -> None:
         """Records how much of a turn was heard; less than is already known changes nothing."""
-        conversation, _ = await self._views.get(session)
+        conversation, _ = await self._views.get(session, seen)
         turn = conversation.turns.get(TurnId(command.turn))
         if turn is None:
             raise TurnNotFound(f"this session has no turn {command.turn}", field="turn")
@@ -294,9 +298,9 @@ class Sessions:
         """Writes the listeners' reports of what was heard into the log before anything else."""
         await self._ledger.flush(session)
 
-    async def control(self, session: SessionId, command: Control) -> Seq:
+    async def control(self, session: SessionId, command: Control, seen: Head | None = None) -> Seq:
         """Stop, pause, resume or skip."""
-        conversation, _ = await self._views.get(session)
+        conversation, _ = await self._views.get(session, seen)
         wanted = None if command.turn is None else TurnId(command.turn)
         turn, event = conversation.control(command.action, turn=wanted, sentence=command.sentence)
         if command.action == "stop" and conversation.turns[turn].stopping is None:
@@ -308,16 +312,19 @@ class Sessions:
             self._owners.wake(session, outcome.last)
         return outcome.last
 
-    async def update(self, session: SessionId, command: UpdateSession) -> tuple[Seq, SessionSettings]:
+    async def update(
+        self, session: SessionId, command: UpdateSession, seen: Head | None = None
+    ) -> tuple[Seq, SessionSettings]:
         """Change the settings for turns requested from now on."""
         async with self._commands.setdefault(session, anyio.Lock()):
-            conversation, _ = await self._views.get(session)
+            conversation, _ = await self._views.get(session, seen)
             if conversation.ended or conversation.ending:
                 raise SessionAlreadyEnded("this session has ended; create a new one")
             settings = self.choices.check(command.settings.apply(conversation.settings))
             await check_readable(self._views.log, command.settings, conversation.principal)
             changed = SettingsChanged(settings=settings)
             outcome = await self._recorder.post(session, changed, by=conversation.principal)
+            self._views.wrote(session, outcome.last)
         return outcome.last, settings
 
     async def rename(self, session: SessionId, title: str) -> Seq:

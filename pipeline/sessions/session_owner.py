@@ -11,12 +11,12 @@ from pipeline.admission.allowance import Allowance
 from pipeline.admission.concurrency_limiter import ConcurrencyLimiter, Wait
 from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.core.clock import Clock
-from pipeline.eventlog.event_log import EventLog
+from pipeline.eventlog.event_log import EventLog, Head, Tail
 from pipeline.eventlog.recorder import Recorder, SessionWriter
 from pipeline.eventlog.tailer import Tailer
 from pipeline.observability.tracer import Tracing
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.session_views import SessionViews, fold
+from pipeline.session_state.session_views import SessionViews, advance, fold
 from pipeline.session_state.turn_history import history
 from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.owner_leases import Leases
@@ -172,6 +172,8 @@ class SessionOwner:
         """When the turn before was over here, wall clock."""
         self._settled: set[TurnId] = set()
         self._epoch = 0
+        self._begin = Seq(0)
+        """Place of our first event after a takeover: until then the owner before us may have written."""
         self._refused = False
         self._gone = False
         self._leaving = False
@@ -213,19 +215,20 @@ class SessionOwner:
         Returns at once while somebody else holds the lease: should they die or leave work behind,
         `Owners` finds the session again.
         """
-        held = await self._leases.take(self.session, self._name)
-        if held and self._leaving:  # told to go meanwhile: somebody else may have it at once
+        views = self._services.views
+        known = Seq(0) if views is None else views.known(self.session)
+        tail = await self._leases.take(self.session, self._name, known)
+        if tail is not None and self._leaving:  # told to go meanwhile: somebody else may have it at once
             await self._services.log.release(self.session, self._name)
-            held = False
-        self._refused = not held
-        if self._refused:
-            self.closing = True
+            tail = None
+        if tail is None:
+            self._refused = self.closing = True
             return
         try:
             async with anyio.create_task_group() as duties:
                 self._duties = duties.cancel_scope
                 with self._leases.keep(self.session, self._name, duties.cancel_scope):
-                    await self._own()
+                    await self._own(tail)
                 duties.cancel_scope.cancel()
         except* SessionGone:
             self._gone = True
@@ -255,29 +258,31 @@ class SessionOwner:
             self._duties.cancel()
             await self._over.wait()
 
-    async def _catch_up(self) -> int:
-        """Fold what the log has; the present epoch."""
-        known = None if self._services.views is None else await self._services.views.copied(self.session)
-        head = (await self._services.log.heads([self.session]))[0]
+    async def _catch_up(self, tail: Tail) -> Head | None:
+        """Folds the events that the log has; returns the head, None where there is no such session."""
+        log, views = self._services.log, self._services.views
+        head = tail.head or (await log.heads([self.session]))[0]  # an archive may have it
         if head is None:
-            return 0
+            return None
+        known = None if views is None else await views.copied(self.session)
         if known is not None and known.head <= head.seq:
             self._conversation = known
-        await fold(self._services.log, self.session, self._conversation, upto=head.seq)
-        return head.epoch
+        advance(self._conversation, tail.events)
+        await fold(log, self.session, self._conversation, upto=head.seq)
+        return head
 
-    async def _own(self) -> None:
-        before = await self._catch_up()
+    async def _own(self, tail: Tail) -> None:
+        head = await self._catch_up(tail)
         if self._conversation.ended:
             return
-        self._epoch = before + 1
-        if before:
-            await self._take_over()
-        await self._reconcile()
+        self._epoch = 1 if head is None else head.epoch + 1
         async with (
-            self._services.tailer.follow(self.session, self._conversation.head) as batches,
+            self._services.tailer.follow(self.session, self._conversation.head, head=head) as batches,
             anyio.create_task_group() as work,
         ):
+            if self._epoch > 1:
+                await self._take_over()
+            await self._reconcile()
             work.start_soon(self._run_turns, work.cancel_scope)
             async for batch in batches:
                 for recorded in batch:
@@ -293,16 +298,9 @@ class SessionOwner:
         return self._services.recorder.open(self.session, producer=self._name, epoch=self._epoch)
 
     async def _take_over(self) -> None:
-        """Fence off whoever was owner before, then see how far it got.
-
-        In this order: until our epoch is in the log the old owner may still go on with its turn.
-        """
-        changed = await self._writer.commit(OwnerChanged(epoch=self._epoch, node=self._name))
-        await fold(self._services.log, self.session, self._conversation, upto=changed.last)
+        """Fences off the owner before us: until our epoch is in the log it may go on with its turn."""
+        self._begin = (await self._writer.commit(OwnerChanged(epoch=self._epoch, node=self._name))).last
         log.info("session %s is taken over", self.session)
-        for state in self._conversation.unfinished:
-            if state.stalled >= _STALLED_AT_MOST:
-                await self._fail(state.turn, "owner.lost", "every replica that ran this turn went away")
 
     async def _fail(self, turn: TurnId, code: str, message: str) -> None:
         self._settled.add(turn)
@@ -311,6 +309,11 @@ class SessionOwner:
 
     async def _run_turns(self, scope: anyio.CancelScope) -> None:
         conversation = self._conversation
+        while conversation.head < self._begin:
+            await self._news.wait()
+        for state in conversation.unfinished:
+            if state.stalled >= _STALLED_AT_MOST:
+                await self._fail(state.turn, "owner.lost", "every replica that ran this turn went away")
         while True:
             waiting = [turn for turn in conversation.unfinished if turn.turn not in self._settled]
             if waiting and not conversation.ending:
@@ -365,6 +368,8 @@ class SessionOwner:
     async def _reconcile(self) -> None:
         """Bring what runs in line with what was asked; doing it twice changes nothing."""
         conversation = self._conversation
+        if conversation.head < self._begin:
+            return
         for state in conversation.unfinished:
             reason = "session_ended" if conversation.ending else state.stopping
             if self._turn is not None and self._turn.plan.turn == state.turn:

@@ -237,6 +237,25 @@ class EventLogContract:
         await log.release(session, "a")
         assert await log.acquire(session, "b", 60_000)
 
+    async def test_a_tail_is_the_head_and_the_events_after_a_place(
+        self, log: EventLog, session: SessionId
+    ) -> None:
+        await log.append([creation(session), batch(session, 1, *(delta(n) for n in range(9)), epoch=3)])
+        tail = await log.tail(session, Seq(7))
+        assert [tail.head] == await log.heads([session])
+        assert list(tail.events) == await log.read(session, Seq(7))
+        assert not (await log.tail(session, Seq(10))).events
+        nothing = await log.tail(new_session_id(), Seq(0))
+        assert (nothing.head, list(nothing.events)) == (None, [])
+
+    async def test_who_takes_a_lease_gets_the_tail_with_it(self, log: EventLog, session: SessionId) -> None:
+        await log.append([creation(session), batch(session, 1, delta(0), delta(9))])
+        assert await log.acquire_tail(session, "a", 60_000, Seq(1)) == await log.tail(session, Seq(1))
+        assert await log.acquire_tail(session, "b", 60_000, Seq(1)) is None
+        assert not await log.acquire(session, "b", 60_000)
+        await log.release(session, "a")
+        assert await log.acquire_tail(session, "b", 60_000, Seq(3)) == await log.tail(session, Seq(3))
+
     async def test_many_leases_are_renewed_in_one_call_and_each_is_told_of(
         self, log: EventLog, session: SessionId
     ) -> None:

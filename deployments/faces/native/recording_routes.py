@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from deployments.faces.forms.uploads import uploaded, while_awaited
-from deployments.faces.native.session_routes import Open, commanded
+from deployments.faces.native.session_routes import Open, Session, commanded
 from deployments.web.resource_access import Caller
 from pipeline.engines.speech_environment import quality_engine
 from pipeline.stt.listening_modes import listening_modes
@@ -32,7 +32,7 @@ _BODY: Final[dict[str, Any]] = {
     }
 }
 _NOT_STORED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-Commanded = Annotated[SessionId, Depends(commanded)]
+_COMMANDED: Final = [Depends(commanded)]
 
 
 @router.get("/listening/modes", tags=["service"])
@@ -49,11 +49,11 @@ async def modes(services: Open) -> ListeningModes:
     )
 
 
-@router.post("/sessions/{session_id}/recordings", openapi_extra=_BODY)
+@router.post("/sessions/{session_id}/recordings", openapi_extra=_BODY, dependencies=_COMMANDED)
 async def hear_recording(
     services: Open,
     caller: Caller,
-    session: Commanded,
+    session: Session,
     request: Request,
     name: Annotated[Readable, Query(max_length=200)] = "",
     reference: Annotated[Readable, Query(max_length=20_000)] = "",
@@ -75,8 +75,9 @@ async def hear_recording(
     "/sessions/{session_id}/comparisons",
     response_class=StreamingResponse,
     responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
+    dependencies=_COMMANDED,
 )
-async def compare(services: Open, session: Commanded) -> StreamingResponse:
+async def compare(services: Open, session: Session) -> StreamingResponse:
     """Write all the stored sound of the session down again, in both ways, and say how they differ.
 
     A line of JSON for each few seconds of sound, then the report, or why there is none. Nothing is

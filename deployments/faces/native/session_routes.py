@@ -4,10 +4,11 @@ from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Response
+from starlette.requests import HTTPConnection
 
 from deployments.container import GatewayContainer
 from deployments.web.large_bodies import BoundedRoute
-from deployments.web.resource_access import Caller
+from deployments.web.resource_access import Caller, seen_by_guard
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
@@ -74,14 +75,17 @@ def may_command(caller: Principal, conversation: Conversation) -> bool:
     )
 
 
-async def commanded(services: Open, session: Session) -> SessionId:
-    """The path's session, which somebody is about to change. Raises StateError, or as `Sessions.view`."""
-    conversation, _ = await services.sessions.view(session)
+async def commanded(connection: HTTPConnection, services: Open, session: Session) -> Head:
+    """Head of the path's session, which the request is about to change: asked for once a request.
+
+    Raises StateError, or as `Sessions.view`.
+    """
+    conversation, head = await services.sessions.view(session, seen_by_guard(connection))
     refuse_affairs(conversation)
-    return session
+    return head
 
 
-Commanded = Annotated[SessionId, Depends(commanded)]
+Commanded = Annotated[Head, Depends(commanded)]
 
 
 @router.post("/sessions", status_code=201)
@@ -103,19 +107,21 @@ async def get_session(services: Open, session: Session) -> SessionView:
 
 
 @router.patch("/sessions/{session_id}")
-async def update_session(services: Open, session: Commanded, command: UpdateSession) -> SessionUpdated:
-    seq, settings = await services.sessions.update(session, command)
+async def update_session(
+    services: Open, session: Session, seen: Commanded, command: UpdateSession
+) -> SessionUpdated:
+    seq, settings = await services.sessions.update(session, command, seen)
     return SessionUpdated(seq=seq, settings=settings)
 
 
 @router.delete("/sessions/{session_id}", status_code=204)
-async def delete_session(services: Open, session: Session) -> None:
+async def delete_session(connection: HTTPConnection, services: Open, session: Session) -> None:
     """Erase it. 503 `log.unavailable`: perhaps not for good yet, but this gateway goes on trying.
 
     410 `session.gone`: it was, for good. 404 says nothing where this gateway does not know whose it was.
     """
     with suppress(SessionGone):
-        await commanded(services, session)
+        await commanded(connection, services, session)
     await erase(services, session)
 
 
@@ -123,20 +129,21 @@ async def delete_session(services: Open, session: Session) -> None:
 async def request_turn(
     services: Open,
     caller: Caller,
-    session: Commanded,
+    session: Session,
+    seen: Commanded,
     command: RequestTurn,
     idempotency_key: Annotated[str | None, Header(max_length=200, pattern=r"^[\x21-\x7e]+$")] = None,
 ) -> TurnAccepted:
     if idempotency_key is not None and command.key not in (None, idempotency_key):
         raise InputError("the header Idempotency-Key and the field key differ", field="key")
     keyed = command.model_copy(update={"key": idempotency_key or command.key})
-    turn = await services.sessions.request(session, keyed, by=caller.name)
+    turn = await services.sessions.request(session, keyed, by=caller.name, seen=seen)
     return TurnAccepted(session_id=session, turn=turn, seq=turn)
 
 
 @router.post("/sessions/{session_id}/control", status_code=202)
-async def control(services: Open, session: Commanded, command: Control) -> ControlAccepted:
-    return ControlAccepted(seq=await services.sessions.control(session, command))
+async def control(services: Open, session: Session, seen: Commanded, command: Control) -> ControlAccepted:
+    return ControlAccepted(seq=await services.sessions.control(session, command, seen))
 
 
 @router.get("/voices")

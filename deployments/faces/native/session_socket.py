@@ -18,6 +18,7 @@ from deployments.web import problem_details
 from deployments.web.resource_access import Caller, still_welcome
 from deployments.web.ws_drain import SERVICE_RESTART
 from deployments.web.ws_send import deliver
+from pipeline.eventlog.event_log import Head
 from pipeline.sessions.drain import Drain
 from schemas.errors import InputError, RhapsodeError
 from schemas.errors.access_errors import Forbidden, LimitReached
@@ -196,24 +197,28 @@ class _Connection:
         sessions = self.services.sessions
         if isinstance(command, ClientPing):
             return Pong(ref=ref)
-        await self._may_command(session)
+        seen = await self._may_command(session)
         if isinstance(command, ClientControl):
-            return Accepted(seq=await sessions.control(session, command), ref=ref)
+            return Accepted(seq=await sessions.control(session, command, seen), ref=ref)
         if isinstance(command, ClientPlayback):
-            await sessions.heard(session, command)
+            await sessions.heard(session, command, seen)
             return None
         if not isinstance(command, ClientTurnRequest):
             return await microphone.obey(command, ref)
-        turn = await sessions.request(session, command, by=self._caller.name)
+        turn = await sessions.request(session, command, by=self._caller.name, seen=seen)
         return Accepted(seq=turn, turn=turn, ref=ref)
 
-    async def _may_command(self, session: SessionId) -> None:
-        """Raises Forbidden, another AccessError when the caller's key is no longer good, or StateError."""
+    async def _may_command(self, session: SessionId) -> Head:
+        """Returns the session's head.
+
+        Raises Forbidden, another AccessError when the caller's key is no longer good, or StateError.
+        """
         await still_welcome(self.services, self._caller)
-        conversation, _ = await self.services.sessions.view(session)
+        conversation, head = await self.services.sessions.view(session)
         if not may_command(self._caller, conversation):
             raise Forbidden("you may listen to this session, but not command it")
         refuse_affairs(conversation)
+        return head
 
 
 def _refusal(code: str, message: str) -> ErrorFrame:

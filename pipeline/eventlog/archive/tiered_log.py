@@ -8,7 +8,7 @@ from typing import Final
 
 from pipeline.eventlog.archive.archival import Archival
 from pipeline.eventlog.archive.archive_reader import ArchiveReader
-from pipeline.eventlog.event_log import Batch, Head, Lease, Outcome, PushSubscription, Verdict
+from pipeline.eventlog.event_log import PAGE, Batch, Head, Lease, Outcome, PushSubscription, Tail, Verdict
 from schemas.errors import ArchiveDamaged, ArchiveUnavailable, LogLost
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, created_ms, generation
@@ -29,7 +29,7 @@ class TieredLog:
         self._who = uuid.uuid4().hex
 
     async def read(
-        self, session: SessionId, after: Seq, *, limit: int = 500, audio: bool = False
+        self, session: SessionId, after: Seq, *, limit: int = PAGE, audio: bool = False
     ) -> list[Recorded]:
         """As EventLog says; a page may be shorter than asked for in the middle, too."""
         for _ in range(2):
@@ -71,6 +71,13 @@ class TieredLog:
             await self._archived(session) if head is None else head
             for session, head in zip(sessions, heads, strict=True)
         ]
+
+    async def tail(self, session: SessionId, after: Seq) -> Tail:
+        tail = await self.hot.tail(session, after)
+        return tail if tail.head is not None else Tail(await self._archived(session), ())
+
+    async def acquire_tail(self, session: SessionId, owner: str, ttl_ms: int, after: Seq) -> Tail | None:
+        return await self.hot.acquire_tail(session, owner, ttl_ms, after)
 
     async def _archived(self, session: SessionId) -> Head | None:
         """The head of a session that only the archive knows. Who ran it, at which epoch, is forgotten."""

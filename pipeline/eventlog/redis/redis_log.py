@@ -11,6 +11,7 @@ from redis.asyncio.connection import ConnectionPool
 
 from pipeline.eventlog.event_log import (
     ANY,
+    PAGE,
     TOMBSTONE_S,
     Batch,
     Head,
@@ -18,6 +19,7 @@ from pipeline.eventlog.event_log import (
     Outcome,
     PushSubscription,
     State,
+    Tail,
     Verdict,
 )
 from pipeline.eventlog.redis.blocking_reads import BlockingWaiter, Waiter
@@ -134,6 +136,19 @@ def head_of(reply: list[Any]) -> Head | None:
     )
 
 
+def head_command(keys: Keys, session: SessionId) -> Command:
+    return ("HMGET", keys.meta(session), "seq", "ep", "gen", "st")
+
+
+def tail_commands(keys: Keys, session: SessionId, after: Seq) -> list[Command]:
+    events = ("XRANGE", keys.events(session), f"{after + 1}-0", f"{after + PAGE}-0")
+    return [head_command(keys, session), events]
+
+
+def tail_of(head: list[Any], entries: list[Any]) -> Tail:
+    return Tail(head_of(head), [decode_entry(entry) for entry in entries])
+
+
 def good(replies: Iterable[Any]) -> Iterator[Any]:
     """Of servers that answered."""
     return (reply for reply in replies if not isinstance(reply, Exception))
@@ -234,7 +249,7 @@ class RedisEventLog:
         return ("FCALL", "ev2_append", 6, *keys.of(batch.session), *arguments)
 
     async def read(
-        self, session: SessionId, after: Seq, *, limit: int = 500, audio: bool = False
+        self, session: SessionId, after: Seq, *, limit: int = PAGE, audio: bool = False
     ) -> list[Recorded]:
         keys = await self._ready()
         first, last = f"{after + 1}-0", f"{after + limit}-0"
@@ -249,8 +264,18 @@ class RedisEventLog:
         keys = await self._ready()
         if not sessions:
             return []
-        commands: list[Command] = [("HMGET", keys.meta(s), "seq", "ep", "gen", "st") for s in sessions]
-        return [head_of(reply) for reply in await self._call(*commands)]
+        return [
+            head_of(reply)
+            for reply in await self._call(*(head_command(keys, session) for session in sessions))
+        ]
+
+    async def tail(self, session: SessionId, after: Seq) -> Tail:
+        return tail_of(*await self._call(*tail_commands(await self._ready(), session, after)))
+
+    async def acquire_tail(self, session: SessionId, owner: str, ttl_ms: int, after: Seq) -> Tail | None:
+        commands = tail_commands(await self._ready(), session, after)
+        [held], replies = await self._leases.take([(session, owner)], ttl_ms, commands)
+        return tail_of(*replies) if held else None
 
     def ear(self) -> PushSubscription:
         return RedisPushSubscription(self._single, self._channel)
@@ -278,10 +303,10 @@ class RedisEventLog:
         return (await self._ready()).meta(session)
 
     async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
-        return (await self._leases.take([(session, owner)], ttl_ms))[0]
+        return (await self.renew([(session, owner)], ttl_ms))[0]
 
     async def renew(self, leases: Sequence[Lease], ttl_ms: int) -> list[bool]:
-        return await self._leases.take(leases, ttl_ms)
+        return (await self._leases.take(leases, ttl_ms))[0]
 
     async def release(self, session: SessionId, owner: str) -> None:
         await self._leases.release((session, owner))
@@ -449,15 +474,21 @@ class RedisLeases:
         self._call = call
         self._grace = grace
 
-    async def take(self, leases: Sequence[Lease], ttl_ms: int) -> list[bool]:
-        """Take or renew them all in one call; whether each is held, in their order."""
+    async def take(
+        self, leases: Sequence[Lease], ttl_ms: int, then: Sequence[Command] = ()
+    ) -> tuple[list[bool], list[Any]]:
+        """Take or renew them all in one call; whether each is held, in their order, and the replies to
+        `then`.
+
+        Where no lease may be taken nothing is sent, and there are no replies.
+        """
         keys = await self._ready()
         asked = [lease for lease in leases if self._grace.may_take(*lease)]
         commands = [("FCALL", "ev2_acquire", 1, keys.lease(lease[0]), lease[1], ttl_ms) for lease in asked]
-        replies = dict(zip(asked, await self._call(*commands), strict=True)) if asked else {}
-        return [
-            lease in replies and await self._settle(lease, taken=bool(replies[lease])) for lease in leases
-        ]
+        replies = await self._call(*commands, *then) if asked else []
+        taken = dict(zip(asked, replies, strict=False))
+        held = [lease in taken and await self._settle(lease, taken=bool(taken[lease])) for lease in leases]
+        return held, replies[len(asked) :]
 
     async def _settle(self, lease: Lease, *, taken: bool) -> bool:
         if taken and not self._grace.may_take(*lease):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import anyio
 import pytest
 
 from pipeline.eventlog.memory_log import MemoryEventLog
@@ -103,6 +104,30 @@ async def test_what_somebody_else_takes_along_is_a_copy(monkeypatch: pytest.Monk
     mine.events = 100
     assert (await known.get(session))[0].events == 2
     assert folds.made == 1
+
+
+async def test_what_was_read_for_two_at_once_is_folded_once() -> None:
+    log, folds = MemoryEventLog(), Folds()
+    [session] = await sessions(log, 1)
+    known = views(log, folds)
+    async with anyio.create_task_group() as both:
+        for _ in range(2):
+            both.start_soon(known.get, session)
+    count, _ = await known.get(session)
+    assert (folds.made, count.events) == (1, 2)
+
+
+async def test_a_view_with_the_head_of_its_request_has_what_this_process_wrote_since() -> None:
+    log, folds = MemoryEventLog(), Folds()
+    [session] = await sessions(log, 1)
+    known = views(log, folds)
+    _, seen = await known.get(session)
+    async with Recorder(log) as recorder:
+        await recorder.post(session, delta(9))
+        assert (await known.get(session, seen))[0].events == 2, "somebody else's is not asked for"
+        known.wrote(session, (await recorder.post(session, delta(18))).last)
+        count, head = await known.get(session, seen)
+    assert (count.events, head) == (4, seen)
 
 
 async def test_after_a_failover_a_session_is_folded_anew() -> None:

@@ -12,7 +12,7 @@ from pipeline.eventlog.event_log import Lease
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.sessions.owner_leases import AT_ONCE, LEASE_MS, Leases
 from schemas.errors import LogError, LogUnavailable
-from schemas.ids import SessionId, new_session_id
+from schemas.ids import Seq, SessionId, new_session_id
 from tests.support.eventually import eventually
 from tests.support.jumping_loop import JumpingLoop
 
@@ -62,7 +62,7 @@ async def renewing(log: Counting) -> AsyncGenerator[Leases, None]:
 
 async def hold(leases: Leases, session: SessionId, owner: str, work: anyio.CancelScope) -> None:
     """Until `work` is cancelled."""
-    assert await leases.take(session, owner)
+    assert await leases.take(session, owner, Seq(0)) is not None
     with work, leases.keep(session, owner, work):
         await anyio.sleep_forever()
 

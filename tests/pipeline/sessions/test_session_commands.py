@@ -14,10 +14,10 @@ from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions.catalog import Catalog
 from pipeline.sessions.heard_ledger import HeardLedger
 from pipeline.sessions.session_commands import Overtaken, Sessions, SpokenQuestion
-from schemas.errors import InputTooLong
+from schemas.errors import InputTooLong, TurnQueueFull
 from schemas.events import AudioChunk, SentenceReady, SessionStarted, TurnRequested, TurnStarted
 from schemas.ids import SessionId, TurnId, new_session_id
-from schemas.native.client_commands import Control
+from schemas.native.client_commands import Control, RequestTurn
 from schemas.settings.limit_settings import LimitSettings
 from tests.pipeline.sessions.test_session_owner import QUIET, gateway
 
@@ -39,7 +39,7 @@ async def asking() -> AsyncGenerator[tuple[Sessions, Recorder, SessionId], None]
                 owners,
                 HeardLedger(recorder, SystemClock()),
                 allowance=open_allowance(log, LIMITS),
-                choices=Catalog(QUIET, {}),
+                choices=Catalog(QUIET, {"local": (QUIET.voice,)}),
             ),
             recorder,
             session,
@@ -61,6 +61,16 @@ async def test_an_answer_that_is_heard_by_now_is_not_taken_up() -> None:
         await recorder.post(session, TurnStarted(epoch=1), ready, chunk, turn=turn)
         with pytest.raises(Overtaken):
             await sessions.say(session, SpokenQuestion("One. Two.", "i", (0, 1), turn), key="late")
+
+
+async def test_two_requests_that_saw_the_same_head_do_not_pass_the_same_check() -> None:
+    async with asking() as (sessions, _, session):
+        await sessions._owners.hand_over(0)  # so that no turn is over meanwhile
+        _, seen = await sessions.view(session)
+        for number in range(LIMITS.queued_turns + 1):
+            await sessions.request(session, RequestTurn(prompt=f"{number}?"), seen=seen)
+        with pytest.raises(TurnQueueFull):
+            await sessions.request(session, RequestTurn(prompt="One more?"), seen=seen)
 
 
 async def test_what_leaves_nothing_to_do_wakes_no_owner() -> None:

@@ -1,6 +1,6 @@
 """Who runs a session's turns: takeovers, ends, and owners that fail."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -9,7 +9,7 @@ import pytest
 from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import ChatRequest, Completion, LanguageModel
-from pipeline.eventlog.event_log import EventLog, Head
+from pipeline.eventlog.event_log import EventLog, Tail
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
@@ -75,11 +75,11 @@ class AwayOnce(MemoryEventLog):
         super().__init__()
         self.refused = False
 
-    async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
+    async def acquire_tail(self, session: SessionId, owner: str, ttl_ms: int, after: Seq) -> Tail | None:
         if not self.refused:
             self.refused = True
             raise LogUnavailable("away")
-        return await super().acquire(session, owner, ttl_ms)
+        return await super().acquire_tail(session, owner, ttl_ms, after)
 
 
 class NeverReleased(MemoryEventLog):
@@ -248,7 +248,12 @@ async def test_nobody_comes_back_to_a_session_that_is_deleted_under_its_owner(
 class Damaged(MemoryEventLog):
     """A log in which one session's events cannot be read."""
 
-    async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
+    async def tail(self, session: SessionId, after: Seq) -> Tail:
+        return Tail((await self.heads([session]))[0], ())
+
+    async def read(
+        self, session: SessionId, after: Seq, *, limit: int = 500, audio: bool = False
+    ) -> list[Recorded]:
         raise LogLost("its events are nowhere")
 
 

@@ -15,6 +15,7 @@ from pipeline.eventlog.event_log import (
     Push,
     PushSubscription,
     Subscribed,
+    Tail,
 )
 from pipeline.eventlog.memory_log import MemoryEventLog
 from schemas.errors import LogUnavailable
@@ -110,6 +111,12 @@ class LossyLog:
 
     async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
         return await self.log.heads(sessions)
+
+    async def tail(self, session: SessionId, after: Seq) -> Tail:
+        return await self.log.tail(session, after)
+
+    async def acquire_tail(self, session: SessionId, owner: str, ttl_ms: int, after: Seq) -> Tail | None:
+        return await self.log.acquire_tail(session, owner, ttl_ms, after)
 
     @property
     def failovers(self) -> int:
