@@ -98,7 +98,7 @@ def _refuse_exposure(settings: AppSettings) -> None:
 
 
 def build(args: AppSettings) -> Application:
-    """The application: one gateway in front of the engines. What runs where is in serve_config.yaml."""
+    """The application: one gateway in front of the engines. serve_config.yaml places the parts."""
     settings = load_settings(args.model_dump(exclude_unset=True))
     _refuse_exposure(settings)
     text_to_speech = serve.deployment(

@@ -152,7 +152,7 @@ def _add_health(app: FastAPI) -> None:
 class Lately:
     """Keeps the last answer for a while, so that anybody may ask as often as they like.
 
-    Who asks while others wait for the next answer gets that one.
+    Callers that arrive during a check share its answer.
     """
 
     def __init__(self, keep_s: float, *, clock_s: Callable[[], float] = time.monotonic) -> None:

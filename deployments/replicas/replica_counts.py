@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 KEPT_S: Final = 15.0
 """Serve's answer is taken apart in this process: a tenth of a second, in which every step of the loop has to
-wait for the interpreter. Somebody who looks every second must not slow down those who listen."""
+wait for the interpreter. A look every second must not slow listeners down."""
 Counts = Mapping[tuple[str, str], int]
 """(deployment, state) -> how many."""
 

@@ -54,7 +54,7 @@ def watch_over(transport: asyncio.BaseTransport) -> None:
 class Call:
     """The items of one call, in order. One reader; ends where the call does, raising what it failed with.
 
-    Nobody waits for a slow reader: it holds what the rest of its sentence or answer is.
+    A slow reader delays no other call: the rest of its sentence or answer is held for it.
     """
 
     def __init__(self, back: dict[str, str | int]) -> None:

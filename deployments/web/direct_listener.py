@@ -91,7 +91,7 @@ async def listening(app: FastAPI, settings: GatewaySettings, departure: Drain) -
 
     All replicas of one machine listen on the same port, and the kernel deals new connections out to those
     that are alive: it does not matter which one a client meets. Only somebody else's port is waited for.
-    Who is leaving takes no new connection.
+    A gateway that drains takes no new connection.
     """
     if settings.direct_port is None:
         yield

@@ -110,7 +110,7 @@ TABLE: Final[Mapping[str, Shape]] = {
     "answer.stopped": Shape(400, _REQUEST, "answer_stopped"),
     **{code: Shape(400, _REQUEST, code) for code in CODES},
 }
-"""By our codes. What is missing here is our own mistake: 500."""
+"""By our codes. A code that is missing here is a fault of the server: 500."""
 _FIELDS: Final = {
     "settings.llm_provider": "model",
     "settings.llm_model": "model",

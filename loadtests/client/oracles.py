@@ -25,7 +25,7 @@ KINDS: Final = {
 }
 """Every kind of fault, and what it means."""
 NEVER: Final = (CUT_TAILS, CROSS_TALK, LOST, DOUBLED, DISORDERED, DIFFERING)
-"""None of these may happen, however many callers there are. Whoever overloads a system does hear gaps."""
+"""None of these may happen, however many callers there are. Callers that overload a system do hear gaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def cut_tails(notes: ReceivedEvents) -> Iterator[OracleFinding]:
 def against_log(notes: ReceivedEvents, log: Mapping[int, int]) -> Iterator[OracleFinding]:
     """`log`: number and checksum of every event, read again when it was all over.
 
-    What the listener lacks is `order`'s affair; what the log has beyond his last event was never owed to him.
+    `order` finds what the listener lacks; events of the log beyond the listener's last one do not count.
     """
     delivered = dict(zip(notes.seqs, notes.prints, strict=True))
     invented = [seq for seq in delivered if seq not in log]

@@ -38,7 +38,7 @@ class _Away:
 
 @dataclass(slots=True, eq=False)
 class SessionConnection:
-    """A listener's connection to a session. What comes is read where it is waited for, one task at a time.
+    """A listener's connection to a session. The task that waits for a message reads it; one at a time.
 
     A gateway that leaves says so (`reconnect`): then this line comes back after the time and with the cursor
     that it was told, asks again what had not been taken, and goes on. Where the door says that things may

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 RATE: Final = 24_000
 LOUD: Final = 328
-"""Of 32,767: 40 dB below full scale. What is softer counts as silence."""
+"""Of 32,767: 40 dB below full scale. Softer sound counts as silence."""
 
 
 class FirstLoudSample:

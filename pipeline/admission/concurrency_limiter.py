@@ -20,7 +20,7 @@ _USUAL: Final = 20
 _ENOUGH: Final = 3
 """Fewer than these say nothing."""
 _NEVER_LATE_S: Final = 0.12
-"""Nobody calls an answer late that begins within this time, whatever is usual."""
+"""Seconds within which an answer is never late, whatever the baseline is."""
 _CLOCK_S: Final = 0.001
 """Below this, times say nothing, and nothing may be divided by them."""
 _LATELY: Final = 8
@@ -39,16 +39,16 @@ _WARY_S: Final = 30.0
 _SILENT_S: Final = 20.0
 """If nothing was learned for so long, it is tried whether there is room: those inside may be paused."""
 _EXPECTED_S: Final = 1.0
-"""Who was let in and has asked nothing for so long takes nobody's place."""
+"""Seconds after which an admitted session that has asked nothing no longer counts."""
 _LATER_S: Final = 10.0
 """How many came in this time tells when those who were refused should come back."""
 _RETRY_MOST_S: Final = 60.0
 _REMEMBERED: Final = 4_096
 """Of either; with more the wait would be the longest anyway."""
 _HEARD_S: Final = 1.0
-"""Whom a neighbour answered within this time after a cut here came before it."""
+"""Seconds after a cut of the limit in which answers of other gateways count as asked before it."""
 _GONE_S: Final = 3.0
-"""Who has not heard of neighbours for so long has none."""
+"""Seconds after which a gateway without announcements of others counts as alone."""
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class Neighbours:
 class ConcurrencyLimiter:
     """Watches how soon the answers of this process begin, and learns for how many turns there is room.
 
-    Who is inside is never refused here, and takes room like everybody. The room shrinks while answers begin
+    Turns of admitted sessions are never refused here, and take room. The room shrinks while answers begin
     `slowdown` times as late as usual, grows while they are well below that and all of it is taken, and
     stays as it is in between. Pure, with a clock.
     """
@@ -152,8 +152,8 @@ class ConcurrencyLimiter:
     def lately(self) -> list[tuple[float, float]]:
         """How long ago (seconds) answers began here, and how many times as late as usual.
 
-        Who still waits counts when that is longer already than what is called late. Who came before the
-        room was cut says nothing of what came of it.
+        A turn that still waits counts once it is late. Turns that were
+        asked before the limit was cut say nothing about the cut.
         """
         now = self._clock.monotonic()
         while self._lately and self._lately[0][0] < now - _LATELY_S:

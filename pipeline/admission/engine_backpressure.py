@@ -27,7 +27,7 @@ from schemas.settings.provider_settings import is_ours
 
 T = TypeVar("T")
 _WINDOW_S: Final = 10.0
-"""What was answered in this time tells the pace."""
+"""Seconds over which answered calls are counted to know the engines' pace."""
 _RETRY_LEAST_S: Final = 1.0
 _RETRY_MOST_S: Final = 60.0
 _PAUSE_S: Final = 0.1

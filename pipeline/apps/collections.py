@@ -117,8 +117,8 @@ class Collections:
     async def delete(self, collection: CollectionId) -> None:
         """Erase the collection, everything in it, and its events. Where that fails it can be tried again.
 
-        What was put into it until its session was over is looked for once more; what comes later is removed
-        by whoever adds it.
+        Documents that were added until its session was over are looked for once more; the process that adds
+        one later removes it.
         """
         await self._librarian.drop(collection)
         try:
@@ -161,7 +161,7 @@ class Collections:
                         return
 
     async def documents(self, collection: CollectionId) -> list[KnownDocument]:
-        """In the order in which they came. What the log and the store say differently is put right."""
+        """In the order in which they came. Differences between the log and the store are repaired."""
         with suppress(RetrievalUnavailable):  # then by what the log says
             await self._put_right(collection)
         return list((await self.state(collection)).documents.values())

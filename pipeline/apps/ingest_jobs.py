@@ -49,7 +49,7 @@ _UNEXPECTED: Final = RhapsodeError("the document could not be added")
 
 
 class NewUpload:
-    """A received file on its way into a collection. Whoever made it closes it, until an addition has it."""
+    """A received file on its way into a collection. Its maker closes it, until an ingest job has it."""
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ _NAME: Final[TypeAdapter[str]] = TypeAdapter(PrincipalName)
 
 
 class Tokens:
-    """Makes and reads tokens. What a token is checked with is our choice, never the token's alone."""
+    """Makes and reads tokens. The server chooses how a token is checked, never the token alone."""
 
     def __init__(self, settings: AuthSettings, secret: str, ring: ApiKeyStore, clock: Clock) -> None:
         """Raises OSError where the identity provider's key cannot be read."""

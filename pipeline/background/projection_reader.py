@@ -170,7 +170,7 @@ class ProjectionReader:
     async def _rebuild(self, lease: Lease) -> None:
         """Session by session; news that come meanwhile are taken afterwards, and must not count twice.
 
-        What a pointer adds is therefore up to the projection: it sees seqs, and knows which it has taken.
+        The projection therefore decides what a pointer adds: it sees seqs, and knows which it has taken.
         """
         projection, log = self._projection, self._log
         end = await log.end(lease.partition)

@@ -137,7 +137,7 @@ class Recordings:
     ) -> AsyncGenerator[bytes, None]:
         """`count` bytes of the large file from byte `first` on; None: to its end.
 
-        Holds a few chunks at a time. What the log has not got is silence, where a size was promised.
+        Holds a few chunks at a time. Sound that the log lacks is silence, where a size was promised.
         """
         skip, sentences = first, wish.sentences
         header = wish.fmt == "wav" and first < WAV_HEADER_BYTES

@@ -1,6 +1,6 @@
 """The model files that the settings name: found in packages or in the user's folders, prepared once.
 
-What the packages ship is not quite what runs fast: the language model is re-quantised and the voice is cut
+The packages' files are prepared to run fast: the language model is re-quantised and the voice is cut
 in two, into the cache. The cache may be deleted at any time; it is checked on every start, in about 0.2 s.
 """
 
@@ -58,7 +58,7 @@ class VoiceFiles:
 def prepare(settings: AppSettings, progress: Progress = no_progress) -> None:
     """Make everything that the engines need. Raises UnusableWeights if something is wrong with a file.
 
-    What needs an environment of its own is made there, by the replica that runs in it.
+    A model with an environment of its own is prepared there, by the replica that runs in it.
     """
     interpreter = voice_python(settings.text_to_speech)
     if interpreter is not None and not interpreter.is_file():

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class OwnThread:
-    """First come, first served. Whoever waits while it is closed gets EngineDead, nobody a cancellation."""
+    """First come, first served. Calls that wait while it is closed get EngineDead, never a cancellation."""
 
     def __init__(self, name: str) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)

@@ -1,6 +1,6 @@
 """Engines that do what a script says, on time and always the same: for tests and for load tests.
 
-They measure what everything around the models costs. Nobody is meant to listen to them.
+They measure what everything around the models costs. Their sound is not meant for listening.
 """
 
 import asyncio

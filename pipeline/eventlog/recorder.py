@@ -45,7 +45,7 @@ def _wall_ms() -> int:
 
 
 class SessionWriter:
-    """One producer's pen in one session. What is recorded first is in the log first."""
+    """Writer of one producer in one session. Events reach the log in the order in which they are recorded."""
 
     def __init__(
         self, lane: ProducerQueue, add: Callable[[ProducerQueue], None], clock_ms: Callable[[], int]

@@ -95,8 +95,8 @@ def _is_copy(started: Recorded) -> bool:
 async def measured(log: EventLog, session: SessionId, event: Recorded) -> Tally:
     """Metrics of one event, from the stretch of the log that it is about.
 
-    What the events before it have counted was counted with them: where the log ends before the event, as
-    after the loss of its last second, there is nothing left to count.
+    Earlier events were counted when they came: where the log ends before the event, as after the loss of
+    its last second, there is nothing left to count.
     """
     meter = SessionMeter(session)
     if event.type in ALONE:

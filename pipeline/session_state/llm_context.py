@@ -21,7 +21,7 @@ _Group = list[Message]
 def told(items: Sequence[Item], turns: Turns, *, room: int) -> tuple[Message, ...]:
     """These items as messages, the newest that fit into `room` characters.
 
-    What does not fit is forgotten in steps of half the room, so that the beginning stays the same for a while
+    Older messages are forgotten in steps of half the room, so that the beginning stays the same for a while
     and the engine need not read it anew. Of the newest one at least the end is kept, however long it is.
     """
     groups = _groups(items, turns)
@@ -80,7 +80,7 @@ def _groups(items: Sequence[Item], turns: Turns) -> list[_Group]:
     waiting: list[Item] = []
     """Calls that were wished for together."""
     said: str | None = None
-    """What the answer said before it called."""
+    """Text of the answer before its calls."""
 
     def close() -> None:
         nonlocal said

@@ -12,7 +12,7 @@ from schemas.ids import TurnId
 CHARS_PER_TOKEN: Final = 3
 """At least; what does not fit the model's window after all is the engine's to leave out."""
 _CHARS_PER_MESSAGE: Final = 24
-"""What surrounds a message, on the safe side."""
+"""Characters around a message in the prompt, an upper bound."""
 _STEPS: Final = 8
 _UNHEARD: Final = "—"
 """Stands for an answer that was interrupted before its first word was heard: models want one."""
@@ -24,8 +24,8 @@ def history(conversation: Conversation, *, before: TurnId, room: int) -> tuple[M
     """The questions and answers of earlier turns that fit beside the turn `before` in a window of `room`
     characters, the newest kept.
 
-    Of the newest answer at least the end is kept, however long it is: that is what a story goes on from. What
-    does not fit is forgotten in steps of half the room, so that the beginning stays the same for several
+    Of the newest answer at least the end is kept, however long it is: a story goes on from there. Messages
+    that do not fit are forgotten in steps of half the room, so that the beginning stays the same for several
     turns and the engine need not read it anew.
     """
     room = _left(conversation.turns[before], room)

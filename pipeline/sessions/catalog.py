@@ -52,14 +52,14 @@ class Catalog:
 
     defaults: SessionSettings
     speakers: Offers
-    """Who can be asked to speak, and the voices of each."""
+    """Speech providers, and the voices of each."""
     transcribers: tuple[str, ...] = ()
-    """Who can be asked to write speech down, beside this server."""
+    """Transcription providers beside this server."""
     answerers: Offers = field(default_factory=lambda: {LOCAL: ()})
-    """Who can be asked to answer, and the models of each that can be chosen by name."""
+    """Providers of answers, and the models of each that can be chosen by name."""
 
     functions: tuple[str, ...] = ()
-    """What this server can call."""
+    """Functions that this server can call."""
     schemas_bounded: bool = False
     """The model in this server takes only some JSON schemas: see pipeline.engines.llm.json_schemas."""
 

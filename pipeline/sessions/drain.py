@@ -1,4 +1,4 @@
-"""How a gateway process goes: it is told, says so to everybody it serves, and waits until they have left."""
+"""Drain of a gateway: it is asked to leave, sends its connections on, and waits until they have left."""
 
 import random
 from collections.abc import Iterator
@@ -11,20 +11,20 @@ from schemas.errors import GatewayLeaving
 from schemas.settings.limit_settings import LeavingSettings
 
 _ALONE_S: Final = 1.0
-"""Where nobody else is there to go to, clients wait so long before they look again."""
+"""Seconds that clients wait before they look again, where no other gateway is there."""
 
 
 class Drain:
-    """Asked for once, never taken back. Knows nobody: who serves somebody registers as `guest`."""
+    """Asked for once, never taken back. Every connection that lasts registers as `guest`."""
 
     def __init__(self, settings: LeavingSettings) -> None:
         self.settings = settings
         self.why = ""
-        """Empty: nobody has asked us to go, and nothing has broken."""
+        """Empty: the gateway was not asked to leave, and nothing has broken."""
         self.over = False
-        """Everything that was here is elsewhere, or cannot be here any more."""
+        """All sessions and connections are elsewhere, or cannot be here any more."""
         self.closed = False
-        """What it needs to serve anybody is closed."""
+        """The gateway's resources are closed."""
         self.alone = False
         """There is no other gateway that stays."""
         self.guests = 0
@@ -67,7 +67,7 @@ class Drain:
         await anyio.sleep(random.uniform(0, self.settings.spread_s))
 
     def check(self) -> None:
-        """Raises GatewayLeaving: who would stay for long must not begin here."""
+        """Raises GatewayLeaving: connections that last must not begin here."""
         if self.asked:
             raise GatewayLeaving("this gateway is leaving; try again", retry_after_s=max(1.0, self.after_s))
 

@@ -28,7 +28,7 @@ _BLIND_S: Final = 0.2
 """From one of those looks to the next."""
 _SLOWER: Final = 1.1
 _PAUSE_MOST_S: Final = 0.5
-"""Who is refused comes less often: many gateways ask hardly more than a few do. Even if all others die at
+"""A refused gateway asks less often: many gateways ask hardly more than a few do. Even if all others die at
 once, one is back before the leases of their sessions have ended."""
 
 

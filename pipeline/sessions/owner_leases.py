@@ -15,7 +15,7 @@ from schemas.ids import Seq, SessionId
 log = logging.getLogger(__name__)
 
 LEASE_MS: Final = 1_000
-"""Bounds how long a takeover takes. Who stalls for longer loses its sessions to another, and no events."""
+"""Bounds how long a takeover takes. A longer stall loses the sessions to another, and no events."""
 RENEW_S: Final = LEASE_MS / 4_000
 AT_ONCE: Final = 256
 """So many in one call: what else waits for the log meanwhile does so for a millisecond."""

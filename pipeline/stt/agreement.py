@@ -17,7 +17,7 @@ class _Word:
     text: str
     """As written, with a blank before it and the punctuation round it."""
     key: str
-    """What is compared: neither case nor punctuation."""
+    """Compared form of a word: without case and punctuation."""
 
     @property
     def bare(self) -> str:
@@ -36,7 +36,7 @@ class _Word:
 class Agreement:
     """Follows the transcripts of one utterance while it grows. Pure: no I/O, no clock.
 
-    What is shown always begins with the stable part, and that only grows. The punctuation after the last
+    The shown text always begins with the stable part, and that only grows. The punctuation after the last
     stable word is not stable: a full stop where the sound happens to end means nothing.
     """
 
@@ -45,7 +45,7 @@ class Agreement:
         self._agreed: list[str] = []
         """The keys of the stable words."""
         self._open: list[_Word] = []
-        """What is shown after them."""
+        """Words that are shown after them."""
         self.revisions = 0
         """Words that were shown and then taken back."""
 

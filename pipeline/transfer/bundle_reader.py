@@ -36,7 +36,7 @@ LINE_BYTES: Final = 4 << 20
 _DIRECTORY_BYTES: Final = 8 << 20
 _TOLD_PART: Final = 8
 """The data of a session's events without their sound may have this part of `session_bytes`: the 24 hours of
-speech that it holds have less. What they add up to is held in memory while a bundle is read ..."""
+speech that it holds have less. Their sum is held in memory while a bundle is read ..."""
 _TOLD_BYTES: Final = 1 << 20
 """... but this much it always may."""
 _UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)

@@ -142,7 +142,7 @@ class Eraser:
         return await self._prove(found, log)
 
     async def _list_is_current(self) -> bool:
-        """By the list of sessions, threads of others are found. What comes from now on need not be in it."""
+        """By the list of sessions, threads of others are found. Later sessions need not be in it."""
         with anyio.move_on_after(LIST_S):
             ends = await self._traces.ends()
             while True:

@@ -7,11 +7,11 @@ from typing import Final
 import anyio
 
 ENOUGH_S: Final = 4.0
-"""Whoever has no more sound than this before them goes on at once."""
+"""Seconds of unheard sound up to which a turn goes on at once."""
 _MOST_S: Final = 1.0
 """A sentence gives way for so long at most: turns end long before they are heard out, whoever comes."""
 _LOOK_S: Final = 0.25
-"""What is still to be heard may become less all at once: a sentence fails, or is skipped."""
+"""Seconds between looks: the unheard sound may shrink at once when a sentence fails or is skipped."""
 
 
 class FirstAudioPriority:

@@ -94,7 +94,7 @@ class SentenceSynthesis:
         self.first_at: float | None = None
         """When its first sound was there, if there was one."""
         self.voice_s = 0.0
-        """What the voice has taken for it, as far as it waited for nobody."""
+        """Seconds that the voice took for it, without waits."""
         self._words: tuple[TimedWord, ...] = ()
         """Of the latest rendering, of which so much has gone out."""
         self._made_ms = 0

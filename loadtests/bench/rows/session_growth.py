@@ -58,7 +58,7 @@ async def growing(
     *,
     rest_s: float = _REST_S,
 ) -> list[GrowthPoint]:
-    """Each count on top of the one before it. What idle gateways take is measured first, and taken off.
+    """Each count on top of the one before it. The cost of idle gateways is measured first, and subtracted.
 
     `rest_s`: about so long everybody rests between an answer and the next question, where there are several.
     """

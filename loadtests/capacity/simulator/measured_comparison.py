@@ -111,7 +111,7 @@ def _in_one_process(
     """One gateway, without Ray, as it was measured: everything of ours is one thread.
 
     `models`: who writes, who speaks, and the work before an answer's first token.
-    What scripted engines take is work of that thread as well.
+    Scripted engines work on that thread as well.
     """
     around = overheads(found)
     if name == "scripted":

@@ -18,8 +18,8 @@ class RedisGroups:
     """A GroupLog for one consumer: it holds a connection that waits.
 
     A lost answer to a read or a claim leaves pointers pending with us that we never saw: they are claimed
-    once they are idle. Everything else is a server function that may be sent twice. What is done
-    again and again is done with the servers that answer.
+    once they are idle. Everything else is a server function that may be sent twice. Repeated
+    work is done with the servers that answer.
     """
 
     def __init__(self, log: RedisEventLog) -> None:

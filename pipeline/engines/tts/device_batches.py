@@ -23,8 +23,8 @@ class _Waiting(Generic[Item, Result]):
 class Gathered(Generic[Item, Result]):
     """Gives a device its work: first come, first served, and what can go together does.
 
-    Nobody waits for a batch to fill up: the first one goes at once and alone, and what comes while it is at
-    work is the next batch. The queue is as long as there are callers who wait: they bound it.
+    No call waits for a batch to fill up: the first one runs at once and alone, and calls that come
+    meanwhile are the next batch. The queue is as long as there are callers who wait: they bound it.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 Asked is for `response_format: "pcm"`, which OpenAI documents as 24 kHz 16-bit mono and streams by itself.
 Servers that answer with WAV, MP3 or server-sent events all the same are understood by their Content-Type.
-What only some servers know (`stream`, `stream_format`, `instructions`, `lang_code`) goes into `extra`,
+Fields that only some servers know (`stream`, `stream_format`, `instructions`, `lang_code`) go into `extra`,
 because OpenAI refuses fields that it does not know.
 """
 

@@ -1,7 +1,7 @@
 """Speech exactly as fast as it is wished for, at the pitch it has.
 
 A network asked for twice the speed rounds the length of every phoneme up to a whole frame, and is 1.6 times
-as fast. What is missing is made up for by stretching the sound in time (ffmpeg's `atempo`) while it is made.
+as fast. The rest of a tempo comes from stretching the sound in time (ffmpeg's `atempo`) while it is made.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence

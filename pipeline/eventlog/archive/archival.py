@@ -83,7 +83,7 @@ class Archival:
     ) -> ArchiveStatus | None:
         """Announce that files of the session will be written or erased; None: somebody else is at it.
 
-        Whatever happens to the caller, `intents` names the session until somebody has called `settle`.
+        `intents` names the session until `settle` was called, whatever happens to the caller.
         """
         word, *meta = await self._function("ea2_begin", session, who, lease_ms, now_ms)
         return None if word != b"OK" else _standing(meta)

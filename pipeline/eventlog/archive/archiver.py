@@ -20,7 +20,7 @@ from schemas.settings import ArchiveSettings
 PAGE: Final = 200
 """Events read from the log at a time, with their audio."""
 LEASE_MS: Final = 60_000
-"""For one segment: reading, writing and reading it back. Who is slower must begin again."""
+"""For one segment: reading, writing and reading it back. A slower archiver must begin again."""
 STALE_INTENT_MS: Final = 5 * 60_000
 """An intent as old as this belongs to somebody who died."""
 _logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Archiver:
         """Archive what is due of the session; None where nothing is, or somebody else is at it.
 
         Raises ArchiveUnavailable, LogUnavailable, and ArchiveDamaged where what was read back is not what
-        was written. Whatever it raises, calling it again goes on.
+        was written. Calling it again after any error continues.
         """
         now = self._clock.now_ms()
         standing = await self._begin(session, now)
@@ -121,7 +121,7 @@ class Archiver:
         return await self._archival.begin(session, self._who, lease_ms=self._lease_ms, now_ms=now_ms)
 
     async def _clear(self, session: SessionId, standing: ArchiveStatus) -> None:
-        """Remove what was written by somebody who died before telling the log. Nobody else writes now."""
+        """Removes files of an archiver that died before it told the log. No other archiver writes now."""
         beginning = await self._archival.entries(session, standing.archived, 1)
         if [event.seq for event in beginning] != [standing.archived + 1]:
             raise ArchiveDamaged(f"events after {standing.archived} are neither archived nor in the log")

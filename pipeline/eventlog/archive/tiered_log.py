@@ -80,7 +80,7 @@ class TieredLog:
         return await self.hot.acquire_tail(session, owner, ttl_ms, after)
 
     async def _archived(self, session: SessionId) -> Head | None:
-        """The head of a session that only the archive knows. Who ran it, at which epoch, is forgotten."""
+        """The head of a session that only the archive knows. Its owner and epoch are forgotten."""
         if (found := await self.archive.head(session)) is None:
             return None
         return Head(found.last, 0, generation(created_ms(session)), "archived")

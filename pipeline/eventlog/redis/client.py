@@ -211,7 +211,7 @@ class RedisClient:
     async def _load_libraries(self) -> None:
         """Some may be there already, or be loaded by another client at this moment.
 
-        Whatever else is wrong shows on the next try.
+        Any other fault shows on the next try.
         """
         try:
             await self._server.once([("FUNCTION", "LOAD", code) for code in self._libraries])

@@ -166,7 +166,7 @@ class GroupCommitter:
     def _wait_for_others(self, lane: ProducerQueue, place: Seq, outcome: Outcome) -> None:
         """A server without the last events has come: those who wrote what was before this batch give it back.
 
-        Who read the batch read it there. If nobody gives back what was before it, or another event has
+        Readers read it at that place. If nobody gives back what was before it, or another event has
         its place, it goes wherever the log ends.
         """
         since = self._displaced.setdefault(lane, time.monotonic())

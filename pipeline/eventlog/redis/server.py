@@ -41,8 +41,8 @@ def fields(info: object) -> Mapping[str, str]:
 class Durability:
     """Settings of a log server that decide whether acknowledged events can be lost.
 
-    Read from INFO (sections memory and persistence), so no right to use CONFIG is needed. What the server
-    does not say is None, and is no reason for a warning.
+    Read from INFO (sections memory and persistence), so no right to use CONFIG is needed. A setting
+    that the server does not report is None, and no reason for a warning.
     """
 
     eviction_policy: str | None = None

@@ -25,7 +25,7 @@ _PHRASING: Final = (
     "strong sub sup time tt u var wbr -comment -text"
 )
 _INLINE: Final = frozenset(_PHRASING.split())
-"""These stay in their line; `_IN_BLOCKS` in their block. Whatever else there is begins and ends a block."""
+"""These stay in their line; `_IN_BLOCKS` in their block. Every other element begins and ends a block."""
 _IN_BLOCKS: Final = frozenset({"br", "tr", "li", "td", "th", "tbody", "thead", "tfoot"})
 _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
 _SPACE: Final = re.compile(r"\s+")

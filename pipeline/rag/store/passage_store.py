@@ -72,7 +72,7 @@ class PassageStore(Protocol):
     """Documents in collections. Several processes may use the same store at once.
 
     A document is there with all of its passages, or not at all, whatever happens to the process that adds it.
-    What one call has returned from, every later call of anybody sees. Raises RetrievalUnavailable when the
+    Every later call of any process sees what a call has returned from. Raises RetrievalUnavailable when the
     store cannot be used.
     """
 

@@ -68,7 +68,7 @@ class _Kept:
 class Matrices:
     """Keeps what was read, up to `most_bytes` in all; what was not asked for longest goes first.
 
-    Thread-safe. What is kept is only believed for the revision that it was read at.
+    Thread-safe. A kept matrix is only used for the revision that it was read at.
     """
 
     def __init__(self, most_bytes: int) -> None:

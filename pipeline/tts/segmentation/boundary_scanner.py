@@ -194,7 +194,7 @@ class _Gap:
 class Scanner:
     """Reads text piece by piece and yields its breaks in order.
 
-    What it yields depends on the text alone, not on the pieces. A break is certain at the latest
+    Its breaks depend on the text alone, not on the pieces. A break is certain at the latest
     when NEXT_REACH + 1 characters after it are known. Positions count from the start of all text.
     """
 

@@ -43,7 +43,7 @@ def ignored_in(wish: OpenAiRequest, settings: OpenAiSettings, *others: str) -> d
 class Flowing(Response):
     """A body in pieces, made in the task that sends it.
 
-    What goes wrong before the first piece is an error with its status. Later it is an event in a stream of
+    A failure before the first piece is an error with its status. Later it is an event in a stream of
     events, and elsewhere the connection breaks off: a file that ends too early must not look whole. When
     the client leaves, the making ends.
     """

@@ -1,7 +1,7 @@
 """The quality way: WhisperX, which decodes utterances of several callers together.
 
-Whatever is longer than Whisper's window of 30 s is cut at pauses, and its pieces take their turns one by one:
-an hour's recording holds nobody else up for longer than one batch takes.
+Sound longer than Whisper's window of 30 s is cut at pauses, and its pieces take their turns one by one:
+an hour's recording delays other callers by one batch at most.
 """
 
 import asyncio

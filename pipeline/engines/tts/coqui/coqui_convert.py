@@ -1,7 +1,7 @@
 """Turns a Piper voice into a checkpoint of Coqui's VITS: the same network, under other names.
 
-Only imported in the environment that has Coqui. What a Piper file lacks is only used in training (the
-posterior encoder, a half of the duration predictor), and keeps the values that it begins with.
+Only imported in the environment that has Coqui. Parameters that a Piper file lacks serve training only (the
+posterior encoder, a half of the duration predictor), and keep their initial values.
 """
 
 import json

@@ -78,7 +78,7 @@ _MARK: Final = "log"
 
 
 class ClusterEventLog(RedisEventLog):
-    """An EventLog on many servers. What a shard has of it is out of reach while the shard has no primary."""
+    """An EventLog on many servers. Sessions of a shard are out of reach while the shard has no primary."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class ClusterEventLog(RedisEventLog):
         await self._cluster.attend()
 
     async def _ready(self) -> Keys:
-        """The key names. What a break calls for is done shard by shard, by `_greet`."""
+        """The key names. `_greet` does the work after a lost connection, shard by shard."""
         if self._keys is not None:
             return self._keys
         log_id, partitions, schema, marked = await self._config()

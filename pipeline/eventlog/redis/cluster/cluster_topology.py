@@ -81,7 +81,7 @@ Greet = Callable[[Node], Awaitable[None]]
 
 
 class ClusterTopology:
-    """Connects on first use. What it knows of the slots is as old as the last `look`."""
+    """Connects on first use. Its map of the slots is as old as the last `look`."""
 
     def __init__(self, startup: Sequence[str], dial: Callable[[str], ConnectionPool]) -> None:
         """`startup`: host:port of some of the servers."""

@@ -110,8 +110,8 @@ def status(home: Path) -> EmbeddedServer | None:
 def stop(home: Path) -> bool:
     """Shut the server down cleanly and wait until it is gone; False: none was running.
 
-    Whoever still needs a server starts the next one when this one is gone, and not before: we would wait for
-    the files that it holds.
+    A process that still needs a server starts the next one when this one is gone, and not before: this
+    one holds the files.
     """
     place = _Place.of(home)
     if not place.directory.is_dir():

@@ -50,7 +50,7 @@ class FailoverHold:
         self._mute |= {session: _Mute(end, now) for session, end in ends.items()}
 
     def see(self, session: SessionId, end: Seq, *, busy: bool) -> None:
-        """It ends there now. What comes first may be what is given back; what comes later is new."""
+        """It ends there now. Events that come first may be replayed ones; later ones are new."""
         if (mute := self._mute.get(session)) is None:
             return
         if not busy or (mute.moved and end > mute.end and time.monotonic() - mute.at_s > RETURN_S):

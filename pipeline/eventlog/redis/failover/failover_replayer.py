@@ -52,7 +52,7 @@ class Given(Enum):
 class FailoverReplayer:
     """Each road for itself: a server that is slow or away holds up what belongs to it, no more.
 
-    What cannot be given back now is tried again for as long as it is retained.
+    Events that cannot be replayed now are tried again for as long as they are retained.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class FailoverReplayer:
     async def erase(self, session: SessionId) -> None:
         """Delete it and let go of it; raises as `EventLog.delete`.
 
-        What is not certain, or was perhaps not done at all, is tried again.
+        A deletion without a certain outcome is tried again.
         """
         try:
             await self._log.delete(session)
@@ -192,7 +192,7 @@ class FailoverReplayer:
     async def look(self) -> None:
         """At the servers, and at sessions that nobody here has written to for a while.
 
-        What the log has of those after so long it keeps without us; what it lacks, it is owed.
+        Their events that the log has by now are safe; those that it lacks are replayed.
         """
         if dropped := self._retained.let_go_of_the_oldest(self._now_s()):
             _logger.error("%d batches were kept for a server that was away for too long", dropped)
