@@ -14,7 +14,7 @@ from deployments.replicas.gateway import Gateway
 from deployments.replicas.language_model import LanguageModelReplica
 from deployments.replicas.placement import bound, placed
 from deployments.replicas.quality_speech_to_text import QualitySpeechToTextReplica
-from deployments.replicas.retrieval import LibrarianReplica
+from deployments.replicas.retrieval import RetrievalReplica
 from deployments.replicas.speech_to_text import SpeechToTextReplica
 from deployments.replicas.text_to_speech import TextToSpeechReplica
 from deployments.replicas.vllm_language_model import VllmLanguageModelReplica
@@ -110,7 +110,7 @@ def build(args: AppSettings) -> Application:
     )(TextToSpeechReplica)
     place = settings.placement
     writer = _mind(settings)
-    speech_to_text, quality_speech_to_text = _ears(settings, writer)
+    speech_to_text, quality_speech_to_text = _speech_to_text(settings, writer)
     workers = serve.deployment(
         name="Workers",
         ray_actor_options={"num_cpus": 0.1},
@@ -134,7 +134,7 @@ def build(args: AppSettings) -> Application:
         bound(text_to_speech, place, writer, settings.text_to_speech, settings.cache, settings.telemetry),
         speech_to_text,
         quality_speech_to_text,
-        _librarian(settings),
+        _retrieval(settings),
         placed(workers, place).bind(settings),
     )
 
@@ -145,7 +145,7 @@ def _mind(settings: AppSettings) -> Application:
     python = vllm_environment.vllm_python(model)
     exact = python is not None and not model.providers  # requests to providers take no room of vLLM's
     own = None if python is None else {**vllm_environment.ENVIRONMENT, "OMP_NUM_THREADS": str(model.threads)}
-    mind = serve.deployment(
+    deployment = serve.deployment(
         name="LanguageModel",
         max_ongoing_requests=model.slots + vllm_environment.SPARE if exact else model.slots * 4,
         max_queued_requests=model.slots * 8,
@@ -153,13 +153,13 @@ def _mind(settings: AppSettings) -> Application:
         health_check_period_s=10 if python is None else 2,
         graceful_shutdown_timeout_s=5,
     )(LanguageModelReplica if python is None else VllmLanguageModelReplica)
-    return placed(mind, settings.placement).bind(model, settings.cache, settings.telemetry)
+    return placed(deployment, settings.placement).bind(model, settings.cache, settings.telemetry)
 
 
-def _ears(settings: AppSettings, writer: Application) -> tuple[Application, Application]:
+def _speech_to_text(settings: AppSettings, writer: Application) -> tuple[Application, Application]:
     """Those of the realtime and of the quality way."""
     realtime, quality = settings.speech_to_text, settings.quality_speech_to_text
-    near = serve.deployment(
+    realtime_replicas = serve.deployment(
         name="SpeechToText",
         max_ongoing_requests=realtime.workers + realtime.queued + 1,
         max_queued_requests=realtime.queued,
@@ -174,16 +174,16 @@ def _ears(settings: AppSettings, writer: Application) -> tuple[Application, Appl
         ray_actor_options=_engine_actor(python, hub=is_on_hub(quality)),
         graceful_shutdown_timeout_s=5,
     )(SpeechToTextReplica if python is None else QualitySpeechToTextReplica)
-    place, told = settings.placement, settings.telemetry
+    place, telemetry = settings.placement, settings.telemetry
     return (
-        bound(near, place, writer, realtime, settings.cache, told),
-        bound(whole, place, writer, quality, settings.cache, told),
+        bound(realtime_replicas, place, writer, realtime, settings.cache, telemetry),
+        bound(whole, place, writer, quality, settings.cache, telemetry),
     )
 
 
-def _librarian(settings: AppSettings) -> Application:
+def _retrieval(settings: AppSettings) -> Application:
     """Reads documents in processes of its own; several replicas may share the store."""
-    librarian = serve.deployment(
+    retrieval = serve.deployment(
         name="Librarian",
         max_ongoing_requests=64,
         max_queued_requests=256,
@@ -191,8 +191,8 @@ def _librarian(settings: AppSettings) -> Application:
         health_check_period_s=5,
         health_check_timeout_s=15,
         graceful_shutdown_timeout_s=5,
-    )(LibrarianReplica)
-    bind = placed(librarian, settings.placement).bind
+    )(RetrievalReplica)
+    bind = placed(retrieval, settings.placement).bind
     return bind(settings.retrieval, settings.home, settings.telemetry)
 
 

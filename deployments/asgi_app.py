@@ -92,7 +92,7 @@ def create_app(
             async with open_services() as services:
                 app.state.services = services
                 leaving = services.leaving
-                async with listening(app, gateway or GatewaySettings(), leaving.departure):
+                async with listening(app, gateway or GatewaySettings(), leaving.drain):
                     yield
                     await leaving.go("stopped")
         except Exception:  # whoever runs this may say so as well, in the midst of what is around it

@@ -16,7 +16,7 @@ from deployments.model_names import Names, local_name
 from deployments.observability.gateway_gauges import gauges_of
 from deployments.observability.metrics_page import Metrics, Replicas
 from pipeline.admission.allowance import Allowance, open_allowance
-from pipeline.admission.engine_backpressure import EngineBackpressure, patient
+from pipeline.admission.engine_backpressure import EngineBackpressure, with_retries
 from pipeline.admission.upload_limits import Arriving
 from pipeline.apps.characters import Characters
 from pipeline.apps.collection_state import CollectionState
@@ -30,7 +30,7 @@ from pipeline.apps.users import Users
 from pipeline.auth.authenticator import Authenticator
 from pipeline.auth.client_secrets import ClientSecrets
 from pipeline.background.redis.redis_directory import RedisDirectory
-from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.background.session_directory import Directory
 from pipeline.core.clock import Clock, SystemClock
@@ -62,7 +62,7 @@ from pipeline.sessions.session_commands import Sessions
 from pipeline.sessions.session_owner import OwnerServices
 from pipeline.stt.evaluation.session_reruns import Reruns
 from pipeline.stt.inputs.audio_inputs import AudioInputs
-from pipeline.stt.inputs.input_opening import IntakeServices
+from pipeline.stt.inputs.input_opening import InputServices
 from pipeline.stt.inputs.redis_inputs import DOCUMENTS, RedisInputs
 from pipeline.stt.interruption import InterruptionHandler
 from pipeline.stt.vad import SileroVad
@@ -85,11 +85,11 @@ class GatewayContainer:
     log: EventLog
     tailer: Tailer
     transcribers: Transcribers
-    intakes: AudioInputs
+    audio_inputs: AudioInputs
     arriving: Arriving
     importing: FairPlaces
     embedding: FairPlaces
-    keeper: EphemeralSessions
+    ephemeral: EphemeralSessions
     names: Names
     reruns: Reruns
     sessions: Sessions
@@ -101,16 +101,16 @@ class GatewayContainer:
     renderings: Renderings
     recordings: Recordings
     allowance: Allowance
-    door: Authenticator
+    authenticator: Authenticator
     ownership: Ownership
     shares: Shares
     secrets: ClientSecrets
-    upkeep: RedisUpkeep
+    maintenance: RedisMaintenance
     directory: Directory
     library: RetrievalService
     collections: Collections
     metrics: Metrics
-    pressure: EngineBackpressure
+    backpressure: EngineBackpressure
     leaving: Leaving
     clock: Clock
     checks: Mapping[str, Check]
@@ -127,7 +127,7 @@ class _Resources:
     log: TieredLog
     clock: Clock
     allowance: Allowance
-    pressure: EngineBackpressure
+    backpressure: EngineBackpressure
     recorder: Recorder
     tailer: Tailer
     ledger: HeardLedger
@@ -149,11 +149,11 @@ class _Resources:
             },
             allowance=self.allowance,
             tracing=self.tracing,
-            pressure=self.pressure,
+            backpressure=self.backpressure,
             views=self.views,
         )
 
-    def leaving(self, node: str, owners: OwnerPool, told_to_go: Callable[[], bool]) -> Leaving:
+    def leaving(self, node: str, owners: OwnerPool, stop_requested: Callable[[], bool]) -> Leaving:
         now = self.clock.now_ms()
         return Leaving(
             GatewayPresence(
@@ -162,9 +162,9 @@ class _Resources:
             RedisGateways(self.log.hot),
             Drain(self.settings.gateway.leaving),
             owners,
-            self.pressure,
+            self.backpressure,
             self.clock,
-            told_to_go,
+            stop_requested,
         )
 
     @property
@@ -187,7 +187,7 @@ class _Resources:
             views, recorder, tailer, owners, self.ledger, allowance=allowance, choices=choices
         )
         users = Users(log, recorder)
-        door = Authenticator(settings.auth, settings.home, self.clock)
+        authenticator = Authenticator(settings.auth, settings.home, self.clock)
         characters = Characters(users, log, recorder, choices)
         narrations = Narrations(views, users, recorder, settings.session, allowance)
         directory = Directory(RedisDirectory(log.hot))
@@ -196,11 +196,11 @@ class _Resources:
             log=log,
             tailer=tailer,
             transcribers=self.transcribers,
-            intakes=AudioInputs(log, self._hearing(sessions, owners), settings.limits),
+            audio_inputs=AudioInputs(log, self._input_services(sessions, owners), settings.limits),
             arriving=Arriving(settings.limits),
             importing=FairPlaces(1),
             embedding=FairPlaces(1),
-            keeper=EphemeralSessions(log, sessions, tailer, self.clock, grace_s=settings.openai.grace_s),
+            ephemeral=EphemeralSessions(log, sessions, tailer, self.clock, grace_s=settings.openai.grace_s),
             names=Names(settings, choices),
             reruns=Reruns(log, self.transcribers, SileroVad, allowance.heard),
             sessions=sessions,
@@ -212,30 +212,30 @@ class _Resources:
             renderings=Renderings(log, views),
             recordings=Recordings(log, small_bytes=settings.limits.whole_file_bytes),
             allowance=allowance,
-            door=door,
+            authenticator=authenticator,
             ownership=Ownership(log),
             shares=Shares(views, users, recorder, self.clock),
-            secrets=ClientSecrets(log.hot, door.tokens),
-            upkeep=RedisUpkeep(log.hot),
+            secrets=ClientSecrets(log.hot, authenticator.tokens),
+            maintenance=RedisMaintenance(log.hot),
             directory=directory,
             library=self.library,
             collections=self._collections(sessions, directory),
             metrics=metrics,
-            pressure=self.pressure,
+            backpressure=self.backpressure,
             leaving=leaving,
             clock=self.clock,
             checks={"log": log.ping, "retrieval": self.library.check, **checks},
             tracing=self.tracing,
         )
 
-    def _hearing(self, sessions: Sessions, owners: OwnerPool) -> IntakeServices:
+    def _input_services(self, sessions: Sessions, owners: OwnerPool) -> InputServices:
         log, recorder = self.log, self.recorder
-        return IntakeServices(
+        return InputServices(
             sessions=sessions,
             recorder=recorder,
             transcribers=self.transcribers,
             clock=self.clock,
-            attention=lambda session: InterruptionHandler(session, sessions, recorder, owners, self.clock),
+            interruption=lambda session: InterruptionHandler(session, sessions, recorder, owners, self.clock),
             vad=SileroVad,
             held=RedisInputs(log.hot),
             claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
@@ -245,9 +245,9 @@ class _Resources:
 
     def _collections(self, sessions: Sessions, directory: Directory) -> Collections:
         settings = self.settings.retrieval
-        shelf = CollectionServices(self.library, Views(self.log, CollectionState), self.recorder)
-        additions = IngestJobs(shelf, RedisInputs(self.log.hot, DOCUMENTS), self.clock, settings)
-        return Collections(shelf, sessions, self.tailer, directory, additions, settings.quotas)
+        services = CollectionServices(self.library, Views(self.log, CollectionState), self.recorder)
+        additions = IngestJobs(services, RedisInputs(self.log.hot, DOCUMENTS), self.clock, settings)
+        return Collections(services, sessions, self.tailer, directory, additions, settings.quotas)
 
 
 logger = logging.getLogger(__name__)
@@ -267,25 +267,25 @@ async def open_services(
     models: Engines,
     transcribers: Transcribers,
     checks: Mapping[str, Check],
-    librarian: RetrievalService | None = None,
+    retrieval: RetrievalService | None = None,
     replicas: Replicas | None = None,
-    told_to_go: Callable[[], bool] = lambda: False,
+    stop_requested: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[GatewayContainer, None]:
     """Connect to the log and start the gateway's tasks; all of it ends with the block.
 
-    `models`, `transcribers` and `librarian` stay the caller's; without a librarian, documents are kept and
-    searched in this process. `replicas` says how many there are of what, where somebody knows; `told_to_go`
-    whether this process should end: then everybody is sent on.
+    `models`, `transcribers` and `retrieval` stay the caller's; without the last, documents are kept
+    and searched in this process. `replicas` counts the replicas of each deployment, where that is known.
+    `stop_requested` tells that this process should end: then the gateway drains.
     """
-    library = librarian or open_library(settings.retrieval, settings.home)
+    library = retrieval or open_library(settings.retrieval, settings.home)
     clock = SystemClock()
     functions = ToolRegistry(settings.tools)
-    pressure = EngineBackpressure(settings.limits.admission, clock)
-    models = replace(patient(models, pressure), functions=functions, finder=models.finder or library)
+    backpressure = EngineBackpressure(settings.limits.admission, clock)
+    models = replace(with_retries(models, backpressure), functions=functions, finder=models.finder or library)
     log = open_log(settings.log, settings.home, settings.archive)
     node, own = f"{os.getpid()}.{uuid.uuid4().hex[:8]}", local_name(settings.language_model)
     meter = ProcessMeter(f"gateway-{node}", "gateway", home=settings.home)
-    metrics = Metrics(RedisUpkeep(log.hot), measures := RedisMeasures(log.hot), meter, replicas)
+    metrics = Metrics(RedisMaintenance(log.hot), measures := RedisMeasures(log.hot), meter, replicas)
     allowance = open_allowance(log, settings.limits, settings.log)
     try:
         await _warn_of_what_loses_events(measures)
@@ -296,17 +296,17 @@ async def open_services(
             Tailer(log, delivered=meter.delivered) as tailer,
             HeardLedger(recorder, clock) as ledger,
         ):
-            outside = (settings, models, transcribers, log, clock, allowance, pressure)
+            outside = (settings, models, transcribers, log, clock, allowance, backpressure)
             parts = _Resources(*outside, recorder, tailer, ledger, library, tracing, SessionViews(log))
             async with OwnerPool(node=node, services=parts.for_owners()) as owners:
-                leaving = parts.leaving(node, owners, told_to_go)
+                leaving = parts.leaving(node, owners, stop_requested)
                 services = parts.for_faces(owners, metrics, checks, leaving)
                 meter.watch(gauges_of(owners, recorder, tailer, settings.limits))
-                kept = services.intakes, services.collections.additions, services.keeper, leaving
+                kept = services.audio_inputs, services.collections.additions, services.ephemeral, leaving
                 async with allowance, MetricsReporter(meter, measures), kept[0], kept[1], kept[2], kept[3]:
                     yield services
     finally:
-        if librarian is None:
+        if retrieval is None:
             await library.aclose()
         await functions.aclose()
         await log.aclose()

@@ -110,8 +110,8 @@ class EphemeralSessions(TaskScope):
 
     async def _to_its_end(self, session: SessionId, turn: TurnId) -> None:
         conversation, head = await self._sessions.view(session)
-        wish = Listening(after=Seq(turn), turn=turn, turn_ended=conversation.turns[turn].ended_at)
-        events = SessionListener(self._log, self._tailer, self._clock).listen(session, head, wish)
+        params = Listening(after=Seq(turn), turn=turn, turn_ended=conversation.turns[turn].ended_at)
+        events = SessionListener(self._log, self._tailer, self._clock).listen(session, head, params)
         async with aclosing(events) as batches:
             async for _ in batches:
                 pass

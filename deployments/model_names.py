@@ -51,7 +51,7 @@ class Names:
         self._settings = settings.openai
         self._choices = choices
         self._local = local_name(settings.language_model)
-        self._ears = settings.speech_to_text
+        self._speech_to_text = settings.speech_to_text
         self._embedding = EMBEDDINGS[settings.retrieval.embedding]
         self._models = {one.id: one for one in self._all()}
 
@@ -181,7 +181,7 @@ class Names:
         yield from (NamedModel(f"{name}/{VOICE_MODEL}", "speech", name) for name in others)
         yield NamedModel(WHOLE_EAR, "transcription", mode="quality")
         yield NamedModel(QUICK_EAR, "transcription", mode="realtime")
-        yield from _ears(self._ears)
+        yield from _speech_to_text_models(self._speech_to_text)
         yield NamedModel(self._embedding, "embedding")
 
 
@@ -196,6 +196,6 @@ def local_name(settings: LanguageModelSettings) -> str:
             return engine
 
 
-def _ears(settings: SpeechToTextSettings) -> Iterator[NamedModel]:
+def _speech_to_text_models(settings: SpeechToTextSettings) -> Iterator[NamedModel]:
     for name, one in settings.providers.items():
         yield NamedModel(f"{name}/{one.model}", "transcription", name, one.model, mode="realtime")

@@ -263,8 +263,8 @@ def _cause(error: BaseException) -> tuple[str, str]:
     for one in _chain(error):
         for kinds, message, advice in _CAUSES:
             if isinstance(one, kinds):
-                told = (getattr(one, name, "") for name in ("verify_message", "reason", "strerror"))
-                return message.format(next(filter(None, told), one)), advice
+                texts = (getattr(one, name, "") for name in ("verify_message", "reason", "strerror"))
+                return message.format(next(filter(None, texts), one)), advice
     return _not_redis(error)
 
 

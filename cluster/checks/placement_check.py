@@ -29,7 +29,7 @@ def troubles(settings: AppSettings, deployments: list[dict[str, Any]]) -> Iterat
     for number, deployment in enumerate(deployments):
         path = f"applications.0.deployments.{number}"
         yield from _autoscaling(deployment, path)
-        yield from _told_twice(settings, deployment, path)
+        yield from _duplicated(settings, deployment, path)
         if deployment.get("name") == "Gateway":
             yield from _leaving(settings, deployment, path)
     yield from _cards(settings, {one.get("name", ""): one for one in deployments})
@@ -60,7 +60,7 @@ def _autoscaling(deployment: Mapping[str, Any], path: str) -> Iterator[Trouble]:
         yield place, f"must be below max_ongoing_requests ({most_ongoing}): it would never be reached"
 
 
-def _told_twice(settings: AppSettings, deployment: Mapping[str, Any], path: str) -> Iterator[Trouble]:
+def _duplicated(settings: AppSettings, deployment: Mapping[str, Any], path: str) -> Iterator[Trouble]:
     name = deployment.get("name")
     if name in FIELDS and settings.placement.of(name) != Place() and "ray_actor_options" in deployment:
         yield (

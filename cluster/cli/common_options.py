@@ -76,9 +76,9 @@ def _completed(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
         for option, kind in _COMMON
         if option not in own
     ]
-    told = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own.values()]
-    completed.__signature__ = signature.replace(parameters=[*told, *added])  # type: ignore[attr-defined]
-    completed.__annotations__ = {one.name: one.annotation for one in (*told, *added)}
+    own_options = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own.values()]
+    completed.__signature__ = signature.replace(parameters=[*own_options, *added])  # type: ignore[attr-defined]
+    completed.__annotations__ = {one.name: one.annotation for one in (*own_options, *added)}
     return completed
 
 

@@ -112,9 +112,9 @@ def look_elsewhere(url: str) -> Status:
 
         readings = Readings()
         readings.add(0, metrics_page(url))
-        told = figures(readings)
-        log = dict(told.log)
-        for name, states in told.replicas.items():
+        found = figures(readings)
+        log = dict(found.log)
+        for name, states in found.replicas.items():
             replicas[name] = " ".join(f"{state} {count:.0f}" for state, count in states.items() if count)
     return Status(True, True, url, 0, health, replicas, log, _workers(url))
 

@@ -58,7 +58,7 @@ class _Listening:
         self._ended: set[int | None] = set()
         self._finals = self._compared = self._seq = 0
         self._languages: Counter[str] = Counter()
-        self._news = anyio.Event()
+        self._changed = anyio.Event()
 
     async def run(self, recording: RecordingFile, steps: Steps) -> None:
         heard: dict[str, Any] = {}
@@ -93,14 +93,14 @@ class _Listening:
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         while not holds():
-            self._news = anyio.Event()
-            await self._news.wait()
+            self._changed = anyio.Event()
+            await self._changed.wait()
 
     async def _follow(self, after: int, note: Note) -> None:
         async for event in self._client.events(self._session, after):
             self._take(event, note)
             self._seq = event.seq
-            self._news.set()
+            self._changed.set()
         raise CliError("The session was ended by somebody else.", "Begin again: rhapsode hear FILE.")
 
     def _take(self, event: ReceivedEvent, note: Note) -> None:

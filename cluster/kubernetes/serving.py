@@ -86,15 +86,15 @@ def _places(application: Mapping[str, Any]) -> list[PodGroupPlace]:
     found = []
     for deployment in application["deployments"]:
         field = re.sub(r"(?<!^)(?=[A-Z])", "_", deployment["name"]).lower()
-        told = {**(deployment.get("ray_actor_options") or {}), **(placement.get(field) or {})}
-        selector = told.get("label_selector") or ({"pool": told["pool"]} if told.get("pool") else {})
+        options = {**(deployment.get("ray_actor_options") or {}), **(placement.get(field) or {})}
+        selector = options.get("label_selector") or ({"pool": options["pool"]} if options.get("pool") else {})
         scaling = deployment.get("autoscaling_config") or {}
         found.append(
             PodGroupPlace(
                 deployment["name"],
                 selector,
-                float(told.get("num_cpus", _DEFAULT_CPUS)),
-                float(told.get("num_gpus", 0)),
+                float(options.get("num_cpus", _DEFAULT_CPUS)),
+                float(options.get("num_gpus", 0)),
                 int(scaling.get("max_replicas") or deployment.get("num_replicas") or 1),
                 float(deployment.get("graceful_shutdown_timeout_s") or _SERVES_GRACE_S),
             )

@@ -169,5 +169,5 @@ def _reason(application: Any, logs: Path | None) -> str:
             found = cause(part.message) or (cause_in_log(logs, name) if logs is not None else "")
             return f"{name} did not start: {found or part.message.splitlines()[-1].strip()}"
     lines = [line.strip() for line in (application.message or "").splitlines() if line.strip()]
-    told = cause(application.message or "") or (lines or ["no reason given"])[-1]
-    return f"The application did not start: {told}"
+    reason = cause(application.message or "") or (lines or ["no reason given"])[-1]
+    return f"The application did not start: {reason}"

@@ -11,14 +11,14 @@ class StopSignals:
     def __init__(self) -> None:
         self.asked = threading.Event()
         self._reload = threading.Event()
-        self._news = threading.Event()
+        self._changed = threading.Event()
         self.take()
         signal.signal(signal.SIGHUP, self._ask_to_reload)
 
     def wait(self, seconds: float) -> bool:
         """Return when there is a wish, or after so long; True: to stop."""
-        self._news.wait(seconds)
-        self._news.clear()
+        self._changed.wait(seconds)
+        self._changed.clear()
         return self.asked.is_set()
 
     def take_reload(self) -> bool:
@@ -37,9 +37,9 @@ class StopSignals:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked.set()
-        self._news.set()
+        self._changed.set()
         raise KeyboardInterrupt
 
     def _ask_to_reload(self, number: int, frame: FrameType | None) -> None:
         self._reload.set()
-        self._news.set()
+        self._changed.set()

@@ -83,11 +83,11 @@ def _message(record: logging.LogRecord) -> str:
         args = tuple(name_of(one) if isinstance(one, BaseException) else one for one in args)
     elif isinstance(args, Mapping):
         args = {k: name_of(one) if isinstance(one, BaseException) else one for k, one in args.items()}
-    told = name_of(record.msg) if isinstance(record.msg, BaseException) else str(record.msg)
+    text = name_of(record.msg) if isinstance(record.msg, BaseException) else str(record.msg)
     try:
-        message = told % args if args else told
+        message = text % args if args else text
     except (TypeError, ValueError, KeyError):  # a line that was written wrongly hurts nobody
-        message = told
+        message = text
     return message.partition("\n")[0] if record.name in _ONE_LINE else message
 
 
@@ -100,16 +100,16 @@ class Where(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         trace_context = CURRENT_CONTEXT.get()
-        told: dict[str, Any] = {"replica": self._replica}
+        fields: dict[str, Any] = {"replica": self._replica}
         if trace_context.session:
-            told["session"] = trace_context.session
+            fields["session"] = trace_context.session
         if trace_context.turn:
             trace = trace_context.trace or tracer.trace_id(trace_context.session, trace_context.turn)
-            told |= {"turn": trace_context.turn, "trace_id": f"{trace:032x}"}
+            fields |= {"turn": trace_context.turn, "trace_id": f"{trace:032x}"}
         context = trace_context.span.get_span_context()
         if context.is_valid:
-            told |= {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
-        record.where = told
+            fields |= {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+        record.where = fields
         return True
 
 
@@ -136,10 +136,10 @@ class TextLogFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        told = super().formatMessage(record)
+        line = super().formatMessage(record)
         where = getattr(record, "where", {})
         names = [f"{name}={where[name]}" for name in ("session", "turn", "trace_id") if name in where]
-        return f"{told} [{' '.join(names)}]" if names else told
+        return f"{line} [{' '.join(names)}]" if names else line
 
 
 class _Lines(logging.StreamHandler[Any]):

@@ -18,9 +18,9 @@ class _Redaction(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         said = record.getMessage()
-        told = redacted(said)
-        if told != said:
-            record.msg, record.args = told, None
+        text = redacted(said)
+        if text != said:
+            record.msg, record.args = text, None
         return True
 
 

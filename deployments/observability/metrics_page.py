@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from pipeline.background.maintenance import UpkeepLog
+from pipeline.background.maintenance import MaintenanceLog
 from pipeline.background.redis.redis_measures import RedisMeasures, ServerState
 from pipeline.background.worker_report import report
 from pipeline.observability import metric_names
@@ -50,7 +50,7 @@ class Metrics:
 
     def __init__(
         self,
-        log: UpkeepLog,
+        log: MaintenanceLog,
         measures: RedisMeasures,
         meter: ProcessMeter,
         replicas: Replicas | None = None,
@@ -104,10 +104,12 @@ class Metrics:
         return _Found(own, replicas=replicas)
 
     async def _others(self, own: Snapshot) -> tuple[Snapshot, ...]:
-        told = await self._measures.told()
+        snapshots = await self._measures.snapshots()
         now_ms = await self._measures.now_ms()
-        await self._measures.forget(*(one.process for one in told if now_ms - one.seen_ms > FORGOTTEN_MS))
-        return tuple(one for one in present(told, now_ms) if one.process != own.process)
+        await self._measures.forget(
+            *(one.process for one in snapshots if now_ms - one.seen_ms > FORGOTTEN_MS)
+        )
+        return tuple(one for one in present(snapshots, now_ms) if one.process != own.process)
 
 
 class _Page(Collector):
@@ -119,7 +121,7 @@ class _Page(Collector):
     def collect(self) -> Iterator[Family]:
         found, gauges = self._found, dict(self._gauges())
         counted: dict[str, dict[tuple[str, ...], Series]] = {}
-        for metric, labels in self._born():
+        for metric, labels in self._initial_labels():
             counted.setdefault(metric.name, {})[labels] = Series.empty(metric, labels)
         for tally in (found.tally, *(Tally(one.counts) for one in self._processes)):
             for series in tally.series() if tally is not None else ():
@@ -130,16 +132,16 @@ class _Page(Collector):
             elif metric in gauges:
                 yield _simple(metric, gauges[metric])
 
-    def _born(self) -> Iterator[tuple[Metric, tuple[str, ...]]]:
+    def _initial_labels(self) -> Iterator[tuple[Metric, tuple[str, ...]]]:
         """Series of what has not happened yet: they are 0, so that the first time is a rise."""
         for metric in metric_names.ALL:
             if metric.source == "log" and self._found.tally is not None:
-                yield from ((metric, labels) for labels in metric_names.born(metric))
+                yield from ((metric, labels) for labels in metric_names.initial_labels(metric))
             elif metric.source == "process":
                 yield from (
                     (metric, labels)
                     for one in self._processes
-                    for labels in metric_names.born(metric, plain(one.process))
+                    for labels in metric_names.initial_labels(metric, plain(one.process))
                 )
 
     @property

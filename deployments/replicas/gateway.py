@@ -17,7 +17,7 @@ from deployments.observability import log_lines
 from deployments.replicas.language_model import RemoteLanguageModel
 from deployments.replicas.replica_counts import ReplicaCounts
 from deployments.replicas.replica_stop import stop_watch
-from deployments.replicas.retrieval import RemoteLibrarian
+from deployments.replicas.retrieval import RemoteRetrieval
 from deployments.replicas.speech_to_text import RemoteSpeechToText
 from deployments.replicas.text_to_speech import RemoteSpeaker
 from deployments.rpc.replica_telemetry import replica_name
@@ -41,7 +41,7 @@ class GatewayReplica:
         text_to_speech: DeploymentHandle[Any],
         speech_to_text: DeploymentHandle[Any],
         quality_speech_to_text: DeploymentHandle[Any],
-        librarian: DeploymentHandle[Any],
+        retrieval: DeploymentHandle[Any],
         workers: DeploymentHandle[Any],
     ) -> None:
         """`workers` only says that they belong to the application: what they do comes by the log."""
@@ -50,7 +50,7 @@ class GatewayReplica:
         self._text_to_speech = text_to_speech
         self._speech_to_text = speech_to_text
         self._quality_speech_to_text = quality_speech_to_text
-        self._librarian = librarian
+        self._retrieval = retrieval
         log_lines.install(settings.logging, replica_name("Gateway"))
         spool_under(settings.home)
         self._services: GatewayContainer | None = None
@@ -62,24 +62,24 @@ class GatewayReplica:
 
     async def check_health(self) -> None:
         """Called by Serve: who was sent away is replaced once nobody is there, who broke, too."""
-        departure = None if self._services is None else self._services.leaving.departure
-        if departure is not None and departure.over:
-            raise GatewayLeaving(f"this gateway has gone: {departure.why}")
+        drain = None if self._services is None else self._services.leaving.drain
+        if drain is not None and drain.over:
+            raise GatewayLeaving(f"this gateway has gone: {drain.why}")
 
     @asynccontextmanager
     async def _open(self) -> AsyncGenerator[GatewayContainer, None]:
         async with AsyncExitStack() as stack:
             try:
-                inbox = await stack.enter_async_context(ResultStreamServer(ray.util.get_node_ip_address()))
+                results = await stack.enter_async_context(ResultStreamServer(ray.util.get_node_ip_address()))
             except OSError as error:  # Ray's address of this node is not one of its own
                 log.warning("what engines make comes through Serve: %s", error)
-                inbox = None
-            yield await stack.enter_async_context(self._opened(inbox))
+                results = None
+            yield await stack.enter_async_context(self._opened(results))
 
     @asynccontextmanager
-    async def _opened(self, inbox: ResultStreamServer | None) -> AsyncGenerator[GatewayContainer, None]:
-        language_model = RemoteLanguageModel(self._language_model, inbox)
-        speaker = await RemoteSpeaker.connect(self._text_to_speech, inbox)
+    async def _opened(self, results: ResultStreamServer | None) -> AsyncGenerator[GatewayContainer, None]:
+        language_model = RemoteLanguageModel(self._language_model, results)
+        speaker = await RemoteSpeaker.connect(self._text_to_speech, results)
         realtime = RemoteSpeechToText(self._speech_to_text, tuple(self._settings.speech_to_text.providers))
         quality = RemoteSpeechToText(self._quality_speech_to_text)
         checks = {
@@ -89,9 +89,9 @@ class GatewayReplica:
             "quality_speech_to_text": quality.check,
         }
         models, transcribers = Engines(language_model, speaker), Transcribers(realtime, quality)
-        librarian = RemoteLibrarian(self._librarian)
+        retrieval = RemoteRetrieval(self._retrieval)
         async with open_services(
-            self._settings, models, transcribers, checks, librarian, ReplicaCounts(), stop_watch()
+            self._settings, models, transcribers, checks, retrieval, ReplicaCounts(), stop_watch()
         ) as services:
             self._services = services
             # What is there by now stays: looking through it again and again would stop every session for

@@ -10,7 +10,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, streaming
 from deployments.rpc.result_stream_server import ResultStreamServer
-from deployments.rpc.serve_client import CONTEXT, handed_in, healthy
+from deployments.rpc.serve_client import CONTEXT, healthy, streamed
 from pipeline.engines.ports import (
     ChatRequest,
     Completion,
@@ -74,18 +74,18 @@ class LanguageModelReplica(Observed):
 
 
 class RemoteLanguageModel:
-    """Satisfies LanguageModel over a Serve handle; what is written comes to `inbox`."""
+    """Satisfies LanguageModel over a Serve handle; what is written comes to `results`."""
 
-    def __init__(self, handle: DeploymentHandle[Any], inbox: ResultStreamServer | None = None) -> None:
-        self._inbox = inbox
+    def __init__(self, handle: DeploymentHandle[Any], results: ResultStreamServer | None = None) -> None:
+        self._results = results
         self._stream = handle.options(method_name="stream", stream=True, _by_reference=False)
         self._health = handle.options(method_name="check_health", _by_reference=False)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         asked = asdict(request)
         newer = {name: asked.pop(name) for name in _NEWER}
-        reply = handed_in(
-            self._inbox, lambda back: self._stream.remote(asked, **{CONTEXT: {**inject(), **newer, **back}})
+        reply = streamed(
+            self._results, lambda back: self._stream.remote(asked, **{CONTEXT: {**inject(), **newer, **back}})
         )
         async with aclosing(reply) as items:
             async for item in items:
@@ -117,6 +117,6 @@ def _request_from(data: dict[str, Any]) -> ChatRequest:
         for message in data["messages"]
     )
     functions = tuple(Function(**function) for function in data["functions"])
-    told = {**data, "messages": messages, "functions": functions, "stop": tuple(data["stop"])}
+    values = {**data, "messages": messages, "functions": functions, "stop": tuple(data["stop"])}
     # Gateways of a later version may say more than is known here.
-    return ChatRequest(**{one.name: told[one.name] for one in fields(ChatRequest) if one.name in told})
+    return ChatRequest(**{one.name: values[one.name] for one in fields(ChatRequest) if one.name in values})

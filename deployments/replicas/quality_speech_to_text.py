@@ -26,7 +26,7 @@ class QualitySpeechToTextReplica(SpeechToTextReplica):
     ) -> None:
         self.telemetry = Telemetry(telemetry, "QualitySpeechToText")
         self._engine = build(settings, cache)
-        self._ear = SpeechToTextWithProviders(_Gathered(self._engine, settings), {})
+        self._speech_to_text = SpeechToTextWithProviders(_Gathered(self._engine, settings), {})
         await self._engine.transcribe_together([Utterance(_HALF_A_SECOND, language="en")])
 
     async def batches(self) -> list[int]:

@@ -38,7 +38,7 @@ _PIECE_BYTES: Final = 1 << 20
 """No message is much larger than this but that of an upload, which has many of these."""
 
 
-class LibrarianReplica(Observed):
+class RetrievalReplica(Observed):
     """Reads, embeds, keeps and searches documents. Its models are loaded when the first document comes."""
 
     def __init__(
@@ -75,8 +75,8 @@ class LibrarianReplica(Observed):
         return await _said(self._find(question, collections, config))
 
     async def _find(self, question: str, collections: Sequence[str], config: Mapping[str, Any]) -> Any:
-        wish = SearchToolConfig.model_validate(config)
-        found = await self._library.find(question, [CollectionId(one) for one in collections], wish)
+        params = SearchToolConfig.model_validate(config)
+        found = await self._library.find(question, [CollectionId(one) for one in collections], params)
         return [passage.model_dump(mode="json") for passage in found]
 
     async def embed(self, texts: Sequence[str]) -> Item:
@@ -115,7 +115,7 @@ class LibrarianReplica(Observed):
         """Called by Serve; blocking work has threads and processes of its own, so answering is the check."""
 
 
-class RemoteLibrarian:
+class RemoteRetrieval:
     """Satisfies Librarian over a Serve handle."""
 
     def __init__(self, handle: DeploymentHandle[Any]) -> None:
@@ -141,8 +141,8 @@ class RemoteLibrarian:
     async def find(
         self, question: str, collections: Sequence[CollectionId], config: SearchToolConfig
     ) -> list[Passage]:
-        wish = config.model_dump(mode="json")
-        found = await self._ask("find", question, list(collections), wish, **{CONTEXT: inject()})
+        params = config.model_dump(mode="json")
+        found = await self._ask("find", question, list(collections), params, **{CONTEXT: inject()})
         return [Passage.model_validate(passage) for passage in found]
 
     async def embed(self, texts: Sequence[str]) -> Vectors:

@@ -32,22 +32,22 @@ class SpeechToTextReplica(Observed):
         near = isinstance(settings, SpeechToTextSettings)
         self.telemetry = Telemetry(telemetry, "SpeechToText" if near else "QualitySpeechToText")
         if isinstance(settings, SpeechToTextSettings):
-            self._ear: LocalSpeechToText = build_speech_to_text(settings, cache)
+            self._speech_to_text: LocalSpeechToText = build_speech_to_text(settings, cache)
         else:
-            self._ear = build_quality_speech_to_text(settings, cache)
-        async for _ in self._ear.transcribe(Utterance(_HALF_A_SECOND, language="en")):
+            self._speech_to_text = build_quality_speech_to_text(settings, cache)
+        async for _ in self._speech_to_text.transcribe(Utterance(_HALF_A_SECOND, language="en")):
             pass
 
     @streaming(span_names.REPLICA_TRANSCRIBE)
     async def transcribe(self, utterance: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """{"delta"} items, then the transcript as {"text", ...}; or {"error", "message", "field"}."""
-        async with aclosing(self._ear.transcribe(Utterance(**utterance))) as items:
+        async with aclosing(self._speech_to_text.transcribe(Utterance(**utterance))) as items:
             async for item in items:
                 yield {"delta": item} if isinstance(item, str) else asdict(item)
 
     async def check_health(self) -> None:
         """Called by Serve, which replaces the replica where this raises EngineDead."""
-        self._ear.check()
+        self._speech_to_text.check()
 
     async def ready(self) -> bool:
         return True

@@ -10,7 +10,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, streaming
 from deployments.rpc.result_stream_server import ResultStreamServer
-from deployments.rpc.serve_client import CONTEXT, handed_in, healthy
+from deployments.rpc.serve_client import CONTEXT, healthy, streamed
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, Speaker, TimedWord, WordTimes
 from pipeline.engines.registry import build_text_to_speech
 from pipeline.engines.routing.routed_speaker import open_speaker
@@ -63,29 +63,29 @@ class TextToSpeechReplica(Observed):
 
 
 class RemoteSpeaker:
-    """Satisfies Speaker over a Serve handle; the sound comes to `inbox`."""
+    """Satisfies Speaker over a Serve handle; the sound comes to `results`."""
 
     def __init__(
         self,
         handle: DeploymentHandle[Any],
-        inbox: ResultStreamServer | None,
+        results: ResultStreamServer | None,
         voices: tuple[str, ...],
         providers: Mapping[str, tuple[str, ...]],
     ) -> None:
         self._speak = handle.options(method_name="speak", stream=True, _by_reference=False)
         self._health = handle.options(method_name="check_health", _by_reference=False)
-        self._inbox = inbox
+        self._results = results
         self._voices = voices
         self._providers = providers
 
     @classmethod
     async def connect(
-        cls, handle: DeploymentHandle[Any], inbox: ResultStreamServer | None = None
+        cls, handle: DeploymentHandle[Any], results: ResultStreamServer | None = None
     ) -> "RemoteSpeaker":
         """Ask a replica for its voices; waits until there is one."""
         voices = await handle.options(method_name="voices", _by_reference=False).remote()
         providers = await handle.options(method_name="providers", _by_reference=False).remote()
-        return cls(handle, inbox, tuple(voices), {name: tuple(names) for name, names in providers.items()})
+        return cls(handle, results, tuple(voices), {name: tuple(names) for name, names in providers.items()})
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -98,11 +98,11 @@ class RemoteSpeaker:
     async def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
-        wishes = asdict(delivery)
-        del wishes["waited_s"]  # whose patience it is, is this side's to know
-        reply = handed_in(
-            self._inbox,
-            lambda back: self._speak.remote(text, voice, speed, wishes, **{CONTEXT: {**inject(), **back}}),
+        params = asdict(delivery)
+        del params["waited_s"]  # whose patience it is, is this side's to know
+        reply = streamed(
+            self._results,
+            lambda back: self._speak.remote(text, voice, speed, params, **{CONTEXT: {**inject(), **back}}),
         )
         async with aclosing(reply) as items:
             async for item in items:

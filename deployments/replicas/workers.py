@@ -9,7 +9,7 @@ from typing import Final
 
 from deployments.observability import log_lines
 from deployments.rpc.replica_telemetry import replica_name
-from pipeline.apps.auto_play import AutoPlay, Kinds, NarrationBegun, NarrationNews
+from pipeline.apps.auto_play import AutoPlay, Kinds, NarrationBegun, NarrationNotifications
 from pipeline.apps.narrations import Narrations
 from pipeline.apps.users import Users
 from pipeline.background.archive_ended import ArchiveEnded
@@ -19,13 +19,13 @@ from pipeline.background.maintenance import Janitor
 from pipeline.background.reaper import Reaper
 from pipeline.background.redis.redis_audio import RedisSound
 from pipeline.background.redis.redis_directory import RedisDirectory
-from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_measures import Measuring, RedisMeasures
 from pipeline.background.session_directory import DirectoryProjection
 from pipeline.background.worker_tasks import ScheduledTask, Work, Workers
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.archive.archiver import Archiver
-from pipeline.eventlog.archive.audio_redaction import Muting
+from pipeline.eventlog.archive.audio_redaction import AudioRedaction
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
@@ -45,13 +45,13 @@ def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder) -> Work:
     users = Users(log, recorder)
     narrations = Narrations(views, users, recorder, settings.session)
     archiver = Archiver(log.archival, log.archive.store, settings.archive)
-    upkeep, directory = RedisUpkeep(log.hot), RedisDirectory(log.hot)
+    maintenance, directory = RedisMaintenance(log.hot), RedisDirectory(log.hot)
     every_s = settings.workers.upkeep_s
     retention = Retention(
         log,
         directory,
         RedisSound(log.hot),
-        Muting(log.archival, log.archive.store, clock).mute,
+        AudioRedaction(log.archival, log.archive.store, clock).redact,
         clock,
         days=settings.workers.input_audio_days,
     )
@@ -59,20 +59,20 @@ def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder) -> Work:
         effects=(
             AutoPlay(kinds, narrations, users),
             NarrationBegun(narrations),
-            NarrationNews(kinds, views, narrations, users, recorder),
+            NarrationNotifications(kinds, views, narrations, users, recorder),
             ArchiveEnded(archiver),
             Stats(),
             Measuring(log),
         ),
         projections=(DirectoryProjection(log, directory),),
-        chores=(
+        scheduled_tasks=(
             ScheduledTask("archive", settings.archive.sweep_s, archiver.sweep),
             ScheduledTask("retention", max(every_s, _RETENTION_S), retention.sweep),
-            ScheduledTask("janitor", every_s, Janitor(upkeep, settings.workers).tidy),
+            ScheduledTask("janitor", every_s, Janitor(maintenance, settings.workers).tidy),
             ScheduledTask(
                 "reaper",
                 every_s,
-                Reaper(log, upkeep, directory, settings.workers.idle, clock.now_ms).sweep,
+                Reaper(log, maintenance, directory, settings.workers.idle, clock.now_ms).sweep,
             ),
         ),
     )

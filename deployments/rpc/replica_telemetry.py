@@ -68,7 +68,7 @@ class Observed:
         return None if self.telemetry is None else self.telemetry.tracing
 
     @functools.cached_property
-    def outbox(self) -> ResultStreamClient:
+    def results(self) -> ResultStreamClient:
         """Its ways to the gateways."""
         return ResultStreamClient()
 
@@ -101,25 +101,25 @@ def streaming(name: str) -> Callable[[Any], Any]:
             served = ServerSpan(name, context, self.tracing)
             delivery = None
             try:
-                delivery = await self.outbox.to(context)
+                delivery = await self.results.to(context)
                 async with aclosing(method(self, *self.completed(arguments, context))) as items:
                     async for item in items:
                         served.item(item)
                         if delivery is None:
                             yield item
                         else:
-                            await delivery.hand_in(item)
+                            await delivery.deliver(item)
                 served.whole()
                 if delivery is not None:
                     yield {WHOLE: delivery.count}
             except RhapsodeError as error:
-                told = error_item(error)
-                served.item(told)
+                failure = error_item(error)
+                served.item(failure)
                 served.whole()
                 # On the same way as what was made before it.
-                if delivery is not None and await delivery.took(told):
-                    told = {WHOLE: delivery.count}
-                yield told
+                if delivery is not None and await delivery.delivered(failure):
+                    failure = {WHOLE: delivery.count}
+                yield failure
             finally:
                 served.end()
 

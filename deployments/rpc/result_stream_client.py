@@ -23,70 +23,70 @@ class ResultStreamClient:
     """The connections of one replica."""
 
     def __init__(self) -> None:
-        self._ways: dict[Address, asyncio.Task[_Way | None]] = {}
+        self._connections: dict[Address, asyncio.Task[_GatewayConnection | None]] = {}
 
     async def to(self, context: Mapping[str, str | int]) -> "ResultDelivery | None":
         """For the call that came with this. None: it named no way, or there is none but Serve's stream."""
         if "call" not in context:
             return None
         address = str(context["back_host"]), int(context["back_port"]), str(context["back_token"])
-        known = self._ways.get(address)
+        known = self._connections.get(address)
         if known is None:
-            known = self._ways[address] = asyncio.create_task(self._connected(address))
+            known = self._connections[address] = asyncio.create_task(self._connected(address))
         ready, _ = await asyncio.wait({known}, timeout=_PATIENCE_S)
-        way = known.result() if ready else None
-        return None if way is None else ResultDelivery(way, int(context["call"]))
+        connection = known.result() if ready else None
+        return None if connection is None else ResultDelivery(connection, int(context["call"]))
 
-    async def _connected(self, address: Address) -> "_Way | None":
+    async def _connected(self, address: Address) -> "_GatewayConnection | None":
         loop = asyncio.get_running_loop()
         host, port, token = address
         ours = asyncio.current_task()
-        way = _Way(lambda: self._lost(address, ours))
+        connection = _GatewayConnection(lambda: self._lost(address, ours))
         try:
             async with asyncio.timeout(_CONNECT_S):
-                await loop.create_connection(lambda: way, host, port)
-                way.write(token.encode())
-                await way.welcome
+                await loop.create_connection(lambda: connection, host, port)
+                connection.write(token.encode())
+                await connection.accepted
         except (OSError, TimeoutError, EngineDead) as error:
             log.warning("the gateway at %s cannot be reached past Serve: %r", host, error)
-            way.close()
+            connection.close()
             loop.call_later(_AGAIN_S, self._lost, address, ours)
             return None
-        return way
+        return connection
 
-    def _lost(self, address: Address, way: asyncio.Task[Any] | None) -> None:
+    def _lost(self, address: Address, connection: asyncio.Task[Any] | None) -> None:
         """It is known no more, unless another one has been made since."""
-        if self._ways.get(address) is way:
-            del self._ways[address]
+        if self._connections.get(address) is connection:
+            del self._connections[address]
 
 
 class ResultDelivery:
     """One call's items on their way."""
 
-    def __init__(self, way: "_Way", call: int) -> None:
-        self._way = way
+    def __init__(self, connection: "_GatewayConnection", call: int) -> None:
+        self._connection = connection
         self._call = call
         self.count = 0
 
-    async def hand_in(self, item: Mapping[str, Any]) -> None:
+    async def deliver(self, item: Mapping[str, Any]) -> None:
         """Waits while the connection takes nothing. Raises EngineDead where it was lost."""
         frame = cast(bytes, msgpack.packb([self._call, item]))
         if len(frame) > LARGEST:
             raise EngineFailed("an engine made more at once than can be delivered")
-        self._way.write(frame)
+        self._connection.write(frame)
         self.count += 1
-        await self._way.room()
+        await self._connection.room()
 
-    async def took(self, item: Mapping[str, Any]) -> bool:
+    async def delivered(self, item: Mapping[str, Any]) -> bool:
         """Whether it could be handed in."""
         try:
-            await self.hand_in(item)
+            await self.deliver(item)
         except EngineDead:
             return False
         return True
 
 
-class _Way(asyncio.Protocol):
+class _GatewayConnection(asyncio.Protocol):
     """Writes of all calls in one turn of the loop leave together."""
 
     def __init__(self, lost: Any) -> None:
@@ -97,7 +97,7 @@ class _Way(asyncio.Protocol):
         self._room.set()
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self.welcome: asyncio.Future[None] = self._loop.create_future()
+        self.accepted: asyncio.Future[None] = self._loop.create_future()
         """Done when the gateway has known its token."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -105,21 +105,21 @@ class _Way(asyncio.Protocol):
         watch_over(transport)
 
     def data_received(self, data: bytes) -> None:
-        if not self.welcome.done():
-            self.welcome.set_result(None)
+        if not self.accepted.done():
+            self.accepted.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
         self._room.set()
-        if self.welcome.cancelled():
+        if self.accepted.cancelled():
             return  # given up, and not to be tried again for a while
-        if self.welcome.done():
+        if self.accepted.done():
             self._when_lost()
         else:  # it was never one
-            self.welcome.set_exception(EngineDead("the gateway hung up"))
+            self.accepted.set_exception(EngineDead("the gateway hung up"))
 
     def close(self) -> None:
-        self.welcome.cancel()
+        self.accepted.cancel()
         if self._transport is not None:
             self._transport.close()
 

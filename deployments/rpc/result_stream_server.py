@@ -68,7 +68,7 @@ class Call:
         self._cut = False
         self.way: object = None
         """By which connection items come; None before the first one. What is lost before it is waited for."""
-        self._news: asyncio.Future[None] | None = None
+        self._changed: asyncio.Future[None] | None = None
 
     def put(self, item: Item) -> None:
         self._items.append(item)
@@ -90,8 +90,8 @@ class Call:
         self._wake()
 
     def _wake(self) -> None:
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
 
     def __aiter__(self) -> AsyncIterator[Item]:
         return self
@@ -104,11 +104,11 @@ class Call:
                 raise StopAsyncIteration
             if self._over and self._cut:
                 raise EngineDead("the replica's connection was lost")
-            self._news = asyncio.get_running_loop().create_future()
+            self._changed = asyncio.get_running_loop().create_future()
             if self._over:
-                await self._late(self._news)
+                await self._late(self._changed)
             else:
-                await self._news
+                await self._changed
         self._taken += 1
         return self._items.popleft()
 
@@ -160,13 +160,13 @@ class ResultStreamServer:
         finally:
             del self._calls[number]
 
-    def came(self, connection: "_Connection") -> None:
+    def connected(self, connection: "_Connection") -> None:
         self._connections.add(connection)
         self._strangers[connection] = None
         if len(self._strangers) > _STRANGERS:  # a replica says the token at once
             next(iter(self._strangers)).close()
 
-    def went(self, connection: "_Connection") -> None:
+    def disconnected(self, connection: "_Connection") -> None:
         self._connections.discard(connection)
         self._strangers.pop(connection, None)
         for call in self._calls.values():
@@ -191,9 +191,9 @@ class ResultStreamServer:
 class _Connection(asyncio.Protocol):
     """One replica's. It is closed at the first thing that is not as it should be."""
 
-    def __init__(self, inbox: ResultStreamServer) -> None:
-        self._inbox = inbox
-        self._take: Callable[[bytes], None] = self._greet
+    def __init__(self, results: ResultStreamServer) -> None:
+        self._results = results
+        self._take: Callable[[bytes], None] = self._check_token
         self._largest = _GREETING
         self._rest = b""
         self._transport: asyncio.Transport
@@ -203,11 +203,11 @@ class _Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         watch_over(transport)
         self._patience = asyncio.get_running_loop().call_later(_GREETED_S, self.close)
-        self._inbox.came(self)
+        self._results.connected(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._patience.cancel()
-        self._inbox.went(self)
+        self._results.disconnected(self)
 
     def close(self) -> None:
         self._transport.close()
@@ -228,9 +228,9 @@ class _Connection(asyncio.Protocol):
             at = end
         self._rest = data[at:]
 
-    def _greet(self, token: bytes) -> None:
-        if not self._inbox.knows(self, token):
+    def _check_token(self, token: bytes) -> None:
+        if not self._results.knows(self, token):
             raise ValueError("a stranger")
         self._patience.cancel()
-        self._take, self._largest = partial(self._inbox.take, self), LARGEST
+        self._take, self._largest = partial(self._results.take, self), LARGEST
         self._transport.write(WELCOME)

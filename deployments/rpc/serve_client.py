@@ -21,7 +21,7 @@ from schemas import errors
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, RhapsodeError
 from schemas.errors.retrieval_errors import BY_CODE
 
-__all__ = ["CONTEXT", "Item", "answer_of", "error_item", "handed_in", "healthy", "items_of"]
+__all__ = ["CONTEXT", "Item", "answer_of", "error_item", "healthy", "items_of", "streamed"]
 CONTEXT: Final = "come"
 """Keyword of a call's context: the only one that replicas of 0.1.0 know. Later ones take `context` too."""
 _CLOSE_S: Final = 2.0
@@ -54,19 +54,19 @@ async def items_of(reply: Any) -> AsyncGenerator[Item, None]:
         reply.cancel()
 
 
-async def handed_in(
-    inbox: ResultStreamServer | None, ask: Callable[[Mapping[str, str | int]], Any]
+async def streamed(
+    results: ResultStreamServer | None, ask: Callable[[Mapping[str, str | int]], Any]
 ) -> AsyncGenerator[Item, None]:
     """As `items_of`, for a call whose items come past Serve. `ask` makes it, with what it brings along.
 
     Without an inbox they come through Serve.
     """
-    if inbox is None:
+    if results is None:
         async with aclosing(items_of(ask({}))) as items:
             async for item in items:
                 yield item
         return
-    with inbox.call() as call:
+    with results.call() as call:
         reply = ask(call.back)
         following = asyncio.create_task(_follow(reply, call))
         try:

@@ -14,7 +14,7 @@ from deployments.container import GatewayContainer
 from deployments.web import problem_details
 from deployments.web.connection_limiter import ConnectionLimiter, lasts
 from deployments.web.resource_access import PRINCIPAL
-from deployments.web.ws_drain import seen_out
+from deployments.web.ws_drain import close_on_drain
 from pipeline.auth.authenticator import is_loopback
 from pipeline.observability.traceparent import HEADER, called_with
 from schemas.errors import GatewayBusy, RhapsodeError
@@ -46,7 +46,7 @@ class AuthMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._for_others: ASGIApp | None = None
-        self._audience = ConnectionLimiter()
+        self._connection_limiter = ConnectionLimiter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -69,8 +69,10 @@ class AuthMiddleware:
         try:
             _check_origin(scope, services)
             credential, shown = _take_credential(scope)
-            if services.door.open or not is_public(scope):
-                let_in = services.door.renew if _path(scope) == RENEWAL else services.door.admit
+            if services.authenticator.open or not is_public(scope):
+                let_in = (
+                    services.authenticator.renew if _path(scope) == RENEWAL else services.authenticator.admit
+                )
                 scope[PRINCIPAL] = let_in(credential, shown=shown)
         except OriginRefused as error:  # told in the handshake: such a page must not get as far as a socket
             await _deny(error, scope, receive, send)
@@ -80,21 +82,23 @@ class AuthMiddleware:
             await self._pass(scope, receive, _accepting(send, offered) if offered else send)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        departure = _services(scope).leaving.departure
+        drain = _services(scope).leaving.drain
         guest: Principal | None = scope.get(PRINCIPAL) if lasts(scope) else None
-        with ExitStack() as seat:
+        with ExitStack() as held:
             try:
                 if not is_public(scope):
-                    departure.check_closed()
+                    drain.check_closed()
                 if guest is not None:
-                    departure.check()
-                    seat.enter_context(departure.guest())
-                    seat.enter_context(self._audience.seat(guest, _services(scope).settings.limits))
+                    drain.check()
+                    held.enter_context(drain.guest())
+                    held.enter_context(
+                        self._connection_limiter.acquire(guest, _services(scope).settings.limits)
+                    )
             except (GatewayBusy, ListenerLimit) as error:
                 await _refuse(error, scope, receive, send)
                 return
             if guest is not None and scope["type"] == "websocket" and not _sees_itself_out(scope):
-                await seen_out(self._app, departure, scope, receive, send)
+                await close_on_drain(self._app, drain, scope, receive, send)
             else:
                 await self._app(scope, receive, send)
 
@@ -160,7 +164,7 @@ def _check_origin(scope: Scope, services: GatewayContainer) -> None:
     """Raises OriginRefused for a page of another site, and on an open server for every other machine."""
     headers = Headers(scope=scope)
     host = headers.get("host", "").lower()
-    if services.door.open:
+    if services.authenticator.open:
         peer = scope.get("client")
         if peer is not None and not is_loopback(peer[0]):
             raise OriginRefused("this server asks nobody for keys, and so answers its own machine only")
@@ -168,7 +172,7 @@ def _check_origin(scope: Scope, services: GatewayContainer) -> None:
             if not is_loopback(_parts(f"//{name}").hostname or ""):
                 raise OriginRefused(f"{name[:80]!r} is no name of this machine's own")
     origin = headers.get("origin", "").lower()
-    if services.door.open and _from_afar(scope, headers) and origin not in _allowed(services):
+    if services.authenticator.open and _from_afar(scope, headers) and origin not in _allowed(services):
         raise OriginRefused("pages of other sites may lead here, and may not fetch anything from this server")
     if not origin or (scope["type"] == "http" and scope["method"] in _SAFE):
         return

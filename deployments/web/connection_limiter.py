@@ -28,26 +28,26 @@ class ConnectionLimiter:
     """Counts the open connections of each caller."""
 
     def __init__(self) -> None:
-        self._seats: Counter[str] = Counter()
+        self._connections: Counter[str] = Counter()
 
     @contextmanager
-    def seat(self, principal: Principal, limits: LimitSettings) -> Iterator[None]:
+    def acquire(self, principal: Principal, limits: LimitSettings) -> Iterator[None]:
         """One connection, for as long as it lasts. Raises GatewayBusy or ListenerLimit."""
-        if self._seats.total() >= limits.listeners:
+        if self._connections.total() >= limits.listeners:
             raise GatewayBusy(
                 f"{limits.listeners} listeners are connected to this replica; try again shortly"
             )
         most = (limits.principal if principal.name else limits.everybody).listeners
-        if most is not None and self._seats[principal.name] >= most:
+        if most is not None and self._connections[principal.name] >= most:
             raise ListenerLimit(
                 f"at most {most} connections may listen for one principal", retry_after_s=_RETRY_S
             )
-        self._seats[principal.name] += 1
+        self._connections[principal.name] += 1
         try:
             yield
         finally:
-            self._seats[principal.name] -= 1
-            self._seats += Counter()  # whoever has none is forgotten
+            self._connections[principal.name] -= 1
+            self._connections += Counter()  # whoever has none is forgotten
 
 
 def lasts(scope: Scope) -> bool:

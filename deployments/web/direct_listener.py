@@ -86,7 +86,7 @@ class _WebSocket(WebSocketsSansIOProtocol):
 
 
 @asynccontextmanager
-async def listening(app: FastAPI, settings: GatewaySettings, departure: Drain) -> AsyncGenerator[None, None]:
+async def listening(app: FastAPI, settings: GatewaySettings, drain: Drain) -> AsyncGenerator[None, None]:
     """Serve `app` on the direct port within the block.
 
     All replicas of one machine listen on the same port, and the kernel deals new connections out to those
@@ -113,15 +113,15 @@ async def listening(app: FastAPI, settings: GatewaySettings, departure: Drain) -
     )
     async with anyio.create_task_group() as tasks:
         await tasks.start(_serve, server, settings.direct_host, settings.direct_port)
-        tasks.start_soon(_leave_port, server, departure)
+        tasks.start_soon(_leave_port, server, drain)
         yield
         server.should_exit = True
         tasks.cancel_scope.deadline = anyio.current_time() + _GRACE_S + 1
 
 
-async def _leave_port(server: _Server, departure: Drain) -> None:
+async def _leave_port(server: _Server, drain: Drain) -> None:
     try:
-        await departure.wait()
+        await drain.wait()
         await server.leave_port()
     finally:  # also where a part of this gateway broke: the kernel must deal its connections to others
         server.close_port()

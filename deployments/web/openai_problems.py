@@ -137,7 +137,9 @@ def is_openai(path: str) -> bool:
 def absent(path: str) -> str | None:
     """Returns the advice for a route of OpenAI's that is not here."""
     rest = path.removeprefix("/v1/")
-    return next((told for name, told in _ABSENT.items() if rest == name or rest.startswith(f"{name}/")), None)
+    return next(
+        (message for name, message in _ABSENT.items() if rest == name or rest.startswith(f"{name}/")), None
+    )
 
 
 def body_of(code: str, message: str, field: str | None) -> dict[str, Any]:

@@ -29,8 +29,8 @@ def describe(app: FastAPI) -> None:
             "token": {"type": "apiKey", "in": "query", "name": "token", "description": "Never an API key."},
         }
         components["schemas"]["Problem"] = Problem.model_json_schema(ref_template=_REF)
-        told = OpenAiError.model_json_schema(ref_template=_REF)
-        components["schemas"] |= {**told.pop("$defs"), "OpenAiError": told}
+        schema = OpenAiError.model_json_schema(ref_template=_REF)
+        components["schemas"] |= {**schema.pop("$defs"), "OpenAiError": schema}
         for name in _NOT_OURS:
             components["schemas"].pop(name, None)
         document["security"] = [{"bearer": []}, {"token": []}]
@@ -52,8 +52,8 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 def _refusal(path: str) -> dict[str, Any]:
     if is_openai(path):
-        told = {"schema": {"$ref": _REF.format(model="OpenAiError")}}
-        return {"description": "What went wrong, as OpenAI says it.", "content": {"application/json": told}}
+        schema = {"schema": {"$ref": _REF.format(model="OpenAiError")}}
+        return {"description": "What went wrong, as OpenAI says it.", "content": {"application/json": schema}}
     problem = {"schema": {"$ref": _REF.format(model="Problem")}}
     return {
         "description": "What went wrong, by a stable code (docs/schemas/errors.json), and where.",

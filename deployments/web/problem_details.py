@@ -296,8 +296,8 @@ def install(app: FastAPI) -> None:
         headers = {"Allow": _allowed(request)} if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else {}
         if in_openais_words(request.scope):
             path = request.url.path[:200]
-            told = f"{openai_problems.absent(path) or error.detail}: {request.method} {path}"
-            return openai_problems.response_of(code, told, None, headers)
+            message = f"{openai_problems.absent(path) or error.detail}: {request.method} {path}"
+            return openai_problems.response_of(code, message, None, headers)
         return _response(error.status_code, code, str(error.detail), None, retryable=False, headers=headers)
 
     async def unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -69,18 +69,18 @@ async def guard(connection: HTTPConnection) -> None:
     elif caller.name:
         for name, value in connection.path_params.items():
             await _CHECKS.get(name, _for_admins)(connection, caller, str(value))
-    elif not _services(connection).door.open:
+    elif not _services(connection).authenticator.open:
         raise Forbidden("this server wants to know who asks, and this credential does not say")
 
 
-async def still_welcome(
+async def still_allowed(
     services: GatewayContainer, caller: Principal, session: SessionId | None = None
 ) -> None:
     """For connections that last: returns if they might begin now; `session`: what they are about.
 
     Raises an AccessError, SessionGone, or SessionNotFound for who takes no part in the session any more.
     """
-    services.door.revalidate(caller)
+    services.authenticator.revalidate(caller)
     if caller.share is not None:
         shared, share = caller.share
         await services.shares.check(SessionId(shared), share)
@@ -97,7 +97,7 @@ async def _still_takes_part(services: GatewayContainer, caller: Principal, sessi
         raise SessionNotFound(f"there is no session {session}", field="session_id")
 
 
-async def while_welcome(connection: HTTPConnection) -> None:
+async def while_allowed(connection: HTTPConnection) -> None:
     """Beside a connection that lasts: raises an AccessError once nothing vouches for its caller any more.
 
     Returns at once where nothing ever did.
@@ -107,7 +107,7 @@ async def while_welcome(connection: HTTPConnection) -> None:
     while caller is not None and (caller.key or caller.expires_ms is not None):
         await services.clock.sleep(services.settings.limits.heartbeat_s)
         with suppress(LogUnavailable):  # nobody can say now, and nothing new can be told
-            await still_welcome(services, caller)
+            await still_allowed(services, caller)
 
 
 async def _listens(connection: HTTPConnection, share: tuple[str, str]) -> None:
@@ -255,14 +255,14 @@ class AccessRecheck:
     async def check(self, batch: Sequence[Recorded]) -> None:
         """Ends the listening of a caller that could not begin it now, however busy the session is.
 
-        Raises as `still_welcome`.
+        Raises as `still_allowed`.
         """
         now = self._services.clock.monotonic()
         every_s = self._services.settings.limits.heartbeat_s
-        told = any(recorded.type in _SENDS_AWAY for recorded in batch)
-        while not batch or told or now - self._checked >= every_s:
+        changed = any(recorded.type in _SENDS_AWAY for recorded in batch)
+        while not batch or changed or now - self._checked >= every_s:
             try:
-                await still_welcome(self._services, self._caller, self._session)
+                await still_allowed(self._services, self._caller, self._session)
             except LogUnavailable:  # nobody can say now: the next events are told when the log has answered
                 self._checked = -math.inf
                 if not batch:

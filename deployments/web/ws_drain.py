@@ -51,7 +51,7 @@ async def until(
             await items.aclose()
 
 
-async def seen_out(app: ASGIApp, departure: Drain, scope: Scope, receive: Receive, send: Send) -> None:
+async def close_on_drain(app: ASGIApp, drain: Drain, scope: Scope, receive: Receive, send: Send) -> None:
     """Run a WebSocket that knows nothing of leaving: it is told `reconnect` and closed in time."""
     open_, sending = False, anyio.Lock()
 
@@ -62,13 +62,13 @@ async def seen_out(app: ASGIApp, departure: Drain, scope: Scope, receive: Receiv
             open_ = message["type"] in ("websocket.accept", "websocket.send")
 
     async def see_out() -> None:
-        await departure.farewell()
+        await drain.leave_signal()
         async with sending:
             if not open_:
                 return
             with anyio.move_on_after(_CLOSE_S), suppress(RuntimeError, OSError):  # the client has just left
                 if scope["path"].removeprefix(scope.get("root_path", "")) != realtime_error_events.PATH:
-                    hint = {"type": "reconnect", "after_s": departure.after_s}
+                    hint = {"type": "reconnect", "after_s": drain.after_s}
                     await send({"type": "websocket.send", "text": json.dumps(hint)})
                 await send({"type": "websocket.close", "code": SERVICE_RESTART})
 

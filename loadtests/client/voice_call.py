@@ -118,7 +118,7 @@ class VoiceCall:
         self.arrivals: list[TimedFrame] = []
         self.epoch_s = monotonic() - time()
         """The epoch on the monotonic clock: one machine, one clock for events and arrivals."""
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     async def send(self, **message: Any) -> float:
         """When it was sent."""
@@ -138,22 +138,22 @@ class VoiceCall:
                     if told(arrival):
                         return arrival
                 after = len(self.arrivals)
-                self._news.clear()
-                await self._news.wait()
+                self._changed.clear()
+                await self._changed.wait()
 
     async def until_so(self, holds: Callable[[], bool], *, limit_s: float = 60) -> None:
         """Return when it holds; looked at whenever something has arrived."""
         async with asyncio.timeout(limit_s):
             while not holds():
-                self._news.clear()
-                await self._news.wait()
+                self._changed.clear()
+                await self._changed.wait()
 
     async def listen(self) -> None:
         """Until the connection ends."""
         async for arrival in self._socket.frames():
             self._play(arrival)
             self.arrivals.append(arrival)
-            self._news.set()
+            self._changed.set()
 
     def _play(self, arrival: TimedFrame) -> None:
         match arrival.type:

@@ -143,7 +143,7 @@ class ConcurrencyLimiter:
         if wait.close():
             del self._waiting[id(wait)]
 
-    def hear(self, beside: Neighbours) -> None:
+    def update_neighbours(self, beside: Neighbours) -> None:
         """Takes in the latest load reports of the gateways that share these processors."""
         self._neighbours, self._heard_s = beside, self._clock.monotonic()
         self._look()

@@ -40,8 +40,8 @@ class EngineBackpressure:
     def __init__(self, limits: AdmissionSettings, clock: Clock) -> None:
         self.limits = limits
         self.clock = clock
-        self.newcomers = ConcurrencyLimiter(limits, clock)
-        self.courtesy = FirstAudioPriority()
+        self.limiter = ConcurrencyLimiter(limits, clock)
+        self.priority = FirstAudioPriority()
         self._waiting: dict[int, float] = {}
         """Call -> since when; the oldest first."""
         self._calls = 0
@@ -104,7 +104,7 @@ class EngineBackpressure:
     @property
     def crowded(self) -> str:
         """Why nobody new should be sent here, in words; empty: they may."""
-        return self.saturated or self.newcomers.crowded
+        return self.saturated or self.limiter.crowded
 
     def _forget(self) -> None:
         oldest = self.clock.monotonic() - _WINDOW_S
@@ -123,12 +123,12 @@ class EngineBackpressure:
 class RetryWhenBusyLanguageModel:
     """A LanguageModel whose calls are counted, and asked again while the engine is busy."""
 
-    def __init__(self, engine: LanguageModel, pressure: EngineBackpressure) -> None:
+    def __init__(self, engine: LanguageModel, backpressure: EngineBackpressure) -> None:
         self._engine = engine
-        self._pressure = pressure
+        self._backpressure = backpressure
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
-        patience = _Patience(self._pressure, request.provider)
+        patience = _Patience(self._backpressure, request.provider)
         async with aclosing(patience.asked(lambda: self._engine.stream(request))) as items:
             async for item in items:
                 yield item
@@ -140,9 +140,9 @@ class RetryWhenBusyLanguageModel:
 class RetryWhenBusyTextToSpeech:
     """A Speaker whose calls are counted, and asked again while the engine is busy."""
 
-    def __init__(self, speaker: Speaker, pressure: EngineBackpressure) -> None:
+    def __init__(self, speaker: Speaker, backpressure: EngineBackpressure) -> None:
         self._speaker = speaker
-        self._pressure = pressure
+        self._backpressure = backpressure
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -155,7 +155,7 @@ class RetryWhenBusyTextToSpeech:
     async def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
-        patience = _Patience(self._pressure, delivery.provider, waited_s=delivery.waited_s)
+        patience = _Patience(self._backpressure, delivery.provider, waited_s=delivery.waited_s)
         speak = partial(self._speaker.speak, text, voice=voice, speed=speed, delivery=delivery)
         async with aclosing(patience.asked(speak)) as items:
             async for item in items:
@@ -165,12 +165,12 @@ class RetryWhenBusyTextToSpeech:
         await self._speaker.aclose()
 
 
-def patient(models: Engines, pressure: EngineBackpressure) -> Engines:
+def with_retries(models: Engines, backpressure: EngineBackpressure) -> Engines:
     """The same models, counted and asked again while they are busy."""
     return replace(
         models,
-        language_model=RetryWhenBusyLanguageModel(models.language_model, pressure),
-        speaker=RetryWhenBusyTextToSpeech(models.speaker, pressure),
+        language_model=RetryWhenBusyLanguageModel(models.language_model, backpressure),
+        speaker=RetryWhenBusyTextToSpeech(models.speaker, backpressure),
     )
 
 
@@ -180,10 +180,12 @@ class _Patience:
     Providers elsewhere have been asked again by who guards them, and say nothing about our engines.
     """
 
-    def __init__(self, pressure: EngineBackpressure, provider: str | None, *, waited_s: float = 0.0) -> None:
-        self._pressure = pressure
+    def __init__(
+        self, backpressure: EngineBackpressure, provider: str | None, *, waited_s: float = 0.0
+    ) -> None:
+        self._backpressure = backpressure
         self._ours = is_ours(provider)
-        self._until = pressure.clock.monotonic() + pressure.limits.patience_s - waited_s
+        self._until = backpressure.clock.monotonic() + backpressure.limits.patience_s - waited_s
         self._pause_s = _PAUSE_S
 
     async def asked(self, ask: Callable[[], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
@@ -193,7 +195,7 @@ class _Patience:
                 try:
                     async with aclosing(ask()) as items:
                         async for item in items:
-                            self._pressure.answered(call)
+                            self._backpressure.answered(call)
                             self._until = 0.0  # asking again would say it twice
                             yield item
                 except EngineBusy as error:
@@ -203,14 +205,14 @@ class _Patience:
 
     def _call(self) -> AbstractContextManager[int]:
         """Counts a call of our own engines; calls of remote providers do not count as backpressure."""
-        return self._pressure.call() if self._ours else nullcontext(0)
+        return self._backpressure.call() if self._ours else nullcontext(0)
 
     async def _pause(self, error: EngineBusy) -> None:
         """Return when it is time to ask again. Raises `error` when that is of no use."""
         if not self._ours:
             raise error
-        self._pressure.busy()
-        if self._pressure.clock.monotonic() + self._pause_s > self._until:
+        self._backpressure.busy()
+        if self._backpressure.clock.monotonic() + self._pause_s > self._until:
             raise error
-        await self._pressure.clock.sleep(self._pause_s)
+        await self._backpressure.clock.sleep(self._pause_s)
         self._pause_s = min(2 * self._pause_s, _PAUSE_MOST_S)

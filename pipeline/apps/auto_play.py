@@ -63,8 +63,8 @@ class AutoPlay:
         """As the user's settings were when the scene was asked for; as they are, where the event has none."""
         if scene.state.narrate is not None:
             return scene.state.narrate
-        wishes = (await self._users.state(scene.story.principal)).preferences
-        return wishes.tts_enabled and wishes.auto_play_last_scene
+        preferences = (await self._users.state(scene.story.principal)).preferences
+        return preferences.tts_enabled and preferences.auto_play_last_scene
 
 
 class NarrationBegun:
@@ -85,7 +85,7 @@ class NarrationBegun:
         return None
 
 
-class NarrationNews:
+class NarrationNotifications:
     """A narration is over: its story knows, its user is told, and its session is closed."""
 
     name = "narration_news"
@@ -107,12 +107,14 @@ class NarrationNews:
         turn, scene = outcome(narration), scene_of(narration)
         if turn is not None and scene is not None:
             with suppress(SessionGone, SessionNotFound):  # deleted meanwhile: there is nobody to tell
-                await self._tell(pointer, narration, turn, scene)
+                await self._notify(pointer, narration, turn, scene)
         with suppress(SessionGone, SessionAlreadyEnded):
             await self._narrations.close(pointer.session)
         return None
 
-    async def _tell(self, pointer: Pointer, narration: Conversation, turn: TurnState, scene: SceneId) -> None:
+    async def _notify(
+        self, pointer: Pointer, narration: Conversation, turn: TurnState, scene: SceneId
+    ) -> None:
         story, _ = await self._views.get(scene.story)
         asked = story.narrations.get(scene.turn)
         by_itself = asked is not None and asked.session == pointer.session and asked.by == "auto"

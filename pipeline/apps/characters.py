@@ -42,9 +42,9 @@ class Characters:
         """Sequence number of the last change; zero: never changed."""
         return (await self._users.state(principal)).characters_at.get(character, Seq(0))
 
-    async def create(self, principal: str, wish: CreateCharacter) -> CharacterSaved:
+    async def create(self, principal: str, params: CreateCharacter) -> CharacterSaved:
         """Raises UnknownVoice, CollectionNotFound, or StateError where there are too many."""
-        saved = CharacterSaved(character=new_id(), **wish.model_dump())
+        saved = CharacterSaved(character=new_id(), **params.model_dump())
         self._check(saved)
         await self._check_knowledge(saved, (), principal)
         session = await self._users.open(principal)
@@ -102,10 +102,10 @@ def as_character(
     saved: CharacterSaved, at: Seq, settings: SessionSettings, otherwise: SessionSettings
 ) -> SessionSettings:
     """`settings` as this character speaks, saved at `at`; what it does not say is as in `otherwise`."""
-    told = f"You are {saved.name}." + (f" {saved.persona}" if saved.persona else "")
+    prompt = f"You are {saved.name}." + (f" {saved.persona}" if saved.persona else "")
     return settings.model_copy(
         update={
-            "system_prompt": told,
+            "system_prompt": prompt,
             "voice": saved.voice or otherwise.voice,
             "language": saved.language or otherwise.language,
             "collections": saved.collections,

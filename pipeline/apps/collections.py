@@ -43,16 +43,16 @@ class Collections:
 
     def __init__(
         self,
-        shelf: CollectionServices,
+        services: CollectionServices,
         sessions: Sessions,
         tailer: Tailer,
         directory: Directory,
         additions: IngestJobs,
         quotas: Quotas,
     ) -> None:
-        self._views = shelf.views
-        self._recorder = shelf.recorder
-        self._librarian = shelf.librarian
+        self._views = services.views
+        self._recorder = services.recorder
+        self._retrieval = services.retrieval
         self._sessions = sessions
         self._tailer = tailer
         self._directory = directory
@@ -67,7 +67,7 @@ class Collections:
         )
         collection = CollectionId(session)
         try:
-            await self._librarian.create(name, collection)
+            await self._retrieval.create(name, collection)
         except BaseException:
             await self._sessions.delete(session)
             raise
@@ -120,11 +120,11 @@ class Collections:
         Documents that were added until its session was over are looked for once more; the process that adds
         one later removes it.
         """
-        await self._librarian.drop(collection)
+        await self._retrieval.drop(collection)
         try:
             with suppress(SessionGone, SessionNotFound):
                 await self._sessions.delete(SessionId(collection))
-            await self._librarian.drop(collection)
+            await self._retrieval.drop(collection)
         finally:
             self._views.forget(SessionId(collection))
 
@@ -178,9 +178,9 @@ class Collections:
         state = await self.state(collection)
         known = {one.id: one for one in state.documents.values()}
         try:
-            there = {view.id: view for view in await self._librarian.views(collection)}
+            there = {view.id: view for view in await self._retrieval.views(collection)}
         except CollectionNotFound:
-            await self._librarian.create(state.name, collection)
+            await self._retrieval.create(state.name, collection)
             there = {}
         events: list[Event] = [
             DocumentAdded(view=view) for view in there.values() if _is_news(view, known.get(view.id))
@@ -197,7 +197,7 @@ class Collections:
         """Raises DocumentNotFound."""
         await self.document(collection, document)
         with suppress(CollectionNotFound):  # a store that was lost
-            await self._librarian.remove(collection, document)
+            await self._retrieval.remove(collection, document)
         await self._recorder.post(SessionId(collection), DocumentRemoved(document=document))
 
     async def text(
@@ -209,11 +209,11 @@ class Collections:
             raise _missing(document)
         if about >= view.characters:
             raise InputError(f"the document has {view.characters} characters", field="start")
-        return view, await self._librarian.text(collection, document, start, end, about=about)
+        return view, await self._retrieval.text(collection, document, start, end, about=about)
 
     async def find(self, collection: CollectionId, question: str, config: SearchToolConfig) -> list[Passage]:
         await self.state(collection)
-        return await self._librarian.find(question, [collection], config)
+        return await self._retrieval.find(question, [collection], config)
 
 
 def document_of(recorded: Recorded) -> str | None:

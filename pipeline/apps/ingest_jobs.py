@@ -72,7 +72,7 @@ class NewUpload:
 class CollectionServices:
     """Ports to the collections: the documents, and their events."""
 
-    librarian: RetrievalService
+    retrieval: RetrievalService
     views: Views[CollectionState]
     recorder: Recorder
 
@@ -81,12 +81,12 @@ class IngestJobs(TaskScope):
     """An async context manager that gives up what is not done at its end, and says so."""
 
     def __init__(
-        self, shelf: CollectionServices, held: InputLeases, clock: Clock, settings: RetrievalSettings
+        self, services: CollectionServices, held: InputLeases, clock: Clock, settings: RetrievalSettings
     ) -> None:
         super().__init__()
-        self._librarian = shelf.librarian
-        self._views = shelf.views
-        self._recorder = shelf.recorder
+        self._retrieval = services.retrieval
+        self._views = services.views
+        self._recorder = services.recorder
         self._held = held
         self._clock = clock
         self._settings = settings
@@ -170,7 +170,7 @@ class IngestJobs(TaskScope):
         finally:
             with anyio.move_on_after(_LAST_WORDS_S, shield=True):
                 await anyio.to_thread.run_sync(new.file.close)
-                await self._tell(held, outcome)
+                await self._record_outcome(held, outcome)
             self._release(held, new)
 
     def _release(self, held: InputLease, new: NewUpload) -> None:
@@ -185,21 +185,21 @@ class IngestJobs(TaskScope):
         """Event that ends the job. None: the document was removed meanwhile."""
         collection = CollectionId(held.session)
         name = (await self._views.get(held.session))[0].name
-        await self._librarian.create(name, collection)  # if whoever made the collection did not get so far
+        await self._retrieval.create(name, collection)  # if whoever made the collection did not get so far
         view: DocumentView | None = None
-        told = 0.0
-        async with aclosing(self._librarian.add(collection, document, new.upload)) as steps:
+        reported = 0.0
+        async with aclosing(self._retrieval.add(collection, document, new.upload)) as steps:
             state = "waiting"
             async for step in steps:
                 view = step.view
-                if step.state == "ready" or (step.state == state and step.done < told + _STEP):
+                if step.state == "ready" or (step.state == state and step.done < reported + _STEP):
                     continue
-                state, told = step.state, step.done
+                state, reported = step.state, step.done
                 await self._recorder.post(held.session, _step(step, new))
                 if await self._removed(held, document, began):
                     return None
         if await self._removed(held, document, began):
-            await self._librarian.remove(collection, document)
+            await self._retrieval.remove(collection, document)
             return None
         assert view is not None
         return DocumentAdded(view=view)
@@ -209,7 +209,7 @@ class IngestJobs(TaskScope):
         state, _ = await self._views.get(held.session)
         return state.removed.get(document, began) > began
 
-    async def _tell(self, held: InputLease, outcome: Event | None) -> None:
+    async def _record_outcome(self, held: InputLease, outcome: Event | None) -> None:
         """If that fails, another process finds the document that this one left."""
         try:
             if outcome is not None:
@@ -225,7 +225,7 @@ class IngestJobs(TaskScope):
         """Its collection was deleted meanwhile, so that nobody else would ever remove the document."""
         log.info("collection %s: document %s has no collection: %s", *held, error)
         try:
-            await self._librarian.drop(CollectionId(held.session))
+            await self._retrieval.drop(CollectionId(held.session))
             await self._held.let_go(held)
         except RhapsodeError as trouble:  # tried again by whoever finds it left by us
             log.warning("collection %s: document %s is still there: %s", *held, trouble)
@@ -272,13 +272,13 @@ class IngestJobs(TaskScope):
                 await self._recorder.post(held.session, event, key=key)
         except (SessionGone, SessionAlreadyEnded) as error:
             log.info("collection %s: document %s has no collection: %s", *held, error)
-            await self._librarian.drop(collection)
+            await self._retrieval.drop(collection)
         except SessionNotFound as error:
             log.info("collection %s: document %s has no collection: %s", *held, error)
 
     async def _there(self, collection: CollectionId, document: DocumentId) -> DocumentView | None:
         try:
-            views = await self._librarian.views(collection)
+            views = await self._retrieval.views(collection)
         except CollectionNotFound:
             return None
         return next((view for view in views if view.id == document), None)

@@ -119,9 +119,9 @@ class Narrations:
             await self._stop(present.session)
         attempt = present.attempt + 1 if present else 1
         session = derived_session_id(scene.state.ended_ms, "narration", str(scene.id), str(attempt))
-        wish = NarrationRequested(session=session, by=by)
+        params = NarrationRequested(session=session, by=by)
         key = internal_key("narration", scene.id.turn, attempt)
-        asked = await self._recorder.post(scene.id.story, wish, key=key, turn=scene.id.turn)
+        asked = await self._recorder.post(scene.id.story, params, key=key, turn=scene.id.turn)
         await self.ensure(scene, session)
         return session, asked.verdict is Verdict.OK
 
@@ -160,10 +160,10 @@ class Narrations:
         settings = await self._settings(principal, preferences)
         await self._start(session, settings, text, principal=principal, title=title)
 
-    async def _settings(self, principal: str, wishes: Preferences | None = None) -> SessionSettings:
+    async def _settings(self, principal: str, preferences: Preferences | None = None) -> SessionSettings:
         """A narration is always spoken, whatever `tts_enabled` says."""
-        wishes = wishes or (await self._users.state(principal)).preferences
-        return settings_for(wishes, self._defaults, speak=True).model_copy(update={"speak": True})
+        preferences = preferences or (await self._users.state(principal)).preferences
+        return settings_for(preferences, self._defaults, speak=True).model_copy(update={"speak": True})
 
     async def _start(
         self,
@@ -186,8 +186,8 @@ class Narrations:
             parent=parent and parent.story,
             parent_seq=parent and parent.turn,
         )
-        wish = TurnRequested(kind="text", text=text, settings=settings, traceparent=CALLER.get())
-        await self._recorder.post(session, started, wish, mode="create", key=internal_key("narration"))
+        params = TurnRequested(kind="text", text=text, settings=settings, traceparent=CALLER.get())
+        await self._recorder.post(session, started, params, mode="create", key=internal_key("narration"))
 
     async def _is_there(self, session: SessionId) -> bool:
         """Raises SessionGone."""

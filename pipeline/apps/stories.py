@@ -32,10 +32,10 @@ class Stories:
         self._users = users
         self._tailer = tailer
 
-    async def create(self, wish: CreateStory, principal: str) -> SessionId:
+    async def create(self, params: CreateStory, principal: str) -> SessionId:
         """An empty story."""
-        task = _TASK + (_PREMISE + wish.premise if wish.premise else "")
-        command = CreateSession(title=wish.title, settings=SettingsPatch(system_prompt=task))
+        task = _TASK + (_PREMISE + params.premise if params.premise else "")
+        command = CreateSession(title=params.title, settings=SettingsPatch(system_prompt=task))
         story, *_ = await self._sessions.create(command, kind="story", principal=principal)
         return story
 
@@ -49,35 +49,35 @@ class Stories:
             raise SessionNotFound(f"there is no story {story}", field="story_id")
         return conversation
 
-    async def write(self, story: SessionId, wish: CreateScene) -> SceneId:
+    async def write(self, story: SessionId, params: CreateScene) -> SceneId:
         """Ask for a scene to be read: nothing is spoken."""
         conversation = await self.story(story)
-        wishes = (await self._users.state(conversation.principal)).preferences
-        return await self._request(story, conversation, wish, wishes, speak=False)
+        preferences = (await self._users.state(conversation.principal)).preferences
+        return await self._request(story, conversation, params, preferences, speak=False)
 
-    async def stream(self, story: SessionId, wish: StreamScene) -> SceneId:
+    async def stream(self, story: SessionId, params: StreamScene) -> SceneId:
         """Ask for a scene to be heard while it is being written."""
         conversation = await self.story(story)
-        wishes = (await self._users.state(conversation.principal)).preferences
-        speak = wish.enable_tts_stream and wishes.tts_enabled
-        return await self._request(story, conversation, wish, wishes, speak=speak)
+        preferences = (await self._users.state(conversation.principal)).preferences
+        speak = params.enable_tts_stream and preferences.tts_enabled
+        return await self._request(story, conversation, params, preferences, speak=speak)
 
     async def _request(
         self,
         story: SessionId,
         conversation: Conversation,
-        wish: CreateScene | StreamScene,
-        wishes: Preferences,
+        params: CreateScene | StreamScene,
+        preferences: Preferences,
         *,
         speak: bool,
     ) -> SceneId:
-        """`wishes` are the user's as they are now: what changes later does not change this scene."""
-        content = wish.content if isinstance(wish, CreateScene) else None
-        settings = patch(wishes, conversation, speak=speak)
-        narrate = wishes.tts_enabled and wishes.auto_play_last_scene and not speak
-        prompt = wish.custom_prompt.strip() or (_GO_ON if conversation.turns else _BEGIN)
+        """`preferences` are the user's as they are now: what changes later does not change this scene."""
+        content = params.content if isinstance(params, CreateScene) else None
+        settings = patch(preferences, conversation, speak=speak)
+        narrate = preferences.tts_enabled and preferences.auto_play_last_scene and not speak
+        prompt = params.custom_prompt.strip() or (_GO_ON if conversation.turns else _BEGIN)
         command = RequestTurn(
-            prompt=None if content else prompt, text=content, settings=settings, key=wish.key
+            prompt=None if content else prompt, text=content, settings=settings, key=params.key
         )
         try:
             return SceneId(story, await self._sessions.request(story, command, narrate=narrate))
@@ -97,18 +97,18 @@ class Stories:
         return await self._narrations.scene(scene_id)
 
 
-def patch(wishes: Preferences, story: Conversation, *, speak: bool) -> SettingsPatch:
+def patch(preferences: Preferences, story: Conversation, *, speak: bool) -> SettingsPatch:
     """Changes of a story's settings that follow from these preferences."""
     changed: dict[str, Any] = {
         "speak": speak,
-        "speech_speed": wishes.speech_speed,
-        "sentences": lengths_for(wishes, story.settings.sentences),
-        "tts_provider": wishes.tts_provider,
-        "tts_timeout_s": wishes.tts_timeout,
-        "tts_extra": dict(wishes.tts_extra_params),
+        "speech_speed": preferences.speech_speed,
+        "sentences": lengths_for(preferences, story.settings.sentences),
+        "tts_provider": preferences.tts_provider,
+        "tts_timeout_s": preferences.tts_timeout,
+        "tts_extra": dict(preferences.tts_extra_params),
     }
-    if wishes.default_voice is not None:
-        changed["voice"] = wishes.default_voice
+    if preferences.default_voice is not None:
+        changed["voice"] = preferences.default_voice
     return SettingsPatch.model_validate(changed)
 
 

@@ -45,20 +45,20 @@ class Threads:
         self._characters = characters
         self._recorder = recorder
 
-    async def create(self, wish: CreateThread, principal: str) -> SessionId:
+    async def create(self, params: CreateThread, principal: str) -> SessionId:
         """Raises CharacterNotFound, or what `Sessions.create` raises."""
-        settings = wish.settings.apply(self._sessions.choices.defaults)
-        if wish.character is not None:
-            character = await self._characters.get(principal, wish.character)
-            at = await self._characters.saved_at(principal, wish.character)
-            wished = settings.collections
+        settings = params.settings.apply(self._sessions.choices.defaults)
+        if params.character is not None:
+            character = await self._characters.get(principal, params.character)
+            at = await self._characters.saved_at(principal, params.character)
+            requested = settings.collections
             settings = as_character(character, at, settings, settings)
             if not character.collections:
-                settings = settings.model_copy(update={"collections": wished})
+                settings = settings.model_copy(update={"collections": requested})
             if character.collections:
                 settings = await self._sessions.readable(settings, principal)
         command = CreateSession(
-            title=wish.title, settings=SettingsPatch.model_validate(settings.model_dump(mode="json"))
+            title=params.title, settings=SettingsPatch.model_validate(settings.model_dump(mode="json"))
         )
         thread, *_ = await self._sessions.create(command, kind="thread", principal=principal)
         return thread
@@ -83,7 +83,7 @@ class Threads:
                 continue
             except SessionNotFound:
                 defaults = self._sessions.choices.defaults
-                self._sessions.welcome()
+                self._sessions.check_admission()
                 await self._sessions.admit(principal)
                 started = SessionStarted(settings=defaults, kind="thread", principal=principal)
                 key = internal_key("chat")
@@ -95,20 +95,22 @@ class Threads:
         raise StateError("this chat was deleted too often; use another name")
 
     async def ask(
-        self, thread: SessionId, wish: ThreadMessage | ConversationMessage | SocketMessage, *, by: str = ""
+        self, thread: SessionId, params: ThreadMessage | ConversationMessage | SocketMessage, *, by: str = ""
     ) -> TurnId:
         """The question is in the log when this returns. `by`: who of several people asks."""
         conversation = await self.thread(thread)
         await self._keep_up(thread, conversation)
-        patch: dict[str, object] = {"speak": wish.audio != "none"}
-        if wish.search_tool_config is not None:
-            patch["search"] = wish.search_tool_config.model_dump(exclude_unset=True)
-        if wish.collections is not None:
-            patch["collections"] = wish.collections
-        if isinstance(wish, ConversationMessage):
-            given = {"llm_model": wish.model, "llm_provider": wish.provider}
+        patch: dict[str, object] = {"speak": params.audio != "none"}
+        if params.search_tool_config is not None:
+            patch["search"] = params.search_tool_config.model_dump(exclude_unset=True)
+        if params.collections is not None:
+            patch["collections"] = params.collections
+        if isinstance(params, ConversationMessage):
+            given = {"llm_model": params.model, "llm_provider": params.provider}
             patch |= {name: value for name, value in given.items() if value is not None}
-        command = RequestTurn(prompt=wish.message, settings=SettingsPatch.model_validate(patch), key=wish.key)
+        command = RequestTurn(
+            prompt=params.message, settings=SettingsPatch.model_validate(patch), key=params.key
+        )
         try:
             turn = await self._sessions.request(thread, command, by=by)
         except RhapsodeError as error:
@@ -116,7 +118,7 @@ class Threads:
             raise
         if not conversation.title:
             with suppress(RhapsodeError):  # the question is asked, with a title or without
-                await self._name(thread, wish.message)
+                await self._name(thread, params.message)
         return turn
 
     async def _keep_up(self, thread: SessionId, conversation: Conversation) -> None:

@@ -172,7 +172,7 @@ class ApiKeyStore:
             raise CredentialInvalid("this API key is not known here")
         return self._vouched(record)
 
-    def vouch(self, ident: str) -> Principal:
+    def principal_of(self, ident: str) -> Principal:
         """The principal of the key with this id, for who has shown it before. Raises as `check`."""
         self._refresh()
         record = self._records.get(ident)

@@ -23,10 +23,10 @@ class Authenticator:
         """Raises KeyFileDamaged or OSError: without knowing the keys nobody can be let in."""
         self._settings = settings
         self._clock = clock
-        self._ring = ApiKeyStore(keys_file(settings, home), clock)
+        self._api_keys = ApiKeyStore(keys_file(settings, home), clock)
         secret = settings.jwt_secret
         self.tokens = Tokens(
-            settings, own_secret(home) if secret is None else secret.get_secret_value(), self._ring, clock
+            settings, own_secret(home) if secret is None else secret.get_secret_value(), self._api_keys, clock
         )
 
     @property
@@ -34,7 +34,7 @@ class Authenticator:
         """True if no credential is needed. A server closed for a key stays closed when the key goes."""
         if self._settings.open is not None:
             return self._settings.open
-        return not (_expects_credentials(self._settings) or self._ring.had_keys)
+        return not (_expects_credentials(self._settings) or self._api_keys.had_keys)
 
     def admit(self, credential: str | None, *, shown: bool = False) -> Principal:
         """Returns the principal. `shown`: the credential stood where others can read it, as in an address.
@@ -61,7 +61,7 @@ class Authenticator:
         A token that was made of a key may end: the key is what is looked at.
         """
         if principal.key:
-            self._ring.vouch(principal.key)
+            self._api_keys.principal_of(principal.key)
         elif principal.expires_ms is not None and self._clock.now_ms() >= principal.expires_ms:
             raise CredentialExpired("this token has expired")
         elif not principal.name and not self.open:
@@ -79,7 +79,7 @@ class Authenticator:
             return self.tokens.read(credential)
         if shown:
             raise CredentialInvalid("an API key does not belong into an address; make a token of it")
-        return self._ring.check(credential)
+        return self._api_keys.check(credential)
 
     def _visitor(self, credential: str | None) -> Principal:
         """On an open server a share link still means listening only, and a client secret a session of its

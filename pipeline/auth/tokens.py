@@ -33,7 +33,7 @@ class Tokens:
         """Raises OSError where the identity provider's key cannot be read."""
         self._settings = settings
         self._secret = secret
-        self._ring = ring
+        self._api_keys = ring
         self._clock = clock
         provider = settings.identity_provider
         self._provider_key = "" if provider is None else provider.public_key_file.read_text("ascii")
@@ -80,7 +80,9 @@ class Tokens:
             token = secret.removeprefix(SECRET)
             claims = self._decode(token, [REALTIME], require=["aud", "exp", "sub", "jti"])
             if "key" in claims:
-                return replace(self._ring.vouch(claims["key"]), roles=USER, token=True, secret=claims["jti"])
+                return replace(
+                    self._api_keys.principal_of(claims["key"]), roles=USER, token=True, secret=claims["jti"]
+                )
             expires_ms = _end(claims) if claims["sub"] else None
             return Principal(claims["sub"], token=True, secret=claims["jti"], expires_ms=expires_ms)
         except jwt.ExpiredSignatureError as error:
@@ -105,7 +107,7 @@ class Tokens:
         """Returns the principal of the next token, as if the key were shown again. Raises as `read`."""
         try:
             claims = self._decode(token, [RENEWAL], require=["aud", "exp", "key"])
-            return self._ring.vouch(claims["key"])
+            return self._api_keys.principal_of(claims["key"])
         except jwt.ExpiredSignatureError as error:
             raise CredentialExpired("it was too long ago that the key was shown; show it again") from error
         except (jwt.PyJWTError, TypeError) as error:
@@ -124,7 +126,7 @@ class Tokens:
         if "exp" not in claims:
             raise jwt.MissingRequiredClaimError("exp")
         if "key" in claims:
-            return replace(self._ring.vouch(claims["key"]), token=True)
+            return replace(self._api_keys.principal_of(claims["key"]), token=True)
         name = _NAME.validate_python(claims["sub"])
         return Principal(name, _roles(claims.get("roles")), token=True, expires_ms=_end(claims))
 

@@ -41,7 +41,7 @@ class SoundStore(Protocol):
     async def drop(self, session: SessionId, seqs: Sequence[Seq]) -> None: ...
 
 
-Mute = Callable[[SessionId, Collection[Seq]], Awaitable[object]]
+Redact = Callable[[SessionId, Collection[Seq]], Awaitable[object]]
 
 
 class Retention:
@@ -52,16 +52,16 @@ class Retention:
         log: EventLog,
         directory: DirectoryStore,
         sound: SoundStore,
-        mute: Mute,
+        redact: Redact,
         clock: Clock,
         *,
         days: float | None,
     ) -> None:
-        """`mute` takes sound out of the archive. `days`: older sound is dropped; None: none is."""
+        """`redact` takes sound out of the archive. `days`: older sound is dropped; None: none is."""
         self._log = log
         self._directory = directory
         self._sound = sound
-        self._mute = mute
+        self._redact = redact
         self._clock = clock
         self._days = days
 
@@ -102,7 +102,7 @@ class Retention:
                 seq = recorded.seq
         if seqs:
             await self._sound.drop(session, seqs)
-            await self._mute(session, set(seqs))  # after that: what leaves the log now is silent already
+            await self._redact(session, set(seqs))  # after that: what leaves the log now is silent already
             _logger.info("session %s: %d pieces of old sound are dropped", session, len(seqs))
         await self._sound.note(session, Looked(seq, await self._end(session) if next_ms is None else next_ms))
         return len(seqs)

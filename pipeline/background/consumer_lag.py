@@ -28,7 +28,7 @@ class ConsumerPresence:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupStanding:
+class GroupLag:
     """One effect's group in one partition."""
 
     name: str
@@ -39,7 +39,7 @@ class GroupStanding:
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectionStanding:
+class ProjectionLag:
     """One projection in one partition."""
 
     name: str
@@ -55,8 +55,8 @@ class ConsumerLag:
 
     partition: int
     length: int
-    groups: Sequence[GroupStanding] = ()
-    projections: Sequence[ProjectionStanding] = ()
+    groups: Sequence[GroupLag] = ()
+    projections: Sequence[ProjectionLag] = ()
     dead_letters: Mapping[str, int] = field(default_factory=dict)
     """By reader."""
 
@@ -77,19 +77,19 @@ def names_running(presences: Iterable[ConsumerPresence]) -> tuple[frozenset[str]
 
 
 def needed_from(
-    standing: ConsumerLag, effects: frozenset[str], projections: frozenset[str], *, unknown_hold: bool
+    lag: ConsumerLag, effects: frozenset[str], projections: frozenset[str], *, unknown_hold: bool
 ) -> str:
     """The oldest pointer that some reader still needs, or has had last; START: all of them.
 
     `effects` and `projections` are those that run. One that has not begun in this partition needs everything.
     """
-    begun = {group.name for group in standing.groups}, {one.name for one in standing.projections}
+    begun = {group.name for group in lag.groups}, {one.name for one in lag.projections}
     if not (effects <= begun[0] and projections <= begun[1]):
         return START
     places = [
         group.oldest_pending or group.last_delivered
-        for group in standing.groups
+        for group in lag.groups
         if unknown_hold or group.name in effects
     ]
-    places += [one.place for one in standing.projections if unknown_hold or one.name in projections]
+    places += [one.place for one in lag.projections if unknown_hold or one.name in projections]
     return min(places, key=order_of, default=START)

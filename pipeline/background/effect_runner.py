@@ -193,7 +193,7 @@ class EffectRunner:
             if not held.times:
                 return
         held.closing = True
-        await self._group.bury(self._member, held.pointer, error)
+        await self._group.dead_letter(self._member, held.pointer, error)
         _logger.error("%s: dead letter %s: %s", self._effect.name, held.pointer, error)
 
     async def _rest(self, held: _Held) -> None:

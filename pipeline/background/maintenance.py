@@ -19,14 +19,14 @@ _DAY_MS: Final = 86_400_000
 _logger = logging.getLogger(__name__)
 
 
-class UpkeepLog(Protocol):
+class MaintenanceLog(Protocol):
     """Short looks and idempotent repairs."""
 
     async def announce(self, presence: ConsumerPresence) -> None: ...
     async def retire(self, workers: Sequence[str]) -> None: ...
     async def presences(self) -> list[ConsumerPresence]: ...
     async def now_ms(self) -> int: ...
-    async def standings(self) -> list[ConsumerLag]: ...
+    async def lags(self) -> list[ConsumerLag]: ...
     async def counted(self, day: str) -> dict[str, int]: ...
     async def trim(self, partition: int, before: str) -> int: ...
     async def forget_consumers(self, partition: int, group: str, *, idle_s: float) -> int: ...
@@ -47,10 +47,10 @@ def present(presences: Sequence[ConsumerPresence], now_ms: int) -> list[Consumer
 class Janitor:
     """Drops what nobody needs any more. Any number may work at once."""
 
-    def __init__(self, log: UpkeepLog, settings: WorkerSettings) -> None:
+    def __init__(self, log: MaintenanceLog, settings: WorkerSettings) -> None:
         self._log = log
         self._settings = settings
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     async def tidy(self) -> int:
         """How many pointers were dropped."""
@@ -59,36 +59,34 @@ class Janitor:
         await self._log.retire([p.worker for p in presences if now_ms - p.seen_ms > FORGOTTEN_MS])
         running = names_running(present(presences, now_ms))
         dropped = 0
-        for standing in await self._log.standings():
-            dropped += await self._tidy(standing, *running)
+        for lag in await self._log.lags():
+            dropped += await self._tidy(lag, *running)
         await self._expire_letters(now_ms)
         return dropped
 
-    async def _tidy(self, standing: ConsumerLag, effects: frozenset[str], projections: frozenset[str]) -> int:
-        self._tell(standing, effects | projections)
-        for group in standing.groups:
-            await self._log.forget_consumers(
-                standing.partition, group.name, idle_s=self._settings.consumer_idle_s
-            )
+    async def _tidy(self, lag: ConsumerLag, effects: frozenset[str], projections: frozenset[str]) -> int:
+        self._warn_of_unknown(lag, effects | projections)
+        for group in lag.groups:
+            await self._log.forget_consumers(lag.partition, group.name, idle_s=self._settings.consumer_idle_s)
         if not effects and not projections:
             return 0  # nobody runs, so nobody can say what is needed
         hold = self._settings.unknown_readers_hold
-        place = needed_from(standing, effects, projections, unknown_hold=hold)
-        return 0 if place == START else await self._log.trim(standing.partition, place)
+        place = needed_from(lag, effects, projections, unknown_hold=hold)
+        return 0 if place == START else await self._log.trim(lag.partition, place)
 
-    def _tell(self, standing: ConsumerLag, running: frozenset[str]) -> None:
+    def _warn_of_unknown(self, lag: ConsumerLag, running: frozenset[str]) -> None:
         """Once for each name: a reader that nobody runs, and a stream that grows and grows.
 
         Where no worker is present at all, this one has only just begun and has not said what it runs.
         """
-        names = {group.name for group in standing.groups} | {one.name for one in standing.projections}
+        names = {group.name for group in lag.groups} | {one.name for one in lag.projections}
         names = names if running else set()
-        for name in names - running - self._told:
+        for name in names - running - self._reported:
             holds = "keeps" if self._settings.unknown_readers_hold else "does not keep"
             _logger.warning("no worker runs %s any more; it %s pointers from being dropped", name, holds)
-        self._told |= names - running
-        if standing.length > CROWDED:
-            _logger.error("partition %d holds %d pointers", standing.partition, standing.length)
+        self._reported |= names - running
+        if lag.length > CROWDED:
+            _logger.error("partition %d holds %d pointers", lag.partition, lag.length)
 
     async def _expire_letters(self, now_ms: int) -> None:
         """Old ones of effects, and all of deleted sessions: an error may quote what was said.

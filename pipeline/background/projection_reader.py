@@ -82,9 +82,9 @@ class ProjectionReader:
             await anyio.sleep(beat_s)
             return
         places = {lease.partition: lease.place for lease in self._leases.values()}
-        news = await self._log.follow(places, count=BATCH, wait_s=min(WAIT_S, beat_s))
+        pointers = await self._log.follow(places, count=BATCH, wait_s=min(WAIT_S, beat_s))
         for partition in places:
-            if some := [pointer for pointer in news if pointer.partition == partition]:
+            if some := [pointer for pointer in pointers if pointer.partition == partition]:
                 await self._take(self._leases[partition], some)
 
     async def _renew(self) -> None:
@@ -114,12 +114,12 @@ class ProjectionReader:
 
     # ---------------------------------------------------------------- news
 
-    async def _take(self, lease: Lease, news: Sequence[Pointer]) -> None:
+    async def _take(self, lease: Lease, pointers: Sequence[Pointer]) -> None:
         """One step: everything in order within each session."""
         name = self._projection.name
         by_session: dict[SessionId, list[Pointer]] = {}
         wishes: set[SessionId] = set()
-        for pointer in news:
+        for pointer in pointers:
             if pointer.reader == name:
                 wishes.add(pointer.session)
             elif pointer.reader is None and pointer.type in self._projection.types:
@@ -137,19 +137,19 @@ class ProjectionReader:
             changes += made
             if error:
                 letters += [Parking(pointer, error, TRIES) for pointer in some]
-        if await self._advance(lease, Step(news[-1].entry, changes, letters)):
+        if await self._advance(lease, Step(pointers[-1].entry, changes, letters)):
             for session in wishes & parked:
                 if (kept := self._leases.get(lease.partition)) is not None:  # another may have it meanwhile
                     await self._free(kept, session)
 
-    async def _try(self, session: SessionId, news: Sequence[Pointer]) -> tuple[Sequence[Change], str]:
+    async def _try(self, session: SessionId, pointers: Sequence[Pointer]) -> tuple[Sequence[Change], str]:
         """The change, or the reason why there can be none."""
         error = ""
         for number in range(TRIES):
             if number:
                 await anyio.sleep(self._settings.retry_s * number)
             try:
-                return await self._projection.project(session, news), ""
+                return await self._projection.project(session, pointers), ""
             except (LogUnavailable, LogForeign):
                 raise
             except Exception as failure:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from pipeline.background.maintenance import UpkeepLog
+from pipeline.background.maintenance import MaintenanceLog
 from pipeline.background.session_directory import DirectoryStore, kinds_of
 from pipeline.eventlog.event_log import Batch, EventLog, Head, Verdict
 from schemas.events import Kind, SessionEndRequested
@@ -22,13 +22,13 @@ class Reaper:
     def __init__(
         self,
         log: EventLog,
-        upkeep: UpkeepLog,
+        maintenance: MaintenanceLog,
         directory: DirectoryStore,
         settings: IdleSettings,
         clock_ms: Callable[[], int],
     ) -> None:
         self._log = log
-        self._upkeep = upkeep
+        self._maintenance = maintenance
         self._directory = directory
         self._clock_ms = clock_ms
         self._idle_s: dict[Kind, float] = {
@@ -48,7 +48,7 @@ class Reaper:
             return []
         asked: list[SessionId] = []
         now_ms = self._clock_ms()
-        async for page in self._upkeep.idle(int(now_ms - min(limits) * 1000)):
+        async for page in self._maintenance.idle(int(now_ms - min(limits) * 1000)):
             asked += await self._reap(page, now_ms)
         return asked
 
@@ -77,8 +77,8 @@ class Reaper:
         The events of an import or a fork may be older than the session that holds them.
         """
         sessions = list(kind_of)
-        latest = await self._upkeep.latest_ms(sessions)
-        listeners = await self._upkeep.listeners(sessions)
+        latest = await self._maintenance.latest_ms(sessions)
+        listeners = await self._maintenance.listeners(sessions)
         return [
             session
             for session, at_ms, heard in zip(sessions, latest, listeners, strict=True)

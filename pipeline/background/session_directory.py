@@ -84,14 +84,14 @@ class DirectoryRow:
         if seq <= self.seq:
             return self
         return replace(
-            self if data is None else self._told(kind, data),
+            self if data is None else self._with_data(kind, data),
             seq=seq,
             latest_ms=max(self.latest_ms, ts_ms),
             turns=self.turns + (kind == "turn.requested"),
             state="sealed" if kind == "session.ended" else self.state,
         )
 
-    def _told(self, kind: str, data: Mapping[str, Any]) -> "DirectoryRow":
+    def _with_data(self, kind: str, data: Mapping[str, Any]) -> "DirectoryRow":
         match kind:
             case "session.renamed":
                 return replace(self, title=data["title"])
@@ -161,18 +161,18 @@ class DirectoryProjection:
         self._log = log
         self._store = store
 
-    async def project(self, session: SessionId, news: Sequence[Pointer]) -> Sequence[Change]:
+    async def project(self, session: SessionId, pointers: Sequence[Pointer]) -> Sequence[Change]:
         before = await self._row(session)
-        if news[-1].type == SESSION_DELETED:
+        if pointers[-1].type == SESSION_DELETED:
             return [] if before is None else before.removed(session)
         row = before
-        if row is None and news[0].type == "session.started":
+        if row is None and pointers[0].type == "session.started":
             row = await self._begin(session)
         elif row is None:
             row = await self._fold(session)
         if row is None:
             return []
-        for pointer in news:
+        for pointer in pointers:
             data = await self._said(session, pointer.seq) if row.tells(pointer.type) else None
             row = row.after(pointer.type, pointer.seq, pointer.at_ms, data)
         return [] if row == before else row.written(session, before)
@@ -207,8 +207,8 @@ class DirectoryProjection:
             after = page[-1].seq
             for event in page:
                 if event.type in self.types:
-                    told = event.data if row.tells(event.type) else None
-                    row = row.after(event.type, event.seq, event.ts_ms, told)
+                    data = event.data if row.tells(event.type) else None
+                    row = row.after(event.type, event.seq, event.ts_ms, data)
         return row
 
 

@@ -78,7 +78,7 @@ class Projection(Protocol):
     @property
     def types(self) -> frozenset[str]: ...
 
-    async def project(self, session: SessionId, news: Sequence[Pointer]) -> Sequence[Change]:
+    async def project(self, session: SessionId, pointers: Sequence[Pointer]) -> Sequence[Change]:
         """Returns the change that these events make, all of one session and in order.
 
         Raising parks the session: it is passed over until somebody asks for a retry.
@@ -147,7 +147,7 @@ class GroupLog(Protocol):
         """Write and acknowledge in one step; False: somebody else's by now, and nothing was written."""
         ...
 
-    async def bury(self, member: Member, pointer: Pointer, error: str) -> bool:
+    async def dead_letter(self, member: Member, pointer: Pointer, error: str) -> bool:
         """Make it a dead letter; False as above."""
         ...
 

@@ -11,7 +11,7 @@ from pipeline.background.consumer_lag import ConsumerPresence
 from pipeline.background.effect_runner import EffectRunner
 from pipeline.background.projection_reader import ProjectionReader
 from pipeline.background.redis.redis_groups import RedisGroups
-from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_projections import RedisProjections
 from pipeline.background.worker_ports import Effect, Projection
 from pipeline.eventlog.event_log import EventLog
@@ -39,7 +39,7 @@ class Work:
 
     effects: Sequence[Effect] = ()
     projections: Sequence[Projection] = ()
-    chores: Sequence[ScheduledTask] = ()
+    scheduled_tasks: Sequence[ScheduledTask] = ()
 
 
 class Workers:
@@ -63,15 +63,18 @@ class Workers:
                     tasks.start_soon(self._run_effect, effect)
                 for projection in self._work.projections:
                     tasks.start_soon(self._run_projection, projection)
-                for chore in (ScheduledTask("presence", PRESENCE_S, self._announce), *self._work.chores):
-                    tasks.start_soon(self._run_chore, chore)
+                for task in (
+                    ScheduledTask("presence", PRESENCE_S, self._announce),
+                    *self._work.scheduled_tasks,
+                ):
+                    tasks.start_soon(self._run_task, task)
         finally:
             with anyio.move_on_after(FAREWELL_S, shield=True):
                 await self._retire()
 
     async def _retire(self) -> None:
         try:
-            await RedisUpkeep(self._hot).retire([self._name])
+            await RedisMaintenance(self._hot).retire([self._name])
         except LogError as error:
             _logger.info("could not say goodbye: %s", error)
 
@@ -89,25 +92,25 @@ class Workers:
         finally:
             await port.aclose()
 
-    async def _run_chore(self, chore: ScheduledTask) -> None:
+    async def _run_task(self, task: ScheduledTask) -> None:
         """One that fails is done again when it is its time."""
         while True:
             try:
-                await chore.do()
+                await task.do()
             except LogForeign:
                 raise
             except LogError as error:
-                _logger.warning("%s: %s", chore.name, error)
+                _logger.warning("%s: %s", task.name, error)
             except Exception:
-                _logger.exception("%s failed", chore.name)
-            await anyio.sleep(chore.every_s)
+                _logger.exception("%s failed", task.name)
+            await anyio.sleep(task.every_s)
 
     async def _announce(self) -> None:
-        upkeep = RedisUpkeep(self._hot)
-        await upkeep.announce(
+        maintenance = RedisMaintenance(self._hot)
+        await maintenance.announce(
             ConsumerPresence(
                 self._name,
-                await upkeep.now_ms(),
+                await maintenance.now_ms(),
                 tuple(effect.name for effect in self._work.effects),
                 tuple(projection.name for projection in self._work.projections),
             )

@@ -51,7 +51,7 @@ class ListenSpan:
                 kind=SpanKind.SERVER,
             )
 
-    def took(self, batch: Iterable[Recorded]) -> None:
+    def add_batch(self, batch: Iterable[Recorded]) -> None:
         if self._span is None:
             return
         for recorded in batch:
@@ -129,58 +129,58 @@ class SessionListener:
         self.last = Seq(0)
 
     async def listen(
-        self, session: SessionId, head: Head, wish: Listening
+        self, session: SessionId, head: Head, params: Listening
     ) -> AsyncGenerator[list[Recorded], None]:
-        """Batches of events from `wish.after` on, empty ones when it is quiet. Close it to leave."""
-        self.last = wish.after
-        self.end = wish.over(head)
+        """Batches of events from `params.after` on, empty ones when it is quiet. Close it to leave."""
+        self.last = params.after
+        self.end = params.over(head)
         if self.end:
             return
-        if wish.speed:
-            async with aclosing(self._paced(session, head, wish)) as past:
+        if params.speed:
+            async with aclosing(self._paced(session, head, params)) as past:
                 async for batch in past:
-                    yield self._cut(batch, head, wish)
+                    yield self._cut(batch, head, params)
                     if self.end:
                         return
-        now = None if wish.speed else head  # a past that is replayed takes its time
+        now = None if params.speed else head  # a past that is replayed takes its time
         async with self._tailer.follow(
-            session, self.last, audio=wish.audio, buffer=wish.buffer, idle_s=wish.idle_s, head=now
+            session, self.last, audio=params.audio, buffer=params.buffer, idle_s=params.idle_s, head=now
         ) as live:
             async for batch in live:
-                yield self._cut(batch, head, wish)
+                yield self._cut(batch, head, params)
                 if self.end:
                     return
         self.end = "session_ended"
 
-    def _cut(self, batch: list[Recorded], head: Head, wish: Listening) -> list[Recorded]:
+    def _cut(self, batch: list[Recorded], head: Head, params: Listening) -> list[Recorded]:
         """As much of the batch as the wish covers; sets `end` when that is all."""
         for number, recorded in enumerate(batch, 1):
             self.last = recorded.seq
-            if wish.turn and recorded.turn == wish.turn and recorded.type in TERMINAL:
+            if params.turn and recorded.turn == params.turn and recorded.type in TERMINAL:
                 self.end = "turn_over"
             elif recorded.type == "session.ended":
                 self.end = "session_ended"
-            elif not wish.follow and recorded.seq >= head.seq:
+            elif not params.follow and recorded.seq >= head.seq:
                 self.end = "caught_up"
             if self.end:
                 return batch[:number]
         return batch
 
     async def _paced(
-        self, session: SessionId, head: Head, wish: Listening
+        self, session: SessionId, head: Head, params: Listening
     ) -> AsyncGenerator[list[Recorded], None]:
         """The past up to the head, each event when its time has come (absolute times: no drift)."""
-        pace = _Pace(wish.speed or 1.0, self._clock.monotonic())
-        after = wish.after
+        pace = _Pace(params.speed or 1.0, self._clock.monotonic())
+        after = params.after
         while after < head.seq:
-            page = await self._log.read(session, after, limit=_PAGE, audio=wish.audio)
+            page = await self._log.read(session, after, limit=_PAGE, audio=params.audio)
             for recorded in page:
                 if recorded.seq > head.seq:
                     return
                 due = pace.due(recorded)
                 while (early := due - self._clock.monotonic()) > 0:
-                    await self._clock.sleep(min(early, wish.idle_s))
-                    if early > wish.idle_s:
+                    await self._clock.sleep(min(early, params.idle_s))
+                    if early > params.idle_s:
                         yield []
                 yield [recorded]
                 after = recorded.seq

@@ -60,8 +60,8 @@ class RecordingParams:
     def etag(self, way: str) -> str:
         """The validator that changes whenever the file's bytes do."""
         extent = ",".join(f"{turn.turn}:{turn.audio_ms}" for turn in self.turns)
-        told = f"{self.session} {self.fmt} {extent} {self.complete}{way}"
-        return f'"{sha256(told.encode()).hexdigest()[:32]}"'
+        identity = f"{self.session} {self.fmt} {extent} {self.complete}{way}"
+        return f'"{sha256(identity.encode()).hexdigest()[:32]}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,49 +83,49 @@ class Recordings:
         self._made: OrderedDict[str, RenderedRecording] = OrderedDict()
         self._sizes: OrderedDict[str, int] = OrderedDict()
 
-    def small(self, wish: RecordingParams) -> bool:
-        return pcm_bytes(wish.ms) <= self._small
+    def small(self, params: RecordingParams) -> bool:
+        return pcm_bytes(params.ms) <= self._small
 
-    def kept(self, wish: RecordingParams) -> bool:
+    def kept(self, params: RecordingParams) -> bool:
         """Whether the small file is there already."""
-        return wish.etag("") in self._made
+        return params.etag("") in self._made
 
     async def make(
         self, session: SessionId, turns: list[TurnState], fmt: AudioFormat, upto: Seq
     ) -> RenderedRecording:
         """The turns' audio laid end to end; sizes in its header are open while a turn is running."""
-        wish = RecordingParams(session, turns, fmt, upto)
-        etag = wish.etag("")
+        params = RecordingParams(session, turns, fmt, upto)
+        etag = params.etag("")
         recording = self._made.get(etag)
         if recording is None:
-            chunks = [chunk async for chunk in _chunks(self._log, wish, wish.sentences)]
-            data = await asyncio.to_thread(whole_file, fmt, chunks, complete=wish.complete)
+            chunks = [chunk async for chunk in _chunks(self._log, params, params.sentences)]
+            data = await asyncio.to_thread(whole_file, fmt, chunks, complete=params.complete)
             recording = self._made[etag] = RenderedRecording(data, etag)
         self._made.move_to_end(etag)
         while sum(len(made.data) for made in self._made.values()) > self._max:
             self._made.popitem(last=False)
         return recording
 
-    def known_size(self, wish: RecordingParams) -> int | None:
+    def known_size(self, params: RecordingParams) -> int | None:
         """Bytes of the file as far as they are known without the log; None: only its making tells."""
-        match wish.fmt:
+        match params.fmt:
             case "pcm16" | "wav":
-                return pcm_bytes(wish.ms) + (WAV_HEADER_BYTES if wish.fmt == "wav" else 0)
+                return pcm_bytes(params.ms) + (WAV_HEADER_BYTES if params.fmt == "wav" else 0)
             case "mp3":
-                return mp3_bytes(wish.ms) if wish.complete else None
+                return mp3_bytes(params.ms) if params.complete else None
             case "opus":
-                made = self._made.get(wish.etag(""))
-                return self._sizes.get(wish.etag("counted")) if made is None else len(made.data)
+                made = self._made.get(params.etag(""))
+                return self._sizes.get(params.etag("counted")) if made is None else len(made.data)
 
-    async def size(self, wish: RecordingParams) -> int | None:
+    async def size(self, params: RecordingParams) -> int | None:
         """Bytes of the large file; None: only its making tells."""
-        return await self._counted(wish) if wish.fmt == "opus" else self.known_size(wish)
+        return await self._counted(params) if params.fmt == "opus" else self.known_size(params)
 
-    async def _counted(self, wish: RecordingParams) -> int:
+    async def _counted(self, params: RecordingParams) -> int:
         """Packets are of any size: all of them are looked at once."""
-        etag = wish.etag("counted")
+        etag = params.etag("counted")
         if etag not in self._sizes:
-            async with aclosing(self._pieces(wish, wish.sentences)) as pieces:
+            async with aclosing(self._pieces(params, params.sentences)) as pieces:
                 self._sizes[etag] = sum([len(piece) async for piece in pieces])
         self._sizes.move_to_end(etag)
         while len(self._sizes) > _SIZES:
@@ -133,19 +133,19 @@ class Recordings:
         return self._sizes[etag]
 
     async def stream(
-        self, wish: RecordingParams, first: int, count: int | None
+        self, params: RecordingParams, first: int, count: int | None
     ) -> AsyncGenerator[bytes, None]:
         """`count` bytes of the large file from byte `first` on; None: to its end.
 
         Holds a few chunks at a time. Sound that the log lacks is silence, where a size was promised.
         """
-        skip, sentences = first, wish.sentences
-        header = wish.fmt == "wav" and first < WAV_HEADER_BYTES
-        if wish.fmt in ("pcm16", "wav") and not header:
-            skip -= WAV_HEADER_BYTES if wish.fmt == "wav" else 0
+        skip, sentences = first, params.sentences
+        header = params.fmt == "wav" and first < WAV_HEADER_BYTES
+        if params.fmt in ("pcm16", "wav") and not header:
+            skip -= WAV_HEADER_BYTES if params.fmt == "wav" else 0
             while sentences and pcm_bytes(sentences[0].ms) <= skip:
                 skip -= pcm_bytes(sentences.pop(0).ms)
-        async with aclosing(self._pieces(wish, sentences, header=header)) as pieces:
+        async with aclosing(self._pieces(params, sentences, header=header)) as pieces:
             async for piece in pieces:
                 skip, left_out = max(0, skip - len(piece)), skip
                 given = piece[left_out:] if count is None else piece[left_out : left_out + count]
@@ -160,17 +160,17 @@ class Recordings:
             count -= min(count, 1 << 20)
 
     async def _pieces(
-        self, wish: RecordingParams, sentences: list[SentenceState], *, header: bool = False
+        self, params: RecordingParams, sentences: list[SentenceState], *, header: bool = False
     ) -> AsyncGenerator[bytes, None]:
-        file = _File(wish.fmt)
+        file = _File(params.fmt)
         if header:
-            yield wav_header(pcm_bytes(wish.ms) if wish.complete else None)
-        async with aclosing(_chunks(self._log, wish, sentences)) as chunks:
+            yield wav_header(pcm_bytes(params.ms) if params.complete else None)
+        async with aclosing(_chunks(self._log, params, sentences)) as chunks:
             async for chunk in chunks:
                 pieces = file.push(chunk)
                 while (piece := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
                     yield piece
-        if wish.complete:
+        if params.complete:
             yield await anyio.to_thread.run_sync(file.finish)
 
 
@@ -209,19 +209,19 @@ class _File:
 
 
 async def _chunks(
-    log: EventLog, wish: RecordingParams, sentences: list[SentenceState]
+    log: EventLog, params: RecordingParams, sentences: list[SentenceState]
 ) -> AsyncGenerator[StoredChunk, None]:
     """The chunks of the wished turns from the first of `sentences` on, with their bytes."""
     if not sentences:
         return
-    wanted = {turn.turn for turn in wish.turns}
+    wanted = {turn.turn for turn in params.turns}
     after, left = Seq((sentences[0].first_chunk or 1) - 1), sum(one.ms for one in sentences)
-    while after < wish.upto and left > 0:
-        page = await log.read(wish.session, after, limit=_PAGE, audio=True)
+    while after < params.upto and left > 0:
+        page = await log.read(params.session, after, limit=_PAGE, audio=True)
         if not page:
             return
         for one in page:
-            if one.type == "audio.chunk" and one.turn in wanted and one.seq <= wish.upto:
+            if one.type == "audio.chunk" and one.turn in wanted and one.seq <= params.upto:
                 left -= one.data["ms"]
                 yield _stored(one)
         after = page[-1].seq

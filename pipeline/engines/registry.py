@@ -78,16 +78,18 @@ def build_text_to_speech(settings: TextToSpeechSettings, cache: Path) -> LocalTe
 
 def build_speech_to_text(settings: SpeechToTextSettings, cache: Path) -> LocalSpeechToText:
     """Load the ear of the realtime way; providers are connected when they are first asked."""
-    ear: LocalSpeechToText = _factory("speech-to-text", SPEECH_TO_TEXT, settings.engine)(settings, cache)
+    engine: LocalSpeechToText = _factory("speech-to-text", SPEECH_TO_TEXT, settings.engine)(settings, cache)
     providers = {name: build_transcription_provider(name, one) for name, one in settings.providers.items()}
-    return SpeechToTextWithProviders(ear, providers)
+    return SpeechToTextWithProviders(engine, providers)
 
 
 def build_quality_speech_to_text(settings: QualitySpeechToTextSettings, cache: Path) -> LocalSpeechToText:
     """Load the ear of the quality way. WhisperX only loads in its own environment: see `whisperx_python`."""
     name = quality_engine(settings)
-    ear: LocalSpeechToText = _factory("quality speech-to-text", QUALITY_SPEECH_TO_TEXT, name)(settings, cache)
-    return SpeechToTextWithProviders(ear, {})
+    engine: LocalSpeechToText = _factory("quality speech-to-text", QUALITY_SPEECH_TO_TEXT, name)(
+        settings, cache
+    )
+    return SpeechToTextWithProviders(engine, {})
 
 
 def build_chat_provider(name: str, settings: ChatProviderSettings) -> LanguageModel:
@@ -98,8 +100,8 @@ def build_chat_provider(name: str, settings: ChatProviderSettings) -> LanguageMo
 
 def build_transcription_provider(name: str, settings: TranscriptionProviderSettings) -> SpeechToText:
     """The client of a transcription server elsewhere; connects when it is first asked."""
-    ear: SpeechToText = _factory("transcription", TRANSCRIPTION_PROVIDERS, "openai")(name, settings)
-    return ear
+    engine: SpeechToText = _factory("transcription", TRANSCRIPTION_PROVIDERS, "openai")(name, settings)
+    return engine
 
 
 def build_speech_provider(name: str, settings: SpeechProviderSettings) -> "RemoteVoice":

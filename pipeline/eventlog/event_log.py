@@ -122,11 +122,11 @@ class PushSubscription(Protocol):
     """One connection on which the log announces appends. Announcements may be lost, never reordered."""
 
     async def subscribe(self, session: SessionId) -> None:
-        """Returns at once; `Subscribed` follows from `hear`."""
+        """Returns at once; `Subscribed` follows from `pushes`."""
         ...
 
     async def unsubscribe(self, session: SessionId) -> None: ...
-    def hear(self) -> AsyncGenerator[Push | Subscribed, None]:
+    def pushes(self) -> AsyncGenerator[Push | Subscribed, None]:
         """For ever: reconnects by itself, and says `Subscribed` again when it has. One caller at a time."""
         ...
 
@@ -183,7 +183,7 @@ class EventLog(Protocol):
         """Sessions on different roads do not wait for each other: one's server may fail alone."""
         ...
 
-    def ear(self) -> PushSubscription:
+    def push_subscription(self) -> PushSubscription:
         """A fresh announcement connection."""
         ...
 

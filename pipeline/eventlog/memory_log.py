@@ -54,7 +54,7 @@ class MemoryEventLog:
         self._clock_s = clock_s
         self._sessions: dict[SessionId, _Session] = {}
         self._leases: dict[SessionId, tuple[str, float]] = {}
-        self._ears: list[MemoryPushSubscription] = []
+        self._subscriptions: list[MemoryPushSubscription] = []
 
     async def append(self, batches: Sequence[Batch]) -> list[Outcome]:
         return [self._append(batch) for batch in batches]
@@ -80,8 +80,8 @@ class MemoryEventLog:
             session.epoch, session.owner = batch.epoch, batch.producer
         if batch.mode == "seal":
             session.state, session.work = "sealed", 0
-        for ear in self._ears:
-            ear.announce(Push(batch.session, outcome.first, outcome.last, tuple(new)))
+        for subscription in self._subscriptions:
+            subscription.announce(Push(batch.session, outcome.first, outcome.last, tuple(new)))
         return outcome
 
     async def read(
@@ -111,10 +111,10 @@ class MemoryEventLog:
     def shard_of(self, session: SessionId) -> str:
         return ""
 
-    def ear(self) -> "MemoryPushSubscription":
-        ear = MemoryPushSubscription(self._ears.remove)
-        self._ears.append(ear)
-        return ear
+    def push_subscription(self) -> "MemoryPushSubscription":
+        subscription = MemoryPushSubscription(self._subscriptions.remove)
+        self._subscriptions.append(subscription)
+        return subscription
 
     async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
         holder, until = self._leases.get(session, (owner, math.inf))
@@ -146,8 +146,8 @@ class MemoryEventLog:
         await anyio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
-        for ear in list(self._ears):
-            await ear.aclose()
+        for subscription in list(self._subscriptions):
+            await subscription.aclose()
 
 
 class MemoryPushSubscription:
@@ -172,7 +172,7 @@ class MemoryPushSubscription:
     async def unsubscribe(self, session: SessionId) -> None:
         self._sessions.discard(session)
 
-    async def hear(self) -> AsyncGenerator[Push | Subscribed, None]:
+    async def pushes(self) -> AsyncGenerator[Push | Subscribed, None]:
         async for word in self._receive:
             yield word
 

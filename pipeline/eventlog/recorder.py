@@ -48,20 +48,20 @@ class SessionWriter:
     """Writer of one producer in one session. Events reach the log in the order in which they are recorded."""
 
     def __init__(
-        self, lane: ProducerQueue, add: Callable[[ProducerQueue], None], clock_ms: Callable[[], int]
+        self, queue: ProducerQueue, add: Callable[[ProducerQueue], None], clock_ms: Callable[[], int]
     ) -> None:
-        self.lane = lane
+        self.queue = queue
         self.stopped = anyio.Event()
         """Set when the log has refused this writer; `failed` says why."""
         self._add = add
         self._clock_ms = clock_ms
         self._room = asyncio.Event()
         self._written: Callable[[], None] | None = None
-        lane.on_progress = self._progressed
+        queue.on_progress = self._progressed
 
     @property
     def failed(self) -> RhapsodeError | None:
-        return self.lane.failed
+        return self.queue.failed
 
     async def record(
         self, *events: Event, turn: TurnId = NO_TURN, cause: Seq | None = None, audio: bytes = b""
@@ -71,7 +71,7 @@ class SessionWriter:
         Raises what the log refused this writer with, which may be about events recorded before.
         """
         self._put(events, turn, cause, audio)
-        while self.lane.weight > HIGH_WATER:
+        while self.queue.weight > HIGH_WATER:
             self._room.clear()
             await self._room.wait()
 
@@ -85,7 +85,7 @@ class SessionWriter:
         """Return when everything recorded so far is in the log."""
         if self.failed is not None:
             raise self.failed
-        last = self.lane.last_entry()
+        last = self.queue.last_entry()
         if last is not None:
             await _answer(last)
 
@@ -99,16 +99,16 @@ class SessionWriter:
 
     def _put(self, events: tuple[Event, ...], turn: TurnId, cause: Seq | None, audio: bytes) -> Entry:
         entry = Entry(new_events(events, self._clock_ms(), turn, cause, audio), mode_of(events))
-        self.lane.put(entry)
-        self._add(self.lane)
+        self.queue.put(entry)
+        self._add(self.queue)
         return entry
 
     def _progressed(self) -> None:
-        if self.lane.weight <= LOW_WATER:
+        if self.queue.weight <= LOW_WATER:
             self._room.set()
         if self.failed is not None:
             self.stopped.set()
-        if self._written is not None and self.lane.empty:
+        if self._written is not None and self.queue.empty:
             then, self._written = self._written, None
             then()
 
@@ -131,7 +131,7 @@ class Recorder:
         """`appended` is told how long each round trip of appends took. `charge` is asked before somebody's
         command is recorded: who it is, and of how many bytes; it refuses by raising. None: nobody is charged.
         """
-        self._flusher = GroupCommitter(log, retain_s, appended)
+        self._committer = GroupCommitter(log, retain_s, appended)
         self._charge = charge
         self._clock_ms = clock_ms
         self._writers: dict[tuple[SessionId, str, int], SessionWriter] = {}
@@ -141,7 +141,7 @@ class Recorder:
     @property
     def outbox(self) -> tuple[int, int]:
         """Writers with events that are not in the log yet, and roughly how many bytes those take."""
-        return self._flusher.waiting, self._flusher.weight
+        return self._committer.waiting, self._committer.weight
 
     def producers(self, session: SessionId) -> list[str]:
         """Names of the producers with an open writer in the session."""
@@ -149,7 +149,7 @@ class Recorder:
 
     async def __aenter__(self) -> Self:
         self._tasks = await anyio.create_task_group().__aenter__()
-        self._tasks.start_soon(self._flusher.run)
+        self._tasks.start_soon(self._committer.run)
         self._closed = False
         return self
 
@@ -158,9 +158,9 @@ class Recorder:
     ) -> None:
         self._closed = True
         with anyio.move_on_after(CLOSE_S, shield=True):
-            await self._flusher.drained()
-        if self._flusher.waiting:
-            _logger.error("closed with events of %d writers not in the log", self._flusher.waiting)
+            await self._committer.drained()
+        if self._committer.waiting:
+            _logger.error("closed with events of %d writers not in the log", self._committer.waiting)
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
 
@@ -172,12 +172,12 @@ class Recorder:
         name = (session, producer, epoch)
         writer = self._writers.get(name)
         if writer is None or writer.failed is not None:
-            alias = f"{producer}.{secrets.token_hex(4)}" if writer is None else writer.lane.producer
-            number = 0 if writer is None else writer.lane.number
-            lane = ProducerQueue(session, alias, epoch, number=number)
+            alias = f"{producer}.{secrets.token_hex(4)}" if writer is None else writer.queue.producer
+            number = 0 if writer is None else writer.queue.number
+            queue = ProducerQueue(session, alias, epoch, number=number)
             self._writers.pop(name, None)
             self._forget()
-            writer = self._writers[name] = SessionWriter(lane, self._add, self._clock_ms)
+            writer = self._writers[name] = SessionWriter(queue, self._add, self._clock_ms)
         writer.when_written(None)
         return writer
 
@@ -190,7 +190,7 @@ class Recorder:
     def _forget(self) -> None:
         """Not those of owners: under another name in the same epoch they would pass for somebody else."""
         if len(self._writers) >= WRITERS:
-            idle = [name for name, writer in self._writers.items() if writer.lane.empty and not name[2]]
+            idle = [name for name, writer in self._writers.items() if writer.queue.empty and not name[2]]
             for name in idle[: WRITERS // 2]:
                 del self._writers[name]
 
@@ -212,12 +212,12 @@ class Recorder:
         if by is not None and self._charge is not None:
             plain = [each.event if isinstance(each, RequestContext) else each for each in events]
             await self._charge(by, bytes_of(*plain))
-        lane = ProducerQueue(session, _command_name(key), impatient=True)
+        queue = ProducerQueue(session, _command_name(key), impatient=True)
         abouts = [each if isinstance(each, RequestContext) else RequestContext(turn, each) for each in events]
         news = [NewEvent(each.event, self._clock_ms(), each.turn) for each in abouts]
         entry = Entry(news, mode if mode == "create" else mode_of([each.event for each in abouts]))
-        lane.put(entry)
-        self._add(lane)
+        queue.put(entry)
+        self._add(queue)
         return await _answer(entry)
 
     async def erase(self, session: SessionId) -> None:
@@ -226,12 +226,12 @@ class Recorder:
         Raises as `EventLog.delete`. A deletion that is not certain yet goes on to be tried while this process
         lives.
         """
-        await self._flusher.erase(session)
+        await self._committer.erase(session)
 
-    def _add(self, lane: ProducerQueue) -> None:
+    def _add(self, queue: ProducerQueue) -> None:
         if self._closed:
             raise LogUnavailable("This process is closing its log.")
-        self._flusher.add(lane)
+        self._committer.add(queue)
 
 
 def _command_name(key: str | None) -> str:

@@ -41,7 +41,7 @@ class LogListener:
         self._buffer = buffer
         self._pushed: deque[Push] = deque()
         self._held = 0
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def offer(self, push: Push) -> None:
         """Never blocks: a slow listener loses its queue, not the events."""
@@ -54,19 +54,19 @@ class LogListener:
         self.wake()
 
     def wake(self) -> None:
-        self._news.set()
+        self._changed.set()
 
-    async def news(self, patience_s: float | None) -> bool:
-        """True at the next `offer` or `wake`, one that has come since the last `news` included.
+    async def changed(self, patience_s: float | None) -> bool:
+        """True at the next `offer` or `wake`, one that has come since the last `changed` included.
 
         False when there was none for `patience_s`.
         """
         try:
             async with asyncio.timeout(patience_s):
-                await self._news.wait()
+                await self._changed.wait()
         except TimeoutError:
             return False
-        self._news.clear()
+        self._changed.clear()
         return True
 
     def take(self) -> list[Recorded]:
@@ -132,7 +132,7 @@ class Tailer:
         self._checking: set[str] = set()
         """Roads on which heads are looked at right now."""
         self._reads: dict[tuple[SessionId, Seq, bool], asyncio.Future[list[Recorded]]] = {}
-        self._ear: PushSubscription
+        self._subscription: PushSubscription
         self._tasks: TaskGroup
 
     @property
@@ -141,7 +141,7 @@ class Tailer:
         return len(self._feeds), sum(len(feed.listeners) for feed in self._feeds.values())
 
     async def __aenter__(self) -> Self:
-        self._ear = self._log.ear()
+        self._subscription = self._log.push_subscription()
         self._tasks = await anyio.create_task_group().__aenter__()
         self._tasks.start_soon(self._listen)
         self._tasks.start_soon(self._watch)
@@ -153,7 +153,7 @@ class Tailer:
         self._give_up(LogUnavailable("This process is closing its log."))
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
-        await self._ear.aclose()
+        await self._subscription.aclose()
 
     @asynccontextmanager
     async def follow(
@@ -179,7 +179,7 @@ class Tailer:
         feed.listeners.add(listener)
         try:
             if not feed.subscribed:
-                await self._ear.subscribe(session)
+                await self._subscription.subscribe(session)
                 feed.subscribed = True
             present = _present(head or (await self._log.heads([session]))[0])
             if head is None and after > present.seq:
@@ -193,7 +193,7 @@ class Tailer:
             if not feed.listeners:
                 del self._feeds[session]
                 with anyio.CancelScope(shield=True):
-                    await self._ear.unsubscribe(session)
+                    await self._subscription.unsubscribe(session)
 
     def state(self, session: SessionId) -> LogState:
         """Whether what is new in a session that is followed here can be seen now."""
@@ -219,7 +219,7 @@ class Tailer:
                 if idle_s is not None:
                     yield []
             # The watch wakes listeners more often than `idle_s`: what is left of it goes on counting down.
-            elif not await listener.news(_left(idle_s, quiet_since)):
+            elif not await listener.changed(_left(idle_s, quiet_since)):
                 yield []
                 quiet_since = anyio.current_time()
 
@@ -249,7 +249,7 @@ class Tailer:
             reading.set_result(events)
 
     async def _listen(self) -> None:
-        async with aclosing(self._ear.hear()) as heard:
+        async with aclosing(self._subscription.pushes()) as heard:
             async for word in heard:
                 feed = self._feeds.get(word.session)
                 if feed is None:
@@ -281,26 +281,26 @@ class Tailer:
                 sessions |= {session for session, feed in self._feeds.items() if feed.quiet}
                 for feed in self._feeds.values():
                     feed.quiet = True
-                await self._ear.check()
-            self._check_by_road(sessions)
+                await self._subscription.check()
+            self._check_by_shard(sessions)
 
-    def _check_by_road(self, sessions: set[SessionId]) -> None:
+    def _check_by_shard(self, sessions: set[SessionId]) -> None:
         """A server that does not answer keeps nobody else's heads from being looked at."""
-        roads: dict[str, list[SessionId]] = defaultdict(list)
+        shards: dict[str, list[SessionId]] = defaultdict(list)
         for session in sessions:
-            roads[self._log.shard_of(session)].append(session)
-        for road, some in roads.items():
-            if road in self._checking:
+            shards[self._log.shard_of(session)].append(session)
+        for shard, some in shards.items():
+            if shard in self._checking:
                 self._suspects.update(some)
             else:
-                self._checking.add(road)
-                self._tasks.start_soon(self._check_road, road, some)
+                self._checking.add(shard)
+                self._tasks.start_soon(self._check_shard, shard, some)
 
-    async def _check_road(self, road: str, sessions: list[SessionId]) -> None:
+    async def _check_shard(self, shard: str, sessions: list[SessionId]) -> None:
         try:
             await self._check(sessions)
         finally:
-            self._checking.discard(road)
+            self._checking.discard(shard)
             if self._suspects:
                 self._look.set()
 

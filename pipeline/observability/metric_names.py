@@ -226,7 +226,7 @@ it would not be one. A code that is not listed is counted all the same, from its
 """
 
 
-def born(metric: Metric, process: str = "") -> tuple[tuple[str, ...], ...]:
+def initial_labels(metric: Metric, process: str = "") -> tuple[tuple[str, ...], ...]:
     """Labels of the series that a metric has from the beginning, of `process` where it is a process's own."""
     if metric.kind == "gauge":
         return ()

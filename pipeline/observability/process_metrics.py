@@ -55,11 +55,11 @@ class Snapshot:
         return cls(**{name: found[name] for name in cls.__slots__ if name in found})
 
 
-class Board(Protocol):
+class SnapshotStore(Protocol):
     """Port to which processes report their metrics."""
 
-    async def tell(self, snapshot: Snapshot) -> None: ...
-    async def told(self) -> list[Snapshot]: ...
+    async def publish(self, snapshot: Snapshot) -> None: ...
+    async def snapshots(self) -> list[Snapshot]: ...
     async def forget(self, *processes: str) -> None: ...
 
 
@@ -87,7 +87,7 @@ class ProcessMeter:
             metric_names.DELIVERY, (time.time_ns() // 1_000_000 - ts_ms) / 1_000, self.process
         )
 
-    def woke(self, late_s: float) -> None:
+    def observe_loop_lag(self, late_s: float) -> None:
         self._tally.observe(metric_names.LOOP_LAG, late_s, self.process)
 
     async def snapshot(self) -> Snapshot:
@@ -116,21 +116,21 @@ class ProcessMeter:
         while True:
             begun = time.monotonic()
             await anyio.sleep(_LOOK_S)
-            self.woke(max(0.0, time.monotonic() - begun - _LOOK_S))
+            self.observe_loop_lag(max(0.0, time.monotonic() - begun - _LOOK_S))
 
 
 class MetricsReporter:
     """An async context manager: within it the process tells its numbers, and at its end takes them back."""
 
-    def __init__(self, meter: ProcessMeter, board: Board) -> None:
+    def __init__(self, meter: ProcessMeter, store: SnapshotStore) -> None:
         self._meter = meter
-        self._board = board
+        self._store = store
         self._tasks: TaskGroup
 
     async def __aenter__(self) -> Self:
         self._tasks = await anyio.create_task_group().__aenter__()
         self._tasks.start_soon(self._meter.watch_loop)
-        self._tasks.start_soon(self._tell)
+        self._tasks.start_soon(self._publish)
         return self
 
     async def __aexit__(
@@ -139,12 +139,12 @@ class MetricsReporter:
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
         with anyio.move_on_after(_FAREWELL_S, shield=True), suppress(LogError):
-            await self._board.forget(self._meter.process)
+            await self._store.forget(self._meter.process)
 
-    async def _tell(self) -> None:
+    async def _publish(self) -> None:
         while True:
             with suppress(LogError):  # the page itself says that the log is away
-                await self._board.tell(await self._meter.snapshot())
+                await self._store.publish(await self._meter.snapshot())
             await anyio.sleep(TELL_S)
 
 

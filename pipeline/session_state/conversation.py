@@ -43,9 +43,9 @@ class Conversation:
         self.turns: dict[TurnId, TurnState] = {}
         self._open: dict[TurnId, TurnState] = {}
         """Those that are not over: an owner asks for them with every batch, however long the past."""
-        self._told: Mapping[str, Any] = {}
+        self._settings_data: Mapping[str, Any] = {}
         """As settings were recorded last; turn after turn they mostly are the same ..."""
-        self._as_told = SessionSettings()
+        self._settings_parsed = SessionSettings()
         """... and need not be understood anew."""
         self.paused_by: Literal["user", "voice"] | None = None
         """Who holds what is heard; None: nobody."""
@@ -117,10 +117,10 @@ class Conversation:
 
     def _taken(self, data: Mapping[str, Any]) -> SessionSettings:
         """As recorded, by this version or by a later one, whose new fields are passed over."""
-        if data["settings"] != self._told:
-            self._told = data["settings"]
-            self._as_told = SessionSettings.model_validate(self._told, extra="ignore")
-        return self._as_told
+        if data["settings"] != self._settings_data:
+            self._settings_data = data["settings"]
+            self._settings_parsed = SessionSettings.model_validate(self._settings_data, extra="ignore")
+        return self._settings_parsed
 
     def _hold(self, kind: str, by: Literal["user", "voice"]) -> None:
         """Applies a pause or a resume. A pause by the user outlasts speech that is heard meanwhile."""

@@ -41,7 +41,7 @@ _PATIENCE_MS = 300_000
 """Nor is an utterance heard again that nobody has written down for so long."""
 
 
-class KnownOrder(NamedTuple):
+class KnownCommand(NamedTuple):
     """A commit or clear of the client, with its place in the sound; repeated on recovery."""
 
     at_ms: int
@@ -90,7 +90,7 @@ class InputState:
     """What was said, by utterance."""
     done: set[int] = field(default_factory=set)
     """Utterances that are written down, or never will be."""
-    clears: deque[KnownOrder] = field(default_factory=deque)
+    clears: deque[KnownCommand] = field(default_factory=deque)
     """What was taken back while something before it was not written down."""
 
     @property
@@ -108,10 +108,10 @@ class InputState:
         return min(self._waiting, default=self.utterances - (self.begun_ms is not None))
 
     @property
-    def orders(self) -> tuple[KnownOrder, ...]:
+    def commands(self) -> tuple[KnownCommand, ...]:
         """Commits and clears of the client in the sound from `rest_ms` on, in order."""
         waiting = self._waiting.items()
-        commits = [KnownOrder(one.at_ms, "commit", number) for number, one in waiting if one.committed]
+        commits = [KnownCommand(one.at_ms, "commit", number) for number, one in waiting if one.committed]
         return tuple(sorted([*commits, *self.clears]))
 
     @property
@@ -140,7 +140,7 @@ class InputState:
         self.unwritten = {number: one for number, one in self.unwritten.items() if number not in gone}
         self.kept = [kept for kept in self.kept if kept[0] not in gone]
         self.parts, self.begun_ms = [], None
-        self.clears.append(KnownOrder(at_ms, "clear", utterance))
+        self.clears.append(KnownCommand(at_ms, "clear", utterance))
         self._settle_clears()
 
     def _settle_clears(self) -> None:

@@ -18,7 +18,7 @@ _Group = list[Message]
 """Messages that must not be told without each other: a call and its result."""
 
 
-def told(items: Sequence[Item], turns: Turns, *, room: int) -> tuple[Message, ...]:
+def context_messages(items: Sequence[Item], turns: Turns, *, room: int) -> tuple[Message, ...]:
     """These items as messages, the newest that fit into `room` characters.
 
     Older messages are forgotten in steps of half the room, so that the beginning stays the same for a while

@@ -61,7 +61,7 @@ class Drain:
         """Return when we have been asked to go."""
         await self._asked.wait()
 
-    async def farewell(self) -> None:
+    async def leave_signal(self) -> None:
         """Return when it is time for one guest to be sent away: not all come to the others at once."""
         await self._asked.wait()
         await anyio.sleep(random.uniform(0, self.settings.spread_s))

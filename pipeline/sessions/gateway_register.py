@@ -64,9 +64,9 @@ class GatewayPresence:
         Raises TypeError or ValueError where a number is expected and is none.
         """
         found = dict(orjson.loads(packed))
-        told = cls(**{name: value for name, value in found.items() if name in cls.__dataclass_fields__})
-        lately = [(float(ago_s), float(times)) for ago_s, times in told.lately]
-        return replace(told, seen_ms=int(told.seen_ms), turns=int(told.turns), lately=lately)
+        presence = cls(**{name: value for name, value in found.items() if name in cls.__dataclass_fields__})
+        lately = [(float(ago_s), float(times)) for ago_s, times in presence.lately]
+        return replace(presence, seen_ms=int(presence.seen_ms), turns=int(presence.turns), lately=lately)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,27 +101,27 @@ class Leaving:
         self,
         presence: GatewayPresence,
         register: Register,
-        departure: Drain,
+        drain: Drain,
         owners: OwnerPool,
-        pressure: EngineBackpressure,
+        backpressure: EngineBackpressure,
         clock: Clock,
-        told_to_go: Callable[[], bool] = lambda: False,
+        stop_requested: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`told_to_go` is asked now and then: whoever runs this process may want it to end."""
+        """`stop_requested` is asked now and then: whoever runs this process may want it to end."""
         self.register = register
-        self.departure = departure
+        self.drain = drain
         self._first = presence
         self._owners = owners
-        self._pressure = pressure
+        self._backpressure = backpressure
         self._clock = clock
-        self._told_to_go = told_to_go
+        self._stop_requested = stop_requested
         self._gone = anyio.Event()
         self._tasks: TaskGroup
 
     async def __aenter__(self) -> Self:
         self._tasks = await anyio.create_task_group().__aenter__()
         self._tasks.start_soon(self._announce)
-        self._tasks.start_soon(self._obey)
+        self._tasks.start_soon(self._follow_stop_requests)
         self._tasks.start_soon(self._go)
         return self
 
@@ -129,7 +129,7 @@ class Leaving:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         self._tasks.cancel_scope.cancel()
-        self.departure.close("broken" if kind is not None else "closed")
+        self.drain.close("broken" if kind is not None else "closed")
         result = await self._tasks.__aexit__(kind, error, trace)
         with anyio.move_on_after(_GOODBYE_S, shield=True):
             try:
@@ -140,23 +140,23 @@ class Leaving:
 
     async def go(self, why: str) -> None:
         """Return when everything that was here is elsewhere, or has had its time."""
-        self.departure.ask(why)
+        self.drain.ask(why)
         await self._gone.wait()
 
     @property
     def presence(self) -> GatewayPresence:
         """Of this gateway, now."""
-        lately = [(round(ago_s, 2), round(times, 2)) for ago_s, times in self._pressure.newcomers.lately]
+        lately = [(round(ago_s, 2), round(times, 2)) for ago_s, times in self._backpressure.limiter.lately]
         return replace(
             self._first,
             seen_ms=self._clock.now_ms(),
             turns=self._owners.running,
             sessions=self._owners.owned,
-            listeners=self.departure.guests,
-            waiting=self._pressure.waiting,
-            saturated=self._pressure.crowded,
+            listeners=self.drain.guests,
+            waiting=self._backpressure.waiting,
+            saturated=self._backpressure.crowded,
             lately=lately,
-            leaving=self.departure.why,
+            leaving=self.drain.why,
         )
 
     async def _announce(self) -> None:
@@ -165,8 +165,8 @@ class Leaving:
             try:
                 found = await self.register.announce(said)
                 if found.asked_to_leave:
-                    self.departure.ask("asked")
-                self._pressure.newcomers.hear(neighbours(self._first, found.present))
+                    self.drain.ask("asked")
+                self._backpressure.limiter.update_neighbours(neighbours(self._first, found.present))
             except LogError as error:
                 log.debug("nobody hears of this gateway, or it hears of nobody: %s", error)
                 rests = 1
@@ -175,26 +175,26 @@ class Leaving:
                 if said.turns or replace(self.presence, seen_ms=said.seen_ms) != said:
                     break
 
-    async def _obey(self) -> None:
+    async def _follow_stop_requests(self) -> None:
         while True:
             await anyio.sleep(_LOOK_S)
-            if self._told_to_go():
-                self.departure.ask("stopped")
+            if self._stop_requested():
+                self.drain.ask("stopped")
                 return
 
     async def _go(self) -> None:
-        departure = self.departure
-        await departure.wait()
-        log.info("this gateway is leaving: %s", departure.why)
+        drain = self.drain
+        await drain.wait()
+        log.info("this gateway is leaving: %s", drain.why)
         try:
             await self._look_round()
-            settings = departure.settings
-            patience_s = 0.0 if departure.alone else settings.sentence_s
+            settings = drain.settings
+            patience_s = 0.0 if drain.alone else settings.sentence_s
             async with anyio.create_task_group() as partings:
                 partings.start_soon(self._hand_over, patience_s)
                 partings.start_soon(self._wait_for_guests)
         finally:
-            departure.over = True
+            drain.over = True
             self._gone.set()
 
     async def _hand_over(self, patience_s: float) -> None:
@@ -204,11 +204,11 @@ class Leaving:
 
     async def _wait_for_guests(self) -> None:
         """Those who listen are sent away; what cannot be resumed is waited for, if others finish it."""
-        departure = self.departure
-        with anyio.move_on_after(departure.settings.spread_s + _GOODBYE_S):
-            await departure.empty()
-        with anyio.move_on_after(departure.settings.grace_s):
-            while departure.guests and not departure.alone:
+        drain = self.drain
+        with anyio.move_on_after(drain.settings.spread_s + _GOODBYE_S):
+            await drain.empty()
+        with anyio.move_on_after(drain.settings.grace_s):
+            while drain.guests and not drain.alone:
                 await anyio.sleep(_LOOK_S)
                 await self._look_round()
 
@@ -217,7 +217,7 @@ class Leaving:
         others: Mapping[str, GatewayPresence] = {}
         with anyio.move_on_after(_ASK_S), suppress(LogError):
             others = (await self.register.announce(self.presence)).present
-        self.departure.alone = not any(
+        self.drain.alone = not any(
             not other.leaving for name, other in others.items() if name != self._first.gateway
         )
 

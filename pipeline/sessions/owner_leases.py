@@ -64,39 +64,39 @@ class Leases:
         async with anyio.create_task_group() as calls:
             while True:
                 await anyio.sleep(RENEW_S)
-                for road, kept in self._by_road().items():
-                    if road not in self._under_way:
-                        self._under_way.add(road)
-                        calls.start_soon(self._renew, road, kept)
+                for shard, kept in self._by_shard().items():
+                    if shard not in self._under_way:
+                        self._under_way.add(shard)
+                        calls.start_soon(self._renew, shard, kept)
 
-    def _by_road(self) -> dict[str, list[_Kept]]:
-        roads: dict[str, list[_Kept]] = {}
+    def _by_shard(self) -> dict[str, list[_Kept]]:
+        shards: dict[str, list[_Kept]] = {}
         for kept in self._kept.values():
-            roads.setdefault(self._log.shard_of(kept.session), []).append(kept)
-        return roads
+            shards.setdefault(self._log.shard_of(kept.session), []).append(kept)
+        return shards
 
-    async def _renew(self, road: str, kept: list[_Kept]) -> None:
+    async def _renew(self, shard: str, kept: list[_Kept]) -> None:
         try:
             for start in range(0, len(kept), AT_ONCE):
                 if still_kept := [one for one in kept[start : start + AT_ONCE] if self._is_kept(one)]:
-                    await self._try(road, still_kept)
+                    await self._try(shard, still_kept)
         finally:
-            self._under_way.discard(road)
+            self._under_way.discard(shard)
 
     def _is_kept(self, one: _Kept) -> bool:
         return self._kept.get(one.owner) is one
 
-    async def _try(self, road: str, kept: list[_Kept]) -> None:
+    async def _try(self, shard: str, kept: list[_Kept]) -> None:
         """Renews leases of one shard. A failure concerns all owners here, so it ends none."""
         try:
             await self._renew_some(kept)
-            self._failing.discard(road)
+            self._failing.discard(shard)
         except LogUnavailable:
             pass  # nobody else can take them either; the epoch fences us should one have
         except Exception:
-            if road not in self._failing:
+            if shard not in self._failing:
                 log.exception("leases cannot be renewed; this is tried again, and not said again")
-            self._failing.add(road)
+            self._failing.add(shard)
 
     async def _renew_some(self, kept: list[_Kept]) -> None:
         back = anyio.Event()

@@ -45,7 +45,7 @@ class OwnerPool(TaskScope):
         """In a row, of sessions that nobody here can run: they are tried less and less often."""
         self._leaving = False
         self._leases = Leases(services.log)
-        self.lookout = OrphanScanLease(services.log, node)
+        self.orphan_scan = OrphanScanLease(services.log, node)
 
     def _begin(self, tasks: TaskGroup) -> None:
         tasks.start_soon(self._leases.run)
@@ -59,10 +59,10 @@ class OwnerPool(TaskScope):
         """
         if self._full:
             raise GatewayBusy(f"this replica runs {self.running} turns; try again shortly")
-        if self._services.pressure is not None:
-            self._services.pressure.check()
+        if self._services.backpressure is not None:
+            self._services.backpressure.check()
             if latest_ms is None or self._services.clock.now_ms() - latest_ms > _INSIDE_MS:
-                self._services.pressure.newcomers.check()
+                self._services.backpressure.limiter.check()
 
     async def hand_over(self, patience_s: float) -> None:
         """Run nothing from now on. Returns when every session that was run here is free for another replica.
@@ -77,9 +77,9 @@ class OwnerPool(TaskScope):
     async def _look_for_work(self) -> None:
         """Take up what nobody does: its owner died, or whoever asked for it owns no sessions."""
         while True:
-            await anyio.sleep(self.lookout.pause_s)
+            await anyio.sleep(self.orphan_scan.pause_s)
             try:
-                if not self._has_room or not await self.lookout.may_look():
+                if not self._has_room or not await self.orphan_scan.may_look():
                     continue
                 found = await self._services.log.abandoned()
             except RhapsodeError:

@@ -74,10 +74,10 @@ class Overtaken(Exception):
     """The turn that a question takes up is being answered already."""
 
 
-def check_guest(wish: SettingsPatch, settings: SessionSettings) -> None:
+def check_guest(params: SettingsPatch, settings: SessionSettings) -> None:
     """Checks that a guest changes only the settings that guests may. Raises Forbidden."""
-    beyond = wish.model_fields_set - _GUESTS
-    if beyond or not set(wish.collections) <= set(settings.collections):
+    beyond = params.model_fields_set - _GUESTS
+    if beyond or not set(params.collections) <= set(settings.collections):
         name = min(beyond, default="collections")
         raise Forbidden(f"only who made the session may choose its {name}", field=f"settings.{name}")
 
@@ -145,7 +145,7 @@ class Sessions:
         """The new session's id, generation, head and settings. `also`: what is recorded at once with it."""
         settings = command.settings.apply(self.choices.defaults)
         if kind not in _UNSPOKEN:
-            self.welcome()  # before there is anything: a session without its turn is of no use
+            self.check_admission()  # before there is anything: a session without its turn is of no use
         if kind == "completion":  # one for each request: its turns are what is counted
             self.choices.check(settings)
         else:
@@ -157,7 +157,7 @@ class Sessions:
         outcome = await self._recorder.post(session, event, *also, mode="create", by=principal)
         return session, mark, outcome.last, settings
 
-    def welcome(self) -> None:
+    def check_admission(self) -> None:
         """Admits a new session. Raises GatewayBusy."""
         self._owners.admit()
 
@@ -204,7 +204,7 @@ class Sessions:
             by = "" if by == conversation.principal else by
             if by and conversation.principal:
                 check_guest(command.settings, conversation.settings)
-            wish = TurnRequested(
+            params = TurnRequested(
                 kind=command.kind,
                 text=command.content,
                 settings=settings,
@@ -212,7 +212,7 @@ class Sessions:
                 by=by,
                 narrate=narrate,
             )
-            turn = await self._ask(session, conversation, wish, *before, key=command.key)
+            turn = await self._ask(session, conversation, params, *before, key=command.key)
         if command.key is not None:
             self._asked[session, command.key] = turn
             while len(self._asked) > _KEYS_KEPT:
@@ -238,18 +238,18 @@ class Sessions:
         self,
         session: SessionId,
         conversation: Conversation,
-        wish: TurnRequested,
+        params: TurnRequested,
         *before: Event | RequestContext,
         key: str | None,
     ) -> TurnId:
         """Record the wish, and `before` it what led to it, all or nothing."""
         await self.all_heard(session)
-        settings = await self.readable(wish.settings, conversation.principal)
-        wish = wish.model_copy(update={"settings": settings, "traceparent": CALLER.get()})
-        event = conversation.request(wish, queue_limit=self._limits.queued_turns)
+        settings = await self.readable(params.settings, conversation.principal)
+        params = params.model_copy(update={"settings": settings, "traceparent": CALLER.get()})
+        event = conversation.request(params, queue_limit=self._limits.queued_turns)
         self._owners.admit(conversation.latest_ms)
         plain = [each.event if isinstance(each, RequestContext) else each for each in before]
-        await self._allowance.turn(conversation.principal, wish.chars, size=bytes_of(*plain, event))
+        await self._allowance.turn(conversation.principal, params.chars, size=bytes_of(*plain, event))
         outcome = await self._recorder.post(session, *before, event, key=key)
         self._views.wrote(session, outcome.last)
         self._owners.wake(session, outcome.last)
@@ -270,7 +270,7 @@ class Sessions:
                 # With the new question or not at all: else the first half of it might be lost.
                 gone.append(RequestContext(said.merges, PlaybackFlushed(reason="merged")))
                 gone.append(RequestContext(said.merges, TurnStopRequested(reason="merged")))
-            wish = TurnRequested(
+            params = TurnRequested(
                 kind="prompt",
                 text=said.text,
                 settings=conversational(conversation.settings),
@@ -278,7 +278,7 @@ class Sessions:
                 utterances=said.utterances,
                 merges=said.merges,
             )
-            return await self._ask(session, conversation, wish, *before, *gone, key=key)
+            return await self._ask(session, conversation, params, *before, *gone, key=key)
 
     async def heard(self, session: SessionId, command: AcknowledgePlayback, seen: Head | None = None) -> None:
         """Records how much of a turn was heard; less than is already known changes nothing."""

@@ -57,7 +57,7 @@ class OwnerServices:
     """Told how much was spoken; None: nobody counts."""
     tracing: Tracing | None = None
     """None: nothing is traced."""
-    pressure: EngineBackpressure | None = None
+    backpressure: EngineBackpressure | None = None
     """Says whether one more turn can be taken; None: always."""
     views: SessionViews | None = None
     """What this process knows of sessions already; None: every owner begins with the first event."""
@@ -67,14 +67,14 @@ def planned(
     session: SessionId, state: TurnState, conversation: Conversation, services: OwnerServices
 ) -> TurnPlan:
     room = services.history_chars_of.get(state.settings.llm_provider or LOCAL, services.history_chars)
-    told = room // 2 if state.settings.collections else room  # passages want their share
+    history_room = room // 2 if state.settings.collections else room  # passages want their share
     return TurnPlan(
         turn=state.turn,
         asked_by=(state.by or conversation.principal) if conversation.principal else "",
         kind=state.kind,
         text=state.text,
         settings=state.settings,
-        history=history(conversation, before=state.turn, room=told),
+        history=history(conversation, before=state.turn, room=history_room),
         requested_ms=state.requested_ms,
         given=state.given,
         room=room,
@@ -89,11 +89,11 @@ class FirstAudioProbe:
 
     def __init__(
         self,
-        newcomers: ConcurrencyLimiter | None = None,
+        limiter: ConcurrencyLimiter | None = None,
         wait: Wait | None = None,
         heard: Callable[[], None] = lambda: None,
     ) -> None:
-        self._newcomers = newcomers
+        self._limiter = limiter
         self._wait = wait
         self._heard = heard
 
@@ -101,12 +101,12 @@ class FirstAudioProbe:
         """The turn as it stands now; what is held back on purpose is not late, and nobody waits for it."""
         if held or state.first_audio_ms is not None:
             self._heard()
-        if self._newcomers is None or self._wait is None:
+        if self._limiter is None or self._wait is None:
             return
         if _begun(state):
-            self._newcomers.answered(self._wait)
+            self._limiter.answered(self._wait)
         elif held:
-            self._newcomers.dropped(self._wait)
+            self._limiter.dropped(self._wait)
 
 
 @contextmanager
@@ -117,17 +117,17 @@ def first_answer(services: OwnerServices, state: TurnState, *, after_ms: int) ->
     else has begun, that are not shown before they are whole, or that are answered or spoken elsewhere are
     not judged: they only take room.
     """
-    if services.pressure is None:
+    if services.backpressure is None:
         yield FirstAudioProbe()
         return
-    newcomers, now_ms = services.pressure.newcomers, services.clock.now_ms()
+    limiter, now_ms = services.backpressure.limiter, services.clock.now_ms()
     waited_s = max(0, now_ms - max(state.requested_ms, after_ms)) / 1_000
-    with newcomers.turn(_kind(state), waited_s) as wait, services.pressure.courtesy.awaited() as heard:
+    with limiter.turn(_kind(state), waited_s) as wait, services.backpressure.priority.awaited() as heard:
         if not _comparable(state):
-            newcomers.dropped(wait)
+            limiter.dropped(wait)
         if not takes_our_voice(state.settings) or state.first_audio_ms is not None:
             heard()
-        yield FirstAudioProbe(newcomers, wait, heard)
+        yield FirstAudioProbe(limiter, wait, heard)
 
 
 def takes_our_voice(settings: SessionSettings) -> bool:
@@ -165,7 +165,7 @@ class SessionOwner:
         self._leases = leases
         self._conversation = Conversation()
         self._expected = Seq(0)
-        self._news = anyio.Event()
+        self._changed = anyio.Event()
         self._turn: Turn | None = None
         self._first = FirstAudioProbe()
         self._free_ms = 0
@@ -253,7 +253,7 @@ class SessionOwner:
         self._leaving = True
         with anyio.move_on_after(patience_s):
             if self._turn is not None:
-                await self._turn.hush()
+                await self._turn.stop_synthesis()
         if self._duties is not None:
             self._duties.cancel()
             await self._over.wait()
@@ -288,8 +288,8 @@ class SessionOwner:
                 for recorded in batch:
                     self._conversation.apply(recorded)
                 await self._reconcile()
-                self._news.set()
-                self._news = anyio.Event()
+                self._changed.set()
+                self._changed = anyio.Event()
             work.cancel_scope.cancel()
 
     @property
@@ -310,7 +310,7 @@ class SessionOwner:
     async def _run_turns(self, scope: anyio.CancelScope) -> None:
         conversation = self._conversation
         while conversation.head < self._begin:
-            await self._news.wait()
+            await self._changed.wait()
         for state in conversation.unfinished:
             if state.stalled >= _STALLED_AT_MOST:
                 await self._fail(state.turn, "owner.lost", "every replica that ran this turn went away")
@@ -328,15 +328,15 @@ class SessionOwner:
 
     async def _news_within(self, seconds: float) -> bool:
         with anyio.move_on_after(seconds):
-            await self._news.wait()
+            await self._changed.wait()
             return True
         return False
 
-    def _courtesy(self, settings: SessionSettings) -> FirstAudioPriority | None:
+    def _priority(self, settings: SessionSettings) -> FirstAudioPriority | None:
         """None: another voice has nothing of it, and whoever has asked for one answer waits for its end."""
-        pressure = self._services.pressure
+        backpressure = self._services.backpressure
         polite = self._conversation.kind != "completion" and takes_our_voice(settings)
-        return pressure.courtesy if pressure is not None and polite else None
+        return backpressure.priority if backpressure is not None and polite else None
 
     async def _run_turn(self, state: TurnState) -> None:
         services = self._services
@@ -348,7 +348,7 @@ class SessionOwner:
             services.models,
             services.clock,
             sentences_ahead=services.limits.sentences_ahead,
-            courtesy=self._courtesy(plan.settings),
+            priority=self._priority(plan.settings),
         )
         with first_answer(services, state, after_ms=self._free_ms) as self._first:
             try:
@@ -360,7 +360,7 @@ class SessionOwner:
                 self._turn = None
                 self._free_ms = services.clock.now_ms()
             while not state.over:
-                await self._news.wait()
+                await self._changed.wait()
             self._first.see(state, held=False)  # a short one is over before its beginning was looked at
         if services.allowance is not None:
             await services.allowance.spoken(self._conversation.principal, state.audio_ms)

@@ -62,11 +62,11 @@ class InterruptionHandler:
         self._looked_ms = speech_ms
         return True
 
-    async def settle(self, taking: UtteranceDecision, settings: ListeningSettings) -> None:
+    async def settle(self, decision: UtteranceDecision, settings: ListeningSettings) -> None:
         """It is known what was said: the answer was interrupted after all, or goes on."""
         conversation = await self._look()
         turn = self._spoken_over(conversation)
-        relevant = settings.barge_in and (taking.taken in _RELEVANT or taking.question)
+        relevant = settings.barge_in and (decision.taken in _RELEVANT or decision.question)
         if relevant and turn is not None and turn.turn != self._interrupted:
             await self._interrupt(conversation, turn)
         await self.release()

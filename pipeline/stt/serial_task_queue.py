@@ -5,7 +5,7 @@ from typing import Final
 
 import anyio
 
-Errand = Callable[[], Awaitable[object]]
+Job = Callable[[], Awaitable[object]]
 _WAITING: Final = 256
 
 
@@ -13,16 +13,16 @@ class SerialTaskQueue:
     """Runs errands in order, beside their giver. When too many wait, so does the giver."""
 
     def __init__(self) -> None:
-        self._send, self._receive = anyio.create_memory_object_stream[Errand](_WAITING)
+        self._send, self._receive = anyio.create_memory_object_stream[Job](_WAITING)
 
     async def run(self) -> None:
         """Until it is closed. Raises what an errand raises."""
         async with self._receive:
-            async for errand in self._receive:
-                await errand()
+            async for job in self._receive:
+                await job()
 
-    async def put(self, errand: Errand) -> None:
-        await self._send.send(errand)
+    async def put(self, job: Job) -> None:
+        await self._send.send(job)
 
     async def flush(self) -> None:
         """Return when every errand given so far is done."""

@@ -43,30 +43,32 @@ def spoken_over(conversation: Conversation, now_ms: int) -> TurnState | None:
 
 
 def decide(
-    conversation: Conversation, said: FinalUtterance, settings: ListeningSettings, now_ms: int
+    conversation: Conversation, utterance: FinalUtterance, settings: ListeningSettings, now_ms: int
 ) -> UtteranceDecision:
     """Decide about an utterance, by what is known when it has been written down."""
-    heard = conversation.inputs.get(said.input)
+    heard = conversation.inputs.get(utterance.input)
     waiting = heard.kept if heard is not None else []
-    if not said.text and not (said.ends_speech and settings.reply and waiting):
+    if not utterance.text and not (utterance.ends_speech and settings.reply and waiting):
         return UtteranceDecision("nothing")
     if not settings.reply:
         return UtteranceDecision("noted")
-    if not said.ends_speech:
+    if not utterance.ends_speech:
         return UtteranceDecision("kept")
-    if not waiting and _only_agrees(conversation, said, now_ms):
+    if not waiting and _only_agrees(conversation, utterance, now_ms):
         return UtteranceDecision("backchannel")
-    parts = [*waiting, (said.utterance, said.text)] if said.text else waiting
+    parts = [*waiting, (utterance.utterance, utterance.text)] if utterance.text else waiting
     text, numbers = " ".join(text for _, text in parts), tuple(number for number, _ in parts)
-    before = _unheard(conversation, said.input)
+    before = _unheard(conversation, utterance.input)
     if before is None:
-        return UtteranceDecision("turn" if said.text else "nothing", text, numbers)
+        return UtteranceDecision("turn" if utterance.text else "nothing", text, numbers)
     question = f"{before.text} {text}"
-    return UtteranceDecision("joined" if said.text else "nothing", question, numbers, before.turn)
+    return UtteranceDecision("joined" if utterance.text else "nothing", question, numbers, before.turn)
 
 
-def _only_agrees(conversation: Conversation, said: FinalUtterance, now_ms: int) -> bool:
-    return is_backchannel(said.text, said.language) and spoken_over(conversation, now_ms) is not None
+def _only_agrees(conversation: Conversation, utterance: FinalUtterance, now_ms: int) -> bool:
+    return (
+        is_backchannel(utterance.text, utterance.language) and spoken_over(conversation, now_ms) is not None
+    )
 
 
 def _unheard(conversation: Conversation, name: str) -> TurnState | None:

@@ -22,7 +22,7 @@ from schemas.settings.listening_settings import ListeningSettings, Mode
 
 log = logging.getLogger(__name__)
 
-Told = Callable[[str], Awaitable[None]]
+TextCallback = Callable[[str], Awaitable[None]]
 """Hears the text as far as it has come."""
 _TAIL_MS: Final = 200
 """Of the silence after the last word: models that hear it make fewer mistakes in that word."""
@@ -57,7 +57,7 @@ class SpeculativeTranscript:
         self.done = anyio.Event()
         self.written: SpeculativeText | None = None
         self._text = ""
-        self._reader: Told | None = None
+        self._reader: TextCallback | None = None
 
     @property
     def text(self) -> str:
@@ -67,13 +67,13 @@ class SpeculativeTranscript:
     def language(self) -> str:
         return self.written.transcript.language if self.written is not None else ""
 
-    async def told(self, text: str) -> None:
+    async def receive(self, text: str) -> None:
         """The engine has come so far."""
         self._text = text
         if self._reader is not None:
             await self._reader(text)
 
-    async def adopted(self, reader: Told) -> SpeculativeText | None:
+    async def adopted(self, reader: TextCallback) -> SpeculativeText | None:
         """It was the end: `reader` hears how far it is, and what comes. None: it could not be made."""
         if not self.done.is_set():
             self._reader = reader
@@ -83,7 +83,9 @@ class SpeculativeTranscript:
         return self.written
 
 
-async def write_down(engine: SpeechToText, utterance: Utterance, told: Told | None = None) -> Transcript:
+async def write_down(
+    engine: SpeechToText, utterance: Utterance, on_text: TextCallback | None = None
+) -> Transcript:
     """The whole answer; `told` hears the text as far as it has come. Raises EngineError, InputError."""
     text = ""
     async with aclosing(_items(engine, utterance)) as items:
@@ -91,8 +93,8 @@ async def write_down(engine: SpeechToText, utterance: Utterance, told: Told | No
             if isinstance(item, Transcript):
                 return replace(item, text=_writable(item.text))
             text += _writable(item)
-            if told is not None:
-                await told(text)
+            if on_text is not None:
+                await on_text(text)
     raise EngineFailed("the engine ended without a transcript")
 
 
@@ -122,31 +124,31 @@ class UtteranceTranscriber:
 
     def __init__(
         self,
-        ways: Transcribers,
+        transcribers: Transcribers,
         settings: ListeningSettings,
         language: str | None,
-        tape: AudioRingBuffer,
+        ring_buffer: AudioRingBuffer,
         clock: Clock,
         tasks: TaskGroup,
         from_ms: int,
     ) -> None:
         """`from_ms`: where the sound begins that it is written down from."""
-        self._ways = ways
+        self._transcribers = transcribers
         self._settings = settings
         self._language = language
-        self._tape = tape
+        self._ring_buffer = ring_buffer
         self._clock = clock
         self._tasks = tasks
-        self.from_ms = max(tape.from_ms, from_ms)
+        self.from_ms = max(ring_buffer.from_ms, from_ms)
         self._agreement = Agreement()
         self._cpu_ms = 0.0
         self._partial: anyio.CancelScope | None = None
         self._next_partial_ms = from_ms + settings.endpointing.prefix_padding_ms + settings.partials_ms
-        self._ahead: SpeculativeTranscript | None = None
+        self._speculative: SpeculativeTranscript | None = None
         self._sound: bytes | None = None
         """All of it, once it is over."""
         self.over = False
-        self.told = UtteranceSpan()
+        self.span = UtteranceSpan()
 
     @property
     def _listens_along(self) -> bool:
@@ -156,7 +158,13 @@ class UtteranceTranscriber:
     def grow(self, at_ms: int, tell: Tell) -> None:
         """There is sound up to `at_ms`: perhaps it is time to say what has been understood."""
         due = self._settings.partials_ms and at_ms >= self._next_partial_ms
-        if due and self._listens_along and self._partial is None and self._ahead is None and not self.over:
+        if (
+            due
+            and self._listens_along
+            and self._partial is None
+            and self._speculative is None
+            and not self.over
+        ):
             self._partial = anyio.CancelScope()
             self._tasks.start_soon(self._make_partial, self._partial, at_ms, tell)
 
@@ -175,9 +183,9 @@ class UtteranceTranscriber:
             self._next_partial_ms = at_ms + max(self._settings.partials_ms, int(took_ms * _LEISURE))
 
     async def _text_so_far(self, at_ms: int) -> str:
-        sound = Utterance(self._tape.slice(self.from_ms, at_ms), self._language, partial=True)
-        with self.told.within():
-            made = await write_down(self._ways.realtime, sound)
+        sound = Utterance(self._ring_buffer.slice(self.from_ms, at_ms), self._language, partial=True)
+        with self.span.within():
+            made = await write_down(self._transcribers.realtime, sound)
         self._cpu_ms += made.cpu_ms
         return made.text
 
@@ -186,26 +194,31 @@ class UtteranceTranscriber:
         if self._settings.mode != "realtime":
             return
         self._drop_partial()
-        self._ahead = SpeculativeTranscript(end_ms)
-        sound = self._tape.slice(self.from_ms, at_ms)
-        self._tasks.start_soon(self._write_ahead, self._ahead, sound, hint)
+        self._speculative = SpeculativeTranscript(end_ms)
+        sound = self._ring_buffer.slice(self.from_ms, at_ms)
+        self._tasks.start_soon(self._write_ahead, self._speculative, sound, hint)
 
-    async def _write_ahead(self, ahead: SpeculativeTranscript, sound: bytes, hint: Hint) -> None:
-        with ahead.scope:
+    async def _write_ahead(self, speculative: SpeculativeTranscript, sound: bytes, hint: Hint) -> None:
+        with speculative.scope:
             try:
-                ahead.written = await self._write(self._ways.realtime, "realtime", sound, ahead.told)
+                speculative.written = await self._write(
+                    self._transcribers.realtime, "realtime", sound, speculative.receive
+                )
             except (EngineError, InputError):
                 return  # then at the end
             finally:
-                ahead.done.set()
-            if self._ahead is ahead and (reading := reads_as(ahead.text, ahead.language)) != "unclear":
+                speculative.done.set()
+            if (
+                self._speculative is speculative
+                and (reading := reads_as(speculative.text, speculative.language)) != "unclear"
+            ):
                 hint(reading)
 
     def go_on(self) -> None:
         """It was not the end."""
-        if self._ahead is not None:
-            self._ahead.scope.cancel()
-            self._ahead = None
+        if self._speculative is not None:
+            self._speculative.scope.cancel()
+            self._speculative = None
 
     def _drop_partial(self) -> None:
         if self._partial is not None:
@@ -216,28 +229,28 @@ class UtteranceTranscriber:
 
         Whatever is still to be made of it is made of the same sound, however long that takes.
         """
-        self._sound = self._tape.slice(self.from_ms, min(end_ms + _TAIL_MS, at_ms))
+        self._sound = self._ring_buffer.slice(self.from_ms, min(end_ms + _TAIL_MS, at_ms))
 
     async def final(self, end_ms: int, tell: Tell) -> SpeculativeText:
         """The text for good. Raises EngineError when no engine could make it."""
         if self._sound is None:
-            self.end(end_ms, self._tape.at_ms)
+            self.end(end_ms, self._ring_buffer.at_ms)
         self._drop_partial()
-        ahead, self._ahead = self._ahead, None
+        speculative, self._speculative = self._speculative, None
         self.over = True
 
-        async def told(text: str) -> None:
+        async def on_text(text: str) -> None:
             await tell(text, len(text), end_ms)
 
         written: SpeculativeText | None = None
-        if ahead is not None and ahead.end_ms == end_ms:
-            written = await ahead.adopted(told)
-        elif ahead is not None:
-            ahead.scope.cancel()
+        if speculative is not None and speculative.end_ms == end_ms:
+            written = await speculative.adopted(on_text)
+        elif speculative is not None:
+            speculative.scope.cancel()
         if written is None:
-            written = await self._write_with_patience(self._whole, told)
+            written = await self._write_with_patience(self._whole, on_text)
         self._agreement.final(written.transcript.text)
-        self.told.end()
+        self.span.end()
         return SpeculativeText(
             written.mode, written.transcript, self.from_ms, self._cpu_ms, self._agreement.revisions
         )
@@ -250,32 +263,32 @@ class UtteranceTranscriber:
     async def otherwise(self, mode: Mode) -> SpeculativeText:
         """After `final`: the same utterance in the other way than `mode`, all at once. Raises EngineError."""
         if mode == "realtime":
-            return await self._write(self._ways.quality, "quality", self._whole)
-        return await self._write(self._ways.realtime, "realtime", self._whole)
+            return await self._write(self._transcribers.quality, "quality", self._whole)
+        return await self._write(self._transcribers.realtime, "realtime", self._whole)
 
-    async def _write_with_patience(self, sound: bytes, told: Told) -> SpeculativeText:
+    async def _write_with_patience(self, sound: bytes, on_text: TextCallback) -> SpeculativeText:
         """By the session's way; where that fails for good, by the other one."""
         realtime = self._settings.mode == "realtime"
-        way = self._ways.realtime if realtime else self._ways.quality
+        way = self._transcribers.realtime if realtime else self._transcribers.quality
         for attempt in range(_ATTEMPTS):
             try:
-                return await self._write(way, self._settings.mode, sound, told)
+                return await self._write(way, self._settings.mode, sound, on_text)
             except EngineError as error:
                 if not error.retryable or attempt == _ATTEMPTS - 1:
                     break
             await self._clock.sleep(_RETRY_S * (attempt + 1))
         if realtime:
-            return await self._write(self._ways.quality, "quality", sound)
-        return await self._write(self._ways.realtime, "realtime", sound)
+            return await self._write(self._transcribers.quality, "quality", sound)
+        return await self._write(self._transcribers.realtime, "realtime", sound)
 
     async def _write(
         self,
         way: SpeechToText,
         mode: Mode,
         sound: bytes,
-        told: Told | None = None,
+        on_text: TextCallback | None = None,
     ) -> SpeculativeText:
-        provider = self._settings.provider if way is self._ways.realtime else None
+        provider = self._settings.provider if way is self._transcribers.realtime else None
         utterance = Utterance(
             sound,
             self._language,
@@ -284,8 +297,8 @@ class UtteranceTranscriber:
             provider=provider,
             translate=self._settings.translate,
         )
-        with self.told.within():
-            transcript = await write_down(way, utterance, told)
+        with self.span.within():
+            transcript = await write_down(way, utterance, on_text)
         self._cpu_ms += transcript.cpu_ms
         return SpeculativeText(mode, transcript, self.from_ms, transcript.cpu_ms)
 
@@ -294,4 +307,4 @@ class UtteranceTranscriber:
         self.over = True
         self._drop_partial()
         self.go_on()
-        self.told.end()
+        self.span.end()

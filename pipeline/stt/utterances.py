@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 
 from pipeline.sessions.session_commands import Overtaken, SpokenQuestion
 from pipeline.stt.evaluation.transcript_comparison import compare
-from pipeline.stt.inputs.input_opening import IntakeServices, Opening
+from pipeline.stt.inputs.input_opening import InputServices, Opening
 from pipeline.stt.serial_task_queue import SerialTaskQueue
 from pipeline.stt.turn_policy import FinalUtterance, UtteranceDecision, decide
 from pipeline.stt.utterance_span import transcribed
@@ -43,13 +43,13 @@ class Utterances:
     """Of one input. Whoever writes an utterance down first has written it down: its events have keys."""
 
     def __init__(
-        self, opening: Opening, services: IntakeServices, outbox: SerialTaskQueue, refused: Refused | None
+        self, opening: Opening, services: InputServices, jobs: SerialTaskQueue, refused: Refused | None
     ) -> None:
-        self.attention = services.attention(opening.session)
+        self.interruption = services.interruption(opening.session)
         self._refused = refused
         self._opening = opening
         self._services = services
-        self._outbox = outbox
+        self._jobs = jobs
         self._room = anyio.Semaphore(_AT_ONCE)
         self._last = anyio.Event()
         """Set when the latest utterance is settled."""
@@ -74,16 +74,16 @@ class Utterances:
 
     async def release(self) -> None:
         """It was no speech: what was held goes on."""
-        await self._outbox.put(self._let_go)
+        await self._jobs.put(self._let_go)
 
     async def _let_go(self) -> None:
         if not self._opening.is_file:  # that holds nothing
-            await self.attention.release()
+            await self.interruption.release()
 
     async def write(
         self,
         ended: SpeechEnded,
-        scribe: UtteranceTranscriber,
+        transcriber: UtteranceTranscriber,
         settings: ListeningSettings,
         tasks: TaskGroup,
         *,
@@ -94,95 +94,101 @@ class Utterances:
         await self._room.acquire()
         before, self._last = self._last, anyio.Event()
         self._beginnings[ended.utterance] = ended.start_ms
-        pen = _Pen(ended, scribe, settings, arrived, tell)
-        tasks.start_soon(self._settle, pen, before, self._last)
+        finished = _FinishedUtterance(ended, transcriber, settings, arrived, tell)
+        tasks.start_soon(self._settle, finished, before, self._last)
 
-    async def _settle(self, pen: "_Pen", before: anyio.Event, done: anyio.Event) -> None:
+    async def _settle(self, finished: "_FinishedUtterance", before: anyio.Event, done: anyio.Event) -> None:
         """Write it down, record that in its turn, then compare. A file waits for its comparisons."""
         room = ExitStack()
         room.callback(self._room.release)
         with room:
             try:
-                written, after_ms = await self._write_down(pen, before)
-                if not (self._opening.is_file and pen.settings.compare):
+                written, after_ms = await self._write_down(finished, before)
+                if not (self._opening.is_file and finished.settings.compare):
                     room.close()
                 await before.wait()
-                await self._outbox.flush()
-                recorded = written is not None and await self._record(pen, written, after_ms)
+                await self._jobs.flush()
+                recorded = written is not None and await self._record(finished, written, after_ms)
             finally:
-                self._beginnings.pop(pen.ended.utterance, None)
+                self._beginnings.pop(finished.ended.utterance, None)
                 done.set()
-            if written is not None and recorded and self._compares(pen, written):
-                await self._compare(pen, written, after_ms)
+            if written is not None and recorded and self._compares(finished, written):
+                await self._compare(finished, written, after_ms)
 
-    async def _write_down(self, pen: "_Pen", before: anyio.Event) -> tuple[SpeculativeText | None, float]:
+    async def _write_down(
+        self, finished: "_FinishedUtterance", before: anyio.Event
+    ) -> tuple[SpeculativeText | None, float]:
         """Returns the transcript and its delay in ms. None: the failure is recorded."""
         try:
-            written = await pen.scribe.final(pen.ended.end_ms, pen.tell)
+            written = await finished.transcriber.final(finished.ended.end_ms, finished.tell)
         except (EngineError, InputError) as error:
             await before.wait()
-            await self._fail(pen, error)
+            await self._fail(finished, error)
             return None, 0.0
-        return written, (self._services.clock.monotonic() - pen.arrived) * 1_000
+        return written, (self._services.clock.monotonic() - finished.arrived) * 1_000
 
-    async def _fail(self, pen: "_Pen", error: RhapsodeError) -> None:
+    async def _fail(self, finished: "_FinishedUtterance", error: RhapsodeError) -> None:
         event = TranscriptFailed(
             input=self._opening.input,
-            utterance=pen.ended.utterance,
-            mode=pen.settings.mode,
+            utterance=finished.ended.utterance,
+            mode=finished.settings.mode,
             code=error.code,
             message=str(error),
         )
-        if not await self._is_done(pen):
-            await self._services.recorder.post(self._opening.session, event, key=self._key(pen, "written"))
+        if not await self._is_done(finished):
+            await self._services.recorder.post(
+                self._opening.session, event, key=self._key(finished, "written")
+            )
         await self._let_go()
-        if self._ends_speech(pen):
+        if self._ends_speech(finished):
             await self.ask_the_rest()
 
-    def _ends_speech(self, pen: "_Pen") -> bool:
-        return pen.ended.reason != "max_length" and not self._opening.is_file
+    def _ends_speech(self, finished: "_FinishedUtterance") -> bool:
+        return finished.ended.reason != "max_length" and not self._opening.is_file
 
-    async def _is_done(self, pen: "_Pen") -> bool:
+    async def _is_done(self, finished: "_FinishedUtterance") -> bool:
         """True if an earlier handler recorded the utterance, or the client cleared it meanwhile."""
         conversation, _ = await self._services.sessions.view(self._opening.session)
         state = conversation.inputs.get(self._opening.input)
-        return state is not None and pen.ended.utterance in state.done
+        return state is not None and finished.ended.utterance in state.done
 
-    async def _record(self, pen: "_Pen", written: SpeculativeText, after_ms: float) -> bool:
+    async def _record(
+        self, finished: "_FinishedUtterance", written: SpeculativeText, after_ms: float
+    ) -> bool:
         """The transcript, and what follows from it, together. False: it was done with already."""
-        if await self._is_done(pen):
+        if await self._is_done(finished):
             # If it was a question, its answer is not spoken over by it.
             await self._let_go()
             return False
         while True:
             try:
-                await self._take(pen, written, after_ms)
+                await self._take(finished, written, after_ms)
             except Overtaken:
                 continue  # now the answer is heard: that is another matter
             return True
 
-    async def _take(self, pen: "_Pen", written: SpeculativeText, after_ms: float) -> None:
+    async def _take(self, finished: "_FinishedUtterance", written: SpeculativeText, after_ms: float) -> None:
         sessions, session = self._services.sessions, self._opening.session
         conversation, _ = await sessions.view(session)
         transcript = written.transcript
-        said = FinalUtterance(
+        utterance = FinalUtterance(
             self._opening.input,
-            pen.ended.utterance,
+            finished.ended.utterance,
             transcript.text,
             transcript.language,
-            self._ends_speech(pen),
+            self._ends_speech(finished),
         )
-        taking = decide(conversation, said, pen.settings, self._services.clock.now_ms())
-        await self.attention.settle(taking, pen.settings)
-        final = _final(pen, written, taking, after_ms)
-        key = self._key(pen, "written")
-        if not taking.question:
+        decision = decide(conversation, utterance, finished.settings, self._services.clock.now_ms())
+        await self.interruption.settle(decision, finished.settings)
+        final = _final(finished, written, decision, after_ms)
+        key = self._key(finished, "written")
+        if not decision.question:
             await self._services.recorder.post(session, final, key=key)
             return
-        question = SpokenQuestion(taking.question, said.input, taking.utterances, taking.merges)
+        question = SpokenQuestion(decision.question, utterance.input, decision.utterances, decision.merges)
         try:
             turn = await sessions.say(session, question, final, key=key)
-            _tell_trace(turn, pen, final, self._services.clock.monotonic())
+            _tell_trace(turn, finished, final, self._services.clock.monotonic())
         except (StateError, InputTooLong) as error:
             final = final.model_copy(update={"taken": "noted"})
             await self._services.recorder.post(session, final, key=key)
@@ -222,64 +228,68 @@ class Utterances:
         if self._refused is not None:
             await self._refused(error)
 
-    def _compares(self, pen: "_Pen", written: SpeculativeText) -> bool:
-        return pen.settings.compare and bool(written.transcript.text) and self._comparing < _COMPARED
+    def _compares(self, finished: "_FinishedUtterance", written: SpeculativeText) -> bool:
+        return finished.settings.compare and bool(written.transcript.text) and self._comparing < _COMPARED
 
-    async def _compare(self, pen: "_Pen", written: SpeculativeText, after_ms: float) -> None:
+    async def _compare(
+        self, finished: "_FinishedUtterance", written: SpeculativeText, after_ms: float
+    ) -> None:
         """The other way on the same sound; no answer waits for it."""
         self._comparing += 1
         try:
-            event = await self._compare_patiently(pen, written, after_ms)
+            event = await self._compare_patiently(finished, written, after_ms)
         except EngineError as error:
-            log.info("utterance %d could not be compared: %s", pen.ended.utterance, error)
+            log.info("utterance %d could not be compared: %s", finished.ended.utterance, error)
             return
         else:
-            await self._services.recorder.post(self._opening.session, event, key=self._key(pen, "compared"))
+            await self._services.recorder.post(
+                self._opening.session, event, key=self._key(finished, "compared")
+            )
         finally:
             self._comparing -= 1
             self._compared.set()
 
     async def _compare_patiently(
-        self, pen: "_Pen", written: SpeculativeText, after_ms: float
+        self, finished: "_FinishedUtterance", written: SpeculativeText, after_ms: float
     ) -> TranscriptCompared:
-        waited_ms = pen.ended.at_ms - pen.ended.end_ms
+        waited_ms = finished.ended.at_ms - finished.ended.end_ms
         for _ in range(_BUSY_TRIES):
             try:
-                return await compare(pen.scribe, pen.ended, written, after_ms, waited_ms)
+                return await compare(finished.transcriber, finished.ended, written, after_ms, waited_ms)
             except EngineBusy:
                 await self._services.clock.sleep(_BUSY_S)
-        return await compare(pen.scribe, pen.ended, written, after_ms, waited_ms)
+        return await compare(finished.transcriber, finished.ended, written, after_ms, waited_ms)
 
-    def _key(self, pen: "_Pen", what: str) -> str:
-        return f"input:{self._opening.input}:{pen.ended.utterance}:{what}"
+    def _key(self, finished: "_FinishedUtterance", what: str) -> str:
+        return f"input:{self._opening.input}:{finished.ended.utterance}:{what}"
 
 
-class _Pen:
+class _FinishedUtterance:
     """Everything that transcribing one utterance needs."""
 
     def __init__(
         self,
         ended: SpeechEnded,
-        scribe: UtteranceTranscriber,
+        transcriber: UtteranceTranscriber,
         settings: ListeningSettings,
         arrived: float,
         tell: Tell,
     ) -> None:
         self.ended = ended
-        self.scribe = scribe
+        self.transcriber = transcriber
         self.settings = settings
         self.arrived = arrived
         self.tell = tell
 
 
-def _tell_trace(turn: int, pen: _Pen, final: TranscriptFinal, now: float) -> None:
-    transcribed(turn, final, since_s=now - pen.arrived, link=pen.scribe.told.link)
+def _tell_trace(turn: int, finished: _FinishedUtterance, final: TranscriptFinal, now: float) -> None:
+    transcribed(turn, final, since_s=now - finished.arrived, link=finished.transcriber.span.link)
 
 
 def _final(
-    pen: _Pen, written: SpeculativeText, taking: UtteranceDecision, after_ms: float
+    finished: _FinishedUtterance, written: SpeculativeText, decision: UtteranceDecision, after_ms: float
 ) -> TranscriptFinal:
-    transcript, ended = written.transcript, pen.ended
+    transcript, ended = written.transcript, finished.ended
     words = tuple(
         HeardWord(
             start=word.start,
@@ -300,7 +310,7 @@ def _final(
         words=words,
         start_ms=ended.start_ms,
         end_ms=ended.end_ms,
-        taken=taking.taken,
+        taken=decision.taken,
         after_ms=round(after_ms, 1),
         decode_ms=round(transcript.decode_ms, 1),
         cpu_ms=round(written.cpu_ms, 1),

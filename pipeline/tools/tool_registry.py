@@ -48,7 +48,7 @@ class PythonFunction:
         try:
             if inspect.iscoroutinefunction(self._function):
                 result = await self._adapter.validate_python(dict(arguments))
-                return await anyio.to_thread.run_sync(_told, result)
+                return await anyio.to_thread.run_sync(_as_text, result)
             work = partial(self._in_thread, dict(arguments))
             return await anyio.to_thread.run_sync(work, limiter=self._threads, abandon_on_cancel=True)
         except ValidationError as error:
@@ -61,10 +61,10 @@ class PythonFunction:
             raise ToolError(f"it failed: {type(error).__name__}: {error}") from error
 
     def _in_thread(self, arguments: Mapping[str, Any]) -> str:
-        return _told(self._adapter.validate_python(arguments))
+        return _as_text(self._adapter.validate_python(arguments))
 
 
-def _told(result: Any) -> str:
+def _as_text(result: Any) -> str:
     return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, default=str)
 
 

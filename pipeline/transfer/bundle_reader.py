@@ -65,11 +65,13 @@ class ReadBundle:
         Raises SessionFull as soon as there is more than a session may have, sound or not: what they add up to
         is held in memory, so that without their sound they may have a part of that.
         """
-        conversation, stored, told = Conversation(), 0, 0
+        conversation, stored, text_chars = Conversation(), 0, 0
         for recorded, event in self.events():
             size, words = _sizes(recorded, event)
-            stored, told = stored + size, told + words
-            if stored > self._session_bytes or told > max(_TOLD_BYTES, self._session_bytes // _TOLD_PART):
+            stored, text_chars = stored + size, text_chars + words
+            if stored > self._session_bytes or text_chars > max(
+                _TOLD_BYTES, self._session_bytes // _TOLD_PART
+            ):
                 raise SessionFull(f"with event {recorded.seq} there is more than a session may have")
             if (recorded.seq == 1) != (recorded.type == "session.started"):
                 raise BundleInvalid("a session begins with session.started, and only once")
@@ -112,10 +114,10 @@ class ReadBundle:
                     raise BundleDamaged(f"the audio of event {seq} is missing")
             event = _model(read.event)
             yield replace(read.event, v=event.v, data=payload(event), audio=audio or None), event
-        told = self.manifest
-        if seq != told.n or lines.hexdigest() != told.sha256:
+        manifest = self.manifest
+        if seq != manifest.n or lines.hexdigest() != manifest.sha256:
             raise BundleDamaged("the events are not those of the manifest")
-        if packets.read(1) or heard != told.packets_bytes or sound.hexdigest() != told.packets_sha256:
+        if packets.read(1) or heard != manifest.packets_bytes or sound.hexdigest() != manifest.packets_sha256:
             raise BundleDamaged("the audio is not that of the manifest")
 
     def _read_manifest(self) -> Manifest:

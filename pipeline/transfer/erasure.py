@@ -269,9 +269,9 @@ class Eraser:
                 [head] = await self._log.heads([session])
                 if head is not None and head.state != "deleted":
                     yield session
-        async with aclosing(self._log.archival.standings()) as pages:
+        async with aclosing(self._log.archival.statuses()) as pages:
             async for page in pages:
-                for session in [session for session, standing in page if standing.state != "deleted"]:
+                for session in [session for session, status in page if status.state != "deleted"]:
                     first = await self._log.hot.read(session, Seq(0), limit=1)
                     if first and first[0].data.get("principal", "") == principal:
                         yield session
@@ -311,8 +311,8 @@ def _looked_at(found: _Erased, log: Rewritten) -> Sequence[ErasurePlace]:
 
 def _place(name: str, count: int, done: bool, trouble: str) -> ErasurePlace:
     state = "pending" if not done else "erased" if count else "clear"
-    told: Mapping[str, object] = {"place": name, "state": state, "found": count}
-    return ErasurePlace.model_validate({**told, "detail": "" if done else trouble})
+    values: Mapping[str, object] = {"place": name, "state": state, "found": count}
+    return ErasurePlace.model_validate({**values, "detail": "" if done else trouble})
 
 
 def _documents_place(found: _Erased) -> ErasurePlace:

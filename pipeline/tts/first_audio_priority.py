@@ -42,7 +42,7 @@ class FirstAudioPriority:
         finally:
             heard()
 
-    async def give_way(self, spare_s: Callable[[], float]) -> None:
+    async def yield_to_waiting(self, spare_s: Callable[[], float]) -> None:
         """Return when no first sound is awaited, `spare_s()` of sound is not enough, or a second is over."""
         with anyio.move_on_after(_MOST_S):
             while self._awaited and (more_s := spare_s() - ENOUGH_S) > 0:

@@ -129,25 +129,25 @@ class SentenceSynthesis:
         """Fill `items`, then end them; a failure is kept in `error`."""
         self.begun_at = clock.monotonic()
         async with self._send:
-            with synthesizing(self.number, self.spoken.text, settings) as told:
+            with synthesizing(self.number, self.spoken.text, settings) as sentence_span:
                 with self._scope:
-                    await self._try(speaker, settings, clock, told)
-                told.ended(self.error, skipped=self.skipped)
+                    await self._try(speaker, settings, clock, sentence_span)
+                sentence_span.ended(self.error, skipped=self.skipped)
 
     async def _try(
-        self, speaker: Speaker, settings: SessionSettings, clock: Clock, told: SentenceSpan
+        self, speaker: Speaker, settings: SessionSettings, clock: Clock, sentence_span: SentenceSpan
     ) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             self.error = None
-            await self._attempt(speaker, settings, clock, told)
+            await self._attempt(speaker, settings, clock, sentence_span)
             error: RhapsodeError | None = self.error
             if error is None or attempt == _ATTEMPTS or not self._may_help(error, settings):
                 return
-            told.retried(error, attempt)
+            sentence_span.retried(error, attempt)
             await clock.sleep(_RETRY_S * attempt)
 
     async def _attempt(
-        self, speaker: Speaker, settings: SessionSettings, clock: Clock, told: SentenceSpan
+        self, speaker: Speaker, settings: SessionSettings, clock: Clock, sentence_span: SentenceSpan
     ) -> None:
         """Speak once; where a part has gone out already, only the rest of it does."""
         begun = ResumedSentence(0, heard_ms=self._made_ms, words=self._words) if self._sounded else None
@@ -170,7 +170,7 @@ class SentenceSynthesis:
                     now = clock.monotonic()
                     self.voice_s += now - waiting_since
                     if (item := made if begun is None else self._rest(made, begun)) is not None:
-                        told.made(item)
+                        sentence_span.made(item)
                         self._note(item, now)
                         await self._send.send(item)
                     waiting_since = clock.monotonic()

@@ -46,21 +46,21 @@ class SentenceSynthesizer:
         *,
         ahead: int,
         progress: TurnCheckpoint,
-        courtesy: FirstAudioPriority | None = None,
+        priority: FirstAudioPriority | None = None,
     ) -> None:
-        """`courtesy`: towards other turns; None: none."""
+        """`priority`: towards other turns; None: none."""
         self._speaker = speaker
         self._settings = settings
         self._record = record
         self._clock = clock
         self._ahead = ahead
-        self._courtesy = courtesy
+        self._priority = priority
         self.whole = settings.listening.mode == "legacy"
         """Nothing is recorded before all of it has been made."""
         self._playing = anyio.Event()
         self._playing.set()
         self._current: dict[int, SentenceSynthesis] = {}
-        self._line_over = anyio.Event()
+        self._synthesis_over = anyio.Event()
         self._skipped: set[int] = set()
         self.audio_ms = progress.audio_ms
         self.first_audio_at_ms = progress.first_audio_ms
@@ -74,12 +74,12 @@ class SentenceSynthesizer:
         if self._playing.is_set():
             self._playing = anyio.Event()
 
-    async def hush(self) -> None:
+    async def stop_synthesis(self) -> None:
         """Begin no further sentence; return when those that were begun are recorded."""
         self.pause()
         while self._current:
-            self._line_over = anyio.Event()
-            await self._line_over.wait()
+            self._synthesis_over = anyio.Event()
+            await self._synthesis_over.wait()
 
     def resume(self) -> None:
         self._playing.set()
@@ -88,84 +88,84 @@ class SentenceSynthesizer:
         """Make no (more) audio of this sentence, begun or not."""
         self._skipped.add(sentence)
         self._ends_ms = 0  # who is being heard may be anywhere now
-        if line := self._current.get(sentence):
-            line.skip()
+        if synthesis := self._current.get(sentence):
+            synthesis.skip()
 
-    async def speak(self, lines: MemoryObjectReceiveStream[SentenceSynthesis]) -> None:
+    async def speak(self, queue: MemoryObjectReceiveStream[SentenceSynthesis]) -> None:
         """Return when every line's last event is recorded."""
         begun, in_order = anyio.create_memory_object_stream[SentenceSynthesis](self._ahead)
         try:
             async with in_order, anyio.create_task_group() as voices:
                 voices.start_soon(self._record_in_order, in_order)
-                await self._begin_in_order(lines, begun, voices)
+                await self._begin_in_order(queue, begun, voices)
         finally:
-            for line in self._current.values():
-                line.close()
+            for synthesis in self._current.values():
+                synthesis.close()
 
     async def _begin_in_order(
         self,
-        lines: MemoryObjectReceiveStream[SentenceSynthesis],
+        queue: MemoryObjectReceiveStream[SentenceSynthesis],
         begun: MemoryObjectSendStream[SentenceSynthesis],
         voices: TaskGroup,
     ) -> None:
-        async with begun, lines:
-            async for line in lines:
-                if self._courtesy is not None and not self.whole:
-                    await self._courtesy.give_way(self._spare_s)
+        async with begun, queue:
+            async for synthesis in queue:
+                if self._priority is not None and not self.whole:
+                    await self._priority.yield_to_waiting(self._spare_s)
                 while not self._playing.is_set():
                     await self._playing.wait()
-                if line.number in self._skipped:
-                    line.skip()
-                line.begin()
-                self._current[line.number] = line
-                await begun.send(line)
-                voices.start_soon(line.synthesize, self._speaker, self._settings, self._clock)
+                if synthesis.number in self._skipped:
+                    synthesis.skip()
+                synthesis.begin()
+                self._current[synthesis.number] = synthesis
+                await begun.send(synthesis)
+                voices.start_soon(synthesis.synthesize, self._speaker, self._settings, self._clock)
 
     def _spare_s(self) -> float:
         """Of sound that nobody has heard yet, about: recorded, or of a sentence whose sound is to come."""
-        silent = (line for number, line in self._current.items() if number != self._sounding)
-        chars = sum(len(line.spoken.text) for line in silent)
+        silent = (synthesis for number, synthesis in self._current.items() if number != self._sounding)
+        chars = sum(len(synthesis.spoken.text) for synthesis in silent)
         recorded_s = max(0, self._ends_ms - self._clock.now_ms()) / 1_000
         return recorded_s + chars / (_CHARS_PER_S * self._settings.speech_speed)
 
-    async def _record_in_order(self, lines: MemoryObjectReceiveStream[SentenceSynthesis]) -> None:
-        async with lines:
-            for line in [await line.hold() async for line in lines] if self.whole else ():
-                await self._record_line(line)
-                self._finish(line)
-            async for line in lines:
+    async def _record_in_order(self, queue: MemoryObjectReceiveStream[SentenceSynthesis]) -> None:
+        async with queue:
+            for synthesis in [await synthesis.hold() async for synthesis in queue] if self.whole else ():
+                await self._record_synthesis(synthesis)
+                self._finish(synthesis)
+            async for synthesis in queue:
                 try:
-                    await self._record_line(line)
+                    await self._record_synthesis(synthesis)
                 finally:
-                    line.close()
-                    self._finish(line)
+                    synthesis.close()
+                    self._finish(synthesis)
 
-    def _finish(self, line: SentenceSynthesis) -> None:
-        self._current.pop(line.number, None)
-        self._line_over.set()
+    def _finish(self, synthesis: SentenceSynthesis) -> None:
+        self._current.pop(synthesis.number, None)
+        self._synthesis_over.set()
 
-    async def _record_line(self, line: SentenceSynthesis) -> None:
-        remainder = line.remainder or ResumedSentence(self.audio_ms)
+    async def _record_synthesis(self, synthesis: SentenceSynthesis) -> None:
+        remainder = synthesis.remainder or ResumedSentence(self.audio_ms)
         at_ms, chunks = remainder.at_ms, remainder.chunks
         words: tuple[Word, ...] = ()
-        async with aclosing(line.sound()) as sound:
+        async with aclosing(synthesis.sound()) as sound:
             async for item in sound:
-                if line.skipped:
+                if synthesis.skipped:
                     break
                 if isinstance(item, WordTimes):
-                    words = line.words(item, at_ms)
+                    words = synthesis.words(item, at_ms)
                     remainder.align(words)
                 elif part := remainder.part(item):
                     if chunks == 0:
-                        await self._announce(line, words, at_ms)
-                    await self._record_chunk(line, chunks, part)
+                        await self._announce(synthesis, words, at_ms)
+                    await self._record_chunk(synthesis, chunks, part)
                     chunks += 1
-        await self._record(self._closing_event(line, at_ms))
+        await self._record(self._closing_event(synthesis, at_ms))
 
-    async def _record_chunk(self, line: SentenceSynthesis, number: int, chunk: OpusChunk) -> None:
+    async def _record_chunk(self, synthesis: SentenceSynthesis, number: int, chunk: OpusChunk) -> None:
         await self._record(
             AudioChunk(
-                sentence=line.number,
+                sentence=synthesis.number,
                 chunk=number,
                 at_ms=self.audio_ms,
                 ms=chunk.ms,
@@ -175,30 +175,34 @@ class SentenceSynthesizer:
             audio=chunk.packets,
         )
         self.audio_ms += chunk.ms
-        self._sounding = line.number
+        self._sounding = synthesis.number
         self._ends_ms = max(self._ends_ms, self._clock.now_ms()) + chunk.ms
 
-    async def _announce(self, line: SentenceSynthesis, words: tuple[Word, ...], at_ms: int) -> None:
+    async def _announce(self, synthesis: SentenceSynthesis, words: tuple[Word, ...], at_ms: int) -> None:
         if self.first_audio_at_ms is None:
             self.first_audio_at_ms = self._clock.now_ms()
             event(span_names.FIRST_AUDIO)
         await self._record(
             SentenceVoiced(
-                sentence=line.number,
+                sentence=synthesis.number,
                 voice=self._settings.voice,
                 at_ms=at_ms,
                 words=words,
-                ttfb_ms=None if line.first_at is None else _ms(line.first_at - line.begun_at),
+                ttfb_ms=None if synthesis.first_at is None else _ms(synthesis.first_at - synthesis.begun_at),
             )
         )
 
-    def _closing_event(self, line: SentenceSynthesis, at_ms: int) -> Event:
-        if line.skipped:
-            return SentenceSkipped(sentence=line.number)
-        if line.error is not None:
-            return SentenceFailed(sentence=line.number, code=line.error.code, message=str(line.error))
-        made_ms = None if line.remainder else _ms(line.voice_s)
-        return SentenceCompleted(sentence=line.number, at_ms=at_ms, ms=self.audio_ms - at_ms, made_ms=made_ms)
+    def _closing_event(self, synthesis: SentenceSynthesis, at_ms: int) -> Event:
+        if synthesis.skipped:
+            return SentenceSkipped(sentence=synthesis.number)
+        if synthesis.error is not None:
+            return SentenceFailed(
+                sentence=synthesis.number, code=synthesis.error.code, message=str(synthesis.error)
+            )
+        made_ms = None if synthesis.remainder else _ms(synthesis.voice_s)
+        return SentenceCompleted(
+            sentence=synthesis.number, at_ms=at_ms, ms=self.audio_ms - at_ms, made_ms=made_ms
+        )
 
 
 def _ms(seconds: float) -> float:

@@ -34,11 +34,11 @@ class AnswerSink(Protocol):
     async def settle(self) -> None:
         """Return when everything recorded so far is in the log."""
 
-    async def show(self, text: str) -> None:
+    async def emit_text(self, text: str) -> None:
         """The text goes on."""
 
-    async def rest(self) -> None:
+    async def flush_sentence(self) -> None:
         """The text pauses here: what was shown can be spoken to its end."""
 
-    async def aside(self, text: str) -> None:
+    async def speak_aside(self, text: str) -> None:
         """Say something that is no part of the text."""

@@ -21,7 +21,7 @@ from pipeline.rag.citation_support import supports
 from pipeline.tools.tool_registry import ToolRegistry
 from pipeline.tts.turn_checkpoint import TurnCheckpoint
 from pipeline.turn.answer_sink import AnswerSink, Question
-from pipeline.turn.retrieval_step import Retriever, look_up, told
+from pipeline.turn.retrieval_step import Retriever, passages_message, retrieve
 from pipeline.turn.tool_call_step import ToolCallStep
 from pipeline.turn.turn_span import chatting
 from schemas.errors import EngineDead
@@ -58,11 +58,11 @@ class Generation:
     """Writes one answer onto a stage, or the rest of one that an owner before us began."""
 
     def __init__(
-        self, question: Question, models: Engines, stage: AnswerSink, clock: Clock, progress: TurnCheckpoint
+        self, question: Question, models: Engines, sink: AnswerSink, clock: Clock, progress: TurnCheckpoint
     ) -> None:
         self._question = question
         self._models = models
-        self._stage = stage
+        self._sink = sink
         self._clock = clock
         self._text = progress.text
         # Of an answer that is shown as a whole nothing may be in the log yet.
@@ -74,27 +74,27 @@ class Generation:
 
     async def write(self) -> None:
         """Return when the model has said all. Raises what it raised; what it wrote before stands."""
-        await self._look_up()
-        calling = ToolCallStep(self._question, self._models.functions, self._stage)
+        await self._retrieve()
+        tool_calls = ToolCallStep(self._question, self._models.functions, self._sink)
         pending = [call for call in self._calls if not call.over]
         while True:
-            if pending and await calling.carry_out(pending):
+            if pending and await tool_calls.carry_out(pending):
                 self._completion = replace(self._completion, finish="tool_calls")
                 return
-            request, wished = await self._ask_on()
-            if not wished or not request.functions or request.choice == "none":
+            request, requested = await self._ask_on()
+            if not requested or not request.functions or request.choice == "none":
                 return  # some servers call all the same
-            await self._stage.rest()
-            pending = await calling.note(wished, self._calls, at=len(self._text))
+            await self._sink.flush_sentence()
+            pending = await tool_calls.note(requested, self._calls, at=len(self._text))
             self._calls += pending
 
     async def complete(self) -> None:
         """Record that the text is whole, and what it rests on."""
         if self._passages:
             language = self._question.settings.language
-            await self._stage.record(AnswerCited(supports=supports(self._text, self._passages, language)))
+            await self._sink.record(AnswerCited(supports=supports(self._text, self._passages, language)))
         completion = self._completion
-        await self._stage.record(
+        await self._sink.record(
             TextCompleted(
                 chars=len(self._text),
                 finish=completion.finish,
@@ -106,14 +106,14 @@ class Generation:
             )
         )
 
-    async def _look_up(self) -> None:
+    async def _retrieve(self) -> None:
         question = self._question
         if self._looked_up or not question.settings.collections:
             return
-        event = await look_up(
+        event = await retrieve(
             self._models.finder, question.text, question.settings, self._clock, room=question.room
         )
-        await self._stage.record(event)
+        await self._sink.record(event)
         if isinstance(event, PassagesFound):
             self._passages = event.passages
 
@@ -144,15 +144,15 @@ class Generation:
         called_at = self._clock.monotonic()
         calls: list[ToolCall] = []
         begun, over = len(self._text), False
-        with chatting(request) as told:
+        with chatting(request) as span:
             try:
                 async with aclosing(self._models.language_model.stream(request)) as items:
                     async for item in items:
-                        told.first()
+                        span.first()
                         if isinstance(item, Completion):
                             over = True
                             self._count(item)
-                            told.completed(item, self._text[begun:])
+                            span.completed(item, self._text[begun:])
                         elif isinstance(item, ToolCall):
                             calls.append(item)
                         else:
@@ -166,7 +166,7 @@ class Generation:
         if self._ttft_ms is None:
             self._ttft_ms = round((self._clock.monotonic() - called_at) * 1_000, 1)
         self._text += text
-        await self._stage.show(text)
+        await self._sink.emit_text(text)
 
     def _count(self, completion: Completion) -> None:
         before = self._completion
@@ -182,14 +182,14 @@ class Generation:
 
     def _request(self) -> ChatRequest:
         settings = self._question.settings
-        house, tools = self._models.functions, settings.tools
-        offered = () if house is None else house.offers(tools.registered)
+        registry, tools = self._models.functions, settings.tools
+        offered = () if registry is None else registry.offers(tools.registered)
         functions = (*offered, *(Function(**one.model_dump()) for one in tools.functions))
         choice = tools.choice if self._round == 0 else "auto"  # else it would call for ever
-        if self._round >= (_ROUNDS if house is None else house.settings.rounds):
+        if self._round >= (_ROUNDS if registry is None else registry.settings.rounds):
             functions, choice = (), "none"
         return ChatRequest(
-            messages=(*self._told(), *self._said()),
+            messages=(*self._passages_message(), *self._said()),
             max_tokens=max(1, settings.max_tokens - len(self._text) // _CHARS_PER_TOKEN),
             temperature=settings.temperature,
             functions=functions,
@@ -201,10 +201,10 @@ class Generation:
             **settings.sampling.model_dump(),
         )
 
-    def _told(self) -> tuple[Message, ...]:
+    def _passages_message(self) -> tuple[Message, ...]:
         """Everything up to the question, with the passages for it."""
         question, settings = self._question, self._question.settings
-        grounds = told(self._passages, settings.language)
+        grounds = passages_message(self._passages, settings.language)
         if question.given is not None:
             before = (Message("system", grounds),) if grounds else ()
             return (*before, *(_message(one) for one in question.given))
@@ -217,8 +217,8 @@ class Generation:
         begin = 0
         for number in sorted({call.round for call in self._calls}):
             calls = [call for call in self._calls if call.round == number]
-            wished = tuple(ToolCall(call.call, call.name, call.arguments) for call in calls)
-            messages.append(Message("assistant", self._text[begin : calls[0].at], wished))
+            requested = tuple(ToolCall(call.call, call.name, call.arguments) for call in calls)
+            messages.append(Message("assistant", self._text[begin : calls[0].at], requested))
             messages += [Message("tool", call.result, call=call.call) for call in calls]
             begin = calls[0].at
         rest = self._text[begin:]

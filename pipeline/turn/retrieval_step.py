@@ -35,7 +35,7 @@ class Retriever(Protocol):
     ) -> list[Passage]: ...
 
 
-async def look_up(
+async def retrieve(
     finder: Retriever | None, question: str, settings: SessionSettings, clock: Clock, *, room: int
 ) -> PassagesFound | PassagesFailed:
     """The passages for a question, as many as fit into `room` characters beside everything else; never raises
@@ -48,7 +48,7 @@ async def look_up(
             names.STRATEGY: settings.search.strategy,
         },
     ) as made:
-        found = await _look_up(finder, question, settings, clock, room=room)
+        found = await _retrieve(finder, question, settings, clock, room=room)
         if isinstance(found, PassagesFound):
             made.set_attribute(names.PASSAGES, len(found.passages))
         else:
@@ -58,7 +58,7 @@ async def look_up(
         return found
 
 
-async def _look_up(
+async def _retrieve(
     finder: Retriever | None, question: str, settings: SessionSettings, clock: Clock, *, room: int
 ) -> PassagesFound | PassagesFailed:
     asked = {
@@ -98,7 +98,7 @@ def _fitting(passages: Sequence[Passage], room: int) -> list[Passage]:
     return kept
 
 
-def told(passages: Sequence[NumberedPassage], language: str) -> str:
+def passages_message(passages: Sequence[NumberedPassage], language: str) -> str:
     """Prompt text of the passages; empty without passages."""
     if not passages:
         return ""

@@ -18,7 +18,7 @@ from pipeline.tts.sentence_synthesizer import SentenceSynthesizer
 from pipeline.tts.turn_checkpoint import ResumedSentence, TurnCheckpoint
 from pipeline.turn.answer_sink import Question
 from pipeline.turn.generation import Engines, Generation
-from pipeline.turn.turn_span import telling
+from pipeline.turn.turn_span import recording_turn
 from schemas.errors import RhapsodeError
 from schemas.events import (
     Event,
@@ -80,21 +80,21 @@ class Turn:
         clock: Clock,
         *,
         sentences_ahead: int,
-        courtesy: FirstAudioPriority | None = None,
+        priority: FirstAudioPriority | None = None,
     ) -> None:
         self.plan = plan
         self._writer = writer
         self._models = models
         self._clock = clock
         self._progress = plan.progress or TurnCheckpoint()
-        self._narrator = SentenceSynthesizer(
+        self._synthesizer = SentenceSynthesizer(
             models.speaker,
             plan.settings,
             self.record,
             clock,
             ahead=sentences_ahead,
             progress=self._progress,
-            courtesy=courtesy,
+            priority=priority,
         )
         self._buffer = SentenceBuffer(
             plan.settings.sentences, plan.settings.language, being_written=plan.kind == "prompt"
@@ -104,12 +104,12 @@ class Turn:
         self._failure: RhapsodeError | None = None
         self._shown = len(self._progress.text)
         self._sentences = len(self._progress.sentences)
-        self.whole = self._narrator.whole
+        self.whole = self._synthesizer.whole
         """Nothing is shown or heard before all of it is there."""
-        self.skip = self._narrator.skip
-        self.pause = self._narrator.pause
-        self.resume = self._narrator.resume
-        self.hush = self._narrator.hush
+        self.skip = self._synthesizer.skip
+        self.pause = self._synthesizer.pause
+        self.resume = self._synthesizer.resume
+        self.stop_synthesis = self._synthesizer.stop_synthesis
 
     def stop(self, reason: StopReason) -> None:
         """End the turn now; what is in the log stays."""
@@ -124,15 +124,15 @@ class Turn:
         terminal event of ours, and the next owner sees to it.
         """
         outcome: Event | None = None
-        with telling(self.plan, epoch=epoch, node=node) as told:
+        with recording_turn(self.plan, epoch=epoch, node=node) as span:
             with self._scope:
                 await self.record(self._opening_event(epoch, node))
                 outcome = await self._perform()
             if outcome is None:
                 outcome = TurnStopped(reason=self._stopped or "user")
-            told.ending(outcome)
+            span.ending(outcome)
             await self._writer.commit(outcome, turn=self.plan.turn)
-            told.recorded()
+            span.recorded()
 
     def _opening_event(self, epoch: int, node: str) -> Event:
         if self.plan.progress is None:
@@ -150,27 +150,27 @@ class Turn:
             return TurnFailed(stage="owner", code="internal", message=repr(group.exceptions[0]))
         if (why := self._failure) is not None:
             return TurnFailed(stage="text", code=why.code, message=str(why), retryable=why.retryable)
-        first = self._narrator.first_audio_at_ms
+        first = self._synthesizer.first_audio_at_ms
         return TurnCompleted(
             sentences=self._sentences,
-            audio_ms=self._narrator.audio_ms,
+            audio_ms=self._synthesizer.audio_ms,
             ttfa_ms=None if first is None else max(0.0, first - self.plan.requested_ms),
         )
 
     async def _write_and_speak(self) -> None:
-        lines_in, lines_out = anyio.create_memory_object_stream[SentenceSynthesis](WAITING_SENTENCES)
-        async with lines_out, anyio.create_task_group() as stages:
-            stages.start_soon(self._narrator.speak, lines_out)
-            async with lines_in:
-                await self._catch_up(lines_in)
+        queue_in, queue_out = anyio.create_memory_object_stream[SentenceSynthesis](WAITING_SENTENCES)
+        async with queue_out, anyio.create_task_group() as stages:
+            stages.start_soon(self._synthesizer.speak, queue_out)
+            async with queue_in:
+                await self._catch_up(queue_in)
                 if self._progress.text_whole:
-                    await self._cut(self._buffer.flush(), lines_in)
+                    await self._cut(self._buffer.flush(), queue_in)
                 elif self.plan.kind == "prompt":
-                    await self._answer(lines_in)
+                    await self._answer(queue_in)
                 else:
-                    await self._read_out(lines_in)
+                    await self._read_out(queue_in)
 
-    async def _catch_up(self, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
+    async def _catch_up(self, queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         """Speak what an owner before us has cut and not spoken; cut what it has only written."""
         settings = self.plan.settings
         for sentence in self._progress.open:
@@ -184,37 +184,37 @@ class Turn:
             if spoken.text != sentence.spoken:  # part of a block of code, or cut by other rules
                 spoken = plainly(sentence.spoken, len(text))
             remainder = ResumedSentence.of(sentence) if sentence.chunks else None
-            await lines.send(SentenceSynthesis(sentence.number, sentence.start, spoken, remainder))
+            await queue.send(SentenceSynthesis(sentence.number, sentence.start, spoken, remainder))
         begin = 0
         for end in (*self._progress.rests, len(self._progress.text)) if settings.speak else ():
             for piece in _pieces(self._progress.text[begin:end]):
-                await self._cut(self._buffer.push(piece), lines)
+                await self._cut(self._buffer.push(piece), queue)
                 await anyio.lowlevel.checkpoint()  # a chapter takes a quarter of a second
             if end in self._progress.rests:
-                await self._cut(self._buffer.flush(), lines)
+                await self._cut(self._buffer.flush(), queue)
             begin = end
 
-    async def _answer(self, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
+    async def _answer(self, queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         """Let the language model write; on its failure the text so far is still spoken."""
         plan = self.plan
         question = Question(
             *(plan.text, plan.settings, plan.history, plan.given, plan.room, plan.session, plan.turn),
             asked_by=plan.asked_by,
         )
-        stage = _Boards(self, lines)
-        answer = Generation(question, self._models, stage, self._clock, self._progress)
+        sink = _TurnSink(self, queue)
+        answer = Generation(question, self._models, sink, self._clock, self._progress)
         try:
             await answer.write()
         except RhapsodeError as error:
             if self._writer.failed is not None:
                 raise
             self._failure = error
-        await stage.reveal()
-        await self._cut(self._buffer.flush(), lines)
+        await sink.release()
+        await self._cut(self._buffer.flush(), queue)
         if self._failure is None:
             await answer.complete()
 
-    async def _read_out(self, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
+    async def _read_out(self, queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         """Show a given text at once, then cut it as fast as the voice takes it."""
         text = self.plan.text
         begun = self._shown
@@ -224,36 +224,36 @@ class Turn:
         if not self.plan.settings.speak:
             return
         for piece in pieces:
-            await self._cut(self._buffer.push(piece), lines)
-        await self._cut(self._buffer.flush(), lines)
+            await self._cut(self._buffer.push(piece), queue)
+        await self._cut(self._buffer.flush(), queue)
 
     async def settle(self) -> None:
         """Return when everything recorded so far is in the log."""
         await self._writer.drain()
 
-    async def rest(self, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
+    async def flush_sentence(self, queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         """Speaks the shown text to its end, although more will follow."""
         if self.plan.settings.speak:
-            await self._cut(self._buffer.flush(), lines)
+            await self._cut(self._buffer.flush(), queue)
 
-    async def aside(self, text: str, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
+    async def speak_aside(self, text: str, queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         """Say something between two sentences that is not shown; where hundreds wait already, don't."""
-        if not self.plan.settings.speak or lines.statistics().current_buffer_used >= WAITING_SENTENCES:
+        if not self.plan.settings.speak or queue.statistics().current_buffer_used >= WAITING_SENTENCES:
             return
         number = self._sentences
         self._sentences += 1
         # Without a pause between the two: a sentence that is in the log is on its way to the voice.
-        lines.send_nowait(SentenceSynthesis(number, self._shown, plainly(text, 0)))
+        queue.send_nowait(SentenceSynthesis(number, self._shown, plainly(text, 0)))
         await self.record(SentenceReady(sentence=number, start=self._shown, end=self._shown, spoken=text))
 
-    async def show(self, text: str, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
+    async def emit_text(self, text: str, queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         for piece in _pieces(text):
             await self.record(TextDelta(at=self._shown, text=piece))
             self._shown += len(piece)
             if self.plan.settings.speak:
-                await self._cut(self._buffer.push(piece), lines)
+                await self._cut(self._buffer.push(piece), queue)
 
-    async def _cut(self, fragments: list[Fragment], lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
+    async def _cut(self, fragments: list[Fragment], queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         for fragment in filter(None, map(self._progress.remaining, fragments)):
             spoken = to_spoken(fragment.text, self.plan.settings.language, code=fragment.code)
             number = self._sentences
@@ -262,18 +262,18 @@ class Turn:
                 SentenceReady(sentence=number, start=fragment.start, end=fragment.end, spoken=spoken.text)
             )
             if spoken.text:
-                await lines.send(SentenceSynthesis(number, fragment.start, spoken))
+                await queue.send(SentenceSynthesis(number, fragment.start, spoken))
 
     async def record(self, event: Event, *, audio: bytes = b"") -> None:
         await self._writer.record(event, turn=self.plan.turn, audio=audio)
 
 
-class _Boards:
+class _TurnSink:
     """Sink of a turn's answer: the log, and the way to the voice."""
 
-    def __init__(self, turn: Turn, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
+    def __init__(self, turn: Turn, queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         self._turn = turn
-        self._lines = lines
+        self._queue = queue
         self._withheld: list[str] = []
 
     async def record(self, event: Event) -> None:
@@ -282,22 +282,22 @@ class _Boards:
     async def settle(self) -> None:
         await self._turn.settle()
 
-    async def show(self, text: str) -> None:
+    async def emit_text(self, text: str) -> None:
         if self._turn.whole:
             self._withheld.append(text)
         else:
-            await self._turn.show(text, self._lines)
+            await self._turn.emit_text(text, self._queue)
 
-    async def rest(self) -> None:
-        await self._turn.rest(self._lines)
+    async def flush_sentence(self) -> None:
+        await self._turn.flush_sentence(self._queue)
 
-    async def aside(self, text: str) -> None:
+    async def speak_aside(self, text: str) -> None:
         if not self._turn.whole:
-            await self._turn.aside(text, self._lines)
+            await self._turn.speak_aside(text, self._queue)
 
-    async def reveal(self) -> None:
+    async def release(self) -> None:
         """Show what was held back until all of it was there."""
-        await self._turn.show("".join(self._withheld), self._lines)
+        await self._turn.emit_text("".join(self._withheld), self._queue)
 
 
 def _pieces(text: str) -> list[str]:

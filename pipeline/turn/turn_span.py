@@ -60,7 +60,7 @@ class Plan(Protocol):
 
 
 @contextmanager
-def telling(plan: Plan, *, epoch: int, node: str) -> Iterator[TurnSpan]:
+def recording_turn(plan: Plan, *, epoch: int, node: str) -> Iterator[TurnSpan]:
     """Everything in the block is a part of this turn."""
     session, turn, resumed = plan.session, plan.turn, plan.progress is not None
     attributes: dict[str, AttributeValue] = {
@@ -81,14 +81,14 @@ def telling(plan: Plan, *, epoch: int, node: str) -> Iterator[TurnSpan]:
 
 
 def _of(outcome: Event) -> dict[str, AttributeValue]:
-    told: dict[str, AttributeValue] = {span_names.TURN_OUTCOME: outcome.type}
+    attributes: dict[str, AttributeValue] = {span_names.TURN_OUTCOME: outcome.type}
     if isinstance(outcome, TurnCompleted):
-        told |= {span_names.SENTENCES: outcome.sentences, span_names.AUDIO_MS: outcome.audio_ms}
+        attributes |= {span_names.SENTENCES: outcome.sentences, span_names.AUDIO_MS: outcome.audio_ms}
         if outcome.ttfa_ms is not None:
-            told[span_names.TTFA_MS] = outcome.ttfa_ms
+            attributes[span_names.TTFA_MS] = outcome.ttfa_ms
     elif isinstance(outcome, TurnStopped):
-        told[span_names.STOP_REASON] = outcome.reason
-    return told
+        attributes[span_names.STOP_REASON] = outcome.reason
+    return attributes
 
 
 @contextmanager
@@ -134,19 +134,19 @@ class ChatSpan:
     def completed(self, completion: Completion, text: str) -> None:
         if self._span is None:
             return
-        told: dict[str, AttributeValue] = {
+        attributes: dict[str, AttributeValue] = {
             span_names.FINISH_REASONS: [completion.finish],
             span_names.INPUT_TOKENS: completion.tokens_in,
             span_names.OUTPUT_TOKENS: completion.tokens_out,
         }
         if completion.provider:
-            told[span_names.PROVIDER] = completion.provider
+            attributes[span_names.PROVIDER] = completion.provider
         here = completion.provider in (None, "", LOCAL)
         if model := completion.model or (self._own if here else ""):
-            told[span_names.RESPONSE_MODEL] = model
+            attributes[span_names.RESPONSE_MODEL] = model
         if shows_content():
-            told[span_names.OUTPUT_MESSAGES] = _messages([("assistant", text)])
-        self._span.set_attributes(told)
+            attributes[span_names.OUTPUT_MESSAGES] = _messages([("assistant", text)])
+        self._span.set_attributes(attributes)
 
 
 _UNTOLD = ChatSpan(None)
@@ -154,5 +154,5 @@ _UNTOLD = ChatSpan(None)
 
 def _messages(said: Iterable[tuple[str, str]]) -> str:
     """As the conventions write messages."""
-    told = [{"role": role, "parts": [{"type": "text", "content": content}]} for role, content in said]
-    return json.dumps(told, ensure_ascii=False)
+    attributes = [{"role": role, "parts": [{"type": "text", "content": content}]} for role, content in said]
+    return json.dumps(attributes, ensure_ascii=False)

@@ -9,7 +9,7 @@ from schemas.settings import SessionName
 from schemas.settings.retrieval_settings import Citation
 
 ChunkSize = Annotated[int, Field(ge=1, le=8_000)]
-AudioWish = Literal["none", "mp3", "opus", "wav", "pcm16"]
+AudioParam = Literal["none", "mp3", "opus", "wav", "pcm16"]
 Language = Literal["en", "de"]
 
 
@@ -72,7 +72,7 @@ class _Message(_Shape):
     """How passages are looked up; `null` or left out: as the thread does."""
     collections: Annotated[tuple[SessionName, ...], Field(max_length=16, fail_fast=True)] | None = None
     """Collections to search; left out: those of the character."""
-    audio: AudioWish = "none"
+    audio: AudioParam = "none"
     """Also speak the answer, and send each sentence's sound in this format."""
     streaming: StreamingWish = StreamingWish()
     key: Key | None = None

@@ -144,10 +144,10 @@ def _channels() -> dict[str, Any]:
 
 
 def _operations() -> dict[str, Any]:
-    told: list[type[BaseModel]] = [*EVENT_MODELS, *_FRAMES]
+    models: list[type[BaseModel]] = [*EVENT_MODELS, *_FRAMES]
     return {
-        "tellByServerSentEvents": _operation("send", "events", told),
-        "tellByWebSocket": _operation("send", "stream", told),
+        "tellByServerSentEvents": _operation("send", "events", models),
+        "tellByWebSocket": _operation("send", "stream", models),
         "takeCommands": _operation("receive", "stream", _COMMANDS)
         | {
             "reply": {

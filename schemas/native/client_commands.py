@@ -117,10 +117,10 @@ class ListeningPatch(ListeningSettings):
 
 def _tellable(value: Any) -> None:
     """Raises ValueError for what is too long for any model, or cannot be written down."""
-    told = json.dumps(value, ensure_ascii=False)
-    if len(told) > _TOLD_CHARS:
-        raise ValueError(f"has {len(told)} characters; at most {_TOLD_CHARS} are taken")
-    _readable(told)
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) > _TOLD_CHARS:
+        raise ValueError(f"has {len(text)} characters; at most {_TOLD_CHARS} are taken")
+    _readable(text)
 
 
 class SamplingPatch(SamplingSettings):
@@ -134,7 +134,7 @@ class SamplingPatch(SamplingSettings):
 
     @field_validator("json_schema")
     @classmethod
-    def _can_be_told(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+    def _is_speakable(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
         _tellable(schema)
         return schema
 
@@ -151,7 +151,7 @@ class ToolPatch(ToolSettings):
 
     @field_validator("functions")
     @classmethod
-    def _can_be_told(cls, functions: tuple[FunctionOffer, ...]) -> tuple[FunctionOffer, ...]:
+    def _is_speakable(cls, functions: tuple[FunctionOffer, ...]) -> tuple[FunctionOffer, ...]:
         _tellable([one.model_dump() for one in functions])
         names = [one.name for one in functions]
         if len(set(names)) < len(names):

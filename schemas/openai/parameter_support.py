@@ -79,8 +79,8 @@ def unsupported_parameter(name: str) -> PydanticCustomError:
     return PydanticCustomError("unsupported_parameter", "'{name}' is not supported here", {"name": name})
 
 
-def unsupported_value(told: str) -> PydanticCustomError:
-    return PydanticCustomError("unsupported_value", "{told}", {"told": told})
+def unsupported_value(message: str) -> PydanticCustomError:
+    return PydanticCustomError("unsupported_value", "{told}", {"told": message})
 
 
 def _never(name: str, neutral: Collection[Any]) -> Callable[[Any], Any]:
@@ -92,14 +92,14 @@ def _never(name: str, neutral: Collection[Any]) -> Callable[[Any], Any]:
     return check
 
 
-def together(param: str, told: str) -> PydanticCustomError:
+def together(param: str, message: str) -> PydanticCustomError:
     """Fields that do not go together; `param` is the one to change."""
-    return PydanticCustomError("invalid_together", "{told}", {"told": told, "param": param})
+    return PydanticCustomError("invalid_together", "{told}", {"told": message, "param": param})
 
 
 def missing(param: str) -> PydanticCustomError:
-    told = {"told": f"Missing required parameter: '{param}'.", "param": param}
-    return PydanticCustomError("missing_required_parameter", "{told}", told)
+    message = {"told": f"Missing required parameter: '{param}'.", "param": param}
+    return PydanticCustomError("missing_required_parameter", "{told}", message)
 
 
 def refused(name: str, *neutral: Any) -> BeforeValidator:

@@ -153,7 +153,7 @@ InputItem = Annotated[
 
 def stored(item: BaseModel) -> dict[str, Any]:
     """As it is recorded and shown: without its id and its sound."""
-    told = item.model_dump(mode="json", exclude={"id", "object", "status"}, exclude_none=True)
-    for part in told.get("content", ()):
+    stored_item = item.model_dump(mode="json", exclude={"id", "object", "status"}, exclude_none=True)
+    for part in stored_item.get("content", ()):
         part.pop("audio", None)
-    return told
+    return stored_item

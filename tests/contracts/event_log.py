@@ -191,11 +191,11 @@ class EventLogContract:
     async def test_an_ear_hears_appends_with_their_events(self, log: EventLog, session: SessionId) -> None:
         other = new_session_id()
         await log.append([creation(session), creation(other)])
-        ear = log.ear()
-        await ear.subscribe(session)
+        subscription = log.push_subscription()
+        await subscription.subscribe(session)
         heard: list[Push] = []
         with anyio.fail_after(10):
-            async for word in ear.hear():
+            async for word in subscription.pushes():
                 if isinstance(word, Subscribed):
                     await log.append([batch(other, 1, delta(0))])
                     await log.append([batch(session, 1, new(delta(0), audio=b"sound"), delta(9))])
@@ -204,7 +204,7 @@ class EventLogContract:
                     heard.append(word)
                 if len(heard) == 2:
                     break
-        await ear.aclose()
+        await subscription.aclose()
         assert [(p.session, p.first, p.last) for p in heard] == [(session, 2, 3), (session, 4, 4)]
         said = await log.read(session, Seq(1), audio=True)
         assert [event for push in heard for event in push.events] == said
@@ -214,18 +214,18 @@ class EventLogContract:
     ) -> None:
         other = new_session_id()
         await log.append([creation(session), creation(other)])
-        ear = log.ear()
-        await ear.subscribe(session)
+        subscription = log.push_subscription()
+        await subscription.subscribe(session)
         with anyio.fail_after(10):
-            async for word in ear.hear():
+            async for word in subscription.pushes():
                 if word == Subscribed(session):
-                    await ear.unsubscribe(session)
-                    await ear.subscribe(other)
+                    await subscription.unsubscribe(session)
+                    await subscription.subscribe(other)
                 elif word == Subscribed(other):
                     await log.append([batch(session, 1, delta(0)), batch(other, 1, delta(0))])
                 else:
                     break
-        await ear.aclose()
+        await subscription.aclose()
         assert word.session == other
 
     async def test_a_lease_has_one_holder(self, log: EventLog, session: SessionId) -> None:
@@ -275,14 +275,14 @@ class EventLogContract:
 
     async def test_a_large_batch_is_announced_too(self, log: EventLog, session: SessionId) -> None:
         await log.append([creation(session)])
-        ear = log.ear()
-        await ear.subscribe(session)
+        subscription = log.push_subscription()
+        await subscription.subscribe(session)
         with anyio.fail_after(10):
-            async for word in ear.hear():
+            async for word in subscription.pushes():
                 if isinstance(word, Push):
                     break
                 await log.append([batch(session, 1, delta(0, "x" * 2 * PUSH_MAX))])
-        await ear.aclose()
+        await subscription.aclose()
         assert isinstance(word, Push)
         assert (word.first, word.last) == (2, 2)
         assert list(word.events) in ([], await log.read(session, Seq(1)))

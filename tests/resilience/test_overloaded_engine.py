@@ -29,12 +29,12 @@ async def test_what_is_over_is_refused_with_when_to_come_back_and_what_was_taken
     app: RunningApp,
 ) -> None:
     assert app.services is not None
-    pressure = app.services.pressure
+    backpressure = app.services.backpressure
     async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         assert (await http.get("/v1/ready")).json()["status"] == "ready"
         sessions = [await create(http) for _ in range(ROOM + 1)]
         taken = {session: await ask(http, session, prompt="A story") for session in sessions[:ROOM]}
-        await eventually(lambda: pressure.waiting == ROOM)
+        await eventually(lambda: backpressure.waiting == ROOM)
         late = sessions[ROOM]
         refusals = [
             await http.get("/v1/ready"),

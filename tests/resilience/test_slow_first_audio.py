@@ -49,7 +49,7 @@ async def test_newcomers_are_turned_away_while_answers_begin_late_and_who_is_ins
     app: RunningApp,
 ) -> None:
     assert app.services is not None
-    newcomers = app.services.pressure.newcomers
+    limiter = app.services.backpressure.limiter
     ends: list[str] = []
     async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         inside = [await create(http) for _ in range(PEOPLE)]
@@ -64,7 +64,7 @@ async def test_newcomers_are_turned_away_while_answers_begin_late_and_who_is_ins
         async with slow(app), anyio.create_task_group() as people:
             for session in inside:
                 people.start_soon(stay, session)
-            await eventually(lambda: newcomers.crowded != "")
+            await eventually(lambda: limiter.crowded != "")
             answers = await asyncio.gather(*(http.post("/v1/sessions", json={}) for _ in range(20)))
             refused = [answer for answer in answers if answer.status_code == 503]
             assert len(refused) >= 15, "some may still come"
@@ -78,7 +78,7 @@ async def test_newcomers_are_turned_away_while_answers_begin_late_and_who_is_ins
             await eventually(lambda: len(ends) >= before + PEOPLE)
             going_on = False
         assert set(ends) == {"turn.completed"}, "nobody who was inside was turned away"
-        await eventually(lambda: newcomers.taken == 0)
+        await eventually(lambda: limiter.taken == 0)
         assert (await http.post("/v1/sessions", json={})).status_code == 201
         assert (await http.get("/v1/ready")).status_code == 200
 
@@ -88,4 +88,4 @@ async def test_a_new_chat_is_one_newcomer(app: RunningApp) -> None:
     async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         answer = await http.post("/sse/of-mine/stream", json={"message": "Where are you?"})
     assert answer.status_code == 200, answer.text
-    assert len(app.services.pressure.newcomers._let_in) == 1
+    assert len(app.services.backpressure.limiter._let_in) == 1

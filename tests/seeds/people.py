@@ -15,7 +15,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.worker_report import report
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from tests.support.clients.native_client import sse
@@ -173,7 +173,7 @@ async def nothing_left_to_do(log: TieredLog) -> None:
     """Return when the workers have done everything that follows from what is in the log."""
 
     async def idle() -> bool:
-        standing = await report(RedisUpkeep(log.hot))
+        standing = await report(RedisMaintenance(log.hot))
         assert standing.dead_letters == 0
         return standing.lag == standing.pending == 0
 

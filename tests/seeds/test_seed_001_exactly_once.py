@@ -10,7 +10,7 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from pipeline.apps.auto_play import AutoPlay, Kinds, NarrationBegun, NarrationNews
+from pipeline.apps.auto_play import AutoPlay, Kinds, NarrationBegun, NarrationNotifications
 from pipeline.apps.narrations import Narrations, SceneId
 from pipeline.apps.users import Users, user_session
 from pipeline.background.worker_ports import Effect, Pointer
@@ -72,7 +72,7 @@ class World:
         return [
             AutoPlay(kinds, narrations, users),
             NarrationBegun(narrations),
-            NarrationNews(kinds, views, narrations, users, recorder),
+            NarrationNotifications(kinds, views, narrations, users, recorder),
         ]
 
     async def work(self, session: SessionId, *, lives: float = 1e9, after: bool = False) -> bool:

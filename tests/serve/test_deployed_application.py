@@ -93,8 +93,8 @@ async def test_documents_are_read_and_searched_beside_the_gateways(http: httpx.A
     found = await http.post(f"{path}/search", json={"question": "Who dances?", "top_k": 1})
     assert [passage["document"] for passage in found.json()["passages"]] == [added.json()["id"]]
     not_a_pdf = {"file": ("bees.pdf", b"%PDF-1.4")}
-    [librarian] = replicas("Librarian")
-    librarian.kill()
+    [retrieval] = replicas("Librarian")
+    retrieval.kill()
     while (await http.post(f"{path}/search", json={"question": "Who dances?"})).status_code != 200:
         assert (await http.get("/v1/health")).status_code in (200, 503)
     # The other gateway may hear later of the replica that came.

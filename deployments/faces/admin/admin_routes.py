@@ -55,9 +55,9 @@ async def workers(services: Open) -> WorkerReport:
 async def dead_letters(
     services: Open, after: Annotated[str | None, _CURSOR] = None, limit: Limit = 50
 ) -> DeadLetters:
-    if after is not None and not services.upkeep.is_letter_id(after):
+    if after is not None and not services.maintenance.is_letter_id(after):
         raise DeadLetterNotFound(f"{after!r} is no dead letter", field="after")
-    found = await services.upkeep.letters(after, limit + 1)
+    found = await services.maintenance.letters(after, limit + 1)
     return DeadLetters(
         dead_letters=tuple(_shown(letter) for letter in found[:limit]),
         next=found[limit - 1].id if len(found) > limit else None,
@@ -67,8 +67,8 @@ async def dead_letters(
 @router.post("/v1/dead-letters/{letter}/retry", status_code=202, dependencies=[Admin])
 async def retry(services: Open, letter: str) -> RetryAccepted:
     """Hand the event to its effect or projection once more; a projection tries all letters of the session."""
-    found = await services.upkeep.letter(letter)
-    if found is None or not await services.upkeep.retry(found):
+    found = await services.maintenance.letter(letter)
+    if found is None or not await services.maintenance.retry(found):
         raise _not_found(letter)
     return RetryAccepted(id=letter)
 
@@ -76,14 +76,14 @@ async def retry(services: Open, letter: str) -> RetryAccepted:
 @router.delete("/v1/dead-letters/{letter}", status_code=204, dependencies=[Admin])
 async def drop(services: Open, letter: str) -> None:
     """Give the event up for good, as far as this effect or projection is concerned."""
-    found = await services.upkeep.letter(letter)
-    if found is None or not await services.upkeep.drop(found):
+    found = await services.maintenance.letter(letter)
+    if found is None or not await services.maintenance.drop(found):
         raise _not_found(letter)
 
 
 @router.post("/v1/projections/{projection}/rebuild", status_code=202, dependencies=[Admin])
 async def rebuild(services: Open, projection: str) -> RebuildAccepted:
-    if not await services.upkeep.rebuild(projection):
+    if not await services.maintenance.rebuild(projection):
         raise ProjectionNotFound(f"there is no projection {projection[:80]!r}", field="projection")
     return RebuildAccepted(projection=projection)
 

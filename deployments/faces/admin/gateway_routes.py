@@ -20,13 +20,13 @@ async def ready(services: Open, response: Response) -> Readiness:
     A log that is full or away is said and changes nothing: without it every replica refuses commands alike,
     and one that is asked says why and when to come back.
     """
-    departure, pressure, log = services.leaving.departure, services.pressure, services.log.state
-    if departure.asked:
-        found, wait_s = Readiness(status="leaving", detail=departure.why, log=log), departure.after_s
-    elif why := pressure.saturated:
-        found, wait_s = Readiness(status="saturated", detail=why, log=log), pressure.retry_after_s
-    elif why := pressure.newcomers.crowded:
-        found, wait_s = Readiness(status="saturated", detail=why, log=log), pressure.newcomers.retry_after_s
+    drain, backpressure, log = services.leaving.drain, services.backpressure, services.log.state
+    if drain.asked:
+        found, wait_s = Readiness(status="leaving", detail=drain.why, log=log), drain.after_s
+    elif why := backpressure.saturated:
+        found, wait_s = Readiness(status="saturated", detail=why, log=log), backpressure.retry_after_s
+    elif why := backpressure.limiter.crowded:
+        found, wait_s = Readiness(status="saturated", detail=why, log=log), backpressure.limiter.retry_after_s
     else:
         return Readiness(status="ready", log=log)
     response.status_code = 503

@@ -44,21 +44,21 @@ class AssistantConversation:
         self._handle = handle
         self._opened.set()
 
-    async def hear(self, sound: bytes) -> None:
+    async def push_audio(self, sound: bytes) -> None:
         """Raises NotSound, BodyTooLarge, or what ended the input."""
         if len(sound) > _CHUNK_BYTES:
             raise BodyTooLarge(f"a chunk of sound holds at most {_CHUNK_BYTES} bytes", field="chunk")
-        await (await self._input()).hear(sound)
+        await (await self._input()).push_audio(sound)
 
     async def _input(self) -> OpenInputHandle:
         await self._opened.wait()
         assert self._handle is not None
         return self._handle
 
-    async def obey(self, command: AssistantCommand) -> None:
+    async def execute(self, command: AssistantCommand) -> None:
         """Raises InputError, NotSound, StateError."""
         if command.type == "audio-chunk":
-            await self.hear(_decoded(command.chunk))
+            await self.push_audio(_decoded(command.chunk))
         elif command.type == "commit":
             await (await self._input()).commit()
         elif command.type == "stop":
@@ -98,28 +98,30 @@ async def voice(
 ) -> None:
     """Speak, and be answered. Without `session_id` a new conversation begins; the first message names it."""
     services: GatewayContainer = websocket.app.state.services
-    wish = OpenInput.model_validate({"format": format, "rate": int(rate) if rate else None})
+    params = OpenInput.model_validate({"format": format, "rate": int(rate) if rate else None})
     where = await place(services, caller, session_id)
     session = await where.session(mode, otherwise="realtime")
     conversation = AssistantConversation(services, session)
-    spoken = SpokenMessage(AssistantCommand, conversation.obey, conversation.hear, longest=_CHUNK_CHARS + 200)
+    spoken = SpokenMessage(
+        AssistantCommand, conversation.execute, conversation.push_audio, longest=_CHUNK_CHARS + 200
+    )
     async with talking(websocket, spoken) as socket:
         conversation.socket = socket
         known = await services.sessions.attend(session)
         begin, since = _beginning(known, after)
         try:
-            handle = await services.intakes.open(session, wish, _nobody, refused=conversation.refused)
+            handle = await services.audio_inputs.open(session, params, _nobody, refused=conversation.refused)
         except RhapsodeError:
             await where.forget()
             raise
         conversation.listen(handle)
         try:
             over = max((state.turn for state in known[0].turns.values() if state.over), default=None)
-            used = handle.intake.settings.mode
+            used = handle.audio_input.settings.mode
             await socket.send({"type": "session", "session_id": session, "mode": used, "over": over})
-            await _tell(services, socket, session, begin, AssistantMessages(since))
+            await _send_messages(services, socket, session, begin, AssistantMessages(since))
         finally:
-            services.intakes.leave(handle, may_return=False)
+            services.audio_inputs.leave(handle, may_return=False)
 
 
 async def _nobody(_: int) -> None:
@@ -140,7 +142,7 @@ def _beginning(known: tuple[State, Head], after: str | None) -> tuple[Seq, TurnI
     return (Seq(min(missing)), min(missing)) if missing else (head.seq, TurnId(0))
 
 
-async def _tell(
+async def _send_messages(
     services: GatewayContainer,
     socket: JsonSocket,
     session: SessionId,
@@ -150,8 +152,8 @@ async def _tell(
     """Until the client leaves. Raises SessionAlreadyEnded."""
     listener = SessionListener(services.log, services.tailer, services.clock)
     _, head = await services.sessions.view(session)
-    wish = Listening(after=after, audio=True, buffer=services.settings.limits.listener_buffer)
-    async with aclosing(listener.listen(session, head, wish)) as batches:
+    params = Listening(after=after, audio=True, buffer=services.settings.limits.listener_buffer)
+    async with aclosing(listener.listen(session, head, params)) as batches:
         async for batch in batches:
             for recorded in batch:
                 async with aclosing(messages.of(recorded)) as told:

@@ -42,7 +42,7 @@ async def _answered(
 ) -> AssistantReply:
     session = await where.session(mode, otherwise="legacy")
     try:
-        heard = await recording.listen(services.intakes, session)
+        heard = await recording.listen(services.audio_inputs, session)
     except RhapsodeError:
         await where.forget()
         raise
@@ -64,8 +64,8 @@ async def _reply(services: GatewayContainer, session: SessionId, turn: TurnId) -
     """Wait for the turn's end. Raises EngineError where there is no answer."""
     conversation, head = await services.sessions.view(session)
     listener = SessionListener(services.log, services.tailer, services.clock)
-    wish = Listening(after=Seq(turn), turn=turn, turn_ended=conversation.turns[turn].ended_at)
-    async with aclosing(listener.listen(session, head, wish)) as batches:
+    params = Listening(after=Seq(turn), turn=turn, turn_ended=conversation.turns[turn].ended_at)
+    async with aclosing(listener.listen(session, head, params)) as batches:
         async for _ in batches:
             pass
     conversation, head = await services.sessions.view(session)

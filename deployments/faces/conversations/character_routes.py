@@ -15,8 +15,8 @@ Character = Annotated[str, Path(max_length=64)]
 
 
 @router.post("", status_code=201)
-async def create_character(services: Open, caller: Caller, wish: CreateCharacter) -> CharacterView:
-    return character_view(await services.characters.create(caller.name, wish))
+async def create_character(services: Open, caller: Caller, params: CreateCharacter) -> CharacterView:
+    return character_view(await services.characters.create(caller.name, params))
 
 
 @router.get("")
@@ -32,10 +32,10 @@ async def get_character(services: Open, caller: Caller, character_id: Character)
 
 @router.patch("/{character_id}")
 async def change_character(
-    services: Open, caller: Caller, character_id: Character, wish: ChangeCharacter
+    services: Open, caller: Caller, character_id: Character, params: ChangeCharacter
 ) -> CharacterView:
     """Threads with the character speak so from their next question on."""
-    changed = wish.model_dump(exclude_unset=True)
+    changed = params.model_dump(exclude_unset=True)
     saved = await services.characters.change(
         caller.name, character_id, lambda before: before.model_copy(update=changed)
     )

@@ -27,7 +27,7 @@ from deployments.web.sse_format import HEADERS, NOTHING_MORE, QUIET, RETRY, writ
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.delivery.sentence_audio import encode
 from pipeline.session_state.turn_state import TurnState
-from schemas.apps.conversation_messages import AudioWish, ConversationMessage, StreamingWish, ThreadMessage
+from schemas.apps.conversation_messages import AudioParam, ConversationMessage, StreamingWish, ThreadMessage
 from schemas.errors import InputError, RhapsodeError, TurnNotFound
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.principals import Principal
@@ -45,7 +45,7 @@ LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=64)
 async def message_stream(
     services: Open,
     caller: Caller,
-    wish: ThreadMessage,
+    params: ThreadMessage,
     idempotency_key: Key = None,
     last_event_id: LastEventId = None,
 ) -> Response:
@@ -54,9 +54,9 @@ async def message_stream(
     A client that was cut sends the same request with the id of the last message it has: nothing is asked
     again, and it gets the rest.
     """
-    thread = await known_thread(services, caller, wish.thread_id)
-    asked = _Asked(services, caller, thread, wish.thread_id)
-    return await asked.answer(_keyed(wish, idempotency_key), last_event_id)
+    thread = await known_thread(services, caller, params.thread_id)
+    asked = _Asked(services, caller, thread, params.thread_id)
+    return await asked.answer(_keyed(params, idempotency_key), last_event_id)
 
 
 @router.post("/sse/{chat_id}/stream", response_class=StreamingResponse, responses=NOTHING_MORE)
@@ -64,7 +64,7 @@ async def chat_stream(
     services: Open,
     caller: Caller,
     chat_id: Annotated[str, Path(pattern=r"^[\w.:~-]{1,128}$")],
-    wish: ConversationMessage,
+    params: ConversationMessage,
     idempotency_key: Key = None,
     last_event_id: LastEventId = None,
 ) -> Response:
@@ -72,18 +72,18 @@ async def chat_stream(
 
     `model` and `provider` may be OpenAI's names, which mean the same as in `/v1/chat/completions`.
     """
-    provider, model = services.names.chosen(wish.provider, wish.model)
-    wish = wish.model_copy(update={"provider": provider, "model": model})
+    provider, model = services.names.chosen(params.provider, params.model)
+    params = params.model_copy(update={"provider": provider, "model": model})
     thread = await services.threads.chat(chat_id, caller.name)
     asked = _Asked(services, caller, thread, chat_id)
-    return await asked.answer(_keyed(wish, idempotency_key), last_event_id)
+    return await asked.answer(_keyed(params, idempotency_key), last_event_id)
 
 
-def _keyed(wish: Any, header: str | None) -> Any:
+def _keyed(params: Any, header: str | None) -> Any:
     """Raises InputError."""
-    if header is not None and wish.key not in (None, header):
+    if header is not None and params.key not in (None, header):
         raise InputError("the header Idempotency-Key and the field key differ", field="key")
-    return wish.model_copy(update={"key": header or wish.key})
+    return params.model_copy(update={"key": header or params.key})
 
 
 class _Asked:
@@ -95,13 +95,15 @@ class _Asked:
         self._thread = thread
         self._name = name
 
-    async def answer(self, wish: ThreadMessage | ConversationMessage, last_event_id: str | None) -> Response:
+    async def answer(
+        self, params: ThreadMessage | ConversationMessage, last_event_id: str | None
+    ) -> Response:
         """204 where the client has the last message already: that stops an EventSource."""
         if last_event_id:
             turn, place = parse_event_id(last_event_id)
         else:
-            by = self._caller.name or wish.user
-            turn, place = await self._services.threads.ask(self._thread, wish, by=by), EventPosition(Seq(0))
+            by = self._caller.name or params.user
+            turn, place = await self._services.threads.ask(self._thread, params, by=by), EventPosition(Seq(0))
         conversation = await self._services.threads.thread(self._thread)
         if turn not in conversation.turns:
             raise TurnNotFound(f"there is no answer {turn} here", field="Last-Event-ID")
@@ -109,13 +111,15 @@ class _Asked:
         if ended_at is not None and place >= EventPosition(ended_at):
             return Response(status_code=204)
         stream = TurnStream(self._services, self._caller, self._thread)
-        messages = TurnMessages(self._name, fresh(conversation.turns[turn]), self._chunk_size(wish.streaming))
+        messages = TurnMessages(
+            self._name, fresh(conversation.turns[turn]), self._chunk_size(params.streaming)
+        )
         headers = HEADERS | {"X-Rhapsode-Session": self._thread, "X-Rhapsode-Turn": str(turn)}
-        body = _events(stream.messages(messages, place, wish.audio), turn, place)
+        body = _events(stream.messages(messages, place, params.audio), turn, place)
         return StreamingResponse(body, media_type="text/event-stream", headers=headers)
 
-    def _chunk_size(self, wish: StreamingWish) -> int | None:
-        return wish.chunk_size or self._services.settings.streaming.chunk_size
+    def _chunk_size(self, params: StreamingWish) -> int | None:
+        return params.chunk_size or self._services.settings.streaming.chunk_size
 
 
 def fresh(state: TurnState) -> TurnState:
@@ -140,13 +144,13 @@ class TurnStream:
         self._thread = thread
 
     async def messages(
-        self, messages: TurnMessages, after: EventPosition, audio: AudioWish
+        self, messages: TurnMessages, after: EventPosition, audio: AudioParam
     ) -> AsyncGenerator[tuple[EventPosition, dict[str, Any]] | None, None]:
         """Every message after `after`, until the turn's end; None when nothing came for a while."""
         services = self._services
         _, head = await services.sessions.attend(self._thread)
         limits = services.settings.limits
-        wish = Listening(
+        params = Listening(
             after=Seq(messages.state.turn),
             turn=messages.state.turn,
             audio=audio != "none",
@@ -154,15 +158,15 @@ class TurnStream:
             idle_s=limits.heartbeat_s,
         )
         listener = SessionListener(services.log, services.tailer, services.clock)
-        welcome = AccessRecheck(services, self._caller, self._thread)
+        access_recheck = AccessRecheck(services, self._caller, self._thread)
         quiet_since = services.clock.monotonic()
-        async with aclosing(listener.listen(self._thread, head, wish)) as batches:
+        async with aclosing(listener.listen(self._thread, head, params)) as batches:
             async for batch in batches:
-                await welcome.check(batch)
+                await access_recheck.check(batch)
                 for recorded in batch:
-                    for told in messages.take(recorded):
-                        if told.place > after and (audio != "none" or not told.sound):
-                            yield told.place, await whole(told, audio)
+                    for message in messages.take(recorded):
+                        if message.place > after and (audio != "none" or not message.sound):
+                            yield message.place, await whole(message, audio)
                             quiet_since = services.clock.monotonic()
                 # Events of other turns and of sound mean nothing to this client.
                 if not batch or services.clock.monotonic() - quiet_since >= limits.heartbeat_s:
@@ -172,12 +176,12 @@ class TurnStream:
                     return
 
 
-async def whole(told: TranslatedTurn, audio: AudioWish) -> dict[str, Any]:
+async def whole(message: TranslatedTurn, audio: AudioParam) -> dict[str, Any]:
     """The message with its sound."""
-    if not told.sound or audio == "none":
-        return told.message
-    sound = base64.b64encode(await encode(audio, told.sound)).decode()
-    return {**told.message, "audio": sound, "format": audio}
+    if not message.sound or audio == "none":
+        return message.message
+    sound = base64.b64encode(await encode(audio, message.sound)).decode()
+    return {**message.message, "audio": sound, "format": audio}
 
 
 async def _events(
@@ -196,5 +200,5 @@ async def _events(
                 place, message = item
                 yield written(dumps(message), cursor=event_id(turn, place))
     except RhapsodeError as error:
-        told = {"type": "error", "message": str(error), "code": error.code, "retryable": error.retryable}
-        yield written(orjson.dumps(told))
+        frame = {"type": "error", "message": str(error), "code": error.code, "retryable": error.retryable}
+        yield written(orjson.dumps(frame))

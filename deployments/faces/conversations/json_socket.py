@@ -13,7 +13,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import TypeAdapter, ValidationError
 
 from deployments.web import problem_details
-from deployments.web.resource_access import while_welcome
+from deployments.web.resource_access import while_allowed
 from deployments.web.ws_send import deliver
 from schemas.apps.story_messages import SocketCommand
 from schemas.errors import InputError, RhapsodeError
@@ -55,14 +55,14 @@ class JsonSocket:
                 return
             await self._begun.wait()
             try:
-                if spoken.hear is not None and message.get("bytes") is not None:
-                    await spoken.hear(message["bytes"])
+                if spoken.push_audio is not None and message.get("bytes") is not None:
+                    await spoken.push_audio(message["bytes"])
                     continue
                 command = spoken.parse(message.get("text"))
                 if command.type == "ping":
                     await self.send({"type": "pong"})
                 else:
-                    await spoken.obey(command)
+                    await spoken.execute(command)
             except RhapsodeError as error:
                 await self.send(error_message(error))
 
@@ -77,10 +77,10 @@ class JsonSocket:
 
 
 def error_message(error: RhapsodeError) -> Message:
-    told = {"type": "error", "message": str(error), "code": error.code, "retryable": error.retryable}
+    message = {"type": "error", "message": str(error), "code": error.code, "retryable": error.retryable}
     if (seconds := problem_details.retry_after_s(error)) is not None:
-        told["retry_after_s"] = seconds
-    return told if error.field is None else {**told, "field": error.field}
+        message["retry_after_s"] = seconds
+    return message if error.field is None else {**message, "field": error.field}
 
 
 class Command(Protocol):
@@ -98,8 +98,8 @@ class SpokenMessage(Generic[C]):
     """Commands that a client of this socket may send, and the listener for them."""
 
     model: type[C]
-    obey: Callable[[C], Awaitable[None]]
-    hear: Callable[[bytes], Awaitable[None]] | None = None
+    execute: Callable[[C], Awaitable[None]]
+    push_audio: Callable[[bytes], Awaitable[None]] | None = None
     """Binary frames; None: there are none."""
     longest: int = _MESSAGE_CHARS
 
@@ -121,10 +121,10 @@ def _adapter(model: type[C]) -> TypeAdapter[C]:
 
 
 def conversing(
-    websocket: WebSocket, obey: Callable[[SocketCommand], Awaitable[None]]
+    websocket: WebSocket, execute: Callable[[SocketCommand], Awaitable[None]]
 ) -> AbstractAsyncContextManager[JsonSocket]:
     """`talking` with a client that sends the usual commands."""
-    return talking(websocket, SpokenMessage(SocketCommand, obey))
+    return talking(websocket, SpokenMessage(SocketCommand, execute))
 
 
 @asynccontextmanager
@@ -143,7 +143,7 @@ async def talking(websocket: WebSocket, spoken: SpokenMessage[C]) -> AsyncGenera
                 both.cancel_scope.cancel()
 
             both.start_soon(receive)
-            both.start_soon(while_welcome, websocket)
+            both.start_soon(while_allowed, websocket)
             yield socket
             both.cancel_scope.cancel()
     except* (WebSocketDisconnect, TimeoutError):

@@ -93,8 +93,8 @@ async def get_thread(services: Open, thread: Thread) -> ThreadView:
 
 
 @router.patch("/{thread_id}")
-async def rename_thread(services: Open, thread: OwnThread, wish: ChangeThread) -> ThreadView:
-    await services.sessions.rename(thread, wish.title)
+async def rename_thread(services: Open, thread: OwnThread, params: ChangeThread) -> ThreadView:
+    await services.sessions.rename(thread, params.title)
     return await _view(services, thread)
 
 
@@ -104,9 +104,9 @@ async def delete_thread(services: Open, thread: DeletableThread) -> None:
 
 
 @router.put("/{thread_id}/members", status_code=204)
-async def add_member(services: Open, thread: OwnThread, wish: AddMember) -> None:
+async def add_member(services: Open, thread: OwnThread, params: AddMember) -> None:
     """Adds a member, which may read the thread, listen to it and ask in it."""
-    await services.threads.add_member(thread, wish.user)
+    await services.threads.add_member(thread, params.user)
 
 
 @router.delete("/{thread_id}/members/{member}", status_code=204)

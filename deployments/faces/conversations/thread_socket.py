@@ -16,10 +16,10 @@ from deployments.faces.conversations.turn_translator import (
     event_id,
     parse_event_id,
 )
-from deployments.web.resource_access import AccessRecheck, Caller, still_welcome
+from deployments.web.resource_access import AccessRecheck, Caller, still_allowed
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.session_state.conversation import Conversation
-from schemas.apps.conversation_messages import AudioWish, SocketCommand, SocketControl, SocketMessage
+from schemas.apps.conversation_messages import AudioParam, SocketCommand, SocketControl, SocketMessage
 from schemas.errors import CursorAhead, InputError
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
@@ -42,27 +42,27 @@ async def thread_stream(
     services: GatewayContainer = websocket.app.state.services
     talk = _Talk(services, caller, thread_id)
 
-    spoken: SpokenMessage[Any] = SpokenMessage(SocketCommand, talk.obey, longest=_LONGEST)  # type: ignore[arg-type]
+    spoken: SpokenMessage[Any] = SpokenMessage(SocketCommand, talk.execute, longest=_LONGEST)  # type: ignore[arg-type]
     async with talking(websocket, spoken) as socket:
         talk.socket = socket
         thread = await known_thread(services, caller, thread_id, to_read=True)
         conversation = await services.threads.thread(thread)
         begin = _begin(after, conversation)
-        wish = _audio(audio)
-        talk.thread, talk.audio = thread, wish
+        params = _audio(audio)
+        talk.thread, talk.audio = thread, params
         await socket.send({"type": "connected", "threadId": thread_id, "title": conversation.title})
-        async with aclosing(_told(services, caller, thread, begin, wish)) as messages:
+        async with aclosing(_thread_messages(services, caller, thread, begin, params)) as messages:
             async for message in messages:
                 await socket.send(message)
         await socket.close()
 
 
-def _audio(text: str) -> AudioWish:
+def _audio(text: str) -> AudioParam:
     """Raises InputError."""
-    for known in get_args(AudioWish):
+    for known in get_args(AudioParam):
         if text == known:
             return known  # type: ignore[no-any-return]
-    raise InputError(f"audio is one of {', '.join(get_args(AudioWish))}", field="audio")
+    raise InputError(f"audio is one of {', '.join(get_args(AudioParam))}", field="audio")
 
 
 def _begin(after: str, conversation: Conversation) -> EventPosition:
@@ -86,13 +86,13 @@ class _Talk:
         self._caller = caller
         self._name = name
         self.thread: SessionId | None = None
-        self.audio: AudioWish = "none"
+        self.audio: AudioParam = "none"
         """Output that this client listens to: the default of its messages."""
         self.socket: JsonSocket | None = None
 
-    async def obey(self, command: SocketCommand) -> None:
+    async def execute(self, command: SocketCommand) -> None:
         """Raises what the command is refused with."""
-        await still_welcome(self._services, self._caller)
+        await still_allowed(self._services, self._caller)
         thread = await known_thread(self._services, self._caller, self._name)
         if isinstance(command, SocketMessage):
             by = self._caller.name or command.user
@@ -111,33 +111,33 @@ class _Talk:
         await self._services.sessions.control(thread, Control(action=command.type, sentence=sentence))
 
 
-async def _told(
-    services: GatewayContainer, caller: Principal, thread: SessionId, begin: EventPosition, audio: AudioWish
+async def _thread_messages(
+    services: GatewayContainer, caller: Principal, thread: SessionId, begin: EventPosition, audio: AudioParam
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Every message after `begin`, until the thread ends."""
     conversation, head = await services.sessions.attend(thread)
     limits = services.settings.limits
     running = [t.turn for t in conversation.turns.values() if t.ended_at is None or t.ended_at > begin.seq]
     start = Seq(min([turn - 1 for turn in running if turn <= begin.seq], default=begin.seq))
-    wish = Listening(
+    params = Listening(
         after=start, audio=audio != "none", buffer=limits.listener_buffer, idle_s=limits.heartbeat_s
     )
-    scribe = _Scribe(thread, services.settings.streaming.chunk_size)
+    thread_messages = _ThreadMessages(thread, services.settings.streaming.chunk_size)
     listener = SessionListener(services.log, services.tailer, services.clock)
-    welcome = AccessRecheck(services, caller, thread)
-    async with aclosing(listener.listen(thread, head, wish)) as batches:
+    access_recheck = AccessRecheck(services, caller, thread)
+    async with aclosing(listener.listen(thread, head, params)) as batches:
         async for batch in batches:
-            await welcome.check(batch)
+            await access_recheck.check(batch)
             if not batch:
                 log = services.tailer.state(thread)
                 yield {"type": "heartbeat", "threadId": thread, "log": log}
             for recorded in batch:
-                async with aclosing(scribe.take(recorded, begin, audio)) as messages:
+                async with aclosing(thread_messages.take(recorded, begin, audio)) as messages:
                     async for message in messages:
                         yield message
 
 
-class _Scribe:
+class _ThreadMessages:
     """Folds the thread's events into messages, several turns side by side."""
 
     def __init__(self, thread: SessionId, chunk_size: int | None) -> None:
@@ -147,12 +147,12 @@ class _Scribe:
         self._turns: dict[TurnId, TurnMessages] = {}
 
     async def take(
-        self, recorded: Recorded, begin: EventPosition, audio: AudioWish
+        self, recorded: Recorded, begin: EventPosition, audio: AudioParam
     ) -> AsyncGenerator[dict[str, Any], None]:
         if recorded.type == "turn.requested":
-            told = self._asked(recorded)
+            message = self._asked(recorded)
             if EventPosition(recorded.seq) > begin:
-                yield told
+                yield message
         elif recorded.type in ("playback.paused", "playback.resumed") and EventPosition(recorded.seq) > begin:
             state = recorded.type.partition(".")[2]
             yield {"type": state, "threadId": self._thread}

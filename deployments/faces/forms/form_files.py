@@ -42,14 +42,14 @@ async def received(
         if [name for name, _ in files] != ["file"]:
             raise InputError("the form must have one file, in the field file", field="file")
         file = files[0][1]
-        wish = _fields(form, file)
+        params = _fields(form, file)
         kept = await anyio.to_thread.run_sync(_kept, file.file)
     finally:
         await form.close()
-    return wish, NewUpload(
+    return params, NewUpload(
         kept,
         path_of(kept.fileno()),
-        name=wish.name or "document",
+        name=params.name or "document",
         declared=file.content_type,
         size=file.size or 0,
         principal=principal,

@@ -29,7 +29,7 @@ async def uploaded(
         arrival = stay.enter_context(services.arriving.file(principal))
         file = stay.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
         await _receive(request, file, limits.upload_bytes, arrival)
-        decoders = services.intakes.decoders
+        decoders = services.audio_inputs.decoders
         async with recording_in(file, decoders, longest_s=limits.upload_s) as recording:
             yield recording
 

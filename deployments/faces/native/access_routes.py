@@ -19,13 +19,13 @@ router = APIRouter(prefix="/v1", tags=["access"])
 @router.post("/tokens")
 async def make_token(services: Open, caller: Caller) -> TokenMade:
     """A short-lived token, for where an API key would be seen. Only an API key gets one."""
-    return _token(services.door.tokens, caller)
+    return _token(services.authenticator.tokens, caller)
 
 
 @router.post("/tokens/renewal")
 async def renew_token(services: Open, caller: Caller) -> TokenMade:
     """The next token, for the renewal that came with the one before, as `Authorization: Bearer`."""
-    return _token(services.door.tokens, caller)
+    return _token(services.authenticator.tokens, caller)
 
 
 def _token(tokens: Tokens, caller: Principal) -> TokenMade:
@@ -43,9 +43,11 @@ async def create_share(
     services: Open, session: Session, request: Request, command: CreateShare | None = None
 ) -> ShareMade:
     """A link with which somebody may listen to this session, live and to its past, and do nothing else."""
-    wish = command or CreateShare()
-    share, expires_ms = await services.shares.create(session, expires_in_s=wish.expires_in, label=wish.label)
-    token = services.door.tokens.make_share(session, share, expires_ms)
+    params = command or CreateShare()
+    share, expires_ms = await services.shares.create(
+        session, expires_in_s=params.expires_in, label=params.label
+    )
+    token = services.authenticator.tokens.make_share(session, share, expires_ms)
     return ShareMade(
         share_id=share,
         token=token,

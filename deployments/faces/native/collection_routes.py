@@ -36,10 +36,10 @@ Known = Annotated[CollectionId, Depends(known_collection)]
 
 @router.post("", status_code=201)
 async def create_collection(
-    services: Open, caller: Caller, response: Response, wish: CreateCollection
+    services: Open, caller: Caller, response: Response, params: CreateCollection
 ) -> CollectionInfo:
     """An empty collection. Its id is that of a session, whose events tell of its documents."""
-    collection = await services.collections.create(wish.name, caller.name)
+    collection = await services.collections.create(params.name, caller.name)
     response.headers["Location"] = f"/v1/collections/{collection}"
     return _info(collection, await services.collections.state(collection))
 
@@ -64,8 +64,8 @@ async def get_collection(services: Open, collection: Known) -> CollectionInfo:
 
 
 @router.patch("/{collection_id}")
-async def rename_collection(services: Open, collection: Known, wish: RenameCollection) -> CollectionInfo:
-    return _info(collection, await services.collections.rename(collection, wish.name))
+async def rename_collection(services: Open, collection: Known, params: RenameCollection) -> CollectionInfo:
+    return _info(collection, await services.collections.rename(collection, params.name))
 
 
 @router.delete("/{collection_id}", status_code=204)
@@ -76,12 +76,12 @@ async def delete_collection(services: Open, collection: Known) -> None:
 
 @router.post("/{collection_id}/search")
 async def search_collection(
-    services: Open, caller: Caller, collection: Known, wish: SearchCollection
+    services: Open, caller: Caller, collection: Known, params: SearchCollection
 ) -> FoundPassages:
     """The passages that answer a question best, best first. Nothing found is no error."""
     await services.allowance.search(caller.name)
-    config = SearchToolConfig(strategy=wish.strategy, top_k=wish.top_k)
-    return FoundPassages(passages=tuple(await services.collections.find(collection, wish.question, config)))
+    config = SearchToolConfig(strategy=params.strategy, top_k=params.top_k)
+    return FoundPassages(passages=tuple(await services.collections.find(collection, params.question, config)))
 
 
 def _info(collection: CollectionId, state: CollectionState) -> CollectionInfo:

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from deployments.faces.forms.form_files import received
 from deployments.faces.native.collection_routes import Known
 from deployments.faces.native.event_feed import Feed
-from deployments.faces.native.event_routes import named, told
+from deployments.faces.native.event_routes import event_bytes, named
 from deployments.faces.native.session_routes import Open
 from deployments.web import problem_details
 from deployments.web.resource_access import Caller
@@ -80,9 +80,11 @@ async def add_document(
     collections = services.collections
     limit = services.settings.retrieval.limits.bytes
     with collections.additions.place(caller.name), services.arriving.file(caller.name) as arrival:
-        wish, new = await received(request, limit, arrival, caller.name)
+        params, new = await received(request, limit, arrival, caller.name)
         try:
-            document = DocumentId(new_id()) if wish.document_id is None else known_document(wish.document_id)
+            document = (
+                DocumentId(new_id()) if params.document_id is None else known_document(params.document_id)
+            )
             began = await collections.begin(collection, document, new)
         except BaseException:
             new.file.close()
@@ -110,8 +112,8 @@ async def _feed(services: Open, caller: Caller, collection: CollectionId, began:
     session = SessionId(collection)
     _, head = await services.sessions.view(session)
     limits = services.settings.limits
-    wish = Listening(after=Seq(began - 1), buffer=limits.listener_buffer, idle_s=limits.heartbeat_s)
-    return Feed(services, caller, session, head, wish, None)
+    params = Listening(after=Seq(began - 1), buffer=limits.listener_buffer, idle_s=limits.heartbeat_s)
+    return Feed(services, caller, session, head, params, None)
 
 
 async def _stream(feed: Feed, document: DocumentId) -> AsyncGenerator[bytes, None]:
@@ -123,7 +125,7 @@ async def _stream(feed: Feed, document: DocumentId) -> AsyncGenerator[bytes, Non
                 if frame is None:
                     yield named("heartbeat", feed.heartbeat.model_dump(exclude={"type"}))
                 elif document_of(frame[0]) == document:
-                    yield told(generation, frame[0].seq, frame[1])
+                    yield event_bytes(generation, frame[0].seq, frame[1])
                     if frame[0].type in ENDS:
                         ended_by = frame[0].type.removeprefix("document.")
                         break

@@ -68,7 +68,7 @@ class ListenParams:
         )
 
 
-WishQuery = Annotated[ListenParams, Depends()]
+ListenQuery = Annotated[ListenParams, Depends()]
 
 
 def _follow(text: str, *, otherwise: bool) -> bool:
@@ -108,19 +108,19 @@ class Feed:
         caller: Principal,
         session: SessionId,
         head: Head,
-        wish: Listening,
+        params: Listening,
         fmt: AudioFormat | None,
     ) -> None:
         self._caller = caller
-        self._welcome = AccessRecheck(services, caller, session)
+        self._access_recheck = AccessRecheck(services, caller, session)
         self._services = services
         self._session = session
         self._head = head
-        self._wish = wish
+        self._params = params
         self._format = fmt
         self._listener = SessionListener(services.log, services.tailer, services.clock)
         self.hello = Hello(
-            session_id=session, generation=head.generation, head_seq=head.seq, from_seq=wish.after
+            session_id=session, generation=head.generation, head_seq=head.seq, from_seq=params.after
         )
 
     @property
@@ -140,26 +140,26 @@ class Feed:
 
         Raises as `AccessRecheck.check`, when the caller may no longer listen.
         """
-        told = ListenSpan(
+        span = ListenSpan(
             self._services.tracing,
             self._session,
-            after=self._wish.after,
+            after=self._params.after,
             head=self._head.seq,
-            speed=self._wish.speed,
+            speed=self._params.speed,
         )
         whose = await self._services.ownership.of(self._session)
         shown = _as_it_is if whose is None or owns(self._caller, whose) else without_label
         try:
-            async with aclosing(self._listener.listen(self._session, self._head, self._wish)) as batches:
+            async with aclosing(self._listener.listen(self._session, self._head, self._params)) as batches:
                 async for batch in batches:
                     if not batch:
                         yield None
-                    await self._welcome.check(batch)
-                    told.took(batch)
+                    await self._access_recheck.check(batch)
+                    span.add_batch(batch)
                     for recorded in batch:
                         yield recorded, shown(recorded).wire(), await self._audio(recorded)
         finally:
-            told.end(self._listener.end)
+            span.end(self._listener.end)
 
     async def _audio(self, recorded: Recorded) -> bytes:
         if self._format is None or recorded.type != "audio.chunk":

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header
 from fastapi.responses import Response, StreamingResponse
 
-from deployments.faces.native.event_feed import Feed, WishQuery, dumps
+from deployments.faces.native.event_feed import Feed, ListenQuery, dumps
 from deployments.faces.native.session_routes import Open, Session
 from deployments.web import problem_details
 from deployments.web.resource_access import Caller
@@ -28,7 +28,7 @@ async def events(
     services: Open,
     caller: Caller,
     session: Session,
-    wish: WishQuery,
+    params: ListenQuery,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The session's events from a cursor on, as they are and as they come.
@@ -36,25 +36,25 @@ async def events(
     204 for a client that comes back after the last one: that stops an EventSource.
     """
     if last_event_id:
-        wish.cursor = last_event_id
+        params.cursor = last_event_id
     conversation, head = await services.sessions.attend(session)
-    listening = wish.listening(conversation, head, services.settings.limits)
+    listening = params.listening(conversation, head, services.settings.limits)
     if last_event_id and ((conversation.ended and listening.after == head.seq) or listening.over(head)):
         return Response(status_code=204)
-    feed = Feed(services, caller, session, head, listening, wish.audio)
-    log_events = _stream(feed, head.generation, services.leaving.departure)
+    feed = Feed(services, caller, session, head, listening, params.audio)
+    log_events = _stream(feed, head.generation, services.leaving.drain)
     return StreamingResponse(log_events, media_type="text/event-stream", headers=HEADERS)
 
 
-async def _stream(feed: Feed, generation: str, departure: Drain) -> AsyncGenerator[bytes, None]:
+async def _stream(feed: Feed, generation: str, drain: Drain) -> AsyncGenerator[bytes, None]:
     yield RETRY + named("hello", feed.hello.model_dump(exclude={"type"}))
-    told_seq = feed.hello.from_seq
+    sent_seq = feed.hello.from_seq
     try:
-        async with aclosing(until(departure.farewell, feed.frames())) as frames:
+        async with aclosing(until(drain.leave_signal, feed.frames())) as frames:
             async for frame in frames:
                 if isinstance(frame, Left):
-                    yield b"retry: %d\n" % (departure.after_s * 1_000 or _AT_ONCE_MS)
-                    hint = Reconnect(cursor=f"{generation}-{told_seq}", after_s=departure.after_s)
+                    yield b"retry: %d\n" % (drain.after_s * 1_000 or _AT_ONCE_MS)
+                    hint = Reconnect(cursor=f"{generation}-{sent_seq}", after_s=drain.after_s)
                     yield named("reconnect", hint.model_dump(exclude={"type"}))
                     return
                 if frame is None:
@@ -63,15 +63,15 @@ async def _stream(feed: Feed, generation: str, departure: Drain) -> AsyncGenerat
                 recorded, wire, audio = frame
                 if audio:
                     wire["audio"] = base64.b64encode(audio).decode()
-                yield told(generation, recorded.seq, wire)
-                told_seq = recorded.seq
+                yield event_bytes(generation, recorded.seq, wire)
+                sent_seq = recorded.seq
     except RhapsodeError as error:
         yield named("error", problem_details.error_frame(error).model_dump(exclude={"type", "ref"}))
         return
     yield named("end", End(reason=feed.end or "session_ended", seq=feed.last).model_dump(exclude={"type"}))
 
 
-def told(generation: str, seq: int, wire: dict[str, Any]) -> bytes:
+def event_bytes(generation: str, seq: int, wire: dict[str, Any]) -> bytes:
     """An event."""
     return written(dumps(wire), cursor=f"{generation}-{seq}")
 

@@ -54,13 +54,13 @@ class NativeAudioInput:
         """Closed by the client, and not all written down."""
         self._pending, self._waiting = anyio.create_memory_object_stream[_Pending](_PENDING)
 
-    async def hear(self, frame: bytes) -> None:
+    async def push_audio(self, frame: bytes) -> None:
         """A binary frame. Raises NoInput, NotSound, BodyTooLarge, or what ended the input."""
         if len(frame) > _FRAME_BYTES:
             raise BodyTooLarge(f"a frame of sound holds at most {_FRAME_BYTES} bytes", field="audio")
-        await self._open_one().hear(frame)
+        await self._open_one().push_audio(frame)
 
-    async def obey(self, command: InputCommand, ref: str | None) -> BaseModel | None:
+    async def execute(self, command: InputCommand, ref: str | None) -> BaseModel | None:
         """The answer to a command about the input; None: `answer` gives it when the log has what follows."""
         if isinstance(command, ClientInputOpen):
             return await self._open(command, ref)
@@ -68,8 +68,10 @@ class NativeAudioInput:
         if isinstance(command, ClientInputClose):
             await self._end(handle, _Pending(handle.close, ref))
         else:
-            order = await handle.order("commit" if isinstance(command, ClientInputCommit) else "clear")
-            await self._pending.send(_Pending(lambda: handle.obeyed(order), ref))
+            queued = await handle.queue_command(
+                "commit" if isinstance(command, ClientInputCommit) else "clear"
+            )
+            await self._pending.send(_Pending(lambda: handle.executed(queued), ref))
         return None
 
     async def answer(self) -> None:
@@ -85,22 +87,22 @@ class NativeAudioInput:
                     if pending.asked:
                         await self._send(Accepted(seq=head.seq, ref=pending.ref))
 
-    async def _open(self, wish: ClientInputOpen, ref: str | None) -> BaseModel:
-        wish = wish.model_copy(update={"input": wish.input or str(uuid.uuid4())})
-        await self._make_room(wish)
-        handle = await self._services.intakes.open(
-            self._session, wish, self._acknowledge(wish), refused=self._refused
+    async def _open(self, params: ClientInputOpen, ref: str | None) -> BaseModel:
+        params = params.model_copy(update={"input": params.input or str(uuid.uuid4())})
+        await self._make_room(params)
+        handle = await self._services.audio_inputs.open(
+            self._session, params, self._acknowledge(params), refused=self._refused
         )
         self._handle = handle
         return InputReady(input=handle.name, from_ms=handle.from_ms, ref=ref)
 
-    async def _make_room(self, wish: ClientInputOpen) -> None:
+    async def _make_room(self, params: ClientInputOpen) -> None:
         """Another input of this connection is closed; the same one is about to be opened anew."""
         before = self._handle
-        if before is not None and before.name != wish.input:
+        if before is not None and before.name != params.input:
             await self._end(before, _Pending(before.close, "input", asked=False))
         for ending in self._ending:
-            if ending.name == wish.input:
+            if ending.name == params.input:
                 await ending.done.wait()
 
     async def _end(self, handle: OpenInputHandle, pending: _Pending) -> None:
@@ -109,10 +111,10 @@ class NativeAudioInput:
         self._ending = [*(before for before in self._ending if not before.done.is_set()), handle]
         await self._pending.send(pending)
 
-    def _acknowledge(self, wish: ClientInputOpen) -> Callable[[int], Awaitable[None]]:
+    def _acknowledge(self, params: ClientInputOpen) -> Callable[[int], Awaitable[None]]:
         async def tell(ms: int) -> None:
             handle = self._handle
-            if handle is None or handle.name != wish.input:
+            if handle is None or handle.name != params.input:
                 return
             with suppress(WebSocketDisconnect, TimeoutError):
                 await self._send(InputAck(input=handle.name, ms=ms))
@@ -132,7 +134,7 @@ class NativeAudioInput:
         """The connection is gone: its client may come back with what it has not sent."""
         handle, self._handle = self._handle, None
         if handle is not None:
-            self._services.intakes.leave(handle)
+            self._services.audio_inputs.leave(handle)
         for ending in self._ending:
             if not ending.done.is_set():
-                self._services.intakes.leave(ending, may_return=False)
+                self._services.audio_inputs.leave(ending, may_return=False)

@@ -32,9 +32,9 @@ async def audio(
     caller = await principal_of(request)
     conversation, _ = await services.sessions.view(session)
     turns = _chosen(conversation, turn)
-    wish = RecordingParams(session, turns, audio_format, conversation.head)
-    small = services.recordings.small(wish)
-    etag = wish.etag("" if small else " streamed")
+    params = RecordingParams(session, turns, audio_format, conversation.head)
+    small = services.recordings.small(params)
+    etag = params.etag("" if small else " streamed")
     headers = {
         "ETag": etag,
         "Accept-Ranges": "bytes",
@@ -49,22 +49,24 @@ async def audio(
     if small:
         # It is made whole, whatever part is wanted, unless it is kept.
         made_ms = (
-            _share(wish, recordings.known_size(wish), wanted, kept=True) if recordings.kept(wish) else wish.ms
+            _share(params, recordings.known_size(params), wanted, kept=True)
+            if recordings.kept(params)
+            else params.ms
         )
         await services.allowance.file(whose, made_ms)
         data = (await recordings.make(session, turns, audio_format, conversation.head)).data
         part = _part(len(data), wanted, headers)
         return Response(data[part.first : part.end], part.status, headers, mime)
-    await services.allowance.file(whose, _share(wish, recordings.known_size(wish), wanted))
-    size = await recordings.size(wish)
+    await services.allowance.file(whose, _share(params, recordings.known_size(params), wanted))
+    size = await recordings.size(params)
     if size is None:
         del headers["Accept-Ranges"]
-        return StreamingResponse(recordings.stream(wish, 0, None), 200, headers, mime)
+        return StreamingResponse(recordings.stream(params, 0, None), 200, headers, mime)
     part = _part(size, wanted, headers)
     if part.status == 416:
         return Response(status_code=416, headers=headers)
     headers["Content-Length"] = str(part.end - part.first)
-    pieces = recordings.stream(wish, part.first, part.end - part.first)
+    pieces = recordings.stream(params, part.first, part.end - part.first)
     return StreamingResponse(pieces, part.status, headers, mime)
 
 
@@ -112,19 +114,19 @@ def _part(size: int, wanted: str | None, headers: dict[str, str]) -> _Part:
     return _Part(206, first, last + 1)
 
 
-def _share(wish: RecordingParams, size: int | None, wanted: str | None, *, kept: bool = False) -> int:
+def _share(params: RecordingParams, size: int | None, wanted: str | None, *, kept: bool = False) -> int:
     """Milliseconds of sound that are made for a part: from the beginning of the sentence that it begins in.
 
     Of compressed files all that is before it; all of the file's where its `size` is not known, as only its
     making tells where the part is.
     """
     if size is None:
-        return wish.ms
+        return params.ms
     part = _part(size, wanted, {})
     if kept:
-        return wish.ms * (part.end - part.first) // max(size, 1)
-    first, until = (wish.ms * place // max(size, 1) for place in (part.first, part.end))
-    return until if wish.fmt in ("mp3", "opus") else max(0, until - wish.ms_until_sentence(first))
+        return params.ms * (part.end - part.first) // max(size, 1)
+    first, until = (params.ms * place // max(size, 1) for place in (part.first, part.end))
+    return until if params.fmt in ("mp3", "opus") else max(0, until - params.ms_until_sentence(first))
 
 
 def _span(wanted: str, size: int) -> tuple[int, int] | None:

@@ -66,9 +66,9 @@ async def hear_recording(
     """
     async with uploaded(request, services, caller.name) as recording:
         heard = await while_awaited(
-            request, lambda: recording.listen(services.intakes, session, name=name, reference=reference)
+            request, lambda: recording.listen(services.audio_inputs, session, name=name, reference=reference)
         )
-    return await _told(services, session, heard.input, heard.ms)
+    return await _recording_answer(services, session, heard.input, heard.ms)
 
 
 @router.post(
@@ -106,7 +106,7 @@ def _line(line: BaseModel) -> bytes:
     return line.model_dump_json().encode() + b"\n"
 
 
-async def _told(services: Open, session: SessionId, name: str, ms: int) -> RecordingHeard:
+async def _recording_answer(services: Open, session: SessionId, name: str, ms: int) -> RecordingHeard:
     conversation, head = await services.sessions.view(session)
     state = conversation.inputs[name]
     texts = [UtteranceView(utterance=number, text=text) for number, text in sorted(state.texts.items())]

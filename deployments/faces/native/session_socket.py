@@ -11,11 +11,11 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ValidationError
 
 from deployments.container import GatewayContainer
-from deployments.faces.native.event_feed import Feed, WishQuery, dumps
+from deployments.faces.native.event_feed import Feed, ListenQuery, dumps
 from deployments.faces.native.input_socket import NativeAudioInput
 from deployments.faces.native.session_routes import known_id, may_command, refuse_affairs
 from deployments.web import problem_details
-from deployments.web.resource_access import Caller, still_welcome
+from deployments.web.resource_access import Caller, still_allowed
 from deployments.web.ws_drain import SERVICE_RESTART
 from deployments.web.ws_send import deliver
 from pipeline.eventlog.event_log import Head
@@ -47,7 +47,7 @@ _BREATH = 16
 
 
 @router.websocket("/sessions/{session_id}/stream")
-async def stream(websocket: WebSocket, session_id: str, caller: Caller, wish: WishQuery) -> None:
+async def stream(websocket: WebSocket, session_id: str, caller: Caller, params: ListenQuery) -> None:
     """Both directions in one task group: whichever ends first ends the other."""
     await websocket.accept()
     connection = _Connection(websocket, websocket.app.state.services, caller)
@@ -55,8 +55,8 @@ async def stream(websocket: WebSocket, session_id: str, caller: Caller, wish: Wi
     try:
         session = known_id(session_id)
         conversation, head = await connection.services.sessions.attend(session)
-        listening = wish.listening(conversation, head, connection.services.settings.limits)
-        feed = Feed(connection.services, caller, session, head, listening, wish.audio)
+        listening = params.listening(conversation, head, connection.services.settings.limits)
+        feed = Feed(connection.services, caller, session, head, listening, params.audio)
         await connection.send(feed.hello)
         microphone = NativeAudioInput(connection.services, session, connection.send)
         async with anyio.create_task_group() as both:
@@ -67,8 +67,8 @@ async def stream(websocket: WebSocket, session_id: str, caller: Caller, wish: Wi
 
             both.start_soon(receive)
             both.start_soon(microphone.answer)
-            departure = connection.services.leaving.departure
-            both.start_soon(connection.see_out, departure, feed.hello, both.cancel_scope)
+            drain = connection.services.leaving.drain
+            both.start_soon(connection.see_out, drain, feed.hello, both.cancel_scope)
             await connection.feed(feed)
             both.cancel_scope.cancel()
     except (WebSocketDisconnect, TimeoutError):
@@ -90,18 +90,18 @@ class _Connection:
         self._caller = caller
         self._socket = websocket
         self._sending = asyncio.Lock()
-        self._told = 0
+        self._last_sent = 0
         """The last event that was sent here."""
 
-    async def see_out(self, departure: Drain, hello: Hello, scope: anyio.CancelScope) -> None:
+    async def see_out(self, drain: Drain, hello: Hello, scope: anyio.CancelScope) -> None:
         """When this gateway leaves: say where to go on, and close with 1012.
 
         Raises WebSocketDisconnect where there is nobody to be told any more.
         """
-        await departure.farewell()
+        await drain.leave_signal()
         async with self._sending:  # no frame is cut off, and none follows
-            cursor = hello.generation, max(self._told, hello.from_seq)
-            hint = Reconnect(cursor="{}-{}".format(*cursor), after_s=departure.after_s)
+            cursor = hello.generation, max(self._last_sent, hello.from_seq)
+            hint = Reconnect(cursor="{}-{}".format(*cursor), after_s=drain.after_s)
             await deliver(self._socket.send_text, hint.model_dump_json())
             await deliver(self._socket.close, SERVICE_RESTART)
             scope.cancel()
@@ -149,7 +149,7 @@ class _Connection:
                 recorded, wire, audio = frame
                 text = dumps(wire)
                 await self._send(len(text).to_bytes(4, "big") + text + audio if audio else text.decode())
-                self._told = recorded.seq
+                self._last_sent = recorded.seq
                 sent += 1
                 if sent % _BREATH == 0:  # a past is sent as fast as it is taken
                     await anyio.lowlevel.checkpoint()
@@ -164,14 +164,14 @@ class _Connection:
                 return
             text, sound = message.get("text"), message.get("bytes")
             if text is None and sound is not None:
-                await self._hear(microphone, sound)
+                await self._push_audio(microphone, sound)
             elif (answer := await self._answer(session, microphone, text or "")) is not None:
                 await self.send(answer)
 
-    async def _hear(self, microphone: NativeAudioInput, sound: bytes) -> None:
+    async def _push_audio(self, microphone: NativeAudioInput, sound: bytes) -> None:
         """Reports the error of an audio frame; the next one may be right."""
         try:
-            await microphone.hear(sound)
+            await microphone.push_audio(sound)
         except (InputError, LimitReached) as error:
             await self.send(problem_details.error_frame(error, "input"))
 
@@ -183,7 +183,7 @@ class _Connection:
             raw = orjson.loads(text)
             if isinstance(raw, dict) and isinstance(raw.get("ref"), str):
                 ref = raw["ref"][:128]
-            return await self._obey(session, microphone, CLIENT_MESSAGE.validate_python(raw), ref)
+            return await self._execute(session, microphone, CLIENT_MESSAGE.validate_python(raw), ref)
         except orjson.JSONDecodeError:
             return _refusal("body.not_json", "the message is not JSON")
         except ValidationError as error:
@@ -191,7 +191,7 @@ class _Connection:
         except RhapsodeError as error:
             return problem_details.error_frame(error, ref)
 
-    async def _obey(
+    async def _execute(
         self, session: SessionId, microphone: NativeAudioInput, command: ClientMessage, ref: str | None
     ) -> BaseModel | None:
         sessions = self.services.sessions
@@ -204,7 +204,7 @@ class _Connection:
             await sessions.heard(session, command, seen)
             return None
         if not isinstance(command, ClientTurnRequest):
-            return await microphone.obey(command, ref)
+            return await microphone.execute(command, ref)
         turn = await sessions.request(session, command, by=self._caller.name, seen=seen)
         return Accepted(seq=turn, turn=turn, ref=ref)
 
@@ -213,7 +213,7 @@ class _Connection:
 
         Raises Forbidden, another AccessError when the caller's key is no longer good, or StateError.
         """
-        await still_welcome(self.services, self._caller)
+        await still_allowed(self.services, self._caller)
         conversation, head = await self.services.sessions.view(session)
         if not may_command(self._caller, conversation):
             raise Forbidden("you may listen to this session, but not command it")

@@ -12,7 +12,14 @@ import anyio
 
 from deployments.faces.openai.chunk_translator import Chunk, ChunkTranslator, Wanted
 from deployments.faces.openai.completion_cursor import Cursor
-from deployments.faces.openai.request_mapping import Place, question, settings_of, sounds, title_of, told
+from deployments.faces.openai.request_mapping import (
+    Place,
+    llm_messages,
+    question,
+    settings_of,
+    sounds,
+    title_of,
+)
 from deployments.model_names import Names
 from pipeline.admission.upload_limits import Arriving
 from pipeline.delivery.listener import Listening, SessionListener
@@ -37,7 +44,7 @@ class Completions:
     """Requests of the face."""
 
     sessions: Sessions
-    intakes: AudioInputs
+    audio_inputs: AudioInputs
     names: Names
     ownership: Ownership
     settings: AppSettings
@@ -58,7 +65,7 @@ class Completions:
         spoken = await asyncio.to_thread(_decoded, request)
         said: dict[Place, str] = dict.fromkeys(spoken, "")
         if not spoken:  # all that can be wrong with the words is said before there is a session
-            question(told(request.messages, said, answers, longest=self.settings.limits.text_chars))
+            question(llm_messages(request.messages, said, answers, longest=self.settings.limits.text_chars))
         session, *_ = await self.sessions.create(
             CreateSession(settings=settings, title=_title(request)),
             kind="completion",
@@ -67,7 +74,7 @@ class Completions:
         try:
             for place, sound in spoken.items():
                 said[place] = await self._heard(session, sound, place, caller)
-            given = told(request.messages, said, answers, longest=self.settings.limits.text_chars)
+            given = llm_messages(request.messages, said, answers, longest=self.settings.limits.text_chars)
             asked = question(given)
             if len(asked) > (longest := self.settings.limits.prompt_chars):
                 asked = asked.strip()[-longest:]  # for lists and searches; the model is told `given`
@@ -99,44 +106,44 @@ class Completions:
         if sounds(request.messages) or any(message.audio for message in request.messages):
             return True
         longest = self.settings.limits.text_chars
-        return told(request.messages, {}, {}, longest=longest) == given
+        return llm_messages(request.messages, {}, {}, longest=longest) == given
 
     async def chunks(
-        self, wanted: Wanted, teller: ChunkTranslator, *, idle_s: float
+        self, wanted: Wanted, translator: ChunkTranslator, *, idle_s: float
     ) -> AsyncGenerator[tuple[Cursor, Chunk] | None, None]:
         """All of them, from the first on, each with its cursor; None: nothing came for long.
 
         Raises what the turn failed with.
         """
         conversation, head = await self.sessions.attend(wanted.session)
-        wish = Listening(
+        params = Listening(
             after=Seq(0),
             turn=wanted.turn,
             turn_ended=conversation.turns[wanted.turn].ended_at,
             audio=wanted.sound is not None,
             idle_s=idle_s,
         )
-        async with aclosing(self.listener.listen(wanted.session, head, wish)) as batches:
+        async with aclosing(self.listener.listen(wanted.session, head, params)) as batches:
             async for batch in batches:
                 if not batch:
                     yield None
                 for recorded in batch:
-                    made = await teller.of(recorded)
+                    made = await translator.of(recorded)
                     for number, chunk in enumerate(made):
                         last = number == len(made) - 1
                         yield Cursor(wanted.session, recorded.seq, None if last else number), chunk
-        if not teller.over:
+        if not translator.over:
             raise EngineFailed("the session of this answer was ended before it was whole")
 
     def _wanted(self, request: ChatCompletionRequest, session: SessionId, turn: TurnId, model: str) -> Wanted:
-        wished = None if request.audio is None else request.audio.format
+        requested = None if request.audio is None else request.audio.format
         return Wanted(
             session=session,
             turn=turn,
             created=created_ms(session) // 1_000,
             model=model,
             answered=self.names.answered,
-            sound="pcm" if wished == "pcm16" else wished,
+            sound="pcm" if requested == "pcm16" else requested,
             usage=request.wants_usage,
             form="response_format" if request.response_format else "tools",
         )
@@ -181,9 +188,9 @@ class Completions:
                 arrival.grow(len(sound))
                 limits = self.settings.limits
                 async with recording_in(
-                    io.BytesIO(sound), self.intakes.decoders, longest_s=limits.upload_s
+                    io.BytesIO(sound), self.audio_inputs.decoders, longest_s=limits.upload_s
                 ) as recording:
-                    heard = await recording.listen(self.intakes, session)
+                    heard = await recording.listen(self.audio_inputs, session)
         except InputError as error:
             error.field = field
             raise

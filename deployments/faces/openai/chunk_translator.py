@@ -193,11 +193,11 @@ class ChunkTranslator:
 
 
 def usage_of(tokens: tuple[int, int]) -> dict[str, Any]:
-    told, written = tokens
+    prompt, written = tokens
     return {
-        "prompt_tokens": told,
+        "prompt_tokens": prompt,
         "completion_tokens": written,
-        "total_tokens": told + written,
+        "total_tokens": prompt + written,
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
         "completion_tokens_details": {
             **{"reasoning_tokens": 0, "audio_tokens": 0},
@@ -230,17 +230,17 @@ class Whole:
             self._annotations += delta.get("annotations", ())
             self._finish = choice["finish_reason"] or self._finish
 
-    def completion(self, teller: ChunkTranslator) -> Chunk:
+    def completion(self, translator: ChunkTranslator) -> Chunk:
         wanted = self._wanted
         return {
             "id": f"chatcmpl-{wanted.session}",
             "object": "chat.completion",
             "created": wanted.created,
-            "model": teller.model or wanted.model,
+            "model": translator.model or wanted.model,
             "choices": [
                 {"index": 0, "message": self._message(), "logprobs": None, "finish_reason": self._finish}
             ],
-            "usage": usage_of(teller.tokens),
+            "usage": usage_of(translator.tokens),
             "service_tier": "default",
             "system_fingerprint": None,
         }

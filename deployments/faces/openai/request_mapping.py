@@ -32,7 +32,7 @@ def settings_of(
     request: ChatCompletionRequest, model: NamedModel, voice: str | None, settings: OpenAiSettings
 ) -> SettingsPatch:
     """Returns the settings that the completion's session begins with. Raises InputError."""
-    wishes: dict[str, Any] = {
+    params: dict[str, Any] = {
         "speak": voice is not None,
         "llm_provider": model.provider,
         "llm_model": model.model,
@@ -49,12 +49,12 @@ def settings_of(
         },
     }
     if request.temperature is not None:
-        wishes["temperature"] = request.temperature
+        params["temperature"] = request.temperature
     if voice is not None:
-        wishes["voice"] = voice
+        params["voice"] = voice
     if request.rhapsode and request.rhapsode.search:
-        wishes["search"] = request.rhapsode.search.model_dump(exclude_unset=True)
-    return patch_of(wishes, {"sampling": "response_format"})
+        params["search"] = request.rhapsode.search.model_dump(exclude_unset=True)
+    return patch_of(params, {"sampling": "response_format"})
 
 
 def title_of(text: str) -> str:
@@ -62,10 +62,10 @@ def title_of(text: str) -> str:
     return " ".join(text[:_TITLE_CHARS].split())
 
 
-def patch_of(wishes: Mapping[str, Any], fields: Mapping[str, str]) -> SettingsPatch:
+def patch_of(params: Mapping[str, Any], fields: Mapping[str, str]) -> SettingsPatch:
     """Raises InputError about the field that a wish came from."""
     try:
-        return SettingsPatch.model_validate(wishes)
+        return SettingsPatch.model_validate(params)
     except ValidationError as error:
         first = error.errors(include_context=False)[0]
         said = str(first["msg"]).removeprefix("Value error, ")
@@ -123,7 +123,7 @@ def sounds(messages: Sequence[ChatCompletionMessage]) -> dict[Place, bytes | str
     }
 
 
-def told(
+def llm_messages(
     messages: Sequence[ChatCompletionMessage],
     said: Mapping[Place, str],
     answers: Mapping[str, str],

@@ -44,13 +44,13 @@ class SpeechFile:
 
 
 def usage_of(spoken: SpeechFile, audio_ms: int) -> dict[str, int]:
-    told = math.ceil(spoken.chars / _CHARS_PER_TOKEN)
+    input_tokens = math.ceil(spoken.chars / _CHARS_PER_TOKEN)
     made = math.ceil(audio_ms * _TOKENS_PER_S / 1_000)
-    return {"input_tokens": told, "output_tokens": made, "total_tokens": told + made}
+    return {"input_tokens": input_tokens, "output_tokens": made, "total_tokens": input_tokens + made}
 
 
 @dataclass(frozen=True, slots=True)
-class Speeches:
+class SpeechSessions:
     """Requests of the face."""
 
     sessions: Sessions
@@ -72,14 +72,14 @@ class Speeches:
                 f"{len(request.input)} characters are too many; at most {most} are taken", field="input"
             )
         extra = {"instructions": request.instructions} if request.instructions and model.provider else {}
-        wishes = {
+        params = {
             "speak": True,
             "listening": {"mode": "realtime"},  # in the legacy way nothing is heard before all is there
             "voice": self.names.voice(voice_name(request.voice), model.provider),
             "tts_provider": model.provider,
             "speech_speed": request.speed or 1.0,
         } | ({"tts_extra": extra} if extra else {})
-        settings = patch_of(wishes, {"tts_extra": "instructions", "speech_speed": "speed"})
+        settings = patch_of(params, {"tts_extra": "instructions", "speech_speed": "speed"})
         session, *_ = await self.sessions.create(
             CreateSession(settings=settings, title=title_of(request.input)),
             kind="completion",
@@ -118,8 +118,8 @@ class Speeches:
     async def _events(self, spoken: SpeechFile) -> AsyncGenerator[Recorded, None]:
         conversation, head = await self.sessions.attend(spoken.session)
         ended = conversation.turns[spoken.turn].ended_at
-        wish = Listening(after=Seq(spoken.turn), turn=spoken.turn, turn_ended=ended, audio=True)
-        async with aclosing(self.listener.listen(spoken.session, head, wish)) as batches:
+        params = Listening(after=Seq(spoken.turn), turn=spoken.turn, turn_ended=ended, audio=True)
+        async with aclosing(self.listener.listen(spoken.session, head, params)) as batches:
             async for batch in batches:
                 for recorded in batch:
                     if recorded.turn == spoken.turn:

@@ -71,14 +71,14 @@ class Transcribed:
 
     def spoken_by(self) -> Iterator[TranscriptSegment]:
         """A segment for each turn of a speaker."""
-        told: list[TranscriptSegment] = []
+        current: list[TranscriptSegment] = []
         for word in self.words:
-            if told and told[-1].speaker != word.speaker:
-                yield _joined(told)
-                told = []
-            told.append(word)
-        if told:
-            yield _joined(told)
+            if current and current[-1].speaker != word.speaker:
+                yield _joined(current)
+                current = []
+            current.append(word)
+        if current:
+            yield _joined(current)
 
 
 def _joined(words: Sequence[TranscriptSegment]) -> TranscriptSegment:
@@ -96,7 +96,7 @@ def usage_of(ms: int) -> dict[str, Any]:
 
 def verbose(made: Transcribed, ms: int, granularities: Sequence[str], task: str) -> dict[str, Any]:
     """Likelihoods are not known here: they are zero."""
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "task": task,
         "language": _LANGUAGES.get(made.language, made.language),
         "duration": ms / 1_000,
@@ -104,12 +104,12 @@ def verbose(made: Transcribed, ms: int, granularities: Sequence[str], task: str)
         "usage": usage_of(ms),
     }
     if not granularities or "segment" in granularities:
-        told["segments"] = [_segment(number, one) for number, one in enumerate(made.segments)]
+        body["segments"] = [_segment(number, one) for number, one in enumerate(made.segments)]
     if "word" in granularities:
-        told["words"] = [
+        body["words"] = [
             {"word": one.text, "start": one.start_ms / 1_000, "end": one.end_ms / 1_000} for one in made.words
         ]
-    return told
+    return body
 
 
 def _segment(number: int, one: TranscriptSegment) -> dict[str, Any]:
@@ -140,8 +140,8 @@ def diarized(made: Transcribed, ms: int) -> dict[str, Any]:
         }
         for number, one in enumerate(made.spoken_by())
     ]
-    told = {"task": "transcribe", "duration": ms / 1_000, "text": made.text}
-    return {**told, "segments": segments, "usage": usage_of(ms)}
+    body = {"task": "transcribe", "duration": ms / 1_000, "text": made.text}
+    return {**body, "segments": segments, "usage": usage_of(ms)}
 
 
 def captions(made: Transcribed, fmt: str) -> str:

@@ -21,36 +21,40 @@ from schemas.openai.transcription_request import ServerVad, TranscriptionRequest
 from schemas.principals import Principal
 from schemas.settings import AppSettings
 
-Wish = TranscriptionRequest | TranslationRequest
+TranscriptionParams = TranscriptionRequest | TranslationRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Hearings:
+class TranscriptionSessions:
     """Requests of the face."""
 
     sessions: Sessions
-    intakes: AudioInputs
+    audio_inputs: AudioInputs
     names: Names
     settings: AppSettings
     listener: SessionListener
 
-    def model(self, wish: Wish) -> NamedModel:
+    def model(self, params: TranscriptionParams) -> NamedModel:
         """Returns the provider that transcribes. Raises ModelNotFound, or UnsupportedValue."""
-        model = self.names.transcription(wish.model)
+        model = self.names.transcription(params.model)
         quality = self.settings.quality_speech_to_text
         engine = quality_engine(quality)
-        if isinstance(wish, TranslationRequest) and (model.provider is not None or engine != "whisper"):
+        if isinstance(params, TranslationRequest) and (model.provider is not None or engine != "whisper"):
             raise UnsupportedValue(f"the model {model.id!r} does not translate here", field="model")
-        if wish.response_format == "diarized_json" and not (
+        if params.response_format == "diarized_json" and not (
             model.mode == "quality" and engine == "whisperx" and quality.diarize
         ):
             raise UnsupportedValue("nobody here tells speakers apart", field="response_format")
         return model
 
-    async def begin(self, wish: Wish, model: NamedModel, name: str, caller: Principal) -> SessionId:
+    async def begin(
+        self, params: TranscriptionParams, model: NamedModel, name: str, caller: Principal
+    ) -> SessionId:
         """A session for one recording. Raises InputError or LimitReached."""
         await self.sessions.admit(caller.name)
-        settings = patch_of({"speak": False, "listening": _listening(wish, model)}, {"listening": "language"})
+        settings = patch_of(
+            {"speak": False, "listening": _listening(params, model)}, {"listening": "language"}
+        )
         session, *_ = await self.sessions.create(
             CreateSession(settings=settings, title=title_of(name)), kind="completion", principal=caller.name
         )
@@ -61,19 +65,19 @@ class Hearings:
         """Decodes the file. Raises NotSound or InputTooLong."""
         longest_s = self.settings.limits.upload_s
         with _about_the_file():
-            async with recording_in(file, self.intakes.decoders, longest_s=longest_s) as recording:
+            async with recording_in(file, self.audio_inputs.decoders, longest_s=longest_s) as recording:
                 yield recording
 
     async def listen(self, session: SessionId, recording: UploadedSound, name: str) -> int:
         """Return when all of it is written down: its milliseconds. Raises NotSound or InputTooLong."""
         with _about_the_file():
-            return (await recording.listen(self.intakes, session, name=name)).ms
+            return (await recording.listen(self.audio_inputs, session, name=name)).ms
 
     async def texts(self, session: SessionId, made: Transcribed) -> AsyncGenerator[str, None]:
         """Yields the transcript as it becomes known; ends with the recording. Raises EngineError."""
         _, head = await self.sessions.view(session)
-        wish = Listening(after=Seq(0))
-        async with aclosing(self.listener.listen(session, head, wish)) as batches:
+        params = Listening(after=Seq(0))
+        async with aclosing(self.listener.listen(session, head, params)) as batches:
             async for batch in batches:
                 for recorded in batch:
                     if text := made.apply(recorded):
@@ -91,7 +95,7 @@ def _about_the_file() -> Iterator[None]:
         raise
 
 
-def _listening(wish: Wish, model: NamedModel) -> dict[str, Any]:
+def _listening(params: TranscriptionParams, model: NamedModel) -> dict[str, Any]:
     """How the recording is listened to, whatever sessions here usually do."""
     listening: dict[str, Any] = {
         "mode": model.mode,
@@ -101,22 +105,22 @@ def _listening(wish: Wish, model: NamedModel) -> dict[str, Any]:
         "partials_ms": 0,
         "reply": False,
         "language": "auto",
-        "prompt": wish.prompt or "",
+        "prompt": params.prompt or "",
     }
-    if isinstance(wish, TranslationRequest):
+    if isinstance(params, TranslationRequest):
         return listening | {"mode": "quality", "translate": True}
-    vad = wish.chunking_strategy
+    vad = params.chunking_strategy
     return listening | {
-        "language": wish.language_or_any,
-        "prompt": wish.hint,
+        "language": params.language_or_any,
+        "prompt": params.hint,
         "endpointing": _endpointing(vad) if vad else {},
     }
 
 
 def _endpointing(vad: ServerVad) -> dict[str, Any]:
-    wished = {
+    requested = {
         "threshold": vad.threshold,
         "silence_ms": vad.silence_duration_ms,
         "prefix_padding_ms": vad.prefix_padding_ms,
     }
-    return {name: value for name, value in wished.items() if value is not None}
+    return {name: value for name, value in requested.items() if value is not None}

@@ -58,8 +58,8 @@ async def create_client_secret(request: Request, services: Open, caller: Caller)
     try:
         return JSONResponse(await _made(services, caller, await request.body()))
     except RhapsodeError as error:
-        told = {"error": error_body(error)}
-        return JSONResponse(told, problem_details.status_of(error.code), problem_details.headers_of(error))
+        body = {"error": error_body(error)}
+        return JSONResponse(body, problem_details.status_of(error.code), problem_details.headers_of(error))
 
 
 async def _made(services: GatewayContainer, caller: Principal, body: bytes) -> dict[str, Any]:
@@ -67,15 +67,15 @@ async def _made(services: GatewayContainer, caller: Principal, body: bytes) -> d
         raw = await read_json(body) if body.strip() else {}
     except orjson.JSONDecodeError as error:
         raise RealtimeInvalid("The body is not JSON.", reason="invalid_json") from error
-    wish = secret_wish(raw)
+    params = secret_wish(raw)
     choices = services.sessions.choices
-    patch = session_patch(wish.session)
+    patch = session_patch(params.session)
     model = getattr(patch, "model", None) or LOCAL
     services.names.answering(model)
     config = updated(initial(choices.defaults, model=model), patch)
     # It counts as a session: the server keeps something for each of them.
     await services.sessions.admit(caller.name, checked(config, services.names).apply(choices.defaults))
-    value, expires_at, name = await services.secrets.make(caller, config, ttl_s=wish.expires_after.seconds)
+    value, expires_at, name = await services.secrets.make(caller, config, ttl_s=params.expires_after.seconds)
     session = {
         "type": config["type"],
         "object": f"realtime.{'session' if config['type'] == 'realtime' else 'transcription_session'}",

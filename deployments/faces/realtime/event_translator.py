@@ -41,7 +41,7 @@ class Translator:
     def __init__(self, session: SessionId) -> None:
         self.session = session
         self.conversation = Conversation()
-        self._ears = InputBufferEvents(self.conversation)
+        self._input_events = InputBufferEvents(self.conversation)
         self._responses = Responses(self.conversation)
 
     def apply(self, recorded: Recorded) -> list[ServerEvent]:
@@ -80,12 +80,12 @@ class Translator:
                 return [
                     {
                         "type": "input_audio_buffer.timeout_triggered",
-                        "audio_start_ms": self._ears.at(data["input"], data["start_ms"]),
-                        "audio_end_ms": self._ears.at(data["input"], data["end_ms"]),
+                        "audio_start_ms": self._input_events.at(data["input"], data["start_ms"]),
+                        "audio_end_ms": self._input_events.at(data["input"], data["end_ms"]),
                         "item_id": items.item_id(Seq(recorded.seq + 1)),
                     }
                 ]
-        return self._responses.of(recorded) if recorded.turn else self._ears.of(recorded)
+        return self._responses.of(recorded) if recorded.turn else self._input_events.of(recorded)
 
     def _added(self, recorded: Recorded) -> list[Shown]:
         name = recorded.data["item"].get("id") or self.conversation.items.item_id(recorded.seq)
@@ -93,8 +93,8 @@ class Translator:
             return []  # somebody else has this id already, see Items
         if not recorded.data["committed"]:
             return self._whole(name)
-        written = self._ears.written(name, "", 0.0) if self._ears.transcribes else []
-        return [*self._ears.committed(name), *written]
+        written = self._input_events.written(name, "", 0.0) if self._input_events.transcribes else []
+        return [*self._input_events.committed(name), *written]
 
     def _whole(self, name: str) -> list[Shown]:
         """An item that is there all at once."""

@@ -19,10 +19,12 @@ _INTERRUPTIONS: Final = frozenset({"input_audio_buffer.speech_started", "respons
 class IdleTimeout:
     """Of one connection. It waits only while its client lets itself be heard."""
 
-    def __init__(self, services: GatewayContainer, desk: RealtimeCommands, ears: RealtimeAudioInput) -> None:
+    def __init__(
+        self, services: GatewayContainer, commands: RealtimeCommands, audio_input: RealtimeAudioInput
+    ) -> None:
         self._clock = services.clock
-        self._desk = desk
-        self._ears = ears
+        self._commands = commands
+        self._audio_input = audio_input
         self._news = anyio.Event()
         self._due: tuple[TurnId, int] | None = None
         """The answer after which nobody has said anything, and until when that is fine."""
@@ -64,12 +66,12 @@ class IdleTimeout:
                 await self._speak_again(due[0])
 
     async def _speak_again(self, turn: TurnId) -> None:
-        heard = self._ears.heard
+        heard = self._audio_input.heard
         if heard is None:
             return
         name, at_ms = heard
         try:
-            if await self._desk.idled(turn, name, at_ms):
-                await self._desk.respond(ResponseWish())
+            if await self._commands.idled(turn, name, at_ms):
+                await self._commands.respond(ResponseWish())
         except RhapsodeError:
             return  # somebody asked something at the same moment

@@ -23,7 +23,7 @@ _FORMATS: Final = {"audio/pcm": "pcm16", "audio/pcmu": "mulaw", "audio/pcma": "a
 _BYTES_PER_MS: Final = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8}
 _SHORTEST_MS: Final = 100
 _AT_ONCE: Final = 1_000_000
-Deed = Callable[[], Awaitable[None]]
+Action = Callable[[], Awaitable[None]]
 
 
 class RealtimeAudioInput:
@@ -32,11 +32,11 @@ class RealtimeAudioInput:
     def __init__(
         self,
         services: GatewayContainer,
-        desk: RealtimeCommands,
+        commands: RealtimeCommands,
         refused: Callable[[RhapsodeError], Awaitable[None]],
     ) -> None:
         self._services = services
-        self._desk = desk
+        self._commands = commands
         self._refused = refused
         self._handle: OpenInputHandle | None = None
         self._format = "audio/pcm"
@@ -50,7 +50,7 @@ class RealtimeAudioInput:
         handle = self._handle
         if handle is None or handle.done.is_set():
             return None
-        return handle.name, handle.intake.at_ms
+        return handle.name, handle.audio_input.at_ms
 
     async def append(self, audio: str) -> None:
         """Raises RealtimeInvalid, or what ended the input."""
@@ -60,23 +60,23 @@ class RealtimeAudioInput:
         handle = await self._current() or await self._open()
         self._sent += len(sound)
         with self._using(handle):
-            await handle.hear(sound)
+            await handle.push_audio(sound)
 
-    async def commit(self) -> Deed:
+    async def commit(self) -> Action:
         """Commits the buffer; the input is in the log when the deed is done. Raises RealtimeInvalid."""
         handle = await self._current()
         sent_ms, self._sent = self._sent / _BYTES_PER_MS[self._format], 0
         if handle is None or sent_ms < _SHORTEST_MS:
             raise _too_little(sent_ms)
-        before, _ = await self._services.sessions.view(self._desk.session)
+        before, _ = await self._services.sessions.view(self._commands.session)
         head = before.head
         with self._using(handle):
-            order = await handle.order("commit")
+            queued = await handle.queue_command("commit")
 
         async def settle() -> None:
             with self._using(handle):
-                await handle.obeyed(order)
-            conversation, _ = await self._services.sessions.view(self._desk.session)
+                await handle.executed(queued)
+            conversation, _ = await self._services.sessions.view(self._commands.session)
             items = conversation.items
             said = [
                 items.known.get(name) for (which, _), name in items.spoken.items() if which == handle.name
@@ -88,21 +88,21 @@ class RealtimeAudioInput:
                     "Error committing input audio buffer: nothing was said since the last commit.",
                     reason="input_audio_buffer_commit_empty",
                 )
-            await self._desk.silent()
+            await self._commands.silent()
 
         return settle
 
-    async def clear(self) -> Deed:
+    async def clear(self) -> Action:
         handle, self._sent = await self._current(), 0
         if handle is None:
-            return partial(self._desk.cleared, "")
+            return partial(self._commands.cleared, "")
         with self._using(handle):
-            order = await handle.order("clear")
+            queued = await handle.queue_command("clear")
 
         async def settle() -> None:
             with self._using(handle):
-                await handle.obeyed(order)
-            await self._desk.cleared(handle.name)
+                await handle.executed(queued)
+            await self._commands.cleared(handle.name)
 
         return settle
 
@@ -111,20 +111,20 @@ class RealtimeAudioInput:
         handle = self._handle
         if handle is None:
             return
-        conversation, _ = await self._services.sessions.view(self._desk.session)
+        conversation, _ = await self._services.sessions.view(self._commands.session)
         format = self._format_of(conversation)
         state = conversation.inputs.get(handle.name)
         speaking = state is not None and state.begun_ms is not None
         other = conversation.settings.listening != self._settings
         if format != self._format or (other and not speaking):
             self._handle = None
-            self._services.intakes.leave(handle, may_return=False)
+            self._services.audio_inputs.leave(handle, may_return=False)
 
     def leave(self) -> None:
         """The connection is gone."""
         handle, self._handle = self._handle, None
         if handle is not None:
-            self._services.intakes.leave(handle, may_return=False)
+            self._services.audio_inputs.leave(handle, may_return=False)
 
     async def _current(self) -> OpenInputHandle | None:
         """The input, unless it has ended by itself: then it is told why, once, and there will be another."""
@@ -146,18 +146,18 @@ class RealtimeAudioInput:
             raise
 
     async def _open(self) -> OpenInputHandle:
-        conversation, _ = await self._services.sessions.view(self._desk.session)
+        conversation, _ = await self._services.sessions.view(self._commands.session)
         self._format = self._format_of(conversation)
         self._settings = conversation.settings.listening
         rate = 24_000 if self._format == "audio/pcm" else 8_000
-        wish = OpenInput.model_validate({"format": _FORMATS[self._format], "rate": rate})
-        self._handle = await self._services.intakes.open(
-            self._desk.session, wish, _nobody, refused=self._refused
+        params = OpenInput.model_validate({"format": _FORMATS[self._format], "rate": rate})
+        self._handle = await self._services.audio_inputs.open(
+            self._commands.session, params, _nobody, refused=self._refused
         )
         return self._handle
 
     def _format_of(self, conversation: Conversation) -> str:
-        config = config_of(conversation, model=self._desk.model)
+        config = config_of(conversation, model=self._commands.model)
         found: str = config["audio"]["input"]["format"]["type"]
         return found
 

@@ -90,8 +90,8 @@ def _outcome(turn: TurnState) -> tuple[str, Shown | None]:
             }
         case "failed":
             error = turn.error or {}
-            told = {"type": "server_error", "code": error.get("code"), "message": error.get("message")}
-            return "failed", {"type": "failed", "error": told}
+            failure = {"type": "server_error", "code": error.get("code"), "message": error.get("message")}
+            return "failed", {"type": "failed", "error": failure}
         case _:
             return "in_progress", None
 

@@ -14,7 +14,7 @@ from pipeline.eventlog.recorder import RequestContext
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.conversation_items import ROOT, Item, made
-from pipeline.session_state.llm_context import as_given, text_of, told
+from pipeline.session_state.llm_context import as_given, context_messages, text_of
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN
 from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.session_commands import Sessions
@@ -167,14 +167,14 @@ class RealtimeCommands:
 
     async def idled(self, turn: TurnId, name: str, at_ms: int) -> bool:
         """Records the silence after this answer; False: somebody has spoken, or it is recorded already."""
-        told = True
+        answered = True
 
         def decision(conversation: Conversation) -> Sequence[Event]:
-            nonlocal told
+            nonlocal answered
             items, answer = conversation.items, conversation.turns[turn]
             latest = items.known[items.order[-1]] if items.order else None
             if conversation.unfinished or latest is None or latest.turn != turn:
-                told = False
+                answered = False
                 return ()
             quiet_ms = conversation.latest_ms - (answer.first_audio_ms or conversation.latest_ms)
             start_ms = max(0, at_ms - max(0, quiet_ms - answer.audio_ms))
@@ -182,31 +182,31 @@ class RealtimeCommands:
             return idled, ItemAdded(item=dict(SILENCE), committed=True)
 
         await self.sessions.decide(self.session, decision)
-        return told
+        return answered
 
     # ------------------------------------------------------------ responses
 
-    async def respond(self, wish: ResponseWish) -> None:
+    async def respond(self, params: ResponseWish) -> None:
         """Ask for a response, when all that was said before is written down."""
-        if wish.input is not None:
-            wish = wish.model_copy(update={"input": tuple(await self._heard(wish.input))})
+        if params.input is not None:
+            params = params.model_copy(update={"input": tuple(await self._heard(params.input))})
         with anyio.move_on_after(_WRITTEN_S):
             await self._written()
         conversation, _ = await self.sessions.view(self.session)
         config = config_of(conversation, model=self.model)
         if config["type"] != "realtime":
             raise RealtimeInvalid("A transcription session has no responses.", field="type")
-        if wish.conversation == "auto" and (active := _active(conversation)) is not None:
+        if params.conversation == "auto" and (active := _active(conversation)) is not None:
             raise RealtimeInvalid(
                 "Conversation already has an active response in progress: "
                 f"{conversation.items.response_id(active.turn)}. Wait until the response is finished before "
                 "creating a new one.",
                 reason="conversation_already_has_active_response",
             )
-        config = for_response(config, wish)
+        config = for_response(config, params)
         patch = checked(config, self.names, answers=True)
-        given, question = self._told(conversation, wish, patch.apply(conversation.settings))
-        asked = ResponseAsked(conversation=wish.conversation, metadata=wish.metadata, config=config)
+        given, question = self._response_context(conversation, params, patch.apply(conversation.settings))
+        asked = ResponseAsked(conversation=params.conversation, metadata=params.metadata, config=config)
         command = RequestTurn(prompt=question, settings=patch)
         await self.sessions.request(self.session, command, given=given, before=(asked,))
 
@@ -221,14 +221,16 @@ class RealtimeCommands:
         except NothingToControl as error:
             raise _not_active() from error
 
-    def _told(
-        self, conversation: Conversation, wish: ResponseWish, settings: SessionSettings
+    def _response_context(
+        self, conversation: Conversation, params: ResponseWish, settings: SessionSettings
     ) -> tuple[tuple[GivenMessage, ...], str]:
         """All that the model is told, and what of it is the question."""
-        items = _context(conversation, wish)
+        items = _context(conversation, params)
         window = self.windows.get(settings.llm_provider or "local") or min(self.windows.values())
         room = (window - min(settings.max_tokens, window // 2)) * CHARS_PER_TOKEN
-        messages = told(items, conversation.turns, room=max(0, room - len(settings.system_prompt)))
+        messages = context_messages(
+            items, conversation.turns, room=max(0, room - len(settings.system_prompt))
+        )
         if messages and messages[-1].role == "assistant" and not messages[-1].calls:
             # Engines go on with a last message of the assistant; this is to be an answer of its own.
             messages = (*messages, Message("user", _NOTHING))
@@ -274,13 +276,13 @@ def _item(conversation: Conversation, name: str, verb: str) -> Item:
     return conversation.items.known[name]
 
 
-def _context(conversation: Conversation, wish: ResponseWish) -> list[Item]:
+def _context(conversation: Conversation, params: ResponseWish) -> list[Item]:
     """Returns the response's context: the conversation, or the input that the request brings."""
     known = conversation.items.known
-    if wish.input is None:
+    if params.input is None:
         return [known[name] for name in conversation.items.order]
     found = []
-    for number, item in enumerate(wish.input):
+    for number, item in enumerate(params.input):
         if not isinstance(item, ItemReference):
             found.append(made(stored(item), f"input_{number}", Seq(0)))
         elif item.id in conversation.items.order:

@@ -57,51 +57,51 @@ class _Job:
 
 
 class Connection:
-    """`greet` first, then `receive`, `work` and `tell` side by side."""
+    """`send_created` first, then `receive`, `work` and `run` side by side."""
 
     def __init__(self, services: GatewayContainer, socket: RealtimeSocket, opened: Opened) -> None:
         self._services = services
         self._socket = socket
         self._opened = opened
-        self._desk = opened.desk
+        self._commands = opened.commands
         self._translator = opened.translator
         self._sound = AnswerSound(opened.session, services.renderings, services.log)
-        self._number = opened.told
+        self._number = opened.last_number
         """Of the event that was told last."""
         self._own = 0
-        self._ears = RealtimeAudioInput(services, opened.desk, self._refused)
-        self._patience = IdleTimeout(services, opened.desk, self._ears)
+        self._audio_input = RealtimeAudioInput(services, opened.commands, self._refused)
+        self._idle_timeout = IdleTimeout(services, opened.commands, self._audio_input)
         self._send_job, self._jobs = anyio.create_memory_object_stream[_Job](_JOBS)
 
     # ------------------------------------------------------------ what is told
 
-    async def greet(self) -> None:
+    async def send_created(self) -> None:
         """The first event says which session this is, and how it stands."""
         conversation, _ = await self._services.sessions.view(self._opened.session)
-        config = config_of(conversation, model=self._desk.model)
+        config = config_of(conversation, model=self._commands.model)
         await self._say("session.created", session=shown(self._opened.session, config))
 
-    async def tell(self) -> None:
+    async def run(self) -> None:
         """Yields the session's events from this client's position until the session ends."""
         services = self._services
         listener = SessionListener(services.log, services.tailer, services.clock)
-        wish = Listening(
+        params = Listening(
             after=self._opened.after, audio=True, buffer=services.settings.limits.listener_buffer
         )
-        async with aclosing(listener.listen(self._opened.session, self._opened.head, wish)) as batches:
+        async with aclosing(listener.listen(self._opened.session, self._opened.head, params)) as batches:
             async for batch in batches:
                 for recorded in batch:
                     for event in self._translator.apply(recorded):
-                        if event.number > self._opened.told:
-                            await self._tell(event)
+                        if event.number > self._opened.last_number:
+                            await self._send_event(event)
 
-    async def _tell(self, event: ServerEvent) -> None:
+    async def _send_event(self, event: ServerEvent) -> None:
         data = event.data
         if event.sound is not None:
             data = data | {"delta": await self._sound.of(event.sound, event.format)}
         self._number = event.number
         await self._socket.send(data)
-        self._patience.note(event, self._translator.conversation)
+        self._idle_timeout.note(event, self._translator.conversation)
 
     async def _say(self, kind: str, **data: Any) -> None:
         """An event of this connection alone, which belongs to no event."""
@@ -153,7 +153,7 @@ class Connection:
     async def work(self) -> None:
         """Do what had to wait, in order, beside everything else."""
         async with self._jobs, anyio.create_task_group() as beside:
-            beside.start_soon(self._patience.run)
+            beside.start_soon(self._idle_timeout.run)
             async for job in self._jobs:
                 try:
                     await job.do()
@@ -165,11 +165,11 @@ class Connection:
         """Sound has its place at once; whatever needs the log waits its turn."""
         match event:
             case BufferAppend():
-                await self._ears.append(event.audio)
+                await self._audio_input.append(event.audio)
             case BufferCommit():
-                await self._later(await self._ears.commit(), event)
+                await self._later(await self._audio_input.commit(), event)
             case BufferClear():
-                await self._later(await self._ears.clear(), event)
+                await self._later(await self._audio_input.clear(), event)
             case OutputClear():
                 raise RealtimeInvalid(
                     "output_audio_buffer.clear is for WebRTC and SIP: here the client has the buffer itself.",
@@ -178,32 +178,32 @@ class Connection:
                 )
             case SessionUpdate():
                 await self._settled()
-                await self._desk.configure(session_patch(event.session))
-                await self._ears.adopt()
+                await self._commands.configure(session_patch(event.session))
+                await self._audio_input.adopt()
             case _:
-                await self._later(self._deed(event), event)
+                await self._later(self._action(event), event)
 
-    def _deed(self, event: ClientEvent) -> Callable[[], Awaitable[None]]:
+    def _action(self, event: ClientEvent) -> Callable[[], Awaitable[None]]:
         match event:
             case ItemCreate():
-                return partial(self._desk.create, event)
+                return partial(self._commands.create, event)
             case ItemTruncate():
-                return partial(self._desk.truncate, event)
+                return partial(self._commands.truncate, event)
             case ItemDelete():
-                return partial(self._desk.delete, event.item_id)
+                return partial(self._commands.delete, event.item_id)
             case ItemRetrieve():
                 return partial(self._retrieve, event.item_id)
             case ResponseCreate():
-                return partial(self._desk.respond, event.response or ResponseWish())
+                return partial(self._commands.respond, event.response or ResponseWish())
             case ResponseCancel():
-                return partial(self._desk.cancel, event.response_id)
+                return partial(self._commands.cancel, event.response_id)
         raise AssertionError(event.type)
 
     async def _retrieve(self, name: str) -> None:
-        await self._say("conversation.item.retrieved", item=await self._desk.retrieve(name))
+        await self._say("conversation.item.retrieved", item=await self._commands.retrieve(name))
 
-    async def _later(self, deed: Callable[[], Awaitable[None]], event: ClientEvent) -> None:
-        await self._send_job.send(_Job(deed, event.event_id))
+    async def _later(self, action: Callable[[], Awaitable[None]], event: ClientEvent) -> None:
+        await self._send_job.send(_Job(action, event.event_id))
 
     async def _settled(self) -> None:
         """Return when everything before is done."""
@@ -217,7 +217,7 @@ class Connection:
 
     def leave(self) -> None:
         """Commits the audio received by now: no client can send the rest again."""
-        self._ears.leave()
+        self._audio_input.leave()
 
 
 def _event_id(raw: Any) -> str | None:

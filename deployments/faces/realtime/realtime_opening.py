@@ -29,18 +29,18 @@ _PAGE: Final = 2_000
 class Opened:
     """A session that is about to be listened to."""
 
-    desk: RealtimeCommands
+    commands: RealtimeCommands
     translator: Translator
     """It has taken in everything before what is told."""
     after: Seq
     """Events after this one are listened to ..."""
-    told: int
+    last_number: int
     """... and of their events those after this number are told."""
     head: Head
 
     @property
     def session(self) -> SessionId:
-        return self.desk.session
+        return self.commands.session
 
 
 async def open_session(services: GatewayContainer, caller: Principal, query: Mapping[str, str]) -> Opened:
@@ -116,16 +116,16 @@ async def _new(services: GatewayContainer, caller: Principal, model: str) -> Ses
 async def _open(services: GatewayContainer, session: SessionId, model: str, number: int | None) -> Opened:
     _, head = await services.sessions.attend(session)
     last = position(head.seq)
-    told = last if number is None else number
-    if told > last:
+    last_number = last if number is None else number
+    if last_number > last:
         raise RealtimeInvalid(
-            f"The session ends at {last}, starting_after names {told}.", field="starting_after"
+            f"The session ends at {last}, starting_after names {last_number}.", field="starting_after"
         )
-    after = Seq(max(0, told // PER_EVENT - 1))
+    after = Seq(max(0, last_number // PER_EVENT - 1))
     translator = Translator(session)
     await _fold(services, translator, after)
     settings = services.settings
-    desk = RealtimeCommands(
+    commands = RealtimeCommands(
         session,
         services.sessions,
         services.tailer,
@@ -135,7 +135,7 @@ async def _open(services: GatewayContainer, session: SessionId, model: str, numb
         services.transcribers.realtime,
         services.names,
     )
-    return Opened(desk, translator, after, told, head)
+    return Opened(commands, translator, after, last_number, head)
 
 
 async def _fold(services: GatewayContainer, translator: Translator, after: Seq) -> None:

@@ -9,7 +9,7 @@ from deployments.container import GatewayContainer
 from deployments.faces.realtime.realtime_connection import Connection
 from deployments.faces.realtime.realtime_opening import Opened, open_session
 from deployments.faces.realtime.realtime_socket import RealtimeSocket
-from deployments.web.resource_access import Caller, while_welcome
+from deployments.web.resource_access import Caller, while_allowed
 from schemas.errors import RhapsodeError
 
 router = APIRouter(prefix="/v1", tags=["realtime"])
@@ -43,11 +43,11 @@ async def _converse(
                 await connection.receive()
                 tasks.cancel_scope.cancel()
 
-            await connection.greet()
+            await connection.send_created()
             tasks.start_soon(receive)
             tasks.start_soon(connection.work)
-            tasks.start_soon(while_welcome, websocket)
-            await connection.tell()
+            tasks.start_soon(while_allowed, websocket)
+            await connection.run()
             await socket.close()
             tasks.cancel_scope.cancel()
     except* (WebSocketDisconnect, TimeoutError):

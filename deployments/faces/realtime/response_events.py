@@ -15,7 +15,7 @@ class _Response:
     """State of one response as its client knows it."""
 
     id: str
-    told: bool = False
+    announced: bool = False
     """That it is there."""
     muted: bool = False
     """Silences the rest of the response."""
@@ -60,9 +60,9 @@ class Responses:
         return []
 
     def _begin(self, known: _Response, turn: TurnState) -> list[Shown]:
-        if known.told:
+        if known.announced:
             return []
-        known.told = True
+        known.announced = True
         return [{"type": "response.created", "response": self._shown(known, turn)}]
 
     def _shown(self, known: _Response, turn: TurnState) -> Shown:

@@ -100,9 +100,9 @@ def _side(patch: SessionPatch | TranscriptionPatch, side: str, given: Mapping[st
     return found
 
 
-def for_response(config: Config, wish: ResponseWish) -> Config:
+def for_response(config: Config, params: ResponseWish) -> Config:
     """Settings of one response."""
-    given = wish.model_dump(
+    given = params.model_dump(
         mode="json",
         exclude_unset=True,
         include={
@@ -115,8 +115,8 @@ def for_response(config: Config, wish: ResponseWish) -> Config:
         },
     )
     merged = deepcopy(config) | {name: value for name, value in given.items() if value is not None}
-    if wish.audio is not None and wish.audio.output is not None:
-        output = wish.audio.output.model_dump(mode="json", exclude_none=True)
+    if params.audio is not None and params.audio.output is not None:
+        output = params.audio.output.model_dump(mode="json", exclude_none=True)
         merged["audio"]["output"] |= output
     return merged
 
@@ -151,10 +151,10 @@ def checked(config: Config, names: Names, *, answers: bool = False) -> SettingsP
 def settings_of(config: Config, names: Names) -> SettingsPatch:
     """The settings that the configuration asks for. Raises RealtimeInvalid, or pydantic's complaint."""
     listening = _listening(config["audio"]["input"], transcribes=config["type"] == "transcription")
-    wished: dict[str, Any] = {"listening": listening}
+    requested: dict[str, Any] = {"listening": listening}
     if config["type"] == "realtime":
-        wished |= answering(config, names)
-    return SettingsPatch.model_validate(wished)
+        requested |= answering(config, names)
+    return SettingsPatch.model_validate(requested)
 
 
 def answering(config: Config, names: Names) -> dict[str, Any]:
@@ -175,8 +175,8 @@ def answering(config: Config, names: Names) -> dict[str, Any]:
     }
 
 
-def _voice(wished: str | Mapping[str, str], names: Names) -> str:
-    name = wished if isinstance(wished, str) else wished["id"]
+def _voice(requested: str | Mapping[str, str], names: Names) -> str:
+    name = requested if isinstance(requested, str) else requested["id"]
     try:
         return names.voice(name, names.choices.defaults.tts_provider)
     except UnknownVoice as error:
@@ -191,8 +191,8 @@ def _offer(tool: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _choice(wished: str | Mapping[str, str]) -> str:
-    return wished if isinstance(wished, str) else f"function:{wished['name']}"
+def _choice(requested: str | Mapping[str, str]) -> str:
+    return requested if isinstance(requested, str) else f"function:{requested['name']}"
 
 
 def _listening(heard: Mapping[str, Any], *, transcribes: bool) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def _started(request: Request, source: Source, name: str, total: int, *, created
     )
 
 
-GenerateWish = Annotated[GenerateNarration, Depends(form_or_json(GenerateNarration))]
+GenerateParams = Annotated[GenerateNarration, Depends(form_or_json(GenerateNarration))]
 
 
 @router.post("/api/tts/generate/{scene_id}", status_code=202, openapi_extra=schema_of(GenerateNarration))
@@ -77,12 +77,12 @@ async def generate(
     caller: Caller,
     scene_id: str,
     request: Request,
-    wish: GenerateWish,
+    params: GenerateParams,
     force_regenerate: Annotated[bool, Query()] = False,
 ) -> NarrationStarted:
     """Have a scene read out; answers at once. What was made already is not made again, unless forced."""
     scene = await known_scene(services, caller, scene_id)
-    again = wish.force_regenerate or force_regenerate
+    again = params.force_regenerate or force_regenerate
     speaks = scene.state.settings.speak and (scene.state.audio_ms or not scene.state.over)
     if scene.narration is None and not again and speaks:
         source = Source(scene.id.story, scene.id.turn, scene.story)
@@ -97,17 +97,19 @@ async def generate(
 
 @router.post("/api/tts/generate", status_code=202)
 async def generate_text(
-    services: Open, caller: Caller, request: Request, wish: NarrateText
+    services: Open, caller: Caller, request: Request, params: NarrateText
 ) -> NarrationStarted:
     """Have any text read out, a whole book's chapter if need be."""
     longest = services.settings.limits.text_chars
-    if len(wish.text) > longest:
-        raise InputTooLong(f"{len(wish.text)} characters are too many; at most {longest}", field="text")
+    if len(params.text) > longest:
+        raise InputTooLong(f"{len(params.text)} characters are too many; at most {longest}", field="text")
     session = new_session_id()
-    await services.narrations.read_out(wish.text, principal=caller.name, title=wish.title, session=session)
+    await services.narrations.read_out(
+        params.text, principal=caller.name, title=params.title, session=session
+    )
     conversation, _ = await services.sessions.attend(session)
     source = Source(session, NARRATED, conversation)
-    return _started(request, source, session, await total_of(source.state, wish.text), created=True)
+    return _started(request, source, session, await total_of(source.state, params.text), created=True)
 
 
 @router.delete("/api/tts/generate/{session_id}", status_code=202)
@@ -138,17 +140,17 @@ async def narration(
     """
     services: GatewayContainer = websocket.app.state.services
 
-    async def obey(command: SocketCommand) -> None:
+    async def execute(command: SocketCommand) -> None:
         await _control(services, await known_source(services, caller, session_id), command)
 
-    async with conversing(websocket, obey) as socket:
+    async with conversing(websocket, execute) as socket:
         source = await known_source(services, caller, session_id)
         if after and not (after.isascii() and after.isdigit() and len(after) <= 9):
             raise InputError("after is the number of the last chunk that you have", field="after")
         await services.sessions.attend(source.session)
         progress = NarrationProgress(services.tailer, source)
         await socket.send({"type": "connected", "session_id": session_id, **await _counts(source)})
-        await _tell(
+        await _send_messages(
             socket, services.log, source, progress, NarrationParams(int(after) if after else -1, audio_format)
         )
         await socket.send(progress.fold.last_words())
@@ -169,20 +171,20 @@ class NarrationParams:
     format: AudioFormat
 
 
-async def _tell(
-    socket: JsonSocket, log: EventLog, source: Source, progress: NarrationProgress, wish: NarrationParams
+async def _send_messages(
+    socket: JsonSocket, log: EventLog, source: Source, progress: NarrationProgress, params: NarrationParams
 ) -> None:
-    async with aclosing(progress.chunks(wish.after)) as chunks:
+    async with aclosing(progress.chunks(params.after)) as chunks:
         async for chunk in chunks:
             sound = await encode(
-                wish.format, await read_sentence(log, source.session, source.turn, chunk.sentence)
+                params.format, await read_sentence(log, source.session, source.turn, chunk.sentence)
             )
             await socket.send(
                 {
                     "type": "chunk_ready",
                     "chunk_number": chunk.number,
                     "audio": base64.b64encode(sound).decode(),
-                    "format": wish.format,
+                    "format": params.format,
                     "text": chunk.text,
                     "duration_ms": chunk.sentence.ms,
                     **await progress.counts(),

@@ -33,18 +33,18 @@ async def get_settings(services: Open, caller: Caller) -> PreferencesView:
 
 
 @router.put("/api/tts/settings")
-async def put_settings(services: Open, caller: Caller, wish: PreferencesPatch) -> PreferencesView:
+async def put_settings(services: Open, caller: Caller, params: PreferencesPatch) -> PreferencesView:
     """Change some of the settings, or all; what is left out stays."""
 
     def decide(present: Preferences) -> Preferences:
-        changed = present.model_copy(update=wish.model_dump(include=wish.model_fields_set))
+        changed = present.model_copy(update=params.model_dump(include=params.model_fields_set))
         voices = services.sessions.choices.voices_of(changed.tts_provider, field="tts_provider")
         if changed.default_voice in voices:
             return changed
-        if wish.default_voice is not None:
+        if params.default_voice is not None:
             known = ", ".join(voices)
             raise UnknownVoice(
-                f"there is no voice {wish.default_voice!r} there; there is: {known}", field="default_voice"
+                f"there is no voice {params.default_voice!r} there; there is: {known}", field="default_voice"
             )
         # A provider's voice does not go with another one; this server chooses its own by itself.
         return changed.model_copy(update={"default_voice": voices[0] if changed.tts_provider else None})
@@ -95,7 +95,7 @@ async def preview(
     remembered = derived_session_id(
         _PREVIEWS_MS, "preview", caller.name, provider or "", voice, f"{speed:.2f}", language
     )
-    wishes = (await services.users.state(caller.name)).preferences.model_copy(
+    preferences = (await services.users.state(caller.name)).preferences.model_copy(
         update={"default_voice": voice, "speech_speed": speed, "tts_provider": provider}
     )
     why = "it was deleted"
@@ -106,7 +106,7 @@ async def preview(
                 principal=caller.name,
                 title="Preview",
                 session=session,
-                preferences=wishes,
+                preferences=preferences,
             )
             source, end = await _to_the_end(services, session)
             if end["type"] == "complete":

@@ -46,23 +46,23 @@ async def notifications(
     services: GatewayContainer = websocket.app.state.services
     post = _Post(services.users)
 
-    async def obey(command: SocketCommand) -> None:
+    async def execute(command: SocketCommand) -> None:
         if command.type != "ack" or command.id is None:
             raise InputError('here a client says {"type": "ack", "id": ...} or nothing', field="type")
         await services.users.delivered(known_user(caller, user_id), Seq(command.id))
 
-    async with conversing(websocket, obey) as socket:
+    async with conversing(websocket, execute) as socket:
         user = known_user(caller, user_id)
         if after and not (after.isascii() and after.isdigit() and len(after) <= 15):
             raise InputError("after is the id of the last notification that you have", field="after")
         await socket.send({"type": "connected", "user_id": user_id})
         begin = Seq(int(after)) if after else None
         if ack:
-            await _tell(socket, services, user, begin, post)
+            await _send_messages(socket, services, user, begin, post)
             return
         async with anyio.create_task_group() as both:
             both.start_soon(post.watch, user)
-            await _tell(socket, services, user, begin, post)
+            await _send_messages(socket, services, user, begin, post)
     if socket.said_goodbye and not ack:
         await post.settle(user)
 
@@ -73,17 +73,17 @@ class _Post:
     def __init__(self, users: Users) -> None:
         self._users = users
         self._sent = Seq(0)
-        self._news = anyio.Event()
+        self._changed = anyio.Event()
 
     def sent(self, seq: Seq) -> None:
         self._sent = seq
-        self._news.set()
+        self._changed.set()
 
     async def watch(self, user: str) -> None:
         """For ever: whoever is still there some time after a notification has it."""
         while True:
-            await self._news.wait()
-            self._news = anyio.Event()
+            await self._changed.wait()
+            self._changed = anyio.Event()
             await anyio.sleep(_STAYS_S)
             await self.settle(user)
 
@@ -92,7 +92,7 @@ class _Post:
             await self._users.delivered(user, self._sent)
 
 
-async def _tell(
+async def _send_messages(
     socket: JsonSocket, services: GatewayContainer, user: str, after: Seq | None, post: _Post
 ) -> None:
     session = await services.users.open(user)
@@ -109,7 +109,7 @@ async def _tell(
 def message(recorded: Recorded) -> Message:
     """A notification in the words of the stories' clients."""
     data = recorded.data
-    told: Message = {
+    fields: Message = {
         "type": data["kind"],
         "scene_id": data["scene"],
         "story_id": data["story"],
@@ -118,5 +118,5 @@ def message(recorded: Recorded) -> Message:
         "created_ms": recorded.ts_ms,
     }
     if data["kind"] == "tts_ready":
-        return {**told, "chunk_count": data["chunk_count"], "auto_play": data["auto_play"]}
-    return {**told, "code": data["code"], "message": data["message"]}
+        return {**fields, "chunk_count": data["chunk_count"], "auto_play": data["auto_play"]}
+    return {**fields, "code": data["code"], "message": data["message"]}

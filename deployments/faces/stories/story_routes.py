@@ -49,9 +49,9 @@ async def known_story(services: Open, caller: Caller, story_id: str) -> SessionI
 
 
 Story = Annotated[SessionId, Depends(known_story)]
-SceneWish = Annotated[CreateScene, Depends(form_or_json(CreateScene))]
-StreamWish = Annotated[StreamScene, Depends(form_or_json(StreamScene))]
-StoryWish = Annotated[CreateStory, Depends(form_or_json(CreateStory))]
+SceneParams = Annotated[CreateScene, Depends(form_or_json(CreateScene))]
+StreamParams = Annotated[StreamScene, Depends(form_or_json(StreamScene))]
+StoryParams = Annotated[CreateStory, Depends(form_or_json(CreateStory))]
 IdempotencyKey = Annotated[
     str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x21-\x7e]+$")
 ]
@@ -72,8 +72,8 @@ def socket_url(request: Request, path: str) -> str:
 
 
 @router.post("/api/stories", status_code=201, openapi_extra=schema_of(CreateStory))
-async def create_story(services: Open, caller: Caller, wish: StoryWish) -> StoryView:
-    story = await services.stories.create(wish, caller.name)
+async def create_story(services: Open, caller: Caller, params: StoryParams) -> StoryView:
+    story = await services.stories.create(params, caller.name)
     return story_view(story, await services.stories.story(story))
 
 
@@ -97,10 +97,10 @@ async def delete_story(services: Open, story: Story) -> None:
 async def _is_of(services: GatewayContainer, narration: SessionId, story: SessionId) -> bool:
     """A fork's may be those of the story that it comes from. One that is gone is: perhaps not for good."""
     try:
-        told, _ = await services.sessions.view(narration)
+        narration_view, _ = await services.sessions.view(narration)
     except SessionGone:
         return True
-    return told.parent == story
+    return narration_view.parent == story
 
 
 @router.post(
@@ -112,7 +112,7 @@ async def _is_of(services: GatewayContainer, narration: SessionId, story: Sessio
 async def create_scene(
     services: Open,
     story: Story,
-    wish: SceneWish,
+    params: SceneParams,
     response: Response,
     wait: bool = True,
     idempotency_key: IdempotencyKey = None,
@@ -121,7 +121,7 @@ async def create_scene(
 
     Where the user's settings say so it is narrated afterwards, in the background.
     """
-    keyed = wish.model_copy(update={"key": idempotency_key or wish.key})
+    keyed = params.model_copy(update={"key": idempotency_key or params.key})
     scene_id = await services.stories.write(story, keyed)
     if not wait:
         response.status_code = 202
@@ -143,11 +143,11 @@ async def generate_with_tts_stream(
     services: Open,
     story: Story,
     request: Request,
-    wish: StreamWish,
+    params: StreamParams,
     idempotency_key: IdempotencyKey = None,
 ) -> SceneStream:
     """Begin a scene that is heard while it is being written; the answer says where."""
-    keyed = wish.model_copy(update={"key": idempotency_key or wish.key})
+    keyed = params.model_copy(update={"key": idempotency_key or params.key})
     scene_id = str(await services.stories.stream(story, keyed))
     path = f"/ws/scene-generation/{scene_id}"
     return SceneStream(session_id=scene_id, websocket_url=socket_url(request, path))
@@ -161,16 +161,16 @@ async def scene_generation(websocket: WebSocket, session_id: str, caller: Caller
     """
     services: GatewayContainer = websocket.app.state.services
 
-    async def obey(command: SocketCommand) -> None:
+    async def execute(command: SocketCommand) -> None:
         scene = await known_scene(services, caller, session_id)
         await control(services, scene.id.story, scene.id.turn, command)
 
-    async with conversing(websocket, obey) as socket:
+    async with conversing(websocket, execute) as socket:
         scene = await known_scene(services, caller, session_id)
         _, head = await services.sessions.attend(scene.id.story)
         begin = _place(after, head)
         await socket.send({"type": "connected", "session_id": session_id})
-        await _tell(socket, services, scene, head, begin)
+        await _send_messages(socket, services, scene, head, begin)
         await socket.close()
 
 
@@ -183,25 +183,27 @@ def _place(after: str, head: Head) -> Seq:
     return Seq(int(after))
 
 
-async def _tell(socket: JsonSocket, services: GatewayContainer, scene: Scene, head: Head, after: Seq) -> None:
+async def _send_messages(
+    socket: JsonSocket, services: GatewayContainer, scene: Scene, head: Head, after: Seq
+) -> None:
     """Every message of the scene after `after`, until its end."""
     messages = SceneMessages(str(scene.id), scene.id.turn)
     listener = SessionListener(services.log, services.tailer, services.clock)
-    wish = Listening(after=Seq(scene.id.turn), audio=True, buffer=services.settings.limits.listener_buffer)
-    async with aclosing(listener.listen(scene.id.story, head, wish)) as batches:
+    params = Listening(after=Seq(scene.id.turn), audio=True, buffer=services.settings.limits.listener_buffer)
+    async with aclosing(listener.listen(scene.id.story, head, params)) as batches:
         async for batch in batches:
             for recorded in batch:
-                told = messages.take(recorded)
-                if told is not None and told.seq > after:
-                    await socket.send(await _whole(told))
+                narrated = messages.take(recorded)
+                if narrated is not None and narrated.seq > after:
+                    await socket.send(await _whole(narrated))
             if messages.over:
                 return
 
 
-async def _whole(told: TranslatedScene) -> dict[str, object]:
-    message = {**told.message, "seq": told.seq}
-    if told.sound:
-        message["audio"] = base64.b64encode(await encode(FORMAT, told.sound)).decode()
+async def _whole(narrated: TranslatedScene) -> dict[str, object]:
+    message = {**narrated.message, "seq": narrated.seq}
+    if narrated.sound:
+        message["audio"] = base64.b64encode(await encode(FORMAT, narrated.sound)).decode()
     return message
 
 

@@ -37,7 +37,7 @@ async def rewrite(log: RedisEventLog, within_s: float) -> Rewritten:
         keys = await log.keys()
         marks = [keys.beside(partition, _MARK) for partition in range(keys.partitions)]
         counts = await log.call(*(mark(name) for name in marks))
-        servers = await log.wire.everyone()
+        servers = await log.client.everyone()
     except LogError:
         return Rewritten(0, 0)
     # Only clusters know READONLY, and need it; others refuse it, which does not matter.

@@ -105,7 +105,7 @@ class RedisGroups:
         )
         return bool(done)
 
-    async def bury(self, member: Member, pointer: Pointer, error: str) -> bool:
+    async def dead_letter(self, member: Member, pointer: Pointer, error: str) -> bool:
         keys = await self._log.keys()
         names = (keys.triggers(pointer.partition), keys.beside(pointer.partition, LETTERS))
         who = (member.group, member.consumer, pointer.entry, error[:ERROR_CHARS])

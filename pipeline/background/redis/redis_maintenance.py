@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
 
-from pipeline.background.consumer_lag import ConsumerLag, ConsumerPresence, GroupStanding, ProjectionStanding
+from pipeline.background.consumer_lag import ConsumerLag, ConsumerPresence, GroupLag, ProjectionLag
 from pipeline.background.event_counts import key_of, summed
 from pipeline.background.redis.pointers import LETTERS, READERS, checkpoint, letter_of, parking
 from pipeline.background.redis.redis_projections import ask_for_rebuild
@@ -18,7 +18,7 @@ LAG_MOST: Final = 1_000
 LETTERS_MOST: Final = 10_000
 
 
-async def standings(log: RedisEventLog) -> list[ConsumerLag]:
+async def lags(log: RedisEventLog) -> list[ConsumerLag]:
     """One for each partition, in order; none for those whose server is away."""
     keys = await log.keys()
     exist = await log.partly(*(("EXISTS", keys.triggers(p)) for p in range(keys.partitions)))
@@ -58,7 +58,7 @@ def _pairs(flat: Sequence[Any]) -> dict[Any, Any]:
 
 async def _groups(
     log: RedisEventLog, found: Sequence[tuple[int, str, Mapping[bytes, Any]]]
-) -> list[tuple[int, GroupStanding]]:
+) -> list[tuple[int, GroupLag]]:
     pending = await _each(log, [("XPENDING", stream, group[b"name"]) for _, stream, group in found])
     lags = [group.get(b"lag") for _, _, group in found]
     # The server does not know a lag any more after some kinds of trimming: then we count.
@@ -69,7 +69,7 @@ async def _groups(
     return [
         (
             partition,
-            GroupStanding(
+            GroupLag(
                 name=group[b"name"].decode(),
                 lag=int(lag or 0),
                 pending=int(count),
@@ -83,7 +83,7 @@ async def _groups(
 
 async def _projections(
     log: RedisEventLog, named: Sequence[tuple[int, str]]
-) -> list[tuple[int, ProjectionStanding]]:
+) -> list[tuple[int, ProjectionLag]]:
     keys = await log.keys()
     places = await _each(log, [("HMGET", keys.beside(p, checkpoint(name)), "id", "re") for p, name in named])
     parked = await _each(log, [("HLEN", keys.beside(p, parking(name))) for p, name in named])
@@ -94,7 +94,7 @@ async def _projections(
     return [
         (
             partition,
-            ProjectionStanding(
+            ProjectionLag(
                 name=name,
                 place=place.decode() if place else START,
                 lag=int(lag),
@@ -116,7 +116,7 @@ _PAGE: Final = 500
 _LETTER_ID: Final = re.compile(r"(\d{1,4})\.(\d{1,15}-\d{1,15})")
 
 
-class RedisUpkeep:
+class RedisMaintenance:
     """Short looks and idempotent repairs, from any process."""
 
     def __init__(self, log: RedisEventLog) -> None:
@@ -140,9 +140,9 @@ class RedisUpkeep:
         """On the log server's clock, which made the entries' ids."""
         return await self._log.now_ms()
 
-    async def standings(self) -> list[ConsumerLag]:
+    async def lags(self) -> list[ConsumerLag]:
         """One for each partition, in order."""
-        return await standings(self._log)
+        return await lags(self._log)
 
     async def counted(self, day: str) -> dict[str, int]:
         """Counts of the stats effect on that day, by type."""

@@ -68,7 +68,7 @@ class RedisMeasures:
         names = [keys.beside(partition, TALLY) for partition in range(keys.partitions)]
         return Tally(summed(await self._log.call(*(("HGETALL", name) for name in names))))
 
-    async def tell(self, snapshot: Snapshot) -> None:
+    async def publish(self, snapshot: Snapshot) -> None:
         """As of now on the log server's clock: processes need not agree about theirs."""
         snapshot = replace(snapshot, seen_ms=await self.now_ms())
         await self._log.call(("HSET", SNAPSHOTS, snapshot.process, snapshot.packed()))
@@ -81,7 +81,7 @@ class RedisMeasures:
         if processes:
             await self._log.call(("HDEL", SNAPSHOTS, *processes))
 
-    async def told(self) -> list[Snapshot]:
+    async def snapshots(self) -> list[Snapshot]:
         """Of every process, also of those that were last heard of long ago."""
         [flat] = await self._log.call(("HGETALL", SNAPSHOTS))
         return [Snapshot.unpacked(packed) for packed in flat[1::2]]
@@ -89,7 +89,7 @@ class RedisMeasures:
     async def warnings(self) -> list[str]:
         """`Durability.warnings` of all servers that take writes, each once."""
         await self._log.keys()
-        said = await self._log.wire.everywhere(_ABOUT)
+        said = await self._log.client.everywhere(_ABOUT)
         return list(dict.fromkeys(warning for info in said for warning in Durability.read(info).warnings))
 
     async def server(self) -> ServerState:
@@ -100,7 +100,7 @@ class RedisMeasures:
             *(("ZCARD", keys.live(partition)) for partition in range(keys.partitions)),
         )
         answer_s = time.monotonic() - begun
-        said = await self._log.wire.everywhere(_ABOUT)
+        said = await self._log.client.everywhere(_ABOUT)
         about, durable = [fields(info) for info in said], [Durability.read(info) for info in said]
         limits = [int(one.get("maxmemory", 0)) for one in about]
         return ServerState(

@@ -114,7 +114,7 @@ class RedisProjections:
     async def sessions(self, partition: int) -> list[SessionId]:
         keys = await self._log.keys()
         found: dict[SessionId, None] = {}
-        async with aclosing(self._log.wire.scan(keys.beside(partition, "m:*"), _PAGE)) as pages:
+        async with aclosing(self._log.client.scan(keys.beside(partition, "m:*"), _PAGE)) as pages:
             async for names in pages:
                 found |= {SessionId(name.decode().rpartition(":")[2]): None for name in names}
         return list(found)

@@ -59,11 +59,11 @@ class Provider:
             raise EngineDead(f"{self.name} is out of order (HTTP {status}).")
         if status in _KEY_REFUSED:
             raise EngineFailed(f"{self.name} does not let us in (HTTP {status}): look at its api_key.")
-        told = await self._told(response)
-        kind = next((kind for pattern, kind in _REASONS if pattern.search(told)), EngineFailed)
+        message = await self._error_text(response)
+        kind = next((kind for pattern, kind in _REASONS if pattern.search(message)), EngineFailed)
         with suppress(ValueError, RecursionError):  # plain text says it as well
-            told = words_of(json.loads(told))
-        raise kind(f"{self.name} refused this (HTTP {status}): {self.hidden(told)}")
+            message = words_of(json.loads(message))
+        raise kind(f"{self.name} refused this (HTTP {status}): {self.hidden(message)}")
 
     def broke_off(self, error: Exception, timeout_s: float) -> EngineError:
         """Describes a connection that gave nothing yet."""
@@ -82,7 +82,7 @@ class Provider:
         text = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
         return text if len(text) <= _MESSAGE_CHARS else text[: _MESSAGE_CHARS - 1] + "…"
 
-    async def _told(self, response: httpx.Response) -> str:
+    async def _error_text(self, response: httpx.Response) -> str:
         """The beginning of what the server answers."""
         body = b""
         async with aclosing(body_of(response)) as parts:

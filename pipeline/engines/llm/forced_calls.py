@@ -34,8 +34,8 @@ def forced(request: ChatRequest) -> ChatRequest:
     """The same as a wish for one JSON document, which `call_in` understands."""
     wished = request.choice.removeprefix(_NAMED)
     functions = [one for one in request.functions if wished in ("required", one.name)]
-    told = "\n".join((_TOLD, *(_description(one) for one in functions)))
-    messages = (Message("system", told), *plain(request).messages)
+    instruction = "\n".join((_TOLD, *(_description(one) for one in functions)))
+    messages = (Message("system", instruction), *plain(request).messages)
     schema = {
         "anyOf": [_schema(one) for one in functions],
         # References in a function's parameters are of its own document.

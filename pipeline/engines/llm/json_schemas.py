@@ -81,8 +81,8 @@ def ways_through(pattern: Any, *, most: int) -> tuple[int, int]:
     if end < len(pattern):
         raise ValueError(f"the bracket at {end} closes nothing")
     if part.open > 1 and part.places > _AMBIGUOUS:
-        told = f"{part.places} places, and several parts of any length; at most {_AMBIGUOUS} are taken then"
-        raise ValueError(f"it has {told}")
+        reason = f"{part.places} places, and several parts of any length; at most {_AMBIGUOUS} are taken then"
+        raise ValueError(f"it has {reason}")
     ways = max(part.choices, part.places if part.open > 1 else 0)
     if ways > _AMBIGUOUS:
         return ways, part.places
@@ -411,7 +411,7 @@ class _Ways:
         most = 1
         for sign in _ANYTHING:
             group = [one for one in each if sign in one[0]]
-            if _told_apart([one[1] for one in group]):
+            if _distinguished([one[1] for one in group]):
                 most = max(most, len(group), *(one[2] for one in group))
                 continue
             most = max(most, sum(one[2] for one in group))
@@ -477,7 +477,7 @@ def target(whole: Mapping[str, Any], ref: Any, place: str) -> Any:
     return found
 
 
-def _told_apart(marks: Iterable[tuple[str, frozenset[str] | None] | None]) -> bool:
+def _distinguished(marks: Iterable[tuple[str, frozenset[str] | None] | None]) -> bool:
     """Whether objects differ in their first property, before any other of them is read."""
     known: dict[str, set[str] | None] = {}
     for mark in marks:
@@ -538,5 +538,5 @@ def _sign(value: Any) -> str:
             return "0"
 
 
-def _invalid(place: str, told: str) -> SchemaInvalid:
-    return SchemaInvalid(f"the schema at {place.replace(_ROOT, '#')[:200]} {told}")
+def _invalid(place: str, reason: str) -> SchemaInvalid:
+    return SchemaInvalid(f"the schema at {place.replace(_ROOT, '#')[:200]} {reason}")

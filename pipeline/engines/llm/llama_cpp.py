@@ -207,13 +207,16 @@ class LlamaLanguageModel:
         if self._server is None:
             raise EngineDead("The language model was shut down.")
         return self._pool.submit(
-            self._watchdog.watched, self._server.handle_chat_completions, body, partial(self._hear, answer)
+            self._watchdog.watched,
+            self._server.handle_chat_completions,
+            body,
+            partial(self._add_chunk, answer),
         )
 
-    def _hear(self, answer: "_Answer", chunk: Mapping[str, Any]) -> bool:
+    def _add_chunk(self, answer: "_Answer", chunk: Mapping[str, Any]) -> bool:
         """One loop decodes all answers: a sign of life in one is one of all."""
         self._watchdog.moved()
-        return answer.hear(chunk)
+        return answer.add_chunk(chunk)
 
 
 class _TooLong(Exception):
@@ -230,7 +233,7 @@ class _Answer:
         self._stopped = threading.Event()
         self._calls = CallsInPieces()
 
-    def hear(self, chunk: Mapping[str, Any]) -> bool:
+    def add_chunk(self, chunk: Mapping[str, Any]) -> bool:
         """Called by the engine, in its thread, for each token; True tells it to stop."""
         if not self._stopped.is_set() and ("error" in chunk or _is_news(chunk)):
             self._put(chunk)
@@ -266,10 +269,10 @@ class _Answer:
             if problem.get("type") == "exceed_context_size_error":
                 found, most = problem["n_prompt_tokens"], problem["n_ctx"]
                 raise _TooLong(too_long(found, most))
-            told = str(problem.get("message", problem))
-            if _SCHEMA_ERROR.search(told):
-                raise SchemaInvalid(f"The schema is not taken: {told}")
-            raise EngineFailed(f"The language model refused: {told}")
+            message = str(problem.get("message", problem))
+            if _SCHEMA_ERROR.search(message):
+                raise SchemaInvalid(f"The schema is not taken: {message}")
+            raise EngineFailed(f"The language model refused: {message}")
         choice = item["choices"][0]
         self._calls.take(choice["delta"].get("tool_calls"))
         if choice["finish_reason"] is None:

@@ -182,13 +182,13 @@ class OpenAiChat:
                     yield delta
         except (BadAnswer, httpx.HTTPError, TimeoutError) as error:
             if not answer.finished:
-                raise self._told(error, said) from error
+                raise self._error(error, said) from error
         finally:
             self.open_streams -= 1
         if answer.withheld:
             raise EngineFailed(f"{self._provider.name} withheld the rest of its answer (content_filter).")
         if not answer.finished:
-            raise self._told(httpx.RemoteProtocolError("no end"), said)
+            raise self._error(httpx.RemoteProtocolError("no end"), said)
         for call in answer.calls:
             yield call
         yield answer.completion
@@ -228,7 +228,7 @@ class OpenAiChat:
                 async for item in items:
                     yield item
 
-    def _told(self, error: Exception, said: bool) -> EngineError:
+    def _error(self, error: Exception, said: bool) -> EngineError:
         name, timeout_s = self._provider.name, self._settings.timeout_s
         if isinstance(error, BadAnswer):
             kind = EngineDead if isinstance(error, MayPass) and not said else EngineFailed

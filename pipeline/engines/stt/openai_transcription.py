@@ -43,8 +43,8 @@ async def events(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[str | Tra
     A stream that does not say that it is over is not all of the text.
     """
     finished = False
-    async with aclosing(documents(parts)) as told:
-        async for document in told:
+    async with aclosing(documents(parts)) as items:
+        async for document in items:
             kind = document.get("type", "")
             if kind == "error" or document.get("error"):
                 raise BadAnswer(f"failed: {words_of(document)}")
@@ -212,19 +212,19 @@ async def _trimmed(
 
     Where the end contradicts what was told, what was told stays.
     """
-    told, space = "", ""
+    sent, space = "", ""
     async with aclosing(items):
         async for item in items:
             if isinstance(item, TranscriptionAnswer):
                 text = (item.text or "").strip()
-                if text.startswith(told) and text != told:
-                    yield text[len(told) :]
+                if text.startswith(sent) and text != sent:
+                    yield text[len(sent) :]
                 yield item
                 return
-            delta = space + item if told else item.lstrip()
+            delta = space + item if sent else item.lstrip()
             space = delta[len(delta.rstrip()) :]
             if delta := delta.rstrip():
-                told += delta
+                sent += delta
                 yield delta
 
 

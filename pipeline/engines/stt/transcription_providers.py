@@ -37,5 +37,5 @@ class SpeechToTextWithProviders:
         return self._providers[name]
 
     async def aclose(self) -> None:
-        for ear in (self.local, *self._providers.values()):
-            await ear.aclose()
+        for engine in (self.local, *self._providers.values()):
+            await engine.aclose()

@@ -17,7 +17,7 @@ from pipeline.engines.slots import Slots
 from pipeline.engines.tts.piper_device import providers_for
 from pipeline.engines.tts.piper_voice import PiperFrames, Voice
 from pipeline.engines.tts.tempo import at_tempo, missing
-from pipeline.engines.tts.voice_windows import told_in_windows
+from pipeline.engines.tts.voice_windows import stream_windows
 from pipeline.engines.watchdog import Watchdog
 from schemas.errors import EngineDead, EngineFailed, UnknownVoice
 from schemas.settings import TextToSpeechSettings
@@ -67,11 +67,11 @@ class PiperTextToSpeech:
             pieces = await self._in_thread(self._voice.pronounce, text)
             sentences = [sentence for piece in pieces for sentence in piece.sentences]
             made = [await self._in_thread(self._voice.frames, sentence, speed) for sentence in sentences]
-            told = told_in_windows(pieces, made, self._sound, rate=self.sample_rate, hop=self._voice.hop)
+            stream = stream_windows(pieces, made, self._sound, rate=self.sample_rate, hop=self._voice.hop)
             if speed != 1.0:
                 natural = [await self._in_thread(self._voice.frames, sentence, 1.0) for sentence in sentences]
-                told = at_tempo(told, missing(made, natural, speed), self.sample_rate, self._in_thread)
-            async with aclosing(told) as items:
+                stream = at_tempo(stream, missing(made, natural, speed), self.sample_rate, self._in_thread)
+            async with aclosing(stream) as items:
                 async for item in items:
                     yield item
 

@@ -51,7 +51,7 @@ class SpeechClient:
                         heard = True
                         yield piece
         except (httpx.HTTPError, CutShort) as error:
-            raise self._told(error, timeout_s, heard) from error
+            raise self._error(error, timeout_s, heard) from error
 
     async def voices(self) -> tuple[str, ...]:
         """The names that the server gives at /v1/audio/voices; none if it gives none."""
@@ -93,7 +93,7 @@ class SpeechClient:
         elif total == 0:
             raise CutShort
 
-    def _told(self, error: Exception, timeout_s: float, heard: bool) -> EngineError:
+    def _error(self, error: Exception, timeout_s: float, heard: bool) -> EngineError:
         if heard:
             return EngineFailed(f"{self._provider.name} broke off in the middle of a sentence.")
         return self._provider.broke_off(error, timeout_s)

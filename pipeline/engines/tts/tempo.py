@@ -75,14 +75,14 @@ def missing(made: Sequence[WindowFrames], natural: Sequence[WindowFrames], speed
 
 
 async def at_tempo(
-    told: AsyncGenerator[WordTimes | bytes, None],
+    stream: AsyncGenerator[WordTimes | bytes, None],
     factor: float,
     rate: int,
     work: Callable[..., Awaitable[bytes]],
 ) -> AsyncGenerator[WordTimes | bytes, None]:
     """Speeds a voice's sound and word times up by `factor`. `work` runs a function in
     a thread."""
-    async with aclosing(told) as items:
+    async with aclosing(stream) as items:
         if abs(factor - 1) < _ENOUGH:
             async for item in items:
                 yield item
@@ -90,14 +90,14 @@ async def at_tempo(
         tempo = Tempo(rate, factor)
         async for item in items:
             if isinstance(item, WordTimes):
-                yield _told_faster(item, factor)
+                yield _stretched(item, factor)
             elif sound := await work(tempo.push, item):
                 yield sound
         if rest := await work(tempo.finish):
             yield rest
 
 
-def _told_faster(times: WordTimes, factor: float) -> WordTimes:
+def _stretched(times: WordTimes, factor: float) -> WordTimes:
     words = (
         replace(word, start_ms=round(word.start_ms / factor), end_ms=round(word.end_ms / factor))
         for word in times.words

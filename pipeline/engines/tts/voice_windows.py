@@ -115,7 +115,7 @@ def word_times(
     return WordTimes(tuple(words))
 
 
-async def told_in_windows(
+async def stream_windows(
     pieces: Sequence[WindowPiece],
     made: Sequence[SomeFrames],
     decode: Callable[[SomeFrames, int, int], Awaitable[NDArray[np.float32]]],

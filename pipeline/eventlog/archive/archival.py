@@ -106,7 +106,7 @@ class Archival:
         Returns how many were dropped."""
         return int(await self._function("ea2_trim", session, keep, keep_bytes))
 
-    async def bury(self, session: SessionId, seq: Seq, generation: str) -> None:
+    async def mark_deleted(self, session: SessionId, seq: Seq, generation: str) -> None:
         """A tombstone for a deleted session of which the log knows nothing any more.
 
         Raises NotCertain as `EventLog.delete` does.
@@ -125,19 +125,19 @@ class Archival:
         ]
         return named(good(await self.log.partly(*commands)))
 
-    async def standings(self) -> AsyncGenerator[list[tuple[SessionId, ArchiveStatus]], None]:
+    async def statuses(self) -> AsyncGenerator[list[tuple[SessionId, ArchiveStatus]], None]:
         """Every session of the hot log, page by page; some may be named twice.
 
         Raises LogUnavailable at the end where a server was away: the others' sessions have been named then.
         """
         keys = await self.log.keys()
-        async with aclosing(self.log.wire.scan("ev:{p*}:m:*", _PAGE)) as pages:
+        async with aclosing(self.log.client.scan("ev:{p*}:m:*", _PAGE)) as pages:
             async for names in pages:
                 found = [name.decode().rpartition(":")[2] for name in names]
                 sessions = [session for name in found if (session := parse_session_id(name))]
-                yield await self._standings(keys, sessions)
+                yield await self._statuses(keys, sessions)
 
-    async def _standings(
+    async def _statuses(
         self, keys: Keys, sessions: Sequence[SessionId]
     ) -> list[tuple[SessionId, ArchiveStatus]]:
         if not sessions:

@@ -40,19 +40,19 @@ class ArchiveRecord:
     """The session is closed and all of it is archived: the log forgets it after a while."""
 
 
-def due(standing: ArchiveStatus, now_ms: int, settings: ArchiveSettings) -> Seq:
+def due(status: ArchiveStatus, now_ms: int, settings: ArchiveSettings) -> Seq:
     """The last event that belongs into the archive now; what is archived already where there is no more."""
-    waiting = standing.seq - standing.archived
-    if standing.state == "sealed":
-        return standing.seq
-    if standing.state != "live":
-        return standing.archived
-    idle = now_ms - standing.ts_ms >= settings.idle_archive_s * 1_000
+    waiting = status.seq - status.archived
+    if status.state == "sealed":
+        return status.seq
+    if status.state != "live":
+        return status.archived
+    idle = now_ms - status.ts_ms >= settings.idle_archive_s * 1_000
     if idle and waiting >= settings.idle_facts:
-        return standing.seq
-    if standing.size * waiting >= settings.hot_bytes * max(1, standing.seq):  # by the average event
-        return standing.seq
-    return Seq(standing.archived + waiting // settings.segment_facts * settings.segment_facts)
+        return status.seq
+    if status.size * waiting >= settings.hot_bytes * max(1, status.seq):  # by the average event
+        return status.seq
+    return Seq(status.archived + waiting // settings.segment_facts * settings.segment_facts)
 
 
 class Archiver:
@@ -81,18 +81,18 @@ class Archiver:
         was written. Calling it again after any error continues.
         """
         now = self._clock.now_ms()
-        standing = await self._begin(session, now)
-        if standing is None:
+        status = await self._begin(session, now)
+        if status is None:
             return None
-        if standing.state == "deleted":
+        if status.state == "deleted":
             await self._store.erase(session)
-        upto = due(standing, now, self._settings)
+        upto = due(status, now, self._settings)
         record = None
-        if upto > standing.archived:
-            await self._clear(session, standing)
-            record = await self._archive(session, standing, upto, now)
+        if upto > status.archived:
+            await self._clear(session, status)
+            record = await self._archive(session, status, upto, now)
         await self._archival.settle(session, self._who, began_ms=now)
-        if record is not None and standing.state == "live":
+        if record is not None and status.state == "live":
             await self._archival.trim(session, self._settings.hot_facts, self._settings.hot_bytes)
         return record
 
@@ -102,9 +102,9 @@ class Archiver:
         done: list[ArchiveRecord] = []
         for session in await self._archival.intents(now - STALE_INTENT_MS):
             done += await self._try(session)
-        async for page in self._archival.standings():
-            for session, standing in page:
-                if due(standing, now, self._settings) > standing.archived:
+        async for page in self._archival.statuses():
+            for session, status in page:
+                if due(status, now, self._settings) > status.archived:
                     done += await self._try(session)
         return done
 
@@ -120,25 +120,25 @@ class Archiver:
     async def _begin(self, session: SessionId, now_ms: int) -> ArchiveStatus | None:
         return await self._archival.begin(session, self._who, lease_ms=self._lease_ms, now_ms=now_ms)
 
-    async def _clear(self, session: SessionId, standing: ArchiveStatus) -> None:
+    async def _clear(self, session: SessionId, status: ArchiveStatus) -> None:
         """Removes files of an archiver that died before it told the log. No other archiver writes now."""
-        beginning = await self._archival.entries(session, standing.archived, 1)
-        if [event.seq for event in beginning] != [standing.archived + 1]:
-            raise ArchiveDamaged(f"events after {standing.archived} are neither archived nor in the log")
+        beginning = await self._archival.entries(session, status.archived, 1)
+        if [event.seq for event in beginning] != [status.archived + 1]:
+            raise ArchiveDamaged(f"events after {status.archived} are neither archived nor in the log")
         leftovers = []
         for file in await self._store.files(session):
             name = SegmentName.parse(file)
             if is_part(file):
                 leftovers.append(file)
-            elif name is not None and name.last > standing.archived:
+            elif name is not None and name.last > status.archived:
                 leftovers += [name.file("events"), name.file("audio")]
         if leftovers:
             await self._store.remove(session, *leftovers)
 
     async def _archive(
-        self, session: SessionId, standing: ArchiveStatus, upto: Seq, now_ms: int
+        self, session: SessionId, status: ArchiveStatus, upto: Seq, now_ms: int
     ) -> ArchiveRecord | None:
-        archived, chain, count = standing.archived, standing.chain, 0
+        archived, chain, count = status.archived, status.chain, 0
         while archived < upto:
             segment = await self._build(session, archived, chain, upto)
             await self._write(session, segment)
@@ -155,8 +155,8 @@ class Archiver:
             archived, chain, count = segment.footer.last, segment.footer.chain, count + 1
             if archived < upto and await self._begin(session, now_ms) is None:  # the lease, once more
                 break
-        first = Seq(standing.archived + 1)
-        whole = standing.state == "sealed" and archived == standing.seq
+        first = Seq(status.archived + 1)
+        whole = status.state == "sealed" and archived == status.seq
         return ArchiveRecord(session, first, archived, chain.hex(), count, whole)
 
     async def _build(self, session: SessionId, after: Seq, chain: bytes, upto: Seq) -> Segment:

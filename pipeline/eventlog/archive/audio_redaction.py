@@ -15,7 +15,7 @@ from schemas.ids import Seq, SessionId
 _LEASE_MS = 60_000
 
 
-class Muting:
+class AudioRedaction:
     """Safe in any number of processes: whoever writes a session's files holds its lease."""
 
     def __init__(self, archival: Archival, store: ArchiveStore, clock: Clock) -> None:
@@ -24,22 +24,22 @@ class Muting:
         self._clock = clock
         self._who = f"mute.{uuid.uuid4().hex}"
 
-    async def mute(self, session: SessionId, silent: Collection[Seq]) -> int:
+    async def redact(self, session: SessionId, silent: Collection[Seq]) -> int:
         """Write the audio files of the session anew without the audio of these events; how many.
 
         Doing it twice changes nothing. Raises ArchiveUnavailable, also while somebody else is at it, and
         ArchiveDamaged.
         """
         now = self._clock.now_ms()
-        standing = await self._archival.begin(session, self._who, lease_ms=_LEASE_MS, now_ms=now)
-        if standing is None:
+        status = await self._archival.begin(session, self._who, lease_ms=_LEASE_MS, now_ms=now)
+        if status is None:
             raise ArchiveUnavailable("somebody else is working on this session's files")
         try:
-            return 0 if standing.state == "deleted" else await self._mute(session, silent)
+            return 0 if status.state == "deleted" else await self._redact(session, silent)
         finally:
             await self._archival.settle(session, self._who, began_ms=now)
 
-    async def _mute(self, session: SessionId, silent: Collection[Seq]) -> int:
+    async def _redact(self, session: SessionId, silent: Collection[Seq]) -> int:
         changed = 0
         for name in await self._store.segments(session):
             within = {seq for seq in silent if name.first <= seq <= name.last}

@@ -143,8 +143,8 @@ class SegmentBuilder:
         sound = b""
         place: tuple[int, Seq, Seq] = (self.n, self._first, self._last)
         if self._sound:
-            told = Footer("audio", *place, sha256(self._sound).hexdigest(), tuple(self._chunks))
-            sound = _file(self._sound, told)
+            audio_footer = Footer("audio", *place, sha256(self._sound).hexdigest(), tuple(self._chunks))
+            sound = _file(self._sound, audio_footer)
         footer = Footer(
             "events",
             *place,
@@ -176,9 +176,9 @@ def parse_footer(tail: bytes) -> Footer:
     if crc32(packed).to_bytes(4, "little") != tail[4 - _TRAILER : -len(_MAGIC)]:
         raise ArchiveDamaged("the footer of a file of the archive is not what it was")
     try:
-        told: dict[str, Any] = msgpack.unpackb(packed)
-        told["index"] = tuple((a, b, c) for a, b, c in told["index"])
-        return Footer(**told)
+        fields: dict[str, Any] = msgpack.unpackb(packed)
+        fields["index"] = tuple((a, b, c) for a, b, c in fields["index"])
+        return Footer(**fields)
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
         raise ArchiveDamaged("a file of the archive has no readable footer") from error
 

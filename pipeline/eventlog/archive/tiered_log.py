@@ -141,8 +141,8 @@ class TieredLog:
     def shard_of(self, session: SessionId) -> str:
         return self.hot.shard_of(session)
 
-    def ear(self) -> PushSubscription:
-        return self.hot.ear()
+    def push_subscription(self) -> PushSubscription:
+        return self.hot.push_subscription()
 
     async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
         return await self.hot.acquire(session, owner, ttl_ms)
@@ -169,7 +169,7 @@ class TieredLog:
         [head] = await self.heads([session])
         await self.hot.delete(session)
         if head is not None and head.state == "archived":
-            await self.archival.bury(session, head.seq, head.generation)
+            await self.archival.mark_deleted(session, head.seq, head.generation)
         self.archive.forget(session)
         await self.archive.store.erase(session)
         if begun is not None:

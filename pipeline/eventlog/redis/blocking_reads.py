@@ -45,8 +45,8 @@ class Waiter(Protocol):
 class BlockingWaiter:
     """On one server: one command for all streams, on a connection of its own."""
 
-    def __init__(self, wire: RedisClient, ready: Ready) -> None:
-        self._wire = wire
+    def __init__(self, client: RedisClient, ready: Ready) -> None:
+        self._client = client
         self._ready = ready
         self._connection: AbstractConnection | None = None
         self._troubles = 0
@@ -59,23 +59,23 @@ class BlockingWaiter:
         try:
             reply = await self._once((*words, *block, *places, *places.values()), wait_s)
         except BROKEN as trouble:
-            self._wire.broke()
+            self._client.broke()
             reply = trouble
         if join and lacks_group(reply):
-            self._wire.broke()
+            self._client.broke()
             await self._ready()  # the groups may be gone because the log is
-            await self._wire.call(*join.values())
+            await self._client.call(*join.values())
             return []
         if isinstance(reply, Exception):
             judge(reply)
             self._troubles += 1
-            await self._wire.recover(reply, self._troubles)
+            await self._client.recover(reply, self._troubles)
             return []
         self._troubles = 0
         return [(name, entries) for name, entries in reply or ()]
 
     async def _once(self, command: Command, wait_s: float) -> Any:
-        connection = self._connection or self._wire.dial()
+        connection = self._connection or self._client.dial()
         self._connection = None  # a reply may be on its way if this is cancelled: then it is nobody's
         try:
             async with asyncio.timeout(wait_s + REPLY_S):

@@ -36,7 +36,7 @@ class FailedOver(LogUnavailable):
     """A server came in another's place before all of a call was done; what was done may be done again."""
 
 
-class Wires(Protocol):
+class AnyRedisClient(Protocol):
     """The way to one server, or to all those of a cluster.
 
     Only for commands that may be repeated: every one the log uses is a read or an idempotent server function.
@@ -231,7 +231,7 @@ class RedisClient:
         await self._dialer.aclose()
 
 
-async def about_server(wire: Wires) -> object:
+async def about_server(wire: AnyRedisClient) -> object:
     """Returns the reply of the one server to INFO server, or its refusal. Raises LogUnavailable."""
     while isinstance(about := (await wire.each(("INFO", "server")))[0], BROKEN):
         await wire.call(("PING",))  # as patient as every call

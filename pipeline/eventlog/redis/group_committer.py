@@ -54,8 +54,8 @@ class GroupCommitter:
         self._log = log
         self._appended = appended
         self._retained = UnreplicatedTail(retain_s)
-        self._returner = FailoverReplayer(log, self._retained)
-        self._roads: dict[str, ShardQueue] = {}
+        self._replayer = FailoverReplayer(log, self._retained)
+        self._shards: dict[str, ShardQueue] = {}
         self._new: list[tuple[str, ShardQueue]] = []
         self._at: dict[ProducerQueue, ShardQueue] = {}
         """A lane keeps its road until its batch is answered, wherever its session goes meanwhile."""
@@ -63,7 +63,7 @@ class GroupCommitter:
         """Since when too few replicas have the lane's batch."""
         self._displaced: dict[ProducerQueue, float] = {}
         """Since when what was before the lane's batch is missing."""
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._done = asyncio.Event()
 
     @property
@@ -74,27 +74,27 @@ class GroupCommitter:
     @property
     def weight(self) -> int:
         """Roughly the bytes that those have to say."""
-        return sum(lane.weight for lane in self._at)
+        return sum(queue.weight for queue in self._at)
 
-    def add(self, lane: ProducerQueue) -> None:
-        road = self._at.get(lane)
-        if road is None:
-            road = self._at[lane] = self._road(self._log.shard_of(lane.session))
-        road.ready[lane] = None
+    def add(self, queue: ProducerQueue) -> None:
+        shard = self._at.get(queue)
+        if shard is None:
+            shard = self._at[queue] = self._shard(self._log.shard_of(queue.session))
+        shard.ready[queue] = None
         self._done.clear()
-        road.work.set()
+        shard.work.set()
 
-    def _road(self, name: str) -> ShardQueue:
-        road = self._roads.get(name)
-        if road is None:
-            road = self._roads[name] = ShardQueue()
-            self._new.append((name, road))
-            self._news.set()
-        return road
+    def _shard(self, name: str) -> ShardQueue:
+        shard = self._shards.get(name)
+        if shard is None:
+            shard = self._shards[name] = ShardQueue()
+            self._new.append((name, shard))
+            self._changed.set()
+        return shard
 
     async def erase(self, session: SessionId) -> None:
         """As `Recorder.erase`."""
-        await self._returner.erase(session)
+        await self._replayer.erase(session)
 
     async def drained(self) -> None:
         while self._at:
@@ -103,129 +103,129 @@ class GroupCommitter:
     async def run(self) -> None:
         """For ever."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._returner.run)
+            tasks.start_soon(self._replayer.run)
             while True:
-                await self._news.wait()
-                self._news.clear()
+                await self._changed.wait()
+                self._changed.clear()
                 while self._new:
                     tasks.start_soon(self._drive, *self._new.pop())
 
-    async def _drive(self, name: str, road: ShardQueue) -> None:
+    async def _drive(self, name: str, shard: ShardQueue) -> None:
         """Until nobody takes the road any more."""
         while True:
             with anyio.move_on_after(IDLE_S):
-                await road.work.wait()
-            if not road.work.is_set():
-                del self._roads[name]
+                await shard.work.wait()
+            if not shard.work.is_set():
+                del self._shards[name]
                 return
-            while road.ready:
-                await self._flush(list(islice(road.ready, FLUSH_BATCHES)))
-            road.work.clear()
+            while shard.ready:
+                await self._flush(list(islice(shard.ready, FLUSH_BATCHES)))
+            shard.work.clear()
             if not self._at:
                 self._done.set()
 
-    async def _flush(self, lanes: Sequence[ProducerQueue]) -> None:
-        sent = [(lane, batch) for lane in lanes if (batch := lane.batch()) is not None]
+    async def _flush(self, queues: Sequence[ProducerQueue]) -> None:
+        sent = [(queue, batch) for queue in queues if (batch := queue.batch()) is not None]
         begun = time.monotonic()
         try:
             outcomes = await self._log.append([batch for _, batch in sent])
             self._appended(time.monotonic() - begun)
         except LogUnavailable as error:
-            for lane in lanes:
-                self._again(lane, error)
+            for queue in queues:
+                self._again(queue, error)
             await anyio.sleep(FULL_S if isinstance(error, LogFull) else RETRY_S)
             return
         except LogError as error:
-            for lane in lanes:
-                self._fail(lane, error)
+            for queue in queues:
+                self._fail(queue, error)
             return
-        for (lane, batch), outcome in zip(sent, outcomes, strict=True):
+        for (queue, batch), outcome in zip(sent, outcomes, strict=True):
             if outcome.verdict is Verdict.UNREPLICATED:
-                self._wait_for_replicas(lane, outcome)
-            elif outcome.verdict is Verdict.CONFLICT and lane.place is not None:
-                self._wait_for_others(lane, lane.place, outcome)
+                self._wait_for_replicas(queue, outcome)
+            elif outcome.verdict is Verdict.CONFLICT and queue.place is not None:
+                self._wait_for_others(queue, queue.place, outcome)
             elif outcome.verdict is Verdict.ARCHIVE_AWAY:
-                self._again(lane, refusal(outcome.verdict))
+                self._again(queue, refusal(outcome.verdict))
             else:
-                await self._settle(lane, batch, outcome)
+                await self._settle(queue, batch, outcome)
         if all(
-            lane in self._at and outcome.verdict in _LATER
-            for (lane, _), outcome in zip(sent, outcomes, strict=True)
+            queue in self._at and outcome.verdict in _LATER
+            for (queue, _), outcome in zip(sent, outcomes, strict=True)
         ):
             await anyio.sleep(RETRY_S)
 
-    def _wait_for_replicas(self, lane: ProducerQueue, outcome: Outcome) -> None:
+    def _wait_for_replicas(self, queue: ProducerQueue, outcome: Outcome) -> None:
         """It is sent again; whoever waits for it is told in time that nothing is certain."""
-        lane.place = outcome.first or lane.place
-        self._displaced.pop(lane, None)
-        self._requeue(lane)
-        since = self._unsure.setdefault(lane, time.monotonic())
-        if lane.impatient and time.monotonic() - since > UNSURE_S:
-            self._fail(lane, refusal(Verdict.UNREPLICATED))
+        queue.place = outcome.first or queue.place
+        self._displaced.pop(queue, None)
+        self._requeue(queue)
+        since = self._unsure.setdefault(queue, time.monotonic())
+        if queue.impatient and time.monotonic() - since > UNSURE_S:
+            self._fail(queue, refusal(Verdict.UNREPLICATED))
 
-    def _wait_for_others(self, lane: ProducerQueue, place: Seq, outcome: Outcome) -> None:
+    def _wait_for_others(self, queue: ProducerQueue, place: Seq, outcome: Outcome) -> None:
         """A server without the last events has come: those who wrote what was before this batch give it back.
 
         Readers read it at that place. If nobody gives back what was before it, or another event has
         its place, it goes wherever the log ends.
         """
-        since = self._displaced.setdefault(lane, time.monotonic())
+        since = self._displaced.setdefault(queue, time.monotonic())
         if outcome.first >= place or time.monotonic() - since > GAP_S:
-            lane.place = None
-        self._requeue(lane)
+            queue.place = None
+        self._requeue(queue)
 
-    async def _settle(self, lane: ProducerQueue, batch: Batch, outcome: Outcome) -> None:
+    async def _settle(self, queue: ProducerQueue, batch: Batch, outcome: Outcome) -> None:
         if outcome.verdict in _IN:
             now = time.monotonic()
             self._retained.keep(batch, outcome, now)
-            if self._returner.owes_nothing(lane.session):
-                self._retained.let_go(lane.session, now)
-            lane.settle(outcome)
+            if self._replayer.owes_nothing(queue.session):
+                self._retained.let_go(queue.session, now)
+            queue.settle(outcome)
             # To the end of the line, so that the first 256 lanes never starve the others.
-            self._leave(lane)
-            if not lane.empty:
-                self.add(lane)
-        elif await self._repaired(lane, outcome):
-            self._requeue(lane)
+            self._leave(queue)
+            if not queue.empty:
+                self.add(queue)
+        elif await self._repaired(queue, outcome):
+            self._requeue(queue)
         else:
             if outcome.verdict is Verdict.GONE:
-                self._returner.forget(lane.session)
-            self._fail(lane, refusal(outcome.verdict))
+                self._replayer.forget(queue.session)
+            self._fail(queue, refusal(outcome.verdict))
 
-    def _again(self, lane: ProducerQueue, error: RhapsodeError) -> None:
+    def _again(self, queue: ProducerQueue, error: RhapsodeError) -> None:
         """Nothing is decided; who waits for the answer is told."""
-        if lane.impatient:
-            self._fail(lane, error)
+        if queue.impatient:
+            self._fail(queue, error)
         else:
-            self._requeue(lane)
+            self._requeue(queue)
 
-    def _requeue(self, lane: ProducerQueue) -> None:
+    def _requeue(self, queue: ProducerQueue) -> None:
         """To the end of the line: those who must be sent again and again leave room for the others."""
-        if (road := self._at.get(lane)) is not None:
-            road.ready.pop(lane, None)
-            road.ready[lane] = None
+        if (shard := self._at.get(queue)) is not None:
+            shard.ready.pop(queue, None)
+            shard.ready[queue] = None
 
-    def _fail(self, lane: ProducerQueue, error: RhapsodeError) -> None:
-        self._leave(lane)
-        lane.fail(error)
+    def _fail(self, queue: ProducerQueue, error: RhapsodeError) -> None:
+        self._leave(queue)
+        queue.fail(error)
 
-    def _leave(self, lane: ProducerQueue) -> None:
-        self._unsure.pop(lane, None)
-        self._displaced.pop(lane, None)
-        if (road := self._at.pop(lane, None)) is not None:
-            road.ready.pop(lane, None)
+    def _leave(self, queue: ProducerQueue) -> None:
+        self._unsure.pop(queue, None)
+        self._displaced.pop(queue, None)
+        if (shard := self._at.pop(queue, None)) is not None:
+            shard.ready.pop(queue, None)
 
-    async def _repaired(self, lane: ProducerQueue, outcome: Outcome) -> bool:
+    async def _repaired(self, queue: ProducerQueue, outcome: Outcome) -> bool:
         """True: the log had lost its end, we give it back, and the batch may be sent again."""
         if outcome.verdict not in (Verdict.PRODUCER_GAP, Verdict.NO_SESSION):
             return False
         try:
-            given = await self._returner.give_back(lane.session)
+            given = await self._replayer.give_back(queue.session)
         except LogUnavailable:
             return True  # nothing is decided: the batch is sent again and gets the same answer
         except LogError:
             return False  # the trouble of one session, which must not become everybody's
         if given is Given.WHOLE:
-            again, lane.doubted = not lane.doubted, True  # somebody may have filled the gap meanwhile
+            again, queue.doubted = not queue.doubted, True  # somebody may have filled the gap meanwhile
             return again
         return given is not Given.NOTHING

@@ -26,8 +26,8 @@ _logger = logging.getLogger(__name__)
 class RedisPushSubscription:
     """An Ear over one connection. Channel names are those of the sessions' meta keys."""
 
-    def __init__(self, wire: RedisClient, channel_of: Callable[[SessionId], Awaitable[str]]) -> None:
-        self._wire = wire
+    def __init__(self, client: RedisClient, channel_of: Callable[[SessionId], Awaitable[str]]) -> None:
+        self._client = client
         self._channel_of = channel_of
         self._sessions: dict[bytes, SessionId] = {}
         self._order = anyio.Lock()
@@ -53,12 +53,12 @@ class RedisPushSubscription:
             try:
                 await send(self._connection, words)
             except BROKEN:
-                return  # `hear` finds the same break and repairs it
+                return  # `pushes` finds the same break and repairs it
 
-    async def hear(self) -> AsyncGenerator[Push | Subscribed, None]:
+    async def pushes(self) -> AsyncGenerator[Push | Subscribed, None]:
         attempt = 0
         while not self._closed:
-            connection = self._wire.dial()
+            connection = self._client.dial()
             try:
                 await self._open(connection)
                 attempt = 0
@@ -78,7 +78,7 @@ class RedisPushSubscription:
     async def _recover(self, trouble: Exception, attempt: int) -> None:
         """Listeners wait as long as it takes: what cannot be healed now is tried again."""
         try:
-            await self._wire.recover(trouble, attempt)
+            await self._client.recover(trouble, attempt)
         except LogError as error:
             _logger.warning("the log cannot be heard: %s", error)
             await anyio.sleep(RETRY_S)
@@ -93,7 +93,7 @@ class RedisPushSubscription:
             await send(connection, *((b"SSUBSCRIBE", channel) for channel in self._sessions))
 
     async def check(self) -> None:
-        """A server that stays silent after being asked is given up; `hear` then finds another connection."""
+        """A server that stays silent after being asked is given up; `pushes` then connects anew."""
         connection, silent_s = self._connection, time.monotonic() - self._heard_at
         if connection is None or silent_s < SILENCE_S:
             return

@@ -23,7 +23,7 @@ from pipeline.eventlog.event_log import (
     Verdict,
 )
 from pipeline.eventlog.redis.blocking_reads import BlockingWaiter, Waiter
-from pipeline.eventlog.redis.client import FailedOver, RedisClient, Wires, about_server
+from pipeline.eventlog.redis.client import AnyRedisClient, FailedOver, RedisClient, about_server
 from pipeline.eventlog.redis.codec import Keys, append_arguments, decode_entry, entry_seq
 from pipeline.eventlog.redis.failover.failover_hold import FailoverHold
 from pipeline.eventlog.redis.push_subscription import RedisPushSubscription
@@ -170,7 +170,7 @@ class RedisEventLog:
 
     def __init__(
         self,
-        address: str | ConnectionPool | Wires,
+        address: str | ConnectionPool | AnyRedisClient,
         *,
         partitions: int = 16,
         max_session_bytes: int = 0,
@@ -188,7 +188,7 @@ class RedisEventLog:
             address = self._single = RedisClient(
                 address, libraries=libraries, heal=heal, patience_s=patience_s
             )
-        self._wire: Wires = address
+        self._client: AnyRedisClient = address
         self._replicas = replicas
         self._patience_s = patience_s
         self._partitions = partitions
@@ -205,9 +205,9 @@ class RedisEventLog:
         while True:
             keys = await self._ready()
             failovers = self.failovers
-            mute = await self._mute(keys, batches)
+            blocked = await self._blocked(keys, batches)
             commands = [
-                LATER if is_fresh(batch) and batch.session in mute else self._append_command(keys, batch)
+                LATER if is_fresh(batch) and batch.session in blocked else self._append_command(keys, batch)
                 for batch in batches
             ]
             try:
@@ -215,7 +215,7 @@ class RedisEventLog:
             except FailedOver:
                 continue  # what was done is there; some of the rest must wait now
 
-    async def _mute(self, keys: Keys, batches: Sequence[Batch]) -> set[SessionId]:
+    async def _blocked(self, keys: Keys, batches: Sequence[Batch]) -> set[SessionId]:
         """Those of the sessions of which a new server may lack events that only their owners still have."""
         fresh = {b.session for b in batches if is_fresh(b) and not self._grace.may_speak(b.session)}
         if fresh:
@@ -277,7 +277,7 @@ class RedisEventLog:
         [held], replies = await self._leases.take([(session, owner)], ttl_ms, commands)
         return tail_of(*replies) if held else None
 
-    def ear(self) -> PushSubscription:
+    def push_subscription(self) -> PushSubscription:
         return RedisPushSubscription(self._single, self._channel)
 
     def waiter(self) -> Waiter:
@@ -290,7 +290,7 @@ class RedisEventLog:
 
     async def attend(self) -> None:
         """One try, which starts no server that is not there."""
-        [reply] = await self._wire.each(("PING",))
+        [reply] = await self._client.each(("PING",))
         if isinstance(reply, Exception):
             raise LogUnavailable("The log does not answer.") from reply
         if self._keys is not None:
@@ -362,15 +362,15 @@ class RedisEventLog:
 
     @property
     def state(self) -> LogState:
-        return self._wire.state
+        return self._client.state
 
     async def aclose(self) -> None:
-        await self._wire.aclose()
+        await self._client.aclose()
 
     @property
-    def wire(self) -> Wires:
+    def client(self) -> AnyRedisClient:
         """For those who ask all servers."""
-        return self._wire
+        return self._client
 
     async def now_ms(self) -> int:
         """On the log server's clock, the same one for all who ask."""
@@ -389,7 +389,7 @@ class RedisEventLog:
     async def partly(self, *commands: Command) -> list[Any]:
         """Replies of the servers that answer, exceptions for the others: for repeated work."""
         await self._ready()
-        return await self._wire.partly(*commands, look=self._look)
+        return await self._client.partly(*commands, look=self._look)
 
     async def _call(self, *commands: Command, replicas: int = 0, failovers: int | None = None) -> list[Any]:
         """Raises FailedOver once there have been more than `failovers`."""
@@ -397,12 +397,12 @@ class RedisEventLog:
         def outdated() -> bool:
             return failovers not in (None, self.failovers)
 
-        return await self._wire.call(*commands, look=self._look, replicas=replicas, outdated=outdated)
+        return await self._client.call(*commands, look=self._look, replicas=replicas, outdated=outdated)
 
     async def _see_failover(self, run: bytes, keys: Keys) -> None:
         if self._run_id and run not in (b"", self._run_id):
-            work = await self._wire.call(*(("ZRANGE", keys.work(p), 0, -1) for p in range(keys.partitions)))
-            await self._suspect(named(work), lambda commands: self._wire.call(*commands))
+            work = await self._client.call(*(("ZRANGE", keys.work(p), 0, -1) for p in range(keys.partitions)))
+            await self._suspect(named(work), lambda commands: self._client.call(*commands))
             self._failovers += 1
         self._run_id = run or self._run_id
 
@@ -424,21 +424,21 @@ class RedisEventLog:
 
     async def _ready(self) -> Keys:
         """The key names; after each break, only once the server has shown that it is still the same log."""
-        if self._keys is not None and self._known_at == self._wire.breaks:
+        if self._keys is not None and self._known_at == self._client.breaks:
             return self._keys
-        breaks = self._wire.breaks
-        check_mode(about := await about_server(self._wire))
+        breaks = self._client.breaks
+        check_mode(about := await about_server(self._client))
         log_id, partitions, schema, _ = await self._config()
         if self._log_id not in (None, log_id):
             raise LogForeign("The log server was replaced by an empty or different one.")
         if int(schema) != SCHEMA:
             raise LogForeign("The log was written by another version of Rhapsode.")
-        libraries = await self._wire.call(
+        libraries = await self._client.call(
             *(("FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE") for name in LIBRARIES)
         )
         for code, found in zip(LIBRARIES.values(), libraries, strict=True):
             if not found or code.encode() not in found[0]:
-                await self._wire.call(("FUNCTION", "LOAD", "REPLACE", code))
+                await self._client.call(("FUNCTION", "LOAD", "REPLACE", code))
         self._keys = Keys(int(partitions))
         await self._see_failover(run_id(about), self._keys)
         self._log_id, self._known_at = log_id, breaks
@@ -450,14 +450,14 @@ class RedisEventLog:
         Written where it is missing, and only there: a server whose memory is full takes no such write.
         """
         look: Command = ("HMGET", CONFIG_KEY, "log", "partitions", "schema", "marked")
-        [config] = await self._wire.call(look)
+        [config] = await self._client.call(look)
         if None in config[:3]:
-            await self._wire.call(
+            await self._client.call(
                 ("HSETNX", CONFIG_KEY, "log", uuid.uuid4().hex),
                 ("HSETNX", CONFIG_KEY, "partitions", self._partitions),
                 ("HSETNX", CONFIG_KEY, "schema", SCHEMA),
             )
-            [config] = await self._wire.call(look)
+            [config] = await self._client.call(look)
         return cast("list[bytes]", config)
 
 

@@ -48,11 +48,11 @@ class _Writer:
         return helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
     def _layer(self, hidden: str, name: str) -> str:
-        told = self._product(self._attention(hidden, name), f"{name}.ao", self._sizes.hidden)
-        hidden = self._normed(self._do("Add", [hidden, told]), f"{name}.aln")
+        added = self._product(self._attention(hidden, name), f"{name}.ao", self._sizes.hidden)
+        hidden = self._normed(self._do("Add", [hidden, added]), f"{name}.aln")
         inner = self._do("Gelu", [self._product(hidden, f"{name}.fi", self._sizes.hidden)])
-        told = self._product(inner, f"{name}.fo", self._sizes.inner)
-        return self._normed(self._do("Add", [hidden, told]), f"{name}.oln")
+        added = self._product(inner, f"{name}.fo", self._sizes.inner)
+        return self._normed(self._do("Add", [hidden, added]), f"{name}.oln")
 
     def _attention(self, hidden: str, name: str) -> str:
         heads, width = self._sizes.heads, self._sizes.hidden // self._sizes.heads

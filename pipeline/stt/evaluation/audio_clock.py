@@ -78,11 +78,11 @@ class AudioClock:
             await self._rested.wait()
 
 
-class TimedEar:
+class TimedSpeechToText:
     """An engine whose work takes as long on an AudioClock as it says it took; what it cost is added up."""
 
-    def __init__(self, ear: SpeechToText, clock: AudioClock) -> None:
-        self._ear = ear
+    def __init__(self, engine: SpeechToText, clock: AudioClock) -> None:
+        self._engine = engine
         self._clock = clock
         self.requests = 0
         self.cpu_ms = 0.0
@@ -90,7 +90,7 @@ class TimedEar:
 
     @property
     def providers(self) -> tuple[str, ...]:
-        return self._ear.providers
+        return self._engine.providers
 
     async def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
         """As `SpeechToText.transcribe`, but for deltas. A busy engine is asked again: others come first."""
@@ -110,10 +110,10 @@ class TimedEar:
     async def _patiently(self, utterance: Utterance) -> Transcript:
         for _ in range(_BUSY_TRIES):
             try:
-                return await write_down(self._ear, utterance)
+                return await write_down(self._engine, utterance)
             except EngineBusy:
                 await anyio.sleep(_BUSY_S)
-        return await write_down(self._ear, utterance)
+        return await write_down(self._engine, utterance)
 
     async def aclose(self) -> None:
         """The engine stays its owner's."""

@@ -14,7 +14,7 @@ from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.event_log import EventLog
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.endpointing import Began, Ended, Endpointer, Event, Paused, Resumed
-from pipeline.stt.evaluation.audio_clock import AudioClock, TimedEar
+from pipeline.stt.evaluation.audio_clock import AudioClock, TimedSpeechToText
 from pipeline.stt.evaluation.transcript_comparison import differences, report, words_of
 from pipeline.stt.evaluation.word_error_rate import word_errors
 from pipeline.stt.inputs.input_recovery import recorded_pieces
@@ -39,13 +39,13 @@ _IN_A_ROW: Final = 5
 _MODES: Final[tuple[Mode, Mode]] = ("realtime", "quality")
 
 
-class Pen:
+class TimedUtterance:
     """`write` it, then look at what there is."""
 
     def __init__(
-        self, scribe: UtteranceTranscriber, clock: AudioClock, ended: Ended, settings: ListeningSettings
+        self, transcriber: UtteranceTranscriber, clock: AudioClock, ended: Ended, settings: ListeningSettings
     ) -> None:
-        self._scribe = scribe
+        self._transcriber = transcriber
         self._clock = clock
         self._ended = ended
         self._settings = settings
@@ -71,14 +71,14 @@ class Pen:
 
     async def _as_live(self) -> tuple[SpeculativeText, float]:
         """With its milliseconds from the last sound on."""
-        written = await self._scribe.final(self._ended.end_ms, nobody)
+        written = await self._transcriber.final(self._ended.end_ms, nobody)
         if written.mode != "realtime":
             raise EngineFailed("the realtime way does not answer")
         return written, self._clock.monotonic() * 1_000 - self._ended.end_ms
 
     async def _afterwards(self) -> tuple[SpeculativeText, float]:
         began_s = self._clock.monotonic()
-        written = await self._scribe.otherwise("realtime")
+        written = await self._transcriber.otherwise("realtime")
         return written, self._waited_ms() + (self._clock.monotonic() - began_s) * 1_000
 
     def _waited_ms(self) -> int:
@@ -145,13 +145,13 @@ class Rerun:
         self._session = session
         self._stored = stored
         self._settings = settings
-        self._ways = ways
+        self._transcribers = ways
         self._vad = vad
         self._at_ms = stored.from_ms
         self._begun_ms = stored.from_ms
         self._done_ms = 0
         """What was said before is written down."""
-        self._tape = AudioRingBuffer(max_ms=_KEPT_MS, at_ms=self._at_ms)
+        self._ring_buffer = AudioRingBuffer(max_ms=_KEPT_MS, at_ms=self._at_ms)
         self._endpointer = Endpointer(settings.ends, at_ms=self._at_ms)
         self._language: str | None = stored.opened.data["language"] or None
         self._in_a_row = 0
@@ -161,14 +161,14 @@ class Rerun:
 
     async def lines(self) -> AsyncGenerator[ComparisonProgress | InputComparison, None]:
         """Progress, then the input. Raises EngineError when one fails again and again, or as the log does."""
-        told_ms = self._at_ms
+        recorded_ms = self._at_ms
         async with aclosing(self._frames()) as frames:
             async for frame in frames:
-                began = _first_began(self._hear(frame))
+                began = _first_began(self._push_audio(frame))
                 while began is not None:
                     began = await self._utterance(began, frames)
-                if self._at_ms - told_ms >= _PROGRESS_MS:
-                    told_ms = self._at_ms
+                if self._at_ms - recorded_ms >= _PROGRESS_MS:
+                    recorded_ms = self._at_ms
                     yield self._progress()
         yield self._progress()
         yield self._comparison()
@@ -187,56 +187,61 @@ class Rerun:
         if rest := rest + playback.flush():
             yield rest[:FRAME_BYTES].ljust(FRAME_BYTES, b"\0")
 
-    def _hear(self, frame: bytes) -> list[Event]:
-        self._tape.push(frame)
+    def _push_audio(self, frame: bytes) -> list[Event]:
+        self._ring_buffer.push(frame)
         self._at_ms += FRAME_MS
         return self._endpointer.push(self._vad.probability(frame))
 
     async def _utterance(self, began: Began, frames: AsyncGenerator[bytes, None]) -> Began | None:
         """To its end, and written down in both ways; where it was cut, what begins there."""
         clock = AudioClock(self._at_ms / 1_000)
-        ears = TimedEar(self._ways.realtime, clock), TimedEar(self._ways.quality, clock)
+        engines = (
+            TimedSpeechToText(self._transcribers.realtime, clock),
+            TimedSpeechToText(self._transcribers.quality, clock),
+        )
         async with anyio.create_task_group() as tasks:
-            scribe = UtteranceTranscriber(
-                Transcribers(*ears),
+            transcriber = UtteranceTranscriber(
+                Transcribers(*engines),
                 self._settings,
                 self._language,
-                self._tape,
+                self._ring_buffer,
                 clock,
                 tasks,
                 max(self._done_ms, began.at_ms - self._settings.endpointing.prefix_padding_ms),
             )
-            ended, again = await self._until_end(scribe, clock, frames)
+            ended, again = await self._until_end(transcriber, clock, frames)
             self._done_ms = ended.end_ms
-            pen = Pen(scribe, clock, ended, self._settings)
-            tasks.start_soon(pen.write)
-            await clock.until(lambda: pen.done)
+            timed = TimedUtterance(transcriber, clock, ended, self._settings)
+            tasks.start_soon(timed.write)
+            await clock.until(lambda: timed.done)
             tasks.cancel_scope.cancel()
-        self._keep(ended, pen, ears)
-        self._go_on_or_give_up(pen)
+        self._keep(ended, timed, engines)
+        self._go_on_or_give_up(timed)
         return again
 
     async def _until_end(
-        self, scribe: UtteranceTranscriber, clock: AudioClock, frames: AsyncGenerator[bytes, None]
+        self, transcriber: UtteranceTranscriber, clock: AudioClock, frames: AsyncGenerator[bytes, None]
     ) -> tuple[Ended, Began | None]:
         async for frame in frames:
             await clock.advance((self._at_ms + FRAME_MS) / 1_000)
-            events = self._hear(frame)
+            events = self._push_audio(frame)
             for event in events:
                 match event:
                     case Paused(end_ms):
-                        scribe.pause(end_ms, self._at_ms, self._endpointer.expect)
+                        transcriber.pause(end_ms, self._at_ms, self._endpointer.expect)
                     case Resumed():
-                        scribe.go_on()
+                        transcriber.go_on()
                     case Ended():
                         return event, _first_began(events)
-            scribe.grow(self._at_ms, nobody)
+            transcriber.grow(self._at_ms, nobody)
         [ended] = [event for event in self._endpointer.close() if isinstance(event, Ended)]
         return ended, None
 
-    def _keep(self, ended: Ended, pen: Pen, ears: tuple[TimedEar, TimedEar]) -> None:
-        first, second = pen.ways
-        failed = any(pen.errors)
+    def _keep(
+        self, ended: Ended, timed: TimedUtterance, engines: tuple[TimedSpeechToText, TimedSpeechToText]
+    ) -> None:
+        first, second = timed.ways
+        failed = any(timed.errors)
         self._done.append(
             UtteranceComparison(
                 utterance=len(self._done),
@@ -244,28 +249,28 @@ class Rerun:
                 end_ms=ended.end_ms,
                 reason=ended.reason,
                 ways=(first, second),
-                errors=_told(pen.errors),
+                errors=_error_fields(timed.errors),
                 words=len(words_of(first.text)),
                 differences=() if failed else differences(first.text, second.text),
             )
         )
-        for way, error, ear in zip(pen.ways, pen.errors, ears, strict=True):
+        for way, error, engine in zip(timed.ways, timed.errors, engines, strict=True):
             before = self._costs[way.mode]
             self._costs[way.mode] = before.model_copy(
                 update={
                     "engine": way.engine or before.engine,
                     "after_ms": before.after_ms if error else (*before.after_ms, way.after_ms),
                     "failed": before.failed + (error is not None),
-                    "requests": before.requests + ear.requests,
-                    "decode_ms": round(before.decode_ms + ear.decode_ms, 1),
-                    "cpu_ms": round(before.cpu_ms + ear.cpu_ms, 1),
+                    "requests": before.requests + engine.requests,
+                    "decode_ms": round(before.decode_ms + engine.decode_ms, 1),
+                    "cpu_ms": round(before.cpu_ms + engine.cpu_ms, 1),
                     "revisions": before.revisions + way.revisions,
                 }
             )
 
-    def _go_on_or_give_up(self, pen: Pen) -> None:
+    def _go_on_or_give_up(self, timed: TimedUtterance) -> None:
         """An engine that fails now and then costs these utterances; one that is gone costs the report."""
-        error = next(filter(None, pen.errors), None)
+        error = next(filter(None, timed.errors), None)
         self._in_a_row = self._in_a_row + 1 if error else 0
         if error is not None and self._in_a_row >= _IN_A_ROW:
             raise error
@@ -307,6 +312,6 @@ def _first_began(events: list[Event]) -> Began | None:
     return next((event for event in events if isinstance(event, Began)), None)
 
 
-def _told(errors: Sequence[EngineError | None]) -> tuple[str, str]:
+def _error_fields(errors: Sequence[EngineError | None]) -> tuple[str, str]:
     first, second = (str(error or "") for error in errors)
     return first, second

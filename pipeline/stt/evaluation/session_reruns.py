@@ -22,13 +22,13 @@ class Reruns:
     def __init__(
         self,
         log: EventLog,
-        ways: Transcribers,
+        transcribers: Transcribers,
         vad: Callable[[], Vad],
         heard: Callable[[str, int], Awaitable[None]] | None = None,
     ) -> None:
         """`heard` takes so many ms from a principal's allowance, or raises LimitReached."""
         self._log = log
-        self._ways = ways
+        self._transcribers = transcribers
         self._vad = vad
         self._heard = heard
         self._running = False
@@ -50,7 +50,7 @@ class Reruns:
             if self._heard is not None:  # both ways
                 await self._heard(principal, 2 * sum(one.until_ms - one.from_ms for one in all_stored))
             for stored in all_stored:
-                rerun = Rerun(self._log, session, stored, settings, self._ways, self._vad())
+                rerun = Rerun(self._log, session, stored, settings, self._transcribers, self._vad())
                 async with aclosing(rerun.lines()) as lines:
                     async for line in lines:
                         if isinstance(line, InputComparison):

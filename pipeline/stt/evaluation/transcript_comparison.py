@@ -50,7 +50,7 @@ def compared(ended: SpeechEnded, first: WayReport, second: WayReport) -> Transcr
 
 
 async def compare(
-    scribe: UtteranceTranscriber,
+    transcriber: UtteranceTranscriber,
     ended: SpeechEnded,
     written: SpeculativeText,
     after_ms: float,
@@ -61,5 +61,5 @@ async def compare(
     That way's `after_ms` is what it would have been, had it begun when the end was clear: `waited_ms` after
     the last sound. Raises EngineError.
     """
-    other = await scribe.otherwise(written.mode)
+    other = await transcriber.otherwise(written.mode)
     return compared(ended, report(written, after_ms), report(other, waited_ms + other.transcript.decode_ms))

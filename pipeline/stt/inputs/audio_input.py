@@ -11,10 +11,10 @@ from anyio.abc import TaskGroup
 
 from pipeline.audio.capture import Capture, CapturedPiece
 from pipeline.eventlog.recorder import SessionWriter
-from pipeline.session_state.input_state import KnownOrder
+from pipeline.session_state.input_state import KnownCommand
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
-from pipeline.stt.inputs.input_opening import IntakeServices, Opening, for_source
+from pipeline.stt.inputs.input_opening import InputServices, Opening, for_source
 from pipeline.stt.inputs.input_recovery import lead_ms
 from pipeline.stt.serial_task_queue import SerialTaskQueue
 from pipeline.stt.utterance_transcriber import UtteranceTranscriber
@@ -48,16 +48,16 @@ _FOUND_MS: Final = 1_000
 
 
 @dataclass(eq=False)
-class Order:
+class QueuedCommand:
     """A command on its way, behind the sound that came before it."""
 
     command: Command
     over: anyio.Event = field(default_factory=anyio.Event)
-    obeyed: bool = False
+    executed: bool = False
     """What follows from it is in the log."""
 
-    async def obey(self) -> None:
-        self.obeyed = True
+    async def execute(self) -> None:
+        self.executed = True
         self.over.set()
 
 
@@ -76,15 +76,15 @@ class Arrivals:
         return next((arrived for at_ms, arrived in self._arrivals if at_ms >= ms), otherwise)
 
 
-class SoundKeeper:
+class AudioRecorder:
     """Of one input. What is pushed lies in the log some time after, and `tell` hears up to where."""
 
     def __init__(
-        self, name: str, writer: SessionWriter, outbox: SerialTaskQueue, tell: Acknowledge, *, at_ms: int
+        self, name: str, writer: SessionWriter, jobs: SerialTaskQueue, tell: Acknowledge, *, at_ms: int
     ) -> None:
         self._input = name
         self._writer = writer
-        self._outbox = outbox
+        self._jobs = jobs
         self._tell = tell
         self._capture = Capture(at_ms=at_ms)
 
@@ -113,26 +113,26 @@ class SoundKeeper:
                 await self._writer.commit(event, audio=packets)
                 await self._tell(event.at_ms + event.ms)
 
-            await self._outbox.put(keep)
+            await self._jobs.put(keep)
 
 
 class InputEventWriter:
     """Of one input. What is told first is in the log first; nobody waits until it is there."""
 
-    def __init__(self, opening: Opening, services: IntakeServices, outbox: SerialTaskQueue) -> None:
+    def __init__(self, opening: Opening, services: InputServices, jobs: SerialTaskQueue) -> None:
         self._opening = opening
         self._recorder = services.recorder
-        self._outbox = outbox
+        self._jobs = jobs
         self._producer = f"input:{opening.input}:{opening.seq}"
         self.writer: SessionWriter = services.recorder.open(opening.session, producer=self._producer)
 
     async def tell_once(self, event: SpeechStarted | SpeechEnded | SpeechDiscarded, what: str) -> None:
         """Posts an event under a key of its own, so that a recovered input cannot record it twice."""
         name = f"input:{event.input}:{event.utterance}:{what}"
-        await self._outbox.put(lambda: self._recorder.post(self._opening.session, event, key=name))
+        await self._jobs.put(lambda: self._recorder.post(self._opening.session, event, key=name))
 
     async def tell(self, event: InputProgress | TranscriptPartial) -> None:
-        await self._outbox.put(lambda: self.writer.record(event))
+        await self._jobs.put(lambda: self.writer.record(event))
 
     def close(self) -> None:
         """Nothing more will be told; what was goes on into the log."""
@@ -152,10 +152,10 @@ class InputEventWriter:
 
 
 class AudioInput:
-    """Listens to one input until it is closed. `hear` and `command` may wait; one caller at a time."""
+    """Listens to one input until it is closed. `push_audio` and `command` may wait; one caller at a time."""
 
     def __init__(
-        self, opening: Opening, services: IntakeServices, acknowledge: Acknowledge, refused: Refused | None
+        self, opening: Opening, services: InputServices, acknowledge: Acknowledge, refused: Refused | None
     ) -> None:
         """`acknowledge` is told up to where the sound is safe, `refused` why something is not answered."""
         self.opening = opening
@@ -170,9 +170,9 @@ class AudioInput:
         """Why it can go no further, if so."""
         self.tell = acknowledge
         self._services = services
-        self._send, self._receive = anyio.create_memory_object_stream[bytes | Order](_WAITING)
-        self._outbox = SerialTaskQueue()
-        self._tape = AudioRingBuffer(max_ms=_KEPT_MS, at_ms=opening.at_ms)
+        self._send, self._receive = anyio.create_memory_object_stream[bytes | QueuedCommand](_WAITING)
+        self._jobs = SerialTaskQueue()
+        self._ring_buffer = AudioRingBuffer(max_ms=_KEPT_MS, at_ms=opening.at_ms)
         self._vad = services.vad()
         for start in range(0, len(opening.before), FRAME_BYTES):
             self._vad.probability(opening.before[start : start + FRAME_BYTES])
@@ -180,52 +180,52 @@ class AudioInput:
         self._arrivals = Arrivals()
         self._rest = b""
         self._utterance = opening.utterance
-        self._scribe: UtteranceTranscriber | None = None
-        self._told_ms = opening.at_ms
+        self._transcriber: UtteranceTranscriber | None = None
+        self._reported_ms = opening.at_ms
         self._look_ms = opening.at_ms + _LOOK_MS
         self._done_ms = opening.at_ms
         """Up to here the sound belongs to utterances that are over: it is no part of the next one."""
         self._spoken_ms = 0
         self._spoken = anyio.Event()
-        self._chronicle = InputEventWriter(opening, services, self._outbox)
-        self._keeper = SoundKeeper(
+        self._event_writer = InputEventWriter(opening, services, self._jobs)
+        self._audio_recorder = AudioRecorder(
             opening.input,
-            self._chronicle.writer,
-            self._outbox,
+            self._event_writer.writer,
+            self._jobs,
             acknowledge,
             at_ms=max(opening.at_ms, opening.recorded_ms),
         )
-        self._orders = deque(opening.orders)
+        self._commands = deque(opening.commands)
         self._back_ms = opening.from_ms + _FOUND_MS if opening.from_ms else None
         """Whoever came back does not go on speaking if nobody has heard it here."""
         self._cut = opening.cut
         """The last utterance was cut by its length, and nobody has ended what it belongs to."""
-        self._utterances = Utterances(opening, services, self._outbox, refused)
+        self._utterances = Utterances(opening, services, self._jobs, refused)
 
     def _new_endpointer(self) -> Endpointer:
         manual = self.settings.turn_detection == "manual"
         return Endpointer(self.settings.ends, manual=manual, at_ms=self.at_ms)
 
-    async def hear(self, pcm: bytes) -> None:
+    async def push_audio(self, pcm: bytes) -> None:
         """16-bit mono PCM at 16 kHz. Raises ClosedResourceError or BrokenResourceError when it is over."""
         await self._send.send(pcm)
 
-    async def command(self, command: Command) -> Order:
+    async def command(self, command: Command) -> QueuedCommand:
         """`commit`: the utterance ends here. `clear`: forget it. `close`: nothing more will be heard."""
-        order = Order(command)
-        await self._send.send(order)
-        return order
+        queued = QueuedCommand(command)
+        await self._send.send(queued)
+        return queued
 
     async def run(self) -> None:
         """Return when all that was heard before `close` is written down and recorded."""
         try:
-            await self._hear_all()
+            await self._run_commands()
         finally:
-            self._chronicle.close()
+            self._event_writer.close()
 
-    async def _hear_all(self) -> None:
+    async def _run_commands(self) -> None:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._outbox.run)
+            tasks.start_soon(self._jobs.run)
             if not self.opening.is_file:
                 tasks.start_soon(self._attend)
             async with self._receive:
@@ -236,7 +236,7 @@ class AudioInput:
                     elif item.command == "close":
                         break
                     else:
-                        await self._obey(item, tasks)
+                        await self._execute(item, tasks)
             await self._finish(tasks)
             tasks.cancel_scope.cancel()
 
@@ -247,8 +247,8 @@ class AudioInput:
         await self._utterances.settled()
         await self._utterances.release()
         if self.settings.record:
-            await self._keeper.flush()
-        await self._outbox.flush()
+            await self._audio_recorder.flush()
+        await self._jobs.flush()
         if self.asks:
             await self._utterances.ask_the_rest()
         await self._utterances.compared()
@@ -256,7 +256,7 @@ class AudioInput:
     # ------------------------------------------------------------ sound
 
     async def _listen(self, pcm: bytes, tasks: TaskGroup) -> None:
-        if self._scribe is None and not self.opening.is_file and self.at_ms >= self._look_ms:
+        if self._transcriber is None and not self.opening.is_file and self.at_ms >= self._look_ms:
             self._look_ms = self.at_ms + _LOOK_MS
             await self._catch_up()
         sound = self._rest + pcm
@@ -265,56 +265,58 @@ class AudioInput:
         for start in range(0, whole, FRAME_BYTES):
             await self._listen_to_frame(sound[start : start + FRAME_BYTES], tasks)
         self._arrivals.note(self.at_ms, self._services.clock.monotonic())
-        if self._scribe is not None and self._endpointer.speaking and not self._endpointer.silence_ms:
-            self._scribe.grow(self.at_ms, self._chronicle.partials(self._utterance - 1))
+        if self._transcriber is not None and self._endpointer.speaking and not self._endpointer.silence_ms:
+            self._transcriber.grow(self.at_ms, self._event_writer.partials(self._utterance - 1))
         if self._back_ms is not None and self.at_ms >= self._back_ms and not self._endpointer.speaking:
             self._back_ms = None
             await self._utterances.release()  # what was held before the connection broke
         await self._tell_progress()
         # What is over has its own copy.
-        self._tape.forget(self._scribe.from_ms if self._scribe else self.at_ms - lead_ms(self.settings))
+        self._ring_buffer.forget(
+            self._transcriber.from_ms if self._transcriber else self.at_ms - lead_ms(self.settings)
+        )
         await anyio.lowlevel.checkpoint()
 
     async def _listen_to_frame(self, frame: bytes, tasks: TaskGroup) -> None:
-        self._tape.push(frame)
+        self._ring_buffer.push(frame)
         self.at_ms += FRAME_MS
         if self.settings.record and self.at_ms > self.opening.recorded_ms:
-            await self._keeper.push(frame)
+            await self._audio_recorder.push(frame)
         await self._on_events(self._endpointer.push(self._vad.probability(frame)), tasks)
-        while self._orders and self.at_ms >= self._orders[0].at_ms:
-            await self._repeat(self._orders.popleft(), tasks)
+        while self._commands and self.at_ms >= self._commands[0].at_ms:
+            await self._repeat(self._commands.popleft(), tasks)
         if self._endpointer.speech_ms > self._spoken_ms:
             self._spoken.set()
         self._spoken_ms = self._endpointer.speech_ms
 
     async def _tell_progress(self) -> None:
-        if self.opening.is_file and self.at_ms - self._told_ms >= _PROGRESS_MS:
-            self._told_ms = self.at_ms
-            await self._chronicle.tell(InputProgress(input=self.opening.input, ms=self.at_ms))
-        elif not self.settings.record and self.at_ms - self._told_ms >= _TELL_MS:
-            self._told_ms = self.at_ms
+        if self.opening.is_file and self.at_ms - self._reported_ms >= _PROGRESS_MS:
+            self._reported_ms = self.at_ms
+            await self._event_writer.tell(InputProgress(input=self.opening.input, ms=self.at_ms))
+        elif not self.settings.record and self.at_ms - self._reported_ms >= _TELL_MS:
+            self._reported_ms = self.at_ms
             await self.tell(self._safe_ms())
 
     def _safe_ms(self) -> int:
         """Milliseconds before which all speech is in the log as text, where the sound is not kept."""
         lead = lead_ms(self.settings)
-        open_ms = self._scribe.from_ms if self._scribe is not None else self.at_ms - lead
+        open_ms = self._transcriber.from_ms if self._transcriber is not None else self.at_ms - lead
         return max(0, min(open_ms, self._utterances.unwritten_ms(self.at_ms) - lead))
 
     # ------------------------------------------------------------ utterances
 
-    async def _obey(self, order: Order, tasks: TaskGroup) -> None:
-        if order.command == "clear":
+    async def _execute(self, queued: QueuedCommand, tasks: TaskGroup) -> None:
+        if queued.command == "clear":
             await self._clear()
         elif self._endpointer.speaking or not self._cut:
             await self._on_events(self._endpointer.commit(), tasks)
         else:
             self._cut = False
-            self._utterances.ask_what_waits(order.obey, tasks)
+            self._utterances.ask_what_waits(queued.execute, tasks)
             return
-        await self._outbox.put(order.obey)
+        await self._jobs.put(queued.execute)
 
-    async def _repeat(self, known: KnownOrder, tasks: TaskGroup) -> None:
+    async def _repeat(self, known: KnownCommand, tasks: TaskGroup) -> None:
         """It was given when this sound was heard for the first time."""
         if known.command == "commit":
             await self._on_events(self._endpointer.commit(), tasks)
@@ -326,15 +328,15 @@ class AudioInput:
         """Discards the speech since the last utterance, its parts that were cut included."""
         self._endpointer.clear()
         self._done_ms = self.at_ms
-        scribe, self._scribe = self._scribe, None
-        if scribe is not None:
-            scribe.give_up()
-        if scribe is not None or self._cut:
+        transcriber, self._transcriber = self._transcriber, None
+        if transcriber is not None:
+            transcriber.give_up()
+        if transcriber is not None or self._cut:
             self._cut = False
             log_event = SpeechDiscarded(
                 input=self.opening.input, utterance=self._utterance - 1, at_ms=self.at_ms
             )
-            await self._chronicle.tell_once(log_event, "discarded")
+            await self._event_writer.tell_once(log_event, "discarded")
         await self._utterances.release()
 
     async def _on_events(self, events: list[Event], tasks: TaskGroup) -> None:
@@ -342,10 +344,10 @@ class AudioInput:
             match event:
                 case Began():
                     await self._begin(event, tasks)
-                case Paused(end_ms) if self._scribe is not None and not self.opening.is_file:
-                    self._scribe.pause(end_ms, self.at_ms, self._endpointer.expect)
-                case Resumed() if self._scribe is not None:
-                    self._scribe.go_on()
+                case Paused(end_ms) if self._transcriber is not None and not self.opening.is_file:
+                    self._transcriber.pause(end_ms, self.at_ms, self._endpointer.expect)
+                case Resumed() if self._transcriber is not None:
+                    self._transcriber.go_on()
                 case Ended():
                     await self._end(event, tasks)
                 case Dropped():
@@ -354,25 +356,25 @@ class AudioInput:
     async def _begin(self, event: Began, tasks: TaskGroup) -> None:
         number, self._utterance = self._utterance, self._utterance + 1
         services = self._services
-        self._scribe = UtteranceTranscriber(
+        self._transcriber = UtteranceTranscriber(
             services.transcribers,
             self.settings,
             self.opening.language,
-            self._tape,
+            self._ring_buffer,
             services.clock,
             tasks,
             max(self._done_ms, event.at_ms - self.settings.endpointing.prefix_padding_ms),
         )
         log_event = SpeechStarted(input=self.opening.input, utterance=number, at_ms=event.at_ms)
-        await self._chronicle.tell_once(log_event, "started")
+        await self._event_writer.tell_once(log_event, "started")
 
     async def _end(self, event: Ended, tasks: TaskGroup) -> None:
-        scribe, self._scribe = self._scribe, None
-        if scribe is None:
+        transcriber, self._transcriber = self._transcriber, None
+        if transcriber is None:
             return
         number, self._done_ms = self._utterance - 1, event.end_ms
         self._cut = event.reason == "max_length"
-        scribe.end(event.end_ms, event.end_ms if self._cut else event.at_ms)
+        transcriber.end(event.end_ms, event.end_ms if self._cut else event.at_ms)
         log_event = SpeechEnded(
             input=self.opening.input,
             utterance=number,
@@ -381,10 +383,15 @@ class AudioInput:
             at_ms=event.at_ms,
             reason=event.reason,
         )
-        await self._chronicle.tell_once(log_event, "ended")
+        await self._event_writer.tell_once(log_event, "ended")
         arrived = self._arrivals.of(event.end_ms, self._services.clock.monotonic())
         await self._utterances.write(
-            log_event, scribe, self.settings, tasks, arrived=arrived, tell=self._chronicle.partials(number)
+            log_event,
+            transcriber,
+            self.settings,
+            tasks,
+            arrived=arrived,
+            tell=self._event_writer.partials(number),
         )
         await self._catch_up()
 
@@ -400,9 +407,9 @@ class AudioInput:
 
     async def _adopt(self, wished: ListeningSettings) -> None:
         if self.settings.record and not wished.record:
-            await self._keeper.flush()
+            await self._audio_recorder.flush()
         if wished.record and not self.settings.record:
-            self._keeper.begin(self.at_ms)
+            self._audio_recorder.begin(self.at_ms)
         self.settings = wished
         self._endpointer = self._new_endpointer()
 
@@ -411,4 +418,4 @@ class AudioInput:
         while True:
             await self._spoken.wait()
             self._spoken = anyio.Event()
-            await self._utterances.attention.speech(self._spoken_ms, self.settings)
+            await self._utterances.interruption.speech(self._spoken_ms, self.settings)

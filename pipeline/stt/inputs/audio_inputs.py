@@ -19,7 +19,7 @@ from pipeline.observability.trace_context import in_session
 from pipeline.stt.inputs.audio_input import Acknowledge, AudioInput
 from pipeline.stt.inputs.input_handles import CloseReason, HeardAllowance, OpenInputHandle
 from pipeline.stt.inputs.input_leases import InputLease
-from pipeline.stt.inputs.input_opening import IntakeServices, Opening, Source, for_source
+from pipeline.stt.inputs.input_opening import InputServices, Opening, Source, for_source
 from pipeline.stt.inputs.input_recovery import Restored, restore
 from pipeline.stt.inputs.orphaned_inputs import OrphanedInputRecovery
 from pipeline.stt.utterances import Refused
@@ -39,7 +39,7 @@ class _Beginning:
     """An input that is about to be listened to."""
 
     held: InputLease
-    wish: OpenInput
+    params: OpenInput
     acknowledge: Acknowledge
     source: Source = "microphone"
     name: str = ""
@@ -50,12 +50,12 @@ class _Beginning:
 class AudioInputs(TaskScope):
     """An async context manager that ends them all."""
 
-    def __init__(self, log: EventLog, services: IntakeServices, limits: LimitSettings) -> None:
+    def __init__(self, log: EventLog, services: InputServices, limits: LimitSettings) -> None:
         super().__init__()
         self._log = log
         self._services = services
         self._limits = limits
-        self._heirs = OrphanedInputRecovery(self, services, limits.rejoin_s)
+        self._orphans = OrphanedInputRecovery(self, services, limits.rejoin_s)
         self._open: dict[InputLease, OpenInputHandle] = {}
         self.decoders = anyio.CapacityLimiter(_DECODERS)
         """Threads that decode files: all others have their own, whatever a file does to these."""
@@ -64,7 +64,7 @@ class AudioInputs(TaskScope):
         """Held while an input is opened: two at a time would both think that they have it."""
 
     def _begin(self, tasks: TaskGroup) -> None:
-        tasks.start_soon(self._heirs.run)
+        tasks.start_soon(self._orphans.run)
 
     @property
     def listening(self) -> int:
@@ -79,7 +79,7 @@ class AudioInputs(TaskScope):
     async def open(
         self,
         session: SessionId,
-        wish: OpenInput,
+        params: OpenInput,
         acknowledge: Acknowledge,
         *,
         source: Source = "microphone",
@@ -92,10 +92,10 @@ class AudioInputs(TaskScope):
         `acknowledge` is told what need not be given again, `refused` why something that was said is not
         answered. Raises GatewayBusy, SessionAlreadyEnded, InputError or what the session's view raises.
         """
-        held = InputLease(session, wish.input or str(uuid.uuid4()))
+        held = InputLease(session, params.input or str(uuid.uuid4()))
         async with self._locks.setdefault(held, anyio.Lock()):
             await self._displace(held)
-            beginning = _Beginning(held, wish, acknowledge, source, name, origin, refused)
+            beginning = _Beginning(held, params, acknowledge, source, name, origin, refused)
             handle, before = await self._start(beginning)
         return await self._hearing_first(handle, before)
 
@@ -117,12 +117,12 @@ class AudioInputs(TaskScope):
 
         Raises what `open` raises.
         """
-        wish = OpenInput(input=held.input, at_ms=0)
+        params = OpenInput(input=held.input, at_ms=0)
         async with self._locks.setdefault(held, anyio.Lock()):
             if self._hears(held):
                 return None
             await self._displace(held)
-            handle, before = await self._start(_Beginning(held, wish, acknowledge))
+            handle, before = await self._start(_Beginning(held, params, acknowledge))
         return await self._hearing_first(handle, before)
 
     async def _start(self, new: _Beginning) -> tuple[OpenInputHandle, bytes]:
@@ -133,9 +133,9 @@ class AudioInputs(TaskScope):
         try:
             allowed = await self._allowed(new)
             opening, restored = await self._record_opening(new)
-            intake = AudioInput(opening, self._services, new.acknowledge, new.refused)
-            incoming = Incoming(new.wish.format, new.wish.samples_per_s)
-            handle = OpenInputHandle(intake, incoming, restored.from_ms, allowed)
+            audio_input = AudioInput(opening, self._services, new.acknowledge, new.refused)
+            incoming = Incoming(new.params.format, new.params.samples_per_s)
+            handle = OpenInputHandle(audio_input, incoming, restored.from_ms, allowed)
             self._open[new.held] = handle
         finally:
             self._opening -= 1
@@ -161,23 +161,23 @@ class AudioInputs(TaskScope):
         return handle
 
     async def _record_opening(self, new: _Beginning) -> tuple[Opening, Restored]:
-        (session, known), wish, source, origin = new.held, new.wish, new.source, new.origin
+        (session, known), params, source, origin = new.held, new.params, new.source, new.origin
         conversation, _ = await self._services.sessions.view(session)
         if conversation.ended or conversation.ending:
             raise SessionAlreadyEnded("this session has ended; create a new one")
         settings = for_source(conversation.settings.listening, source)
         language = settings.language or conversation.settings.language
-        restored = await restore(self._log, session, conversation.inputs.get(known), wish.at_ms, settings)
-        await self._services.held.hold([new.held], self._heirs.lease_ms)
+        restored = await restore(self._log, session, conversation.inputs.get(known), params.at_ms, settings)
+        await self._services.held.hold([new.held], self._orphans.lease_ms)
         event = InputOpened(
             input=known,
             source=source,
-            format=origin.format if origin else wish.format,
-            rate=origin.rate if origin else wish.samples_per_s,
+            format=origin.format if origin else params.format,
+            rate=origin.rate if origin else params.samples_per_s,
             total_ms=origin.total_ms if origin else None,
             at_ms=restored.from_ms,
             name=new.name,
-            reference=wish.reference,
+            reference=params.reference,
             language="" if language == "auto" else language,
             settings=settings,
         )
@@ -194,7 +194,7 @@ class AudioInputs(TaskScope):
             utterance=restored.utterance,
             recorded_ms=restored.recorded_ms,
             before=restored.before,
-            orders=restored.orders,
+            commands=restored.commands,
             cut=restored.cut,
         )
         return opening, restored
@@ -207,15 +207,15 @@ class AudioInputs(TaskScope):
             await before.done.wait()
 
     async def _run(self, handle: OpenInputHandle) -> None:
-        with in_session(handle.intake.opening.session, self._services.tracing):
+        with in_session(handle.audio_input.opening.session, self._services.tracing):
             await self._run_here(handle)
 
     async def _run_here(self, handle: OpenInputHandle) -> None:
-        opening = handle.intake.opening
+        opening = handle.audio_input.opening
         held = InputLease(opening.session, opening.input)
         try:
             with handle.scope:
-                await handle.intake.run()
+                await handle.audio_input.run()
                 await self._close(handle, handle.reason or "client")
         except* RhapsodeError as group:
             handle.error = _first(group)
@@ -223,7 +223,7 @@ class AudioInputs(TaskScope):
         except* Exception as group:
             handle.error = RhapsodeError("listening failed unexpectedly")
             log.exception("session %s: input %s failed", opening.session, opening.input, exc_info=group)
-            handle.intake.trouble = handle.error
+            handle.audio_input.trouble = handle.error
             await self._close_failed(handle)
         finally:
             if self._open.get(held) is handle:
@@ -231,10 +231,10 @@ class AudioInputs(TaskScope):
             handle.done.set()
 
     async def _close(self, handle: OpenInputHandle, reason: CloseReason) -> None:
-        opening, trouble = handle.intake.opening, handle.intake.trouble
+        opening, trouble = handle.audio_input.opening, handle.audio_input.trouble
         event = InputClosed(
             input=opening.input,
-            ms=handle.intake.at_ms,
+            ms=handle.audio_input.at_ms,
             reason=reason,
             code="" if trouble is None else trouble.code,
             message="" if trouble is None else str(trouble),
@@ -263,7 +263,7 @@ class AudioInputs(TaskScope):
     async def _wait_for_return(self, handle: OpenInputHandle, wait_s: float) -> None:
         with anyio.move_on_after(wait_s):
             await handle.done.wait()
-        opening = handle.intake.opening
+        opening = handle.audio_input.opening
         if handle.done.is_set():
             return
         try:

@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 
 from pipeline.audio.input_formats import Incoming
-from pipeline.stt.inputs.audio_input import AudioInput, Command, Order
+from pipeline.stt.inputs.audio_input import AudioInput, Command, QueuedCommand
 from schemas.errors import LogUnavailable, NoInput, RhapsodeError
 from schemas.errors.access_errors import LimitReached
 
@@ -44,13 +44,13 @@ class OpenInputHandle:
     """One open input. One caller at a time."""
 
     def __init__(
-        self, intake: AudioInput, incoming: Incoming, from_ms: int, allowed: HeardAllowance | None = None
+        self, audio_input: AudioInput, incoming: Incoming, from_ms: int, allowed: HeardAllowance | None = None
     ) -> None:
         """`allowed`: how much may be given; None: any amount."""
-        self.name = intake.opening.input
+        self.name = audio_input.opening.input
         self.from_ms = from_ms
         """The sound that is given first."""
-        self.intake = intake
+        self.audio_input = audio_input
         self.scope = anyio.CancelScope()
         self.done = anyio.Event()
         self.error: RhapsodeError | None = None
@@ -60,7 +60,7 @@ class OpenInputHandle:
         self._incoming = incoming
         self._allowed = allowed
 
-    async def hear(self, sound: bytes) -> None:
+    async def push_audio(self, sound: bytes) -> None:
         """In the format that was declared. Raises NotSound, or what ended the input.
 
         Raises HeardLimit where the allowance is used up: what was given before is written down.
@@ -77,42 +77,42 @@ class OpenInputHandle:
         try:
             await allowed.spend(count)
         except LimitReached as error:
-            self.reason, self.intake.trouble = "failed", error
+            self.reason, self.audio_input.trouble = "failed", error
             with suppress(NoInput):
-                await self.order("close")
+                await self.queue_command("close")
             raise
 
     async def give(self, pcm: bytes) -> None:
         """As it is listened to: 16-bit mono at 16 kHz."""
         for start in range(0, len(pcm), PIECE):
             try:
-                await self.intake.hear(pcm[start : start + PIECE])
+                await self.audio_input.push_audio(pcm[start : start + PIECE])
             except (anyio.BrokenResourceError, anyio.ClosedResourceError):
                 raise await self._why() from None
 
     async def commit(self) -> None:
         """The utterance ends here; that is in the log."""
-        await self.obeyed(await self.order("commit"))
+        await self.executed(await self.queue_command("commit"))
 
-    async def order(self, command: Command) -> Order:
+    async def queue_command(self, command: Command) -> QueuedCommand:
         """Begin to: it has its place behind the sound that came before it."""
         try:
-            return await self.intake.command(command)
+            return await self.audio_input.command(command)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             raise await self._why() from None
 
-    async def obeyed(self, order: Order) -> None:
+    async def executed(self, queued: QueuedCommand) -> None:
         """Return when what follows from it is in the log. Raises what came between."""
         async with anyio.create_task_group() as either:
 
             async def ended() -> None:
                 await self.done.wait()
-                order.over.set()
+                queued.over.set()
 
             either.start_soon(ended)
-            await order.over.wait()
+            await queued.over.wait()
             either.cancel_scope.cancel()
-        if not order.obeyed:
+        if not queued.executed:
             raise await self._why()
 
     async def close(self, reason: CloseReason = "client", error: RhapsodeError | None = None) -> None:
@@ -123,21 +123,21 @@ class OpenInputHandle:
         first = self.reason is None
         if first:
             self.reason = reason
-            self.intake.asks, self.intake.trouble = error is None, error
+            self.audio_input.asks, self.audio_input.trouble = error is None, error
         with suppress(NoInput):
             if first:
                 await self.give(self._incoming.flush())
-            await self.order("close")
+            await self.queue_command("close")
         await self.done.wait()
         if self.error is not None:
             raise self.error
 
     async def abandon(self, error: RhapsodeError) -> None:
         """Return when it is over: what waits is not listened to any more, and nothing is asked."""
-        self.reason, self.intake.trouble = "failed", error
-        self.intake.asks, self.intake.abandoned = False, True
+        self.reason, self.audio_input.trouble = "failed", error
+        self.audio_input.asks, self.audio_input.abandoned = False, True
         with suppress(NoInput):
-            await self.order("close")
+            await self.queue_command("close")
         await self.done.wait()
 
     async def _why(self) -> RhapsodeError:

@@ -8,7 +8,7 @@ from pipeline.core.clock import Clock
 from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.recorder import Recorder
 from pipeline.observability.tracer import Tracing
-from pipeline.session_state.input_state import KnownOrder
+from pipeline.session_state.input_state import KnownCommand
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.inputs.input_leases import InputLease, InputLeases
 from pipeline.stt.interruption import InterruptionHandler
@@ -20,14 +20,14 @@ Source = Literal["microphone", "file"]
 
 
 @dataclass(frozen=True, slots=True)
-class IntakeServices:
+class InputServices:
     """Services that all audio inputs of a process share."""
 
     sessions: Sessions
     recorder: Recorder
     transcribers: Transcribers
     clock: Clock
-    attention: Callable[[SessionId], InterruptionHandler]
+    interruption: Callable[[SessionId], InterruptionHandler]
     vad: Callable[[], Vad]
     held: InputLeases
     claim: Callable[[InputLease, str, int], Awaitable[bool]]
@@ -60,7 +60,7 @@ class Opening:
     """Up to here the sound is in the log already."""
     before: bytes = b""
     """The sound just before `at_ms`, if it is known: whole frames."""
-    orders: tuple[KnownOrder, ...] = ()
+    commands: tuple[KnownCommand, ...] = ()
     """What the speaker said of the sound that is given first, as the log knows already."""
     cut: bool = False
     """What was said last was cut by its length: it goes on."""

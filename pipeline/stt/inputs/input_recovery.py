@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from pipeline.audio.capture import CapturedPiece, heard_again
 from pipeline.eventlog.event_log import EventLog
-from pipeline.session_state.input_state import InputState, KnownOrder
+from pipeline.session_state.input_state import InputState, KnownCommand
 from pipeline.stt.vad import FRAME_MS
 from schemas.errors import InputError
 from schemas.ids import Seq, SessionId
@@ -40,7 +40,7 @@ class Restored:
     pcm: bytes = b""
     before: bytes = b""
     """What was heard before that, if it is known."""
-    orders: tuple[KnownOrder, ...] = ()
+    commands: tuple[KnownCommand, ...] = ()
     """What the speaker said of that sound."""
     cut: bool = False
     """What was said last was cut by its length: it goes on."""
@@ -59,7 +59,7 @@ async def restore(
     needed = max(state.settled_ms, state.rest_ms - lead_ms(settings), 0)
     if far or state.recorded_ms <= needed:
         begin = max(needed, oldest_ms)
-        return Restored(begin, begin, state.next_utterance, orders=state.orders, cut=bool(state.parts))
+        return Restored(begin, begin, state.next_utterance, commands=state.commands, cut=bool(state.parts))
     frames = ceil((state.recorded_ms - needed) / FRAME_MS)
     at_ms = state.recorded_ms - frames * FRAME_MS
     known = await _recorded(log, session, state, at_ms - _WARMING_MS)
@@ -76,7 +76,7 @@ async def restore(
         recorded_ms=state.recorded_ms,
         pcm=pcm,
         before=before,
-        orders=state.orders,
+        commands=state.commands,
         cut=bool(state.parts),
     )
 

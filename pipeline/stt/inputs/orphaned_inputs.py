@@ -9,7 +9,7 @@ from anyio.abc import TaskGroup
 
 from pipeline.session_state.input_state import InputState
 from pipeline.stt.inputs.input_leases import InputLease
-from pipeline.stt.inputs.input_opening import IntakeServices
+from pipeline.stt.inputs.input_opening import InputServices
 from schemas.errors import RhapsodeError
 from schemas.events.voice_events import InputClosed
 
@@ -29,8 +29,8 @@ _CLAIM_MS: Final = 60_000
 class OrphanedInputRecovery:
     """Keeps this process's inputs its own, and takes up those of the dead."""
 
-    def __init__(self, intakes: "AudioInputs", services: IntakeServices, rejoin_s: float) -> None:
-        self._intakes = intakes
+    def __init__(self, audio_inputs: "AudioInputs", services: InputServices, rejoin_s: float) -> None:
+        self._audio_inputs = audio_inputs
         self._services = services
         self._every_s = max(rejoin_s, _SHORTEST_S)
         self._name = f"heir:{uuid.uuid4().hex}"
@@ -50,7 +50,7 @@ class OrphanedInputRecovery:
                 await self._services.clock.sleep(self._every_s)
 
     async def _beat(self, tasks: TaskGroup) -> None:
-        await self._services.held.hold(self._intakes.held, self.lease_ms)
+        await self._services.held.hold(self._audio_inputs.held, self.lease_ms)
         for held in await self._services.held.left(2 * _AT_ONCE):
             if self._may_take(held):
                 self._taken.add(held)
@@ -58,8 +58,8 @@ class OrphanedInputRecovery:
 
     def _may_take(self, held: InputLease) -> bool:
         """True if an input may be taken over; an input of this process never is."""
-        ours = self._intakes.has(held) or held in self._taken
-        return not ours and len(self._taken) < _AT_ONCE and not self._intakes.full
+        ours = self._audio_inputs.has(held) or held in self._taken
+        return not ours and len(self._taken) < _AT_ONCE and not self._audio_inputs.full
 
     async def _inherit(self, held: InputLease) -> None:
         try:
@@ -76,7 +76,7 @@ class OrphanedInputRecovery:
             self._taken.discard(held)
 
     async def _forget(self, held: InputLease) -> None:
-        if self._intakes.has(held):
+        if self._audio_inputs.has(held):
             return  # its speaker has come back to it here
         try:
             await self._services.held.let_go(held)
@@ -86,7 +86,7 @@ class OrphanedInputRecovery:
     async def _finish(self, held: InputLease) -> None:
         """Hear the rest of what is in the log, and close the input."""
         conversation, _ = await self._services.sessions.view(held.session)
-        if self._intakes.has(held):
+        if self._audio_inputs.has(held):
             return
         state = conversation.inputs.get(held.input)
         if state is None or state.closed or conversation.ended or conversation.ending:
@@ -96,7 +96,7 @@ class OrphanedInputRecovery:
         if state.source == "file":
             await self._close_file(held, state)
             return
-        handle = await self._intakes.take_up(held, _nobody)
+        handle = await self._audio_inputs.take_up(held, _nobody)
         if handle is not None:
             await handle.close("cut")
 

@@ -41,7 +41,7 @@ class UploadedSound:
         self._longest_s = longest_s
 
     async def listen(
-        self, intakes: AudioInputs, session: SessionId, *, name: str = "", reference: str = ""
+        self, audio_inputs: AudioInputs, session: SessionId, *, name: str = "", reference: str = ""
     ) -> Uploaded:
         """Return when all of it is written down.
 
@@ -49,14 +49,14 @@ class UploadedSound:
         is too long has been written down, and nothing is asked. Raises StateError for a recording that is
         written down and could not be asked. Cancelling this call means that nothing is asked.
         """
-        wish = OpenInput(format="pcm16", rate=RATE, reference=reference)
+        params = OpenInput(format="pcm16", rate=RATE, reference=reference)
         refusals: list[RhapsodeError] = []
 
         async def refused(error: RhapsodeError) -> None:
             refusals.append(error)
 
-        handle = await intakes.open(
-            session, wish, _nobody, source="file", name=name, origin=self._sound, refused=refused
+        handle = await audio_inputs.open(
+            session, params, _nobody, source="file", name=name, origin=self._sound, refused=refused
         )
         try:
             await self._give(handle)
@@ -65,19 +65,19 @@ class UploadedSound:
             await handle.close("failed", error)
             raise
         except BaseException:
-            intakes.abandon(handle, InputCancelled("nobody waited for the recording to be heard"))
+            audio_inputs.abandon(handle, InputCancelled("nobody waited for the recording to be heard"))
             raise
         if refusals:
             raise refusals[0]
         ms = self._pieces.bytes * 1_000 // (2 * RATE)
-        return Uploaded(handle.name, ms, self._sound.format, handle.intake.settings.mode)
+        return Uploaded(handle.name, ms, self._sound.format, handle.audio_input.settings.mode)
 
     async def _give(self, handle: OpenInputHandle) -> None:
         piece = self._first
         while piece:
             if self._pieces.bytes > self._longest_s * 2 * RATE:
                 raise _too_long(self._longest_s)
-            await handle.hear(piece)
+            await handle.push_audio(piece)
             piece = await self._pieces.next()
 
 

@@ -106,13 +106,13 @@ class Watcher(BaseObserver):
     def __init__(self) -> None:
         super().__init__(observe_every_push=False)
         self.frames: list[tuple[float, Frame]] = []
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     async def on_push_frame(self, data: FramePushed) -> None:
         played = isinstance(data.frame, OutputAudioRawFrame) and isinstance(data.source, Loudspeaker)
         if not played and not isinstance(data.frame, InputAudioRawFrame):
             self.frames.append((time.monotonic(), data.frame))
-            self._news.set()
+            self._changed.set()
 
     def of(self, kind: type[Frame], since: int = 0) -> list[Any]:
         """Those of exactly this kind; some are sent both ways, as two frames that name each other."""
@@ -129,8 +129,8 @@ class Watcher(BaseObserver):
     async def met(self, condition: Callable[[], bool]) -> float:
         async with asyncio.timeout(PATIENCE_S):
             while not condition():
-                self._news.clear()
-                await self._news.wait()
+                self._changed.clear()
+                await self._changed.wait()
         return self.frames[-1][0]
 
     def told(self) -> dict[str, Any]:

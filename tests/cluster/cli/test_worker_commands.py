@@ -36,14 +36,14 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningApp]
         yield running
 
 
-async def bury(app: RunningApp) -> None:
+async def dead_letter(app: RunningApp) -> None:
     """Make the beginning of every session a dead letter."""
     log = open_hot_log(app.settings.log, app.settings.home)
     group = RedisGroups(log)
     await group.join(ME.group)
     while found := await group.fetch(ME, count=100, wait_s=0.05):
         for one in found:
-            await group.bury(ME, one.pointer, "dropped it")
+            await group.dead_letter(ME, one.pointer, "dropped it")
     await group.aclose()
     await log.aclose()
 
@@ -55,7 +55,7 @@ def rhapsode(*arguments: str) -> Result:
 def test_dead_letters_are_listed_tried_again_and_dropped(app: RunningApp) -> None:
     assert rhapsode("dead", "list").stdout == "There are no dead letters.\n"
     sessions = {httpx.post(f"{app.url}/v1/sessions", timeout=30).json()["session_id"] for _ in range(2)}
-    anyio.run(bury, app)
+    anyio.run(dead_letter, app)
     letters = json.loads(rhapsode("dead", "list", "--json").stdout)
     assert {letter["session_id"] for letter in letters} == sessions
     said = rhapsode("dead", "list").stdout

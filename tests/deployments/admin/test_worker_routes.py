@@ -71,7 +71,7 @@ async def bury_one(http: httpx.AsyncClient, clumsy: RedisGroups) -> str:
     """A new session, whose beginning becomes a dead letter."""
     session = await create(http)
     [delivery] = await clumsy.fetch(ME, count=1, wait_s=5)
-    assert await clumsy.bury(ME, delivery.pointer, "dropped it")
+    assert await clumsy.dead_letter(ME, delivery.pointer, "dropped it")
     return session
 
 

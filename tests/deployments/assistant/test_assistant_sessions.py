@@ -146,7 +146,7 @@ async def test_a_conversation_that_cannot_begin_leaves_no_session_behind(
         raise GatewayBusy("nobody has time")
 
     assert app.services is not None
-    monkeypatch.setattr(app.services.intakes, "open", busy)
+    monkeypatch.setattr(app.services.audio_inputs, "open", busy)
     assert (await at_once(app, wav(SPEECH))).json()["code"] == "gateway.busy"
     assert (await refused(app))[0] == "gateway.busy"
     kept = await new_session(app)

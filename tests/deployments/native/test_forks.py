@@ -128,7 +128,7 @@ async def test_a_fork_that_is_refused_does_not_exist(
     field: str | None,
 ) -> None:
     async def living() -> set[SessionId]:
-        pages = [page async for page in log.archival.standings()]
+        pages = [page async for page in log.archival.statuses()]
         return {name for page in pages for name, standing in page if standing.state != "deleted"}
 
     before = await living()

@@ -19,7 +19,7 @@ from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
 
-BESIDE = ("Tailer._check_road", "Leases._renew", "OwnerPool._look_for_work")
+BESIDE = ("Tailer._check_shard", "Leases._renew", "OwnerPool._look_for_work")
 """Tasks that no prompt waits for: they look for missed pushes, renew leases and look for work."""
 SEEN = ["HMGET", "XRANGE"]
 ASKED = ["ev2_append"]

@@ -25,14 +25,14 @@ class Client:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.events: list[Event] = []
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         with suppress(ConnectionClosed):
             async for message in self.socket:
                 self.events.append(json.loads(message))
-                self._news.set()
+                self._changed.set()
 
     @property
     def session(self) -> Event:
@@ -53,8 +53,8 @@ class Client:
                 for event in self.events[since:]:
                     if told(event):
                         return event
-                self._news.clear()
-                await self._news.wait()
+                self._changed.clear()
+                await self._changed.wait()
 
     async def event(self, kind: str, *, count: int = 1, **data: Any) -> Event:
         """The `count`-th of this type with such data."""

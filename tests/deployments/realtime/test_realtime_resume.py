@@ -171,13 +171,13 @@ async def test_who_listens_hears_that_the_session_is_gone(app: RunningApp) -> No
 
 async def test_who_leaves_leaves_nothing_behind(app: RunningApp) -> None:
     assert app.services is not None
-    intakes = app.services.intakes
+    audio_inputs = app.services.audio_inputs
     async with client(app) as caller:
         await caller.speak(silence(300) + speech())
         await caller.event("input_audio_buffer.speech_started")
         session = caller.session["id"]
         caller.cut()
-    await eventually(lambda: intakes.listening == 0)
+    await eventually(lambda: audio_inputs.listening == 0)
     async with client(app, session_id=session, starting_after=0) as again:
         await again.event("input_audio_buffer.committed")
         assert (await again.event("response.done"))["response"]["status"] == "completed"

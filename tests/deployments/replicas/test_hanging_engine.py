@@ -110,12 +110,12 @@ class _Library:
         self.begun, self.go_on = Event(), Event()
         self.bodies: list[dict[str, Any]] = []
 
-    def handle_chat_completions(self, body: dict[str, Any], hear: Callable[[Any], bool]) -> None:
+    def handle_chat_completions(self, body: dict[str, Any], push_audio: Callable[[Any], bool]) -> None:
         self.bodies.append(body)
-        hear({"choices": [{"finish_reason": None, "delta": {}}], "prompt_progress": {}})
+        push_audio({"choices": [{"finish_reason": None, "delta": {}}], "prompt_progress": {}})
         self.begun.set()
         self.go_on.wait()
-        hear({"choices": [{"finish_reason": "stop", "delta": {}}]})
+        push_audio({"choices": [{"finish_reason": "stop", "delta": {}}]})
 
 
 async def test_llama_that_never_comes_back_is_ill_after_its_limit_and_not_before() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ray import serve
 
-from deployments.replicas.retrieval import LibrarianReplica, RemoteLibrarian
+from deployments.replicas.retrieval import RemoteRetrieval, RetrievalReplica
 from pipeline.rag.librarian_port import RetrievalService
 from pipeline.rag.open_library import open_library
 from schemas.settings.retrieval_settings import RetrievalSettings
@@ -17,7 +17,7 @@ QUICK = RetrievalSettings(embedding="wordllama", judge=None)
 
 class TestLibrary(LibrarianContract):
     @pytest.fixture
-    async def librarian(self, tmp_path: Path) -> AsyncGenerator[RetrievalService, None]:
+    async def retrieval(self, tmp_path: Path) -> AsyncGenerator[RetrievalService, None]:
         library = open_library(QUICK, tmp_path)
         yield library
         await library.aclose()
@@ -25,9 +25,9 @@ class TestLibrary(LibrarianContract):
 
 class TestRemoteLibrarian(LibrarianContract):
     @pytest.fixture
-    def librarian(self, tmp_path: Path, request: pytest.FixtureRequest) -> RetrievalService:
-        deployment = serve.deployment(name="Librarian")(LibrarianReplica)
+    def retrieval(self, tmp_path: Path, request: pytest.FixtureRequest) -> RetrievalService:
+        deployment = serve.deployment(name="Librarian")(RetrievalReplica)
         name = request.node.name
-        return RemoteLibrarian(
+        return RemoteRetrieval(
             serve.run(deployment.bind(QUICK, tmp_path), name=name, _local_testing_mode=True)
         )

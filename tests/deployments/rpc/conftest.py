@@ -12,6 +12,6 @@ __all__ = ["as_before", "collecting", "quickly"]
 
 
 @pytest.fixture
-async def inbox() -> AsyncGenerator[ResultStreamServer, None]:
-    async with ResultStreamServer(HERE) as inbox:
-        yield inbox
+async def results() -> AsyncGenerator[ResultStreamServer, None]:
+    async with ResultStreamServer(HERE) as results:
+        yield results

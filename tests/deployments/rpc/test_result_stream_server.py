@@ -18,9 +18,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_items_that_come_after_serve_has_ended_the_call_are_waited_for(
-    inbox: ResultStreamServer,
+    results: ResultStreamServer,
 ) -> None:
-    with inbox.call() as call:
+    with results.call() as call:
         call.expect(2)
         call.end()
         call.put({"number": 0})
@@ -38,10 +38,10 @@ def framed(frame: bytes) -> bytes:
 
 
 async def test_what_a_lost_connection_took_with_it_is_not_waited_for(
-    inbox: ResultStreamServer, monkeypatch: pytest.MonkeyPatch
+    results: ResultStreamServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployments.rpc.result_stream_server._LATE_S", 3_600.0)
-    with inbox.call() as call:
+    with results.call() as call:
         _, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
         writer.write(framed(str(call.back["back_token"]).encode()))
         writer.write(framed(msgpack.packb([call.back["call"], {"number": 0}])))
@@ -55,10 +55,10 @@ async def test_what_a_lost_connection_took_with_it_is_not_waited_for(
 
 
 async def test_many_strangers_keep_no_replica_away(
-    inbox: ResultStreamServer, monkeypatch: pytest.MonkeyPatch
+    results: ResultStreamServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployments.rpc.result_stream_server._GREETED_S", 3_600.0)
-    with inbox.call() as call:
+    with results.call() as call:
         port = int(call.back["back_port"])
         reader, writer = await asyncio.open_connection(HERE, port)
         writer.write(framed(str(call.back["back_token"]).encode()))
@@ -82,8 +82,8 @@ async def test_many_strangers_keep_no_replica_away(
     ],
     ids=["another token", "no token", "much", "a browser"],
 )
-async def test_a_stranger_is_sent_away(inbox: ResultStreamServer, said: bytes) -> None:
-    with inbox.call() as call:
+async def test_a_stranger_is_sent_away(results: ResultStreamServer, said: bytes) -> None:
+    with results.call() as call:
         reader, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
         writer.write(said)
         async with asyncio.timeout(2):  # sooner than who says nothing at all is sent away
@@ -91,8 +91,8 @@ async def test_a_stranger_is_sent_away(inbox: ResultStreamServer, said: bytes) -
         writer.close()
 
 
-async def test_a_replica_that_sends_no_frames_is_sent_away(inbox: ResultStreamServer) -> None:
-    with inbox.call() as call:
+async def test_a_replica_that_sends_no_frames_is_sent_away(results: ResultStreamServer) -> None:
+    with results.call() as call:
         reader, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
         token = str(call.back["back_token"]).encode()
         writer.write(len(token).to_bytes(4, "big") + token + b"\x00\x00\x00\x01\xc1")
@@ -119,14 +119,14 @@ def test_however_the_bytes_are_cut_the_items_are_the_same(
     items: list[dict[str, Any]], cuts: list[int]
 ) -> None:
     async def taken() -> list[Any]:
-        async with ResultStreamServer(HERE) as inbox:
-            with inbox.call() as call:
+        async with ResultStreamServer(HERE) as results:
+            with results.call() as call:
                 token = str(call.back["back_token"]).encode()
                 frames = [token, *(msgpack.packb([call.back["call"], item]) for item in items)]
                 wire = b"".join(len(frame).to_bytes(4, "big") + frame for frame in frames)
                 _, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
-                await eventually(lambda: bool(inbox._connections))
-                [connection] = inbox._connections
+                await eventually(lambda: bool(results._connections))
+                [connection] = results._connections
                 edges = sorted({0, len(wire), *(cut % (len(wire) + 1) for cut in cuts)})
                 for start, end in pairwise(edges):
                     connection.data_received(wire[start:end])

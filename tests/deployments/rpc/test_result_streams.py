@@ -15,7 +15,7 @@ from deployments.replicas.text_to_speech import RemoteSpeaker, TextToSpeechRepli
 from deployments.rpc import result_stream_client
 from deployments.rpc.replica_telemetry import Observed, streaming
 from deployments.rpc.result_stream_server import ResultStreamServer
-from deployments.rpc.serve_client import handed_in
+from deployments.rpc.serve_client import streamed
 from pipeline.engines.ports import ChatRequest, Message, Written
 from pipeline.engines.scripted import ScriptedLanguageModel
 from pipeline.observability import span_names
@@ -53,10 +53,10 @@ class Counter(Observed):
 
 
 def counted(
-    inbox: ResultStreamServer | None, handle: NearHandle, *arguments: int, method: str = "count"
+    results: ResultStreamServer | None, handle: NearHandle, *arguments: int, method: str = "count"
 ) -> AsyncGenerator[Any, None]:
     call = handle.options(method_name=method)
-    return handed_in(inbox, lambda back: call.remote(*arguments, context=back))
+    return streamed(results, lambda back: call.remote(*arguments, context=back))
 
 
 async def until_it_failed(
@@ -90,14 +90,14 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class TestRemoteLanguageModel(LanguageModelContract):
     @pytest.fixture
-    async def model(self, tmp_path: Path, inbox: ResultStreamServer) -> CountingRemote:
+    async def model(self, tmp_path: Path, results: ResultStreamServer) -> CountingRemote:
         script = tmp_path / "script.json"
         script.write_text(json.dumps({"delta_chars": 8, "per_delta_ms": 1}))
         settings = LanguageModelSettings(engine="scripted", script=script, coalesce_ms=0)
         replica = LanguageModelReplica.__new__(LanguageModelReplica)
         engine = ScriptedLanguageModel(settings)
         await replica._begin(engine, settings)
-        model = CountingRemote(cast(Any, NearHandle(replica)), inbox)
+        model = CountingRemote(cast(Any, NearHandle(replica)), results)
         model.engine = engine
         return model
 
@@ -136,38 +136,38 @@ async def test_a_field_that_old_replicas_do_not_know_reaches_new_ones_alone(
 
 class TestRemoteSpeaker(SpeakerContract):
     @pytest.fixture
-    async def speaker(self, tmp_path: Path, inbox: ResultStreamServer) -> RemoteSpeaker:
+    async def speaker(self, tmp_path: Path, results: ResultStreamServer) -> RemoteSpeaker:
         replica = TextToSpeechReplica.__new__(TextToSpeechReplica)
         await TextToSpeechReplica.__init__(replica, TextToSpeechSettings(engine="scripted"), tmp_path)
-        return await RemoteSpeaker.connect(cast(Any, NearHandle(replica)), inbox)
+        return await RemoteSpeaker.connect(cast(Any, NearHandle(replica)), results)
 
 
 async def test_items_come_whole_in_order_and_not_through_serve(
-    inbox: ResultStreamServer, patient: None
+    results: ResultStreamServer, patient: None
 ) -> None:
     handle = NearHandle(Counter())
-    items = [item async for item in counted(inbox, handle, 300)]
+    items = [item async for item in counted(results, handle, 300)]
     assert [item["number"] for item in items] == list(range(300))
     assert all(item["sound"] == bytes([n % 256]) * n for n, item in enumerate(items))
     assert handle.replies[0].past_serve
 
 
-async def test_calls_at_once_share_a_connection_and_are_not_mixed_up(inbox: ResultStreamServer) -> None:
+async def test_calls_at_once_share_a_connection_and_are_not_mixed_up(results: ResultStreamServer) -> None:
     handle = NearHandle(Counter())
     lengths = [0, 1, 7, 50, 200] * 6
-    found = await asyncio.gather(*(numbers(counted(inbox, handle, length)) for length in lengths))
+    found = await asyncio.gather(*(numbers(counted(results, handle, length)) for length in lengths))
     assert found == [list(range(length)) for length in lengths]
-    assert len(inbox._connections) == 1
+    assert len(results._connections) == 1
 
 
 async def test_a_replica_that_cannot_reach_the_gateway_answers_through_serve(
-    inbox: ResultStreamServer,
+    results: ResultStreamServer,
 ) -> None:
     with socket.create_server((HERE, 0)) as nobody:
         gone = nobody.getsockname()[1]
     handle = NearHandle(Counter())
-    inbox._port = gone
-    assert await numbers(counted(inbox, handle, 20)) == list(range(20))
+    results._port = gone
+    assert await numbers(counted(results, handle, 20)) == list(range(20))
     assert not handle.replies[0].past_serve
 
 
@@ -176,50 +176,50 @@ async def test_a_call_that_names_no_inbox_is_answered_through_serve() -> None:
     assert await numbers(counted(None, handle, 20)) == list(range(20))
 
 
-async def test_an_error_comes_after_what_was_made_before_it(inbox: ResultStreamServer) -> None:
+async def test_an_error_comes_after_what_was_made_before_it(results: ResultStreamServer) -> None:
     found: list[int] = []
 
     async def then(_: int) -> None:
         pass
 
     with pytest.raises(EngineFailed, match="it broke"):
-        await until_it_failed(counted(inbox, NearHandle(Counter()), method="break_down"), found, then)
+        await until_it_failed(counted(results, NearHandle(Counter()), method="break_down"), found, then)
     assert found == [0]
 
 
-async def test_whoever_stops_listening_stops_the_replica(inbox: ResultStreamServer) -> None:
+async def test_whoever_stops_listening_stops_the_replica(results: ResultStreamServer) -> None:
     counter = Counter()
-    async with aclosing(counted(inbox, NearHandle(counter), 100, 3)) as stream:
+    async with aclosing(counted(results, NearHandle(counter), 100, 3)) as stream:
         async for item in stream:
             if item["number"] == 2:
                 break
     async with asyncio.timeout(5):
         await counter.closed.wait()
-    assert not inbox._calls
+    assert not results._calls
 
 
 async def test_a_lost_connection_ends_the_call_and_the_next_one_makes_another(
-    inbox: ResultStreamServer, patient: None
+    results: ResultStreamServer, patient: None
 ) -> None:
     counter, found = Counter(), list[int]()
     handle = NearHandle(counter)
 
     async def then(count: int) -> None:
         if count == 3:
-            for connection in list(inbox._connections):
+            for connection in list(results._connections):
                 connection.close()
-            await eventually(lambda: not inbox._connections)
+            await eventually(lambda: not results._connections)
             counter.held.set()
 
     with pytest.raises(EngineDead):
-        await until_it_failed(counted(inbox, handle, 100, 3), found, then)
+        await until_it_failed(counted(results, handle, 100, 3), found, then)
     assert found == [0, 1, 2]
-    assert await numbers(counted(inbox, handle, 5)) == list(range(5))
+    assert await numbers(counted(results, handle, 5)) == list(range(5))
 
 
 @pytest.mark.parametrize("fate", [NearReply.kill, NearReply.cancel_for_its_request])
 async def test_of_a_call_that_is_cut_off_what_was_made_is_heard(
-    inbox: ResultStreamServer, fate: Callable[[NearReply], None]
+    results: ResultStreamServer, fate: Callable[[NearReply], None]
 ) -> None:
     handle, found = NearHandle(Counter()), list[int]()
 
@@ -228,26 +228,26 @@ async def test_of_a_call_that_is_cut_off_what_was_made_is_heard(
             fate(handle.replies[0])
 
     with pytest.raises(EngineDead):
-        await until_it_failed(counted(inbox, handle, 100, 3), found, then)
+        await until_it_failed(counted(results, handle, 100, 3), found, then)
     assert found == [0, 1, 2]
 
 
 async def test_who_hangs_up_on_replicas_is_no_way_and_their_calls_answer_through_serve(
-    inbox: ResultStreamServer,
+    results: ResultStreamServer,
 ) -> None:
     def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
     async with await asyncio.start_server(hang_up, HERE, 0) as sidecar:
-        inbox._port = sidecar.sockets[0].getsockname()[1]
+        results._port = sidecar.sockets[0].getsockname()[1]
         handle = NearHandle(Counter())
         for _ in range(3):
-            assert await numbers(counted(inbox, handle, 20)) == list(range(20))
+            assert await numbers(counted(results, handle, 20)) == list(range(20))
     assert not any(reply.past_serve for reply in handle.replies)
 
 
 async def test_a_gateway_that_does_not_answer_keeps_no_call_waiting(
-    inbox: ResultStreamServer, monkeypatch: pytest.MonkeyPatch
+    results: ResultStreamServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(result_stream_client, "_CONNECT_S", 0.05)
     held, came = asyncio.Event(), list[int]()
@@ -258,12 +258,12 @@ async def test_a_gateway_that_does_not_answer_keeps_no_call_waiting(
         writer.close()
 
     async with await asyncio.start_server(say_nothing, HERE, 0) as silent:
-        inbox._port = silent.sockets[0].getsockname()[1]
+        results._port = silent.sockets[0].getsockname()[1]
         counter = Counter()
         handle = NearHandle(counter)
         for _ in range(3):
-            assert await numbers(counted(inbox, handle, 20)) == list(range(20))
-            [way] = counter.outbox._ways.values()
+            assert await numbers(counted(results, handle, 20)) == list(range(20))
+            [way] = counter.results._connections.values()
             assert await way is None
         assert not any(reply.past_serve for reply in handle.replies)
         assert len(came) == 1, "it is not tried again for a while"
@@ -271,13 +271,13 @@ async def test_a_gateway_that_does_not_answer_keeps_no_call_waiting(
 
 
 async def test_a_way_that_was_made_since_outlives_the_wait_for_the_one_before(
-    inbox: ResultStreamServer, patient: None, monkeypatch: pytest.MonkeyPatch
+    results: ResultStreamServer, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counter = Counter()
     handle = NearHandle(counter)
-    assert await numbers(counted(inbox, handle, 5)) == list(range(5))
-    [(address, way)] = counter.outbox._ways.items()
-    counter.outbox._lost(address, asyncio.current_task())
-    assert counter.outbox._ways == {address: way}
-    counter.outbox._lost(address, way)
-    assert counter.outbox._ways == {}
+    assert await numbers(counted(results, handle, 5)) == list(range(5))
+    [(address, way)] = counter.results._connections.items()
+    counter.results._lost(address, asyncio.current_task())
+    assert counter.results._connections == {address: way}
+    counter.results._lost(address, way)
+    assert counter.results._connections == {}

@@ -56,17 +56,17 @@ async def test_somebody_elses_port_is_waited_for_and_keeps_nobody_from_being_up(
 
 
 async def test_a_gateway_that_leaves_serves_the_connections_that_the_kernel_had_queued() -> None:
-    loop, departure = asyncio.get_running_loop(), Drain(LeavingSettings())
+    loop, drain = asyncio.get_running_loop(), Drain(LeavingSettings())
     with reserve_port() as reserved, ExitStack() as closing:
         address = reserved.getsockname()
-        async with listening(FastAPI(), GatewaySettings(direct_port=address[1]), departure):
+        async with listening(FastAPI(), GatewaySettings(direct_port=address[1]), drain):
             await check_serving(address[1])
             # The kernel accepts these by itself: the loop runs only once the gateway has been asked to leave.
             clients = [closing.enter_context(socket.create_connection(address)) for _ in range(40)]
             for client in clients:
                 client.setblocking(False)
                 client.send(b"GET /nowhere HTTP/1.1\r\nHost: gateway\r\n\r\n")
-            departure.ask("test")
+            drain.ask("test")
             answers = [await loop.sock_recv(client, 12) for client in clients]
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(address)

@@ -29,10 +29,10 @@ async def port() -> AsyncGenerator[int, None]:
 
     with reserve_port() as reserved:
         free: int = reserved.getsockname()[1]
-        departure = Drain(LeavingSettings())
-        async with listening(app, GatewaySettings(direct_port=free), departure):
+        drain = Drain(LeavingSettings())
+        async with listening(app, GatewaySettings(direct_port=free), drain):
             yield free
-            departure.ask("the test is over")
+            drain.ask("the test is over")
 
 
 async def answer(port: int, *headers: str, version: str = "13", http: str = "1.1") -> str:

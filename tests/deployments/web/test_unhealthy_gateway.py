@@ -29,8 +29,8 @@ async def test_who_comes_to_a_broken_gateway_is_sent_to_another(
         async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
             session = await create(http)
             break_a_part_of(app)
-            departure = app.services.leaving.departure
-            await eventually(lambda: departure.closed)
+            drain = app.services.leaving.drain
+            await eventually(lambda: drain.closed)
             with anyio.fail_after(30):
                 told = await http.get("/v1/ready")
                 listening = await http.get(f"/v1/sessions/{session}/events")
@@ -39,5 +39,5 @@ async def test_who_comes_to_a_broken_gateway_is_sent_to_another(
     for refused in (listening, asking):
         assert (refused.status_code, refused.json()["code"]) == (503, "gateway.leaving")
         assert int(refused.headers["Retry-After"]) >= 1
-    assert departure.over  # which Serve is told when it asks how this gateway is
+    assert drain.over  # which Serve is told when it asks how this gateway is
     assert "a part of it broke" in caplog.text

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from deployments.container import GatewayContainer
 from deployments.faces.native.session_socket import _Connection
-from deployments.web.ws_drain import seen_out
+from deployments.web.ws_drain import close_on_drain
 from pipeline.sessions.drain import Drain
 from schemas.native.native_messages import Hello
 from schemas.principals import Principal
@@ -35,17 +35,17 @@ async def test_a_socket_that_was_closed_meanwhile_is_left_like_any_that_is_gone(
     websocket = WebSocket({"type": "websocket"}, nobody_speaks, send)
     await websocket.accept()
     await websocket.close()
-    departure = Drain(AT_ONCE)
-    departure.ask("test")
+    drain = Drain(AT_ONCE)
+    drain.ask("test")
     connection = _Connection(websocket, cast(GatewayContainer, None), Principal(name="anna"))
     hello = Hello(session_id="x", generation="1", from_seq=0, head_seq=0)
     with pytest.raises(WebSocketDisconnect):
-        await connection.see_out(departure, hello, anyio.CancelScope())
+        await connection.see_out(drain, hello, anyio.CancelScope())
     assert sent == ["websocket.accept", "websocket.close"]
 
 
 async def test_a_client_that_leaves_first_is_no_trouble_to_a_face_that_knows_nothing_of_leaving() -> None:
-    departure, told = Drain(AT_ONCE), anyio.Event()
+    drain, told = Drain(AT_ONCE), anyio.Event()
     trouble: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: trouble.append(context))
 
@@ -56,9 +56,9 @@ async def test_a_client_that_leaves_first_is_no_trouble_to_a_face_that_knows_not
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})
-        departure.ask("test")
+        drain.ask("test")
         await told.wait()
 
-    await seen_out(app, departure, {"type": "websocket", "path": "/ws"}, nobody_speaks, send)
+    await close_on_drain(app, drain, {"type": "websocket", "path": "/ws"}, nobody_speaks, send)
     gc.collect()
     assert trouble == []

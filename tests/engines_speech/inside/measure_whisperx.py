@@ -22,7 +22,7 @@ from tests.support.speech.clips import word_errors
 ROUNDS = 3
 
 
-def measure(ear: WhisperX, clips: Sequence[Clip], batch: int, *, words: bool) -> str:
+def measure(engine: WhisperX, clips: Sequence[Clip], batch: int, *, words: bool) -> str:
     """Every clip, `batch` at a time; the median of three rounds."""
     utterances = [said(clip, words=words) for clip in clips]
     walls, cpus = [], []
@@ -31,7 +31,7 @@ def measure(ear: WhisperX, clips: Sequence[Clip], batch: int, *, words: bool) ->
         answers = [
             answer
             for at in range(0, len(utterances), batch)
-            for answer in ear.transcribe_many(utterances[at : at + batch])
+            for answer in engine.transcribe_many(utterances[at : at + batch])
         ]
         walls.append(time.perf_counter() - began)
         cpus.append(time.process_time() - cpu)
@@ -60,12 +60,12 @@ def main() -> None:
     options = parser.parse_args()
     settings = QualitySpeechToTextSettings(engine="whisperx", **vars(options))
     began = time.perf_counter()
-    ear = build(settings, Path("~/.cache/rhapsode"))
+    engine = build(settings, Path("~/.cache/rhapsode"))
     print(f"loaded in {time.perf_counter() - began:.1f} s, {memory_mib():.0f} MiB; {vars(options)}")
-    ear.transcribe_many([said(librivox()[1])])
+    engine.transcribe_many([said(librivox()[1])])
     for clips in (librivox(), cards()):
         for batch, words in ((1, False), (4, False), (1, True)):
-            print(measure(ear, clips, batch, words=words))
+            print(measure(engine, clips, batch, words=words))
     print(f"{memory_mib():.0f} MiB at most")
 
 

@@ -87,16 +87,16 @@ def test_sentences_of_one_batch_have_a_pace_of_their_own(joe: VitsVoice) -> None
 
 
 async def test_whisper_understands_every_word(voice: CoquiTextToSpeech, cache: Path) -> None:
-    ear = build_whisper(QualitySpeechToTextSettings(engine="whisper"), cache)
+    engine = build_whisper(QualitySpeechToTextSettings(engine="whisper"), cache)
     heard = []
     for text in (SENTENCE, SAID):
         _, chunks = await spoken(voice, text)
         sound = soxr.resample(np.frombuffer(b"".join(chunks), "<i2"), voice.sample_rate, 16_000)
-        async with aclosing(ear.transcribe(Utterance(sound.tobytes(), language="en"))) as items:
+        async with aclosing(engine.transcribe(Utterance(sound.tobytes(), language="en"))) as items:
             *_, last = [item async for item in items]
         assert isinstance(last, Transcript)
         heard.append((text, last.text))
-    await ear.aclose()
+    await engine.aclose()
     assert word_errors(heard) <= 0.05
 
 

@@ -23,9 +23,9 @@ def texts(answers: list[Transcript | EngineFailed]) -> list[str]:
     return [answer.text if isinstance(answer, Transcript) else str(answer) for answer in answers]
 
 
-async def whole(ear: WhisperX, utterance: Utterance) -> tuple[list[str], Transcript]:
+async def whole(engine: WhisperX, utterance: Utterance) -> tuple[list[str], Transcript]:
     """The deltas and the transcript, checked to come in this order."""
-    async with aclosing(ear.transcribe(utterance)) as stream:
+    async with aclosing(engine.transcribe(utterance)) as stream:
         *deltas, last = [item async for item in stream]
     assert isinstance(last, Transcript)
     assert "".join(map(str, deltas)) == last.text

@@ -14,11 +14,11 @@ from tests.engines_speech.inside.conftest import SETTINGS
 
 class TestWhisperX(TimedSpeechToTextContract):
     @pytest.fixture
-    def ear(self, short_lived: WhisperX) -> WhisperX:
+    def engine(self, short_lived: WhisperX) -> WhisperX:
         return short_lived
 
     @pytest.fixture
-    async def full_ear(self, whisperx: WhisperX) -> AsyncGenerator[WhisperX, None]:
+    async def full_engine(self, whisperx: WhisperX) -> AsyncGenerator[WhisperX, None]:
         full = WhisperX(whisperx._model, SETTINGS.model_copy(update={"batch": 1, "queued": 1}))
         streams = [full.transcribe(said(command())) for _ in range(2)]
         await asyncio.gather(*(anext(stream) for stream in streams))

@@ -10,7 +10,7 @@ import ray
 from ray import serve
 
 from cluster.local import ray_host
-from deployments.app import _ears, _mind
+from deployments.app import _mind, _speech_to_text
 from pipeline.engines.speech_environment import whisperx_python
 from schemas.settings import AppSettings
 from schemas.settings.listening_settings import QualitySpeechToTextSettings
@@ -37,7 +37,7 @@ def handle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     try:
         serve.start(proxy_location="Disabled")
         settings = AppSettings(quality_speech_to_text=SETTINGS, cache=Path("~/.cache/rhapsode").expanduser())
-        yield serve.run(_ears(settings, _mind(settings))[1], name="whisperx", route_prefix=None)
+        yield serve.run(_speech_to_text(settings, _mind(settings))[1], name="whisperx", route_prefix=None)
     finally:
         ray_host.stop()
 

@@ -18,12 +18,12 @@ pytestmark = [needs_clips, pytest.mark.anyio, pytest.mark.serve, pytest.mark.tim
 
 
 @pytest.fixture
-def ear(handle: Any) -> RemoteSpeechToText:
+def engine(handle: Any) -> RemoteSpeechToText:
     return RemoteSpeechToText(handle)
 
 
-async def whole(ear: RemoteSpeechToText, utterance: Utterance) -> Transcript:
-    async with aclosing(ear.transcribe(utterance)) as stream:
+async def whole(engine: RemoteSpeechToText, utterance: Utterance) -> Transcript:
+    async with aclosing(engine.transcribe(utterance)) as stream:
         *_, last = [item async for item in stream]
     assert isinstance(last, Transcript)
     return last
@@ -36,7 +36,7 @@ async def batches(handle: Any) -> list[int]:
 
 
 async def test_four_callers_in_two_languages_are_decoded_in_batches_of_one_language(
-    ear: RemoteSpeechToText, handle: Any
+    engine: RemoteSpeechToText, handle: Any
 ) -> None:
     before = await batches(handle)
     short, other = librivox()[1], librivox()[4]
@@ -46,7 +46,7 @@ async def test_four_callers_in_two_languages_are_decoded_in_batches_of_one_langu
         said(other),
         said(other, language="de"),
     ]
-    english, german, second, _ = await asyncio.gather(*(whole(ear, utterance) for utterance in utterances))
+    english, german, second, _ = await asyncio.gather(*(whole(engine, utterance) for utterance in utterances))
     assert plain(english.text).startswith("he was not")
     assert [english.text[word.start : word.end] for word in english.words] == english.text.split()
     assert plain(second.text) == plain(other.text)
@@ -58,33 +58,33 @@ async def test_four_callers_in_two_languages_are_decoded_in_batches_of_one_langu
     assert max(after) == 2
 
 
-async def test_who_comes_while_the_engine_works_is_gathered(ear: RemoteSpeechToText, handle: Any) -> None:
+async def test_who_comes_while_the_engine_works_is_gathered(engine: RemoteSpeechToText, handle: Any) -> None:
     before = await batches(handle)
     async with asyncio.TaskGroup() as callers:
         for _ in range(6):
-            callers.create_task(whole(ear, said(librivox()[1])))
+            callers.create_task(whole(engine, said(librivox()[1])))
             await asyncio.sleep(0.09)  # one by one, with more between them than a batch waits
     after = (await batches(handle))[len(before) :]
     assert sum(after) == 6
     assert max(after) == 4
 
 
-async def test_each_caller_has_an_error_of_its_own(ear: RemoteSpeechToText) -> None:
+async def test_each_caller_has_an_error_of_its_own(engine: RemoteSpeechToText) -> None:
     good = said(librivox()[1])
     wrong = Utterance("no sound", language="en")  # type: ignore[arg-type]
     elsewhere = Utterance(good.pcm, provider="nobody")
     answers = await asyncio.gather(
-        *(whole(ear, one) for one in (good, wrong, elsewhere, good)), return_exceptions=True
+        *(whole(engine, one) for one in (good, wrong, elsewhere, good)), return_exceptions=True
     )
     assert [type(answer) for answer in answers] == [Transcript, EngineFailed, UnknownProvider, Transcript]
 
 
 async def test_a_killed_replica_is_dead_for_its_callers_and_another_one_takes_over(
-    ear: RemoteSpeechToText,
+    engine: RemoteSpeechToText,
 ) -> None:
-    async with aclosing(ear.transcribe(said(with_pauses()))) as stream:
+    async with aclosing(engine.transcribe(said(with_pauses()))) as stream:
         await anext(stream)
         replica_process().kill()
         with pytest.raises(EngineDead):
             [_ async for _ in stream]
-    assert "young man" in (await whole(ear, said(librivox()[1]))).text
+    assert "young man" in (await whole(engine, said(librivox()[1]))).text

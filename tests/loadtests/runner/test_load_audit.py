@@ -41,13 +41,13 @@ class Slow:
 @pytest.mark.parametrize("arrives", [True, False], ids=["was done", "was never heard"])
 async def test_a_deletion_that_was_cut_off_is_no_fault_of_the_system(arrives: bool) -> None:
     slow = Slow(arrives=arrives)
-    door = cast(ApiConnection, slow)
+    authenticator = cast(ApiConnection, slow)
     visit = CallerRecord(0, "chat", 0.0, heard=[("session", noted(FRAMES))])
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await settle(door, visit, compared=True, keep=False)
+            await settle(authenticator, visit, compared=True, keep=False)
     assert not visit.settled
-    await audit(door, [visit], 9, keep=False)
+    await audit(authenticator, [visit], 9, keep=False)
     assert (visit.settled, visit.compared, visit.differing, visit.undeleted) == (True, 1, [], 0)
     assert slow.gone
 

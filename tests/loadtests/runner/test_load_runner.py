@@ -47,11 +47,11 @@ async def run_of(
         patience_s=30,
         from_arrival=from_arrival,
     )
-    door = ApiConnection(app.url)
+    authenticator = ApiConnection(app.url)
     try:
-        return await run(plan, door, lambda count: None, asyncio.Event(), monotonic())
+        return await run(plan, authenticator, lambda count: None, asyncio.Event(), monotonic())
     finally:
-        await door.aclose()
+        await authenticator.aclose()
 
 
 async def test_nobody_waits_for_the_others_and_who_has_no_room_is_counted_apart(app: RunningApp) -> None:
@@ -91,10 +91,12 @@ async def test_who_waits_to_be_let_in_waits_for_the_first_answer_where_that_is_a
     for module in (open_loop, virtual_caller):
         monkeypatch.setattr(module, "monotonic", lambda: monotonic() + ahead_s)
 
-    async def slowly(door: ApiConnection, session: str, *, after: str, audio: str) -> ClientConnection:
+    async def slowly(
+        authenticator: ApiConnection, session: str, *, after: str, audio: str
+    ) -> ClientConnection:
         nonlocal ahead_s
         ahead_s += 0.3  # as if connecting took so long
-        return await connect(door, session, after=after, audio=audio)
+        return await connect(authenticator, session, after=after, audio=audio)
 
     async def asks(person: VirtualCaller) -> None:
         async with person.arrived({}) as line:
@@ -151,12 +153,12 @@ async def test_nobody_queues_inside_this_client(monkeypatch: pytest.MonkeyPatch)
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=people)
-    door = ApiConnection(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    authenticator = ApiConnection(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     try:
-        made = await asyncio.gather(*(door.create({}) for _ in range(people)))
+        made = await asyncio.gather(*(authenticator.create({}) for _ in range(people)))
     finally:
         everybody.set()
-        await door.aclose()
+        await authenticator.aclose()
         server.close()
     assert made == ["one"] * people
 

@@ -23,11 +23,11 @@ async def test_the_refused_are_counted_apart_from_failures_with_when_they_were_t
     limits = {"admission": {"waiting_turns": 3}}
     with running_app(scripted_settings(tmp_path, limits=limits)) as app:
         assert app.services is not None
-        pressure = app.services.pressure
-        calls = [pressure.ask() for _ in range(3)]  # of others, whom no model answers for now
+        backpressure = app.services.backpressure
+        calls = [backpressure.ask() for _ in range(3)]  # of others, whom no model answers for now
         result = await result_of(app, "--scenario chat --turns 1 --rate 12/s")
         for call in calls:
-            pressure.give_up(call)
+            backpressure.give_up(call)
         alone = await result_of(app, "--scenario chat --turns 1 --rate 1/s")
     people = result.people
     assert (people.planned, people.refused, people.fine, people.failed) == (12, 12, 0, 0)

@@ -28,28 +28,28 @@ def accustomed(
 ) -> tuple[ConcurrencyLimiter, Hours]:
     """To answers that begin after that time."""
     clock = Hours()
-    newcomers = ConcurrencyLimiter(limits, clock, random.Random(1))
+    limiter = ConcurrencyLimiter(limits, clock, random.Random(1))
     for _ in range(5):
-        turn(newcomers, clock, usual_s)
+        turn(limiter, clock, usual_s)
     clock.s += 60
-    return newcomers, clock
+    return limiter, clock
 
 
-def turn(newcomers: ConcurrencyLimiter, clock: Hours, seconds: float) -> None:
-    with newcomers.turn("read") as wait:
+def turn(limiter: ConcurrencyLimiter, clock: Hours, seconds: float) -> None:
+    with limiter.turn("read") as wait:
         clock.s += seconds
-        newcomers.answered(wait)
+        limiter.answered(wait)
 
 
-def beside(newcomers: ConcurrencyLimiter, stack: ExitStack, turns: int) -> None:
+def beside(limiter: ConcurrencyLimiter, stack: ExitStack, turns: int) -> None:
     """So many others run, and are none of the test's affair."""
     for _ in range(turns):
-        newcomers.dropped(stack.enter_context(newcomers.turn("read")))
+        limiter.dropped(stack.enter_context(limiter.turn("read")))
 
 
-def let_in(newcomers: ConcurrencyLimiter) -> bool:
+def let_in(limiter: ConcurrencyLimiter) -> bool:
     try:
-        newcomers.check()
+        limiter.check()
     except GatewayBusy:
         return False
     return True
@@ -70,7 +70,7 @@ class Turn:
 class House:
     """Makes so many turns at a time in `MAKING_S`, and more of them in proportion more slowly."""
 
-    newcomers: ConcurrencyLimiter
+    limiter: ConcurrencyLimiter
     clock: Hours
     at_a_time: float
     waits: list[float] = field(default_factory=list)
@@ -89,9 +89,9 @@ class House:
             due += STEP_S * come_per_s
             while due >= 1:
                 due -= 1
-                if let_in(self.newcomers):
+                if let_in(self.limiter):
                     over = ExitStack()
-                    inside.append(Turn(self.clock.s, over.enter_context(self.newcomers.turn("read")), over))
+                    inside.append(Turn(self.clock.s, over.enter_context(self.limiter.turn("read")), over))
                 else:
                     self.turned_away += 1
             for turn in inside:
@@ -99,7 +99,7 @@ class House:
                 if turn.made_s >= USUAL_S and not turn.begun:
                     turn.begun = True
                     self.waits.append(self.clock.s - turn.came_s)
-                    self.newcomers.answered(turn.wait)
+                    self.limiter.answered(turn.wait)
                 if turn.made_s >= MAKING_S:
                     turn.over.close()
             inside = [turn for turn in inside if turn.made_s < MAKING_S]
@@ -110,41 +110,41 @@ class House:
 
 @given(st.lists(st.tuples(st.floats(0.01, USUAL_S * 1.2), st.floats(0, 2)), max_size=60))
 def test_while_answers_begin_in_time_everybody_is_let_in(steps: list[tuple[float, float]]) -> None:
-    newcomers, clock = accustomed()
+    limiter, clock = accustomed()
     with ExitStack() as stack:
-        beside(newcomers, stack, 3)
+        beside(limiter, stack, 3)
         for took_s, pause_s in steps:
-            assert let_in(newcomers)
-            turn(newcomers, clock, took_s)
+            assert let_in(limiter)
+            turn(limiter, clock, took_s)
             clock.s += pause_s
-        assert newcomers.room == inf
+        assert limiter.room == inf
 
 
 @pytest.mark.parametrize(("took_s", "late"), [(0.11, False), (0.13, True)])
 def test_where_answers_begin_at_once_they_are_late_as_soon_as_anybody_notices(
     took_s: float, late: bool
 ) -> None:
-    newcomers, clock = accustomed(0.05)
+    limiter, clock = accustomed(0.05)
     with ExitStack() as stack:
-        beside(newcomers, stack, 3)
+        beside(limiter, stack, 3)
         for _ in range(10):
-            turn(newcomers, clock, took_s)
-        assert (newcomers.room < inf) == late
+            turn(limiter, clock, took_s)
+        assert (limiter.room < inf) == late
 
 
 @given(st.lists(st.floats(0.01, 60), max_size=30))
 def test_who_is_alone_is_not_late_because_of_others(times_s: list[float]) -> None:
-    newcomers, clock = accustomed()
+    limiter, clock = accustomed()
     for took_s in times_s:
-        assert let_in(newcomers)
-        turn(newcomers, clock, took_s)
-    assert newcomers.room == inf
+        assert let_in(limiter)
+        turn(limiter, clock, took_s)
+    assert limiter.room == inf
 
 
 @given(st.floats(0.3, 0.9), st.integers(4, 40))
 def test_less_than_can_be_made_is_all_taken(part: float, at_a_time: int) -> None:
-    newcomers, clock = accustomed()
-    house = House(newcomers, clock, at_a_time)
+    limiter, clock = accustomed()
+    house = House(limiter, clock, at_a_time)
     assert house.go_through(60, part * house.per_s).turned_away == 0
 
 
@@ -152,8 +152,8 @@ def test_less_than_can_be_made_is_all_taken(part: float, at_a_time: int) -> None
 def test_of_more_than_that_so_many_are_turned_away_that_the_others_begin_in_time(
     part: float, at_a_time: int
 ) -> None:
-    newcomers, clock = accustomed()
-    house = House(newcomers, clock, at_a_time)
+    limiter, clock = accustomed()
+    house = House(limiter, clock, at_a_time)
     house.go_through(90, part * house.per_s)
     later = house.waits[len(house.waits) // 4 :]
     assert median(later) <= 1.3 * BOUND * USUAL_S
@@ -164,8 +164,8 @@ def test_of_more_than_that_so_many_are_turned_away_that_the_others_begin_in_time
 
 @given(st.integers(8, 60))
 def test_a_spike_that_is_answered_in_time_turns_nobody_away(at_a_time: int) -> None:
-    newcomers, clock = accustomed()
-    house = House(newcomers, clock, at_a_time)
+    limiter, clock = accustomed()
+    house = House(limiter, clock, at_a_time)
     house.go_through(10, 0.3 * house.per_s)
     house.go_through(0.4, 2.5 * house.per_s)
     assert house.go_through(20, 0.3 * house.per_s).turned_away == 0
@@ -173,100 +173,100 @@ def test_a_spike_that_is_answered_in_time_turns_nobody_away(at_a_time: int) -> N
 
 def crowded(at_a_time: int = 8) -> tuple[ConcurrencyLimiter, Hours]:
     """It has learned for how many there is room."""
-    newcomers, clock = accustomed()
-    house = House(newcomers, clock, at_a_time)
+    limiter, clock = accustomed()
+    house = House(limiter, clock, at_a_time)
     house.go_through(30, 4 * house.per_s)
-    assert newcomers.room < 3 * at_a_time
-    return newcomers, clock
+    assert limiter.room < 3 * at_a_time
+    return limiter, clock
 
 
 def test_when_more_can_be_made_there_is_room_for_more() -> None:
-    newcomers, clock = crowded(at_a_time=8)
-    house = House(newcomers, clock, at_a_time=32)
+    limiter, clock = crowded(at_a_time=8)
+    house = House(limiter, clock, at_a_time=32)
     house.go_through(60, 0.9 * house.per_s)
     before = house.turned_away
     assert house.go_through(30, 0.9 * house.per_s).turned_away == before
 
 
 def test_where_there_is_room_somebody_may_come_whatever_was_late_before() -> None:
-    newcomers, clock = crowded()
+    limiter, clock = crowded()
     clock.s += 5
-    assert newcomers.crowded == ""
-    assert let_in(newcomers)
+    assert limiter.crowded == ""
+    assert let_in(limiter)
 
 
-def full(newcomers: ConcurrencyLimiter, stack: ExitStack) -> list[Wait]:
+def full(limiter: ConcurrencyLimiter, stack: ExitStack) -> list[Wait]:
     """As many turns as there is room for."""
-    return [stack.enter_context(newcomers.turn("read")) for _ in range(int(newcomers.room) + 1)]
+    return [stack.enter_context(limiter.turn("read")) for _ in range(int(limiter.room) + 1)]
 
 
 def test_between_late_and_in_time_the_room_stays_as_it_is() -> None:
-    newcomers, clock = crowded()
+    limiter, clock = crowded()
     clock.s += 60
-    room = newcomers.room
+    room = limiter.room
     with ExitStack() as stack:
-        for wait in full(newcomers, stack):
+        for wait in full(limiter, stack):
             clock.s += 0.01
             wait.since_s = clock.s - USUAL_S * (BOUND - 0.1)
-            newcomers.answered(wait)
+            limiter.answered(wait)
         clock.s += 0.5
-        assert newcomers.slowness == pytest.approx(BOUND - 0.1)
-        assert newcomers.room == room
-        assert not let_in(newcomers)
+        assert limiter.slowness == pytest.approx(BOUND - 0.1)
+        assert limiter.room == room
+        assert not let_in(limiter)
 
 
 def test_who_was_let_in_takes_room_before_they_have_asked_and_not_for_ever() -> None:
-    newcomers, clock = crowded()
+    limiter, clock = crowded()
     clock.s += 60
-    admitted = sum(let_in(newcomers) for _ in range(100))
-    assert admitted == -(-newcomers.room // 1)
+    admitted = sum(let_in(limiter) for _ in range(100))
+    assert admitted == -(-limiter.room // 1)
     clock.s += 3
-    assert newcomers.taken == 0
-    assert let_in(newcomers)
+    assert limiter.taken == 0
+    assert let_in(limiter)
 
 
 def test_the_refused_are_told_to_come_back_one_after_the_other() -> None:
-    newcomers, _ = crowded()
+    limiter, _ = crowded()
     with ExitStack() as stack:
-        full(newcomers, stack)
-        few = [told(newcomers) for _ in range(20)]
+        full(limiter, stack)
+        few = [told(limiter) for _ in range(20)]
         for _ in range(2_000):
-            told(newcomers)
-        many = [told(newcomers) for _ in range(200)]
+            told(limiter)
+        many = [told(limiter) for _ in range(200)]
     assert 1 <= min(few) < max(few) < 60
     assert len({round(after_s) for after_s in many}) > 20, "in different seconds"
     assert max(many) <= 60
     assert median(many) > median(few), "the more there are the later"
 
 
-def told(newcomers: ConcurrencyLimiter) -> float:
+def told(limiter: ConcurrencyLimiter) -> float:
     with pytest.raises(GatewayBusy) as refused:
-        newcomers.check()
+        limiter.check()
     assert refused.value.retry_after_s is not None
     return refused.value.retry_after_s
 
 
 def test_who_waits_for_longer_than_is_called_late_counts_before_there_is_an_answer() -> None:
-    newcomers, clock = accustomed()
+    limiter, clock = accustomed()
     with ExitStack() as stack:
-        beside(newcomers, stack, 2)
+        beside(limiter, stack, 2)
         for _ in range(3):
-            stack.enter_context(newcomers.turn("read"))
-        assert newcomers.slowness is None
+            stack.enter_context(limiter.turn("read"))
+        assert limiter.slowness is None
         clock.s += 3 * USUAL_S
-        assert newcomers.slowness == pytest.approx(3)
-    assert newcomers.slowness is None
+        assert limiter.slowness == pytest.approx(3)
+    assert limiter.slowness is None
 
 
 def test_after_a_cut_only_those_count_who_came_since() -> None:
-    newcomers, clock = accustomed()
+    limiter, clock = accustomed()
     with ExitStack() as stack:
-        waits = [stack.enter_context(newcomers.turn("read")) for _ in range(12)]
+        waits = [stack.enter_context(limiter.turn("read")) for _ in range(12)]
         clock.s += 3 * USUAL_S
-        room = newcomers.room
+        room = limiter.room
         assert room < 12
         for wait in waits:  # who came before it is still late, and that is no news
             clock.s += 0.3
-            newcomers.answered(wait)
-        assert newcomers.slowness is None
-        assert newcomers.room == room
+            limiter.answered(wait)
+        assert limiter.slowness is None
+        assert limiter.room == room

@@ -46,9 +46,9 @@ class Machine:
         self.due: dict[int, float] = {}
         self.inside: list[tuple[Turn, ConcurrencyLimiter]] = []
         self.all = [ConcurrencyLimiter(LIMITS, self.clock, random.Random(n)) for n in range(self.gateways)]
-        for newcomers in self.all:
+        for limiter in self.all:
             for _ in range(5):
-                turn(newcomers, self.clock, USUAL_S)
+                turn(limiter, self.clock, USUAL_S)
         self.clock.s += 60
 
     def go_through(self, part: float, seconds: float = SECONDS) -> "Machine":
@@ -61,11 +61,11 @@ class Machine:
             if self.tell and step % round(SAY_S / STEP_S) == 0:
                 self.say()
             due += STEP_S * part * self.at_a_time / MAKING_S
-            for newcomers in asking:
+            for limiter in asking:
                 over = ExitStack()
-                begun = Turn(self.clock.s, over.enter_context(newcomers.turn("read")), over)
+                begun = Turn(self.clock.s, over.enter_context(limiter.turn("read")), over)
                 self.due[id(begun)] = USUAL_S * self.slower * self.dice.lognormvariate(0, self.jitter)
-                inside.append((begun, newcomers))
+                inside.append((begun, limiter))
             asking = []
             while due >= 1:
                 due -= 1
@@ -81,11 +81,11 @@ class Machine:
     def go_on(
         self, inside: list[tuple[Turn, ConcurrencyLimiter]], *, measured: bool
     ) -> list[tuple[Turn, ConcurrencyLimiter]]:
-        for each, newcomers in inside:
+        for each, limiter in inside:
             each.made_s += STEP_S / max(1.0, len(inside) / self.at_a_time)
             if each.made_s >= self.due[id(each)] and not each.begun:
                 each.begun = True
-                newcomers.answered(each.wait)
+                limiter.answered(each.wait)
                 if measured:
                     self.waits.append(self.clock.s - each.came_s)
             if each.made_s >= MAKING_S:
@@ -95,13 +95,13 @@ class Machine:
 
     def say(self) -> None:
         said = [(running, one.lately) for running, one in zip(self.running(), self.all, strict=True)]
-        for number, newcomers in enumerate(self.all):
+        for number, limiter in enumerate(self.all):
             others = said[:number] + said[number + 1 :]
             lately = [answer for _, answers in others for answer in answers]
-            newcomers.hear(Neighbours(len(others), sum(running for running, _ in others), lately))
+            limiter.update_neighbours(Neighbours(len(others), sum(running for running, _ in others), lately))
 
     def running(self) -> list[int]:
-        return [sum(newcomers is one for _, newcomers in self.inside) for one in self.all]
+        return [sum(limiter is one for _, limiter in self.inside) for one in self.all]
 
     @property
     def p95(self) -> float:
@@ -134,26 +134,26 @@ def test_where_hardly_anybody_can_be_answered_that_is_known_to_all(gateways: int
 
 def test_what_neighbours_said_long_ago_says_nothing() -> None:
     machine = Machine(1, 8)
-    [newcomers] = machine.all
+    [limiter] = machine.all
     with ExitStack() as stack:
         for _ in range(6):
-            newcomers.dropped(stack.enter_context(newcomers.turn("read")))
-        assert let_in(newcomers)
-        newcomers.hear(Neighbours(1, 0, VERY_LATE))  # nobody looks again so soon
+            limiter.dropped(stack.enter_context(limiter.turn("read")))
+        assert let_in(limiter)
+        limiter.update_neighbours(Neighbours(1, 0, VERY_LATE))  # nobody looks again so soon
         machine.clock.s += 5
-        assert let_in(newcomers)
-        newcomers.hear(Neighbours(1, 0, VERY_LATE))
+        assert let_in(limiter)
+        limiter.update_neighbours(Neighbours(1, 0, VERY_LATE))
         machine.clock.s += 0.3
-        assert not let_in(newcomers)
+        assert not let_in(limiter)
 
 
 def test_who_is_alone_here_while_neighbours_work_does_not_show_what_is_usual() -> None:
     machine = Machine(1, 8)
-    [newcomers] = machine.all
+    [limiter] = machine.all
     for _ in range(30):
-        newcomers.hear(Neighbours(1, 6))
-        turn(newcomers, machine.clock, 4 * USUAL_S)
-    assert newcomers.room < 6
+        limiter.update_neighbours(Neighbours(1, 6))
+        turn(limiter, machine.clock, 4 * USUAL_S)
+    assert limiter.room < 6
 
 
 @pytest.mark.parametrize("gateways", [1, 2, 4, 8])

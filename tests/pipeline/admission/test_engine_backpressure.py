@@ -44,43 +44,45 @@ async def said(model: RetryWhenBusyLanguageModel, request: ChatRequest = REQUEST
 @given(st.lists(st.tuples(st.sampled_from(["ask", "answer", "leave"]), st.floats(0, 3)), max_size=60))
 def test_it_says_no_exactly_while_too_many_wait_or_one_waits_too_long(steps: list[tuple[str, float]]) -> None:
     clock = Hours()
-    pressure, waiting = EngineBackpressure(LIMITS, clock), dict[int, float]()
+    backpressure, waiting = EngineBackpressure(LIMITS, clock), dict[int, float]()
     for what, pause in steps:
         clock.s += pause
         if what == "ask":
-            waiting[pressure.ask()] = clock.s
+            waiting[backpressure.ask()] = clock.s
         elif waiting:
             call = next(iter(waiting))
             del waiting[call]
-            (pressure.answered if what == "answer" else pressure.give_up)(call)
-            pressure.answered(call)
+            (backpressure.answered if what == "answer" else backpressure.give_up)(call)
+            backpressure.answered(call)
         oldest = clock.s - min(waiting.values(), default=clock.s)
-        assert pressure.waiting == len(waiting)
-        assert bool(pressure.saturated) == (len(waiting) >= LIMITS.waiting_turns or oldest > LIMITS.wait_s)
-        assert 1 <= pressure.retry_after_s <= 60
+        assert backpressure.waiting == len(waiting)
+        assert bool(backpressure.saturated) == (
+            len(waiting) >= LIMITS.waiting_turns or oldest > LIMITS.wait_s
+        )
+        assert 1 <= backpressure.retry_after_s <= 60
 
 
 def test_when_to_come_back_follows_from_the_pace_of_the_last_answers() -> None:
     clock = Hours()
-    pressure = EngineBackpressure(LIMITS, clock)
+    backpressure = EngineBackpressure(LIMITS, clock)
     for _ in range(5):
         clock.s += 1
-        pressure.answered(pressure.ask())
+        backpressure.answered(backpressure.ask())
     for _ in range(4):
-        pressure.ask()
+        backpressure.ask()
     with pytest.raises(GatewayBusy) as refused:
-        pressure.check()
+        backpressure.check()
     assert refused.value.retry_after_s == 8.0  # 4 wait, and 5 in 10 seconds are answered
 
 
 async def test_a_turn_that_was_taken_waits_for_a_busy_engine_and_no_other_is_taken_meanwhile() -> None:
     clock = Hours()
-    pressure = EngineBackpressure(LIMITS, clock)
-    assert await said(RetryWhenBusyLanguageModel(Crowded(3), pressure)) == "Hello."
-    assert pressure.saturated
-    assert pressure.waiting == 0
+    backpressure = EngineBackpressure(LIMITS, clock)
+    assert await said(RetryWhenBusyLanguageModel(Crowded(3), backpressure)) == "Hello."
+    assert backpressure.saturated
+    assert backpressure.waiting == 0
     clock.s += LIMITS.busy_s
-    assert not pressure.saturated
+    assert not backpressure.saturated
 
 
 @pytest.mark.parametrize(
@@ -94,8 +96,8 @@ async def test_a_turn_that_was_taken_waits_for_a_busy_engine_and_no_other_is_tak
 )
 async def test_some_are_not_waited_for(model: Crowded, request_: ChatRequest, least_s: float) -> None:
     clock = Hours()
-    pressure = EngineBackpressure(LIMITS, clock)
+    backpressure = EngineBackpressure(LIMITS, clock)
     with pytest.raises(EngineBusy):
-        await said(RetryWhenBusyLanguageModel(model, pressure), request_)
+        await said(RetryWhenBusyLanguageModel(model, backpressure), request_)
     assert least_s <= clock.s <= LIMITS.patience_s
-    assert pressure.waiting == 0
+    assert backpressure.waiting == 0

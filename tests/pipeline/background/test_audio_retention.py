@@ -7,7 +7,7 @@ import pytest
 from pipeline.background.audio_retention import Retention
 from pipeline.background.redis.redis_audio import RedisSound
 from pipeline.background.redis.redis_directory import RedisDirectory
-from pipeline.eventlog.archive.audio_redaction import Muting
+from pipeline.eventlog.archive.audio_redaction import AudioRedaction
 from schemas.events import AudioChunk, InputAudio
 from schemas.events.recorded import NewEvent, Recorded
 from schemas.ids import SessionId, TurnId, new_session_id
@@ -35,9 +35,9 @@ class Known(RedisDirectory):
 
 def retention(tiers: Tiers, *sessions: SessionId, days: float | None = DAYS) -> Retention:
     tiers.time.ms = NOW_MS
-    mute = Muting(tiers.log.archival, tiers.store, tiers.time).mute
+    redact = AudioRedaction(tiers.log.archival, tiers.store, tiers.time).redact
     hot = RedisSound(tiers.log.hot)
-    return Retention(tiers.log, Known(tiers, *sessions), hot, mute, tiers.time, days=days)
+    return Retention(tiers.log, Known(tiers, *sessions), hot, redact, tiers.time, days=days)
 
 
 def heard(n: int, at_ms: int) -> NewEvent:

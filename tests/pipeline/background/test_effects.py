@@ -175,7 +175,7 @@ async def test_a_zombie_s_effect_is_refused(log: RedisEventLog, home: Path) -> N
     assert mine.times == 2
     assert not await zombie.finish(Member("noted", "zombie"), mine.pointer, changes)
     assert await zombie.again(Member("noted", "zombie"), mine.pointer) == 0
-    assert not await zombie.bury(Member("noted", "zombie"), mine.pointer, "no")
+    assert not await zombie.dead_letter(Member("noted", "zombie"), mine.pointer, "no")
     assert await zombie.beat(Member("noted", "zombie"), [mine.pointer]) == [mine.pointer]
     assert await heir.finish(Member("noted", "heir"), mine.pointer, changes)
     assert not await heir.finish(Member("noted", "heir"), mine.pointer, changes)

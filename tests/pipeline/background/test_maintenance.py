@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from pipeline.background.consumer_lag import (
     ConsumerLag,
     ConsumerPresence,
-    GroupStanding,
-    ProjectionStanding,
+    GroupLag,
+    ProjectionLag,
     needed_from,
     order_of,
 )
 from pipeline.background.maintenance import Janitor
 from pipeline.background.redis.redis_groups import RedisGroups
-from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_projections import RedisProjections
 from pipeline.background.worker_ports import Change, Member, Pointer, Step
 from pipeline.eventlog.redis.redis_log import RedisEventLog
@@ -32,25 +32,25 @@ ENTRIES = st.builds("{}-{}".format, st.integers(0, 30), st.integers(0, 3))
 
 
 @st.composite
-def groups(draw: st.DrawFn) -> list[GroupStanding]:
+def groups(draw: st.DrawFn) -> list[GroupLag]:
     found = []
     for name in draw(st.lists(st.sampled_from(NAMES), unique=True)):
         oldest, last = sorted((draw(ENTRIES), draw(ENTRIES)), key=order_of)
         pending = draw(st.booleans())
-        found.append(GroupStanding(name, 0, int(pending), oldest if pending else None, last))
+        found.append(GroupLag(name, 0, int(pending), oldest if pending else None, last))
     return found
 
 
 @st.composite
-def projections(draw: st.DrawFn) -> list[ProjectionStanding]:
+def projections(draw: st.DrawFn) -> list[ProjectionLag]:
     names = draw(st.lists(st.sampled_from(NAMES), unique=True))
-    return [ProjectionStanding(name, draw(ENTRIES), 0, 0, rebuilding=False) for name in names]
+    return [ProjectionLag(name, draw(ENTRIES), 0, 0, rebuilding=False) for name in names]
 
 
 @given(groups(), projections(), st.frozensets(st.sampled_from(NAMES)), st.frozensets(st.sampled_from(NAMES)))
 def test_nothing_is_dropped_that_a_running_reader_has_not_finished(
-    groups: list[GroupStanding],
-    projections: list[ProjectionStanding],
+    groups: list[GroupLag],
+    projections: list[ProjectionLag],
     effects: frozenset[str],
     views: frozenset[str],
 ) -> None:
@@ -73,8 +73,8 @@ def test_nothing_is_dropped_that_a_running_reader_has_not_finished(
 
 
 @pytest.fixture
-def upkeep(log: RedisEventLog) -> RedisUpkeep:
-    return RedisUpkeep(log)
+def maintenance(log: RedisEventLog) -> RedisMaintenance:
+    return RedisMaintenance(log)
 
 
 @pytest.fixture
@@ -89,8 +89,8 @@ def kept(home: Path) -> int:
         return sum(int(server.xlen(f"ev:{{p{p}}}:t")) for p in range(16))
 
 
-async def announce(upkeep: RedisUpkeep, *effects: str, projections: tuple[str, ...] = ()) -> None:
-    await upkeep.announce(ConsumerPresence("me", await upkeep.now_ms(), effects, projections))
+async def announce(maintenance: RedisMaintenance, *effects: str, projections: tuple[str, ...] = ()) -> None:
+    await maintenance.announce(ConsumerPresence("me", await maintenance.now_ms(), effects, projections))
 
 
 async def take_all(group: RedisGroups, member: Member) -> list[Pointer]:
@@ -102,14 +102,14 @@ async def take_all(group: RedisGroups, member: Member) -> list[Pointer]:
 
 @pytest.mark.anyio
 async def test_a_reader_that_nobody_runs_is_told_but_not_by_workers_that_have_just_begun(
-    log: RedisEventLog, upkeep: RedisUpkeep, group: RedisGroups, caplog: pytest.LogCaptureFixture
+    log: RedisEventLog, maintenance: RedisMaintenance, group: RedisGroups, caplog: pytest.LogCaptureFixture
 ) -> None:
     await session_with(log)
     await group.join("one")
-    janitor = Janitor(upkeep, WorkerSettings())
+    janitor = Janitor(maintenance, WorkerSettings())
     await janitor.tidy()
     assert caplog.text == "", "nobody has said yet what is run"
-    await announce(upkeep, "two")
+    await announce(maintenance, "two")
     await janitor.tidy()
     await janitor.tidy()
     assert caplog.text.count("no worker runs one any more") == 1
@@ -117,13 +117,13 @@ async def test_a_reader_that_nobody_runs_is_told_but_not_by_workers_that_have_ju
 
 @pytest.mark.anyio
 async def test_pointers_go_when_every_reader_is_done_with_them_and_not_before(
-    log: RedisEventLog, home: Path, upkeep: RedisUpkeep, group: RedisGroups
+    log: RedisEventLog, home: Path, maintenance: RedisMaintenance, group: RedisGroups
 ) -> None:
     session = await session_with(log)
     for number in range(1, 11):
         await log.append([batch(session, number, *[COMPLETED] * 100)])
-    janitor = Janitor(upkeep, WorkerSettings())
-    await announce(upkeep, "one", "two")
+    janitor = Janitor(maintenance, WorkerSettings())
+    await announce(maintenance, "one", "two")
     for name in ("one", "two"):
         await group.join(name)
     one = await take_all(group, Member("one", "me"))
@@ -143,28 +143,28 @@ async def test_pointers_go_when_every_reader_is_done_with_them_and_not_before(
 
 @pytest.mark.anyio
 async def test_pointers_stay_for_a_projection_and_for_readers_of_yesterday(
-    log: RedisEventLog, home: Path, upkeep: RedisUpkeep, group: RedisGroups
+    log: RedisEventLog, home: Path, maintenance: RedisMaintenance, group: RedisGroups
 ) -> None:
     session = await session_with(log, *[COMPLETED] * 500)
     port = RedisProjections(log)
     for name in ("now", "yesterday"):
         await group.join(name)
     await group.skip(Member("now", "me"), await take_all(group, Member("now", "me")))
-    await announce(upkeep, "now", projections=("view",))
+    await announce(maintenance, "now", projections=("view",))
     strict, lenient = WorkerSettings(), WorkerSettings(unknown_readers_hold=False)
-    assert await Janitor(upkeep, lenient).tidy() == 0  # the projection has not begun
+    assert await Janitor(maintenance, lenient).tidy() == 0  # the projection has not begun
     leases = await port.lease("view", "me", ttl_s=60)
     for lease in leases:
         assert await port.advance("view", lease, Step(await port.end(lease.partition)))
-    assert await Janitor(upkeep, strict).tidy() == 0  # "yesterday" may come back
-    assert await Janitor(upkeep, lenient).tidy() > 300
+    assert await Janitor(maintenance, strict).tidy() == 0  # "yesterday" may come back
+    assert await Janitor(maintenance, lenient).tidy() > 300
     assert (await log.heads([session]))[0] is not None
     await port.aclose()
 
 
 @pytest.mark.anyio
 async def test_a_consumer_that_holds_something_is_never_forgotten(
-    log: RedisEventLog, home: Path, upkeep: RedisUpkeep, group: RedisGroups
+    log: RedisEventLog, home: Path, maintenance: RedisMaintenance, group: RedisGroups
 ) -> None:
     session = await session_with(log)
     await group.join("one")
@@ -172,7 +172,7 @@ async def test_a_consumer_that_holds_something_is_never_forgotten(
     await take_all(group, Member("one", "idler"))
     with raw(home) as server:
         await until(lambda: min(c["idle"] for c in consumers(server, held)) > 20)
-        await Janitor(upkeep, WorkerSettings(consumer_idle_s=0.02)).tidy()
+        await Janitor(maintenance, WorkerSettings(consumer_idle_s=0.02)).tidy()
         assert [c["name"] for c in consumers(server, held)] == [b"holder"]
     assert held.session == session
 
@@ -184,7 +184,7 @@ def consumers(server: Any, pointer: Pointer) -> list[dict[str, Any]]:
 
 @pytest.mark.anyio
 async def test_old_letters_of_effects_are_dropped_and_those_of_projections_stay(
-    log: RedisEventLog, upkeep: RedisUpkeep, home: Path
+    log: RedisEventLog, maintenance: RedisMaintenance, home: Path
 ) -> None:
     about = {"g": "x", "s": new_session_id(), "q": 1, "t": "turn.failed", "e": "no", "n": 5, "f": 1}
     await log.ping()
@@ -192,23 +192,23 @@ async def test_old_letters_of_effects_are_dropped_and_those_of_projections_stay(
         server.xadd("ev:{p3}:dlq", {"k": "effect", **about}, id="1000-0")
         server.xadd("ev:{p3}:dlq", {"k": "projection", **about}, id="1001-0")
         server.xadd("ev:{p3}:dlq", {"k": "effect", **about})
-    await Janitor(upkeep, WorkerSettings()).tidy()
-    letters = await upkeep.letters(None, 10)
+    await Janitor(maintenance, WorkerSettings()).tidy()
+    letters = await maintenance.letters(None, 10)
     assert [letter.kind for letter in letters] == ["projection", "effect"]
     assert [letter.entry == "1001-0" for letter in letters] == [True, False]
 
 
 @pytest.mark.anyio
 async def test_nothing_is_kept_of_a_deleted_session(
-    log: RedisEventLog, upkeep: RedisUpkeep, group: RedisGroups
+    log: RedisEventLog, maintenance: RedisMaintenance, group: RedisGroups
 ) -> None:
     session, other = await session_with(log), await session_with(log)
     await group.join("one")
     for pointer in await take_all(group, Member("one", "me")):
-        assert await group.bury(Member("one", "me"), pointer, "no")
+        assert await group.dead_letter(Member("one", "me"), pointer, "no")
     await log.delete(session)
-    await Janitor(upkeep, WorkerSettings()).tidy()
-    assert [letter.session for letter in await upkeep.letters(None, 10)] == [other]
+    await Janitor(maintenance, WorkerSettings()).tidy()
+    assert [letter.session for letter in await maintenance.letters(None, 10)] == [other]
 
 
 # ---------------------------------------------------------------- second tries
@@ -216,35 +216,37 @@ async def test_nothing_is_kept_of_a_deleted_session(
 
 @pytest.mark.anyio
 async def test_a_retried_letter_reaches_its_reader_alone(
-    log: RedisEventLog, upkeep: RedisUpkeep, group: RedisGroups
+    log: RedisEventLog, maintenance: RedisMaintenance, group: RedisGroups
 ) -> None:
     me, other = Member("one", "me"), Member("two", "me")
     session = await session_with(log)
     for member in (me, other):
         await group.join(member.group)
         [pointer] = await take_all(group, member)
-    assert await group.bury(me, pointer, "no")
-    [letter] = await upkeep.letters(None, 10)
+    assert await group.dead_letter(me, pointer, "no")
+    [letter] = await maintenance.letters(None, 10)
     assert (letter.session, letter.seq, letter.reader, letter.error) == (session, 1, "one", "no")
-    assert await upkeep.retry(letter)
-    assert not await upkeep.retry(letter)
-    assert await upkeep.letters(None, 10) == []
+    assert await maintenance.retry(letter)
+    assert not await maintenance.retry(letter)
+    assert await maintenance.letters(None, 10) == []
     [again] = await take_all(group, me)
     assert (again.session, again.seq, again.reader) == (session, 1, "one")
     assert await group.finish(me, again, [Change("HINCRBY", "x:count", ("times", 1))])
 
 
 @pytest.mark.anyio
-async def test_a_dropped_letter_is_gone(log: RedisEventLog, upkeep: RedisUpkeep, group: RedisGroups) -> None:
+async def test_a_dropped_letter_is_gone(
+    log: RedisEventLog, maintenance: RedisMaintenance, group: RedisGroups
+) -> None:
     me = Member("one", "me")
     await session_with(log)
     await group.join("one")
     [pointer] = await take_all(group, me)
-    assert await group.bury(me, pointer, "no")
-    [letter] = await upkeep.letters(None, 10)
-    assert await upkeep.letter(letter.id) == letter
-    assert await upkeep.drop(letter)
-    assert not await upkeep.drop(letter)
-    assert await upkeep.letter(letter.id) is None
+    assert await group.dead_letter(me, pointer, "no")
+    [letter] = await maintenance.letters(None, 10)
+    assert await maintenance.letter(letter.id) == letter
+    assert await maintenance.drop(letter)
+    assert not await maintenance.drop(letter)
+    assert await maintenance.letter(letter.id) is None
     for nonsense in ("", "x", "99.1-1", "3.1", "3.1-1-1", "0.99999999999999999-1"):
-        assert await upkeep.letter(nonsense) is None
+        assert await maintenance.letter(nonsense) is None

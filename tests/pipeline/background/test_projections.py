@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from pipeline.background.projection_reader import ProjectionReader
-from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_projections import RedisProjections, ask_for_rebuild
 from pipeline.background.worker_ports import Change, Lease, Pointer, Step
 from pipeline.eventlog.redis.redis_log import RedisEventLog
@@ -30,11 +30,11 @@ class Journal:
         self.bad = bad or set()
         self.seen: dict[SessionId, list[int]] = {}
 
-    async def project(self, session: SessionId, news: Sequence[Pointer]) -> Sequence[Change]:
+    async def project(self, session: SessionId, pointers: Sequence[Pointer]) -> Sequence[Change]:
         if session in self.bad:
             raise ValueError("bad session")
-        self.seen.setdefault(session, []).extend(pointer.seq for pointer in news)
-        return [Change("HSET", "x:journal", (session, news[-1].seq))]
+        self.seen.setdefault(session, []).extend(pointer.seq for pointer in pointers)
+        return [Change("HSET", "x:journal", (session, pointers[-1].seq))]
 
     async def from_scratch(self, session: SessionId) -> Sequence[Change]:
         return [Change("HSET", "x:journal", (session, "anew"))]
@@ -145,18 +145,18 @@ async def test_a_session_that_cannot_be_taken_is_parked_with_all_that_follows(
 async def test_a_retry_takes_a_parked_session_up_where_it_was_left(log: RedisEventLog, home: Path) -> None:
     bad = await session_with(log, COMPLETED)
     projection = Journal({bad})
-    upkeep = RedisUpkeep(log)
+    maintenance = RedisMaintenance(log)
     async with reading(log, projection):
         await until(lambda: parked(home) == {bad: 2})
         await log.append([batch(bad, 2, COMPLETED)])
         await until(lambda: parked(home) == {bad: 3})
-        oldest = (await upkeep.letters(None, 10))[0]
-        assert await upkeep.retry(oldest)  # as bad as before
+        oldest = (await maintenance.letters(None, 10))[0]
+        assert await maintenance.retry(oldest)  # as bad as before
         await log.append([batch(bad, 3, COMPLETED)])
         await until(lambda: parked(home) == {bad: 4})
         assert projection.seen == {}
         projection.bad.clear()
-        assert await upkeep.retry(oldest)
+        assert await maintenance.retry(oldest)
         await until(lambda: parked(home) == {})
         await log.append([batch(bad, 4, COMPLETED)])
         await until(lambda: journal(home) == {bad: "5"})
@@ -171,8 +171,8 @@ class Robbed(Journal):
         super().__init__(bad)
         self._thief = thief
 
-    async def project(self, session: SessionId, news: Sequence[Pointer]) -> Sequence[Change]:
-        made = await super().project(session, news)
+    async def project(self, session: SessionId, pointers: Sequence[Pointer]) -> Sequence[Change]:
+        made = await super().project(session, pointers)
         while session not in await self._sessions_of_the_thief():
             pass  # the lease lasts a little longer
         return made
@@ -194,8 +194,8 @@ async def test_who_loses_a_partition_while_several_are_taken_up_leaves_the_rest(
     with anyio.fail_after(30):
         while len(parked(home)) < len(projection.bad):
             await reader.step()
-        for letter in await RedisUpkeep(log).letters(None, 100):
-            assert letter.session not in (bad, other) or await RedisUpkeep(log).retry(letter)
+        for letter in await RedisMaintenance(log).letters(None, 100):
+            assert letter.session not in (bad, other) or await RedisMaintenance(log).retry(letter)
         projection.bad.clear()
         await reader.step()
     assert len(projection.seen.keys() & {bad, other}) == 1
@@ -206,14 +206,14 @@ async def test_who_loses_a_partition_while_several_are_taken_up_leaves_the_rest(
 async def test_a_session_is_free_when_its_last_letter_was_dropped(log: RedisEventLog, home: Path) -> None:
     bad = await session_with(log, COMPLETED)
     projection = Journal({bad})
-    upkeep = RedisUpkeep(log)
+    maintenance = RedisMaintenance(log)
     async with reading(log, projection):
         await until(lambda: parked(home) == {bad: 2})
         projection.bad.clear()
-        first, second = await upkeep.letters(None, 10)
-        assert await upkeep.drop(first)
+        first, second = await maintenance.letters(None, 10)
+        assert await maintenance.drop(first)
         assert parked(home) == {bad: 1}
-        assert await upkeep.drop(second)
+        assert await maintenance.drop(second)
         assert parked(home) == {}
         await log.append([batch(bad, 2, COMPLETED)])
         await until(lambda: journal(home) == {bad: "3"})

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.background.reaper import Reaper
 from pipeline.background.redis.redis_directory import RedisDirectory
-from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.tailer import Tailer
 from schemas.events import Kind, SessionStarted
@@ -26,7 +26,7 @@ async def started(log: RedisEventLog, kind: Kind, *, created_ms: int = HOUR_MS) 
 
 def reaper(log: RedisEventLog, now_ms: int) -> Reaper:
     settings = IdleSettings(session_s=7_200)
-    return Reaper(log, RedisUpkeep(log), RedisDirectory(log), settings, lambda: now_ms)
+    return Reaper(log, RedisMaintenance(log), RedisDirectory(log), settings, lambda: now_ms)
 
 
 async def wishes(log: RedisEventLog, session: SessionId) -> list[str]:
@@ -74,10 +74,10 @@ async def test_a_session_that_somebody_wakes_or_follows_is_left_alone(log: Redis
     await log.append([batch(woken, 1, new(delta(0), ts_ms=9 * HOUR_MS))])
     assert await reaper(log, 9 * HOUR_MS)._ask([(woken, head)], 9 * HOUR_MS) == []  # it had looked before
     async with Tailer(log) as tailer, tailer.follow(followed, Seq(0)):
-        upkeep = RedisUpkeep(log)
-        while await upkeep.listeners([followed]) == [0]:
+        maintenance = RedisMaintenance(log)
+        while await maintenance.listeners([followed]) == [0]:
             pass
         assert await reaper(log, 9 * HOUR_MS).sweep() == []
-    while await upkeep.listeners([followed]) != [0]:
+    while await maintenance.listeners([followed]) != [0]:
         pass
     assert await reaper(log, 9 * HOUR_MS).sweep() == [followed]

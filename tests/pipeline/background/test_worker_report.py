@@ -5,7 +5,7 @@ import pytest
 from pipeline.background.consumer_lag import ConsumerPresence
 from pipeline.background.event_counts import Stats
 from pipeline.background.redis.redis_groups import RedisGroups
-from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_projections import RedisProjections
 from pipeline.background.worker_ports import Member, Parking, Step
 from pipeline.background.worker_report import report
@@ -18,28 +18,28 @@ ME = Member("one", "me")
 
 
 async def test_nothing_has_happened_yet(log: RedisEventLog) -> None:
-    found = await report(RedisUpkeep(log))
+    found = await report(RedisMaintenance(log))
     assert (found.workers, found.lag, found.pending, found.dead_letters, found.pointers) == (0, 0, 0, 0, 0)
     assert (found.effects, found.projections, found.facts_today) == ((), (), {})
 
 
 async def test_every_event_is_counted_where_it_is(log: RedisEventLog) -> None:
-    upkeep, group, port = RedisUpkeep(log), RedisGroups(log), RedisProjections(log)
+    maintenance, group, port = RedisMaintenance(log), RedisGroups(log), RedisProjections(log)
     await session_with(log, *[COMPLETED] * 9)
     await group.join("one")
     taken = [d.pointer for _ in range(4) for d in await group.fetch(ME, count=1, wait_s=1)]
     assert await group.finish(ME, taken[0])
-    assert await group.bury(ME, taken[1], "no")
+    assert await group.dead_letter(ME, taken[1], "no")
     [lease] = [
         lease for lease in await port.lease("view", "me", ttl_s=60) if lease.partition == taken[0].partition
     ]
     letter = Parking(taken[2], "no", 3)
     assert await port.advance("view", lease, Step(taken[2].entry, parked=[letter]))
-    now_ms = await upkeep.now_ms()
-    await upkeep.announce(ConsumerPresence("me", now_ms, effects=("one", "new")))
-    await upkeep.announce(ConsumerPresence("dead", now_ms - 60_000, projections=("view",)))
+    now_ms = await maintenance.now_ms()
+    await maintenance.announce(ConsumerPresence("me", now_ms, effects=("one", "new")))
+    await maintenance.announce(ConsumerPresence("dead", now_ms - 60_000, projections=("view",)))
 
-    found = await report(upkeep)
+    found = await report(maintenance)
     assert (found.workers, found.pointers, found.dead_letters) == (1, 10, 2)
     assert (found.lag, found.pending) == (6, 2)
     assert found.oldest_pending_s == found.effects[1].oldest_pending_s >= 0
@@ -57,29 +57,29 @@ async def test_every_event_is_counted_where_it_is(log: RedisEventLog) -> None:
     assert found.projections == (
         ProjectionReport(name="view", lag=7, parked=1, dead_letters=1, rebuilding=False, running=False),
     )
-    assert await upkeep.rebuild("view")
-    assert (await report(upkeep)).projections[0].rebuilding
+    assert await maintenance.rebuild("view")
+    assert (await report(maintenance)).projections[0].rebuilding
     await group.aclose()
     await port.aclose()
 
 
 async def test_the_age_of_what_is_pending_is_that_of_the_event(log: RedisEventLog) -> None:
-    upkeep, group = RedisUpkeep(log), RedisGroups(log)
+    maintenance, group = RedisMaintenance(log), RedisGroups(log)
     await session_with(log)
     await group.join("one")
     [delivery] = await group.fetch(ME, count=1, wait_s=1)
-    before = (await upkeep.now_ms() - delivery.pointer.at_ms) / 1000
-    found = await report(upkeep)
-    after = (await upkeep.now_ms() - delivery.pointer.at_ms) / 1000
+    before = (await maintenance.now_ms() - delivery.pointer.at_ms) / 1000
+    found = await report(maintenance)
+    after = (await maintenance.now_ms() - delivery.pointer.at_ms) / 1000
     assert before <= found.oldest_pending_s <= after
     await group.aclose()
 
 
 async def test_what_was_counted_today_is_in_it(log: RedisEventLog) -> None:
-    upkeep = RedisUpkeep(log)
+    maintenance = RedisMaintenance(log)
     day = "1970-01-01"  # the events of these tests were recorded in its first second
     async with running(log, Stats(), SCANTY):
         await session_with(log, COMPLETED, COMPLETED)
-        while await upkeep.counted(day) != {"session.started": 1, "text.completed": 2}:
+        while await maintenance.counted(day) != {"session.started": 1, "text.completed": 2}:
             pass
-    assert (await report(upkeep)).facts_today == {}
+    assert (await report(maintenance)).facts_today == {}

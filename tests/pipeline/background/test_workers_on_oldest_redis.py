@@ -9,7 +9,7 @@ import pytest
 from pipeline.background.event_counts import Stats
 from pipeline.background.maintenance import Janitor
 from pipeline.background.redis.redis_directory import RedisDirectory
-from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.session_directory import Directory, DirectoryProjection
 from pipeline.background.worker_report import report
 from pipeline.background.worker_tasks import ScheduledTask, Work, Workers
@@ -31,7 +31,7 @@ async def old_log(redis_home: Path) -> AsyncGenerator[RedisEventLog, None]:
 
 
 async def test_workers_do_all_they_do_on_debian_s_redis(old_log: RedisEventLog) -> None:
-    upkeep, view = RedisUpkeep(old_log), Directory(RedisDirectory(old_log))
+    maintenance, view = RedisMaintenance(old_log), Directory(RedisDirectory(old_log))
     poison = await session_with(old_log, COMPLETED)
     bad = {poison}
 
@@ -43,26 +43,26 @@ async def test_workers_do_all_they_do_on_debian_s_redis(old_log: RedisEventLog) 
     work = Work(
         effects=(effect, Stats()),
         projections=(DirectoryProjection(old_log, RedisDirectory(old_log)),),
-        chores=(ScheduledTask("janitor", 0.05, Janitor(upkeep, SCANTY).tidy),),
+        scheduled_tasks=(ScheduledTask("janitor", 0.05, Janitor(maintenance, SCANTY).tidy),),
     )
     sessions = [await session_with(old_log, *[COMPLETED] * 20) for _ in range(20)]
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(Workers(old_log, old_log, work, SCANTY, name="me").run)
         with anyio.fail_after(30):
-            while (found := await report(upkeep)).dead_letters != 1 or found.lag or found.pending:
+            while (found := await report(maintenance)).dead_letters != 1 or found.lag or found.pending:
                 pass
-            [letter] = await upkeep.letters(None, 10)
+            [letter] = await maintenance.letters(None, 10)
             bad.clear()
-            assert await upkeep.retry(letter)
+            assert await maintenance.retry(letter)
             while len(effect.done) < 401:
                 await anyio.lowlevel.checkpoint()
             while len([session async for session in view.all_of("")]) < 21:
                 pass
-            assert await upkeep.rebuild("directory")
-            while (await report(upkeep)).projections[0].rebuilding:
+            assert await maintenance.rebuild("directory")
+            while (await report(maintenance)).projections[0].rebuilding:
                 pass
         tasks.cancel_scope.cancel()
     assert {one async for one in view.all_of("")} == {poison, *sessions}
     assert {pointer.session for pointer in effect.done} == {poison, *sessions}
     assert len(effect.done) == 401
-    assert (await report(upkeep)).workers == 0
+    assert (await report(maintenance)).workers == 0

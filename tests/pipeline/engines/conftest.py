@@ -77,6 +77,6 @@ def there(running_transcribers: TranscriptionHouse) -> TranscriptionHouse:
 
 @pytest.fixture
 async def cloud(there: TranscriptionHouse) -> AsyncGenerator[OpenAiTranscription, None]:
-    ear = OpenAiTranscription("cloud", there.settings())
-    yield ear
-    await ear.aclose()
+    engine = OpenAiTranscription("cloud", there.settings())
+    yield engine
+    await engine.aclose()

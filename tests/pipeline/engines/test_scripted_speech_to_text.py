@@ -48,27 +48,27 @@ class Ear:
 
 
 async def test_without_a_script_longer_sound_holds_more_words(tmp_path: Path) -> None:
-    ear = Ear(tmp_path)
-    assert await ear.hear(hum(1_000)) == "one two three"
-    assert await ear.hear(hum(1_500), partial=True) == "one two three four"
-    assert await ear.hear(hum(1_000, quiet_ms=400)) == "one two three"
+    engine = Ear(tmp_path)
+    assert await engine.hear(hum(1_000)) == "one two three"
+    assert await engine.hear(hum(1_500), partial=True) == "one two three four"
+    assert await engine.hear(hum(1_000, quiet_ms=400)) == "one two three"
 
 
 async def test_silence_holds_nothing_whatever_the_script_says(tmp_path: Path) -> None:
-    ear = Ear(tmp_path, texts=["hello"])
-    assert await ear.hear(bytes(32_000)) == ""
-    assert await ear.hear(b"") == ""
+    engine = Ear(tmp_path, texts=["hello"])
+    assert await engine.hear(bytes(32_000)) == ""
+    assert await engine.hear(b"") == ""
 
 
 async def test_texts_go_round_and_the_same_beginning_is_the_same_utterance(tmp_path: Path) -> None:
-    ear = Ear(tmp_path, texts=["the fox is red", "good night"])
-    assert await ear.hear(hum(400), partial=True) == "the"
-    assert await ear.hear(hum(700), partial=True) == "the fox"
-    assert await ear.hear(hum(900)) == "the fox is red"
-    assert await ear.hear(hum(900, 300)) == "good night"
-    assert await ear.hear(hum(900, 300, quiet_ms=300)) == "good night"
-    assert await ear.hear(hum(900)) == "the fox is red"
-    assert await ear.hear(hum(900, 400)) == "the fox is red"
+    engine = Ear(tmp_path, texts=["the fox is red", "good night"])
+    assert await engine.hear(hum(400), partial=True) == "the"
+    assert await engine.hear(hum(700), partial=True) == "the fox"
+    assert await engine.hear(hum(900)) == "the fox is red"
+    assert await engine.hear(hum(900, 300)) == "good night"
+    assert await engine.hear(hum(900, 300, quiet_ms=300)) == "good night"
+    assert await engine.hear(hum(900)) == "the fox is red"
+    assert await engine.hear(hum(900, 400)) == "the fox is red"
 
 
 async def test_the_sound_alone_may_choose_so_that_every_process_hears_the_same(tmp_path: Path) -> None:
@@ -80,10 +80,10 @@ async def test_the_sound_alone_may_choose_so_that_every_process_hears_the_same(t
 
 async def test_the_length_or_the_very_bytes_may_choose(tmp_path: Path) -> None:
     exact = {hashlib.sha256(hum(800)).hexdigest(): "just this"}
-    ear = Ear(tmp_path, by_ms={"1000": "short", "2000": "long"}, by_sha256=exact)
-    assert await ear.hear(hum(800)) == "just this"
-    assert await ear.hear(hum(900)) == "short"
-    assert await ear.hear(hum(1_500)) == "long"
+    engine = Ear(tmp_path, by_ms={"1000": "short", "2000": "long"}, by_sha256=exact)
+    assert await engine.hear(hum(800)) == "just this"
+    assert await engine.hear(hum(900)) == "short"
+    assert await engine.hear(hum(1_500)) == "long"
 
 
 async def test_words_lie_where_the_sound_is(tmp_path: Path) -> None:
@@ -94,12 +94,12 @@ async def test_words_lie_where_the_sound_is(tmp_path: Path) -> None:
 
 
 async def test_it_may_be_busy_and_fail_before_it_hears(tmp_path: Path) -> None:
-    ear = Ear(tmp_path, busy=1, fail_times=1, fail_code="engine.dead", texts=["at last"])
+    engine = Ear(tmp_path, busy=1, fail_times=1, fail_code="engine.dead", texts=["at last"])
     with pytest.raises(EngineBusy):
-        await ear.hear(hum(500))
+        await engine.hear(hum(500))
     with pytest.raises(EngineDead):
-        await ear.hear(hum(500))
-    assert await ear.hear(hum(500)) == "at last"
+        await engine.hear(hum(500))
+    assert await engine.hear(hum(500)) == "at last"
 
 
 async def test_deltas_add_up_to_the_text(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ async def test_deltas_add_up_to_the_text(tmp_path: Path) -> None:
 
 class TestContract(TimedSpeechToTextContract):
     @pytest.fixture
-    def ear(self, tmp_path: Path) -> ScriptedSpeechToText:
+    def engine(self, tmp_path: Path) -> ScriptedSpeechToText:
         clips = [*librivox(), command(), joined(librivox())]
         for how_many in (7, 11):
             clips.append(joined([*librivox(), command(), *librivox()][:how_many]))
@@ -122,7 +122,7 @@ class TestContract(TimedSpeechToTextContract):
         return Ear(tmp_path, by_sha256=known, per_request_ms=20).engine
 
     @pytest.fixture
-    async def full_ear(self, tmp_path: Path) -> AsyncGenerator[ScriptedSpeechToText, None]:
+    async def full_engine(self, tmp_path: Path) -> AsyncGenerator[ScriptedSpeechToText, None]:
         engine = Ear(tmp_path, per_request_ms=60_000).engine
         utterance = Utterance(hum(500))
         async with asyncio.TaskGroup() as listeners:

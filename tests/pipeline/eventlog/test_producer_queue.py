@@ -17,13 +17,13 @@ SESSION = new_session_id()
 MODES = st.sampled_from(["append"] * 12 + ["create", "seal"])
 
 
-def drain(lane: ProducerQueue) -> list[Batch]:
+def drain(queue: ProducerQueue) -> list[Batch]:
     """Every batch of the lane, each accepted by a log in turn."""
     batches, head = [], 0
-    while (following := lane.batch()) is not None:
-        assert lane.batch() is following  # the same one until it is answered
+    while (following := queue.batch()) is not None:
+        assert queue.batch() is following  # the same one until it is answered
         batches.append(following)
-        lane.settle(Outcome(Verdict.OK, Seq(head + 1), Seq(head + len(following.events))))
+        queue.settle(Outcome(Verdict.OK, Seq(head + 1), Seq(head + len(following.events))))
         head += len(following.events)
     return batches
 
@@ -31,19 +31,19 @@ def drain(lane: ProducerQueue) -> list[Batch]:
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 60), MODES, st.sampled_from([0, 0, 90_000])), max_size=30))
 def test_batches_hold_the_entries_in_order_and_whole(shape: list[tuple[int, Mode, int]]) -> None:
-    lane = ProducerQueue(SESSION, "p")
+    queue = ProducerQueue(SESSION, "p")
     entries = [
         Entry([new(delta(at), audio=bytes(audio)) for at in range(count)], mode)
         for count, mode, audio in shape
     ]
     for entry in entries:
-        lane.put(entry)
-    batches = drain(lane)
+        queue.put(entry)
+    batches = drain(queue)
     assert [event for one in batches for event in one.events] == [
         event for one in entries for event in one.events
     ]
     assert [one.number for one in batches] == list(range(1, len(batches) + 1))
-    assert lane.weight == 0
+    assert queue.weight == 0
     assert sum(one.mode != "append" for one in batches) == sum(one.mode != "append" for one in entries)
     sizes = {len(entry.events) for entry in entries}
     for one in batches:
@@ -55,11 +55,11 @@ def test_batches_hold_the_entries_in_order_and_whole(shape: list[tuple[int, Mode
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=20))
 def test_every_entry_learns_its_own_place(counts: list[int]) -> None:
     async def place() -> list[Outcome]:
-        lane, loop = ProducerQueue(SESSION, "p"), asyncio.get_running_loop()
+        queue, loop = ProducerQueue(SESSION, "p"), asyncio.get_running_loop()
         waiters = [loop.create_future() for _ in counts]
         for count, waiter in zip(counts, waiters, strict=True):
-            lane.put(Entry([new(delta(0))] * count, "append", [waiter]))
-        drain(lane)
+            queue.put(Entry([new(delta(0))] * count, "append", [waiter]))
+        drain(queue)
         return [waiter.result() for waiter in waiters]
 
     outcomes = asyncio.run(place())

@@ -78,7 +78,7 @@ class TestTogether:
         recorded: list[int] = []
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._flood, writer, recorded)
-            await until(lambda: writer.lane.weight > HIGH_WATER)
+            await until(lambda: writer.queue.weight > HIGH_WATER)
             stuck_at = len(recorded)
             assert stuck_at < 40
             log.gate.set()

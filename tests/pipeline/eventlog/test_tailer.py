@@ -120,7 +120,7 @@ async def test_lost_pushes_are_read(log: MemoryEventLog, session: SessionId) -> 
     async with Tailer(lossy, watch_s=0.02) as tailer, anyio.create_task_group() as tasks:
         tasks.start_soon(write, log, session, 300)
         assert seqs(await heard(tailer, session)) == list(range(1, 303))
-    assert lossy.lossy_ear.lost > 50
+    assert lossy.lossy_subscription.lost > 50
 
 
 async def test_a_lost_last_push_is_found_by_the_watch(log: MemoryEventLog, session: SessionId) -> None:

@@ -82,6 +82,6 @@ async def test_every_listener_sees_every_event_once_and_in_order(log: RedisEvent
                 seen.append([])
                 tasks.start_soon(listen, tailer, sessions[number % SESSIONS], random.Random(number), seen[-1])
             tasks.start_soon(break_things, home, seen)
-    assert lossy.lossy_ear.lost > 0
-    assert log.wire.breaks >= 3
+    assert lossy.lossy_subscription.lost > 0
+    assert log.client.breaks >= 3
     assert all(events == list(range(1, EVENTS + 3)) for events in seen)

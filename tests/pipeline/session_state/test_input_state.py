@@ -17,7 +17,7 @@ def test_what_is_taken_back_costs_no_utterance_before_it() -> None:
     state = told(opened(), sound(0, 5_000), *said(0, 500, 2_000), begun(1, 3_000), cleared(1, 4_000))
     assert list(state.unwritten) == [0]
     assert (state.rest_ms, state.settled_ms, state.next_utterance) == (500, 0, 0)
-    assert [tuple(order) for order in state.orders] == [(4_000, "clear", 1)]
+    assert [tuple(order) for order in state.commands] == [(4_000, "clear", 1)]
 
 
 def test_once_all_before_it_is_written_down_nothing_is_heard_again() -> None:
@@ -29,7 +29,7 @@ def test_once_all_before_it_is_written_down_nothing_is_heard_again() -> None:
         cleared(1, 4_000),
         final(0, 2_000),
     )
-    assert (state.settled_ms, state.rest_ms, state.next_utterance, state.orders) == (4_000, 5_000, 2, ())
+    assert (state.settled_ms, state.rest_ms, state.next_utterance, state.commands) == (4_000, 5_000, 2, ())
 
 
 def test_orders_are_given_again_in_the_order_of_the_sound() -> None:
@@ -41,7 +41,7 @@ def test_orders_are_given_again_in_the_order_of_the_sound() -> None:
         cleared(1, 4_000),
         *said(2, 5_000, 6_000, reason="commit"),
     )
-    assert [(order.command, order.utterance) for order in state.orders] == [
+    assert [(order.command, order.utterance) for order in state.commands] == [
         ("commit", 0),
         ("clear", 1),
         ("commit", 2),

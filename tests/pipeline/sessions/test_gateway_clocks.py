@@ -26,14 +26,16 @@ async def test_clocks_that_are_an_hour_apart_hide_nobody_and_the_dead_are_seen_t
     clocks = {"slow": mine_ms - HOUR_MS, "right": mine_ms, "fast": mine_ms + HOUR_MS}
     for name, now_ms in clocks.items():
         await gateways.announce(GatewayPresence(name, "host", 1, "0", since_ms=now_ms, seen_ms=now_ms))
-        await measures.tell(Snapshot(name, "gateway", now_ms, {}, {}))
+        await measures.publish(Snapshot(name, "gateway", now_ms, {}, {}))
     assert set(await gateways.present()) == set(clocks)
-    assert {one.process for one in present(await measures.told(), await measures.now_ms())} == set(clocks)
+    assert {one.process for one in present(await measures.snapshots(), await measures.now_ms())} == set(
+        clocks
+    )
     old = GatewayPresence("dead", "host", 1, "0", since_ms=0, seen_ms=await log.now_ms() - LOST_MS - 1_000)
     with raw(valkey_home) as server:
         server.hset(HERE, "dead", old.packed())  # as it said itself, then
     assert set(await gateways.present()) == set(clocks)
-    assert present(await measures.told(), await measures.now_ms() + FRESH_MS + 1) == []
+    assert present(await measures.snapshots(), await measures.now_ms() + FRESH_MS + 1) == []
     await measures.forget(*clocks)
     for name in (*clocks, "dead"):
         await gateways.retire(name)

@@ -78,9 +78,9 @@ async def test_many_gateways_search_no_more_often_than_one(home: Path) -> None:
                         await gateways.enter_async_context(gateway(log, recorder, f"n{len(owners)}"))
                     )
                 server.config_resetstat()
-                begun, alone = server_ms(server), sum(one.lookout.alone for one in owners)
+                begun, alone = server_ms(server), sum(one.orphan_scan.alone for one in owners)
                 await eventually(lambda: searches(server) >= 8)
-                looked, alone = searches(server), sum(one.lookout.alone for one in owners) - alone
+                looked, alone = searches(server), sum(one.orphan_scan.alone for one in owners) - alone
                 most = (server_ms(server) - begun) // LOOK_MS + 1
                 assert looked <= most + 1 + alone, f"{wanted} gateways searched {looked} times"
             assert not any(one.owned for one in owners)
@@ -123,4 +123,4 @@ async def test_where_nobody_gives_out_the_looks_everybody_looks() -> None:
         await recorder.post(session, STARTED, WISH, mode="create")
         async with gateway(log, recorder, "here") as owners:
             await eventually(lambda: owners.owned == 1)
-            assert owners.lookout.alone == 1
+            assert owners.orphan_scan.alone == 1

@@ -48,9 +48,9 @@ class InOneGo(MemoryPushSubscription):
 async def test_answers_that_are_over_at_once_are_judged_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_log, "MemoryPushSubscription", InOneGo)
     log, session = MemoryEventLog(), new_session_id()
-    pressure = EngineBackpressure(AdmissionSettings(), SystemClock())
-    pressure.newcomers = counting = Listening(AdmissionSettings(), SystemClock())
-    async with Recorder(log) as recorder, gateway(log, recorder, pressure=pressure) as owners:
+    backpressure = EngineBackpressure(AdmissionSettings(), SystemClock())
+    backpressure.limiter = counting = Listening(AdmissionSettings(), SystemClock())
+    async with Recorder(log) as recorder, gateway(log, recorder, backpressure=backpressure) as owners:
         await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
         for turn in range(5):
             owners.wake(session, (await recorder.post(session, request())).last)

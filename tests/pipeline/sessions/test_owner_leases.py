@@ -30,13 +30,13 @@ class Counting(MemoryEventLog):
     def __init__(self) -> None:
         super().__init__(clock_s=anyio.current_time)
         self.calls: list[list[SessionId]] = []
-        self.roads: dict[SessionId, str] = {}
+        self.shards: dict[SessionId, str] = {}
         self.blocked: set[str] = set()
         self.open = anyio.Event()
         self.broken: Exception | None = None
 
     def shard_of(self, session: SessionId) -> str:
-        return self.roads.get(session, "")
+        return self.shards.get(session, "")
 
     async def renew(self, leases: Sequence[Lease], ttl_ms: int) -> list[bool]:
         self.calls.append([session for session, _ in leases])
@@ -102,7 +102,7 @@ async def test_who_lost_a_lease_stops_and_nobody_else_does() -> None:
 async def test_a_blocked_road_keeps_no_other_lease_from_being_renewed() -> None:
     log = Counting()
     stuck, fine = new_session_id(), new_session_id()
-    log.roads = {stuck: "a", fine: "b"}
+    log.shards = {stuck: "a", fine: "b"}
     log.blocked = {"a"}
     async with renewing(log) as leases, anyio.create_task_group() as owners:
         owners.start_soon(hold, leases, stuck, "me.1", anyio.CancelScope())

@@ -98,12 +98,12 @@ async def gateway(
     model: LanguageModel | None = None,
     limits: LimitSettings | None = None,
     views: SessionViews | None = None,
-    pressure: EngineBackpressure | None = None,
+    backpressure: EngineBackpressure | None = None,
 ) -> AsyncGenerator[OwnerPool, None]:
     models, limits = Engines(model or Echo(), Voice()), limits or LimitSettings()
     async with Tailer(log) as tailer:
         services = OwnerServices(
-            log, recorder, tailer, models, SystemClock(), limits, views=views, pressure=pressure
+            log, recorder, tailer, models, SystemClock(), limits, views=views, backpressure=backpressure
         )
         async with OwnerPool(node=name, services=services) as owners:
             yield owners

@@ -75,86 +75,86 @@ class Hints(list[str | None]):
 
 @asynccontextmanager
 async def writing(
-    ear: GuidedEar, settings: ListeningSettings = ELSEWHERE
+    engine: GuidedEar, settings: ListeningSettings = ELSEWHERE
 ) -> AsyncIterator[tuple[UtteranceTranscriber, TaskGroup]]:
     """Somebody has spoken until 1,000 ms and has been silent for 200."""
     tape = AudioRingBuffer(max_ms=5_000)
     tape.push(numbered(1_200))
     async with anyio.create_task_group() as tasks:
-        ways = Transcribers(ear, GuidedEar("quality"))
+        ways = Transcribers(engine, GuidedEar("quality"))
         yield UtteranceTranscriber(ways, settings, "en", tape, AudioClock(0.0), tasks, 100), tasks
 
 
 async def test_the_end_finds_the_text_that_a_server_elsewhere_made_ahead() -> None:
-    ear, hints = GuidedEar("What", "now?"), Hints()
-    async with writing(ear) as (scribe, _):
+    engine, hints = GuidedEar("What", "now?"), Hints()
+    async with writing(engine) as (scribe, _):
         scribe.pause(1_000, 1_200, hints)
         await eventually(lambda: bool(hints))
         scribe.end(1_000, 1_600)
         written = await scribe.final(1_000, reader := Reader())
     assert (written.transcript.text, written.mode) == ("What now?", "realtime")
-    assert [(each.provider, each.pcm) for each in ear.asked] == [("cloud", numbered(1_200)[32 * 100 :])]
+    assert [(each.provider, each.pcm) for each in engine.asked] == [("cloud", numbered(1_200)[32 * 100 :])]
     assert (hints, reader.read) == (["complete"], [])
 
 
 async def test_an_end_that_comes_before_the_text_reads_the_rest_of_it() -> None:
-    ear, reader = GuidedEar("Tell", "me", "more.", allowed=1), Reader()
-    async with writing(ear) as (scribe, tasks):
+    engine, reader = GuidedEar("Tell", "me", "more.", allowed=1), Reader()
+    async with writing(engine) as (scribe, tasks):
         scribe.pause(1_000, 1_200, Hints())
-        await eventually(lambda: bool(ear.asked))
+        await eventually(lambda: bool(engine.asked))
         await anyio.wait_all_tasks_blocked()
         assert reader.read == []
         tasks.start_soon(scribe.final, 1_000, reader)
         await anyio.wait_all_tasks_blocked()
         assert reader.read == [("Tell", 4, 1_000)]
-        ear.allow(2)
+        engine.allow(2)
     assert reader.read == [("Tell", 4, 1_000), ("Tell me", 7, 1_000), ("Tell me more.", 13, 1_000)]
-    assert len(ear.asked) == 1
+    assert len(engine.asked) == 1
 
 
 async def test_who_goes_on_speaking_throws_it_away() -> None:
-    ear, hints, reader = GuidedEar("Well", "then.", allowed=1), Hints(), Reader()
-    async with writing(ear) as (scribe, tasks):
+    engine, hints, reader = GuidedEar("Well", "then.", allowed=1), Hints(), Reader()
+    async with writing(engine) as (scribe, tasks):
         scribe.pause(500, 700, hints)
         await anyio.wait_all_tasks_blocked()
         scribe.go_on()
-        await eventually(lambda: ear.given_up == 1)
+        await eventually(lambda: engine.given_up == 1)
         scribe.end(1_000, 1_200)
         tasks.start_soon(scribe.final, 1_000, reader)
         await anyio.wait_all_tasks_blocked()
-        ear.allow(2)
+        engine.allow(2)
     assert [text for text, _, _ in reader.read] == ["Well", "Well then."]
-    assert [len(each.pcm) // 32 for each in ear.asked] == [600, 1_100]
+    assert [len(each.pcm) // 32 for each in engine.asked] == [600, 1_100]
     assert hints == []
 
 
 @pytest.mark.parametrize("failure", [EngineDead("gone"), UnknownProvider("gone")])
 async def test_a_text_that_could_not_be_made_ahead_is_made_at_the_end(failure: RhapsodeError) -> None:
-    ear, hints = GuidedEar("All", "words.", failures=(failure,)), Hints()
-    async with writing(ear) as (scribe, _):
+    engine, hints = GuidedEar("All", "words.", failures=(failure,)), Hints()
+    async with writing(engine) as (scribe, _):
         scribe.pause(1_000, 1_200, hints)
         await anyio.wait_all_tasks_blocked()
         scribe.end(1_000, 1_200)
         written = await scribe.final(1_000, Reader())
     assert (written.transcript.text, written.mode) == ("All words.", "realtime")
-    assert (len(ear.asked), hints) == (2, [])
+    assert (len(engine.asked), hints) == (2, [])
 
 
 async def test_the_quality_way_waits_for_the_end() -> None:
-    ear = GuidedEar("All", "words.")
-    async with writing(ear, ListeningSettings(mode="quality")) as (scribe, _):
+    engine = GuidedEar("All", "words.")
+    async with writing(engine, ListeningSettings(mode="quality")) as (scribe, _):
         scribe.pause(1_000, 1_200, Hints())
         scribe.end(1_000, 1_200)
         assert (await scribe.final(1_000, Reader())).transcript.text == "quality"
-    assert ear.asked == []
+    assert engine.asked == []
 
 
 async def test_nobody_elsewhere_is_asked_for_partial_texts() -> None:
-    ear, reader = GuidedEar("All", "words."), Reader()
-    async with writing(ear) as (scribe, _):
+    engine, reader = GuidedEar("All", "words."), Reader()
+    async with writing(engine) as (scribe, _):
         scribe.grow(1_200, reader)
         await anyio.wait_all_tasks_blocked()
-    assert (ear.asked, reader.read) == ([], [])
+    assert (engine.asked, reader.read) == ([], [])
 
 
 def test_a_server_elsewhere_is_asked_ahead_after_a_silence_of_its_own() -> None:

@@ -42,10 +42,10 @@ class ForgetfulEar:
 async def test_every_attempt_and_the_comparison_hear_the_whole_utterance() -> None:
     tape = AudioRingBuffer(max_ms=1_200)
     tape.push(numbered(1_200))
-    ear, clock = ForgetfulEar(tape, fails=2), AudioClock(0.0)
+    engine, clock = ForgetfulEar(tape, fails=2), AudioClock(0.0)
     async with anyio.create_task_group() as tasks:
         scribe = UtteranceTranscriber(
-            Transcribers(ear, ear), ListeningSettings(), "en", tape, clock, tasks, 100
+            Transcribers(engine, engine), ListeningSettings(), "en", tape, clock, tasks, 100
         )
         scribe.end(900, 1_050)
         tape.forget(1_050)
@@ -56,24 +56,26 @@ async def test_every_attempt_and_the_comparison_hear_the_whole_utterance() -> No
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(write)
-        await clock.until(lambda: len(ear.heard) == 4)
-    assert ear.heard == [numbered(1_200)[32 * 100 : 32 * 1_050]] * 4
+        await clock.until(lambda: len(engine.heard) == 4)
+    assert engine.heard == [numbered(1_200)[32 * 100 : 32 * 1_050]] * 4
 
 
 async def test_what_comes_after_the_end_was_known_is_no_part_of_it() -> None:
     tape = AudioRingBuffer(max_ms=5_000)
     tape.push(numbered(3_000))
-    ear, clock = ForgetfulEar(tape, fails=0), AudioClock(0.0)
+    engine, clock = ForgetfulEar(tape, fails=0), AudioClock(0.0)
     async with anyio.create_task_group() as tasks:
         scribe = UtteranceTranscriber(
-            Transcribers(ear, ear), ListeningSettings(), "en", tape, clock, tasks, 0
+            Transcribers(engine, engine), ListeningSettings(), "en", tape, clock, tasks, 0
         )
         scribe.end(1_000, 1_000)
         await scribe.final(1_000, nobody)
-        again = UtteranceTranscriber(Transcribers(ear, ear), ListeningSettings(), "en", tape, clock, tasks, 0)
+        again = UtteranceTranscriber(
+            Transcribers(engine, engine), ListeningSettings(), "en", tape, clock, tasks, 0
+        )
         again.end(1_000, 2_000)
         await again.final(1_000, nobody)
-    assert [len(pcm) // 32 for pcm in ear.heard] == [1_000, 1_200]
+    assert [len(pcm) // 32 for pcm in engine.heard] == [1_000, 1_200]
 
 
 async def nobody(_text: str, _stable: int, _at_ms: int) -> None:

@@ -13,7 +13,7 @@ from loadtests.chaos.fork_server import end, fork
 from pipeline.background.redis.aof_rewrite import Rewritten, rewrite
 from pipeline.background.redis.pointers import LETTERS
 from pipeline.background.redis.redis_directory import RedisDirectory
-from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_projections import RedisProjections
 from pipeline.background.redis.redis_session_rows import RedisTraces
 from pipeline.background.session_directory import Directory, DirectoryRow
@@ -257,7 +257,7 @@ async def test_dead_letters_of_erased_sessions_go_with_them(tiers: Tiers) -> Non
         flat = [part for pair in {**fields, "e": "her words", "n": "5", "f": "1"}.items() for part in pair]
         await hot.call(("XADD", keys.beside(keys.partition(one), LETTERS), "*", *flat))
     await Eraser(tiers.log, Listed(), tiers.log.delete, tiers.time).erase("anna")
-    left = await RedisUpkeep(hot).letters(None, 10)
+    left = await RedisMaintenance(hot).letters(None, 10)
     assert [letter.session for letter in left] == [other]
 
 

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.anyio
 async def live_sessions(log: TieredLog) -> set[SessionId]:
     return {
         session
-        async for page in log.archival.standings()
+        async for page in log.archival.statuses()
         for session, standing in page
         if standing.state != "deleted"
     }

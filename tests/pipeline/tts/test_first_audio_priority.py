@@ -52,7 +52,7 @@ class Somebody:
         self._towards = towards
 
     async def go(self) -> None:
-        await self._towards.give_way(lambda: self.spare_s)
+        await self._towards.yield_to_waiting(lambda: self.spare_s)
         self.through = True
 
 
@@ -90,9 +90,9 @@ class Watched(FirstAudioPriority):
         with super().awaited() as heard:
             yield heard
 
-    async def give_way(self, spare_s: Callable[[], float]) -> None:
+    async def yield_to_waiting(self, spare_s: Callable[[], float]) -> None:
         self.asked += 1
-        await super().give_way(spare_s)
+        await super().yield_to_waiting(spare_s)
 
     @property
     def somebody_waits(self) -> bool:
@@ -100,20 +100,20 @@ class Watched(FirstAudioPriority):
 
 
 async def test_where_nobody_waits_for_a_first_sound_nobody_gives_way() -> None:
-    await FirstAudioPriority().give_way(lambda: PLENTY_S)
+    await FirstAudioPriority().yield_to_waiting(lambda: PLENTY_S)
 
 
 async def test_who_has_hardly_more_to_hear_goes_on_whoever_waits() -> None:
     others = FirstAudioPriority()
     with others.awaited():
-        await others.give_way(lambda: ENOUGH_S)
+        await others.yield_to_waiting(lambda: ENOUGH_S)
 
 
 async def test_nobody_gives_way_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(first_audio_priority, "_MOST_S", 0.001)
     others = FirstAudioPriority()
     with others.awaited(), anyio.fail_after(8):
-        await others.give_way(lambda: PLENTY_S)
+        await others.yield_to_waiting(lambda: PLENTY_S)
 
 
 async def test_others_go_on_when_the_last_one_is_heard() -> None:
@@ -141,7 +141,7 @@ async def test_a_turn_that_ends_unheard_keeps_nobody_waiting() -> None:
             await settled()
             assert not somebody.through
     assert somebody.through
-    await others.give_way(lambda: PLENTY_S)
+    await others.yield_to_waiting(lambda: PLENTY_S)
 
 
 async def test_who_loses_what_they_had_before_them_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ async def test_who_loses_what_they_had_before_them_goes_on(monkeypatch: pytest.M
 
 async def test_a_turn_with_enough_to_be_heard_begins_no_sentence_until_others_are_heard() -> None:
     others = FirstAudioPriority()
-    stage = Stage(Writer(), Voice(), ahead=6, courtesy=others)
+    stage = Stage(Writer(), Voice(), ahead=6, priority=others)
     first = stage.voice.hold(SENTENCES[0])
 
     async def wait_and_be_heard() -> None:
@@ -175,7 +175,7 @@ async def test_a_turn_with_enough_to_be_heard_begins_no_sentence_until_others_ar
 
 async def test_a_turn_whose_sound_is_short_goes_on_whoever_waits() -> None:
     others = FirstAudioPriority()
-    stage = Stage(Writer(), Voice(), ahead=6, courtesy=others)
+    stage = Stage(Writer(), Voice(), ahead=6, priority=others)
     with others.awaited(), anyio.fail_after(8):
         events = await stage.run()
     assert types(events).count("sentence.completed") == len(SENTENCES)
@@ -186,7 +186,7 @@ async def test_sound_that_was_recorded_and_not_heard_counts_until_its_listener_s
 ) -> None:
     monkeypatch.setattr(first_audio_priority, "_LOOK_S", 0.001)
     others = FirstAudioPriority()
-    stage = Stage(Writer(), Long(), ahead=6, courtesy=others)
+    stage = Stage(Writer(), Long(), ahead=6, priority=others)
 
     async def skip() -> None:
         with others.awaited():
@@ -202,7 +202,7 @@ async def test_sound_that_was_recorded_and_not_heard_counts_until_its_listener_s
 
 async def test_of_a_sentence_that_is_being_heard_only_what_is_recorded_counts() -> None:
     others = FirstAudioPriority()
-    stage = Stage(Writer(), Halting(), ahead=6, courtesy=others)
+    stage = Stage(Writer(), Halting(), ahead=6, priority=others)
 
     async def stop_at_last() -> None:
         with others.awaited():
@@ -214,7 +214,7 @@ async def test_of_a_sentence_that_is_being_heard_only_what_is_recorded_counts() 
 
 async def test_a_sentence_that_gave_way_is_not_begun_in_a_pause() -> None:
     others = FirstAudioPriority()
-    stage = Stage(Writer(), Voice(), ahead=6, courtesy=others)
+    stage = Stage(Writer(), Voice(), ahead=6, priority=others)
     first = stage.voice.hold(SENTENCES[0])
 
     async def pause_while_it_gives_way() -> None:
@@ -233,7 +233,7 @@ async def test_a_sentence_that_gave_way_is_not_begun_in_a_pause() -> None:
 
 async def test_a_turn_is_stopped_while_it_gives_way() -> None:
     others = FirstAudioPriority()
-    stage = Stage(Writer(), Voice(), ahead=6, courtesy=others)
+    stage = Stage(Writer(), Voice(), ahead=6, priority=others)
     stage.voice.hold(SENTENCES[0])
 
     async def stop() -> None:
@@ -251,7 +251,7 @@ async def test_a_turn_is_stopped_while_it_gives_way() -> None:
 async def test_who_hears_nothing_before_all_of_it_is_there_does_not_give_way() -> None:
     others = FirstAudioPriority()
     settings = SessionSettings(listening=ListeningSettings(mode="legacy"))
-    stage = Stage(Writer(), Voice(), ahead=6, courtesy=others, settings=settings)
+    stage = Stage(Writer(), Voice(), ahead=6, priority=others, settings=settings)
     with others.awaited(), anyio.fail_after(8):
         events = await stage.run()
     assert types(events)[-1] == "turn.completed"
@@ -260,11 +260,11 @@ async def test_who_hears_nothing_before_all_of_it_is_there_does_not_give_way() -
 async def test_a_turn_is_awaited_until_its_first_sound_is_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     log, session, voice = MemoryEventLog(), new_session_id(), Voice()
     monkeypatch.setattr(test_session_owner, "Voice", lambda: voice)
-    pressure = EngineBackpressure(AdmissionSettings(), SystemClock())
-    pressure.courtesy = watched = Watched()
+    backpressure = EngineBackpressure(AdmissionSettings(), SystemClock())
+    backpressure.priority = watched = Watched()
     first, second = voice.hold(SENTENCES[0]), voice.hold(SENTENCES[1])
     wish = TurnRequested(kind="text", text=" ".join(SENTENCES[:2]), settings=SPEAKING)
-    async with Recorder(log) as recorder, gateway(log, recorder, pressure=pressure) as owners:
+    async with Recorder(log) as recorder, gateway(log, recorder, backpressure=backpressure) as owners:
         await recorder.post(session, SessionStarted(settings=SPEAKING), mode="create")
         owners.wake(session, (await recorder.post(session, wish)).last)
         await eventually(lambda: voice.open == 2)
@@ -287,10 +287,10 @@ async def test_a_turn_is_awaited_until_its_first_sound_is_in_the_log(monkeypatch
 )
 async def test_who_gives_way(kind: Kind, settings: SessionSettings, gives_way: bool) -> None:
     log, session = MemoryEventLog(), new_session_id()
-    pressure = EngineBackpressure(AdmissionSettings(), SystemClock())
-    pressure.courtesy = watched = Watched()
+    backpressure = EngineBackpressure(AdmissionSettings(), SystemClock())
+    backpressure.priority = watched = Watched()
     wish = TurnRequested(kind="text", text=SENTENCES[0], settings=settings)
-    async with Recorder(log) as recorder, gateway(log, recorder, pressure=pressure) as owners:
+    async with Recorder(log) as recorder, gateway(log, recorder, backpressure=backpressure) as owners:
         await recorder.post(session, SessionStarted(settings=settings, kind=kind), mode="create")
         owners.wake(session, (await recorder.post(session, wish)).last)
         await until_over(log, session, "turn.completed")

@@ -99,9 +99,9 @@ class Stage:
         ahead: int = 2,
         kind: str = "prompt",
         settings: SessionSettings | None = None,
-        courtesy: FirstAudioPriority | None = None,
+        priority: FirstAudioPriority | None = None,
     ) -> None:
-        self.courtesy = courtesy
+        self.priority = priority
         self.settings = settings or SessionSettings()
         self.log = MemoryEventLog()
         self.session = new_session_id()
@@ -117,7 +117,7 @@ class Stage:
             plan = TurnPlan(TURN, self._kind, TEXT, self.settings)  # type: ignore[arg-type]
             models = Engines(self.writer, self.voice)
             self.turn = Turn(
-                plan, pen, models, SystemClock(), sentences_ahead=self._ahead, courtesy=self.courtesy
+                plan, pen, models, SystemClock(), sentences_ahead=self._ahead, priority=self.priority
             )
             async with anyio.create_task_group() as both:
                 if during is not None:

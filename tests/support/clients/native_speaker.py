@@ -42,7 +42,7 @@ class Caller:
         self.events: list[Event] = []
         self.frames: list[Event] = []
         self.sound: list[tuple[Event, bytes]] = []
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._refs = count(1)
         self._reading = asyncio.create_task(self._read())
 
@@ -59,7 +59,7 @@ class Caller:
         else:
             event = json.loads(message)
         (self.events if "data" in event else self.frames).append(event)
-        self._news.set()
+        self._changed.set()
 
     async def until(
         self, told: Callable[[Event], bool], *, frames: bool = False, limit_s: float = 30
@@ -70,8 +70,8 @@ class Caller:
                 for event in self.frames if frames else self.events:
                     if told(event):
                         return event
-                self._news.clear()
-                await self._news.wait()
+                self._changed.clear()
+                await self._changed.wait()
 
     async def event(self, kind: str, *, count: int = 1, **data: Any) -> Event:
         """The `count`-th event of the kind with such data."""

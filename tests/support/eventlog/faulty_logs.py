@@ -59,7 +59,7 @@ class AwayLog(MemoryEventLog):
         return await super().append(batches)
 
 
-class LossyEar:
+class LossySubscription:
     """Forgets some pushes, by a dice with a seed."""
 
     def __init__(self, ear: PushSubscription, loss: float, seed: int) -> None:
@@ -74,8 +74,8 @@ class LossyEar:
     async def unsubscribe(self, session: SessionId) -> None:
         await self._ear.unsubscribe(session)
 
-    async def hear(self) -> AsyncGenerator[Push | Subscribed, None]:
-        async with aclosing(self._ear.hear()) as words:
+    async def pushes(self) -> AsyncGenerator[Push | Subscribed, None]:
+        async with aclosing(self._ear.pushes()) as words:
             async for word in words:
                 if isinstance(word, Push) and self._dice.random() < self._loss:
                     self.lost += 1
@@ -94,11 +94,11 @@ class LossyLog:
 
     def __init__(self, log: EventLog, loss: float, seed: int = 1) -> None:
         self.log = log
-        self.lossy_ear = LossyEar(log.ear(), loss, seed)
+        self.lossy_subscription = LossySubscription(log.push_subscription(), loss, seed)
         self.reads = 0
 
-    def ear(self) -> LossyEar:
-        return self.lossy_ear
+    def push_subscription(self) -> LossySubscription:
+        return self.lossy_subscription
 
     async def append(self, batches: Sequence[Batch]) -> list[Outcome]:
         return await self.log.append(batches)

@@ -43,27 +43,27 @@ async def complete(
     services: Open,
     caller: Caller,
     request: Request,
-    wish: ChatCompletionRequest,
+    params: ChatCompletionRequest,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """One answer, at once or in chunks. docs/openai.md says which fields are supported.
 
     With the header `Last-Event-ID` the same request goes on after that chunk; no model is asked again.
     """
-    ignored = ignored_in(wish, services.settings.openai)
+    ignored = ignored_in(params, services.settings.openai)
     completions = _completions(services)
     cursor = parse_cursor(last_event_id) if last_event_id else None
     since = None
     if cursor is not None:
-        wanted = await completions.resume(wish, cursor, caller)
-        since = await services.keeper.returned(wanted.session)
+        wanted = await completions.resume(params, cursor, caller)
+        since = await services.ephemeral.returned(wanted.session)
     else:
-        wanted, _ = await while_awaited(request, lambda: completions.begin(wish, caller))
+        wanted, _ = await while_awaited(request, lambda: completions.begin(params, caller))
     stay = AsyncExitStack()
-    keep = bool(wish.store)
-    stay.enter_context(services.keeper.waiting(wanted.session, wanted.turn, since=since, keep=keep))
+    keep = bool(params.store)
+    stay.enter_context(services.ephemeral.waiting(wanted.session, wanted.turn, since=since, keep=keep))
     headers = headers_of(wanted.session) | ignored
-    if wish.stream:
+    if params.stream:
         pieces = _events(services, completions, wanted, cursor)
         return Flowing(pieces, stay, media_type=EVENTS, headers=headers)
     async with stay:
@@ -74,7 +74,7 @@ async def complete(
 def _completions(services: GatewayContainer) -> Completions:
     return Completions(
         services.sessions,
-        services.intakes,
+        services.audio_inputs,
         services.names,
         services.ownership,
         services.settings,
@@ -85,15 +85,15 @@ def _completions(services: GatewayContainer) -> Completions:
 
 async def _whole(services: GatewayContainer, completions: Completions, wanted: Wanted) -> bytes:
     """As JSON; a spoken one is large, and made beside the loop."""
-    teller, whole = ChunkTranslator(wanted), Whole(wanted)
-    chunks = completions.chunks(wanted, teller, idle_s=services.settings.limits.heartbeat_s)
-    async with aclosing(chunks) as told:
-        async for item in told:
+    translator, whole = ChunkTranslator(wanted), Whole(wanted)
+    chunks = completions.chunks(wanted, translator, idle_s=services.settings.limits.heartbeat_s)
+    async with aclosing(chunks) as events:
+        async for item in events:
             if item is not None:
                 whole.add(item[1])
 
     def written() -> bytes:
-        return orjson.dumps(whole.completion(teller))
+        return orjson.dumps(whole.completion(translator))
 
     return written() if wanted.sound is None else await anyio.to_thread.run_sync(written)
 
@@ -102,11 +102,11 @@ async def _events(
     services: GatewayContainer, completions: Completions, wanted: Wanted, after: Cursor | None
 ) -> AsyncGenerator[bytes, None]:
     """The chunks after the cursor. The very first one waits for what follows it, which may be a refusal."""
-    teller = ChunkTranslator(wanted)
-    chunks = completions.chunks(wanted, teller, idle_s=services.settings.limits.heartbeat_s)
+    translator = ChunkTranslator(wanted)
+    chunks = completions.chunks(wanted, translator, idle_s=services.settings.limits.heartbeat_s)
     waiting = b""
-    async with aclosing(chunks) as told:
-        async for item in told:
+    async with aclosing(chunks) as events:
+        async for item in events:
             if item is None:
                 if not waiting:
                     yield QUIET
@@ -119,5 +119,5 @@ async def _events(
                 continue
             yield waiting + event(chunk, str(cursor))
             waiting = b""
-    if teller.over:
+    if translator.over:
         yield waiting + DONE

@@ -73,11 +73,11 @@ class Embeddings:
                 if waiting.cancelled_caught:
                     raise GatewayBusy("other texts are being embedded here; try again", retry_after_s=_WAIT_S)
                 rows = await self.library.embed(texts)
-            if (wished := request.dimensions or rows.shape[1]) > rows.shape[1]:
+            if (requested := request.dimensions or rows.shape[1]) > rows.shape[1]:
                 raise InputError(
                     f"dimensions: the vectors of this model have {rows.shape[1]}", field="dimensions"
                 )
-            made.append(unit(rows[:, :wished]))
+            made.append(unit(rows[:, :requested]))
         return np.concatenate(made)
 
 
@@ -108,10 +108,10 @@ router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute)
 
 
 @router.post("/embeddings", response_class=JSONResponse, responses={200: {"model": EmbeddingList}})
-async def embed(services: Open, caller: Caller, request: Request, wish: EmbeddingsRequest) -> Response:
+async def embed(services: Open, caller: Caller, request: Request, params: EmbeddingsRequest) -> Response:
     """A vector of length 1 for each text. docs/openai.md says which fields are supported."""
-    ignored = ignored_in(wish, services.settings.openai)
+    ignored = ignored_in(params, services.settings.openai)
     limits = services.settings.limits
     embeddings = Embeddings(services.library, services.names, services.allowance, limits, services.embedding)
-    made = await while_awaited(request, lambda: embeddings.made(wish, caller))
+    made = await while_awaited(request, lambda: embeddings.made(params, caller))
     return Response(made, media_type="application/json", headers=ignored)

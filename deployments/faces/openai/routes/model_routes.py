@@ -20,20 +20,20 @@ _SINCE = created_ms(new_session_id()) // 1_000
 @router.head("/models/", include_in_schema=False)
 async def models(services: Open) -> dict[str, Any]:
     """All of them; names of OpenAI's that stand for one of these are not listed."""
-    return {"object": "list", "data": [_told(one) for one in services.names.models]}
+    return {"object": "list", "data": [_model_view(one) for one in services.names.models]}
 
 
 @router.get("/models/{model:path}")
 @router.head("/models/{model:path}", include_in_schema=False)
 async def model(services: Open, model: str) -> dict[str, Any]:
     """One of them, by any name that it answers to."""
-    return _told(services.names.find(model))
+    return _model_view(services.names.find(model))
 
 
 @router.get("/audio/models")
 async def audio_models(services: Open) -> dict[str, Any]:
     """Not OpenAI's, but what some of its clients ask for: the models that speak or write speech down."""
-    listed = [_told(one) for one in services.names.models if one.kind in ("speech", "transcription")]
+    listed = [_model_view(one) for one in services.names.models if one.kind in ("speech", "transcription")]
     return {"object": "list", "models": listed, "data": listed}
 
 
@@ -44,5 +44,5 @@ async def voices(services: Open) -> dict[str, Any]:
     return {"voices": [{"id": name, "name": name, "provider": provider} for name, provider in listed]}
 
 
-def _told(one: NamedModel) -> dict[str, Any]:
+def _model_view(one: NamedModel) -> dict[str, Any]:
     return {"id": one.id, "object": "model", "created": _SINCE, "owned_by": one.owner}

@@ -47,12 +47,12 @@ async def form_with_file(
         file = form.get("file")
         fields = _fields(form, model)
         try:
-            wish = model.model_validate(fields)
+            params = model.model_validate(fields)
         except ValidationError as error:
             raise RequestValidationError(error.errors()) from error
         if not isinstance(file, UploadFile):
             raise MissingParameter("Missing required parameter: 'file'.", field="file")
-        yield wish, UploadedRecording(file.file, _shown(file.filename or ""))
+        yield params, UploadedRecording(file.file, _shown(file.filename or ""))
     finally:
         await form.close()
 
@@ -77,8 +77,8 @@ async def _received(request: Request, limit: int, arrival: Arrival) -> FormData:
             max_files=1, max_fields=_FIELDS, max_part_size=_FIELD_BYTES
         )
     except HTTPException as error:
-        told = _NO_FILE if str(error.detail).startswith("Part exceeded") else error.detail
-        raise InputError(f"the form cannot be read: {told}") from error
+        detail = _NO_FILE if str(error.detail).startswith("Part exceeded") else error.detail
+        raise InputError(f"the form cannot be read: {detail}") from error
     except (ValueError, LookupError) as error:  # names or a charset that nobody can read
         raise InputError("the form cannot be read") from error
     except ClientDisconnect as error:

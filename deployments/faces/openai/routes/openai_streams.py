@@ -29,14 +29,14 @@ def headers_of(session: SessionId) -> dict[str, str]:
     return {SESSION_HEADER: session, _REQUEST_HEADER: session}
 
 
-def ignored_in(wish: OpenAiRequest, settings: OpenAiSettings, *others: str) -> dict[str, str]:
+def ignored_in(params: OpenAiRequest, settings: OpenAiSettings, *others: str) -> dict[str, str]:
     """The header that names the fields without effect: those that are unknown here, and `others`.
 
     Raises RequestValidationError where the settings refuse unknown ones.
     """
-    if wish.unknown and settings.unknown == "refuse":
-        raise RequestValidationError([{"type": "extra_forbidden", "loc": (wish.unknown[0],), "msg": ""}])
-    names = (*wish.unknown, *others)
+    if params.unknown and settings.unknown == "refuse":
+        raise RequestValidationError([{"type": "extra_forbidden", "loc": (params.unknown[0],), "msg": ""}])
+    names = (*params.unknown, *others)
     return {IGNORED_HEADER: ", ".join(names)} if names else {}
 
 

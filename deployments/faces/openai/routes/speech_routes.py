@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from deployments.faces.forms.uploads import while_awaited
 from deployments.faces.native.session_routes import Open
 from deployments.faces.openai.routes.openai_streams import EVENTS, Flowing, event, headers_of, ignored_in
-from deployments.faces.openai.speech_session import Speeches, SpeechFile, usage_of
+from deployments.faces.openai.speech_session import SpeechFile, SpeechSessions, usage_of
 from deployments.web.large_bodies import BoundedRoute
 from deployments.web.resource_access import Caller
 from pipeline.audio.file_streams import STREAM_MIME
@@ -27,30 +27,30 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 
 
 @router.post("/audio/speech", response_class=Response, responses=_ANSWERS)
-async def speak(services: Open, caller: Caller, request: Request, wish: SpeechRequest) -> Response:
+async def speak(services: Open, caller: Caller, request: Request, params: SpeechRequest) -> Response:
     """The text as one file of sound, or in events. docs/openai.md says which fields are supported."""
     listener = SessionListener(services.log, services.tailer, services.clock)
-    speeches = Speeches(services.sessions, services.names, services.settings.openai, listener)
-    ignored = ignored_in(wish, services.settings.openai, *speeches.without_effect(wish))
-    spoken = await while_awaited(request, lambda: speeches.begin(wish, caller))
+    sessions = SpeechSessions(services.sessions, services.names, services.settings.openai, listener)
+    ignored = ignored_in(params, services.settings.openai, *sessions.without_effect(params))
+    spoken = await while_awaited(request, lambda: sessions.begin(params, caller))
     stay = AsyncExitStack()
-    stay.enter_context(services.keeper.waiting(spoken.session, spoken.turn))
+    stay.enter_context(services.ephemeral.waiting(spoken.session, spoken.turn))
     headers = headers_of(spoken.session) | ignored
-    if wish.stream_format == "sse":
-        return Flowing(_events(speeches, spoken), stay, media_type=EVENTS, headers=headers)
+    if params.stream_format == "sse":
+        return Flowing(_events(sessions, spoken), stay, media_type=EVENTS, headers=headers)
     mime = STREAM_MIME[spoken.format]
-    return Flowing(_file(speeches, spoken), stay, media_type=mime, headers=headers)
+    return Flowing(_file(sessions, spoken), stay, media_type=mime, headers=headers)
 
 
-async def _file(speeches: Speeches, spoken: SpeechFile) -> AsyncGenerator[bytes, None]:
-    async with aclosing(speeches.sound(spoken)) as pieces:
+async def _file(sessions: SpeechSessions, spoken: SpeechFile) -> AsyncGenerator[bytes, None]:
+    async with aclosing(sessions.sound(spoken)) as pieces:
         async for piece, _ in pieces:
             yield piece
 
 
-async def _events(speeches: Speeches, spoken: SpeechFile) -> AsyncGenerator[bytes, None]:
+async def _events(sessions: SpeechSessions, spoken: SpeechFile) -> AsyncGenerator[bytes, None]:
     made_ms = 0
-    async with aclosing(speeches.sound(spoken)) as pieces:
+    async with aclosing(sessions.sound(spoken)) as pieces:
         async for piece, ms in pieces:
             made_ms = ms
             if piece:

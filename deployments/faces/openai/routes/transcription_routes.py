@@ -15,7 +15,7 @@ from deployments.faces.openai import transcription_formats
 from deployments.faces.openai.routes.openai_forms import form_with_file
 from deployments.faces.openai.routes.openai_streams import EVENTS, Flowing, event, headers_of, ignored_in
 from deployments.faces.openai.transcription_formats import Transcribed
-from deployments.faces.openai.transcription_session import Hearings, Wish
+from deployments.faces.openai.transcription_session import TranscriptionParams, TranscriptionSessions
 from deployments.web.resource_access import Caller
 from pipeline.delivery.listener import SessionListener
 from pipeline.stt.inputs.recording_upload import UploadedSound
@@ -66,49 +66,53 @@ async def translate(services: Open, caller: Caller, request: Request) -> Respons
 async def _write_down(services: Open, caller: Caller, request: Request, shape: type[W]) -> Response:
     async with AsyncExitStack() as stay:
         arrival = stay.enter_context(services.arriving.file(caller.name))
-        wish, upload = await stay.enter_async_context(
+        params, upload = await stay.enter_async_context(
             form_with_file(request, shape, arrival, limit=services.settings.limits.upload_bytes)
         )
-        ignored = ignored_in(wish, services.settings.openai)
-        hearings = _hearings(services)
-        model = hearings.model(wish)
-        recording = await stay.enter_async_context(hearings.recording(upload.file))
-        session = await hearings.begin(wish, model, upload.name, caller)
-        stay.enter_context(services.keeper.waiting(session))
+        ignored = ignored_in(params, services.settings.openai)
+        sessions = _transcription_sessions(services)
+        model = sessions.model(params)
+        recording = await stay.enter_async_context(sessions.recording(upload.file))
+        session = await sessions.begin(params, model, upload.name, caller)
+        stay.enter_context(services.ephemeral.waiting(session))
         headers = headers_of(session) | ignored
-        made = Transcribed(only_by="quality" if isinstance(wish, TranslationRequest) else None)
-        if isinstance(wish, TranscriptionRequest) and wish.stream:
-            work = _Work(hearings, session, recording, upload.name)
+        made = Transcribed(only_by="quality" if isinstance(params, TranslationRequest) else None)
+        if isinstance(params, TranscriptionRequest) and params.stream:
+            work = _Work(sessions, session, recording, upload.name)
             pieces = _events(work, made)
             return Flowing(pieces, stay.pop_all(), work.run, media_type=EVENTS, headers=headers)
-        ms = await while_awaited(request, lambda: hearings.listen(session, recording, upload.name))
-        async with aclosing(hearings.texts(session, made)) as texts:
+        ms = await while_awaited(request, lambda: sessions.listen(session, recording, upload.name))
+        async with aclosing(sessions.texts(session, made)) as texts:
             async for _ in texts:
                 pass
-        return _answer(wish, made, ms, headers)
+        return _answer(params, made, ms, headers)
 
 
-def _hearings(services: GatewayContainer) -> Hearings:
+def _transcription_sessions(services: GatewayContainer) -> TranscriptionSessions:
     listener = SessionListener(services.log, services.tailer, services.clock)
-    return Hearings(services.sessions, services.intakes, services.names, services.settings, listener)
+    return TranscriptionSessions(
+        services.sessions, services.audio_inputs, services.names, services.settings, listener
+    )
 
 
 class _Work:
     """The listening, beside which what was heard is told."""
 
-    def __init__(self, hearings: Hearings, session: SessionId, recording: UploadedSound, name: str) -> None:
-        self.hearings = hearings
+    def __init__(
+        self, sessions: TranscriptionSessions, session: SessionId, recording: UploadedSound, name: str
+    ) -> None:
+        self.sessions = sessions
         self.session = session
         self._recording = recording
         self._name = name
         self.ms = 0
 
     async def run(self) -> None:
-        self.ms = await self.hearings.listen(self.session, self._recording, self._name)
+        self.ms = await self.sessions.listen(self.session, self._recording, self._name)
 
 
 async def _events(work: _Work, made: Transcribed) -> AsyncGenerator[bytes, None]:
-    async with aclosing(work.hearings.texts(work.session, made)) as texts:
+    async with aclosing(work.sessions.texts(work.session, made)) as texts:
         async for text in texts:
             yield event({"type": "transcript.text.delta", "delta": text})
     ended_ms = max((one.end_ms for one in made.segments), default=0)
@@ -116,16 +120,16 @@ async def _events(work: _Work, made: Transcribed) -> AsyncGenerator[bytes, None]
     yield event({"type": "transcript.text.done", "text": made.text, "usage": usage})
 
 
-def _answer(wish: Wish, made: Transcribed, ms: int, headers: Mapping[str, str]) -> Response:
-    task = "translate" if isinstance(wish, TranslationRequest) else "transcribe"
-    granularities = wish.timestamp_granularities if isinstance(wish, TranscriptionRequest) else ()
-    match wish.response_format:
+def _answer(params: TranscriptionParams, made: Transcribed, ms: int, headers: Mapping[str, str]) -> Response:
+    task = "translate" if isinstance(params, TranslationRequest) else "transcribe"
+    granularities = params.timestamp_granularities if isinstance(params, TranscriptionRequest) else ()
+    match params.response_format:
         case "text":
             return PlainTextResponse(made.text + "\n", headers=headers)
         case "srt" | "vtt":
-            mime = "text/vtt" if wish.response_format == "vtt" else "application/x-subrip"
-            told = transcription_formats.captions(made, wish.response_format)
-            return Response(told, media_type=f"{mime}; charset=utf-8", headers=headers)
+            mime = "text/vtt" if params.response_format == "vtt" else "application/x-subrip"
+            body = transcription_formats.captions(made, params.response_format)
+            return Response(body, media_type=f"{mime}; charset=utf-8", headers=headers)
         case "verbose_json":
             return JSONResponse(transcription_formats.verbose(made, ms, granularities, task), headers=headers)
         case "diarized_json":

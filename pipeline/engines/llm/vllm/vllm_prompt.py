@@ -58,10 +58,10 @@ class Prompts:
         """An answer that was begun comes after the template's own beginning of an answer, as it is."""
         *before, last = messages
         begun = last.content if last.role == "assistant" and not last.calls else ""
-        told = before if last.role == "assistant" and not last.calls else messages
+        prompt = before if last.role == "assistant" and not last.calls else messages
         try:
             text = self._tokenizer.apply_chat_template(
-                [_with_documents(one) for one in messages_of(_one_system(told))],
+                [_with_documents(one) for one in messages_of(_one_system(prompt))],
                 tools=wishes_of(request).get("tools"),
                 add_generation_prompt=True,
                 tokenize=False,

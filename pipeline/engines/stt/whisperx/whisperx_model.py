@@ -133,7 +133,8 @@ def with_speakers(words: tuple[WrittenWord, ...], turns: Any) -> tuple[WrittenWo
     whole = {"start": timed[0]["start"], "end": timed[-1]["end"], "words": timed}
     assign_word_speakers(turns, {"segments": [whole]}, fill_nearest=True)
     return tuple(
-        replace(word, speaker=str(told.get("speaker", ""))) for word, told in zip(words, timed, strict=True)
+        replace(word, speaker=str(aligned.get("speaker", "")))
+        for word, aligned in zip(words, timed, strict=True)
     )
 
 

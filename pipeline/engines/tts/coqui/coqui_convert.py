@@ -47,8 +47,8 @@ def convert(voice: Path, folder: Path, progress: Callable[[float], None]) -> Non
 
     Raises UnusableWeights for a file that is not a single-speaker Piper voice.
     """
-    told = json.loads(voice.with_name(f"{voice.name}.json").read_text(encoding="utf-8"))
-    if told.get("num_speakers", 1) > 1:
+    piper_config = json.loads(voice.with_name(f"{voice.name}.json").read_text(encoding="utf-8"))
+    if piper_config.get("num_speakers", 1) > 1:
         raise UnusableWeights(f"{voice} has several speakers; only voices of one can be converted.")
     try:
         graph = onnx.load(voice).graph
@@ -58,11 +58,11 @@ def convert(voice: Path, folder: Path, progress: Callable[[float], None]) -> Non
     progress(0.2)
     use_in_process_espeak()
     try:
-        config = _config(told, _shape(weights, convolutions))
+        config = _config(piper_config, _shape(weights, convolutions))
         torch.manual_seed(0)
         model = Vits(config)
         progress(0.5)
-        state = _filled(model, weights, told["phoneme_id_map"])
+        state = _filled(model, weights, piper_config["phoneme_id_map"])
     except (LookupError, ValueError) as error:
         raise UnusableWeights(f"{voice} is not built like a Piper voice: {error}") from error
     torch.save({"model": state, "step": 0}, folder / CHECKPOINT)
@@ -126,18 +126,18 @@ def _shape(weights: Weights, convolutions: Mapping[str, dict[str, list[int]]]) -
     )
 
 
-def _config(told: Mapping[str, Any], shape: VitsArgs) -> VitsConfig:
-    inference = told.get("inference", {})
+def _config(piper_config: Mapping[str, Any], shape: VitsArgs) -> VitsConfig:
+    inference = piper_config.get("inference", {})
     shape.inference_noise_scale = inference.get("noise_scale", 0.667)
     shape.inference_noise_scale_dp = inference.get("noise_w", 0.8)
     shape.length_scale = inference.get("length_scale", 1.0)
     hop = math.prod(shape.upsample_rates_decoder)
-    known = {symbol for symbol in told["phoneme_id_map"] if len(symbol) == 1} - {_PAD, _BEGIN, _END}
-    language = told["espeak"]["voice"]
+    known = {symbol for symbol in piper_config["phoneme_id_map"] if len(symbol) == 1} - {_PAD, _BEGIN, _END}
+    language = piper_config["espeak"]["voice"]
     return VitsConfig(
         model_args=shape,
         audio=BaseAudioConfig(
-            sample_rate=told["audio"]["sample_rate"],
+            sample_rate=piper_config["audio"]["sample_rate"],
             hop_length=hop, win_length=4 * hop, fft_size=4 * hop, num_mels=80,
         ),
         use_phonemes=True,

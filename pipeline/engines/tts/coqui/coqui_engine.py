@@ -18,7 +18,7 @@ from pipeline.engines.slots import Slots
 from pipeline.engines.tts.coqui.coqui_weights import checkpoint_of, is_xtts
 from pipeline.engines.tts.device_batches import Gathered
 from pipeline.engines.tts.tempo import at_tempo, missing
-from pipeline.engines.tts.voice_windows import Sentence, WindowPiece, told_in_windows
+from pipeline.engines.tts.voice_windows import Sentence, WindowPiece, stream_windows
 from pipeline.engines.watchdog import Watchdog
 from schemas.errors import EngineDead, EngineFailed, UnknownVoice
 from schemas.settings import TextToSpeechSettings
@@ -174,12 +174,12 @@ class CoquiTextToSpeech(LoadedCoqui["VitsVoice"]):
         async with self._slots.take():
             pieces = await self._pronounced(text)
             made = await self._frames(pieces, voice, speed)
-            told = told_in_windows(pieces, made, self._sound, rate=self.sample_rate, hop=self._voice.hop)
+            stream = stream_windows(pieces, made, self._sound, rate=self.sample_rate, hop=self._voice.hop)
             if speed != 1.0:
                 natural = await self._frames(pieces, voice, 1.0)
                 factor = missing(made, natural, speed)
-                told = at_tempo(told, factor, self.sample_rate, asyncio.to_thread)
-            async with aclosing(told) as items:
+                stream = at_tempo(stream, factor, self.sample_rate, asyncio.to_thread)
+            async with aclosing(stream) as items:
                 async for item in items:
                     yield item
 

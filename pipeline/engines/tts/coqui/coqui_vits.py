@@ -32,17 +32,17 @@ class VitsVoice:
     def __init__(self, checkpoint: Path, config: Path, name: str, device: str) -> None:
         """`name`: what a voice without speakers is called."""
         use_in_process_espeak()
-        told = load_config(str(config))
-        if told.model_args.encoder_sample_rate:
+        model_config = load_config(str(config))
+        if model_config.model_args.encoder_sample_rate:
             raise UnusableWeights(f"{config}: a VITS whose frames are interpolated cannot be streamed here.")
-        if told.use_phonemes and not told.phonemizer:
-            told.phonemizer = PHONEMIZER
-        self._model: Any = Vits(told)
-        self._model.load_checkpoint(told, str(checkpoint), eval=True)
+        if model_config.use_phonemes and not model_config.phonemizer:
+            model_config.phonemizer = PHONEMIZER
+        self._model: Any = Vits(model_config)
+        self._model.load_checkpoint(model_config, str(checkpoint), eval=True)
         self._model.to(device)
         self._device = torch.device(device)
-        self.sample_rate = int(told.audio.sample_rate)
-        self.hop = int(told.audio.hop_length)
+        self.sample_rate = int(model_config.audio.sample_rate)
+        self.hop = int(model_config.audio.hop_length)
         """Samples of one frame."""
         self._speakers: dict[str, int | None] = _speakers(self._model) or {name: None}
         self._pronunciation = Pronunciation(self._model.tokenizer)

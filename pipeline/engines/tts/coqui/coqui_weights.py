@@ -66,8 +66,8 @@ def is_xtts(checkpoint: Checkpoint) -> bool:
 
 def _kind(config: Path) -> str:
     try:
-        told = json.loads(config.read_text(encoding="utf-8"))
-        kind = str(told["model"]).lower()
+        described = json.loads(config.read_text(encoding="utf-8"))
+        kind = str(described["model"]).lower()
     except (ValueError, LookupError, TypeError) as error:
         raise UnusableWeights(f"{config} is no configuration of Coqui's.") from error
     if kind not in ("vits", "xtts"):

@@ -43,11 +43,11 @@ class XttsVoice:
     """A loaded network and whose voices it has. Not safe to use for two texts at a time."""
 
     def __init__(self, checkpoint: Checkpoint, settings: TextToSpeechSettings, device: str) -> None:
-        told = load_config(str(checkpoint.config))
-        self._model: Any = Xtts(told)
-        self._model.load_checkpoint(told, checkpoint_path=str(checkpoint.model), eval=True)
+        model_config = load_config(str(checkpoint.config))
+        self._model: Any = Xtts(model_config)
+        self._model.load_checkpoint(model_config, checkpoint_path=str(checkpoint.model), eval=True)
         self._model.to(device)
-        self.sample_rate = int(told.model_args.output_sample_rate)
+        self.sample_rate = int(model_config.model_args.output_sample_rate)
         self._language = settings.language
         self._speakers = self._known_speakers(settings.speaker_wav)
         if not self._speakers:

@@ -10,7 +10,7 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import AskError, MovedError, ResponseError
 
 from pipeline.eventlog.redis.client import Doubt, FailedOver, Look, pause_s
-from pipeline.eventlog.redis.cluster.cluster_topology import ClusterTopology, Greet
+from pipeline.eventlog.redis.cluster.cluster_topology import ClusterTopology, OnConnect
 from pipeline.eventlog.redis.cluster.hash_slots import completed, from_slot_on, slot_of, slot_of_command
 from pipeline.eventlog.redis.server import (
     BROKEN,
@@ -77,7 +77,7 @@ class RedisClusterClient:
         self.shards = ClusterTopology(startup, dial)
         self._dial = dial
         self._patience_s = patience_s
-        self.greet: Greet | None = None
+        self.on_connect: OnConnect | None = None
         """Called before a server is sent anything after a break. Raises LogForeign where it is another."""
 
     @property
@@ -218,8 +218,8 @@ class RedisClusterClient:
             return [ConnectionRefusedError("no server has this slot")] * len(commands)
         node = self.shards.node(address)
         try:
-            if self.greet is not None:
-                await node.meet(self.greet)
+            if self.on_connect is not None:
+                await node.meet(self.on_connect)
             if outdated is not None and outdated():
                 raise FailedOver(f"The log server {address} came in another's place.")
             if not asking:

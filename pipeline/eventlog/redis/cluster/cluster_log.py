@@ -30,8 +30,8 @@ class PollingWaiter:
     A blocking read would need a connection for every partition and reader: thousands for a few workers.
     """
 
-    def __init__(self, wire: RedisClusterClient, ready: Ready) -> None:
-        self._wire = wire
+    def __init__(self, client: RedisClusterClient, ready: Ready) -> None:
+        self._client = client
         self._ready = ready
         self._pause_s = SHORTEST_S
 
@@ -42,10 +42,10 @@ class PollingWaiter:
         deadline = time.monotonic() + wait_s
         commands: list[Command] = [(*words, "STREAMS", name, place) for name, place in places.items()]
         while True:
-            replies = await self._wire.each(*commands)
+            replies = await self._client.each(*commands)
             lacking = [name for name, reply in zip(places, replies, strict=True) if lacks_group(reply)]
             missing = [join[name] for name in lacking if name in join]
-            joined = await self._wire.each(*missing) if missing else []
+            joined = await self._client.each(*missing) if missing else []
             _check(reply for reply in replies if not (join and lacks_group(reply)))
             found = [
                 (name, entries)
@@ -101,7 +101,7 @@ class ClusterEventLog(RedisEventLog):
             patience_s=patience_s,
         )
 
-    def ear(self) -> PushSubscription:
+    def push_subscription(self) -> PushSubscription:
         return ClusterPushSubscription(self._cluster.shards, self._channel)
 
     def shard_of(self, session: SessionId) -> str:
@@ -123,7 +123,7 @@ class ClusterEventLog(RedisEventLog):
         await self._cluster.attend()
 
     async def _ready(self) -> Keys:
-        """The key names. `_greet` does the work after a lost connection, shard by shard."""
+        """The key names. `_on_connect` does the work after a lost connection, shard by shard."""
         if self._keys is not None:
             return self._keys
         log_id, partitions, schema, marked = await self._config()
@@ -132,14 +132,14 @@ class ClusterEventLog(RedisEventLog):
         keys = Keys(int(partitions))
         if marked is None:
             marks = (keys.beside(p, _MARK) for p in range(keys.partitions))
-            await self._wire.call(*(("SET", mark, log_id, "NX") for mark in marks))
-            await self._wire.call(("HSET", CONFIG_KEY, "marked", 1))
+            await self._client.call(*(("SET", mark, log_id, "NX") for mark in marks))
+            await self._client.call(("HSET", CONFIG_KEY, "marked", 1))
         if self._keys is None:
             self._log_id, self._keys = log_id, keys
-            self._cluster.greet = self._greet
+            self._cluster.on_connect = self._on_connect
         return self._keys
 
-    async def _greet(self, node: Node) -> None:
+    async def _on_connect(self, node: Node) -> None:
         """Has this server our functions, and is what it has of the log still the log?"""
         keys = self._keys
         assert keys is not None

@@ -64,7 +64,7 @@ class ClusterPushSubscription:
         self._order = anyio.Lock()
         self._heard: asyncio.Queue[Push | Subscribed | Exception] = asyncio.Queue(HEARD)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._hearing = False
+        self._listening = False
 
     async def subscribe(self, session: SessionId) -> None:
         channel = (await self._channel_of(session)).encode()
@@ -78,8 +78,8 @@ class ClusterPushSubscription:
                 del self._sessions[channel]
                 await self._leave(channel)
 
-    async def hear(self) -> AsyncGenerator[Push | Subscribed, None]:
-        self._hearing = True
+    async def pushes(self) -> AsyncGenerator[Push | Subscribed, None]:
+        self._listening = True
         try:
             await self._place_all()
             while True:
@@ -88,7 +88,7 @@ class ClusterPushSubscription:
                     raise word
                 yield word
         finally:
-            self._hearing = False
+            self._listening = False
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -115,12 +115,12 @@ class ClusterPushSubscription:
 
     async def _place(self, channel: bytes) -> None:
         address, line = self._shards.primary(slot_of(channel)), self._at.get(channel)
-        if not self._hearing or not address or (line is not None and line.address == address):
+        if not self._listening or not address or (line is not None and line.address == address):
             return
         await self._leave(channel)
         if (line := self._lines.get(address)) is None:
             line = self._lines[address] = _Line(address)
-            # Its parent is `hear`, which cancels it: a generator must not yield inside a task group.
+            # Its parent is `pushes`, which cancels it: a generator must not yield inside a task group.
             task = asyncio.create_task(self._run(line))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -50,7 +50,7 @@ class Node:
     def greeted(self, state: tuple[int, int]) -> None:
         self._known_at, self._trouble = state, None
 
-    async def meet(self, greet: "Greet") -> None:
+    async def meet(self, on_connect: "OnConnect") -> None:
         """Greet it unless it is known. One greeting is for all who wait for it, also one that is in vain."""
         if self.known:
             return
@@ -62,7 +62,7 @@ class Node:
                 raise self._trouble.with_traceback(None)  # or it would grow with each who waits
             state = self.state
             try:
-                await greet(self)
+                await on_connect(self)
             except Exception as trouble:
                 self._trouble = trouble
                 raise
@@ -77,7 +77,7 @@ class Node:
         self.doubt()
 
 
-Greet = Callable[[Node], Awaitable[None]]
+OnConnect = Callable[[Node], Awaitable[None]]
 
 
 class ClusterTopology:

@@ -16,7 +16,7 @@ REMEMBERED: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class _Mute:
+class _BlockedSession:
     """End of a session at the time `at_s`."""
 
     end: Seq
@@ -38,7 +38,7 @@ class FailoverHold:
         self._grace_s = grace_s
         self._held: OrderedDict[SessionId, str] = OrderedDict()
         self._until: dict[SessionId, float] = {}
-        self._mute: dict[SessionId, _Mute] = {}
+        self._blocked: dict[SessionId, _BlockedSession] = {}
         """Their owners have said nothing new yet."""
 
     def suspect(self, ends: Mapping[SessionId, Seq]) -> None:
@@ -46,20 +46,20 @@ class FailoverHold:
         now = time.monotonic()
         self._until = {session: at for session, at in self._until.items() if at > now}
         self._until |= dict.fromkeys(ends, now + self._grace_s)
-        self._mute = {session: end for session, end in self._mute.items() if session in self._until}
-        self._mute |= {session: _Mute(end, now) for session, end in ends.items()}
+        self._blocked = {session: end for session, end in self._blocked.items() if session in self._until}
+        self._blocked |= {session: _BlockedSession(end, now) for session, end in ends.items()}
 
     def see(self, session: SessionId, end: Seq, *, busy: bool) -> None:
         """It ends there now. Events that come first may be replayed ones; later ones are new."""
-        if (mute := self._mute.get(session)) is None:
+        if (blocked := self._blocked.get(session)) is None:
             return
-        if not busy or (mute.moved and end > mute.end and time.monotonic() - mute.at_s > RETURN_S):
-            del self._mute[session]
-        elif not mute.moved and end > mute.end:
-            self._mute[session] = _Mute(end, time.monotonic(), moved=True)
+        if not busy or (blocked.moved and end > blocked.end and time.monotonic() - blocked.at_s > RETURN_S):
+            del self._blocked[session]
+        elif not blocked.moved and end > blocked.end:
+            self._blocked[session] = _BlockedSession(end, time.monotonic(), moved=True)
 
     def may_speak(self, session: SessionId) -> bool:
-        return session not in self._mute or self.passed(session)
+        return session not in self._blocked or self.passed(session)
 
     def passed(self, session: SessionId) -> bool:
         return time.monotonic() >= self._until.get(session, 0.0)

@@ -24,7 +24,7 @@ ATTEND_S: Final = 1.0
 """Servers that nobody here writes to are looked at so often."""
 _RESTS: Final = 5
 """Looks of which one is made while nothing is kept here that a server could lack."""
-ROADS: Final = 8
+SHARDS_AT_ONCE: Final = 8
 """Roads on which something is given back at the same time."""
 GAP_S: Final = 8.0
 """So long what others wrote in between may be missing: longer than fresh commands wait (GRACE_S)."""
@@ -90,21 +90,21 @@ class FailoverReplayer:
 
     def _begin(self, tasks: TaskGroup) -> None:
         kept = set(self._retained.sessions) if self._owed else set()
-        roads: dict[str, list[SessionId]] = defaultdict(list)
+        shards: dict[str, list[SessionId]] = defaultdict(list)
         for session in list(self._owed):
             if session not in kept:
                 del self._owed[session]
                 self._gaps.pop(session, None)
-            elif (road := self._log.shard_of(session)) not in self._under_way:
-                roads[road].append(session)
-        for road, sessions in list(roads.items())[: ROADS - len(self._under_way)]:
+            elif (shard := self._log.shard_of(session)) not in self._under_way:
+                shards[shard].append(session)
+        for shard, sessions in list(shards.items())[: SHARDS_AT_ONCE - len(self._under_way)]:
             for session in sessions:
                 del self._owed[session]  # here, so that the next failover can ask for it anew
-            self._under_way.add(road)
+            self._under_way.add(shard)
             self._given.update(sessions)
-            tasks.start_soon(self._go, road, sessions)
+            tasks.start_soon(self._go, shard, sessions)
 
-    async def _go(self, road: str, sessions: list[SessionId]) -> None:
+    async def _go(self, shard: str, sessions: list[SessionId]) -> None:
         try:
             for at, session in enumerate(sessions):
                 try:
@@ -116,7 +116,7 @@ class FailoverReplayer:
                     self._owed |= dict.fromkeys([*sessions[at + 1 :], session])
                     return
         finally:
-            self._under_way.discard(road)
+            self._under_way.discard(shard)
             self._given.difference_update(sessions)
 
     async def give_back(self, session: SessionId) -> Given:

@@ -31,26 +31,26 @@ LONG = "Bees fly over the meadow. " * 10_000
 class Late:
     """A librarian who begins with a document when they are told to."""
 
-    def __init__(self, librarian: RetrievalService) -> None:
-        self._librarian = librarian
+    def __init__(self, retrieval: RetrievalService) -> None:
+        self._retrieval = retrieval
         self.asked, self.told = anyio.Event(), anyio.Event()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._librarian, name)
+        return getattr(self._retrieval, name)
 
     async def create(self, name: str, collection: CollectionId) -> Any:
         self.asked.set()
         await self.told.wait()
-        return await self._librarian.create(name, collection)
+        return await self._retrieval.create(name, collection)
 
 
 @asynccontextmanager
-async def another_gateway(services: GatewayContainer, librarian: Any) -> AsyncGenerator[IngestJobs, None]:
+async def another_gateway(services: GatewayContainer, retrieval: Any) -> AsyncGenerator[IngestJobs, None]:
     assert isinstance(services.log, TieredLog)
     hot = services.log.hot
     assert isinstance(hot, RedisEventLog)
     async with Recorder(services.log) as recorder:
-        shelf = CollectionServices(librarian, Views(services.log, CollectionState), recorder)
+        shelf = CollectionServices(retrieval, Views(services.log, CollectionState), recorder)
         held = RedisInputs(hot, DOCUMENTS)
         # It runs beside the application, and must not seem to have died where both stood still.
         patient = services.settings.retrieval.model_copy(update={"interrupted_s": 60.0})

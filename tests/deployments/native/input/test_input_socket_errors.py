@@ -217,7 +217,7 @@ async def test_two_who_open_the_same_input_at_the_same_time_do_not_both_have_it(
             both.start_soon(lambda: first.open(input=INPUT))
             both.start_soon(lambda: second.open(input=INPUT))
         assert app.services is not None
-        assert sum(held.session == session for held in app.services.intakes.held) == 1
+        assert sum(held.session == session for held in app.services.audio_inputs.held) == 1
         await first.raw(bytes(640))
         await second.raw(bytes(640))
         await told_so(first, second)

@@ -13,5 +13,5 @@ SOUND = (np.sin(np.arange(16_000) / 9) * 5_000).astype("<i2").tobytes()
 SAID = {hashlib.sha256(SOUND).hexdigest(): "The fox is red."}
 
 
-async def heard(ear: OpenAiTranscription, **how: Any) -> tuple[list[str], Transcript]:
-    return await written(ear, Utterance(SOUND, **how))
+async def heard(engine: OpenAiTranscription, **how: Any) -> tuple[list[str], Transcript]:
+    return await written(engine, Utterance(SOUND, **how))

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 class TestOpenAI(SpeechToTextContract):
     @pytest.fixture(params=["openai", "vllm", "json"])
-    def ear(
+    def engine(
         self, there: TranscriptionHouse, cloud: OpenAiTranscription, request: pytest.FixtureRequest
     ) -> OpenAiTranscription:
         clips = [
@@ -37,7 +37,7 @@ class TestOpenAI(SpeechToTextContract):
         return cloud
 
     @pytest.fixture
-    def full_ear(self, there: TranscriptionHouse, cloud: OpenAiTranscription) -> OpenAiTranscription:
+    def full_engine(self, there: TranscriptionHouse, cloud: OpenAiTranscription) -> OpenAiTranscription:
         there.refusals = [(429, {})] * 2
         return cloud
 
@@ -55,14 +55,14 @@ async def test_a_server_is_asked_for_nothing_that_it_might_not_know(
 
 
 async def test_without_streaming_words_have_times(there: TranscriptionHouse) -> None:
-    ear = OpenAiTranscription("box", there.settings(stream=False, model="large"))
-    deltas, transcript = await heard(ear, words=True, language="en")
+    engine = OpenAiTranscription("box", there.settings(stream=False, model="large"))
+    deltas, transcript = await heard(engine, words=True, language="en")
     assert deltas == []
     assert transcript.engine == "box large"
     assert transcript.language == "en"
     assert transcript.words[:2] == (WrittenWord(0, 3, 0, 100), WrittenWord(4, 7, 100, 200))
     assert len(transcript.words) == 4
-    await ear.aclose()
+    await engine.aclose()
 
 
 async def test_silence_is_not_sent(there: TranscriptionHouse, cloud: OpenAiTranscription) -> None:
@@ -126,11 +126,11 @@ async def test_dialects_of_events_are_understood(
 async def test_the_utterance_says_who_writes_it_down(there: TranscriptionHouse, tmp_path: Any) -> None:
     provider = there.settings().model_dump()
     settings = SpeechToTextSettings.model_validate({"engine": "scripted", "providers": {"cloud": provider}})
-    ear = build_speech_to_text(settings, tmp_path)
-    assert isinstance(ear, SpeechToTextWithProviders)
-    assert ear.providers == ("cloud",)
-    assert (await written(ear, Utterance(SOUND)))[1].text == "one two three"
-    assert (await written(ear, Utterance(SOUND, provider="cloud")))[1].text == "The fox is red."
+    engine = build_speech_to_text(settings, tmp_path)
+    assert isinstance(engine, SpeechToTextWithProviders)
+    assert engine.providers == ("cloud",)
+    assert (await written(engine, Utterance(SOUND)))[1].text == "one two three"
+    assert (await written(engine, Utterance(SOUND, provider="cloud")))[1].text == "The fox is red."
     with pytest.raises(UnknownProvider, match="'nobody'"):
-        await written(ear, Utterance(SOUND, provider="nobody"))
-    await ear.aclose()
+        await written(engine, Utterance(SOUND, provider="nobody"))
+    await engine.aclose()

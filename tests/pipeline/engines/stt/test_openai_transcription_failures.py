@@ -17,11 +17,11 @@ pytestmark = pytest.mark.anyio
 KEY = "sk-very-secret-0123456789"
 
 
-async def failure(ear: OpenAiTranscription) -> tuple[EngineError, list[str]]:
+async def failure(engine: OpenAiTranscription) -> tuple[EngineError, list[str]]:
     """How an utterance fails, and the deltas that came before."""
     deltas: list[str] = []
     try:
-        async with aclosing(ear.transcribe(Utterance(SOUND))) as items:
+        async with aclosing(engine.transcribe(Utterance(SOUND))) as items:
             async for item in items:
                 deltas.append(str(item))
     except EngineError as error:
@@ -70,15 +70,15 @@ async def test_a_broken_stream_is_not_tried_again(
 
 
 async def test_silence_of_the_server_is_waited_for_so_long(there: TranscriptionHouse) -> None:
-    ear = OpenAiTranscription("cloud", there.settings(timeout_s=0.5))
+    engine = OpenAiTranscription("cloud", there.settings(timeout_s=0.5))
     there.silent = True
-    error, _ = await failure(ear)
+    error, _ = await failure(engine)
     assert isinstance(error, EngineDead)
     assert str(error) == "cloud was silent for 0.5 s."
     there.silent, there.deltas, there.stalls = False, 1, True
-    error, deltas = await failure(ear)
+    error, deltas = await failure(engine)
     assert (type(error), deltas) == (EngineFailed, ["The"])
-    await ear.aclose()
+    await engine.aclose()
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,11 @@ async def test_nonsense_is_a_failure_that_says_so(
     ],
 )
 async def test_nonsense_without_streaming_is_one_too(there: TranscriptionHouse, raw: str) -> None:
-    ear = OpenAiTranscription("cloud", there.settings(stream=False))
+    engine = OpenAiTranscription("cloud", there.settings(stream=False))
     there.raw = raw
-    error, _ = await failure(ear)
+    error, _ = await failure(engine)
     assert type(error) is EngineFailed
-    await ear.aclose()
+    await engine.aclose()
 
 
 async def test_a_refusal_nested_beyond_reason_is_still_a_refusal(
@@ -139,14 +139,14 @@ async def test_the_key_is_sent_and_never_shown(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     settings = there.settings(api_key=KEY)
-    ear = OpenAiTranscription("cloud", settings)
+    engine = OpenAiTranscription("cloud", settings)
     there.key = KEY
-    assert (await heard(ear))[1].text == "The fox is red."
+    assert (await heard(engine))[1].text == "The fox is red."
     there.refusals = [(400, {"detail": f"Bearer {KEY} is known"})]
-    error, _ = await failure(ear)
+    error, _ = await failure(engine)
     assert "***" in str(error)
-    assert KEY not in f"{error!r} {ear!r} {settings!r} {caplog.text}"
-    await ear.aclose()
+    assert KEY not in f"{error!r} {engine!r} {settings!r} {caplog.text}"
+    await engine.aclose()
 
 
 async def test_leaving_hangs_up(there: TranscriptionHouse, cloud: OpenAiTranscription) -> None:

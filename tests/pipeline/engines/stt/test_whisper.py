@@ -47,49 +47,49 @@ def full_windows(cache: Path) -> FullWindows:
 
 @pytest.fixture
 async def near(short_windows: ShortWindows) -> AsyncGenerator[ThreadedSpeechToText, None]:
-    ear = ThreadedSpeechToText(short_windows, threads=2, places=2, queued=8)
-    yield ear
-    await ear.aclose()
+    engine = ThreadedSpeechToText(short_windows, threads=2, places=2, queued=8)
+    yield engine
+    await engine.aclose()
 
 
 async def full_of(decoder: UtteranceDecoder) -> AsyncGenerator[ThreadedSpeechToText, None]:
     """Its one place is taken."""
-    ear = ThreadedSpeechToText(decoder, threads=1, places=1, queued=0)
+    engine = ThreadedSpeechToText(decoder, threads=1, places=1, queued=0)
     long = command().pcm * 12
-    async with aclosing(ear.transcribe(Utterance(long, language="en"))) as stream:
+    async with aclosing(engine.transcribe(Utterance(long, language="en"))) as stream:
         await anext(stream)
-        yield ear
-    await ear.aclose()
+        yield engine
+    await engine.aclose()
 
 
 class TestShortWindows(TimedSpeechToTextContract):
     @pytest.fixture
-    def ear(self, near: ThreadedSpeechToText) -> ThreadedSpeechToText:
+    def engine(self, near: ThreadedSpeechToText) -> ThreadedSpeechToText:
         return near
 
     @pytest.fixture
-    async def full_ear(self, short_windows: ShortWindows) -> AsyncGenerator[ThreadedSpeechToText, None]:
-        async for ear in full_of(short_windows):
-            yield ear
+    async def full_engine(self, short_windows: ShortWindows) -> AsyncGenerator[ThreadedSpeechToText, None]:
+        async for engine in full_of(short_windows):
+            yield engine
 
 
 class TestFullWindows(TimedSpeechToTextContract):
     @pytest.fixture
-    async def ear(self, full_windows: FullWindows) -> AsyncGenerator[ThreadedSpeechToText, None]:
-        ear = ThreadedSpeechToText(full_windows, threads=1, places=2, queued=8)
-        yield ear
-        await ear.aclose()
+    async def engine(self, full_windows: FullWindows) -> AsyncGenerator[ThreadedSpeechToText, None]:
+        engine = ThreadedSpeechToText(full_windows, threads=1, places=2, queued=8)
+        yield engine
+        await engine.aclose()
 
     @pytest.mark.long
     async def test_more_than_a_window_holds_is_written_down_to_its_end(
-        self, ear: CountingSpeechToText
+        self, engine: CountingSpeechToText
     ) -> None:
-        await super().test_more_than_a_window_holds_is_written_down_to_its_end(ear)
+        await super().test_more_than_a_window_holds_is_written_down_to_its_end(engine)
 
     @pytest.fixture
-    async def full_ear(self, full_windows: FullWindows) -> AsyncGenerator[ThreadedSpeechToText, None]:
-        async for ear in full_of(full_windows):
-            yield ear
+    async def full_engine(self, full_windows: FullWindows) -> AsyncGenerator[ThreadedSpeechToText, None]:
+        async for engine in full_of(full_windows):
+            yield engine
 
 
 @needs_clips

@@ -180,79 +180,79 @@ def steps() -> Steps:
 
 
 @pytest.fixture
-async def ear(steps: Steps) -> AsyncGenerator[ThreadedSpeechToText, None]:
-    ear = ThreadedSpeechToText(steps, threads=1, places=1, queued=1)
-    yield ear
+async def engine(steps: Steps) -> AsyncGenerator[ThreadedSpeechToText, None]:
+    engine = ThreadedSpeechToText(steps, threads=1, places=1, queued=1)
+    yield engine
     steps.let_go.set()
-    await ear.aclose()
+    await engine.aclose()
 
 
 LONG = Utterance(bytes(31 * 2 * RATE))
 
 
 @pytest.mark.anyio
-async def test_windows_are_joined_and_told_one_by_one(ear: ThreadedSpeechToText, steps: Steps) -> None:
+async def test_windows_are_joined_and_told_one_by_one(engine: ThreadedSpeechToText, steps: Steps) -> None:
     steps.let_go.set()
-    deltas, transcript = await written(ear, LONG)
+    deltas, transcript = await written(engine, LONG)
     assert deltas == ["one", " two"]
     assert transcript.words == (WrittenWord(0, 3, 100, 200), WrittenWord(4, 7, 200, 200))
 
 
 @pytest.mark.anyio
-async def test_what_one_window_holds_comes_at_once(ear: ThreadedSpeechToText, steps: Steps) -> None:
+async def test_what_one_window_holds_comes_at_once(engine: ThreadedSpeechToText, steps: Steps) -> None:
     steps.let_go.set()
-    assert (await written(ear, Utterance(bytes(2 * RATE))))[0] == []
+    assert (await written(engine, Utterance(bytes(2 * RATE))))[0] == []
 
 
 @pytest.mark.anyio
 async def test_closing_lets_the_window_at_work_finish_and_no_other_begin(
-    ear: ThreadedSpeechToText, steps: Steps
+    engine: ThreadedSpeechToText, steps: Steps
 ) -> None:
-    listening = asyncio.ensure_future(written(ear, LONG))
+    listening = asyncio.ensure_future(written(engine, LONG))
     await eventually(lambda: steps.begun == 1)
     listening.cancel()
-    await eventually(lambda: ear.open_streams == 0)
+    await eventually(lambda: engine.open_streams == 0)
     steps.let_go.set()
-    assert (await written(ear, LONG))[1].text == "one two"
+    assert (await written(engine, LONG))[1].text == "one two"
     assert steps.begun == 3
 
 
 @pytest.mark.anyio
 async def test_whoever_waits_and_leaves_gives_the_place_to_the_next(
-    ear: ThreadedSpeechToText, steps: Steps
+    engine: ThreadedSpeechToText, steps: Steps
 ) -> None:
     async with asyncio.TaskGroup() as tasks:
-        first = tasks.create_task(written(ear, LONG))
-        waiting = tasks.create_task(written(ear, LONG))
-        await eventually(lambda: ear.open_streams == 2)
+        first = tasks.create_task(written(engine, LONG))
+        waiting = tasks.create_task(written(engine, LONG))
+        await eventually(lambda: engine.open_streams == 2)
         with pytest.raises(EngineBusy):
-            await written(ear, LONG)
+            await written(engine, LONG)
         waiting.cancel()
-        await eventually(lambda: ear.open_streams == 1)
-        next_one = tasks.create_task(written(ear, LONG))
+        await eventually(lambda: engine.open_streams == 1)
+        next_one = tasks.create_task(written(engine, LONG))
         steps.let_go.set()
     assert first.result()[1].text == next_one.result()[1].text == "one two"
-    assert ear.open_streams == 0
+    assert engine.open_streams == 0
 
 
 @pytest.mark.anyio
 async def test_what_a_library_raises_is_a_failure_of_the_engine(
-    ear: ThreadedSpeechToText, steps: Steps
+    engine: ThreadedSpeechToText, steps: Steps
 ) -> None:
     steps.error = RuntimeError("out of memory")
     steps.let_go.set()
     with pytest.raises(EngineFailed, match="out of memory"):
-        await written(ear, LONG)
-    assert ear.open_streams == 0
+        await written(engine, LONG)
+    assert engine.open_streams == 0
 
 
 @pytest.mark.anyio
 async def test_an_ear_that_was_shut_down_says_so(steps: Steps) -> None:
-    ear = ThreadedSpeechToText(steps, threads=1, places=1, queued=1)
+    engine = ThreadedSpeechToText(steps, threads=1, places=1, queued=1)
     steps.let_go.set()
-    async with aclosing(ear.transcribe(LONG)) as stream:
+    async with aclosing(engine.transcribe(LONG)) as stream:
         await anext(stream)
-        await ear.aclose()
+        await engine.aclose()
         with pytest.raises(EngineDead):
             await anext(stream)
 

@@ -48,20 +48,20 @@ async def sessions_of(log: RedisEventLog) -> list[SessionId]:
 
 async def test_an_ear_hears_all_that_was_asked_for_all_the_same(log: RedisEventLog) -> None:
     first, second, third = await sessions_of(log)
-    ear = log.ear()
-    assert isinstance(ear, RedisPushSubscription)
-    await ear.subscribe(first)
-    await ear.subscribe(second)
+    subscription = log.push_subscription()
+    assert isinstance(subscription, RedisPushSubscription)
+    await subscription.subscribe(first)
+    await subscription.subscribe(second)
     with anyio.fail_after(30):
-        async with aclosing(ear.hear()) as heard:
+        async with aclosing(subscription.pushes()) as heard:
             assert isinstance(await anext(heard), Subscribed)
-            await hang_up(ear._connection)
-            await ear.unsubscribe(second)
-            await ear.subscribe(third)
+            await hang_up(subscription._connection)
+            await subscription.unsubscribe(second)
+            await subscription.subscribe(third)
             again = set[SessionId]()
             while again != {first, third}:
                 again.add((await anext(heard)).session)
-    await ear.aclose()
+    await subscription.aclose()
 
 
 async def test_a_waiter_finds_nothing_new_once_and_goes_on(log: RedisEventLog) -> None:

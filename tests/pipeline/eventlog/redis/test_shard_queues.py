@@ -74,7 +74,7 @@ async def test_a_road_that_nobody_takes_is_forgotten_and_made_again(monkeypatch:
         for _ in range(2):
             session = new_session_id()
             await recorder.post(session, STARTED, mode="create")
-            await eventually(lambda: not recorder._flusher._roads)
+            await eventually(lambda: not recorder._committer._shards)
             await recorder.open(session, producer="owner", epoch=1).commit(delta(0))
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.engines.ports import Transcript, Utterance
-from pipeline.stt.evaluation.audio_clock import AudioClock, TimedEar
+from pipeline.stt.evaluation.audio_clock import AudioClock, TimedSpeechToText
 from pipeline.stt.utterance_transcriber import write_down
 from schemas.errors import EngineBusy
 
@@ -37,11 +37,11 @@ class Ear:
 
 async def test_a_text_is_there_after_as_much_sound_as_its_making_took() -> None:
     clock = AudioClock(10.0)
-    ear = TimedEar(Ear(400.0), clock)
+    engine = TimedSpeechToText(Ear(400.0), clock)
     made: list[float] = []
 
     async def ask() -> None:
-        await write_down(ear, Utterance(b""))
+        await write_down(engine, Utterance(b""))
         made.append(clock.monotonic())
 
     async with anyio.create_task_group() as tasks:
@@ -51,17 +51,17 @@ async def test_a_text_is_there_after_as_much_sound_as_its_making_took() -> None:
         await clock.advance(11.0)
     assert made == [pytest.approx(10.4)]
     assert clock.monotonic() == 11.0
-    assert (ear.requests, ear.decode_ms, ear.cpu_ms) == (1, 400.0, 3.0)
+    assert (engine.requests, engine.decode_ms, engine.cpu_ms) == (1, 400.0, 3.0)
 
 
 async def test_what_follows_from_a_text_happens_at_its_time_and_not_later() -> None:
     clock = AudioClock(0.0)
-    ear = TimedEar(Ear(100.0), clock)
+    engine = TimedSpeechToText(Ear(100.0), clock)
     times: list[float] = []
 
     async def ask_again_and_again() -> None:
         for _ in range(4):
-            await write_down(ear, Utterance(b""))
+            await write_down(engine, Utterance(b""))
             times.append(clock.monotonic())
 
     async with anyio.create_task_group() as tasks:
@@ -89,11 +89,11 @@ async def test_without_sound_time_goes_from_one_event_to_the_next() -> None:
 
 async def test_an_engine_that_is_busy_with_callers_is_asked_again() -> None:
     clock = AudioClock(0.0)
-    ear = TimedEar(Ear(50.0, busy=1), clock)
+    engine = TimedSpeechToText(Ear(50.0, busy=1), clock)
     texts: list[str] = []
 
     async def ask() -> None:
-        texts.append((await write_down(ear, Utterance(b""))).text)
+        texts.append((await write_down(engine, Utterance(b""))).text)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ask)

@@ -52,8 +52,8 @@ class Noting:
 
     providers = ()
 
-    def __init__(self, ear: SpeechToText) -> None:
-        self._ear = ear
+    def __init__(self, engine: SpeechToText) -> None:
+        self._ear = engine
         self.given: list[Utterance] = []
 
     def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
@@ -64,8 +64,8 @@ class Noting:
         await self._ear.aclose()
 
 
-async def compared(log: EventLog, session: SessionId, ear: SpeechToText) -> tuple[InputComparison, ...]:
-    reruns = Reruns(log, Transcribers(ear, ear), SileroVad)
+async def compared(log: EventLog, session: SessionId, engine: SpeechToText) -> tuple[InputComparison, ...]:
+    reruns = Reruns(log, Transcribers(engine, engine), SileroVad)
     lines = [line async for line in reruns.lines(session, ListeningSettings())]
     assert isinstance(lines[-1], ComparisonReport)
     return lines[-1].inputs
@@ -73,19 +73,19 @@ async def compared(log: EventLog, session: SessionId, ear: SpeechToText) -> tupl
 
 async def test_an_archived_session_is_compared_as_it_was_in_the_log(tiers: Tiers, tmp_path: Path) -> None:
     session = await spoken(tiers.log)
-    ear = an_ear(tmp_path / "script.json")
-    before = await compared(tiers.log, session, ear)
+    engine = an_ear(tmp_path / "script.json")
+    before = await compared(tiers.log, session, engine)
     await tiers.archiver.archive(session)
     await tiers.vanish(session)
-    assert await compared(tiers.log, session, ear) == before
+    assert await compared(tiers.log, session, engine) == before
     assert [len(each.utterances) for each in before] == [1]
 
 
 async def test_engines_are_given_the_sound_that_they_are_given_live(tiers: Tiers, tmp_path: Path) -> None:
-    session, ear = await spoken(tiers.log), Noting(an_ear(tmp_path / "script.json"))
-    [heard] = await compared(tiers.log, session, ear)
+    session, engine = await spoken(tiers.log), Noting(an_ear(tmp_path / "script.json"))
+    [heard] = await compared(tiers.log, session, engine)
     [utterance] = heard.utterances
-    lengths_ms = [len(given.pcm) // 32 for given in ear.given if given.words]
+    lengths_ms = [len(given.pcm) // 32 for given in engine.given if given.words]
     begins_ms = utterance.start_ms - ListeningSettings().endpointing.prefix_padding_ms
     # Ahead at each silence that may be the end, and for the other way with the same tail as always.
     ahead_ms = ListeningSettings().endpointing.speculate_ms

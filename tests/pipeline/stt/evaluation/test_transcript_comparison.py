@@ -115,9 +115,9 @@ class Failing:
     """The quality ear, which fails whenever it is asked for the `which` time."""
 
     def __init__(self, app: RunningApp, monkeypatch: pytest.MonkeyPatch, which: Collection[int]) -> None:
-        ear = app.engines["quality_speech_to_text"]
-        self._hears, self._which, self._asked = ear.transcribe, which, 0
-        monkeypatch.setattr(ear, "transcribe", self._transcribe)
+        engine = app.engines["quality_speech_to_text"]
+        self._hears, self._which, self._asked = engine.transcribe, which, 0
+        monkeypatch.setattr(engine, "transcribe", self._transcribe)
 
     async def _transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
         self._asked += 1

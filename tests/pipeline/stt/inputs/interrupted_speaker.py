@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.support.clients.native_speaker import BYTES_PER_MS, Caller, Event, calling
 from tests.support.running_app import RunningApp
 
-Order = tuple[int, str]
+QueuedCommand = tuple[int, str]
 """At so many ms of the sound the client says so."""
 
 
@@ -25,7 +25,7 @@ class Speaker:
     session: str
     sound: bytes
     input: str
-    orders: Sequence[Order] = ()
+    commands: Sequence[QueuedCommand] = ()
     acked_ms: int = 0
     """Older sound is forgotten here."""
     connections: int = 0
@@ -62,7 +62,7 @@ class Speaker:
                 caller.cut()
                 raise Broken
             frame_ms = dice.choice([10, 32, 40, 100, 250])
-            if due := [ms for ms, _ in self.orders[self._obeyed :] if at_ms < ms < at_ms + frame_ms]:
+            if due := [ms for ms, _ in self.commands[self._obeyed :] if at_ms < ms < at_ms + frame_ms]:
                 frame_ms = due[0] - at_ms
             await caller.speak(
                 self.sound[at_ms * BYTES_PER_MS :][: frame_ms * BYTES_PER_MS], frame_ms=frame_ms, pace=0.02
@@ -72,8 +72,8 @@ class Speaker:
         await self._answer(caller, type="input.close")
 
     async def _order(self, caller: Caller, at_ms: int) -> None:
-        while self._obeyed < len(self.orders) and self.orders[self._obeyed][0] <= at_ms:
-            await self._answer(caller, type=self.orders[self._obeyed][1])
+        while self._obeyed < len(self.commands) and self.commands[self._obeyed][0] <= at_ms:
+            await self._answer(caller, type=self.commands[self._obeyed][1])
             self._obeyed += 1
 
     async def _answer(self, caller: Caller, **message: object) -> Event:

@@ -97,7 +97,7 @@ class Counting:
 
 async def test_a_quiet_session_is_looked_at_now_and_then_while_somebody_speaks() -> None:
     sessions = Counting()
-    attention = InterruptionHandler(
+    interruption = InterruptionHandler(
         SessionId("quiet"),
         cast(Sessions, sessions),
         cast(Recorder, None),
@@ -106,11 +106,11 @@ async def test_a_quiet_session_is_looked_at_now_and_then_while_somebody_speaks()
     )
     settings = ListeningSettings(hold_ms=300, interrupt_ms=600)
     for speech_ms in range(32, 290, 32):
-        await attention.speech(speech_ms, settings)
+        await interruption.speech(speech_ms, settings)
     assert sessions.looks == 0
     for speech_ms in range(320, 3_200, 32):
-        await attention.speech(speech_ms, settings)
+        await interruption.speech(speech_ms, settings)
     assert 25 <= sessions.looks <= 32
-    await attention.release()
-    await attention.speech(320, settings)
+    await interruption.release()
+    await interruption.speech(320, settings)
     assert sessions.looks <= 33

@@ -75,11 +75,11 @@ async def test_what_was_taken_back_before_it_was_speech_is_no_part_of_what_follo
     app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lengths: list[int] = []
-    hear = ScriptedSpeechToText._hear
+    push_audio = ScriptedSpeechToText._hear
 
     def listen(self: ScriptedSpeechToText, utterance: Utterance) -> Any:
         lengths.append(len(utterance.pcm) // BYTES_PER_MS)
-        return hear(self, utterance)
+        return push_audio(self, utterance)
 
     monkeypatch.setattr(ScriptedSpeechToText, "_hear", listen)
     long = {"min_speech_ms": 1_000, "prefix_padding_ms": 2_000, "speculate_ms": None}

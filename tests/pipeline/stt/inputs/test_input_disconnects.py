@@ -60,8 +60,8 @@ async def test_a_session_that_is_deleted_while_it_listens_lets_its_speaker_go(ap
 async def nobody_listens(app: RunningApp, session: str) -> None:
     services = app.services
     assert services is not None
-    await eventually(lambda: not [held for held in services.intakes.held if held.session == session])
-    pens = partial(services.intakes._services.recorder.producers, SessionId(session))
+    await eventually(lambda: not [held for held in services.audio_inputs.held if held.session == session])
+    pens = partial(services.audio_inputs._services.recorder.producers, SessionId(session))
     await eventually(lambda: not [pen for pen in pens() if pen.startswith("input:")])
 
 

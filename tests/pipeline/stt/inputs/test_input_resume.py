@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.pipeline.stt.inputs.interrupted_speaker import Order, Speaker
+from tests.pipeline.stt.inputs.interrupted_speaker import QueuedCommand, Speaker
 from tests.support.clients.logged_utterances import TEXTS, questions, said, the_same, three_sentences
 from tests.support.clients.native_speaker import Event, events_of, new_session
 from tests.support.running_app import RunningApp, running_app, scripted_settings
@@ -28,10 +28,12 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
         yield running
 
 
-async def spoken(app: RunningApp, seed: int, cuts: int, orders: list[Order], **listening: Any) -> list[Event]:
+async def spoken(
+    app: RunningApp, seed: int, cuts: int, commands: list[QueuedCommand], **listening: Any
+) -> list[Event]:
     """All events of a session in which it was said, with so many cuts at most."""
     session = await new_session(app, partials_ms=0, **listening)
-    speaker = Speaker(session, three_sentences(), str(uuid.uuid4()), orders)
+    speaker = Speaker(session, three_sentences(), str(uuid.uuid4()), commands)
     await speaker.speak(lambda: app, random.Random(seed), cuts=cuts)
     assert (speaker.connections > 1) == (cuts > 0)
     return await events_of(app, session)

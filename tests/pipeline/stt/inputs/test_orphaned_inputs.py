@@ -91,14 +91,14 @@ async def cancelled_while_it_is_heard_again(app: RunningApp) -> None:
     assert questions(events) == ["Say something."]
     assert of(events, "speech.ended")[0]["end_ms"] > 4_000
     assert app.services is not None
-    await eventually(lambda: app.services.intakes.listening == 0)
+    await eventually(lambda: app.services.audio_inputs.listening == 0)
 
 
 async def test_who_stalls_for_longer_than_they_hold_an_input_does_not_take_it_from_themselves(
     app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert app.services is not None
-    list_of_all = app.services.intakes._services.held
+    list_of_all = app.services.audio_inputs._services.held
     hold, left, looked = list_of_all.hold, list_of_all.left, []
 
     async def hold_too_briefly(held: Sequence[InputLease], lease_ms: int) -> None:
@@ -129,7 +129,7 @@ async def test_what_is_listened_to_here_is_not_taken_up_by_an_heir(app: RunningA
 
     async def take_up() -> None:
         assert app.services is not None
-        found.append(await app.services.intakes.take_up(held, nobody))
+        found.append(await app.services.audio_inputs.take_up(held, nobody))
 
     async with calling(app, session) as caller:
         await caller.open(input=INPUT)
@@ -148,15 +148,15 @@ async def nobody(_: int) -> None:
 async def open_and_be_cancelled(app: RunningApp, session: str) -> None:
     """As a request is whose client goes away."""
     assert app.services is not None
-    intakes = app.services.intakes
-    before = [handle for held, handle in intakes._open.items() if held.session == session]
+    audio_inputs = app.services.audio_inputs
+    before = [handle for held, handle in audio_inputs._open.items() if held.session == session]
     async with anyio.create_task_group() as tasks:
 
         async def cancel() -> None:
-            while [h for held, h in intakes._open.items() if held.session == session] in ([], before):
+            while [h for held, h in audio_inputs._open.items() if held.session == session] in ([], before):
                 await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(cancel)
-        await intakes.open(SessionId(session), OpenInput(input=INPUT, at_ms=5_000), nobody)
+        await audio_inputs.open(SessionId(session), OpenInput(input=INPUT, at_ms=5_000), nobody)
         raise AssertionError("it was heard again before anybody could be cancelled")

@@ -113,8 +113,8 @@ async def test_so_does_a_tombstone_for_what_only_the_archive_has(
     with without_replica(cluster, session):
         for _ in range(2):
             with pytest.raises(NotCertain):
-                await archival.bury(session, Seq(7), "gen")
-    await certain(lambda: archival.bury(session, Seq(7), "gen"))
+                await archival.mark_deleted(session, Seq(7), "gen")
+    await certain(lambda: archival.mark_deleted(session, Seq(7), "gen"))
     [head] = await hasty.heads([session])
     assert head is not None
     assert (head.state, head.seq) == ("deleted", 7)
@@ -152,7 +152,7 @@ async def test_a_session_that_a_failover_brings_back_is_deleted_again(
         )
         await anyio.to_thread.run_sync(primary.start)
         await anyio.to_thread.run_sync(wait_for, lambda: cluster.whole() and cluster.replicated(), "all")
-        await eventually(lambda: not recorder._flusher._returner._uncertain)
+        await eventually(lambda: not recorder._committer._replayer._uncertain)
     [head] = await hasty.heads([session])
     assert head is not None
     assert head.state == "deleted"

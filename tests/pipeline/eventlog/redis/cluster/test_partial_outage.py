@@ -8,7 +8,7 @@ from redis.asyncio.connection import ConnectionPool
 
 from loadtests.chaos.redis_servers import RedisCluster, free_ports
 from pipeline.background.redis.redis_groups import RedisGroups
-from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.background.redis.redis_projections import RedisProjections
 from pipeline.background.worker_ports import Member
@@ -63,15 +63,15 @@ async def test_a_shard_that_is_away_takes_only_its_own_sessions_with_it(cluster:
         assert await RedisGroups(log).fetch(member, count=1_000, wait_s=1.0)
     async with opened(cluster, away) as log:
         assert set(sessions) & set(await log.abandoned()) == living
-        upkeep, mine = RedisUpkeep(log), Member("g", "next")
-        idle = [session async for page in upkeep.idle(10**15) for session in page]
+        maintenance, mine = RedisMaintenance(log), Member("g", "next")
+        idle = [session async for page in maintenance.idle(10**15) for session in page]
         assert set(sessions) & set(idle) == living
         claimed = {one.pointer.session for one in await RedisGroups(log).claim(mine, idle_s=0.0, count=1_000)}
         assert set(sessions) & claimed == living
         partitions = {KEYS.partition(session) for session in living}
         leases = await RedisProjections(log).lease("p", "reader", ttl_s=0.1)
         assert partitions <= {lease.partition for lease in leases}
-        standing = {one.partition for one in await upkeep.standings()}
+        standing = {one.partition for one in await maintenance.lags()}
         assert {KEYS.partition(session) for session in sessions} & standing == partitions
         named: set[SessionId] = set()
         with pytest.raises(LogUnavailable):  # in the end: whoever needs all of them is told
@@ -85,7 +85,7 @@ async def test_a_shard_that_is_away_takes_only_its_own_sessions_with_it(cluster:
 
 
 async def name(archival: Archival, named: set[SessionId]) -> None:
-    async for page in archival.standings():
+    async for page in archival.statuses():
         named |= {session for session, _ in page}
 
 

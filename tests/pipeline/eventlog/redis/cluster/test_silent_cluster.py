@@ -102,12 +102,12 @@ async def test_a_cluster_that_falls_silent_is_asked_and_greeted_once_for_all_who
     servers, greeted = Servers(), list[str]()
     wire = RedisClusterClient(SERVERS, servers.dial, patience_s=PATIENCE_S)
 
-    async def greet(node: Node) -> None:
+    async def on_connect(node: Node) -> None:
         greeted.append(node.address)
         [reply] = await node.server.once([("PING",)])
         assert reply == b"reply"
 
-    wire.greet = greet
+    wire.on_connect = on_connect
     assert await wire.call(GET) == [b"reply"]
     before = servers.asked
     servers.frozen = True

@@ -32,7 +32,7 @@ class Writer:
     def __init__(self, log: MemoryEventLog) -> None:
         self._log = log
         self._kept = UnreplicatedTail(30.0)
-        self._returner = FailoverReplayer(log, self._kept)
+        self._replayer = FailoverReplayer(log, self._kept)
 
     async def write(self, said: Batch) -> None:
         [outcome] = await self._log.append([said])
@@ -40,7 +40,7 @@ class Writer:
         self._kept.keep(said, outcome, time.monotonic())
 
     async def give_back(self, session: SessionId) -> Given:
-        return await self._returner.give_back(session)
+        return await self._replayer.give_back(session)
 
 
 async def written_by_three(log: MemoryEventLog, session: SessionId) -> list[Writer]:

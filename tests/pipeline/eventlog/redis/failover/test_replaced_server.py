@@ -87,7 +87,7 @@ async def test_who_waited_for_a_turn_meanwhile_looks_first(tmp_path: Path) -> No
 async def test_a_shard_that_came_back_meanwhile_is_greeted_first(tmp_path: Path) -> None:
     greeted: list[bytes] = []
 
-    async def greet(node: Node) -> None:
+    async def on_connect(node: Node) -> None:
         [about] = await node.server.once([("INFO", "server")])
         node.run_id = run_id(about)
         greeted.append(node.run_id)
@@ -102,7 +102,7 @@ async def test_a_shard_that_came_back_meanwhile_is_greeted_first(tmp_path: Path)
     async with house(tmp_path / "old", reply) as old, house(tmp_path / "new", reply) as new:
         address = Address(old)
         wire = RedisClusterClient(["here:1"], lambda _: address)
-        wire.greet = greet
+        wire.on_connect = on_connect
         await wire.call(("GET", "key"))
         server, hangs = wire.shards.node("here:1").server, anyio.CancelScope()
         old.awake.clear()

@@ -150,7 +150,7 @@ class Process:
     def __init__(self) -> None:
         self.now_s = 0.0
         self.log, self.tail, self.session = Log(), UnreplicatedTail(RETAIN_S), new_session_id()
-        self.returner = FailoverReplayer(self.log, self.tail, lambda: self.now_s)
+        self.replayer = FailoverReplayer(self.log, self.tail, lambda: self.now_s)
 
     async def write(self) -> None:
         for made in (creation(self.session), batch(self.session, 1, delta(0), producer="owner", epoch=1)):
@@ -160,10 +160,10 @@ class Process:
     async def wait(self, seconds: float) -> list[Given]:
         """So much time goes by; what is owed then is given back at once."""
         self.now_s += seconds
-        await self.returner.look()
-        owed = list(self.returner._owed)
-        self.returner._owed.clear()
-        return [await self.returner.give_back(session) for session in owed]
+        await self.replayer.look()
+        owed = list(self.replayer._owed)
+        self.replayer._owed.clear()
+        return [await self.replayer.give_back(session) for session in owed]
 
 
 pytestmark = pytest.mark.anyio
@@ -189,7 +189,7 @@ async def test_what_was_erased_does_not_come_back_when_its_tombstone_is_gone(pro
     await process.wait(RETAIN_S + 1)
     process.log.lose(process.session)  # a day later
     await process.wait(TOMBSTONE_S)
-    assert await process.returner.give_back(process.session) is Given.WHOLE
+    assert await process.replayer.give_back(process.session) is Given.WHOLE
     assert await process.log.heads([process.session]) == [None]
 
 
@@ -213,34 +213,34 @@ async def test_a_long_outage_is_given_back_what_it_lost(process: Process) -> Non
     assert [event.seq for event in await process.log.read(process.session, Seq(0))] == [1, 2]
     process.log.lose(process.session)  # that one dies as well, before anybody has a copy
     assert await process.wait(RETAIN_S) == []
-    assert await process.returner.give_back(process.session) is Given.ALL
+    assert await process.replayer.give_back(process.session) is Given.ALL
 
 
 async def test_what_this_process_deletes_or_knows_to_be_deleted_it_keeps_no_longer(process: Process) -> None:
-    await process.returner.erase(process.session)
+    await process.replayer.erase(process.session)
     assert process.tail.sessions == []
     other = Process()
     await other.write()
     await other.log.delete(other.session)
-    assert await other.returner.give_back(other.session) is Given.NOTHING
+    assert await other.replayer.give_back(other.session) is Given.NOTHING
     assert other.tail.sessions == []
 
 
 async def test_a_deletion_that_is_not_certain_is_told_so_and_remembered(process: Process) -> None:
     process.log.alone = True
     with pytest.raises(NotCertain):
-        await process.returner.erase(process.session)
-    assert list(process.returner._uncertain) == [process.session]
+        await process.replayer.erase(process.session)
+    assert list(process.replayer._uncertain) == [process.session]
     process.log.alone = False
-    await process.returner.erase(process.session)
-    assert not process.returner._uncertain
+    await process.replayer.erase(process.session)
+    assert not process.replayer._uncertain
 
 
 async def test_a_deletion_that_perhaps_was_not_done_at_all_is_remembered_as_well(process: Process) -> None:
     process.log.silent = True
     with pytest.raises(LogUnavailable):
-        await process.returner.erase(process.session)
-    assert list(process.returner._uncertain) == [process.session]
+        await process.replayer.erase(process.session)
+    assert list(process.replayer._uncertain) == [process.session]
 
 
 async def test_what_came_back_before_its_deletion_was_certain_is_deleted_again(
@@ -262,11 +262,11 @@ async def test_what_came_back_before_its_deletion_was_certain_is_deleted_again(
 async def test_nothing_is_let_go_between_a_failover_and_a_look_at_the_new_server() -> None:
     log, session = Log(), new_session_id()
     async with Recorder(log) as recorder:
-        returner = recorder._flusher._returner
+        replayer = recorder._committer._replayer
         await recorder.post(session, STARTED, mode="create")
-        assert returner.owes_nothing(session)
+        assert replayer.owes_nothing(session)
         log.lose(session)
         log.failovers += 1
-        assert not returner.owes_nothing(session)
-        await eventually(lambda: returner.owes_nothing(session))
+        assert not replayer.owes_nothing(session)
+        await eventually(lambda: replayer.owes_nothing(session))
         assert [event.seq for event in await log.read(session, Seq(0))] == [1]
