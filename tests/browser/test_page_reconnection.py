@@ -58,6 +58,7 @@ def test_a_request_from_one_tab_is_heard_in_the_other(open_page: OpenPage) -> No
     first.wait("s.turn === null && s.samplesPlayed > 0")
     second = open_page(first.page.url)
     second.status_is("completed")
+    second.wait("s.turn === null")  # it may still play the end of the first answer
     second.ask("a story")
     second.hears()
     first.hears()
