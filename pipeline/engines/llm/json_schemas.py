@@ -57,8 +57,6 @@ class _Part:
 
     def times(self, least: int, most: int | None) -> "_Part":
         """Raises ValueError."""
-        if not self.places:
-            return _Part()  # what is empty stays empty, however often it is written out
         if self.nullable:
             raise ValueError("it repeats what may be empty")
         copies = max(least, 1 if most is None else most)
