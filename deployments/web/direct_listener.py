@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 0.1
 _GRACE_S = 2
+_BACKLOG = 2_048
 _KEEP_ALIVE_S = 90
 _REFUSED = b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: 0\r\n%b\r\n"
 _TOO_LONG = _REFUSED % (b"431 Request Header Fields Too Large", b"")
@@ -151,7 +152,7 @@ def _free(host: str, port: int) -> socket.socket | None:
 def _queued(bound: socket.socket) -> Iterator[socket.socket]:
     """Connections that wait on a listening socket that does not block."""
     with suppress(OSError):  # BlockingIOError after the last one
-        while True:
+        for _ in range(_BACKLOG):  # others may come meanwhile
             yield bound.accept()[0]
 
 
@@ -162,7 +163,7 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind((host, port))
-        bound.listen(2_048)
+        bound.listen(_BACKLOG)
     except OSError:
         bound.close()
         raise

@@ -21,12 +21,12 @@ from schemas.errors import LogError
 log = logging.getLogger(__name__)
 
 LOST_MS: Final = 5_000
-"""Who has not been heard of for so long is not there."""
-_SAY_S: Final = 0.5
-_REST_SAYS: Final = 5
-"""Announcements of which one is made while nothing runs here and nothing has changed."""
+"""A gateway that has announced nothing for so long is absent."""
+_ANNOUNCE_S: Final = 0.5
+_IDLE_INTERVALS: Final = 5
+"""Intervals from one announcement to the next while no turn runs here and nothing has changed."""
 _SILENT_MS: Final = 1_500
-"""Who says nothing for three times as long as usual runs nothing that counts."""
+"""The turns of a gateway that has announced nothing for three intervals are not counted."""
 _LOOK_S: Final = 0.1
 _GOODBYE_S: Final = 0.5
 _ASK_S: Final = 2.0
@@ -161,7 +161,7 @@ class Leaving:
 
     async def _announce(self) -> None:
         while True:
-            said, rests = self.presence, _REST_SAYS
+            said, intervals = self.presence, _IDLE_INTERVALS
             try:
                 found = await self.register.announce(said)
                 if found.asked_to_leave:
@@ -169,9 +169,9 @@ class Leaving:
                 self._backpressure.limiter.update_neighbours(neighbours(self._first, found.present))
             except LogError as error:
                 log.debug("nobody hears of this gateway, or it hears of nobody: %s", error)
-                rests = 1
-            for _ in range(rests):
-                await anyio.sleep(_SAY_S)
+                intervals = 1
+            for _ in range(intervals):
+                await anyio.sleep(_ANNOUNCE_S)
                 if said.turns or replace(self.presence, seen_ms=said.seen_ms) != said:
                     break
 
@@ -225,8 +225,8 @@ class Leaving:
 def neighbours(ours: GatewayPresence, present: Mapping[str, GatewayPresence]) -> Neighbours:
     """The other gateways of our machine: what keeps their answers waiting keeps ours.
 
-    Who is silent may have died: what it said last grows old, and its turns are not counted. Who ran nothing
-    announces itself seldom.
+    A silent gateway may have died: its last announcement grows old, and its turns are not counted. A gateway
+    that runs no turn announces itself seldom, and is not taken for silent.
     """
     now_ms = max((one.seen_ms for one in present.values()), default=0)
     beside = [one for name, one in present.items() if name != ours.gateway and one.host == ours.host]

@@ -16,7 +16,7 @@ LOOKOUT: Final = SessionId("lookout")
 """The name of the lease: no session's, whose ids are UUIDs."""
 LOOK_MS: Final = 80
 """From one look to the next one in the whole system: what a takeover takes beyond the rest of a lease."""
-REST_MS: Final = 600
+IDLE_MS: Final = 600
 """From one question to the next whether there is work at all, while there is none. Shorter than what is left
 of the lease of an owner that dies as soon as it has begun, so that nobody waits longer for a takeover."""
 _BUSY_S: Final = 2.0
@@ -62,7 +62,7 @@ class OrphanScanLease:
             self.alone += 1
             return True
         if not await self._is_work():
-            self._pause_s = REST_MS / 1_000
+            self._pause_s = IDLE_MS / 1_000
             return False
         given = await self._ask()
         if given is None:
@@ -79,7 +79,7 @@ class OrphanScanLease:
         """Also a moment after there was some, and where the log does not say."""
         now_s = anyio.current_time()
         if now_s >= self._asks_at:
-            self._asks_at = now_s + REST_MS / 1_000
+            self._asks_at = now_s + IDLE_MS / 1_000
             if await self._has_work():
                 if now_s >= self._busy_until:
                     self._pause_s = LOOK_MS / 1_000

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 _RETRY_S = 0.25
 _RETRY_MOST_S = 30.0
 _INSIDE_MS = 300_000
-"""Who asks in a session where something has happened since is no newcomer."""
+"""A request in a session that has had an event since then is not taken for a new session."""
 
 
 def rest_s(failures: int) -> float:

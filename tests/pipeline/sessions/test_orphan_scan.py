@@ -16,7 +16,7 @@ from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.tailer import Tailer
-from pipeline.sessions.orphan_scan import LOOK_MS, LOOKOUT, REST_MS
+from pipeline.sessions.orphan_scan import IDLE_MS, LOOK_MS, LOOKOUT
 from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.session_owner import OwnerServices
 from pipeline.turn.generation import Engines
@@ -101,7 +101,7 @@ async def test_while_no_session_has_work_gateways_ask_only_whether_there_is_any(
             server.config_resetstat()
             begun = server_ms(server)
             await eventually(lambda: calls(server, "exists") >= 4)
-            assert calls(server, "exists") <= len(owners) * ((server_ms(server) - begun) // REST_MS + 1)
+            assert calls(server, "exists") <= len(owners) * ((server_ms(server) - begun) // IDLE_MS + 1)
             assert calls(server, "zrange") == calls(server, "fcall") == 0
             await recorder.post(session, STARTED, WISH, mode="create")
             await eventually(lambda: any(one.owned for one in owners))

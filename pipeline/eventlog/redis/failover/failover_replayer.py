@@ -22,8 +22,8 @@ from schemas.ids import Seq, SessionId
 WATCH_S: Final = 0.2
 ATTEND_S: Final = 1.0
 """Servers that nobody here writes to are looked at so often."""
-_RESTS: Final = 5
-"""Looks of which one is made while nothing is kept here that a server could lack."""
+_IDLE_INTERVALS: Final = 5
+"""Intervals from one look to the next while this process retains nothing that a server could lack."""
 SHARDS_AT_ONCE: Final = 8
 """Roads on which something is given back at the same time."""
 GAP_S: Final = 8.0
@@ -184,7 +184,7 @@ class FailoverReplayer:
     async def _attend(self) -> None:
         while True:
             await self.look()
-            for _ in range(_RESTS):
+            for _ in range(_IDLE_INTERVALS):
                 await anyio.sleep(ATTEND_S)
                 if self._retained.sessions:
                     break
