@@ -201,6 +201,10 @@ class Client:
                         deadline, pause = monotonic() + _PATIENCE_S, _RETRY_S
             except _Moved as moved:
                 pause = moved.after_s
+            except websockets.InvalidStatus as refused:
+                answer = httpx.Response(refused.response.status_code, content=bytes(refused.response.body))
+                if (answer.is_client_error and not _retryable(answer)) or monotonic() > deadline:
+                    raise refusal(answer) from refused
             except (OSError, websockets.WebSocketException) as error:
                 if monotonic() > deadline:
                     raise CliError(f"The connection is lost: {error}.", "See rhapsode status.") from error
