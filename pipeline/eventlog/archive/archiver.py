@@ -88,8 +88,7 @@ class Archiver:
             await self._store.erase(session)
         upto = due(status, now, self._settings)
         record = None
-        if upto > status.archived:
-            await self._clear(session, status)
+        if upto > status.archived and await self._clear(session, status, now):
             record = await self._archive(session, status, upto, now)
         await self._archival.settle(session, self._who, began_ms=now)
         if record is not None and status.state == "live":
@@ -120,11 +119,12 @@ class Archiver:
     async def _begin(self, session: SessionId, now_ms: int) -> ArchiveStatus | None:
         return await self._archival.begin(session, self._who, lease_ms=self._lease_ms, now_ms=now_ms)
 
-    async def _clear(self, session: SessionId, status: ArchiveStatus) -> None:
-        """Removes files of an archiver that died before it told the log. No other archiver writes now."""
+    async def _clear(self, session: SessionId, status: ArchiveStatus, now_ms: int) -> bool:
+        """Removes files of an archiver that died before it told the log of them.
+
+        False: the lease ran out meanwhile, and the log may know them now from another archiver.
+        """
         beginning = await self._archival.entries(session, status.archived, 1)
-        if [event.seq for event in beginning] != [status.archived + 1]:
-            raise ArchiveDamaged(f"events after {status.archived} are neither archived nor in the log")
         leftovers = []
         for file in await self._store.files(session):
             name = SegmentName.parse(file)
@@ -132,8 +132,14 @@ class Archiver:
                 leftovers.append(file)
             elif name is not None and name.last > status.archived:
                 leftovers += [name.file("events"), name.file("audio")]
-        if leftovers:
-            await self._store.remove(session, *leftovers)
+        if leftovers:  # the lease is renewed after the listing, before the removal
+            current = await self._begin(session, now_ms)
+            if current is None or current.archived != status.archived:
+                return False
+        if [event.seq for event in beginning] != [status.archived + 1]:
+            raise ArchiveDamaged(f"events after {status.archived} are neither archived nor in the log")
+        await self._store.remove(session, *leftovers)
+        return True
 
     async def _archive(
         self, session: SessionId, status: ArchiveStatus, upto: Seq, now_ms: int

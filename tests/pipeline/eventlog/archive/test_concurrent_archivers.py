@@ -18,10 +18,16 @@ pytestmark = pytest.mark.anyio
 
 
 class Held(ArchiveStore):
-    """Storage that lets something else happen once, after the file of events was written or read back."""
+    """Storage that lets something else happen: before it lists, or after it wrote or read events."""
 
     after_write: Callable[[], Awaitable[None]] | None = None
     after_read: Callable[[], Awaitable[None]] | None = None
+    before_listing: Callable[[], Awaitable[None]] | None = None
+
+    async def files(self, session: SessionId) -> list[str]:
+        if self.before_listing is not None:
+            await self.before_listing()
+        return await super().files(session)
 
     async def write(self, session: SessionId, file: str, data: bytes) -> None:
         await super().write(session, file, data)
@@ -64,6 +70,22 @@ async def test_an_archiver_whose_lease_ran_out_takes_nothing_from_the_next_one(
         assert await archivers[0].archive(session) is None
         is_over.set()
     await tiers.vanish(session, meta=False)
+    assert await whole(tiers.log, session) == said
+
+
+async def test_an_archiver_whose_lease_ran_out_removes_no_file_that_the_log_knows(
+    tiers: Tiers, tmp_path: Path
+) -> None:
+    session = await tell(tiers.log, 130, sealed=False, sound=20)
+    said = await whole(tiers.log, session)
+    late = Held(SMALL, tmp_path)
+
+    async def be_overtaken() -> None:
+        await anyio.sleep(0.005)
+        await tiers.archiver.archive(session)  # which trims the log
+
+    late.before_listing = be_overtaken
+    assert await Archiver(tiers.log.archival, late, SMALL, tiers.time, lease_ms=1).archive(session) is None
     assert await whole(tiers.log, session) == said
 
 
