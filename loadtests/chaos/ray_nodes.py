@@ -88,7 +88,9 @@ class RayNodes:
         with anyio.fail_after(_START_S):
             while True:
                 await anyio.sleep(0.05)
-                if self._stores > self._added or node.poll() is not None:
+                if node.poll() is not None:
+                    raise RuntimeError("A Ray node did not start:\n" + self._output.read_text()[-2_000:])
+                if self._stores > self._added:
                     return node.pid
 
     @property
