@@ -179,13 +179,14 @@ class ScriptedLanguageModel:
             return []
         asked = _question(request)
         wished = next((calls for part, calls in self._script.call_for.items() if part in asked), ())
-        offered = {function.name for function in request.functions}
+        choices = {f"function:{one.name}": one.name for one in request.functions}
+        offered = {choices[request.choice]} if request.choice in choices else set(choices.values())
+        possible = [call for call in wished if call.name in offered]
         called: list[str | ToolCall] = []
-        for number, call in enumerate(wished if request.parallel else wished[:1]):
-            if call.name in offered:
-                place = f"{len(request.messages)}_{number}"
-                called += [call.say, ToolCall(f"call_{place}", call.name, call.arguments)]
-        return called if any(isinstance(item, ToolCall) for item in called) else []
+        for number, call in enumerate(possible if request.parallel else possible[:1]):
+            place = f"{len(request.messages)}_{number}"
+            called += [call.say, ToolCall(f"call_{place}", call.name, call.arguments)]
+        return called
 
     def _reply(self, request: ChatRequest) -> str:
         asked = _question(request)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.engines.ports import ChatRequest, Completion, Message
+from pipeline.engines.ports import ChatRequest, Completion, Function, Message, ToolCall
 from pipeline.engines.registry import UnknownEngine, build_language_model, build_text_to_speech
 from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeech
 from schemas.errors import EngineBusy, EngineDead, EngineFailed
@@ -49,6 +49,26 @@ async def said(model: ScriptedLanguageModel, question: str = "Hi") -> list[str]:
 async def test_a_reply_comes_in_deltas_of_the_scripted_size(script: Script) -> None:
     model = ScriptedLanguageModel(LanguageModelSettings(script=script(reply="One fox. Two.", delta_chars=5)))
     assert await said(model) == ["One f", "ox. T", "wo."]
+
+
+@pytest.mark.parametrize(
+    ("wish", "called"),
+    [
+        ({}, ["rain", "sun"]),
+        ({"choice": "required", "parallel": False}, ["rain"]),
+        ({"choice": "function:sun"}, ["sun"]),
+        ({"choice": "function:sun", "parallel": False}, ["sun"]),
+    ],
+)
+async def test_only_the_function_that_is_forced_is_called(
+    script: Script, wish: dict[str, Any], called: list[str]
+) -> None:
+    path = script(call_for={"weather": [{"name": "snow"}, {"name": "rain"}, {"name": "sun"}]})
+    model = ScriptedLanguageModel(LanguageModelSettings(script=path))
+    functions = (Function("rain", "", {}), Function("sun", "", {}))
+    asked = ChatRequest((Message("user", "The weather?"),), functions=functions, **wish)
+    async with aclosing(model.stream(asked)) as stream:
+        assert [item.name async for item in stream if isinstance(item, ToolCall)] == called
 
 
 async def test_a_question_may_have_a_reply_of_its_own(script: Script) -> None:
