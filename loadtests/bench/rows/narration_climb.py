@@ -70,13 +70,15 @@ class NarrationClimb:
     """The share of answers whose sound broke off."""
 
 
-async def climbing(url: str, counts: Sequence[int], seconds: float, deltas: int) -> NarrationClimb:
+async def climbing(
+    url: str, counts: Sequence[int], seconds: float, deltas: int, warm_up_s: float = 5.0
+) -> NarrationClimb:
     """Up to the first that is late; and the budget's number of them in any case."""
     rates: dict[int, float] = {}
     stalled: dict[int, float] = {}
     steps: list[ClimbStep] = []
     system = NarrationSystem(url, deltas)
-    await step(system, 2, 5.0, _AT_ONCE)  # warms up
+    await step(system, 2, warm_up_s, _AT_ONCE)
     for count in counts:
         if steps and carried(steps, limit_of(steps)) < steps[-1].sessions and count != BUDGET:
             continue

@@ -57,6 +57,7 @@ async def growing(
     seconds: float,
     *,
     rest_s: float = _REST_S,
+    settle_s: float = _SETTLE_S,
 ) -> list[GrowthPoint]:
     """Each count on top of the one before it. The cost of idle gateways is measured first, and subtracted.
 
@@ -68,7 +69,7 @@ async def growing(
         if arrival.type == "text.delta":
             delays.extend(ages(arrival.data["text"], arrival.at_ns))
 
-    await asyncio.sleep(_SETTLE_S)
+    await asyncio.sleep(settle_s)
     idle = await _idle(meter, seconds)
     found: list[GrowthPoint] = []
     async with living(url, _WISH, take) as live:
@@ -84,7 +85,7 @@ async def growing(
                 ]
                 break
             live.rest_s = 0.0 if count == 1 else rest_s
-            await asyncio.sleep(max(_SETTLE_S, live.rest_s))  # until they ask at different times
+            await asyncio.sleep(max(settle_s, live.rest_s))  # until they ask at different times
             point = GrowthPoint(count)
             for _ in range(windows):
                 delays.clear()

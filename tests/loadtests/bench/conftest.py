@@ -38,7 +38,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
     home = tmp_path_factory.mktemp("apart")
     script = home / "script.json"
-    script.write_text(json.dumps(session_growth.SCRIPT | {"per_delta_ms": 10}))
+    script.write_text(json.dumps(session_growth.SCRIPT))
     settings = scripted_settings(home / "home", script)
     with bare_gateway(settings) as url, closing(SystemMeter(settings.home)) as meter:
         yield Apart(url, settings.home, meter)

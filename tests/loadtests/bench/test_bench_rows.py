@@ -52,7 +52,7 @@ async def test_every_step_is_taken_at_every_length_and_told_beside_the_shortest(
 
 
 async def test_narrations_are_heard_to_their_ends_beside_one_alone(app: RunningApp) -> None:
-    climbed = await narration_climb.climbing(app.url, (1, 3), 0.4, 40)
+    climbed = await narration_climb.climbing(app.url, (1, 3), 0.4, 40, warm_up_s=0.2)
     [row] = narration_climb.climb_rows(climbed)
     assert row.key == "e.3"
     assert row.share == 0.95
@@ -86,7 +86,9 @@ def test_sessions_that_could_not_all_be_answered_are_told_and_miss_their_budget(
 
 
 async def test_more_sessions_are_told_beside_the_first_ones_with_what_their_events_cost(apart: Apart) -> None:
-    points = await session_growth.growing(apart.url, apart.meter, (1, 4), windows=3, seconds=0.4, rest_s=0.0)
+    points = await session_growth.growing(
+        apart.url, apart.meter, (1, 4), windows=3, seconds=0.4, rest_s=0.0, settle_s=0.1
+    )
     cpu, delay = session_growth.growth_rows(points)
     assert (cpu.key, delay.key) == ("g.resting.4.cpu", "g.resting.4.delta")
     assert len(cpu.ours) == len(delay.ours) == 3
