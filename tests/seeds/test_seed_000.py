@@ -26,6 +26,8 @@ ANSWER = (
 QUESTION = "Please tell me of the keeper."
 SPEECH = silence(300) + austen() + silence(900)
 
+Talk = tuple[list[Message], list[Event]]
+
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
@@ -42,12 +44,18 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
         yield running
 
 
-async def talk(app: RunningApp, **query: Any) -> tuple[list[Message], list[Event]]:
+async def talk(app: RunningApp, **query: Any) -> Talk:
     """One question and its answer: the messages, and the session's events."""
     async with assistant(app, **query) as (socket, session):
         await say(socket, SPEECH)
         heard = await until(socket, "done")
     return heard, await events_of(app, session)
+
+
+@pytest.fixture(scope="module")
+def talked(app: RunningApp) -> Talk:
+    """One talk, which several tests look at."""
+    return anyio.run(talk, app)
 
 
 def kinds(heard: list[Message]) -> list[str]:
@@ -67,8 +75,8 @@ def sentences(events: list[Event]) -> list[str]:
 # ---------------------------------------------------------------- 3: the socket
 
 
-async def test_3_1_tokens_come_while_they_are_written_and_the_sound_between_them(app: RunningApp) -> None:
-    heard, _ = await talk(app)
+async def test_3_1_tokens_come_while_they_are_written_and_the_sound_between_them(talked: Talk) -> None:
+    heard, _ = talked
     told = kinds(heard)
     assert "".join(message["token"] for message in heard if message["type"] == "token") == ANSWER
     assert told.count("token") > 10
@@ -77,10 +85,8 @@ async def test_3_1_tokens_come_while_they_are_written_and_the_sound_between_them
     assert told[: last_token + 1].count("audio-chunk") >= 3
 
 
-async def test_3_2_at_the_end_the_rest_is_spoken_and_then_it_is_said_that_this_was_all(
-    app: RunningApp,
-) -> None:
-    heard, events = await talk(app)
+async def test_3_2_at_the_end_the_rest_is_spoken_and_then_it_is_said_that_this_was_all(talked: Talk) -> None:
+    heard, events = talked
     told = kinds(heard)
     assert told[-2:] == ["audio-done", "done"]
     assert told.count("audio-done") == told.count("done") == 1
@@ -89,8 +95,8 @@ async def test_3_2_at_the_end_the_rest_is_spoken_and_then_it_is_said_that_this_w
     assert told.count("audio-chunk") == len(spoken)
 
 
-async def test_3_3_text_is_spoken_after_fifty_characters_or_at_the_end_of_a_sentence(app: RunningApp) -> None:
-    _, events = await talk(app)
+async def test_3_3_text_is_spoken_after_fifty_characters_or_at_the_end_of_a_sentence(talked: Talk) -> None:
+    _, events = talked
     spoken = sentences(events)
     assert " ".join(spoken) == ANSWER
     assert len(spoken) >= 5
@@ -99,16 +105,16 @@ async def test_3_3_text_is_spoken_after_fifty_characters_or_at_the_end_of_a_sent
     assert all(len(text) <= 60 for text in spoken)
 
 
-async def test_3_4_a_chunk_is_an_mp3_file_of_what_was_spoken(app: RunningApp) -> None:
-    heard, events = await talk(app)
+async def test_3_4_a_chunk_is_an_mp3_file_of_what_was_spoken(talked: Talk) -> None:
+    heard, events = talked
     chunks = [message["chunk"] for message in heard if message["type"] == "audio-chunk"]
     lengths = [data["ms"] for data in of(events, "sentence.completed")]
     for chunk, ms in zip(chunks, lengths, strict=True):
         assert abs(mp3_ms(chunk) - ms) < 150  # MP3 comes in whole frames, with silence around them
 
 
-async def test_5_one_call_waits_for_the_one_before_so_the_order_is_that_of_the_text(app: RunningApp) -> None:
-    _, events = await talk(app)
+async def test_5_one_call_waits_for_the_one_before_so_the_order_is_that_of_the_text(talked: Talk) -> None:
+    _, events = talked
     chunks = [data["sentence"] for data in of(events, "audio.chunk")]
     assert chunks == sorted(chunks)
     done = [data["sentence"] for data in of(events, "sentence.completed")]
@@ -147,29 +153,25 @@ async def test_a_conversation_goes_on_in_its_session(app: RunningApp) -> None:
     assert len(of(await events_of(app, session), "turn.completed")) == 2
 
 
-@pytest.mark.parametrize(
-    ("message", "code", "field"),
-    [
-        ("no json", "input.invalid", None),
-        ('{"type": "sing"}', "input.invalid", "type"),
-        ('{"type": "audio-chunk"}', "input.invalid", "chunk"),
-        ('{"type": "audio-chunk", "chunk": "?"}', "sound.unreadable", "chunk"),
-        ('{"type": "audio-chunk", "chunk": "äöü"}', "sound.unreadable", "chunk"),
-        ('{"type": "playback", "turn": 1}', "input.invalid", "ms"),
-        ('{"type": "playback", "turn": 1, "ms": 5}', "turn.not_found", "turn"),
-        ('{"type": "stop"}', "turn.none_running", "turn"),
-    ],
-)
-async def test_what_is_wrong_is_told_and_the_conversation_goes_on(
-    app: RunningApp, message: str, code: str, field: str | None
-) -> None:
+WRONG = [
+    ("no json", "input.invalid", None),
+    ('{"type": "sing"}', "input.invalid", "type"),
+    ('{"type": "audio-chunk"}', "input.invalid", "chunk"),
+    ('{"type": "audio-chunk", "chunk": "?"}', "sound.unreadable", "chunk"),
+    ('{"type": "audio-chunk", "chunk": "äöü"}', "sound.unreadable", "chunk"),
+    ('{"type": "playback", "turn": 1}', "input.invalid", "ms"),
+    ('{"type": "playback", "turn": 1, "ms": 5}', "turn.not_found", "turn"),
+    ('{"type": "stop"}', "turn.none_running", "turn"),
+    (bytes(1_000_001), "body.too_large", "chunk"),
+]
+
+
+async def test_what_is_wrong_is_told_and_the_conversation_goes_on(app: RunningApp) -> None:
     async with assistant(app) as (socket, _):
-        await socket.send(message)
-        [told] = await until(socket, "error")
-        assert (told["code"], told.get("field")) == (code, field)
-        await socket.send(bytes(1_000_001))
-        [told] = await until(socket, "error")
-        assert (told["code"], told["field"]) == ("body.too_large", "chunk")
+        for message, code, field in WRONG:
+            await socket.send(message)
+            [told] = await until(socket, "error")
+            assert (told["code"], told.get("field")) == (code, field), message
         await say(socket, SPEECH)
         assert kinds(await until(socket, "done"))[-2:] == ["audio-done", "done"]
 
@@ -213,16 +215,18 @@ async def test_4_the_legacy_way_does_one_step_after_the_other(app: RunningApp) -
     assert min(seqs(events, "sentence.ready")) > seqs(events, "text.delta")[0]
 
 
-async def test_4_the_streaming_way_does_not(app: RunningApp) -> None:
-    _, events = await talk(app)
+async def test_4_the_streaming_way_does_not(talked: Talk) -> None:
+    _, events = talked
     [written] = seqs(events, "text.completed")
     assert len(of(events, "text.delta")) > 10
     assert len([seq for seq in seqs(events, "audio.chunk") if seq < written]) >= 3
 
 
-async def test_7_the_same_engines_are_heard_earlier_in_the_streaming_way(app: RunningApp) -> None:
+async def test_7_the_same_engines_are_heard_earlier_in_the_streaming_way(
+    app: RunningApp, talked: Talk
+) -> None:
     """As the order of events: what the old way can only begin when all is written is heard before that."""
-    _, streamed = await talk(app)
+    _, streamed = talked
     _, legacy = await at_once(app, "legacy")
 
     def first_sound_ms(events: list[Event]) -> int:

@@ -92,9 +92,11 @@ async def test_people_go_on_after_their_gateway_was_killed_and_miss_nothing(
 ) -> None:
     if scenario == "call" and not available():
         pytest.skip("needs Debian's pocketsphinx-testdata")
-    much = "--rate 1/s --turns 1" if scenario == "call" else "--rate 2/s --turns 3 --listeners 4"
-    words = f"--scenario {scenario} {much} --for 4 --arrivals constant --think 1 --kill-every 2 --quiet"
-    arguments = parsed(words.split())
+    much = "--rate 1/s --turns 1" if scenario == "call" else "--rate 2/s --turns 2 --listeners 4"
+    words = (
+        f"--scenario {scenario} {much} --for 2 --arrivals constant --think 0.5 --no-listen --kill-every 0.5"
+    )
+    arguments = parsed([*words.split(), "--quiet"])
     arguments.command = "make load"
     async with GatewaySystem(tmp_path, 2, SCRIPT, random.Random(1), tts=SLOWLY) as system:
         async with httpx.AsyncClient(base_url=system.url, timeout=30) as http, asyncio.TaskGroup() as tasks:

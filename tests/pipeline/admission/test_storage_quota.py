@@ -1,9 +1,9 @@
 """Bytes in the log: whatever writes them is counted per principal, and there are only so many at a time."""
 
 import json
-import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from schemas.errors.access_errors import WriteLimit
 from schemas.settings import LogSettings
 from schemas.settings.access_settings import PrincipalLimits
 from schemas.settings.limit_settings import LimitSettings
-from tests.support.clients.access_people import People, client, settings_at
+from tests.support.clients.access_people import Newcomers, client, settings_at
 from tests.support.clients.native_client import create
 from tests.support.eventlog.log_events import raw
 from tests.support.running_app import RunningApp, running_app
@@ -39,7 +39,12 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return tmp_path_factory.mktemp("hourly"), tmp_path_factory.mktemp("stored")
 
 
+newcomers = cache(Newcomers)
+"""Of each home."""
+
+
 def app_at(home: Path, **limits: int) -> Any:
+    newcomers(home)
     settings = settings_at(home, limits={"principal": limits}, auth={"keys_file": home / "keys.jsonl"})
     return running_app(settings, workers=True)
 
@@ -58,12 +63,9 @@ def bounded(homes: tuple[Path, Path]) -> Iterator[RunningApp]:
 
 @asynccontextmanager
 async def somebody(app: RunningApp, home: Path) -> AsyncGenerator[tuple[httpx.AsyncClient, str], None]:
-    """Anna, whom nobody knows yet, and a key of hers."""
-    key = People.at(home, suffix=secrets.token_hex(3)).anna
+    """Anna, who has used nothing yet, and a key of hers."""
+    key = newcomers(home).next().anna
     async with client(app, key) as http:
-        with anyio.fail_after(20):
-            while (await http.get("/v1/voices")).status_code == 401:  # noqa: ASYNC110 - nobody tells
-                await anyio.sleep(0.05)
         yield http, key
 
 

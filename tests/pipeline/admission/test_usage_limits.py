@@ -1,6 +1,5 @@
 """How much one principal may ask for: counted by all replicas together, refused with a truthful time."""
 
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from pipeline.admission.usage_meter import Cost, MemoryMeter, RedisMeter
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import LogSettings
-from tests.support.clients.access_people import People, client, said_by_socket, settings_at, stream
+from tests.support.clients.access_people import Newcomers, People, client, said_by_socket, settings_at, stream
 from tests.support.clients.native_client import ask, create, listen_until_over
 from tests.support.running_app import RunningApp, running_app
 
@@ -35,7 +34,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def replicas(home: Path) -> Iterator[tuple[RunningApp, RunningApp]]:
+def newcomers(home: Path) -> Newcomers:
+    return Newcomers(home)
+
+
+@pytest.fixture(scope="module")
+def replicas(home: Path, newcomers: Newcomers) -> Iterator[tuple[RunningApp, RunningApp]]:
     """Two gateways on one log."""
     settings = settings_at(
         home, ms_per_char=200, limits={"principal": LIMITS}, auth={"keys_file": home / "keys.jsonl"}
@@ -45,17 +49,8 @@ def replicas(home: Path) -> Iterator[tuple[RunningApp, RunningApp]]:
 
 
 @pytest.fixture
-def someone(home: Path) -> People:
-    """Fresh people, who have used nothing yet."""
-    return People.at(home, suffix=secrets.token_hex(3))
-
-
-async def admitted(app: RunningApp, key: str) -> None:
-    """The key file is looked at once a second."""
-    with anyio.fail_after(10):
-        async with client(app, key) as http:
-            while (await http.get("/v1/voices")).status_code == 401:  # noqa: ASYNC110 - nobody tells
-                await anyio.sleep(0.05)
+def someone(newcomers: Newcomers) -> People:
+    return newcomers.next()
 
 
 async def post_turn(http: httpx.AsyncClient, session: str) -> httpx.Response:
@@ -70,8 +65,6 @@ async def refused(answer: httpx.Response) -> tuple[int, str, int]:
 async def test_sessions_are_counted_by_all_replicas_together(
     replicas: tuple[RunningApp, RunningApp], someone: People
 ) -> None:
-    for app in replicas:
-        await admitted(app, someone.anna)
     for number in range(6):
         async with client(replicas[number % 2], someone.anna) as http:
             await create(http)
@@ -88,8 +81,6 @@ async def test_sessions_are_counted_by_all_replicas_together(
 async def test_turns_are_counted_by_all_replicas_together_and_over_every_face(
     replicas: tuple[RunningApp, RunningApp], someone: People
 ) -> None:
-    for app in replicas:
-        await admitted(app, someone.anna)
     async with client(replicas[0], someone.anna) as http, client(replicas[1], someone.anna) as other:
         sessions = [await create(http) for _ in range(2)]
         for session in sessions:
@@ -118,7 +109,6 @@ async def test_characters_are_counted_and_nothing_is_taken_by_what_is_refused(
     replicas: tuple[RunningApp, RunningApp], someone: People
 ) -> None:
     app = replicas[0]
-    await admitted(app, someone.anna)
     quiet = {"speak": False}
     async with client(app, someone.anna) as http:
         session, began = await create(http), anyio.current_time()
@@ -137,7 +127,6 @@ async def test_speech_is_counted_when_it_was_made(
 ) -> None:
     """The turn that goes beyond the limit is finished; the next one waits until the debt is paid."""
     app = replicas[0]
-    await admitted(app, someone.anna)
     async with client(app, someone.anna) as http:
         session = await create(http)
         turn = await ask(http, session, text="This is spoken very slowly indeed. " * 10)

@@ -19,7 +19,7 @@ from tests.support.servers.trace_collector import Collector
 pytestmark = pytest.mark.anyio
 
 MARKED = "Xylophonist"
-STORY = f"The {MARKED} lit the lamp, and the fox watched the sea until the morning came. " * 12
+STORY = f"The {MARKED} lit the lamp, and the fox watched the sea until the morning came. " * 5
 
 
 @pytest.fixture

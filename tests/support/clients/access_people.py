@@ -46,6 +46,17 @@ class People:
         return cls(anna, bob, root)
 
 
+class Newcomers:
+    """People whose keys are there before a server starts: one that comes later waits for its next look."""
+
+    def __init__(self, home: Path, count: int = 24) -> None:
+        self._people = iter([People.at(home, suffix=f"-{number}") for number in range(count)])
+
+    def next(self) -> People:
+        """Fresh people, who have used nothing yet."""
+        return next(self._people)
+
+
 @dataclass(frozen=True)
 class Belongings:
     """Ids of things that are one person's alone."""

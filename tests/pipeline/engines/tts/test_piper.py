@@ -109,17 +109,16 @@ READ = (
 )
 
 
-@pytest.mark.parametrize("speed", [0.25, 0.5, 0.8, 1.25, 2.0, 3.0, 4.0])
 async def test_a_speed_is_as_fast_as_it_says_and_words_are_where_they_are_heard(
-    piper: PiperTextToSpeech, speed: float
+    piper: PiperTextToSpeech,
 ) -> None:
-    lasts = []
-    for one in (1.0, speed):
-        words, chunks = await spoken(piper, READ, speed=one)
+    lasts = {}
+    for speed in (1.0, 0.25, 0.5, 0.8, 1.25, 2.0, 3.0, 4.0):
+        words, chunks = await spoken(piper, READ, speed=speed)
         assert [READ[word.start : word.end] for word in words] == READ.split()
-        lasts.append((length_ms(piper, chunks), words[-1].end_ms, _loud_ms(piper, chunks)))
-    for usual, wished in zip(*lasts, strict=True):
-        assert usual / wished == pytest.approx(speed, rel=0.05)
+        lasts[speed] = (length_ms(piper, chunks), words[-1].end_ms, _loud_ms(piper, chunks))
+        for usual, wished in zip(lasts[1.0], lasts[speed], strict=True):
+            assert usual / wished == pytest.approx(speed, rel=0.05)
 
 
 def _loud_ms(piper: PiperTextToSpeech, chunks: list[bytes]) -> float:

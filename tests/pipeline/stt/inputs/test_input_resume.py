@@ -3,8 +3,10 @@
 import random
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.pipeline.stt.inputs.interrupted_speaker import QueuedCommand, Speaker
@@ -39,12 +41,27 @@ async def spoken(
     return await events_of(app, session)
 
 
-@pytest.mark.parametrize("record", [True, False])
+@pytest.fixture(scope="module", params=[True, False], ids=["recorded", "not recorded"])
+def record(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture(scope="module")
+def whole(app: RunningApp, record: bool) -> list[Event]:
+    """As it is without a cut."""
+    return anyio.run(partial(spoken, app, 0, 0, [], record=record))
+
+
+@pytest.fixture(scope="module")
+def committed(app: RunningApp, record: bool) -> list[Event]:
+    """The same of somebody who says when an utterance ends."""
+    return anyio.run(partial(spoken, app, 0, 0, COMMITS, record=record, turn_detection="manual"))
+
+
 @pytest.mark.parametrize("seed", range(10))
 async def test_utterances_and_questions_are_the_same_however_often_the_connection_breaks(
-    app: RunningApp, seed: int, record: bool
+    app: RunningApp, seed: int, record: bool, whole: list[Event]
 ) -> None:
-    whole = await spoken(app, seed, 0, [], record=record)
     assert [one.text for one in said(whole)] == ["One.", "Three.", "Two."]
     assert questions(whole) == ["One.", "One. Three.", "One. Three. Two."]
     the_same(await spoken(app, seed, random.Random(seed).randint(1, 8), [], record=record), whole)
@@ -53,13 +70,11 @@ async def test_utterances_and_questions_are_the_same_however_often_the_connectio
 COMMITS = [(400, "input.commit"), (1_900, "input.commit"), (3_900, "input.clear"), (6_000, "input.commit")]
 
 
-@pytest.mark.parametrize("record", [True, False])
 @pytest.mark.parametrize("seed", range(6))
 async def test_so_they_are_where_the_speaker_says_when_an_utterance_ends(
-    app: RunningApp, seed: int, record: bool
+    app: RunningApp, seed: int, record: bool, committed: list[Event]
 ) -> None:
     wish: dict[str, Any] = {"record": record, "turn_detection": "manual"}
-    whole = await spoken(app, seed, 0, COMMITS, **wish)
-    assert [(one.utterance, one.text) for one in said(whole)] == [(0, "One."), (2, "Two."), (3, "Three.")]
-    assert questions(whole) == ["One.", "One. Two.", "One. Two. Three."]
-    the_same(await spoken(app, seed, random.Random(seed).randint(1, 8), COMMITS, **wish), whole)
+    assert [(one.utterance, one.text) for one in said(committed)] == [(0, "One."), (2, "Two."), (3, "Three.")]
+    assert questions(committed) == ["One.", "One. Two.", "One. Two. Three."]
+    the_same(await spoken(app, seed, random.Random(seed).randint(1, 8), COMMITS, **wish), committed)
