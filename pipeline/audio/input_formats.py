@@ -48,6 +48,10 @@ class Incoming:
 
     def push(self, frame: bytes) -> bytes:
         """The samples that are complete now. Raises NotSound; the stream can go on after that."""
+        if self._format == "pcm16" and self._resampler is None:
+            whole = self._whole(frame)
+            self._heard += len(whole) // 2
+            return whole
         samples = self._samples(frame)
         self._heard += len(samples)
         return self._resampled(samples, last=False)
@@ -68,9 +72,7 @@ class Incoming:
     def _samples(self, frame: bytes) -> _Samples:
         match self._format:
             case "pcm16":
-                whole = self._half + frame
-                self._half = whole[len(whole) // 2 * 2 :]
-                return _as_floats(np.frombuffer(whole[: len(whole) // 2 * 2], "<i2"))
+                return _as_floats(np.frombuffer(self._whole(frame), "<i2"))
             case "mulaw":
                 return _as_floats(_MULAW[np.frombuffer(frame, np.uint8)])
             case "alaw":
@@ -79,6 +81,13 @@ class Incoming:
                 return self._unpacked(frame)
             case _:
                 assert_never(self._format)
+
+    def _whole(self, frame: bytes) -> bytes:
+        """The frame's whole samples, behind half a sample of the frame before."""
+        sound = self._half + frame
+        end = len(sound) // 2 * 2
+        self._half = sound[end:]
+        return sound[:end]
 
     def _unpacked(self, packet: bytes) -> _Samples:
         if not packet:

@@ -122,6 +122,13 @@ class Endpointer:
         """Since the last voiced frame, in an utterance or not."""
         return self._at_ms - self._quiet_since
 
+    @property
+    def frames_together(self) -> int:
+        """So many frames may be collected before they are pushed: none but the last can complete a decision."""
+        if self._running or self._onset:
+            return 1
+        return -(-self._settings.min_speech_ms // FRAME_MS)
+
     def push(self, probability: float) -> list[Event]:
         """One frame more."""
         began_at, self._at_ms = self._at_ms, self._at_ms + FRAME_MS

@@ -190,7 +190,7 @@ class Rerun:
     def _push_audio(self, frame: bytes) -> list[Event]:
         self._ring_buffer.push(frame)
         self._at_ms += FRAME_MS
-        return self._endpointer.push(self._vad.probability(frame))
+        return self._endpointer.push(*self._vad.probabilities(frame))
 
     async def _utterance(self, began: Began, frames: AsyncGenerator[bytes, None]) -> Began | None:
         """To its end, and written down in both ways; where it was cut, what begins there."""

@@ -45,6 +45,8 @@ _PROGRESS_MS: Final = 10_000
 _LOOK_MS: Final = 500
 """While nobody speaks, the wishes of the session are looked at so often."""
 _FOUND_MS: Final = 1_000
+_TOGETHER: Final = 4
+"""Frames of silence that are listened to in one go at the most; more of them make acknowledgements late."""
 
 
 @dataclass(eq=False)
@@ -174,10 +176,13 @@ class AudioInput:
         self._jobs = SerialTaskQueue()
         self._ring_buffer = AudioRingBuffer(max_ms=_KEPT_MS, at_ms=opening.at_ms)
         self._vad = services.vad()
-        for start in range(0, len(opening.before), FRAME_BYTES):
-            self._vad.probability(opening.before[start : start + FRAME_BYTES])
+        if opening.before:
+            self._vad.probabilities(opening.before)
         self._endpointer = self._new_endpointer()
         self._arrivals = Arrivals()
+        self._collected = bytearray()
+        """Sound that waits until there is enough of it to be listened to."""
+        self._enough = FRAME_BYTES
         self._rest = b""
         self._utterance = opening.utterance
         self._transcriber: UtteranceTranscriber | None = None
@@ -208,11 +213,20 @@ class AudioInput:
 
     async def push_audio(self, pcm: bytes) -> None:
         """16-bit mono PCM at 16 kHz. Raises ClosedResourceError or BrokenResourceError when it is over."""
-        await self._send.send(pcm)
+        self._collected += pcm
+        if len(self._collected) >= self._enough:
+            await self._hand_over()
+
+    async def _hand_over(self) -> None:
+        if self._collected:
+            pcm, self._collected = bytes(self._collected), bytearray()
+            await self._send.send(pcm)
+            await anyio.lowlevel.checkpoint()
 
     async def command(self, command: Command) -> QueuedCommand:
         """`commit`: the utterance ends here. `clear`: forget it. `close`: nothing more will be heard."""
         queued = QueuedCommand(command)
+        await self._hand_over()
         await self._send.send(queued)
         return queued
 
@@ -262,8 +276,11 @@ class AudioInput:
         sound = self._rest + pcm
         whole = len(sound) // FRAME_BYTES * FRAME_BYTES
         self._rest = sound[whole:]
-        for start in range(0, whole, FRAME_BYTES):
-            await self._listen_to_frame(sound[start : start + FRAME_BYTES], tasks)
+        probabilities = self._vad.probabilities(sound[:whole]) if whole else []
+        for number, probability in enumerate(probabilities):
+            start = number * FRAME_BYTES
+            await self._listen_to_frame(sound[start : start + FRAME_BYTES], probability, tasks)
+        self._enough = min(self._endpointer.frames_together, _TOGETHER) * FRAME_BYTES - len(self._rest)
         self._arrivals.note(self.at_ms, self._services.clock.monotonic())
         if self._transcriber is not None and self._endpointer.speaking and not self._endpointer.silence_ms:
             self._transcriber.grow(self.at_ms, self._event_writer.partials(self._utterance - 1))
@@ -277,12 +294,12 @@ class AudioInput:
         )
         await anyio.lowlevel.checkpoint()
 
-    async def _listen_to_frame(self, frame: bytes, tasks: TaskGroup) -> None:
+    async def _listen_to_frame(self, frame: bytes, probability: float, tasks: TaskGroup) -> None:
         self._ring_buffer.push(frame)
         self.at_ms += FRAME_MS
         if self.settings.record and self.at_ms > self.opening.recorded_ms:
             await self._audio_recorder.push(frame)
-        await self._on_events(self._endpointer.push(self._vad.probability(frame)), tasks)
+        await self._on_events(self._endpointer.push(probability), tasks)
         while self._commands and self.at_ms >= self._commands[0].at_ms:
             await self._repeat(self._commands.popleft(), tasks)
         if self._endpointer.speech_ms > self._spoken_ms:

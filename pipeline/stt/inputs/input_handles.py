@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Final, Literal
 
 import anyio
-import anyio.lowlevel
 
 from pipeline.audio.input_formats import Incoming
 from pipeline.stt.inputs.audio_input import AudioInput, Command, QueuedCommand
@@ -71,7 +70,6 @@ class OpenInputHandle:
             if self._allowed is not None:
                 await self._spend(self._allowed, len(pcm))
             await self.give(pcm)
-            await anyio.lowlevel.checkpoint()
 
     async def _spend(self, allowed: HeardAllowance, count: int) -> None:
         try:

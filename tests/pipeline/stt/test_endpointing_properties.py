@@ -60,6 +60,18 @@ def test_events_come_in_order(heard: list[float], settings: EndpointingSettings,
 
 @settings(deadline=None)
 @given(frame_probabilities, settings_, st.booleans())
+def test_no_decision_waits_for_frames_that_are_collected(
+    heard: list[float], settings: EndpointingSettings, manual: bool
+) -> None:
+    endpointer, left = Endpointer(settings, manual=manual), list(heard)
+    while left:
+        together = endpointer.frames_together
+        block, left = left[:together], left[together:]
+        assert not any([endpointer.push(probability) for probability in block][: together - 1])
+
+
+@settings(deadline=None)
+@given(frame_probabilities, settings_, st.booleans())
 def test_every_voiced_frame_is_in_one_utterance_or_in_none(
     heard: list[float], settings: EndpointingSettings, manual: bool
 ) -> None:

@@ -24,9 +24,17 @@ def test_a_frame_is_32_ms_of_16_khz() -> None:
 
 
 @pytest.mark.parametrize("length", [0, FRAME_BYTES - 2, FRAME_BYTES + 2])
-def test_a_frame_of_another_length_is_refused(length: int) -> None:
+def test_sound_that_is_no_whole_frames_is_refused(length: int) -> None:
     with pytest.raises(ValueError, match="1024 bytes"):
-        SileroVad().probability(bytes(length))
+        SileroVad().probabilities(bytes(length))
+
+
+@pytest.mark.parametrize("together", [2, 4, 31])
+def test_several_frames_in_one_call_are_the_same_as_one_by_one(clips: list[Clip], together: int) -> None:
+    vad, size = SileroVad(), together * FRAME_BYTES
+    sound = clips[0].pcm[: len(clips[0].pcm) // FRAME_BYTES * FRAME_BYTES]
+    blocks = [sound[start : start + size] for start in range(0, len(sound), size)]
+    assert [each for block in blocks for each in vad.probabilities(block)] == probabilities(sound)
 
 
 def test_frame_by_frame_is_the_same_as_all_at_once(clips: list[Clip]) -> None:
@@ -43,17 +51,17 @@ def test_streams_share_a_model_but_no_memory(clips: list[Clip]) -> None:
     one, other = SileroVad(), SileroVad()
     together = []
     for frame in speech:
-        together.append(one.probability(frame))
-        other.probability(silence(FRAME_MS))
+        together += one.probabilities(frame)
+        other.probabilities(silence(FRAME_MS))
     assert together == alone
 
 
 def test_after_a_reset_nothing_is_remembered(clips: list[Clip]) -> None:
     speech = list(frames(clips[0].pcm))[:60]
     vad = SileroVad()
-    first = [vad.probability(frame) for frame in speech]
+    first = vad.probabilities(b"".join(speech))
     vad.reset()
-    assert [vad.probability(frame) for frame in speech] == first
+    assert vad.probabilities(b"".join(speech)) == first
 
 
 @pytest.mark.parametrize("noise", noises(), ids=lambda noise: noise.name)

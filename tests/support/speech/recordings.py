@@ -66,7 +66,7 @@ def frames(sound: bytes) -> Iterator[bytes]:
 
 def probabilities(sound: bytes) -> list[float]:
     vad = SileroVad()
-    return [vad.probability(frame) for frame in frames(sound)]
+    return [vad.probabilities(frame)[0] for frame in frames(sound)]
 
 
 def told(heard: list[float], settings: EndpointingSettings, *, manual: bool = False) -> list[Event]:
