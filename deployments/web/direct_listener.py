@@ -12,6 +12,7 @@ from anyio.abc import TaskStatus
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 
 from pipeline.sessions.drain import Drain
@@ -23,6 +24,9 @@ _RETRY_S = 0.1
 _GRACE_S = 2
 _BACKLOG = 2_048
 _KEEP_ALIVE_S = 90
+_SMALL = 8_192
+_QUEUED = 16
+"""Frames of at most so many bytes that wait for the application before reading pauses."""
 _REFUSED = b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: 0\r\n%b\r\n"
 _TOO_LONG = _REFUSED % (b"431 Request Header Fields Too Large", b"")
 _OTHER_VERSION = _REFUSED % (b"426 Upgrade Required", b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n")
@@ -66,7 +70,17 @@ class _Http(HttpToolsProtocol):
 
 
 class _WebSocket(WebSocketsSansIOProtocol):
-    """Answers two handshakes that uvicorn leaves without an answer, or without what RFC 6455 asks for."""
+    """Answers two handshakes that uvicorn leaves without an answer, or without what RFC 6455 asks for.
+
+    Small binary frames wait in a short queue: uvicorn pauses and resumes reading for each of them.
+    """
+
+    def handle_bytes(self, event: Frame) -> None:
+        small = event.fin and len(event.data) <= _SMALL and self.queue.qsize() < _QUEUED
+        if small and not self.close_sent:
+            self.queue.put_nowait({"type": "websocket.receive", "bytes": bytes(event.data)})
+        else:
+            super().handle_bytes(event)
 
     def handle_events(self) -> None:
         if self.conn.handshake_exc is not None and not self.handshake_initiated:

@@ -124,7 +124,7 @@ class Endpointer:
 
     @property
     def frames_together(self) -> int:
-        """So many frames may be collected before they are pushed: none but the last can complete a decision."""
+        """So many frames may be collected before they are pushed: none but the last completes a decision."""
         if self._running or self._onset:
             return 1
         return -(-self._settings.min_speech_ms // FRAME_MS)

@@ -7,12 +7,14 @@ from contextlib import ExitStack
 import anyio
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, WebSocket
+from websockets.asyncio.client import connect
 
 from deployments.web.direct_listener import listening
 from loadtests.chaos.gateway_system import reserve_port
 from pipeline.sessions.drain import Drain
 from schemas.settings.limit_settings import GatewaySettings, LeavingSettings
+from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -82,3 +84,28 @@ async def test_a_gateway_of_which_a_part_breaks_takes_no_new_connection() -> Non
                 await anyio.sleep_forever()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
+
+
+async def test_frames_of_sound_wait_in_order_until_reading_pauses() -> None:
+    app, heard = FastAPI(), list[bytes]()
+    frames = [number.to_bytes(4, "big") * 160 for number in range(200)]
+
+    @app.websocket("/")
+    async def listen(websocket: WebSocket) -> None:
+        await websocket.accept()
+        protocol = websocket._receive.__self__
+        await eventually(lambda: protocol.read_paused)
+        heard.extend([await websocket.receive_bytes() for _ in frames])
+        await websocket.send_text("heard")
+
+    with reserve_port() as reserved:
+        port, drain = reserved.getsockname()[1], Drain(LeavingSettings())
+        async with (
+            listening(app, GatewaySettings(direct_port=port), drain),
+            connect(f"ws://127.0.0.1:{port}/", proxy=None) as client,
+        ):
+            for frame in frames:
+                await client.send(frame)
+            assert await client.recv() == "heard"
+            drain.ask("the test is over")
+    assert heard == frames
