@@ -16,7 +16,8 @@ from schemas.events.upcasting import UnknownEvent
 from schemas.ids import NO_TURN, Seq
 from schemas.settings import WorkerSettings
 
-WAIT_S: Final = 2.0
+WAIT_S: Final = 5.0
+"""Of one blocking read. A server that is gone without a word is noticed so much later."""
 AWAY_S: Final = 0.5
 """The pause when the log is away; its own patience comes on top."""
 FULL_S: Final = 5.0

@@ -24,7 +24,6 @@ from schemas.settings import WorkerSettings
 
 BATCH: Final = 64
 """Pointers of each partition that one step takes."""
-WAIT_S: Final = 2.0
 AWAY_S: Final = 0.5
 TRIES: Final = 3
 """Of a session's news, before the session is parked; the others wait that long."""
@@ -82,7 +81,7 @@ class ProjectionReader:
             await anyio.sleep(beat_s)
             return
         places = {lease.partition: lease.place for lease in self._leases.values()}
-        pointers = await self._log.follow(places, count=BATCH, wait_s=min(WAIT_S, beat_s))
+        pointers = await self._log.follow(places, count=BATCH, wait_s=beat_s)
         for partition in places:
             if some := [pointer for pointer in pointers if pointer.partition == partition]:
                 await self._take(self._leases[partition], some)

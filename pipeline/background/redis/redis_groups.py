@@ -46,18 +46,17 @@ class RedisGroups:
 
     async def claim(self, member: Member, *, idle_s: float, count: int) -> list[EventDelivery]:
         keys = await self._log.keys()
+        groups = self._log.together(range(keys.partitions))
+        words: Command = (member.group, member.consumer, int(idle_s * 1000), count)
         replies = await self._log.partly(
-            *(
-                self._fcall("ew1_claim", keys, p, member, int(idle_s * 1000), count)
-                for p in range(keys.partitions)
-            )
+            *(("FCALL", "ew2_claim", len(some), *map(keys.triggers, some), *words) for some in groups)
         )
-        self.lost += sum(len(lost) for _, lost in good(replies))
+        self.lost += sum(lost for _, lost in good(replies))
         return [
-            EventDelivery(pointer_of(partition, entry), entry[2])
-            for partition, reply in enumerate(replies)
+            EventDelivery(pointer_of(some[place - 1], (entry, fields)), times)
+            for some, reply in zip(groups, replies, strict=True)
             if not isinstance(reply, Exception)
-            for entry in reply[0]
+            for entry, fields, times, place in reply[0]
         ]
 
     async def beat(self, member: Member, pointers: Sequence[Pointer]) -> list[Pointer]:
@@ -69,7 +68,7 @@ class RedisGroups:
         ]
         replies = await self._log.partly(
             *(
-                self._fcall("ew1_beat", keys, partition, member, *(pointer.entry for pointer in some))
+                self._fcall("ew2_beat", keys, partition, member, *(pointer.entry for pointer in some))
                 for partition, some in groups
             )
         )
@@ -83,7 +82,7 @@ class RedisGroups:
 
     async def again(self, member: Member, pointer: Pointer) -> int:
         keys = await self._log.keys()
-        command = self._fcall("ew1_again", keys, pointer.partition, member, pointer.entry)
+        command = self._fcall("ew2_again", keys, pointer.partition, member, pointer.entry)
         [times] = await self._log.call(command)
         return int(times)
 
@@ -101,7 +100,7 @@ class RedisGroups:
         written, packed = packed_changes(keys, pointer.partition, changes, before=1)
         names = (keys.triggers(pointer.partition), *written)
         [done] = await self._log.call(
-            ("FCALL", "ew1_effect", len(names), *names, member.group, member.consumer, pointer.entry, packed)
+            ("FCALL", "ew2_effect", len(names), *names, member.group, member.consumer, pointer.entry, packed)
         )
         return bool(done)
 
@@ -109,12 +108,12 @@ class RedisGroups:
         keys = await self._log.keys()
         names = (keys.triggers(pointer.partition), keys.beside(pointer.partition, LETTERS))
         who = (member.group, member.consumer, pointer.entry, error[:ERROR_CHARS])
-        [done] = await self._log.call(("FCALL", "ew1_bury", 2, *names, *who))
+        [done] = await self._log.call(("FCALL", "ew2_bury", 2, *names, *who))
         return bool(done)
 
     async def leave(self, member: Member) -> None:
         keys = await self._log.keys()
-        await self._log.partly(*(self._fcall("ew1_leave", keys, p, member) for p in range(keys.partitions)))
+        await self._log.partly(*(self._fcall("ew2_leave", keys, p, member) for p in range(keys.partitions)))
 
     async def aclose(self) -> None:
         """The log stays open: it is the caller's."""
@@ -128,7 +127,7 @@ class RedisGroups:
 def _joins(keys: Keys, group: str) -> dict[str, Command]:
     """Commands that make the group in each trigger stream, by stream name, in the order of partitions."""
     return {
-        keys.triggers(p): ("FCALL", "ew1_join", 1, keys.triggers(p), group) for p in range(keys.partitions)
+        keys.triggers(p): ("FCALL", "ew2_join", 1, keys.triggers(p), group) for p in range(keys.partitions)
     }
 
 

@@ -1,7 +1,7 @@
 """Trigger streams as projections see them, on Redis: in order, from a checkpoint."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from pipeline.background.redis.pointers import (
 from pipeline.background.worker_ports import START, Lease, Letter, Parking, Pointer, Step
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.server import Command
 from schemas.ids import SessionId
 
 _PAGE: Final = 1_000
@@ -34,32 +35,22 @@ class RedisProjections:
     async def lease(self, projection: str, reader: str, *, ttl_s: float) -> list[Lease]:
         """Partitions of servers that are away are not ours now."""
         keys = await self._log.keys()
-        replies = await self._log.partly(
-            *(
-                (
-                    "FCALL",
-                    "ew1_lease",
-                    2,
-                    keys.beside(p, checkpoint(projection)),
-                    keys.beside(p, READERS),
-                    projection,
-                    reader,
-                    int(ttl_s * 1000),
-                )
-                for p in range(keys.partitions)
-            )
-        )
+        groups = self._log.together(range(keys.partitions))
+        words = (projection, reader, int(ttl_s * 1000))
+        replies = await self._log.partly(*(_lease_command(keys, some, *words) for some in groups))
         return [
-            Lease(partition, reply[0], reply[1].decode(), reply[2] == b"1")
-            for partition, reply in enumerate(replies)
-            if not isinstance(reply, Exception) and reply[0]
+            Lease(partition, epoch, place.decode(), rebuild == b"1")
+            for some, reply in zip(groups, replies, strict=True)
+            if not isinstance(reply, Exception)
+            for partition, (epoch, place, rebuild) in zip(some, reply, strict=True)
+            if epoch
         ]
 
     async def release(self, projection: str, reader: str) -> None:
         keys = await self._log.keys()
         name = checkpoint(projection)
         await self._log.partly(
-            *(("FCALL", "ew1_release", 1, keys.beside(p, name), reader) for p in range(keys.partitions))
+            *(("FCALL", "ew2_release", 1, keys.beside(p, name), reader) for p in range(keys.partitions))
         )
 
     async def follow(self, places: Mapping[int, str], *, count: int, wait_s: float) -> list[Pointer]:
@@ -108,7 +99,7 @@ class RedisProjections:
             "1" if step.rebuilt else "",
         )
         everything = (*names, *written)
-        [done] = await self._log.call(("FCALL", "ew1_advance", len(everything), *everything, *arguments))
+        [done] = await self._log.call(("FCALL", "ew2_advance", len(everything), *everything, *arguments))
         return bool(done)
 
     async def sessions(self, partition: int) -> list[SessionId]:
@@ -127,6 +118,12 @@ class RedisProjections:
     async def aclose(self) -> None:
         """The log stays open: it is the caller's."""
         await self._waiter.aclose()
+
+
+def _lease_command(keys: Keys, partitions: Sequence[int], *words: str | int) -> Command:
+    pairs = [(keys.beside(p, checkpoint(str(words[0]))), keys.beside(p, READERS)) for p in partitions]
+    names = [name for pair in pairs for name in pair]
+    return ("FCALL", "ew2_lease", len(names), *names, *words)
 
 
 def _row(parked: Parking) -> list[Any]:

@@ -77,7 +77,7 @@ ARCHIVE: Final = files("pipeline.eventlog.redis").joinpath("lua/archive.lua").re
 LIMITS: Final = files("pipeline.eventlog.redis").joinpath("lua/limits.lua").read_text("utf-8")
 LIBRARIES: Final[Mapping[str, str]] = {
     LIBRARY_NAME: LIBRARY,
-    "rhapsode_workers1": WORKERS,
+    "rhapsode_workers2": WORKERS,
     "rhapsode_archive2": ARCHIVE,
     "rhapsode_limits1": LIMITS,
 }
@@ -313,13 +313,15 @@ class RedisEventLog:
 
     async def has_work(self) -> bool:
         keys = await self._ready()
-        found = await self.partly(*self._exist([keys.work(p) for p in range(keys.partitions)]))
+        found = await self.partly(
+            *(("EXISTS", *(keys.work(p) for p in some)) for some in self.together(range(keys.partitions)))
+        )
         return any(found)  # an exception counts: that server may have some
 
     @staticmethod
-    def _exist(names: Sequence[str]) -> list[Command]:
-        """Commands whose replies count how many of these keys exist."""
-        return [("EXISTS", *names)]
+    def together(partitions: Sequence[int]) -> Sequence[Sequence[int]]:
+        """The partitions by command: one command may name keys of all those that stand together."""
+        return [partitions]
 
     async def abandoned(self) -> list[SessionId]:
         keys = await self._ready()

@@ -186,6 +186,26 @@ async def test_a_zombie_s_effect_is_refused(log: RedisEventLog, home: Path) -> N
     await heir.aclose()
 
 
+async def test_one_call_claims_what_dead_workers_held_in_every_partition(
+    log: RedisEventLog, home: Path
+) -> None:
+    sessions = {await session_with(log, COMPLETED) for _ in range(20)}
+    dead, heir = RedisGroups(log), RedisGroups(log)
+    await dead.join("noted")
+    held: list[EventDelivery] = []
+    while len(held) < 40:
+        held += await dead.fetch(Member("noted", "dead"), count=1_000, wait_s=0.1)
+    with raw(home) as server:
+        server.config_resetstat()
+        claimed = await heir.claim(Member("noted", "heir"), idle_s=0, count=8)
+        assert server.info("commandstats")["cmdstat_fcall"]["calls"] == 1
+    assert {one.pointer for one in claimed} == {one.pointer for one in held}
+    assert {one.pointer.session for one in claimed} == sessions
+    assert {one.times for one in claimed} == {2}
+    await dead.aclose()
+    await heir.aclose()
+
+
 async def test_events_of_deleted_sessions_are_passed_over(log: RedisEventLog, home: Path) -> None:
     gone = await session_with(log, COMPLETED)
     await log.delete(gone)

@@ -93,6 +93,17 @@ async def test_the_next_reader_goes_on_where_the_last_one_was(log: RedisEventLog
     assert second.seen == {session: [3]}
 
 
+async def test_one_call_leases_every_partition(log: RedisEventLog, home: Path) -> None:
+    port = RedisProjections(log)
+    await log.ping()
+    with raw(home) as server:
+        server.config_resetstat()
+        leases = await port.lease("journal", "me", ttl_s=60)
+        assert server.info("commandstats")["cmdstat_fcall"]["calls"] == 1
+    assert [lease.partition for lease in leases] == list(range(16))
+    await port.aclose()
+
+
 async def test_a_reader_whose_lease_went_to_another_writes_nothing(log: RedisEventLog, home: Path) -> None:
     port = RedisProjections(log)
     stale = {lease.partition: lease for lease in await port.lease("journal", "stale", ttl_s=0.001)}

@@ -111,9 +111,9 @@ class ClusterEventLog(RedisEventLog):
         return PollingWaiter(self._cluster, self._ready)
 
     @staticmethod
-    def _exist(names: Sequence[str]) -> list[Command]:
-        """One for each key: they lie in different slots."""
-        return [("EXISTS", name) for name in names]
+    def together(partitions: Sequence[int]) -> Sequence[Sequence[int]]:
+        """Each by itself: they lie in different slots."""
+        return [[partition] for partition in partitions]
 
     @property
     def failovers(self) -> int:

@@ -1,6 +1,6 @@
-#!lua name=rhapsode_workers1
+#!lua name=rhapsode_workers2
 -- What workers do in one step. Every function may be sent twice: the second time it finds its work done.
--- All keys of a call belong to one partition.
+-- All keys of a call belong to one partition, but those of claim and lease: to partitions that share a server.
 
 -- The writes that effects and projections may ask for.
 local ALLOWED = {HSET = true, HDEL = true, HINCRBY = true, ZADD = true, ZREM = true, DEL = true, EXPIRE = true}
@@ -41,17 +41,25 @@ local function join(keys, args)
   return 1
 end
 
--- ARGV 3 idle for so many ms  4 at most
+-- KEYS trigger streams; ARGV 3 idle for so many ms  4 at most of each. Entries (id, fields, deliveries, place of
+-- the stream among KEYS), and how many were trimmed before they were done with. A stream without the group has none.
 local function claim(keys, args)
-  local most, found, lost, cursor = tonumber(args[4]), {}, {}, '0-0'
-  repeat
-    local reply = redis.call('XAUTOCLAIM', keys[1], args[1], args[2], args[3], cursor, 'COUNT', most - #found)
-    cursor = reply[1]
-    for _, entry in ipairs(reply[2]) do
-      found[#found + 1] = {entry[1], entry[2], mine(keys[1], args[1], args[2], entry[1])}
-    end
-    for _, id in ipairs(reply[3] or {}) do lost[#lost + 1] = id end
-  until cursor == '0-0' or #found >= most
+  local found, lost = {}, 0
+  for place, triggers in ipairs(keys) do
+    local left, cursor = tonumber(args[4]), '0-0'
+    repeat
+      local reply = redis.pcall('XAUTOCLAIM', triggers, args[1], args[2], args[3], cursor, 'COUNT', left)
+      if reply.err then
+        if not string.find(reply.err, 'NOGROUP') then return reply end
+        break
+      end
+      cursor, lost = reply[1], lost + #(reply[3] or {})
+      for _, entry in ipairs(reply[2]) do
+        found[#found + 1] = {entry[1], entry[2], mine(triggers, args[1], args[2], entry[1]), place}
+        left = left - 1
+      end
+    until cursor == '0-0' or left <= 0
+  end
   return {found, lost}
 end
 
@@ -125,17 +133,27 @@ end
 
 -- ------------------------------------------------------------ projections: KEYS 1 checkpoint
 
--- KEYS 2 names of the projections; ARGV 1 projection  2 reader  3 ms. Epoch (0: somebody else's), place, rebuild?
+-- KEYS checkpoint, names of the projections, and so on for each partition; ARGV 1 projection  2 reader  3 ms.
+-- Of each partition: epoch (0: somebody else's), place, rebuild?
 local function lease(keys, args)
-  local time = redis.call('TIME')
+  local time, reply = redis.call('TIME'), {}
   local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-  local is = redis.call('HMGET', keys[1], 'own', 'until', 'ep', 'id', 're')
-  if is[1] and is[1] ~= args[2] and tonumber(is[2]) > now then return {0, '', ''} end
-  local epoch = tonumber(is[3] or '0')
-  if is[1] ~= args[2] then epoch = epoch + 1 end
-  redis.call('HSET', keys[1], 'own', args[2], 'until', string.format('%d', now + tonumber(args[3])), 'ep', epoch)
-  redis.call('SADD', keys[2], args[1])
-  return {epoch, is[4] or '0-0', is[5] or ''}
+  local till = string.format('%d', now + tonumber(args[3]))
+  for i = 1, #keys, 2 do
+    local is = redis.call('HMGET', keys[i], 'own', 'until', 'ep', 'id', 're')
+    if is[1] and is[1] ~= args[2] and tonumber(is[2]) > now then
+      reply[#reply + 1] = {0, '', ''}
+    else
+      local epoch = tonumber(is[3] or '0')
+      if is[1] ~= args[2] then
+        epoch = epoch + 1
+        redis.call('SADD', keys[i + 1], args[1])
+      end
+      redis.call('HSET', keys[i], 'own', args[2], 'until', till, 'ep', epoch)
+      reply[#reply + 1] = {epoch, is[4] or '0-0', is[5] or ''}
+    end
+  end
+  return reply
 end
 
 -- ARGV 1 reader. The name of a reader stays, so that the next one takes the next epoch.
@@ -214,18 +232,18 @@ local function dead(keys, args)
   return reply
 end
 
-redis.register_function('ew1_join', join)
-redis.register_function('ew1_claim', claim)
-redis.register_function('ew1_beat', beat)
-redis.register_function('ew1_again', again)
-redis.register_function('ew1_effect', effect)
-redis.register_function('ew1_bury', bury)
-redis.register_function{function_name = 'ew1_leave', callback = leave, flags = {'allow-oom'}}
-redis.register_function{function_name = 'ew1_sweep', callback = sweep, flags = {'allow-oom'}}
-redis.register_function('ew1_lease', lease)
-redis.register_function{function_name = 'ew1_release', callback = release, flags = {'allow-oom'}}
-redis.register_function('ew1_advance', advance)
-redis.register_function('ew1_retry', retry)
-redis.register_function{function_name = 'ew1_drop', callback = drop, flags = {'allow-oom'}}
-redis.register_function{function_name = 'ew1_behind', callback = behind, flags = {'no-writes'}}
-redis.register_function{function_name = 'ew1_dead', callback = dead, flags = {'no-writes'}}
+redis.register_function('ew2_join', join)
+redis.register_function('ew2_claim', claim)
+redis.register_function('ew2_beat', beat)
+redis.register_function('ew2_again', again)
+redis.register_function('ew2_effect', effect)
+redis.register_function('ew2_bury', bury)
+redis.register_function{function_name = 'ew2_leave', callback = leave, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ew2_sweep', callback = sweep, flags = {'allow-oom'}}
+redis.register_function('ew2_lease', lease)
+redis.register_function{function_name = 'ew2_release', callback = release, flags = {'allow-oom'}}
+redis.register_function('ew2_advance', advance)
+redis.register_function('ew2_retry', retry)
+redis.register_function{function_name = 'ew2_drop', callback = drop, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ew2_behind', callback = behind, flags = {'no-writes'}}
+redis.register_function{function_name = 'ew2_dead', callback = dead, flags = {'no-writes'}}
