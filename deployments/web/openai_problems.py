@@ -119,6 +119,7 @@ _FIELDS: Final = {
     "settings.listening.provider": "model",
     "settings.collections": "rhapsode.collections",
     "settings.sampling.json_schema": "response_format",
+    "settings.tools.functions": "tools",
     "from": "Last-Event-ID",
     "body": "file",
     "text": "input",

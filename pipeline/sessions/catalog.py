@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from pipeline.engines.llm.json_schemas import taken
+from pipeline.engines.llm.forced_calls import forced, must_call
+from pipeline.engines.llm.grammar_check import check
+from pipeline.engines.llm.json_grammars import grammar
+from pipeline.engines.ports import ChatRequest, Function
 from pipeline.eventlog.event_log import EventLog
-from schemas.errors import SchemaInvalid, UnknownFunction, UnknownModel, UnknownProvider, UnknownVoice
+from schemas.errors import UnknownFunction, UnknownModel, UnknownProvider, UnknownVoice
 from schemas.errors.retrieval_errors import CollectionNotFound
 from schemas.ids import Seq, parse_session_id
 from schemas.native.client_commands import SettingsPatch
@@ -61,14 +64,14 @@ class Catalog:
     functions: tuple[str, ...] = ()
     """Functions that this server can call."""
     schemas_bounded: bool = False
-    """The model in this server takes only some JSON schemas: see pipeline.engines.llm.json_schemas."""
+    """The model in this server takes only some JSON schemas: see pipeline.engines.llm.grammar_check."""
 
     @property
     def voices(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(chain.from_iterable(self.speakers.values())))
 
     def check(self, settings: SessionSettings) -> SessionSettings:
-        """The same settings. Raises an Unknown... error or SchemaInvalid, which name the field."""
+        """The same settings. Raises an Unknown... error, which names the field."""
         writer = settings.listening.provider
         if writer is not None and writer not in self.transcribers:
             known = ", ".join(self.transcribers) or "none"
@@ -94,28 +97,32 @@ class Catalog:
                 f"there is no voice {settings.voice!r} there; there is: {', '.join(voices)}",
                 field="settings.voice",
             )
-        if self.schemas_bounded and is_ours(settings.llm_provider):
-            _check_schemas(settings)
         return settings
+
+    async def check_schemas(self, settings: SessionSettings) -> None:
+        """Of the answer, and of the functions of which one must be called.
+
+        Raises SchemaInvalid, which names the field, or EngineBusy.
+        """
+        if not (self.schemas_bounded and is_ours(settings.llm_provider)):
+            return
+        if settings.sampling.json_schema is not None:
+            await check(grammar(settings.sampling.json_schema), field="settings.sampling.json_schema")
+        tools = settings.tools
+        offered = tuple(Function(one.name, one.description, one.parameters) for one in tools.functions)
+        request = ChatRequest((), functions=offered, choice=tools.choice)
+        schema = forced(request).json_schema if must_call(request) else None
+        if schema is not None:
+            parts = {
+                f"settings.tools.functions.{number}.parameters": grammar(one.parameters)
+                for number, one in enumerate(offered)
+                if one.parameters and tools.choice in ("required", f"function:{one.name}")
+            }
+            await check(grammar(schema), field="settings.tools.functions", parts=parts)
 
     def voices_of(self, provider: str | None, *, field: str) -> tuple[str, ...]:
         """Raises UnknownProvider, which names the field that it came in."""
         return _offered(self.speakers, provider, field=field)
-
-
-def _check_schemas(settings: SessionSettings) -> None:
-    """Of the answer, and of the functions of which one must be called. Raises SchemaInvalid."""
-    tools, form = settings.tools, settings.sampling.json_schema
-    schemas = {} if form is None else {"settings.sampling.json_schema": form}
-    for number, one in enumerate(tools.functions):
-        if one.parameters and tools.choice in ("required", f"function:{one.name}"):
-            schemas[f"settings.tools.functions.{number}.parameters"] = one.parameters
-    for name, schema in schemas.items():
-        try:
-            taken(schema)
-        except SchemaInvalid as error:
-            error.field = name
-            raise
 
 
 def _offered(offers: Offers, provider: str | None, *, field: str) -> tuple[str, ...]:

@@ -147,7 +147,7 @@ class Sessions:
         if kind not in _UNSPOKEN:
             self.check_admission()  # before there is anything: a session without its turn is of no use
         if kind == "completion":  # one for each request: its turns are what is counted
-            self.choices.check(settings)
+            await self._check(settings)
         else:
             await self.admit(principal, settings)
         await check_readable(self._views.log, command.settings, principal)
@@ -168,8 +168,13 @@ class Sessions:
     async def admit(self, principal: str, settings: SessionSettings | None = None) -> None:
         """May they have one more session, with these settings if they are new?"""
         if settings is not None:
-            self.choices.check(settings)
+            await self._check(settings)
         await self._allowance.session(principal)
+
+    async def _check(self, settings: SessionSettings) -> SessionSettings:
+        """The same settings. Raises what `Catalog` does."""
+        await self.choices.check_schemas(self.choices.check(settings))
+        return settings
 
     async def charge(self, principal: str, size: int) -> None:
         """So many bytes are about to be written for them. Raises WriteLimit or StoredQuota."""
@@ -199,7 +204,7 @@ class Sessions:
             return asked
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session, seen)
-            settings = self.choices.check(command.settings.apply(conversation.settings))
+            settings = await self._check(command.settings.apply(conversation.settings))
             await check_readable(self._views.log, command.settings, conversation.principal)
             by = "" if by == conversation.principal else by
             if by and conversation.principal:
@@ -320,7 +325,7 @@ class Sessions:
             conversation, _ = await self._views.get(session, seen)
             if conversation.ended or conversation.ending:
                 raise SessionAlreadyEnded("this session has ended; create a new one")
-            settings = self.choices.check(command.settings.apply(conversation.settings))
+            settings = await self._check(command.settings.apply(conversation.settings))
             await check_readable(self._views.log, command.settings, conversation.principal)
             changed = SettingsChanged(settings=settings)
             outcome = await self._recorder.post(session, changed, by=conversation.principal)

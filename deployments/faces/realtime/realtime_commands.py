@@ -7,7 +7,7 @@ from typing import Final
 import anyio
 
 from deployments.faces.realtime.item_views import Shown, shown_item
-from deployments.faces.realtime.session_config import Config, checked, config_of, for_response, updated
+from deployments.faces.realtime.session_config import checked, config_of, for_response, updated
 from deployments.model_names import Names
 from pipeline.engines.ports import Message, SpeechToText
 from pipeline.eventlog.recorder import RequestContext
@@ -69,13 +69,20 @@ class RealtimeCommands:
 
     async def configure(self, patch: SessionPatch | TranscriptionPatch) -> None:
         """Change the session from now on."""
+        before, _ = await self.sessions.view(self.session)
+        config = updated(config_of(before, model=self.model), patch)
+        try:
+            await self.sessions.choices.check_schemas(checked(config, self.names).apply(before.settings))
+        except SchemaInvalid as error:
+            error.field = error.field and error.field.replace("settings.tools.functions", "session.tools")
+            raise
 
         def decision(conversation: Conversation) -> Sequence[Event]:
             before = config_of(conversation, model=self.model)
             config = updated(before, patch)
             if config["type"] == before["type"]:
                 self._check_model(before.get("model", ""), config.get("model", ""))
-            settings = self._settings(config, conversation.settings)
+            settings = self.sessions.choices.check(checked(config, self.names).apply(conversation.settings))
             return SettingsChanged(settings=settings), RealtimeConfigured(config=config)
 
         await self.sessions.decide(self.session, decision)
@@ -84,13 +91,6 @@ class RealtimeCommands:
         """Stock clients send a name all the same, and not always the one of the address."""
         if before != now and self.names.answering(before or LOCAL) != self.names.answering(now or LOCAL):
             raise RealtimeInvalid("A session's model cannot be changed.", field="session.model")
-
-    def _settings(self, config: Config, settings: SessionSettings) -> SessionSettings:
-        try:
-            return self.sessions.choices.check(checked(config, self.names).apply(settings))
-        except SchemaInvalid as error:
-            error.field = error.field and error.field.replace("settings.tools.functions.", "session.tools.")
-            raise
 
     # ------------------------------------------------------------ items
 

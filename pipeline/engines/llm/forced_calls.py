@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
 
-from pipeline.engines.llm.json_schemas import beneath
+from pipeline.engines.llm.json_grammars import beneath
 from pipeline.engines.ports import ChatRequest, Completion, Function, Message, ToolCall, Written
 
 _NAMED: Final = "function:"

@@ -1,9 +1,9 @@
 """llama.cpp inside our process: GGUF models on any CPU, many requests decoded together."""
 
 import asyncio
+import json
 import mmap
 import os
-import re
 import secrets
 import struct
 import sys
@@ -19,13 +19,14 @@ from typing import Any, Final
 from pipeline.engines.llm.chat_body import CallsInPieces, messages_of, wishes_of
 from pipeline.engines.llm.context_window import fitting, too_long, without_oldest
 from pipeline.engines.llm.forced_calls import calls_of, forced, must_call, plain
-from pipeline.engines.llm.json_schemas import taken
+from pipeline.engines.llm.grammar_check import check
+from pipeline.engines.llm.json_grammars import HeldAnswer, grammar
 from pipeline.engines.model_files import language_model_file
-from pipeline.engines.ports import ChatRequest, Completion, Message, Written
+from pipeline.engines.ports import ChatRequest, Completion, Function, Message, Written
 from pipeline.engines.slots import Slots
 from pipeline.engines.watchdog import Watchdog
 from pipeline.engines.weights.prepared_folders import UnusableWeights
-from schemas.errors import ContextTooLong, EngineDead, EngineFailed, SchemaInvalid
+from schemas.errors import ContextTooLong, EngineDead, EngineFailed
 from schemas.settings import LanguageModelSettings
 
 _FIELD: Final = b"tokenizer.chat_template" + struct.pack("<I", 8)
@@ -55,8 +56,6 @@ _SAMPLING: Final = {"top_k": 40, "top_p": 0.9, "min_p": 0.08, "repeat_penalty": 
 
 _PIECE_TOKENS: Final = 512
 """Of a prompt that are read before the other answers go on; it is read no faster in larger pieces."""
-_SCHEMA_ERROR: Final = re.compile(r"JSON schema.*|.*\bgrammar\b.*", re.IGNORECASE)
-"""Messages of llama.cpp for a schema that it makes no grammar of."""
 _NICE: Final = 5
 """Niceness: the speech of a first sentence goes ahead of the text of a fourth. Where both want a core, the
 voice, speech to text or the gateway gets three quarters of it. In a container it ranks
@@ -70,7 +69,7 @@ def build(settings: LanguageModelSettings, cache: Path) -> "LlamaLanguageModel":
 
 
 def load(model: Path, settings: LanguageModelSettings, *, key: str | None = None) -> Any:
-    """An engine with the model in memory; takes 1 to 2 s. Who has the `key` gets in by its HTTP port, too."""
+    """An engine with the model in memory; takes 2 to 4 s. Who has the `key` gets in by its HTTP port, too."""
     # llama.cpp's threads must sleep, not spin, while they wait for each other: with other work on the same
     # cores, spinning made it ten times slower. Read once, when the library is loaded. Deployments set it too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -80,9 +79,17 @@ def load(model: Path, settings: LanguageModelSettings, *, key: str | None = None
     try:
         # The library's threads begin with the niceness of the one that starts them; it does nothing else.
         with ThreadPoolExecutor(1, "llama-start") as starting:
-            return starting.submit(_behind, partial(xllamacpp.Server, parameters)).result()
+            return starting.submit(_behind, partial(_started, xllamacpp.Server, parameters)).result()
     except RuntimeError as error:
         raise UnusableWeights(f"llama.cpp cannot load {model}: {error}") from error
+
+
+def _started(server: Callable[[Any], Any], parameters: Any) -> Any:
+    """The engine after a first grammar, for which it reads its vocabulary: that takes a second or more."""
+    engine = server(parameters)
+    first = {"messages": [{"role": "user", "content": "?"}], "max_tokens": 1, "grammar": grammar({})}
+    engine.handle_chat_completions(first, lambda _: False)
+    return engine
 
 
 def _behind(start: Callable[[], Any]) -> Any:
@@ -139,10 +146,13 @@ class LlamaLanguageModel:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         """See `LanguageModel.stream`. Closing frees the slot after the token at work."""
-        if self._knows_calls:
-            items = self._whole(_with_functions_taken(request))
-        elif must_call(request):
-            items = calls_of(self._whole(forced(request)))
+        if must_call(request):
+            wished = forced(request)
+            if self._knows_calls:  # its template tells it of the functions; only the answer's form is forced
+                wished = replace(request, json_schema=wished.json_schema)
+            items = calls_of(self._whole(wished))
+        elif self._knows_calls:
+            items = self._whole(request)
         else:
             items = self._whole(plain(request))
         async with aclosing(items):
@@ -150,17 +160,22 @@ class LlamaLanguageModel:
                 yield replace(item, model=self._name) if isinstance(item, Completion) else item
 
     async def _whole(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
-        """Forgets the oldest messages until the rest fits."""
+        """Forgets the oldest messages until the rest fits. Raises SchemaInvalid."""
+        text, held = None, None
         if request.json_schema is not None:
-            request = replace(request, json_schema=taken(request.json_schema))
+            text = grammar(request.json_schema)
+            await check(text)
+            held = await asyncio.to_thread(HeldAnswer, text, cut=bool(request.stop))
         context = self._settings.context_tokens
         messages = request.messages
         if not request.whole:
             messages = fitting(messages, context_tokens=context, answer_tokens=request.max_tokens)
         while True:
             try:
-                async with aclosing(self._attempt(messages, request)) as items:
+                async with aclosing(self._attempt(_body(messages, request, text))) as items:
                     async for item in items:
+                        if held is not None:
+                            held.take(item)
                         yield item
             except _TooLong as error:
                 shorter = None if request.whole else without_oldest(messages)
@@ -181,13 +196,11 @@ class LlamaLanguageModel:
         await asyncio.to_thread(self._pool.shutdown)
         self._server = None
 
-    async def _attempt(
-        self, messages: Sequence[Message], request: ChatRequest
-    ) -> AsyncGenerator[Written, None]:
+    async def _attempt(self, body: dict[str, Any]) -> AsyncGenerator[Written, None]:
         await self._slots.acquire()
-        answer = _Answer(request.max_tokens)
+        answer = _Answer(body["max_tokens"])
         try:
-            work = self._begin(_body(messages, request), answer)
+            work = self._begin(body, answer)
         except BaseException:
             self._slots.release()
             raise
@@ -261,18 +274,13 @@ class _Answer:
         if isinstance(item, EngineFailed | EngineDead):
             raise item
         if isinstance(item, Exception):
-            if found := _SCHEMA_ERROR.search(str(item)):
-                raise SchemaInvalid(f"The schema is not taken: {found[0]}") from item
             raise EngineFailed(f"The language model failed: {item}") from item
         if "error" in item:
             problem = item["error"]
             if problem.get("type") == "exceed_context_size_error":
                 found, most = problem["n_prompt_tokens"], problem["n_ctx"]
                 raise _TooLong(too_long(found, most))
-            message = str(problem.get("message", problem))
-            if _SCHEMA_ERROR.search(message):
-                raise SchemaInvalid(f"The schema is not taken: {message}")
-            raise EngineFailed(f"The language model refused: {message}")
+            raise EngineFailed(f"The language model refused: {problem.get('message', problem)}")
         choice = item["choices"][0]
         self._calls.take(choice["delta"].get("tool_calls"))
         if choice["finish_reason"] is None:
@@ -298,12 +306,16 @@ def _is_news(chunk: Mapping[str, Any]) -> bool:
     )
 
 
-def _with_functions_taken(request: ChatRequest) -> ChatRequest:
-    """llama.cpp makes a grammar of the functions, too, where the model's template knows them."""
-    functions = tuple(
-        replace(one, parameters=taken(one.parameters)) if one.parameters else one for one in request.functions
+def _told(function: Function) -> Function:
+    """The same with its schema as text: llama.cpp would make a grammar of its own of it, without bounds."""
+    if not function.parameters:
+        return function
+    schema = json.dumps(dict(function.parameters))
+    return replace(
+        function,
+        description=f"{function.description}\nJSON schema of the arguments: {schema}".strip(),
+        parameters={"type": "object"},
     )
-    return replace(request, functions=functions)
 
 
 def _completion(chunk: Mapping[str, Any], *, called: bool) -> Completion:
@@ -316,7 +328,11 @@ def _completion(chunk: Mapping[str, Any], *, called: bool) -> Completion:
     )
 
 
-def _body(messages: Sequence[Message], request: ChatRequest) -> dict[str, Any]:
+def _body(messages: Sequence[Message], request: ChatRequest, grammar: str | None) -> dict[str, Any]:
+    wishes = wishes_of(replace(request, json_schema=None, functions=tuple(map(_told, request.functions))))
+    if grammar is not None:
+        # The model is told of functions, but what it writes is a document; thoughts would be none.
+        wishes |= {"grammar": grammar, "tool_choice": "none", "reasoning_format": "none"}
     return {
         "messages": messages_of(messages),
         "max_tokens": request.max_tokens,
@@ -324,5 +340,5 @@ def _body(messages: Sequence[Message], request: ChatRequest) -> dict[str, Any]:
         "stream": True,
         "return_progress": True,  # a sign of life of each piece of a long prompt that was read
         **_SAMPLING,
-        **wishes_of(request),
+        **wishes,
     }
