@@ -87,17 +87,21 @@ class SoundFile:
 
         A file that breaks off, or is damaged in places, gives what can be decoded of it.
         """
-        resampling = _Resampling()
-        decoded = False
+        given = False
         try:
-            for frame in self._frames():
-                decoded = True
-                yield from resampling.push(frame)
+            for piece in self._resampled():
+                given = True
+                yield piece
         except av.error.FFmpegError as error:
-            if not decoded:
+            if not given:
                 raise NotSound(f"the sound cannot be decoded ({_reason(error)})", field="body") from error
-        if not decoded:
+        if not given:
             raise NotSound("there is no sound in it", field="body")
+
+    def _resampled(self) -> Iterator[bytes]:
+        resampling = _Resampling()
+        for frame in self._frames():
+            yield from resampling.push(frame)
         yield from resampling.flush()
 
     def _frames(self) -> Iterator[AudioFrame]:

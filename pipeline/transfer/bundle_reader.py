@@ -39,7 +39,12 @@ _TOLD_PART: Final = 8
 speech that it holds have less. Their sum is held in memory while a bundle is read ..."""
 _TOLD_BYTES: Final = 1 << 20
 """... but this much it always may."""
-_UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
+_UNREADABLE: Final = (
+    *(zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError),
+    *(ValueError, OverflowError),
+)
+"""`zipfile` raises the last two for offsets before the file's beginning or beyond 64 bits, and for names that
+are not UTF-8."""
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 

@@ -111,3 +111,11 @@ def test_a_recording_that_goes_on_in_stereo_is_heard_to_the_end() -> None:
     one = encoded(TONE, "mp3", "libmp3lame", rate=44_100)
     two = encoded(TONE, "mp3", "libmp3lame", rate=44_100, layout="stereo")
     assert seconds_of(one + two) == pytest.approx(2 * SECONDS, abs=0.3)
+
+
+def test_sound_of_more_channels_than_can_be_mixed_is_refused() -> None:
+    """FFmpeg decodes it, and says only when the samples are to be resampled that it has no such mixer."""
+    body = bytearray(wav(TONE))
+    body[22:24] = (128).to_bytes(2, "little")
+    with pytest.raises(NotSound, match="cannot be decoded"):
+        pcm_of(bytes(body))

@@ -54,6 +54,22 @@ def twice(files: Files) -> bytes:
     return out.getvalue()
 
 
+def misplaced(files: Files) -> bytes:
+    """Nine bytes of the first file are missing: all others are where they say, and it begins at -9."""
+    bundle = bytearray(zipped(files))
+    del bundle[60:69]
+    return bytes(bundle)
+
+
+def misnamed(files: Files) -> bytes:
+    """The first name in the list of files is said to be UTF-8, and begins with a byte that UTF-8 never has."""
+    bundle = bytearray(zipped(files))
+    record = bundle.index(b"PK\x01\x02")
+    bundle[record + 9] |= 0x08
+    bundle[record + 46] = 0xFF
+    return bytes(bundle)
+
+
 def shouted(event: dict[str, Any]) -> None:
     event["data"]["text"] = "Louder!"
 
@@ -75,6 +91,8 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
     "no zip": (lambda files: b"PK\x03\x04 and then nothing", "bundle.invalid"),
     "nothing": (lambda files: b"", "bundle.invalid"),
     "cut short": (lambda files: zipped(files)[:-30], "bundle.invalid"),
+    "files before its beginning": (misplaced, "bundle.damaged"),
+    "a name that is no text": (misnamed, "bundle.invalid"),
     "no manifest": (lambda files: zipped({EVENTS: files[EVENTS], PACKETS: b""}), "bundle.invalid"),
     "no events": (lambda files: zipped({MANIFEST: files[MANIFEST], PACKETS: b""}), "bundle.invalid"),
     "a path up": (lambda files: zipped(rename(files, "../../evil")), "bundle.invalid"),
