@@ -13,7 +13,7 @@ from pydantic import (
     StrictInt,
     Tag,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, to_json
 
 from schemas.native.client_commands import Readable
 from schemas.openai.parameter_support import Cleaned
@@ -23,6 +23,8 @@ from schemas.settings.model_settings import DESCRIPTION_CHARS, FUNCTIONS, Functi
 INSTRUCTION_CHARS: Final = 8_000
 _TOOLS: Final = FUNCTIONS
 _METADATA: Final = 16
+_TRACING_BYTES: Final = 16_000
+"""JSON of `tracing`, which is repeated to the client and kept with a client secret."""
 
 
 def _not_supported(what: str) -> BeforeValidator:
@@ -213,10 +215,16 @@ class SessionPatch(RealtimeModel):
     parallel_tool_calls: StrictBool | None = None
     truncation: Annotated[Literal["auto"] | None, BeforeValidator(lambda value: _truncation(value))] = None
     reasoning: Reasoning | None = None
-    tracing: JsonValue = None
+    tracing: Annotated[JsonValue, AfterValidator(lambda value: _small(value))] = None
     """Taken, and without effect: this server has its own traces."""
     include: Annotated[None, _not_supported("log probabilities are")] = None
     prompt: Annotated[None, _not_supported("prompt templates are")] = None
+
+
+def _small(value: JsonValue) -> JsonValue:
+    if len(to_json(value)) > _TRACING_BYTES:
+        raise ValueError(f"may have {_TRACING_BYTES} bytes of JSON")
+    return value
 
 
 def _truncation(value: Any) -> Any:

@@ -75,6 +75,7 @@ async def _made(services: GatewayContainer, caller: Principal, body: bytes) -> d
     config = updated(initial(choices.defaults, model=model), patch)
     # It counts as a session: the server keeps something for each of them.
     await services.sessions.admit(caller.name, checked(config, services.names).apply(choices.defaults))
+    await services.sessions.charge(caller.name, len(orjson.dumps(config)))
     value, expires_at, name = await services.secrets.make(caller, config, ttl_s=params.expires_after.seconds)
     session = {
         "type": config["type"],
