@@ -132,7 +132,8 @@ class IngestJobs(TaskScope):
     async def begin(self, collection: CollectionId, document: DocumentId, new: NewUpload) -> Seq:
         """The place of the first event about it; the rest happens whether anybody waits or not.
 
-        Raises DocumentBusy if another process was the first to begin with it.
+        Raises DocumentBusy if another process was the first to begin with it, and what `Recorder.post` raises
+        where the principal may write no more into the log.
         """
         held = InputLease(SessionId(collection), document)
         self._ours[held] += 1
@@ -148,7 +149,7 @@ class IngestJobs(TaskScope):
     async def _first_word(self, held: InputLease, document: DocumentId, new: NewUpload) -> Seq:
         await self._held.hold([held], self._lease_ms)
         first = _progressed(document, new, "waiting", 0.0)
-        began = (await self._recorder.post(held.session, first)).last
+        began = (await self._recorder.post(held.session, first, by=new.principal)).last
         known = (await self._views.get(held.session))[0].documents.get(document)
         if known is not None and known.began != began:
             raise busy(document)

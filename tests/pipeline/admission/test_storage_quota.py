@@ -141,6 +141,7 @@ WAYS: dict[str, Callable[[httpx.AsyncClient, str], Awaitable[httpx.Response]]] =
     "forks": lambda http, session: http.post(f"/v1/sessions/{session}/fork", json={}),
     "shares": lambda http, session: http.post(f"/v1/sessions/{session}/shares", json={"label": "for me"}),
     "control": lambda http, session: http.post(f"/v1/sessions/{session}/control", json={"action": "pause"}),
+    "client secrets": lambda http, session: http.post("/v1/realtime/client_secrets", json={}),
     "preferences": lambda http, session: http.put("/api/tts/settings", json={"min_sentence_length": 33}),
 }
 
@@ -159,6 +160,19 @@ async def test_whatever_writes_is_counted(hourly: RunningApp, homes: tuple[Path,
         [(mine, before)] = [(name, due) for name, due in spent(homes[0]).items() if name not in others]
         answer = await WAYS[way](http, session)
         assert answer.is_success, answer.text
+        assert spent(homes[0])[mine] > before
+
+
+async def test_documents_are_counted_also_those_that_cannot_be_read(
+    hourly: RunningApp, homes: tuple[Path, Path]
+) -> None:
+    others = spent(homes[0]).keys()
+    async with somebody(hourly, homes[0]) as (http, _):
+        collection = (await http.post("/v1/collections", json={"name": "a collection"})).json()["id"]
+        [(mine, before)] = [(name, due) for name, due in spent(homes[0]).items() if name not in others]
+        documents = f"/v1/collections/{collection}/documents"
+        answer = await http.post(documents, files={"file": ("a.bin", b"\0\1\2")})
+        assert (answer.status_code, answer.json()["code"]) == (415, "document.unsupported"), answer.text
         assert spent(homes[0])[mine] > before
 
 
