@@ -12,13 +12,13 @@ from starlette.websockets import WebSocket
 
 from deployments.container import GatewayContainer
 from deployments.web import problem_details
-from deployments.web.connection_limiter import ConnectionLimiter, lasts
+from deployments.web.connection_limiter import ConnectionLimiter, counted_as, lasts
 from deployments.web.resource_access import PRINCIPAL
 from deployments.web.ws_drain import close_on_drain
 from pipeline.auth.authenticator import is_loopback
 from pipeline.observability.traceparent import HEADER, called_with
-from schemas.errors import GatewayBusy, RhapsodeError
-from schemas.errors.access_errors import AccessError, ListenerLimit, OriginRefused
+from schemas.errors import RhapsodeError
+from schemas.errors.access_errors import AccessError, OriginRefused
 from schemas.principals import Principal
 
 PUBLIC: Final = frozenset({"/", "/v1/health", "/v1/ready", "/openapi.json", "/docs", "/redoc"})
@@ -82,7 +82,8 @@ class AuthMiddleware:
             await self._pass(scope, receive, _accepting(send, offered) if offered else send)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        drain = _services(scope).leaving.drain
+        services = _services(scope)
+        drain = services.leaving.drain
         guest: Principal | None = scope.get(PRINCIPAL) if lasts(scope) else None
         with ExitStack() as held:
             try:
@@ -91,10 +92,9 @@ class AuthMiddleware:
                 if guest is not None:
                     drain.check()
                     held.enter_context(drain.guest())
-                    held.enter_context(
-                        self._connection_limiter.acquire(guest, _services(scope).settings.limits)
-                    )
-            except (GatewayBusy, ListenerLimit) as error:
+                    whose = await counted_as(guest, services.ownership)
+                    held.enter_context(self._connection_limiter.acquire(whose, services.settings.limits))
+            except RhapsodeError as error:
                 await _refuse(error, scope, receive, send)
                 return
             if guest is not None and scope["type"] == "websocket" and not _sees_itself_out(scope):

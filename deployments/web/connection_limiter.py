@@ -8,8 +8,10 @@ from typing import Final
 
 from starlette.types import Scope
 
+from pipeline.session_state.ownership import Ownership
 from schemas.errors import GatewayBusy
 from schemas.errors.access_errors import ListenerLimit
+from schemas.ids import SessionId
 from schemas.principals import Principal
 from schemas.settings.limit_settings import LimitSettings
 
@@ -25,29 +27,42 @@ _STREAMS: Final = re.compile(
 
 
 class ConnectionLimiter:
-    """Counts the open connections of each caller."""
+    """Counts the open connections of each principal, and those of all guests of its share links together."""
 
     def __init__(self) -> None:
         self._connections: Counter[str] = Counter()
 
     @contextmanager
-    def acquire(self, principal: Principal, limits: LimitSettings) -> Iterator[None]:
-        """One connection, for as long as it lasts. Raises GatewayBusy or ListenerLimit."""
+    def acquire(self, whose: str, limits: LimitSettings) -> Iterator[None]:
+        """One connection, for as long as it lasts. `whose`: see `counted_as`. Raises GatewayBusy or
+        ListenerLimit."""
         if self._connections.total() >= limits.listeners:
             raise GatewayBusy(
                 f"{limits.listeners} listeners are connected to this replica; try again shortly"
             )
-        most = (limits.principal if principal.name else limits.everybody).listeners
-        if most is not None and self._connections[principal.name] >= most:
+        most = (limits.principal if whose else limits.everybody).listeners
+        if most is not None and self._connections[whose] >= most:
             raise ListenerLimit(
                 f"at most {most} connections may listen for one principal", retry_after_s=_RETRY_S
             )
-        self._connections[principal.name] += 1
+        self._connections[whose] += 1
         try:
             yield
         finally:
-            self._connections[principal.name] -= 1
+            self._connections[whose] -= 1
             self._connections += Counter()  # whoever has none is forgotten
+
+
+async def counted_as(caller: Principal, ownership: Ownership) -> str:
+    """Name under which the caller's connections are counted; empty on an open server.
+
+    Guests of share links count together for the owner of what they listen to: links cost nothing to make.
+    Raises LogError or SessionGone.
+    """
+    if caller.share is None:
+        return caller.name
+    owner = await ownership.of(SessionId(caller.share[0]))
+    return f"~{owner}" if owner else ""
 
 
 def lasts(scope: Scope) -> bool:

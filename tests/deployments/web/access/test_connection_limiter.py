@@ -50,6 +50,33 @@ async def test_one_principal_takes_no_more_seats_than_it_may_and_leaves_the_othe
         assert (await anna.get(f"/v1/sessions/{hers}")).status_code == httpx.codes.OK
 
 
+async def test_guests_of_all_links_of_one_principal_take_no_more_seats_than_it_may(
+    crowded: tuple[RunningApp, People],
+) -> None:
+    app, people = crowded
+    async with client(app, people.anna) as anna, AsyncExitStack() as stay:
+        sessions = [await create(anna) for _ in range(3)]
+        links = [
+            (await anna.post(f"/v1/sessions/{one}/shares", json={})).json()["token"] for one in sessions
+        ]
+        for session, link in zip(sessions[:2], links[:2], strict=True):
+            await seated(stay, app, session, link)
+        [refused], closed = await said_by_socket(app, stream(sessions[2]), links[2])
+        assert (refused["code"], closed) == ("limit.listeners", 1013)
+        await seated(stay, app, sessions[2], people.anna)
+
+
+async def test_a_guest_of_what_is_gone_is_told_so(crowded: tuple[RunningApp, People]) -> None:
+    app, people = crowded
+    async with client(app, people.anna) as anna:
+        session = await create(anna)
+        link = (await anna.post(f"/v1/sessions/{session}/shares", json={})).json()["token"]
+        assert (await anna.delete(f"/v1/sessions/{session}")).status_code == httpx.codes.NO_CONTENT
+    async with client(app, link) as guest:
+        answer = await guest.get(f"/v1/sessions/{session}/events")
+        assert (answer.status_code, answer.json()["code"]) == (410, "session.gone")
+
+
 async def test_a_seat_is_free_again_when_its_listener_has_left(crowded: tuple[RunningApp, People]) -> None:
     app, people = crowded
     async with client(app, people.anna) as anna:
