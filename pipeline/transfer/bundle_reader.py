@@ -1,5 +1,6 @@
 """A bundle that somebody sends us: nothing in it is believed before it was looked at. Synchronous."""
 
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -45,6 +46,10 @@ _UNREADABLE: Final = (
 )
 """`zipfile` raises the last two for offsets before the file's beginning or beyond 64 bits, and for names that
 are not UTF-8."""
+_LARGEST: Final = 2**53
+"""Readers of JSON agree on numbers up to here (RFC 8259, section 6); their sums are finite."""
+_AHEAD_MS: Final = 86_400_000
+"""The clock of the server that a bundle is from may be ahead by so much."""
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -71,6 +76,7 @@ class ReadBundle:
         is held in memory, so that without their sound they may have a part of that.
         """
         conversation, stored, text_chars = Conversation(), 0, 0
+        now_ms = time.time_ns() // 1_000_000
         for recorded, event in self.events():
             size, words = _sizes(recorded, event)
             stored, text_chars = stored + size, text_chars + words
@@ -82,12 +88,16 @@ class ReadBundle:
                 raise BundleInvalid("a session begins with session.started, and only once")
             if conversation.ended:
                 raise BundleInvalid("something follows the end of the session")
+            if recorded.ts_ms > now_ms + _AHEAD_MS:
+                raise BundleInvalid(f"event {recorded.seq} is from the future")
+            if not _finite(recorded.data):
+                raise BundleInvalid(f"event {recorded.seq} has a number beyond {_LARGEST}")
             _check_sound(recorded)
+            _check_chunk(conversation, recorded)
             try:
                 conversation.apply(recorded)
             except (ArithmeticError, LookupError, ValueError, TypeError, AttributeError) as error:
                 raise BundleInvalid(f"event {recorded.seq} does not fit those before it") from error
-            _check_sentence(conversation, recorded)
         if conversation.kind in ("user", "collection"):
             raise BundleInvalid(f"a {conversation.kind}'s own session cannot be imported")
         return conversation
@@ -219,15 +229,32 @@ def _check_sound(recorded: Recorded) -> None:
         raise BundleInvalid(f"the audio of event {recorded.seq} is not as long as it says")
 
 
-def _check_sentence(conversation: Conversation, recorded: Recorded) -> None:
-    """Listeners are given sentences as a whole, in whichever format they like."""
+def _check_chunk(conversation: Conversation, recorded: Recorded) -> None:
+    """Checks that audio is the next piece of its sentence: other formats are rendered in order."""
     if recorded.type != "audio.chunk":
         return
     turn, number = conversation.turns.get(recorded.turn), recorded.data["sentence"]
-    if turn is None or number >= len(turn.sentences):
+    if turn is None or not 0 <= number < len(turn.sentences):
         raise BundleInvalid(f"event {recorded.seq} is the audio of no sentence before it")
-    if turn.sentences[number].ms > SENTENCE_MS:
+    sentence = turn.sentences[number]
+    if recorded.data["chunk"] != sentence.chunks:
+        raise BundleInvalid(f"event {recorded.seq} is not the next audio of its sentence")
+    if sentence.ms + recorded.data["ms"] > SENTENCE_MS:
         raise BundleInvalid(f"with event {recorded.seq} a sentence is longer than {SENTENCE_MS} ms")
+
+
+def _finite(data: Any) -> bool:
+    """Whether no number in it is beyond `_LARGEST`."""
+    rest = [data]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, dict):
+            rest += value.values()
+        elif isinstance(value, list | tuple):
+            rest += value
+        elif isinstance(value, int | float) and abs(value) > _LARGEST:
+            return False
+    return True
 
 
 def _check_input(recorded: Recorded, packets: int) -> None:

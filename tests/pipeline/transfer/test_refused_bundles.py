@@ -62,7 +62,7 @@ def misplaced(files: Files) -> bytes:
 
 
 def misnamed(files: Files) -> bytes:
-    """The first name in the list of files is said to be UTF-8, and begins with a byte that UTF-8 never has."""
+    """The first name in the list of files is said to be UTF-8, and begins with a byte that is not."""
     bundle = bytearray(zipped(files))
     record = bundle.index(b"PK\x01\x02")
     bundle[record + 9] |= 0x08
@@ -81,6 +81,18 @@ def first_delta(events: list[dict[str, Any]]) -> dict[str, Any]:
 def first_words(events: list[dict[str, Any]]) -> list[dict[str, int]]:
     words: list[dict[str, int]] = next(e for e in events if ".sentence.voiced." in e["type"])["data"]["words"]
     return words
+
+
+def made(events: list[dict[str, Any]]) -> dict[str, Any]:
+    """Data of the first sentence that is complete."""
+    data: dict[str, Any] = next(e for e in events if ".sentence.completed." in e["type"])["data"]
+    return data
+
+
+def repeated(events: list[dict[str, Any]]) -> None:
+    """The second piece of a sentence says that it is the first."""
+    second = next(event for event in events if ".audio.chunk." in event["type"] and event["data"]["chunk"])
+    second["data"]["chunk"] = 0
 
 
 def first_sound(events: list[dict[str, Any]]) -> dict[str, Any]:
@@ -162,6 +174,19 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
         lambda files: zipped(with_events(files, lambda e: first_sound(e)["data"].update(sentence=99))),
         "bundle.invalid",
     ),
+    "speech twice": (lambda files: zipped(with_events(files, repeated)), "bundle.invalid"),
+    "speech before its beginning": (
+        lambda files: zipped(with_events(files, lambda e: first_sound(e)["data"].update(chunk=-(10**18)))),
+        "bundle.invalid",
+    ),
+    "a number that is none in sums": (
+        lambda files: zipped(with_events(files, lambda e: made(e).update(made_ms=1e308))),
+        "bundle.invalid",
+    ),
+    "a time to come": (
+        lambda files: zipped(with_events(files, lambda e: e[-1].update(time="2999-01-01T00:00:00Z"))),
+        "bundle.invalid",
+    ),
     "a bomb": (lambda files: zipped(files | {"audio/turn-9.ogg": bytes(5 * LIMIT)}), "bundle.too_large"),
     "too many bytes": (lambda files: bytes(LIMIT + 1), "bundle.too_large"),
 }
@@ -188,6 +213,9 @@ def in_pieces(files: Files, pieces: int) -> Files:
         events[:] = [event for event in events if event.get("subject") in (None, first["subject"])]
         at = events.index(first)
         events[at:at] = [first | {"data": dict(first["data"])} for _ in range(pieces - 1)]
+        speech = [event["data"] for event in events if ".audio.chunk." in event["type"]]
+        for chunk, data in enumerate(one for one in speech if one["sentence"] == first["data"]["sentence"]):
+            data["chunk"] = chunk
         for seq, event in enumerate(events, 1):
             event |= {"id": event["id"].rpartition("/")[0] + f"/{seq}", "sequence": f"{seq:010}"}
             event.pop("cause", None)

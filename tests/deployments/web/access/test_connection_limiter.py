@@ -56,9 +56,7 @@ async def test_guests_of_all_links_of_one_principal_take_no_more_seats_than_it_m
     app, people = crowded
     async with client(app, people.anna) as anna, AsyncExitStack() as stay:
         sessions = [await create(anna) for _ in range(3)]
-        links = [
-            (await anna.post(f"/v1/sessions/{one}/shares", json={})).json()["token"] for one in sessions
-        ]
+        links = [(await anna.post(f"/v1/sessions/{one}/shares", json={})).json()["token"] for one in sessions]
         for session, link in zip(sessions[:2], links[:2], strict=True):
             await seated(stay, app, session, link)
         [refused], closed = await said_by_socket(app, stream(sessions[2]), links[2])
