@@ -106,8 +106,9 @@ test-clients: $(VENV)/.runtime $(VENV)/.dev system env-clients env-peers ## Pipe
 	@$(BIN)/python -m pytest tests/clients $(ARGS)
 
 .PHONY: test-fast
-test-fast: $(VENV)/.runtime $(VENV)/.dev ## The tests that need no Ray, browser or model: seconds
-	@$(BIN)/python -m pytest -m 'not serve and not browser and not weights and not redis' $(ARGS)
+test-fast: $(VENV)/.runtime $(VENV)/.dev ## Before a commit: the tests that start no server, process, browser or model
+	@$(BIN)/python -m pytest -q -n 2 --hypothesis-profile=quick \
+		-m 'not server and not serve and not browser and not weights and not redis and not long' $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.runtime system ## Every figure of the design beside its floor, in one table (ARGS=--help)

@@ -2,7 +2,9 @@
 
 import os
 import ssl
+import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -43,6 +45,15 @@ LONGEST = (
 """What takes long begins early, so that all processes end at about the same time."""
 
 
+STARTERS = frozenset(
+    {
+        *("DocumentReader", "GatewaySystem", "Gateways", "Popen", "ThreadingHTTPServer", "bare_gateway"),
+        *("child_process", "create_app", "embedded_server", "redis_server", "running_app"),
+    }
+)
+"""Names by which a module starts a server or a process; `make test-fast` leaves its tests out."""
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """Several tests at a time (docs/adr/0150), those of a file one after the other in one process."""
@@ -63,6 +74,16 @@ class FileByFile(LoadScopeScheduling):  # type: ignore[misc]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
+    for item in items:
+        if isinstance(item, pytest.Function) and _starts_something(item):
+            item.add_marker("server")
+
+
+def _starts_something(item: pytest.Function) -> bool:
+    """Whether the test's module, or that of one of its fixtures, has a name of `STARTERS`."""
+    fixtures = chain.from_iterable(item._fixtureinfo.name2fixturedefs.values())
+    modules = [vars(item.module), *(getattr(one.func, "__globals__", {}) for one in fixtures)]
+    return any(STARTERS & module.keys() for module in modules)
 
 
 def _turn(item: pytest.Item) -> int:
@@ -74,6 +95,13 @@ def _turn(item: pytest.Item) -> int:
 def anyio_backend() -> str:
     """Async tests run on asyncio, as the product does."""
     return "asyncio"
+
+
+@pytest.fixture
+def socket_folder() -> Iterator[Path]:
+    """For sockets: their paths may have 107 bytes, and the name of a test's own folder can be longer."""
+    with tempfile.TemporaryDirectory(prefix="sockets-", dir="/tmp") as short:
+        yield Path(short)
 
 
 @pytest.fixture(scope="session")

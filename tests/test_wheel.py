@@ -14,6 +14,7 @@ import pytest
 from schemas.version import VERSION
 from tests.test_layout import ROOT
 
+pytestmark = pytest.mark.server
 CODE = ("schemas", "pipeline", "deployments", "cluster", "loadtests")
 FILES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "serve_config.yaml")
 

@@ -121,8 +121,8 @@ def test_the_unit_starts_what_there_is(tmp_path: Path) -> None:
         assert "rhapsode.service" not in done.stderr, done.stderr
 
 
-def test_the_log_server_loses_nothing_as_it_is_configured(tmp_path: Path) -> None:
-    socket = tmp_path / "log.sock"
+def test_the_log_server_loses_nothing_as_it_is_configured(tmp_path: Path, socket_folder: Path) -> None:
+    socket = socket_folder / "log.sock"
     [mounted] = SERVICES["log"]["configs"]
     password = tmp_path / "password.conf"
     content = COMPOSE["configs"][mounted["source"]]["content"]

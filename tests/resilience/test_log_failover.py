@@ -84,8 +84,10 @@ async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
         sink.close()
 
 
-async def test_what_a_failed_over_log_lost_comes_back_and_no_listener_notices(tmp_path: Path) -> None:
-    address = tmp_path / "log.sock"
+async def test_what_a_failed_over_log_lost_comes_back_and_no_listener_notices(
+    tmp_path: Path, socket_folder: Path
+) -> None:
+    address = socket_folder / "log.sock"
     with redis_server(tmp_path / "master") as master, redis_server(tmp_path / "replica") as replica:
         behind = Redis(unix_socket_path=str(replica))
         behind.replicaof("127.0.0.1", int((tmp_path / "master" / "port").read_text()))

@@ -1,11 +1,12 @@
-"""How much is tried: little in `make test`, more in `make test-long`."""
+"""How much is tried: least in `make test-fast`, little in `make test`, more in `make test-long`."""
 
 from hypothesis import settings
 
 UNTIMED, THOROUGH = "untimed", "thorough"
-"""Profiles; the second by `pytest --hypothesis-profile=thorough`."""
+"""Profiles; the second by `pytest --hypothesis-profile=thorough`, as is the third, `quick`."""
 for profile in (UNTIMED, THOROUGH):
     settings.register_profile(profile, deadline=None)  # how long an example takes is the machine's affair
+settings.register_profile("quick", deadline=None, max_examples=15)
 
 
 def examples(few: int, many: int) -> int:

@@ -83,8 +83,8 @@ def test_nobody_listens() -> None:
     assert "secret" not in said
 
 
-def test_no_file_where_a_socket_should_be(tmp_path: Path) -> None:
-    assert "is not there. → Start that server." in refusal(f"unix://{tmp_path}/no.sock")
+def test_no_file_where_a_socket_should_be(socket_folder: Path) -> None:
+    assert "is not there. → Start that server." in refusal(f"unix://{socket_folder}/no.sock")
 
 
 @pytest.mark.parametrize("user", ["", ":wrong@", "nobody:wrong@"])

@@ -16,7 +16,7 @@ from pipeline.sessions.drain import Drain
 from schemas.settings.limit_settings import GatewaySettings, LeavingSettings
 from tests.support.eventually import eventually
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.server]
 
 
 @pytest.fixture

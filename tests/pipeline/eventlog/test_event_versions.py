@@ -62,6 +62,7 @@ def with_plugin(*paths: str) -> None:
     assert done.returncode == 0, done.stdout[-4_000:]
 
 
+@pytest.mark.server
 def test_a_log_of_old_and_new_events_is_read_like_one_of_new_events() -> None:
     with_plugin(*SHORT)
 

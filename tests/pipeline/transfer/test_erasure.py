@@ -182,8 +182,8 @@ async def test_a_log_that_goes_away_after_the_last_deletion_takes_no_proof_along
     assert (proof.found_after, proof.log_rewritten, proof.log_servers) == (0, False, 0)
 
 
-async def test_a_log_that_is_away_has_written_nothing_anew(tmp_path: Path) -> None:
-    log = RedisEventLog(str(tmp_path / "nobody.sock"), patience_s=0.1)
+async def test_a_log_that_is_away_has_written_nothing_anew(socket_folder: Path) -> None:
+    log = RedisEventLog(str(socket_folder / "nobody.sock"), patience_s=0.1)
     assert await rewrite(log, 1) == Rewritten(0, 0)
     await log.aclose()
 

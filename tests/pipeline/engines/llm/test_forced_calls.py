@@ -26,6 +26,7 @@ ASKED = ChatRequest(
 )
 
 
+@pytest.mark.weights
 @pytest.mark.parametrize("choice", ["required", "function:weather"])
 async def test_a_model_that_must_call_writes_a_call_that_fits_the_schema(
     llama: LanguageModel, choice: str
@@ -41,6 +42,7 @@ async def test_a_model_that_must_call_writes_a_call_that_fits_the_schema(
     assert completion.finish == "tool_calls"
 
 
+@pytest.mark.weights
 async def test_a_model_that_may_call_answers_and_reads_what_was_called(
     llama: LanguageModel,
 ) -> None:
@@ -54,6 +56,7 @@ async def test_a_model_that_may_call_answers_and_reads_what_was_called(
     assert completion.finish in ("stop", "length")
 
 
+@pytest.mark.weights
 async def test_an_answer_can_be_held_to_a_schema(llama: LanguageModel) -> None:
     schema = {"type": "object", "properties": {"sky": {"enum": ["clear", "grey"]}}, "required": ["sky"]}
     request = ChatRequest((Message("user", "The sky, as JSON?"),), 32, temperature=0.0, json_schema=schema)

@@ -12,6 +12,7 @@ from pipeline.engines.tts.no_voice import NoVoice
 from schemas.errors import EngineFailed
 from tests.test_layout import ROOT
 
+pytestmark = pytest.mark.server
 WITHOUT_PIPER = """
 import sys
 from importlib.abc import MetaPathFinder

@@ -40,8 +40,8 @@ async def test_events_wait_for_a_full_server_and_commands_are_refused(home: Path
     await log.aclose()
 
 
-async def test_a_server_that_is_not_there_is_reported_in_time(tmp_path: Path) -> None:
-    log = RedisEventLog(str(tmp_path / "nobody.sock"), patience_s=0.05)
+async def test_a_server_that_is_not_there_is_reported_in_time(socket_folder: Path) -> None:
+    log = RedisEventLog(str(socket_folder / "nobody.sock"), patience_s=0.05)
     with pytest.raises(LogUnavailable):
         await log.ping()
     await log.aclose()
