@@ -88,9 +88,9 @@ async def test_what_a_failed_over_log_lost_comes_back_and_no_listener_notices(
     tmp_path: Path, socket_folder: Path
 ) -> None:
     address = socket_folder / "log.sock"
-    with redis_server(tmp_path / "master") as master, redis_server(tmp_path / "replica") as replica:
+    with redis_server(socket_folder / "master") as master, redis_server(socket_folder / "replica") as replica:
         behind = Redis(unix_socket_path=str(replica))
-        behind.replicaof("127.0.0.1", int((tmp_path / "master" / "port").read_text()))
+        behind.replicaof("127.0.0.1", int((socket_folder / "master" / "port").read_text()))
         await eventually(lambda: behind.info("replication")["master_link_status"] == "up")
         log = Address(master)
         script = {"reply": STORY, "delta_chars": 8, "per_delta_ms": 30}
