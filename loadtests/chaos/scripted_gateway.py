@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import uvloop
+
 from deployments.asgi_app import create_app
 from deployments.container import GatewayContainer, open_services
 from deployments.observability import log_lines
@@ -56,4 +58,5 @@ async def serve(settings: AppSettings) -> None:
 if __name__ == "__main__":
     given = AppSettings.model_validate_json(Path(sys.argv[1]).read_text())
     log_lines.install(given.logging, f"Gateway.{os.getpid()}")
-    asyncio.run(serve(given))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as Ray's workers
+        runner.run(serve(given))

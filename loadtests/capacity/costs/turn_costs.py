@@ -174,7 +174,7 @@ def measure(folder: Path, cache: Path, say: Say, *, ray: bool) -> CostSteps:
     system = (
         rhapsode(home, environment=environment, scripted=True)
         if ray
-        else bare_gateway(scripted_settings(home, script))
+        else bare_gateway(scripted_settings(home, script, limits={"admission": {"slowdown": None}}))
     )
     with system as url:
         meter = SystemMeter(home)
