@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -56,18 +57,10 @@ class LogListener:
     def wake(self) -> None:
         self._changed.set()
 
-    async def changed(self, patience_s: float | None) -> bool:
-        """True at the next `offer` or `wake`, one that has come since the last `changed` included.
-
-        False when there was none for `patience_s`.
-        """
-        try:
-            async with asyncio.timeout(patience_s):
-                await self._changed.wait()
-        except TimeoutError:
-            return False
+    async def changed(self) -> None:
+        """Return at the next `offer` or `wake`, one that has come since the last `changed` included."""
+        await self._changed.wait()
         self._changed.clear()
-        return True
 
     def take(self) -> list[Recorded]:
         """The pushed events that come next, without a gap; [] if there are none."""
@@ -110,6 +103,37 @@ class _Feed:
     def wake(self) -> None:
         for listener in self.listeners:
             listener.wake()
+
+
+class _IdleTimer:
+    """Calls `wake` once `idle_s` have passed since `restart`; events only note the time, no timer is set."""
+
+    def __init__(self, idle_s: float | None, wake: Callable[[], None]) -> None:
+        """None: never."""
+        self._loop = asyncio.get_running_loop()
+        self._idle_s = math.inf if idle_s is None else idle_s
+        self._wake = wake
+        self._handle: asyncio.TimerHandle | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        self._due = self._loop.time() + self._idle_s
+
+    def over(self) -> bool:
+        """Whether the time is over; if not, `wake` is called when it is."""
+        if self._loop.time() >= self._due:
+            return True
+        if self._handle is None and self._due < math.inf:
+            self._handle = self._loop.call_at(self._due, self._look)
+        return False
+
+    def _look(self) -> None:
+        self._handle = None
+        self._wake()
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
 
 
 class Tailer:
@@ -203,25 +227,29 @@ class Tailer:
     async def _batches(
         self, listener: LogListener, feed: _Feed, idle_s: float | None
     ) -> AsyncGenerator[list[Recorded], None]:
-        quiet_since = anyio.current_time()
+        idle = _IdleTimer(idle_s, listener.wake)
         away = False
-        while not listener.ended:
-            events = listener.take()
-            if not events and feed.head > listener.cursor:
-                events = list(listener.deliver(await self._read(listener)))
-            if events:
-                yield events
-                quiet_since = anyio.current_time()
-            elif feed.trouble is not None:
-                raise feed.trouble
-            elif feed.away is not away:
-                away = feed.away
-                if idle_s is not None:
+        try:
+            while not listener.ended:
+                events = listener.take()
+                if not events and feed.head > listener.cursor:
+                    events = list(listener.deliver(await self._read(listener)))
+                if events:
+                    yield events
+                    idle.restart()
+                elif feed.trouble is not None:
+                    raise feed.trouble
+                elif feed.away is not away:
+                    away = feed.away
+                    if idle_s is not None:
+                        yield []
+                elif idle.over():
                     yield []
-            # The watch wakes listeners more often than `idle_s`: what is left of it goes on counting down.
-            elif not await listener.changed(_left(idle_s, quiet_since)):
-                yield []
-                quiet_since = anyio.current_time()
+                    idle.restart()
+                else:  # the watch wakes listeners more often than `idle_s`: the time goes on counting down
+                    await listener.changed()
+        finally:
+            idle.stop()
 
     async def _read(self, listener: LogListener) -> list[Recorded]:
         """Listeners at the same place share one read. [] while the log is away: the watch tries again."""
@@ -351,11 +379,6 @@ class Tailer:
         except (SessionNotFound, SessionGone) as error:
             feed.trouble = error
         feed.wake()
-
-
-def _left(idle_s: float | None, since: float) -> float | None:
-    """Seconds of `idle_s` that are left since then; None: there is no end to it."""
-    return None if idle_s is None else max(0.0, since + idle_s - anyio.current_time())
 
 
 def _present(head: Head | None) -> Head:

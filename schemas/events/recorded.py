@@ -1,7 +1,7 @@
 """An event with its place in the log."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.events import EVENT, Event
@@ -24,6 +24,7 @@ class Recorded:
     """The event that led to this one."""
     audio: bytes | None = None
     """The chunk's bytes, where the reader asked for audio and the event has some."""
+    _json: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def stored_type(self) -> str:
@@ -48,6 +49,13 @@ class Recorded:
             "v": self.v,
             "data": self.data,
         }
+
+    def json(self, dumps: Callable[[Any], bytes]) -> bytes:
+        """`wire` as JSON, encoded once for all listeners that are handed this object."""
+        if self._json is None:
+            object.__setattr__(self, "_json", dumps(self.wire()))
+        assert self._json is not None
+        return self._json
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ class Feed:
     def heartbeat(self) -> Heartbeat:
         return Heartbeat(head_seq=self.last, log=self._services.tailer.state(self._session))
 
-    async def frames(self) -> AsyncGenerator[tuple[Recorded, dict[str, Any], bytes] | None, None]:
+    async def frames(self) -> AsyncGenerator[tuple[Recorded, bytes, bytes] | None, None]:
         """Each event with its JSON and its audio in the wished format; None when a heartbeat is due.
 
         Raises as `AccessRecheck.check`, when the caller may no longer listen.
@@ -148,7 +148,7 @@ class Feed:
             speed=self._params.speed,
         )
         whose = await self._services.ownership.of(self._session)
-        shown = _as_it_is if whose is None or owns(self._caller, whose) else without_label
+        owned = whose is None or owns(self._caller, whose)
         try:
             async with aclosing(self._listener.listen(self._session, self._head, self._params)) as batches:
                 async for batch in batches:
@@ -157,18 +157,15 @@ class Feed:
                     await self._access_recheck.check(batch)
                     span.add_batch(batch)
                     for recorded in batch:
-                        yield recorded, shown(recorded).wire(), await self._audio(recorded)
+                        shown = recorded if owned else without_label(recorded)
+                        audio = self._format is not None and recorded.type == "audio.chunk"
+                        yield recorded, shown.json(dumps), await self._audio(recorded) if audio else b""
         finally:
             span.end(self._listener.end)
 
     async def _audio(self, recorded: Recorded) -> bytes:
-        if self._format is None or recorded.type != "audio.chunk":
-            return b""
+        assert self._format is not None
         return await self._services.renderings.render(self._session, self._format, recorded)
-
-
-def _as_it_is(recorded: Recorded) -> Recorded:
-    return recorded
 
 
 def dumps(value: Any) -> bytes:

@@ -60,10 +60,8 @@ async def _stream(feed: Feed, generation: str, drain: Drain) -> AsyncGenerator[b
                 if frame is None:
                     yield named("heartbeat", feed.heartbeat.model_dump(exclude={"type"}))
                     continue
-                recorded, wire, audio = frame
-                if audio:
-                    wire["audio"] = base64.b64encode(audio).decode()
-                yield event_bytes(generation, recorded.seq, wire)
+                recorded, event, audio = frame
+                yield event_bytes(generation, recorded.seq, with_audio(event, audio) if audio else event)
                 sent_seq = recorded.seq
     except RhapsodeError as error:
         yield named("error", problem_details.error_frame(error).model_dump(exclude={"type", "ref"}))
@@ -71,9 +69,14 @@ async def _stream(feed: Feed, generation: str, drain: Drain) -> AsyncGenerator[b
     yield named("end", End(reason=feed.end or "session_ended", seq=feed.last).model_dump(exclude={"type"}))
 
 
-def event_bytes(generation: str, seq: int, wire: dict[str, Any]) -> bytes:
-    """An event."""
-    return written(dumps(wire), cursor=f"{generation}-{seq}")
+def with_audio(event: bytes, audio: bytes) -> bytes:
+    """An event, given as JSON, with its audio as a last member in base64."""
+    return b'%s,"audio":"%s"}' % (event[:-1], base64.b64encode(audio))
+
+
+def event_bytes(generation: str, seq: int, event: bytes) -> bytes:
+    """An event, given as JSON."""
+    return written(event, cursor=f"{generation}-{seq}")
 
 
 def named(name: str, data: dict[str, Any]) -> bytes:

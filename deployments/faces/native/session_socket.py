@@ -11,7 +11,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ValidationError
 
 from deployments.container import GatewayContainer
-from deployments.faces.native.event_feed import Feed, ListenQuery, dumps
+from deployments.faces.native.event_feed import Feed, ListenQuery
 from deployments.faces.native.input_socket import NativeAudioInput
 from deployments.faces.native.session_routes import known_id, may_command, refuse_affairs
 from deployments.web import problem_details
@@ -146,9 +146,8 @@ class _Connection:
                 if frame is None:
                     await self.send(feed.heartbeat)
                     continue
-                recorded, wire, audio = frame
-                text = dumps(wire)
-                await self._send(len(text).to_bytes(4, "big") + text + audio if audio else text.decode())
+                recorded, event, audio = frame
+                await self._send(len(event).to_bytes(4, "big") + event + audio if audio else event.decode())
                 self._last_sent = recorded.seq
                 sent += 1
                 if sent % _BREATH == 0:  # a past is sent as fast as it is taken
