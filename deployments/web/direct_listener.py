@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 0.1
 _GRACE_S = 2
+_TICK_S = 0.5
+"""Seconds between two looks whether the listener should end; the Date header is as old."""
 _BACKLOG = 2_048
 _KEEP_ALIVE_S = 90
 _SMALL = 8_192
@@ -37,6 +39,13 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals belong to the replica's process, not to this listener."""
         yield
+
+    async def main_loop(self) -> None:
+        """As uvicorn's own, which looks ten times a second whether it should end."""
+        while True:
+            if await self.on_tick(0):
+                return
+            await asyncio.sleep(_TICK_S)
 
     async def serve_on(self, bound: socket.socket) -> None:
         """Serve connections of the listening socket `bound`, and close it at the end."""

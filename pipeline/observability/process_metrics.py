@@ -28,7 +28,7 @@ FRESH_MS: Final = 20_000
 """Seconds without a report after which a process counts as gone."""
 FORGOTTEN_MS: Final = 3_600_000
 _FAREWELL_S: Final = 0.5
-_LOOK_S: Final = 0.25
+_LOOK_S: Final = 1.0
 """Between looks at how late the event loop is."""
 Gauges = Callable[[], Mapping[Metric, float]]
 

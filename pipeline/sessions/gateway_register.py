@@ -27,7 +27,7 @@ _IDLE_INTERVALS: Final = 5
 """Intervals from one announcement to the next while no turn runs here and nothing has changed."""
 _SILENT_MS: Final = 1_500
 """The turns of a gateway that has announced nothing for three intervals are not counted."""
-_LOOK_S: Final = 0.1
+_LOOK_S: Final = 0.25
 _GOODBYE_S: Final = 0.5
 _ASK_S: Final = 2.0
 """How long a log that is frozen is waited for."""

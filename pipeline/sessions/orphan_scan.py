@@ -16,7 +16,7 @@ LOOKOUT: Final = SessionId("lookout")
 """The name of the lease: no session's, whose ids are UUIDs."""
 LOOK_MS: Final = 80
 """From one look to the next one in the whole system: what a takeover takes beyond the rest of a lease."""
-IDLE_MS: Final = 600
+IDLE_MS: Final = 780
 """From one question to the next whether there is work at all, while there is none. Shorter than what is left
 of the lease of an owner that dies as soon as it has begun, so that nobody waits longer for a takeover."""
 _BUSY_S: Final = 2.0

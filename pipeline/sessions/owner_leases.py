@@ -34,6 +34,8 @@ class Leases:
     def __init__(self, events: EventLog) -> None:
         self._log = events
         self._kept: dict[str, _Kept] = {}
+        self._some = anyio.Event()
+        """Set while anything is kept."""
         self._asked: dict[str, anyio.Event] = {}
         """By owner: set once the call that renews its lease has come back."""
         self._under_way: set[str] = set()
@@ -48,10 +50,13 @@ class Leases:
     def keep(self, session: SessionId, owner: str, work: anyio.CancelScope) -> Iterator[None]:
         """Renew it meanwhile; `work` is cancelled once somebody else has it. No two owners have one name."""
         self._kept[owner] = _Kept(session, owner, work)
+        self._some.set()
         try:
             yield
         finally:
             del self._kept[owner]
+            if not self._kept:
+                self._some = anyio.Event()
 
     async def give_back(self, session: SessionId, owner: str) -> None:
         """Once nothing that is under way can take it again. Cancelled meanwhile, that does it afterwards."""
@@ -63,6 +68,7 @@ class Leases:
         """Until cancelled. A road that is blocked keeps no other from being used."""
         async with anyio.create_task_group() as calls:
             while True:
+                await self._some.wait()
                 await anyio.sleep(RENEW_S)
                 for shard, kept in self._by_shard().items():
                     if shard not in self._under_way:

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
+from math import inf
 from typing import Any, Final, cast
 
 import anyio
@@ -35,6 +36,9 @@ from schemas.ids import Seq, SessionId
 from schemas.native.native_messages import LogState
 
 _PAUSE_S: Final = 0.05
+_CLOCK_S: Final = 30.0
+"""Seconds without another look at the server's clock; longer: a server whose clock is put right is late."""
+_SECONDS: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Between two tries, each of which waits for the replicas itself."""
 
 
@@ -200,6 +204,8 @@ class RedisEventLog:
         self._leases = RedisLeases(self._ready, self._call, self._grace)
         self._run_id = b""
         self._failovers = 0
+        self._clock = (-inf, -1, 0)
+        """When the server's clock was read here, after how many breaks, and what it said (milliseconds)."""
 
     async def append(self, batches: Sequence[Batch]) -> list[Outcome]:
         while True:
@@ -375,9 +381,15 @@ class RedisEventLog:
         return self._client
 
     async def now_ms(self) -> int:
-        """On the log server's clock, the same one for all who ask."""
-        [(seconds, micros)] = await self.call(("TIME",))
-        return int(seconds) * 1_000 + int(micros) // 1_000
+        """On the log server's clock, the same one for all who ask. It is read twice a minute, and after each
+        break; in between this machine's seconds are added, those that it slept included."""
+        here_s = time.clock_gettime(_SECONDS)
+        read_at_s, breaks, server_ms = self._clock
+        if here_s - read_at_s > _CLOCK_S or breaks != self._client.breaks:
+            [(seconds, micros)] = await self.call(("TIME",))
+            server_ms = int(seconds) * 1_000 + int(micros) // 1_000
+            read_at_s, self._clock = here_s, (here_s, self._client.breaks, server_ms)
+        return server_ms + int((here_s - read_at_s) * 1_000)
 
     async def keys(self) -> Keys:
         """The names of this log's keys, which other adapters on the same server share."""

@@ -42,6 +42,23 @@ async def test_clocks_that_are_an_hour_apart_hide_nobody_and_the_dead_are_seen_t
     await log.aclose()
 
 
+async def test_the_server_s_clock_is_read_seldom_and_anew_after_a_break(valkey_home: Path) -> None:
+    log = RedisEventLog(str(embedded_server.socket_path(valkey_home)))
+    await log.ping()
+    with raw(valkey_home) as server:
+        server.config_resetstat()
+        found = [await log.now_ms() for _ in range(5)]
+        assert server.info("commandstats")["cmdstat_time"]["calls"] == 1
+        seconds, micros = server.time()
+        assert found == sorted(found)
+        assert abs(found[-1] - (seconds * 1_000 + micros // 1_000)) < HOUR_MS
+        server.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await log.ping()
+        await log.now_ms()
+        assert server.info("commandstats")["cmdstat_time"]["calls"] >= 3  # one of them is this test's own
+    await log.aclose()
+
+
 async def test_what_another_version_wrote_and_nobody_here_can_read_hides_nobody(valkey_home: Path) -> None:
     log = RedisEventLog(str(embedded_server.socket_path(valkey_home)))
     gateways = RedisGateways(log)
