@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any, Final
 
 from loadtests.capacity.costs import engine_costs as engines
-from loadtests.capacity.costs import turn_costs
+from loadtests.capacity.costs import rest_costs, turn_costs
 from loadtests.capacity.costs.bare_gateway import scripted_cpu
 from loadtests.capacity.costs.cost_formulas import derived
 from loadtests.report.command_line import command_parser
@@ -47,6 +47,8 @@ def tables(costs: Mapping[str, Any]) -> str:
         parts.append(engines_table(costs["engines"]))
     if "around" in costs:
         parts += [around_table(costs["around"]), log_table(costs["around"])]
+    if "rest" in costs:
+        parts.append(rest_costs.table(costs["rest"]))
     return "\n".join(parts)
 
 
@@ -92,6 +94,8 @@ def _list(calls: Mapping[str, float]) -> str:
     return ", ".join(f"{name.replace('|', ' ')} {many:g}" for name, many in calls.items()) or "none"
 
 
+_KINDS: Final = ("engines", "around", "rest")
+"""What can be measured; the last one, a system that nobody uses, only where it is asked for."""
 COSTS: Final = ROOT / "docs" / "costs.json"
 
 
@@ -109,6 +113,9 @@ def main() -> None:
     if "around" in arguments.parts:
         with tempfile.TemporaryDirectory(prefix="rhapsode-costs-") as folder:
             found["around"] = _around(Path(folder), arguments)
+    if "rest" in arguments.parts:
+        with tempfile.TemporaryDirectory(prefix="rhapsode-rest-") as folder:
+            found["rest"] = rest_costs.measure(Path(folder), arguments.cache, say)
     found |= {"machine": machine(), "when": when(), "commit": commit()}
     found["busy"] = f"load average {os.getloadavg()[1]:.0f} on {os.cpu_count()} cores"
     print(tables(found))
@@ -118,7 +125,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = command_parser("python -m loadtests costs", main.__doc__, "--cache")
-    parser.add_argument("--parts", nargs="+", choices=("engines", "around"), default=["engines", "around"])
+    parser.add_argument("--parts", nargs="+", choices=_KINDS, default=_KINDS[:2])
     parser.add_argument("--repeats", type=int, default=3, help="of the engines; medians count (default 3)")
     parser.add_argument("--without-ray", action="store_true", help="a gateway alone: what is our own")
     parser.add_argument("--keep", action="store_true", help="write docs/costs.json; other parts stay in it")
