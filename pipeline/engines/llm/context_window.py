@@ -31,8 +31,9 @@ def fitting(messages: Sequence[Message], *, context_tokens: int, answer_tokens: 
 
 
 def too_long(tokens: int, window: int) -> str:
-    """Error message for messages that do not fit."""
-    return f"The messages have {tokens} tokens; this model takes {window} together with its answer."
+    """Error message for messages that do not fit; LiteLLM and pydantic-ai recognise its first words."""
+    bound = f"This model's maximum context length is {window} tokens, its answer included"
+    return f"{bound}; the messages have {tokens}."
 
 
 def without_oldest(messages: tuple[Message, ...]) -> tuple[Message, ...] | None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engines.llm.context_window import fitting, without_oldest
+from pipeline.engines.llm.context_window import fitting, too_long, without_oldest
 from pipeline.engines.ports import Message, ToolCall
 
 SYSTEM = Message("system", "Be kind.")
@@ -65,3 +65,8 @@ def test_the_calls_of_the_answer_that_is_being_given_stay() -> None:
     called = Message("assistant", "", (ToolCall("c1", "weather", "{}"),))
     asked = (Message("user", "How warm?"), called, Message("tool", "7", call="c1"))
     assert without_oldest((SYSTEM, *asked)) is None
+
+
+def test_clients_recognise_the_refusal() -> None:
+    """LiteLLM's ContextWindowExceededError and pydantic-ai's depend on these words."""
+    assert too_long(15_031, 2_048).lower().startswith("this model's maximum context length is 2048 tokens")
