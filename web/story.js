@@ -139,6 +139,13 @@ const ended = (turn, { type, data, ts }, story) => ({
   error: type === "turn.failed" ? { code: data.code, message: data.message } : null,
 });
 
+/** Nobody hears any more of it. */
+const flushed = (turn, { ts, data }, story) => ({
+  ...turn,
+  flushedAt: turn.flushedAt ?? playClock(story, ts),
+  stopReason: turn.stopReason ?? data.reason ?? null,
+});
+
 /** News of a narration that is not the latest one is no news. */
 function told(turn, { data }, patch) {
   if (turn.narration?.session !== data.session) return turn;
@@ -147,12 +154,9 @@ function told(turn, { data }, patch) {
 
 const ON_TURN = {
   "turn.started": (turn) => ({ ...turn, status: "running" }),
-  "turn.stop_requested": (turn, { data }) => ({ ...turn, status: "stopping", stopReason: data.reason ?? null }),
-  "playback.flushed": (turn, { ts, data }, story) => ({
-    ...turn,
-    flushedAt: turn.flushedAt ?? playClock(story, ts),
-    stopReason: turn.stopReason ?? data.reason ?? null,
-  }),
+  "turn.stop_requested": (turn, fact, story) =>
+    isOver(turn) ? flushed(turn, fact, story) : { ...turn, status: "stopping", stopReason: fact.data.reason ?? null },
+  "playback.flushed": flushed,
   "playback.heard": (turn, { data }) => ({ ...turn, heardMs: Math.max(turn.heardMs, data.heard_ms) }),
   "passages.found": (turn, { data }) => ({ ...turn, passages: data.passages }),
   "passages.failed": (turn, { data }) => ({ ...turn, lookedUp: data.message }),

@@ -291,6 +291,9 @@ def _apply_wish(turn: TurnState, recorded: Recorded) -> None:
     """Applies the listeners' events: stop, flush, and how much was heard."""
     data = recorded.data
     match recorded.type:
+        case "turn.stop_requested" if turn.over and data["reason"] == "user":
+            # It was sent before the end was known; the end was first. What is left to stop is the sound.
+            turn.flushed = turn.dismissed = True
         case "turn.stop_requested":
             turn.stopping = data["reason"]
         case "sentence.skip_requested":

@@ -65,6 +65,16 @@ test("a turn runs from its start to its one terminal fact", () => {
   assert.equal(runningTurn(log.story), null);
 });
 
+test("a stop that comes after the end ends the sound, and the turn stays complete", () => {
+  const log = new Log();
+  const turn = log.ask("one");
+  log.add("turn.completed", { sentences: 1, audio_ms: 500 }, turn);
+  log.add("turn.stop_requested", { reason: "user" }, turn);
+  const { status, flushedAt } = log.story.turns[turn];
+  assert.equal(status, "completed");
+  assert.notEqual(flushedAt, null);
+});
+
 test("a failure keeps its words for the reader", () => {
   const log = new Log();
   const turn = log.ask("?");

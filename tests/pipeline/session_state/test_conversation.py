@@ -133,6 +133,14 @@ def test_who_stops_what_is_complete_and_still_heard_ends_it_for_all_listeners() 
         story.conversation.control("stop", turn=turn, sentence=None)
 
 
+def test_a_stop_that_comes_after_the_end_ends_the_sound() -> None:
+    story = Story()
+    turn = story.spoken_turn()
+    story.tell(TurnStopRequested(), turn)  # sent before the end was known
+    state = story.conversation.turns[turn]
+    assert (state.status, state.flushed, state.stopping) == ("completed", True, None)
+
+
 def test_skip_without_a_number_means_the_first_sentence_with_audio_to_come() -> None:
     story = Story()
     turn = story.tell(WISH)
