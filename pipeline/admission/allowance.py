@@ -85,17 +85,17 @@ class Allowance(TaskScope):
         await self._take(principal, [_bytes(size, self._of(principal))])
 
     async def _room(self, principal: str, size: int) -> None:
-        most = self._of(principal).stored_mb
-        if most is None or self._stored is None:
+        megabytes = self._of(principal).stored_mb
+        if megabytes is None or self._stored is None:
             return
-        usage = self._stored.known(principal)
-        if usage.total + size > most * _MEGABYTE and usage.may_be_wrong:
+        usage, most = self._stored.known(principal), megabytes * _MEGABYTE
+        if usage.total + size > most and usage.may_be_wrong:
             usage = await self._stored.count(principal)
-        elif usage.is_old:  # who asks for an answer does not wait for that
+        elif usage.is_old(most):  # who asks for an answer does not wait for that
             usage.believe()
             self.spawn(self._count, self._stored, principal)
-        if usage.total + size > most * _MEGABYTE:
-            raise _no_room(usage, most)
+        if usage.total + size > most:
+            raise _no_room(usage, megabytes)
         usage.since += size
 
     async def _count(self, stored: Stored, principal: str) -> None:

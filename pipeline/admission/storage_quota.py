@@ -16,6 +16,9 @@ FRESH_S: Final = 20.0
 """So long a count is believed, with what was written here since added to it ..."""
 _FRESH_COUNTS: Final = 100
 """... and so many times as long as it took: who has many sessions is counted less often."""
+_PART: Final = 8
+"""It is counted sooner when this part of what was left has been written here: other gateways may have taken
+as much. Larger: more counts, and less beyond the quota where many gateways are written to at once."""
 AGAIN_S: Final = 1.0
 """Before somebody is refused it is counted again, but not more often: they may have deleted something ..."""
 _AGAIN_COUNTS: Final = 10
@@ -47,9 +50,12 @@ class Usage:
         """It is being counted again: others go on with it meanwhile."""
         self.at = time.monotonic()
 
-    @property
-    def is_old(self) -> bool:
-        return time.monotonic() - self.at > max(FRESH_S, _FRESH_COUNTS * self.took_s)
+    def is_old(self, most: int) -> bool:
+        """`most`: bytes that are allowed."""
+        age_s = time.monotonic() - self.at
+        if self.since * _PART > most - self.counted:
+            return age_s > _AGAIN_COUNTS * self.took_s
+        return age_s > max(FRESH_S, _FRESH_COUNTS * self.took_s)
 
     @property
     def may_be_wrong(self) -> bool:

@@ -18,7 +18,7 @@ from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.stt.inputs.input_handles import HeardAllowance
 from schemas.errors import LogUnavailable
-from schemas.errors.access_errors import WriteLimit
+from schemas.errors.access_errors import StoredQuota, WriteLimit
 from schemas.settings import LogSettings
 from schemas.settings.access_settings import PrincipalLimits
 from schemas.settings.limit_settings import LimitSettings
@@ -130,6 +130,35 @@ async def test_nobody_waits_while_what_is_stored_is_counted(homes: tuple[Path, P
             for _ in range(3):
                 await allowance.turn("anna", 10, size=1_000)
     await log.aclose()
+
+
+class Shared(Stored):
+    """Counts what all gateways have written, as the log does."""
+
+    written = 0
+
+    async def _count(self, principal: str) -> Usage:
+        return Usage(counted=Shared.written)
+
+
+async def test_gateways_that_are_written_to_at_once_exceed_the_quota_by_little(
+    homes: tuple[Path, Path],
+) -> None:
+    log, size = open_hot_log(LogSettings(), homes[0]), 10_000
+    limits = LimitSettings(principal=PrincipalLimits(stored_mb=1))
+    gateways = [Allowance(MemoryMeter(), limits, Shared(log)) for _ in range(4)]
+    async with gateways[0], gateways[1], gateways[2], gateways[3]:
+        open_to = list(gateways)
+        while open_to:
+            for gateway in tuple(open_to):
+                try:
+                    await gateway.written("anna", size)
+                    Shared.written += size
+                except StoredQuota:
+                    open_to.remove(gateway)
+                await anyio.wait_all_tasks_blocked()
+    await log.aclose()
+    assert 900_000 <= Shared.written <= 1_200_000
 
 
 WAYS: dict[str, Callable[[httpx.AsyncClient, str], Awaitable[httpx.Response]]] = {
