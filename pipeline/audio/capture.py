@@ -84,19 +84,19 @@ class Capture:
         return [self._piece(pcm + bytes(2 * _DELAY + -owed % (2 * _PACKET_SAMPLES)), ms)]
 
     def _piece(self, pcm: bytes, ms: int) -> CapturedPiece:
-        packets = frame(self._packets(pcm))
+        packets = frame(self._encoded(pcm))
         piece = CapturedPiece(packets, ms, self._at_ms, sha256(packets).hexdigest())
         self._at_ms += ms
         return piece
 
-    def _packets(self, pcm: bytes) -> Iterator[bytes]:
-        for start in range(0, len(pcm), 2 * _PACKET_SAMPLES):
-            sound = av.AudioFrame(format="s16", layout="mono", samples=_PACKET_SAMPLES)
-            sound.planes[0].update(pcm[start : start + 2 * _PACKET_SAMPLES])
-            sound.sample_rate = RATE
-            sound.pts = self._samples
-            self._samples += _PACKET_SAMPLES
-            yield from (bytes(packet) for packet in self._codec.encode(sound))
+    def _encoded(self, pcm: bytes) -> Iterator[bytes]:
+        """The packets of whole packets' sound; PyAV cuts one large frame for less than it takes 25 small."""
+        sound = av.AudioFrame(format="s16", layout="mono", samples=len(pcm) // 2)
+        sound.planes[0].update(pcm)
+        sound.sample_rate = RATE
+        sound.pts = self._samples
+        self._samples += sound.samples
+        return (bytes(packet) for packet in self._codec.encode(sound))
 
 
 class Playback:

@@ -86,20 +86,16 @@ class OpusEncoder:
 
     def _take(self, pcm: bytes) -> list[bytes]:
         self._waiting += pcm
-        packets: list[bytes] = []
         whole = len(self._waiting) // _PACKET_BYTES * _PACKET_BYTES
-        for start in range(0, whole, _PACKET_BYTES):
-            packets += self._packets(self._waiting[start : start + _PACKET_BYTES])
-        self._waiting = self._waiting[whole:]
-        return packets
-
-    def _packets(self, pcm: bytes) -> Iterator[bytes]:
-        frame = av.AudioFrame(format="s16", layout="mono", samples=PACKET_SAMPLES)
+        pcm, self._waiting = self._waiting[:whole], self._waiting[whole:]
+        if not pcm:
+            return []
+        frame = av.AudioFrame(format="s16", layout="mono", samples=len(pcm) // 2)
         frame.planes[0].update(pcm)
         frame.sample_rate = RATE
         frame.pts = self._samples
-        self._samples += PACKET_SAMPLES
-        return (bytes(packet) for packet in self._codec.encode(frame))
+        self._samples += frame.samples
+        return [bytes(packet) for packet in self._codec.encode(frame)]
 
 
 def silence(ms: int) -> bytes:

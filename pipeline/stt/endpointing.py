@@ -125,9 +125,22 @@ class Endpointer:
     @property
     def frames_together(self) -> int:
         """So many frames may be collected before they are pushed: none but the last completes a decision."""
-        if self._running or self._onset:
-            return 1
-        return -(-self._settings.min_speech_ms // FRAME_MS)
+        if self._running is not None:
+            undecided_ms = self._undecided_ms(self._running)
+        else:
+            undecided_ms = 0 if self._onset else self._settings.min_speech_ms
+        return max(1, -(-undecided_ms // FRAME_MS))
+
+    def _undecided_ms(self, running: _Utterance) -> int:
+        """Sound that may follow before it is a pause, an end or too long; after a pause each frame counts."""
+        if running.paused:
+            return 0
+        undecided = [self._max_ms - (self._at_ms - running.start_ms)]
+        if not self._manual:
+            undecided.append(self._patience() - self.silence_ms)
+        if self._settings.speculate_ms is not None:
+            undecided.append(self._settings.speculate_ms - self.silence_ms)
+        return min(undecided)
 
     def push(self, probability: float) -> list[Event]:
         """One frame more."""

@@ -143,7 +143,8 @@ class UtteranceTranscriber:
         self._agreement = Agreement()
         self._cpu_ms = 0.0
         self._partial: anyio.CancelScope | None = None
-        self._next_partial_ms = from_ms + settings.endpointing.prefix_padding_ms + settings.partials_ms
+        self.next_partial_ms = from_ms + settings.endpointing.prefix_padding_ms + settings.partials_ms
+        """The sound up to here is enough for the next partial text."""
         self._speculative: SpeculativeTranscript | None = None
         self._sound: bytes | None = None
         """All of it, once it is over."""
@@ -157,7 +158,7 @@ class UtteranceTranscriber:
 
     def grow(self, at_ms: int, tell: Tell) -> None:
         """There is sound up to `at_ms`: perhaps it is time to say what has been understood."""
-        due = self._settings.partials_ms and at_ms >= self._next_partial_ms
+        due = self._settings.partials_ms and at_ms >= self.next_partial_ms
         if (
             due
             and self._listens_along
@@ -180,7 +181,7 @@ class UtteranceTranscriber:
         finally:
             self._partial = None
             took_ms = (self._clock.monotonic() - began) * 1_000
-            self._next_partial_ms = at_ms + max(self._settings.partials_ms, int(took_ms * _LEISURE))
+            self.next_partial_ms = at_ms + max(self._settings.partials_ms, int(took_ms * _LEISURE))
 
     async def _text_so_far(self, at_ms: int) -> str:
         sound = Utterance(self._ring_buffer.slice(self.from_ms, at_ms), self._language, partial=True)

@@ -46,7 +46,7 @@ _LOOK_MS: Final = 500
 """While nobody speaks, the wishes of the session are looked at so often."""
 _FOUND_MS: Final = 1_000
 _TOGETHER: Final = 4
-"""Frames of silence that are listened to in one go at the most; more of them make acknowledgements late."""
+"""Frames that are listened to in one go at the most; more of them make acknowledgements late."""
 
 
 @dataclass(eq=False)
@@ -280,7 +280,7 @@ class AudioInput:
         for number, probability in enumerate(probabilities):
             start = number * FRAME_BYTES
             await self._listen_to_frame(sound[start : start + FRAME_BYTES], probability, tasks)
-        self._enough = min(self._endpointer.frames_together, _TOGETHER) * FRAME_BYTES - len(self._rest)
+        self._enough = self._frames_together() * FRAME_BYTES - len(self._rest)
         self._arrivals.note(self.at_ms, self._services.clock.monotonic())
         if self._transcriber is not None and self._endpointer.speaking and not self._endpointer.silence_ms:
             self._transcriber.grow(self.at_ms, self._event_writer.partials(self._utterance - 1))
@@ -293,6 +293,17 @@ class AudioInput:
             self._transcriber.from_ms if self._transcriber else self.at_ms - lead_ms(self.settings)
         )
         await anyio.lowlevel.checkpoint()
+
+    def _frames_together(self) -> int:
+        """So many frames are listened to in one go: nothing that is decided or shown is later for it."""
+        together = min(self._endpointer.frames_together, _TOGETHER)
+        if self._transcriber is None:
+            return together
+        if self.settings.barge_in and self._spoken_ms < self.settings.interrupt_ms:
+            return 1
+        if self.settings.partials_ms:
+            together = min(together, -(-(self._transcriber.next_partial_ms - self.at_ms) // FRAME_MS))
+        return max(1, together)
 
     async def _listen_to_frame(self, frame: bytes, probability: float, tasks: TaskGroup) -> None:
         self._ring_buffer.push(frame)
