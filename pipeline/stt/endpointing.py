@@ -113,6 +113,11 @@ class Endpointer:
         return self._running is not None
 
     @property
+    def silent(self) -> bool:
+        """No utterance is running, and no voiced frame may become one."""
+        return self._running is None and not self._onset
+
+    @property
     def speech_ms(self) -> int:
         """Voiced sound in the running utterance; 0: none is running."""
         return self._running.voiced_ms if self._running else 0

@@ -16,6 +16,10 @@ FRAME_BYTES: Final = 1_024
 _CONTEXT: Final = 64
 """Samples of the frame before that the model wants to see again."""
 _STATE: Final = (1, 1, 128)
+_LOUDER: Final = 1.5
+"""Peaks this much above those of silence may be speech; a larger value lets soft speech wait."""
+_RISE: Final = 1.25
+"""What is known of silence grows no faster than this for each stretch of it."""
 
 
 class Vad(Protocol):
@@ -28,6 +32,27 @@ class Vad(Protocol):
     def reset(self) -> None:
         """Resets the model's state: the next frame does not continue the last."""
         ...
+
+
+class NoiseFloor:
+    """Peak of one stream's sound while nobody speaks. It tells which sound is worth a look at once."""
+
+    def __init__(self) -> None:
+        self._peak = 0.0
+
+    def note(self, silence: bytes) -> None:
+        """PCM16 in which no frame was voiced."""
+        peak = max(_peak(silence), 1.0)
+        self._peak = min(peak, self._peak * _RISE) if self._peak else peak
+
+    def exceeded(self, sound: bytes) -> bool:
+        """True if PCM16 is louder than silence was, or silence has not been heard yet."""
+        return _peak(sound) > _LOUDER * self._peak
+
+
+def _peak(pcm: bytes) -> float:
+    samples = np.frombuffer(pcm, "<i2")
+    return max(float(samples.max()), -float(samples.min()))
 
 
 class SileroVad:

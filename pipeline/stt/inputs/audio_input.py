@@ -19,7 +19,7 @@ from pipeline.stt.inputs.input_recovery import lead_ms
 from pipeline.stt.serial_task_queue import SerialTaskQueue
 from pipeline.stt.utterance_transcriber import UtteranceTranscriber
 from pipeline.stt.utterances import Refused, Utterances
-from pipeline.stt.vad import FRAME_BYTES, FRAME_MS
+from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, NoiseFloor
 from schemas.errors import NoInput, RhapsodeError
 from schemas.events.voice_events import (
     InputAudio,
@@ -183,6 +183,9 @@ class AudioInput:
         self._collected = bytearray()
         """Sound that waits until there is enough of it to be listened to."""
         self._enough = FRAME_BYTES
+        self._may_wait = False
+        """There is enough, but sound no louder than silence waits for as much again."""
+        self._noise_floor = NoiseFloor()
         self._rest = b""
         self._utterance = opening.utterance
         self._transcriber: UtteranceTranscriber | None = None
@@ -214,7 +217,11 @@ class AudioInput:
     async def push_audio(self, pcm: bytes) -> None:
         """16-bit mono PCM at 16 kHz. Raises ClosedResourceError or BrokenResourceError when it is over."""
         self._collected += pcm
-        if len(self._collected) >= self._enough:
+        if len(self._collected) < self._enough:
+            return
+        if self._may_wait and not self._noise_floor.exceeded(self._collected):
+            self._enough, self._may_wait = len(self._collected) + self._enough, False
+        else:
             await self._hand_over()
 
     async def _hand_over(self) -> None:
@@ -280,7 +287,7 @@ class AudioInput:
         for number, probability in enumerate(probabilities):
             start = number * FRAME_BYTES
             await self._listen_to_frame(sound[start : start + FRAME_BYTES], probability, tasks)
-        self._enough = self._frames_together() * FRAME_BYTES - len(self._rest)
+        self._collect(sound[:whole])
         self._arrivals.note(self.at_ms, self._services.clock.monotonic())
         if self._transcriber is not None and self._endpointer.speaking and not self._endpointer.silence_ms:
             self._transcriber.grow(self.at_ms, self._event_writer.partials(self._utterance - 1))
@@ -293,6 +300,13 @@ class AudioInput:
             self._transcriber.from_ms if self._transcriber else self.at_ms - lead_ms(self.settings)
         )
         await anyio.lowlevel.checkpoint()
+
+    def _collect(self, heard: bytes) -> None:
+        """After `heard`: how much is collected before it is listened to."""
+        self._enough = self._frames_together() * FRAME_BYTES - len(self._rest)
+        self._may_wait = self._endpointer.silent
+        if heard and self._may_wait:
+            self._noise_floor.note(heard)
 
     def _frames_together(self) -> int:
         """So many frames are listened to in one go: nothing that is decided or shown is later for it."""

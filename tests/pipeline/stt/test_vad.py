@@ -5,15 +5,17 @@ import pytest
 from faster_whisper.vad import get_vad_model
 
 from loadtests.client.recorded_speech import Clip
-from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, SileroVad
+from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, NoiseFloor, SileroVad
 from schemas.settings.listening_settings import EndpointingSettings
 from tests.support.speech.recordings import (
     Noise,
     floats,
     frames,
     noises,
+    pcm,
     probabilities,
     silence,
+    spoken_ms,
     told,
     utterances,
 )
@@ -67,3 +69,26 @@ def test_after_a_reset_nothing_is_remembered(clips: list[Clip]) -> None:
 @pytest.mark.parametrize("noise", noises(), ids=lambda noise: noise.name)
 def test_noise_never_begins_an_utterance(noise: Noise) -> None:
     assert utterances(told(probabilities(noise.pcm), EndpointingSettings())) == []
+
+
+def test_speech_is_louder_than_silence_was_and_silence_is_not(clips: list[Clip]) -> None:
+    rng = np.random.default_rng(2)
+    room, floor = pcm(rng.normal(0.0, 30.0, 64 * FRAME_BYTES)), NoiseFloor()
+    blocks = [room[start : start + 4 * FRAME_BYTES] for start in range(0, len(room), 4 * FRAME_BYTES)]
+    assert floor.exceeded(blocks[0])  # nothing is known yet
+    floor.note(blocks[0])
+    assert not any(floor.exceeded(block) for block in blocks)
+    spoken = clips[0].pcm
+    start_ms, _ = spoken_ms(spoken)
+    assert floor.exceeded(spoken[start_ms * 32 :][: 4 * FRAME_BYTES])
+
+
+def test_a_room_that_becomes_louder_is_silence_again_before_long() -> None:
+    rng, floor = np.random.default_rng(2), NoiseFloor()
+    floor.note(bytes(4 * FRAME_BYTES))
+    fan = pcm(rng.normal(0.0, 300.0, 2 * FRAME_BYTES))
+    blocks = 0
+    while floor.exceeded(fan):
+        floor.note(fan)
+        blocks += 1
+    assert 10 < blocks < 40
