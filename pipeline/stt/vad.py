@@ -45,12 +45,12 @@ class NoiseFloor:
         peak = max(_peak(silence), 1.0)
         self._peak = min(peak, self._peak * _RISE) if self._peak else peak
 
-    def exceeded(self, sound: bytes) -> bool:
+    def exceeded(self, sound: bytes | bytearray) -> bool:
         """True if PCM16 is louder than silence was, or silence has not been heard yet."""
         return _peak(sound) > _LOUDER * self._peak
 
 
-def _peak(pcm: bytes) -> float:
+def _peak(pcm: bytes | bytearray) -> float:
     samples = np.frombuffer(pcm, "<i2")
     return max(float(samples.max()), -float(samples.min()))
 

@@ -14,12 +14,13 @@ from pipeline.eventlog.recorder import SessionWriter
 from pipeline.session_state.input_state import KnownCommand
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
+from pipeline.stt.inputs.audio_blocks import AudioBlocks
 from pipeline.stt.inputs.input_opening import InputServices, Opening, for_source
 from pipeline.stt.inputs.input_recovery import lead_ms
 from pipeline.stt.serial_task_queue import SerialTaskQueue
 from pipeline.stt.utterance_transcriber import UtteranceTranscriber
 from pipeline.stt.utterances import Refused, Utterances
-from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, NoiseFloor
+from pipeline.stt.vad import FRAME_BYTES, FRAME_MS
 from schemas.errors import NoInput, RhapsodeError
 from schemas.events.voice_events import (
     InputAudio,
@@ -180,12 +181,7 @@ class AudioInput:
             self._vad.probabilities(opening.before)
         self._endpointer = self._new_endpointer()
         self._arrivals = Arrivals()
-        self._collected = bytearray()
-        """Sound that waits until there is enough of it to be listened to."""
-        self._enough = FRAME_BYTES
-        self._may_wait = False
-        """There is enough, but sound no louder than silence waits for as much again."""
-        self._noise_floor = NoiseFloor()
+        self._blocks = AudioBlocks()
         self._rest = b""
         self._utterance = opening.utterance
         self._transcriber: UtteranceTranscriber | None = None
@@ -216,24 +212,17 @@ class AudioInput:
 
     async def push_audio(self, pcm: bytes) -> None:
         """16-bit mono PCM at 16 kHz. Raises ClosedResourceError or BrokenResourceError when it is over."""
-        self._collected += pcm
-        if len(self._collected) < self._enough:
-            return
-        if self._may_wait and not self._noise_floor.exceeded(self._collected):
-            self._enough, self._may_wait = len(self._collected) + self._enough, False
-        else:
-            await self._hand_over()
+        await self._hand_over(self._blocks.push(pcm))
 
-    async def _hand_over(self) -> None:
-        if self._collected:
-            pcm, self._collected = bytes(self._collected), bytearray()
-            await self._send.send(pcm)
+    async def _hand_over(self, block: bytes) -> None:
+        if block:
+            await self._send.send(block)
             await anyio.lowlevel.checkpoint()
 
     async def command(self, command: Command) -> QueuedCommand:
         """`commit`: the utterance ends here. `clear`: forget it. `close`: nothing more will be heard."""
         queued = QueuedCommand(command)
-        await self._hand_over()
+        await self._hand_over(self._blocks.take())
         await self._send.send(queued)
         return queued
 
@@ -287,7 +276,8 @@ class AudioInput:
         for number, probability in enumerate(probabilities):
             start = number * FRAME_BYTES
             await self._listen_to_frame(sound[start : start + FRAME_BYTES], probability, tasks)
-        self._collect(sound[:whole])
+        enough = self._frames_together() * FRAME_BYTES - len(self._rest)
+        self._blocks.listened(sound[:whole], enough, silent=self._endpointer.silent)
         self._arrivals.note(self.at_ms, self._services.clock.monotonic())
         if self._transcriber is not None and self._endpointer.speaking and not self._endpointer.silence_ms:
             self._transcriber.grow(self.at_ms, self._event_writer.partials(self._utterance - 1))
@@ -300,13 +290,6 @@ class AudioInput:
             self._transcriber.from_ms if self._transcriber else self.at_ms - lead_ms(self.settings)
         )
         await anyio.lowlevel.checkpoint()
-
-    def _collect(self, heard: bytes) -> None:
-        """After `heard`: how much is collected before it is listened to."""
-        self._enough = self._frames_together() * FRAME_BYTES - len(self._rest)
-        self._may_wait = self._endpointer.silent
-        if heard and self._may_wait:
-            self._noise_floor.note(heard)
 
     def _frames_together(self) -> int:
         """So many frames are listened to in one go: nothing that is decided or shown is later for it."""
