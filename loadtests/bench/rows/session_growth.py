@@ -89,8 +89,7 @@ async def growing(
             point = GrowthPoint(count)
             for _ in range(windows):
                 delays.clear()
-                before = await asyncio.to_thread(meter.read)
-                heard = live.events
+                before, heard = await asyncio.to_thread(meter.read), live.events
                 await asyncio.sleep(seconds * (_ALONE if count == 1 else 1))
                 events = live.events - heard
                 taken = list(delays)
