@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from pipeline.apps.narrations import Narrations, Scene, SceneId
 from pipeline.apps.users import Users, lengths_for
+from pipeline.eventlog.event_log import Head
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.session_commands import Sessions
@@ -39,40 +40,30 @@ class Stories:
         story, *_ = await self._sessions.create(command, kind="story", principal=principal)
         return story
 
-    async def story(self, story: SessionId) -> Conversation:
-        """Raises SessionNotFound, also for a session that is no story, or SessionGone."""
+    async def story(self, story: SessionId, seen: Head | None = None) -> tuple[Conversation, Head]:
+        """As `Sessions.view`. Raises SessionNotFound, also for what is no story, or SessionGone."""
         try:
-            conversation, _ = await self._sessions.view(story)
+            conversation, head = await self._sessions.view(story, seen)
         except (SessionNotFound, SessionGone) as error:
             raise type(error)(str(error), field="story_id") from error
         if conversation.kind != "story":
             raise SessionNotFound(f"there is no story {story}", field="story_id")
-        return conversation
+        return conversation, head
 
-    async def write(self, story: SessionId, params: CreateScene) -> SceneId:
-        """Ask for a scene to be read: nothing is spoken."""
-        conversation = await self.story(story)
-        preferences = (await self._users.state(conversation.principal)).preferences
-        return await self._request(story, conversation, params, preferences, speak=False)
-
-    async def stream(self, story: SessionId, params: StreamScene) -> SceneId:
-        """Ask for a scene to be heard while it is being written."""
-        conversation = await self.story(story)
-        preferences = (await self._users.state(conversation.principal)).preferences
-        speak = params.enable_tts_stream and preferences.tts_enabled
-        return await self._request(story, conversation, params, preferences, speak=speak)
-
-    async def _request(
-        self,
-        story: SessionId,
-        conversation: Conversation,
-        params: CreateScene | StreamScene,
-        preferences: Preferences,
-        *,
-        speak: bool,
+    async def write(
+        self, story: SessionId, params: CreateScene | StreamScene, seen: Head | None = None
     ) -> SceneId:
-        """`preferences` are the user's as they are now: what changes later does not change this scene."""
-        content = params.content if isinstance(params, CreateScene) else None
+        """Asks for a scene: a `CreateScene` to be read, a `StreamScene` to be heard while it is written.
+
+        The user's preferences count as they are now. `seen`: see `Views.get`.
+        """
+        conversation, seen = await self.story(story, seen)
+        preferences = (await self._users.state(conversation.principal)).preferences
+        content, speak = None, False
+        if isinstance(params, StreamScene):
+            speak = params.enable_tts_stream and preferences.tts_enabled
+        else:
+            content = params.content
         settings = patch(preferences, conversation, speak=speak)
         narrate = preferences.tts_enabled and preferences.auto_play_last_scene and not speak
         prompt = params.custom_prompt.strip() or (_GO_ON if conversation.turns else _BEGIN)
@@ -80,7 +71,7 @@ class Stories:
             prompt=None if content else prompt, text=content, settings=settings, key=params.key
         )
         try:
-            return SceneId(story, await self._sessions.request(story, command, narrate=narrate))
+            return SceneId(story, await self._sessions.request(story, command, narrate=narrate, seen=seen))
         except InputTooLong as error:
             raise InputTooLong(str(error), field="content" if content else "custom_prompt") from error
 

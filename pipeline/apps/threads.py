@@ -5,6 +5,7 @@ from typing import Final
 
 from pipeline.apps.characters import Characters, as_character
 from pipeline.core.internal_keys import internal_key
+from pipeline.eventlog.event_log import Head
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.session_commands import Sessions
@@ -63,22 +64,24 @@ class Threads:
         thread, *_ = await self._sessions.create(command, kind="thread", principal=principal)
         return thread
 
-    async def thread(self, thread: SessionId) -> Conversation:
-        """Raises SessionNotFound, also for a session that is no thread, or SessionGone."""
+    async def thread(self, thread: SessionId, seen: Head | None = None) -> tuple[Conversation, Head]:
+        """As `Sessions.view`. Raises SessionNotFound, also for what is no thread, or SessionGone."""
         try:
-            conversation, _ = await self._sessions.view(thread)
+            conversation, head = await self._sessions.view(thread, seen)
         except (SessionNotFound, SessionGone) as error:
             raise type(error)(str(error), field="thread_id") from error
         if conversation.kind != "thread":
             raise SessionNotFound(f"there is no thread {thread}", field="thread_id")
-        return conversation
+        return conversation, head
 
-    async def chat(self, chat: str, principal: str) -> SessionId:
-        """The thread of a client's own name for it, made if it is not there, or not there any more."""
+    async def chat(self, chat: str, principal: str) -> tuple[SessionId, Head | None]:
+        """The thread of a client's own name for it, made if it is not there, or not there any more.
+
+        With the head that was seen; None: the thread was made."""
         for life in range(_LIVES):
             thread = derived_session_id(_EPOCH_MS, "chat", principal, chat, str(life))
             try:
-                conversation, _ = await self._sessions.view(thread)
+                conversation, seen = await self._sessions.view(thread)
             except SessionGone:
                 continue
             except SessionNotFound:
@@ -88,18 +91,23 @@ class Threads:
                 started = SessionStarted(settings=defaults, kind="thread", principal=principal)
                 key = internal_key("chat")
                 await self._recorder.post(thread, started, mode="create", key=key, by=principal)
-            else:
-                if conversation.ended:
-                    continue
-            return thread
+                return thread, None
+            if not conversation.ended:
+                return thread, seen
         raise StateError("this chat was deleted too often; use another name")
 
     async def ask(
-        self, thread: SessionId, params: ThreadMessage | ConversationMessage | SocketMessage, *, by: str = ""
+        self,
+        thread: SessionId,
+        params: ThreadMessage | ConversationMessage | SocketMessage,
+        *,
+        by: str = "",
+        seen: Head | None = None,
     ) -> TurnId:
-        """The question is in the log when this returns. `by`: who of several people asks."""
-        conversation = await self.thread(thread)
-        await self._keep_up(thread, conversation)
+        """The question is in the log when this returns. `by`: who of several people asks. `seen`: see
+        `Views.get`."""
+        conversation, seen = await self.thread(thread, seen)
+        await self._keep_up(thread, conversation, seen)
         patch: dict[str, object] = {"speak": params.audio != "none"}
         if params.search_tool_config is not None:
             patch["search"] = params.search_tool_config.model_dump(exclude_unset=True)
@@ -112,7 +120,7 @@ class Threads:
             prompt=params.message, settings=SettingsPatch.model_validate(patch), key=params.key
         )
         try:
-            turn = await self._sessions.request(thread, command, by=by)
+            turn = await self._sessions.request(thread, command, by=by, seen=seen)
         except RhapsodeError as error:
             error.field = _FIELDS.get(error.field or "", error.field)
             raise
@@ -121,7 +129,7 @@ class Threads:
                 await self._name(thread, params.message)
         return turn
 
-    async def _keep_up(self, thread: SessionId, conversation: Conversation) -> None:
+    async def _keep_up(self, thread: SessionId, conversation: Conversation, seen: Head) -> None:
         """Changes of the character since the thread was made apply from here on."""
         before = conversation.settings
         if before.character is None:
@@ -136,11 +144,12 @@ class Threads:
         now = as_character(character, at, before, self._sessions.choices.defaults)
         now = await self._sessions.readable(now, conversation.principal)
         patch = SettingsPatch.model_validate({name: getattr(now, name) for name in _ITS})
-        await self._sessions.update(thread, UpdateSession(settings=patch))
+        await self._sessions.update(thread, UpdateSession(settings=patch), seen)
 
     async def _name(self, thread: SessionId, message: str) -> None:
         """After its first question; once, whoever asks at the same time."""
-        if (await self.thread(thread)).title:
+        conversation, _ = await self.thread(thread)
+        if conversation.title:
             return
         line = " ".join(message.split())
         title = line if len(line) <= _TITLE else f"{line[:_TITLE].rsplit(' ', 1)[0]}…"
@@ -149,7 +158,7 @@ class Threads:
 
     async def add_member(self, thread: SessionId, principal: str) -> None:
         """Raises StateError where there are too many."""
-        conversation = await self.thread(thread)
+        conversation, _ = await self.thread(thread)
         if len(conversation.members) >= _MEMBERS:
             raise StateError(f"{_MEMBERS} people in a thread are enough")
         if principal not in conversation.members and principal != conversation.principal:
@@ -158,5 +167,6 @@ class Threads:
 
     async def remove_member(self, thread: SessionId, principal: str) -> None:
         """A user that is no member is ignored."""
-        if principal in (await self.thread(thread)).members:
+        conversation, _ = await self.thread(thread)
+        if principal in conversation.members:
             await self._recorder.post(thread, MemberRemoved(principal=principal))

@@ -217,14 +217,13 @@ class SessionOwner:
         """
         views = self._services.views
         known = Seq(0) if views is None else views.known(self.session)
-        tail = await self._leases.take(self.session, self._name, known)
-        if tail is not None and self._leaving:  # told to go meanwhile: somebody else may have it at once
-            await self._services.log.release(self.session, self._name)
-            tail = None
-        if tail is None:
-            self._refused = self.closing = True
-            return
+        held = True  # also where the log took the lease and its answer was lost
         try:
+            tail = await self._leases.take(self.session, self._name, known)
+            held = tail is not None
+            if tail is None or self._leaving:  # told to go meanwhile: somebody else may have it at once
+                self._refused = True
+                return
             async with anyio.create_task_group() as duties:
                 self._duties = duties.cancel_scope
                 with self._leases.keep(self.session, self._name, duties.cancel_scope):
@@ -236,7 +235,8 @@ class SessionOwner:
         finally:
             self.closing = True
             try:
-                await self._let_go()
+                if held:
+                    await self._let_go()
             finally:
                 self._services.recorder.put_away(self.session, producer=self._name, epoch=self._epoch)
                 self._over.set()

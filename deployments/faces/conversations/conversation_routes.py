@@ -26,6 +26,7 @@ from deployments.web.resource_access import AccessRecheck, Caller
 from deployments.web.sse_format import HEADERS, NOTHING_MORE, QUIET, RETRY, written
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.delivery.sentence_audio import encode
+from pipeline.eventlog.event_log import Head
 from pipeline.session_state.turn_state import TurnState
 from schemas.apps.conversation_messages import AudioParam, ConversationMessage, StreamingWish, ThreadMessage
 from schemas.errors import InputError, RhapsodeError, TurnNotFound
@@ -54,9 +55,9 @@ async def message_stream(
     A client that was cut sends the same request with the id of the last message it has: nothing is asked
     again, and it gets the rest.
     """
-    thread = await known_thread(services, caller, params.thread_id)
+    thread, _, seen = await known_thread(services, caller, params.thread_id)
     asked = _Asked(services, caller, thread, params.thread_id)
-    return await asked.answer(_keyed(params, idempotency_key), last_event_id)
+    return await asked.answer(_keyed(params, idempotency_key), last_event_id, seen)
 
 
 @router.post("/sse/{chat_id}/stream", response_class=StreamingResponse, responses=NOTHING_MORE)
@@ -74,9 +75,9 @@ async def chat_stream(
     """
     provider, model = services.names.chosen(params.provider, params.model)
     params = params.model_copy(update={"provider": provider, "model": model})
-    thread = await services.threads.chat(chat_id, caller.name)
+    thread, seen = await services.threads.chat(chat_id, caller.name)
     asked = _Asked(services, caller, thread, chat_id)
-    return await asked.answer(_keyed(params, idempotency_key), last_event_id)
+    return await asked.answer(_keyed(params, idempotency_key), last_event_id, seen)
 
 
 def _keyed(params: Any, header: str | None) -> Any:
@@ -96,15 +97,16 @@ class _Asked:
         self._name = name
 
     async def answer(
-        self, params: ThreadMessage | ConversationMessage, last_event_id: str | None
+        self, params: ThreadMessage | ConversationMessage, last_event_id: str | None, seen: Head | None
     ) -> Response:
         """204 where the client has the last message already: that stops an EventSource."""
         if last_event_id:
             turn, place = parse_event_id(last_event_id)
         else:
             by = self._caller.name or params.user
-            turn, place = await self._services.threads.ask(self._thread, params, by=by), EventPosition(Seq(0))
-        conversation = await self._services.threads.thread(self._thread)
+            turn = await self._services.threads.ask(self._thread, params, by=by, seen=seen)
+            place = EventPosition(Seq(0))
+        conversation, _ = await self._services.threads.thread(self._thread)
         if turn not in conversation.turns:
             raise TurnNotFound(f"there is no answer {turn} here", field="Last-Event-ID")
         ended_at = conversation.turns[turn].ended_at

@@ -9,6 +9,8 @@ from deployments.faces.conversations.thread_views import listed_thread, thread_v
 from deployments.faces.native.session_routes import Open, erase
 from deployments.web.large_bodies import BoundedRoute
 from deployments.web.resource_access import ADMINS_READ, Caller
+from pipeline.eventlog.event_log import Head
+from pipeline.session_state.conversation import Conversation
 from schemas.apps.conversation_messages import AddMember, ChangeThread, CreateThread, ThreadList, ThreadView
 from schemas.errors import CharacterNotFound, SessionNotFound
 from schemas.errors.access_errors import Forbidden
@@ -21,7 +23,7 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 
 async def known_thread(
     services: GatewayContainer, caller: Principal, thread_id: str, *, to_read: bool = False
-) -> SessionId:
+) -> tuple[SessionId, Conversation, Head]:
     """Raises SessionNotFound for what is no thread, or one that the caller has no part in, and Forbidden for
     administrators of whom it is somebody else's, unless they want to read or delete it.
     """
@@ -29,24 +31,23 @@ async def known_thread(
     thread = parse_session_id(thread_id)
     if thread is None:
         raise missing
-    conversation = await services.threads.thread(thread)
+    conversation, head = await services.threads.thread(thread)
     if caller.commands(conversation.principal) or caller.name in conversation.members:
-        return thread
+        return thread, conversation, head
     if not caller.admin:
         raise missing
     if not to_read:
         raise Forbidden(ADMINS_READ)
-    return thread
+    return thread, conversation, head
 
 
 async def thread_of(services: Open, caller: Caller, thread_id: str) -> SessionId:
-    return await known_thread(services, caller, thread_id, to_read=True)
+    return (await known_thread(services, caller, thread_id, to_read=True))[0]
 
 
 async def own_thread(services: Open, caller: Caller, thread_id: str) -> SessionId:
     """Raises Forbidden for who takes part in it, and did not make it."""
-    thread = await known_thread(services, caller, thread_id)
-    conversation = await services.threads.thread(thread)
+    thread, conversation, _ = await known_thread(services, caller, thread_id)
     if not caller.commands(conversation.principal):
         raise Forbidden("only who made a thread may change it")
     return thread
@@ -115,7 +116,7 @@ async def remove_member(services: Open, thread: OwnThread, member: str) -> None:
 
 
 async def _view(services: GatewayContainer, thread: SessionId) -> ThreadView:
-    conversation = await services.threads.thread(thread)
+    conversation, _ = await services.threads.thread(thread)
     character = None
     if (name := conversation.settings.character) is not None:
         try:

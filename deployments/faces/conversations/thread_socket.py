@@ -18,6 +18,7 @@ from deployments.faces.conversations.turn_translator import (
 )
 from deployments.web.resource_access import AccessRecheck, Caller, still_allowed
 from pipeline.delivery.listener import Listening, SessionListener
+from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
 from schemas.apps.conversation_messages import AudioParam, SocketCommand, SocketControl, SocketMessage
 from schemas.errors import CursorAhead, InputError
@@ -45,8 +46,7 @@ async def thread_stream(
     spoken: SpokenMessage[Any] = SpokenMessage(SocketCommand, talk.execute, longest=_LONGEST)  # type: ignore[arg-type]
     async with talking(websocket, spoken) as socket:
         talk.socket = socket
-        thread = await known_thread(services, caller, thread_id, to_read=True)
-        conversation = await services.threads.thread(thread)
+        thread, conversation, _ = await known_thread(services, caller, thread_id, to_read=True)
         begin = _begin(after, conversation)
         params = _audio(audio)
         talk.thread, talk.audio = thread, params
@@ -93,22 +93,22 @@ class _Talk:
     async def execute(self, command: SocketCommand) -> None:
         """Raises what the command is refused with."""
         await still_allowed(self._services, self._caller)
-        thread = await known_thread(self._services, self._caller, self._name)
+        thread, _, seen = await known_thread(self._services, self._caller, self._name)
         if isinstance(command, SocketMessage):
             by = self._caller.name or command.user
             if "audio" not in command.model_fields_set:
                 command = command.model_copy(update={"audio": self.audio})
-            turn = await self._services.threads.ask(thread, command, by=by)
+            turn = await self._services.threads.ask(thread, command, by=by, seen=seen)
             assert self.socket is not None
             await self.socket.send({"type": "accepted", "turn": turn, "ref": command.ref})
             return
-        await self._control(thread, command)
+        await self._control(thread, command, seen)
 
-    async def _control(self, thread: SessionId, command: SocketControl) -> None:
+    async def _control(self, thread: SessionId, command: SocketControl, seen: Head) -> None:
         if command.type == "ping":
             return  # answered where it came in
         sentence = command.sentence if command.type == "skip" else None
-        await self._services.sessions.control(thread, Control(action=command.type, sentence=sentence))
+        await self._services.sessions.control(thread, Control(action=command.type, sentence=sentence), seen)
 
 
 async def _thread_messages(

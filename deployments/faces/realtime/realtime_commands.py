@@ -10,6 +10,7 @@ from deployments.faces.realtime.item_views import Shown, shown_item
 from deployments.faces.realtime.session_config import checked, config_of, for_response, updated
 from deployments.model_names import Names
 from pipeline.engines.ports import Message, SpeechToText
+from pipeline.eventlog.event_log import Head
 from pipeline.eventlog.recorder import RequestContext
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.conversation import Conversation
@@ -190,9 +191,7 @@ class RealtimeCommands:
         """Ask for a response, when all that was said before is written down."""
         if params.input is not None:
             params = params.model_copy(update={"input": tuple(await self._heard(params.input))})
-        with anyio.move_on_after(_WRITTEN_S):
-            await self._written()
-        conversation, _ = await self.sessions.view(self.session)
+        conversation, seen = await self._written()
         config = config_of(conversation, model=self.model)
         if config["type"] != "realtime":
             raise RealtimeInvalid("A transcription session has no responses.", field="type")
@@ -208,16 +207,16 @@ class RealtimeCommands:
         given, question = self._response_context(conversation, params, patch.apply(conversation.settings))
         asked = ResponseAsked(conversation=params.conversation, metadata=params.metadata, config=config)
         command = RequestTurn(prompt=question, settings=patch)
-        await self.sessions.request(self.session, command, given=given, before=(asked,))
+        await self.sessions.request(self.session, command, given=given, before=(asked,), seen=seen)
 
     async def cancel(self, response: str | None) -> None:
-        conversation, _ = await self.sessions.view(self.session)
+        conversation, seen = await self.sessions.view(self.session)
         turn = None if response is None else conversation.items.turn_of(response)
         active = _active(conversation) if response is None else conversation.turns.get(turn or NO_TURN)
         if active is None or active.over:
             raise _not_active()
         try:
-            await self.sessions.control(self.session, Control(action="stop", turn=active.turn))
+            await self.sessions.control(self.session, Control(action="stop", turn=active.turn), seen)
         except NothingToControl as error:
             raise _not_active() from error
 
@@ -240,16 +239,19 @@ class RealtimeCommands:
         question = next((text_of(item, conversation.turns) for item in asked), "").strip() or _NOTHING
         return tuple(as_given(message) for message in (*system, *messages)), question[: self.longest]
 
-    async def _written(self) -> None:
+    async def _written(self) -> tuple[Conversation, Head]:
+        """The session once all that was said before is written down, or `_WRITTEN_S` have passed."""
         conversation, head = await self.sessions.view(self.session)
         if not conversation.items.unwritten:
-            return
-        async with self.tailer.follow(self.session, head.seq) as batches:
-            async for batch in batches:
-                if any(one.type in ("transcript.final", "transcript.failed") for one in batch):
-                    conversation, _ = await self.sessions.view(self.session)
-                    if not conversation.items.unwritten:
-                        return
+            return conversation, head
+        with anyio.move_on_after(_WRITTEN_S):
+            async with self.tailer.follow(self.session, head.seq) as batches:
+                async for batch in batches:
+                    if any(one.type in ("transcript.final", "transcript.failed") for one in batch):
+                        conversation, head = await self.sessions.view(self.session)
+                        if not conversation.items.unwritten:
+                            return conversation, head
+        return await self.sessions.view(self.session)
 
 
 def _not_active() -> RealtimeInvalid:

@@ -37,18 +37,21 @@ from schemas.principals import Principal
 router = APIRouter(tags=["stories"])
 
 
-async def known_story(services: Open, caller: Caller, story_id: str) -> SessionId:
+SeenStory = tuple[SessionId, Conversation, Head]
+
+
+async def seen_story(services: Open, caller: Caller, story_id: str) -> SeenStory:
     """The path's story. Raises SessionNotFound for what is none, or somebody else's."""
     story = parse_session_id(story_id)
     if story is None:
         raise SessionNotFound(f"there is no story {story_id[:80]!r}", field="story_id")
-    conversation = await services.stories.story(story)
+    conversation, head = await services.stories.story(story)
     if not owns(caller, conversation.principal):
         raise SessionNotFound(f"there is no story {story}", field="story_id")
-    return story
+    return story, conversation, head
 
 
-Story = Annotated[SessionId, Depends(known_story)]
+Story = Annotated[SeenStory, Depends(seen_story)]
 SceneParams = Annotated[CreateScene, Depends(form_or_json(CreateScene))]
 StreamParams = Annotated[StreamScene, Depends(form_or_json(StreamScene))]
 StoryParams = Annotated[CreateStory, Depends(form_or_json(CreateStory))]
@@ -74,18 +77,20 @@ def socket_url(request: Request, path: str) -> str:
 @router.post("/api/stories", status_code=201, openapi_extra=schema_of(CreateStory))
 async def create_story(services: Open, caller: Caller, params: StoryParams) -> StoryView:
     story = await services.stories.create(params, caller.name)
-    return story_view(story, await services.stories.story(story))
+    conversation, _ = await services.stories.story(story)
+    return story_view(story, conversation)
 
 
 @router.get("/api/stories/{story_id}")
-async def get_story(services: Open, story: Story) -> StoryView:
-    return story_view(story, await services.stories.story(story))
+async def get_story(known: Story) -> StoryView:
+    story, conversation, _ = known
+    return story_view(story, conversation)
 
 
 @router.delete("/api/stories/{story_id}", status_code=204)
-async def delete_story(services: Open, story: Story) -> None:
+async def delete_story(services: Open, known: Story) -> None:
     """Erase the story with all its scenes and what was narrated of them."""
-    conversation = await services.stories.story(story)
+    story, conversation, _ = known
     made = [name for state in conversation.narrations.values() for name in (*state.earlier, state.session)]
     for narration in made:
         with suppress(SessionGone, SessionNotFound):
@@ -111,7 +116,7 @@ async def _is_of(services: GatewayContainer, narration: SessionId, story: Sessio
 )
 async def create_scene(
     services: Open,
-    story: Story,
+    known: Story,
     params: SceneParams,
     response: Response,
     wait: bool = True,
@@ -122,7 +127,8 @@ async def create_scene(
     Where the user's settings say so it is narrated afterwards, in the background.
     """
     keyed = params.model_copy(update={"key": idempotency_key or params.key})
-    scene_id = await services.stories.write(story, keyed)
+    story, _, seen = known
+    scene_id = await services.stories.write(story, keyed, seen)
     if not wait:
         response.status_code = 202
         return scene_view(await services.narrations.scene(scene_id))
@@ -130,8 +136,8 @@ async def create_scene(
 
 
 @router.get("/api/stories/{story_id}/scenes/{number:int}")
-async def get_scene(services: Open, story: Story, number: int) -> SceneView:
-    conversation = await services.stories.story(story)
+async def get_scene(known: Story, number: int) -> SceneView:
+    story, conversation, _ = known
     scenes = list(conversation.turns.values())
     if not 1 <= number <= len(scenes):
         raise SceneNotFound(f"the story has no scene {number}", field="number")
@@ -141,14 +147,15 @@ async def get_scene(services: Open, story: Story, number: int) -> SceneView:
 @router.post("/api/stories/{story_id}/scenes/generate-with-tts-stream", openapi_extra=schema_of(StreamScene))
 async def generate_with_tts_stream(
     services: Open,
-    story: Story,
+    known: Story,
     request: Request,
     params: StreamParams,
     idempotency_key: IdempotencyKey = None,
 ) -> SceneStream:
     """Begin a scene that is heard while it is being written; the answer says where."""
     keyed = params.model_copy(update={"key": idempotency_key or params.key})
-    scene_id = str(await services.stories.stream(story, keyed))
+    story, _, seen = known
+    scene_id = str(await services.stories.write(story, keyed, seen))
     path = f"/ws/scene-generation/{scene_id}"
     return SceneStream(session_id=scene_id, websocket_url=socket_url(request, path))
 

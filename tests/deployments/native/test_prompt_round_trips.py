@@ -9,10 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from pipeline.engines.ports import ChatRequest
 from pipeline.eventlog.redis.server import Command, Server
 from pipeline.sessions import session_owner
+from tests.deployments.realtime.realtime_client import client
 from tests.support.clients.native_client import ask, create, frames, listen_until_over, open_stream
 from tests.support.eventually import eventually
 from tests.support.running_app import RunningApp, running_app, scripted_settings
@@ -42,6 +44,11 @@ class Trips:
     def __init__(self) -> None:
         self.session = ""
         self.sent: list[list[str]] = []
+
+    @property
+    def until_asked(self) -> list[list[str]]:
+        """Those up to the append of the question: the owner's overlap with what its asker reads then."""
+        return self.sent[: self.sent.index(ASKED) + 1]
 
     def note(self, commands: Sequence[Command]) -> None:
         task = asyncio.current_task()
@@ -115,3 +122,46 @@ async def test_a_prompt_by_socket_takes_as_many(app: RunningApp, session: str, t
         await socket.send(json.dumps({"type": "turn.request", "prompt": "Well?"}))
         await eventually(lambda: not trips.session)
     assert trips.sent == [SEEN, ASKED, TAKEN]
+
+
+async def test_a_message_in_a_thread_asks_for_the_head_once(
+    app: RunningApp, http: httpx.AsyncClient, trips: Trips
+) -> None:
+    thread = (await http.post("/v1/threads")).json()["id"]
+    trips.session = thread
+    body = {"thread_id": thread, "message": "Well?", "audio": "none"}
+    async with http.stream("POST", "/v1/conversations/message/stream", json=body) as answer:
+        assert answer.status_code == 200
+        await eventually(lambda: not trips.session)
+    assert trips.until_asked == [SEEN, ASKED]
+
+
+async def test_a_message_by_a_threads_socket_asks_for_the_head_once(
+    app: RunningApp, http: httpx.AsyncClient, trips: Trips
+) -> None:
+    thread = (await http.post("/v1/threads")).json()["id"]
+    async with connect(f"{app.ws_url}/v1/threads/{thread}/stream") as socket:
+        await socket.recv()
+        trips.session = thread
+        await socket.send(json.dumps({"type": "message", "message": "Well?"}))
+        await eventually(lambda: not trips.session)
+    assert trips.until_asked == [SEEN, ASKED]
+
+
+async def test_a_scene_of_a_story_asks_for_the_head_once(
+    app: RunningApp, http: httpx.AsyncClient, trips: Trips
+) -> None:
+    story = (await http.post("/api/stories", json={"title": "Tale"})).json()["id"]
+    trips.session = story
+    scene = await http.post(f"/api/stories/{story}/scenes?wait=false", json={})
+    assert scene.status_code == 202, scene.text
+    await eventually(lambda: not trips.session)
+    assert trips.until_asked == [SEEN, ASKED]
+
+
+async def test_a_response_of_the_realtime_face_asks_for_the_head_once(app: RunningApp, trips: Trips) -> None:
+    async with client(app) as caller:
+        await caller.update(output_modalities=["text"])
+        trips.session = caller.session["id"].removeprefix("sess_")
+        await caller.respond()
+    assert trips.until_asked == [SEEN, ASKED]

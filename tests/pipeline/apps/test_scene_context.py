@@ -52,7 +52,7 @@ async def test_the_premise_and_the_latest_scenes_reach_the_model_within_its_wind
         await services.stories.until_over(await services.stories.write(story, given))
         for number in range(10):
             if number % 2:
-                scene = await services.stories.stream(story, StreamScene(custom_prompt=f"Part {number}"))
+                scene = await services.stories.write(story, StreamScene(custom_prompt=f"Part {number}"))
             else:
                 scene = await services.stories.write(story, CreateScene(custom_prompt=f"Part {number}"))
             await services.stories.until_over(scene)

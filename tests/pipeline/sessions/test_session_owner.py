@@ -82,6 +82,21 @@ class AwayOnce(MemoryEventLog):
         return await super().acquire_tail(session, owner, ttl_ms, after)
 
 
+class AnswerLost(MemoryEventLog):
+    """A log whose first answer to an owner is lost, and in which no lease ends by itself."""
+
+    def __init__(self) -> None:
+        super().__init__(clock_s=lambda: 0.0)
+        self.lost = False
+
+    async def acquire_tail(self, session: SessionId, owner: str, ttl_ms: int, after: Seq) -> Tail | None:
+        tail = await super().acquire_tail(session, owner, ttl_ms, after)
+        if not self.lost:
+            self.lost = True
+            raise LogUnavailable("away")
+        return tail
+
+
 class NeverReleased(MemoryEventLog):
     """A log that is out of reach when a lease is given back."""
 
@@ -210,6 +225,17 @@ async def test_an_owner_that_could_not_reach_the_log_is_followed_by_another() ->
             events = await until_over(log, session, "turn.completed")
     assert log.refused
     assert [event.type for event in events].count("turn.completed") == 1
+
+
+async def test_a_lease_that_was_taken_without_an_answer_is_given_back() -> None:
+    log, session = AnswerLost(), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        outcome = await recorder.post(session, request())
+        async with gateway(log, recorder) as owners:
+            owners.wake(session, outcome.last)
+            await until_over(log, session, "turn.completed")
+    assert log.lost
 
 
 async def test_of_two_gateways_one_runs_each_turn() -> None:
