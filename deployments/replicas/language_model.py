@@ -1,7 +1,6 @@
 """The LanguageModel deployment: a replica around one engine, and the client that looks like that engine."""
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final, cast
@@ -18,6 +17,7 @@ from pipeline.engines.ports import (
     LanguageModel,
     LocalLanguageModel,
     Message,
+    Stream,
     ToolCall,
     Written,
 )
@@ -32,6 +32,12 @@ from schemas.settings.telemetry_settings import TelemetrySettings
 _NEWER: Final = ("whole",)
 """Fields of a request that replicas of 0.1.0 refuse. They travel in `context`, of which an old replica reads
 what it knows."""
+
+
+def _item(made: Written) -> dict[str, Any]:
+    if isinstance(made, str):
+        return {"text": made}
+    return {"call": asdict(made)} if isinstance(made, ToolCall) else asdict(made)
 
 
 class LanguageModelReplica(Observed):
@@ -50,15 +56,10 @@ class LanguageModelReplica(Observed):
         async for _ in self._engine.stream(ChatRequest((Message("user", "Hello"),), max_tokens=2)):
             pass
 
-    @streaming(span_names.REPLICA_CHAT)
-    async def stream(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """{"text"} and {"call"} items, then a completion as {"finish", ...}.
-
-        Or, instead of what would come, {"error", "message", "field"}.
-        """
-        async with aclosing(self._engine.stream(_request_from(request))) as items:
-            async for item in items:
-                yield _item(item)
+    @streaming(span_names.REPLICA_CHAT, _item)
+    def stream(self, request: dict[str, Any]) -> Stream[Written]:
+        """{"text"} and {"call"} items, then a completion as {"finish", ...}."""
+        return self._engine.stream(_request_from(request))
 
     def completed(self, arguments: tuple[Any, ...], context: PropagatedContext) -> tuple[Any, ...]:
         """The request with those of its fields that travelled in `context`."""
@@ -87,7 +88,7 @@ class RemoteLanguageModel:
         reply = streamed(
             self._results, lambda back: self._stream.remote(asked, **{CONTEXT: {**inject(), **newer, **back}})
         )
-        async with aclosing(reply) as items:
+        async with reply as items:
             async for item in items:
                 yield _written(item)
 
@@ -97,12 +98,6 @@ class RemoteLanguageModel:
 
     async def aclose(self) -> None:
         """Nothing to close: the handle belongs to Serve."""
-
-
-def _item(item: Written) -> dict[str, Any]:
-    if isinstance(item, str):
-        return {"text": item}
-    return {"call": asdict(item)} if isinstance(item, ToolCall) else asdict(item)
 
 
 def _written(item: Mapping[str, Any]) -> Written:

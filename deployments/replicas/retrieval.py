@@ -12,7 +12,8 @@ import numpy as np
 from ray.serve.handle import DeploymentHandle
 
 from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, answering
-from deployments.rpc.serve_client import CONTEXT, Item, answer_of, error_item, items_of
+from deployments.rpc.result_stream_server import Item, error_item
+from deployments.rpc.serve_client import CONTEXT, answer_of, items_of
 from deployments.web.spool import path_of, spool_under
 from pipeline.observability import span_names
 from pipeline.observability.trace_propagation import inject

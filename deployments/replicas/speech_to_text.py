@@ -10,7 +10,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, streaming
 from deployments.rpc.serve_client import CONTEXT, Item, healthy, items_of
-from pipeline.engines.ports import LocalSpeechToText, Transcript, Utterance, WrittenWord
+from pipeline.engines.ports import LocalSpeechToText, Stream, Transcript, Utterance, WrittenWord
 from pipeline.engines.registry import build_quality_speech_to_text, build_speech_to_text
 from pipeline.observability import span_names
 from pipeline.observability.trace_propagation import inject
@@ -18,6 +18,10 @@ from schemas.settings.listening_settings import QualitySpeechToTextSettings, Spe
 from schemas.settings.telemetry_settings import TelemetrySettings
 
 _HALF_A_SECOND = bytes(16_000)
+
+
+def _item(made: str | Transcript) -> dict[str, Any]:
+    return {"delta": made} if isinstance(made, str) else asdict(made)
 
 
 class SpeechToTextReplica(Observed):
@@ -38,12 +42,10 @@ class SpeechToTextReplica(Observed):
         async for _ in self._speech_to_text.transcribe(Utterance(_HALF_A_SECOND, language="en")):
             pass
 
-    @streaming(span_names.REPLICA_TRANSCRIBE)
-    async def transcribe(self, utterance: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """{"delta"} items, then the transcript as {"text", ...}; or {"error", "message", "field"}."""
-        async with aclosing(self._speech_to_text.transcribe(Utterance(**utterance))) as items:
-            async for item in items:
-                yield {"delta": item} if isinstance(item, str) else asdict(item)
+    @streaming(span_names.REPLICA_TRANSCRIBE, _item)
+    def transcribe(self, utterance: dict[str, Any]) -> Stream[str | Transcript]:
+        """{"delta"} items, then the transcript as {"text", ...}."""
+        return self._speech_to_text.transcribe(Utterance(**utterance))
 
     async def check_health(self) -> None:
         """Called by Serve, which replaces the replica where this raises EngineDead."""

@@ -1,7 +1,6 @@
 """The TextToSpeech deployment: a replica around one voice engine and encoder, and its client."""
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,27 @@ from ray.serve.handle import DeploymentHandle
 from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, streaming
 from deployments.rpc.result_stream_server import ResultStreamServer
 from deployments.rpc.serve_client import CONTEXT, healthy, streamed
-from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, Speaker, TimedWord, WordTimes
+from pipeline.engines.ports import (
+    AS_CONFIGURED,
+    EngineResult,
+    OpusChunk,
+    Speaker,
+    Stream,
+    TimedWord,
+    WordTimes,
+)
 from pipeline.engines.registry import build_text_to_speech
 from pipeline.engines.routing.routed_speaker import open_speaker
 from pipeline.observability import span_names as names
 from pipeline.observability.trace_propagation import inject
 from schemas.settings import TextToSpeechSettings
 from schemas.settings.telemetry_settings import TelemetrySettings
+
+
+def _item(made: WordTimes | OpusChunk) -> dict[str, Any]:
+    if isinstance(made, WordTimes):
+        return {"words": [(w.start, w.end, w.start_ms, w.end_ms) for w in made.words]}
+    return {"packets": made.packets, "ms": made.ms, "last": made.last}
 
 
 class TextToSpeechReplica(Observed):
@@ -44,18 +57,12 @@ class TextToSpeechReplica(Observed):
         """Returns the speech providers and the voices of each."""
         return {name: list(voices) for name, voices in self._speaker.providers.items()}
 
-    @streaming(names.REPLICA_SYNTHESIZE)
-    async def speak(
+    @streaming(names.REPLICA_SYNTHESIZE, _item)
+    def speak(
         self, text: str, voice: str, speed: float, delivery: dict[str, Any]
-    ) -> AsyncGenerator[dict[str, Any], None]:
-        """At most one {"words"}, then {"packets", "ms", "last"} items; or {"error", "message", "field"}."""
-        sound = self._speaker.speak(text, voice=voice, speed=speed, delivery=EngineResult(**delivery))
-        async with aclosing(sound) as items:
-            async for item in items:
-                if isinstance(item, WordTimes):
-                    yield {"words": [(w.start, w.end, w.start_ms, w.end_ms) for w in item.words]}
-                else:
-                    yield {"packets": item.packets, "ms": item.ms, "last": item.last}
+    ) -> Stream[WordTimes | OpusChunk]:
+        """At most one {"words"}, then {"packets", "ms", "last"} items."""
+        return self._speaker.speak(text, voice=voice, speed=speed, delivery=EngineResult(**delivery))
 
     async def check_health(self) -> None:
         """Called by Serve, which replaces the replica where this raises EngineDead."""
@@ -104,7 +111,7 @@ class RemoteSpeaker:
             self._results,
             lambda back: self._speak.remote(text, voice, speed, params, **{CONTEXT: {**inject(), **back}}),
         )
-        async with aclosing(reply) as items:
+        async with reply as items:
             async for item in items:
                 if "words" in item:
                     yield WordTimes(tuple(TimedWord(*word) for word in item["words"]))

@@ -11,8 +11,7 @@ from ray import serve
 
 from deployments.observability import log_lines
 from deployments.rpc.result_stream_client import ResultStreamClient
-from deployments.rpc.result_stream_server import WHOLE, Item
-from deployments.rpc.serve_client import error_item
+from deployments.rpc.result_stream_server import WHOLE, Item, error_item
 from pipeline.observability.trace_export import Exporting
 from pipeline.observability.trace_propagation import NO_CONTEXT, PropagatedContext, ServerSpan
 from pipeline.observability.tracer import Tracing
@@ -82,8 +81,10 @@ class Observed:
             self.telemetry.close()
 
 
-def streaming(name: str) -> Callable[[Any], Any]:
+def streaming(name: str, item_of: Callable[[Any], Item] = lambda item: item) -> Callable[[Any], Any]:
     """Decorator of a method whose stream is a part of the turn that `context` names; see `inject`.
+
+    `item_of` makes what travels of an item. A stream that fails ends with {"error", "message", "field"}.
 
     Gateways of 0.1.0 call it `come` (see `serve_client.CONTEXT`). Where it also names a gateway's address,
     the items go there past Serve.
@@ -96,14 +97,15 @@ def streaming(name: str) -> Callable[[Any], Any]:
             *arguments: Any,
             context: PropagatedContext = NO_CONTEXT,
             come: PropagatedContext = NO_CONTEXT,
-        ) -> AsyncGenerator[dict[str, Any], None]:
+        ) -> AsyncGenerator[Item, None]:
             context = context or come
             served = ServerSpan(name, context, self.tracing)
             delivery = None
             try:
                 delivery = await self.results.to(context)
-                async with aclosing(method(self, *self.completed(arguments, context))) as items:
-                    async for item in items:
+                async with aclosing(method(self, *self.completed(arguments, context))) as stream:
+                    async for made in stream:
+                        item = item_of(made)
                         served.item(item)
                         if delivery is None:
                             yield item

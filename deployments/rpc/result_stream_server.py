@@ -19,7 +19,9 @@ from typing import Any, Final, Self, cast
 
 import msgpack
 
-from schemas.errors import EngineDead, RhapsodeError
+from schemas import errors
+from schemas.errors import EngineDead, EngineFailed, RhapsodeError
+from schemas.errors.retrieval_errors import BY_CODE
 
 Item = Mapping[str, Any]
 """Values that cross a process: str, bytes, numbers, lists and dicts only, so that environments may differ."""
@@ -40,6 +42,27 @@ _STRANGERS: Final = 64
 """Connections that have not said it yet; when there is one more, the oldest of them is sent away."""
 _LATE_S: Final = 10.0
 """The last items are on their way for so long at most, once Serve has said that the call is over."""
+
+
+_BY_CODE: Final[dict[str, type[RhapsodeError]]] = BY_CODE | {
+    kind.code: kind
+    for kind in (
+        *(errors.UnknownVoice, errors.UnknownProvider, errors.UnknownModel),
+        *(errors.EngineBusy, EngineFailed, EngineDead, errors.SchemaInvalid, errors.ContextTooLong),
+    )
+}
+
+
+def error_item(error: RhapsodeError) -> dict[str, Any]:
+    """An error as an item: exceptions themselves do not travel."""
+    return {"error": error.code, "message": str(error), "field": error.field}
+
+
+def unless_error(item: Item) -> Item:
+    """The same item. Raises the error that it stands for."""
+    if "error" in item:
+        raise _BY_CODE.get(item["error"], EngineFailed)(item["message"], field=item["field"])
+    return item
 
 
 def watch_over(transport: asyncio.BaseTransport) -> None:
@@ -110,7 +133,7 @@ class Call:
             else:
                 await self._changed
         self._taken += 1
-        return self._items.popleft()
+        return unless_error(self._items.popleft())
 
     async def _late(self, news: asyncio.Future[None]) -> None:
         try:

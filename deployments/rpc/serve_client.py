@@ -1,8 +1,8 @@
 """Calls of all remote clients: one bounded call, always cancelled, errors in our own words."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import anyio
@@ -16,29 +16,15 @@ from ray.serve.exceptions import (
     RequestCancelledError,
 )
 
-from deployments.rpc.result_stream_server import WHOLE, Call, Item, ResultStreamServer
-from schemas import errors
+from deployments.rpc.result_stream_server import WHOLE, Call, Item, ResultStreamServer, unless_error
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, RhapsodeError
-from schemas.errors.retrieval_errors import BY_CODE
 
-__all__ = ["CONTEXT", "Item", "answer_of", "error_item", "healthy", "items_of", "streamed"]
+__all__ = ["CONTEXT", "Item", "answer_of", "healthy", "items_of", "streamed"]
 CONTEXT: Final = "come"
 """Keyword of a call's context: the only one that replicas of 0.1.0 know. Later ones take `context` too."""
 _CLOSE_S: Final = 2.0
 _GONE: Final = (StatusCode.CANCELLED, StatusCode.UNAVAILABLE)
 """Ray tells of a replica that shuts down in gRPC's words, where it does so in the middle of a stream."""
-_BY_CODE: Final[dict[str, type[RhapsodeError]]] = BY_CODE | {
-    kind.code: kind
-    for kind in (
-        *(errors.UnknownVoice, errors.UnknownProvider, errors.UnknownModel),
-        *(EngineBusy, EngineFailed, EngineDead, errors.SchemaInvalid, errors.ContextTooLong),
-    )
-}
-
-
-def error_item(error: RhapsodeError) -> dict[str, Any]:
-    """An error as an item: exceptions themselves do not travel."""
-    return {"error": error.code, "message": str(error), "field": error.field}
 
 
 async def items_of(reply: Any) -> AsyncGenerator[Item, None]:
@@ -49,29 +35,28 @@ async def items_of(reply: Any) -> AsyncGenerator[Item, None]:
     try:
         with _in_our_words():
             async for item in reply:
-                yield _unless_error(item)
+                yield unless_error(item)
     finally:
         reply.cancel()
 
 
+@asynccontextmanager
 async def streamed(
     results: ResultStreamServer | None, ask: Callable[[Mapping[str, str | int]], Any]
-) -> AsyncGenerator[Item, None]:
+) -> AsyncGenerator[AsyncIterator[Item], None]:
     """As `items_of`, for a call whose items come past Serve. `ask` makes it, with what it brings along.
 
     Without an inbox they come through Serve.
     """
     if results is None:
         async with aclosing(items_of(ask({}))) as items:
-            async for item in items:
-                yield item
+            yield items
         return
     with results.call() as call:
         reply = ask(call.back)
         following = asyncio.create_task(_follow(reply, call))
         try:
-            async for item in call:
-                yield _unless_error(item)
+            yield call
         finally:
             reply.cancel()
             following.cancel()
@@ -113,15 +98,9 @@ async def answer_of(reply: Any) -> Item:
     """Awaits the result of a handle call. Cancelling it cancels the call. Raises as `items_of`."""
     try:
         with _in_our_words():
-            return _unless_error(await reply)
+            return unless_error(await reply)
     finally:
         reply.cancel()
-
-
-def _unless_error(item: Item) -> Item:
-    if "error" in item:
-        raise _BY_CODE.get(item["error"], EngineFailed)(item["message"], field=item["field"])
-    return item
 
 
 @contextmanager

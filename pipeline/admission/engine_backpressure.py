@@ -16,6 +16,7 @@ from pipeline.engines.ports import (
     LanguageModel,
     OpusChunk,
     Speaker,
+    Stream,
     WordTimes,
     Written,
 )
@@ -127,11 +128,9 @@ class RetryWhenBusyLanguageModel:
         self._engine = engine
         self._backpressure = backpressure
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
+    def stream(self, request: ChatRequest) -> Stream[Written]:
         patience = _Patience(self._backpressure, request.provider)
-        async with aclosing(patience.asked(lambda: self._engine.stream(request))) as items:
-            async for item in items:
-                yield item
+        return patience.asked(lambda: self._engine.stream(request))
 
     async def aclose(self) -> None:
         await self._engine.aclose()
@@ -152,14 +151,11 @@ class RetryWhenBusyTextToSpeech:
     def providers(self) -> Mapping[str, tuple[str, ...]]:
         return self._speaker.providers
 
-    async def speak(
+    def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
-    ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+    ) -> Stream[WordTimes | OpusChunk]:
         patience = _Patience(self._backpressure, delivery.provider, waited_s=delivery.waited_s)
-        speak = partial(self._speaker.speak, text, voice=voice, speed=speed, delivery=delivery)
-        async with aclosing(patience.asked(speak)) as items:
-            async for item in items:
-                yield item
+        return patience.asked(partial(self._speaker.speak, text, voice=voice, speed=speed, delivery=delivery))
 
     async def aclose(self) -> None:
         await self._speaker.aclose()
@@ -188,7 +184,7 @@ class _Patience:
         self._until = backpressure.clock.monotonic() + backpressure.limits.patience_s - waited_s
         self._pause_s = _PAUSE_S
 
-    async def asked(self, ask: Callable[[], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
+    async def asked(self, ask: Callable[[], Stream[T]]) -> AsyncGenerator[T, None]:
         """Yields the engine's answer; asks again while the engine is busy and has yielded nothing."""
         with self._call() as call:
             while True:

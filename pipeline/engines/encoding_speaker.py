@@ -40,16 +40,20 @@ class EncodingSpeaker:
         """See `Speaker.speak`."""
         encoder = OpusEncoder(self._tts.sample_rate, self._bitrate)
         sound = self._tts.synthesize(text, voice=voice, speed=speed, delivery=delivery)
+        made: list[WordTimes | OpusChunk] = []
         async with aclosing(sound) as parts:
             async for part in parts:
-                if isinstance(part, WordTimes):
-                    yield _delayed(part)
+                if isinstance(part, WordTimes):  # held back: a voice that makes no sound must leave none
+                    made = [_delayed(part)]
                 elif packets := await asyncio.to_thread(encoder.encode, part):
-                    for chunk in _chunks(packets):
-                        yield chunk
+                    made.extend(_chunks(packets))
+                    for item in made:
+                        yield item
+                    made = []
         if packets := await asyncio.to_thread(encoder.finish):
-            for chunk in _chunks(packets, last=True):
-                yield chunk
+            made.extend(_chunks(packets, last=True))
+            for item in made:
+                yield item
 
     async def aclose(self) -> None:
         await self._tts.aclose()

@@ -1,11 +1,21 @@
 """The ports to the models. Real, remote and scripted engines pass the same contract tests.
 
-All streams are async generators: whoever opens one closes it (`aclosing`), and closing stops the work.
+Whoever opens a stream closes it (`aclosing`), and closing stops the work.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypeVar
+
+Item = TypeVar("Item", covariant=True)
+
+
+class Stream(Protocol[Item]):
+    """Items as they are made: an async generator, or an iterator that is closed like one."""
+
+    def __aiter__(self) -> AsyncIterator[Item]: ...
+    def __anext__(self) -> Awaitable[Item]: ...
+    def aclose(self) -> Awaitable[None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +94,7 @@ class LanguageModel(Protocol):
     EngineFailed, among which are SchemaInvalid and ContextTooLong.
     """
 
-    def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]: ...
+    def stream(self, request: ChatRequest) -> Stream[Written]: ...
     async def aclose(self) -> None: ...
 
 
@@ -148,7 +158,7 @@ class TextToSpeech(Protocol):
     def voices(self) -> tuple[str, ...]: ...
     def synthesize(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
-    ) -> AsyncGenerator[WordTimes | bytes, None]: ...
+    ) -> Stream[WordTimes | bytes]: ...
     async def aclose(self) -> None: ...
 
 
@@ -228,7 +238,7 @@ class SpeechToText(Protocol):
         """Providers that can transcribe, beside this server."""
         ...
 
-    def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]: ...
+    def transcribe(self, utterance: Utterance) -> Stream[str | Transcript]: ...
     async def aclose(self) -> None: ...
 
 
@@ -259,5 +269,5 @@ class Speaker(Protocol):
 
     def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
-    ) -> AsyncGenerator[WordTimes | OpusChunk, None]: ...
+    ) -> Stream[WordTimes | OpusChunk]: ...
     async def aclose(self) -> None: ...

@@ -9,7 +9,7 @@ import re
 import threading
 import zlib
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from time import monotonic_ns
@@ -127,51 +127,65 @@ class SpeechScript(_Script):
     """How far a failing sentence gets."""
 
 
-class ScriptedLanguageModel:
+class _ScriptedEngine:
+    """Counts calls and open streams, and hangs where the script says so."""
+
+    def __init__(self, script: _Script, settings: LanguageModelSettings | TextToSpeechSettings) -> None:
+        self._watchdog = Watchdog(settings.stall_s)
+        self._hanging = Hanging(script.hang, self._watchdog)
+        self.open_streams = 0
+        self.calls = 0
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        self.open_streams += 1
+        try:
+            yield
+        finally:
+            self.open_streams -= 1
+
+    def check(self) -> None:
+        """Raises EngineDead once it hangs for too long."""
+        self._watchdog.check()
+
+    async def aclose(self) -> None:
+        """Nothing to give back."""
+
+
+class ScriptedLanguageModel(_ScriptedEngine):
     """Answers by the script. A last message of the assistant is continued where the script contains it."""
 
     def __init__(self, settings: LanguageModelSettings) -> None:
         self._script = LanguageScript.model_validate(_read(settings.script))
-        self._watchdog = Watchdog(settings.stall_s)
-        self._hanging = Hanging(self._script.hang, self._watchdog)
-        self.open_streams = 0
-        self.calls = 0
+        super().__init__(self._script, settings)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         """See `LanguageModel.stream`."""
-        self.open_streams += 1
-        self.calls += 1
-        try:
-            async with aclosing(self._play(request)) as items:
-                async for item in items:
-                    yield item
-        finally:
-            self.open_streams -= 1
-
-    async def _play(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         script = self._script
         words_in = sum(len(message.content.split()) for message in request.messages)
-        if calls := self._calls(request):
-            for call in calls:
-                if isinstance(call, ToolCall) or call:
-                    yield call
-            yield Completion("tool_calls", tokens_in=words_in, tokens_out=len(calls))
-            return
-        deltas, finish = _cut(self._reply(request), script.delta_chars, request)
-        pace = _Pace(script.first_delta_ms, script.per_delta_ms, hurries=script.hurries)
-        fail_after = script.fail_after
-        if script.fail_on is not None and script.fail_on in _question(request):
-            fail_after = min(2, len(deltas))
-        for number, delta in enumerate(deltas):
-            if number == fail_after:
-                break
-            if number == _HANG_AFTER:
-                await self._hanging.perhaps()
-            await pace.wait()
-            yield f"{monotonic_ns()} " if script.stamp else delta
-        if fail_after is not None and fail_after <= len(deltas):
-            raise _ERRORS[script.fail_code]("The script says: fail.")
-        yield Completion(finish, tokens_in=words_in, tokens_out=len(deltas))
+        self.calls += 1
+        with self._opened():
+            if calls := self._calls(request):
+                for call in calls:
+                    if isinstance(call, ToolCall) or call:
+                        yield call
+                yield Completion("tool_calls", tokens_in=words_in, tokens_out=len(calls))
+                return
+            deltas, finish = _cut(self._reply(request), script.delta_chars, request)
+            pace = _Pace(script.first_delta_ms, script.per_delta_ms, hurries=script.hurries)
+            fail_after = script.fail_after
+            if script.fail_on is not None and script.fail_on in _question(request):
+                fail_after = min(2, len(deltas))
+            for number, delta in enumerate(deltas):
+                if number == fail_after:
+                    break
+                if number == _HANG_AFTER:
+                    await self._hanging.perhaps()
+                await pace.wait()
+                yield f"{monotonic_ns()} " if script.stamp else delta
+            if fail_after is not None and fail_after <= len(deltas):
+                raise _ERRORS[script.fail_code]("The script says: fail.")
+            yield Completion(finish, tokens_in=words_in, tokens_out=len(deltas))
 
     def _calls(self, request: ChatRequest) -> list[str | ToolCall]:
         """Call that the script asks for, unless the last message is its result already."""
@@ -199,29 +213,19 @@ class ScriptedLanguageModel:
             return reply[len(begun.content) :]
         return reply
 
-    def check(self) -> None:
-        """Raises EngineDead once it hangs for too long."""
-        self._watchdog.check()
-
-    async def aclose(self) -> None:
-        """Nothing to give back."""
-
 
 def _question(request: ChatRequest) -> str:
     return next((m.content for m in reversed(request.messages) if m.role == "user"), "")
 
 
-class ScriptedTextToSpeech:
+class ScriptedTextToSpeech(_ScriptedEngine):
     """Hums each word for as long as it is: the pitch tells the text, silence separates the words."""
 
     sample_rate: int = 24_000
 
     def __init__(self, settings: TextToSpeechSettings) -> None:
         self._script = SpeechScript.model_validate(_read(settings.script))
-        self._watchdog = Watchdog(settings.stall_s)
-        self._hanging = Hanging(self._script.hang, self._watchdog)
-        self.open_streams = 0
-        self.calls = 0
+        super().__init__(self._script, settings)
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -236,48 +240,30 @@ class ScriptedTextToSpeech:
         words = _word_times(text, self._script.ms_per_char / speed)
         if not words:
             return
-        self.open_streams += 1
         self.calls += 1
-        try:
-            async with aclosing(self._play(text, voice, WordTimes(words), self.calls)) as items:
-                async for item in items:
-                    yield item
-        finally:
-            self.open_streams -= 1
-
-    async def _play(
-        self, text: str, voice: str, times: WordTimes, call: int
-    ) -> AsyncGenerator[WordTimes | bytes, None]:
-        script = self._script
+        script, times = self._script, WordTimes(words)
         fails = (script.fail_on is not None and script.fail_on in text) or (
-            script.fail_every is not None and call % script.fail_every == 0
+            script.fail_every is not None and self.calls % script.fail_every == 0
         )
         pace = _Pace(script.first_chunk_ms, script.per_chunk_ms)
-        chunks = self._chunks(text, voice, times)
-        for number, chunk in enumerate(chunks):
-            if fails and number == script.fail_after_chunks:
-                break
-            if number == _HANG_AFTER:
-                await self._hanging.perhaps()
-            await pace.wait()
-            if number == 0:
-                yield times
-            yield chunk
-        if fails:
-            raise _ERRORS[script.fail_code](f"The script says: fail on {text[:40]!r}.")
+        with self._opened():
+            for number, chunk in enumerate(self._chunks(text, voice, times)):
+                if fails and number == script.fail_after_chunks:
+                    break
+                if number == _HANG_AFTER:
+                    await self._hanging.perhaps()
+                await pace.wait()
+                if number == 0:
+                    yield times
+                yield chunk
+            if fails:
+                raise _ERRORS[script.fail_code](f"The script says: fail on {text[:40]!r}.")
 
     def _chunks(self, text: str, voice: str, times: WordTimes) -> Iterator[bytes]:
         pcm = _hum(f"{voice}:{text}", times, self.sample_rate)
         step = self._script.chunk_ms * self.sample_rate // 1_000
         for start in range(0, len(pcm), step):
             yield pcm[start : start + step].tobytes()
-
-    def check(self) -> None:
-        """Raises EngineDead once it hangs for too long."""
-        self._watchdog.check()
-
-    async def aclose(self) -> None:
-        """Nothing to give back."""
 
 
 def build_language_model(settings: LanguageModelSettings, cache: Path) -> ScriptedLanguageModel:

@@ -1,6 +1,6 @@
 """One sentence on its way from text to sound: voiced, tried again where that may help, and kept in order."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from typing import Final, Self
 
@@ -99,7 +99,6 @@ class SentenceSynthesis:
         """Of the latest rendering, of which so much has gone out."""
         self._made_ms = 0
         self._made_whole = False
-        self._held: list[WordTimes | OpusChunk] | None = None
         self._scope = anyio.CancelScope()
 
     def begin(self) -> None:
@@ -107,18 +106,14 @@ class SentenceSynthesis:
         self._send, self.items = anyio.create_memory_object_stream[WordTimes | OpusChunk](_BUFFERED_CHUNKS)
 
     async def hold(self) -> Self:
-        """Wait for all of its sound."""
-        self._held = [item async for item in self.items]
+        """Waits for all of its sound, which is in `items` then."""
+        made = [item async for item in self.items]
         self.close()
+        self._send, self.items = anyio.create_memory_object_stream[WordTimes | OpusChunk](len(made))
+        for item in made:
+            self._send.send_nowait(item)
+        self._send.close()
         return self
-
-    async def sound(self) -> AsyncGenerator[WordTimes | OpusChunk, None]:
-        """As it is made, or what was held."""
-        for item in self._held or ():
-            yield item
-        if self._held is None:
-            async for item in self.items:
-                yield item
 
     def skip(self) -> None:
         """Stop its synthesis; what is recorded stays."""

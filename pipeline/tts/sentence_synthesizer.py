@@ -1,7 +1,6 @@
 """Sentences to audio events: voiced side by side, recorded strictly in order."""
 
 from collections.abc import Awaitable
-from contextlib import aclosing
 from typing import Final, Protocol
 
 import anyio
@@ -148,18 +147,17 @@ class SentenceSynthesizer:
         remainder = synthesis.remainder or ResumedSentence(self.audio_ms)
         at_ms, chunks = remainder.at_ms, remainder.chunks
         words: tuple[Word, ...] = ()
-        async with aclosing(synthesis.sound()) as sound:
-            async for item in sound:
-                if synthesis.skipped:
-                    break
-                if isinstance(item, WordTimes):
-                    words = synthesis.words(item, at_ms)
-                    remainder.align(words)
-                elif part := remainder.part(item):
-                    if chunks == 0:
-                        await self._announce(synthesis, words, at_ms)
-                    await self._record_chunk(synthesis, chunks, part)
-                    chunks += 1
+        async for item in synthesis.items:
+            if synthesis.skipped:
+                break
+            if isinstance(item, WordTimes):
+                words = synthesis.words(item, at_ms)
+                remainder.align(words)
+            elif part := remainder.part(item):
+                if chunks == 0:
+                    await self._announce(synthesis, words, at_ms)
+                await self._record_chunk(synthesis, chunks, part)
+                chunks += 1
         await self._record(self._closing_event(synthesis, at_ms))
 
     async def _record_chunk(self, synthesis: SentenceSynthesis, number: int, chunk: OpusChunk) -> None:

@@ -7,7 +7,7 @@ from typing import Final, cast
 
 import anyio
 
-from pipeline.engines.ports import ChatRequest, LanguageModel, Written
+from pipeline.engines.ports import ChatRequest, LanguageModel, Stream, Written
 
 _CLOSE_S: Final = 2.0
 _SLACK = 0.25
@@ -69,6 +69,6 @@ class CoalescingLanguageModel:
         await self._engine.aclose()
 
 
-async def _following(items: AsyncGenerator[Written, None]) -> Written | None:
+async def _following(items: Stream[Written]) -> Written | None:
     """The next item, None after the last; as a coroutine, so that it can wait in a task of its own."""
     return await anext(items, None)

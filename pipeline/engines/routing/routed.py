@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, Literal, Protocol, TypeVar
+from typing import Final, Generic, Literal, Protocol, Self, TypeVar
 
 from pipeline.core.clock import Clock
+from pipeline.engines.ports import Stream
 from schemas.errors import EngineDead, EngineError, UnknownProvider
 from schemas.settings.provider_settings import LOCAL, ChatProviderSettings, SpeechProviderSettings
 
@@ -89,7 +89,7 @@ class BreakerCall:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Asks one server up to `attempts` times, while nothing came and its breaker admits requests.
+    """One server is asked up to `attempts` times, while nothing came and its breaker admits requests.
 
     A retry waits for any time up to twice the last limit (full jitter), so that requests that failed together
     do not come back together.
@@ -100,34 +100,9 @@ class Retry:
     sleep: Sleep = asyncio.sleep
     draw: Draw = random.uniform
 
-    async def stream(
-        self, name: str, ask: Callable[[], AsyncGenerator[Item, None]]
-    ) -> AsyncGenerator[Item, None]:
-        """Yields the items of the first attempt with any. Raises EngineDead while the breaker is open."""
-        for attempt in range(1, self.attempts + 1):
-            call = self.breaker.admit()
-            if call is None:
-                raise EngineDead(f"{name} keeps failing and is left alone for a moment.")
-            begun = False
-            try:
-                async with aclosing(ask()) as items:
-                    async for item in items:
-                        begun = True
-                        yield item
-            except EngineError as error:
-                if begun or error.retryable:
-                    call.failed()
-                else:
-                    call.succeeded()  # a server that refuses a request is well
-                if begun or not error.retryable or attempt == self.attempts:
-                    raise
-            else:
-                if begun:
-                    call.succeeded()
-                return
-            finally:
-                call.end()
-            await self.sleep(self.draw(0.0, min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (attempt - 1))))
+    async def pause(self, attempt: int) -> None:
+        """Waits before the attempt that follows this one, the first of which is 1."""
+        await self.sleep(self.draw(0.0, min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (attempt - 1))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +117,90 @@ class Target(Generic[Engine]):
     default_voice: str = ""
     """Voice of a request for a voice that this engine does not have; empty for a language model."""
 
-    def stream(self, ask: Callable[[], AsyncGenerator[Item, None]]) -> AsyncGenerator[Item, None]:
-        return ask() if self.retry is None else self.retry.stream(self.name, ask)
+
+Ask = Callable[[Target[Engine]], Stream[Item]]
+Verdict = Callable[[Target[Engine], EngineError, Sequence[str]], EngineError]
+"""Makes the error that is raised, from the last engine, its error and the reasons of all."""
+
+
+class RoutedStream(Generic[Engine, Item]):
+    """Stream of the first engine of a route that gives an item: nobody else is asked once one came."""
+
+    def __init__(
+        self,
+        route: Sequence[Target[Engine]],
+        ask: Ask[Engine, Item],
+        verdict: Verdict[Engine],
+        shape: Callable[[Item], Item] = lambda item: item,
+    ) -> None:
+        self._route = list(route)
+        self._ask = ask
+        self._verdict = verdict
+        self._shape = shape
+        self._reasons: list[str] = []
+        self._attempt = 0
+        self._begun = False
+        self._call: BreakerCall | None = None
+        self._items: Stream[Item] | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Item:
+        while True:
+            try:
+                item = await anext(self._begin() if self._items is None else self._items)
+            except StopAsyncIteration:
+                if self._call is not None and self._begun:
+                    self._call.succeeded()
+                await self.aclose()
+                raise
+            except EngineError as error:
+                await self._fail(error)
+            else:
+                self._begun = True
+                return self._shape(item)
+
+    async def aclose(self) -> None:
+        """Closes the stream of the engine at work."""
+        call, self._call = self._call, None
+        try:
+            if self._items is not None:
+                await self._items.aclose()
+        finally:
+            if call is not None:
+                call.end()
+
+    def _begin(self) -> Stream[Item]:
+        """Raises EngineDead while the breaker is open."""
+        target, self._attempt = self._route[0], self._attempt + 1
+        if target.retry is not None:
+            self._call = target.retry.breaker.admit()
+            if self._call is None:
+                raise EngineDead(f"{target.name} keeps failing and is left alone for a moment.")
+        self._items = self._ask(target)
+        return self._items
+
+    async def _fail(self, error: EngineError) -> None:
+        """Raises the verdict where neither another attempt nor another engine may help."""
+        target, again = self._route[0], False
+        if (call := self._call) is not None and target.retry is not None:
+            if self._begun or error.retryable:
+                call.failed()
+            else:
+                call.succeeded()  # a server that refuses a request is well
+            again = not self._begun and error.retryable and self._attempt < target.retry.attempts
+        await self.aclose()
+        if not again:
+            self._reasons.append(str(error))
+            if self._begun or len(self._route) == 1:
+                raise self._verdict(target, error, self._reasons) from error
+            _logger.warning("%s", error)
+            del self._route[0]
+            self._attempt = 0
+        elif target.retry is not None:
+            await target.retry.pause(self._attempt)
+        self._items = None
 
 
 class Routed(Generic[Engine]):
@@ -162,32 +219,8 @@ class Routed(Generic[Engine]):
             raise UnknownProvider(f"There is no provider {name!r}; there is: {known}.", field=self._field)
         return self._targets[name]
 
-    async def route(
-        self,
-        first: Target[Engine],
-        ask: Callable[[Target[Engine]], AsyncGenerator[Item, None]],
-        verdict: Callable[[Target[Engine], EngineError, Sequence[str]], EngineError],
-    ) -> AsyncGenerator[Item, None]:
-        """Yields the items of the first engine that gives any: the next one is asked only while nothing came.
-
-        `verdict` makes the error that is raised from the last engine, its error and the reasons of all.
-        """
-        route = [self._targets[name] for name in dict.fromkeys((first.name, *self._fallback))]
-        reasons: list[str] = []
-        for target in route:
-            begun = False
-            try:
-                async with aclosing(ask(target)) as items:
-                    async for item in items:
-                        begun = True
-                        yield item
-            except EngineError as error:
-                reasons.append(str(error))
-                if begun or target is route[-1]:
-                    raise verdict(target, error, reasons) from error
-                _logger.warning("%s", error)
-            else:
-                return
+    def route(self, first: Target[Engine]) -> list[Target[Engine]]:
+        return [self._targets[name] for name in dict.fromkeys((first.name, *self._fallback))]
 
     async def aclose(self) -> None:
         for target in self._targets.values():

@@ -3,14 +3,13 @@
 The module imports no audio library, since the environment of vLLM has none.
 """
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.core.clock import Clock, SystemClock
-from pipeline.engines.ports import ChatRequest, Completion, LanguageModel, Written
+from pipeline.engines.ports import ChatRequest, Completion, LanguageModel, Stream, Written
 from pipeline.engines.registry import build_chat_provider
-from pipeline.engines.routing.routed import Routed, Target, provider_retry
+from pipeline.engines.routing.routed import Routed, RoutedStream, Target, provider_retry
 from schemas.errors import EngineError, UnknownModel
 from schemas.settings import LanguageModelSettings
 from schemas.settings.provider_settings import LOCAL
@@ -25,7 +24,7 @@ class RoutedLanguageModel(Routed[LanguageModel]):
     def __init__(self, targets: Sequence[Target[LanguageModel]], fallback: tuple[str, ...]) -> None:
         super().__init__(targets, fallback, field="llm_provider")
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
+    def stream(self, request: ChatRequest) -> Stream[Written]:
         """See `LanguageModel.stream`. A model that a fallback does not have becomes its usual one."""
         first = self.target(request.provider)
         if request.model is not None and request.model not in first.choices:
@@ -34,16 +33,18 @@ class RoutedLanguageModel(Routed[LanguageModel]):
                 f"{first.name} has no model {request.model!r}; there is: {known}.", field="llm_model"
             )
 
-        def ask(target: Target[LanguageModel]) -> AsyncGenerator[Written, None]:
+        def ask(target: Target[LanguageModel]) -> Stream[Written]:
             model = request.model if request.model in target.choices else None
-            asked = replace(request, provider=target.name, model=model)
-            return target.stream(lambda: target.engine.stream(asked))
+            return target.engine.stream(replace(request, provider=target.name, model=model))
 
-        async with aclosing(self.route(first, ask, _verdict)) as items:
-            async for item in items:
-                if isinstance(item, Completion) and not item.provider:
-                    item = replace(item, provider=LOCAL)
-                yield item
+        return RoutedStream(self.route(first), ask, _verdict, _named)
+
+
+def _named(item: Written) -> Written:
+    """The engine in this server does not name itself."""
+    if isinstance(item, Completion) and not item.provider:
+        return replace(item, provider=LOCAL)
+    return item
 
 
 def _verdict(target: Target[LanguageModel], error: EngineError, reasons: Sequence[str]) -> EngineError:

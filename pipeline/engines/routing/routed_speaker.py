@@ -1,15 +1,22 @@
 """Several speakers as one: the chosen provider speaks, or else the next one of the fallback order."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.engines.encoding_speaker import EncodingSpeaker
-from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, Speaker, TextToSpeech, WordTimes
+from pipeline.engines.ports import (
+    AS_CONFIGURED,
+    EngineResult,
+    OpusChunk,
+    Speaker,
+    Stream,
+    TextToSpeech,
+    WordTimes,
+)
 from pipeline.engines.registry import build_speech_provider
-from pipeline.engines.routing.routed import Routed, Target, provider_retry
+from pipeline.engines.routing.routed import Routed, RoutedStream, Target, provider_retry
 from schemas.errors import EngineError, EngineFailed
 from schemas.settings import TextToSpeechSettings
 from schemas.settings.provider_settings import LOCAL
@@ -33,42 +40,22 @@ class RoutedSpeaker(Routed[Speaker]):
     def providers(self) -> Mapping[str, tuple[str, ...]]:
         return {name: target.engine.voices for name, target in self._targets.items()}
 
-    async def speak(
+    def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
-    ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+    ) -> Stream[WordTimes | OpusChunk]:
         """See `Speaker.speak`. A voice that a fallback does not have becomes its default voice."""
         first = self.target(delivery.provider)
 
-        def ask(target: Target[Speaker]) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+        def ask(target: Target[Speaker]) -> Stream[WordTimes | OpusChunk]:
             known = target is first or voice in target.engine.voices
             chosen = voice if known else target.default_voice
-            return _with_sound(
-                target.stream(lambda: target.engine.speak(text, voice=chosen, speed=speed, delivery=delivery))
-            )
+            return target.engine.speak(text, voice=chosen, speed=speed, delivery=delivery)
 
-        async with aclosing(self.route(first, ask, _verdict)) as items:
-            async for item in items:
-                yield item
+        return RoutedStream(self.route(first), ask, _verdict)
 
 
 def _verdict(target: Target[Speaker], error: EngineError, reasons: Sequence[str]) -> EngineError:
     return error if target.name == LOCAL else EngineFailed(" ".join(reasons))
-
-
-async def _with_sound(
-    items: AsyncGenerator[WordTimes | OpusChunk, None],
-) -> AsyncGenerator[WordTimes | OpusChunk, None]:
-    """Holds word times back until the first sound, since a voice that makes none must leave no word times."""
-    times: WordTimes | None = None
-    async with aclosing(items):
-        async for item in items:
-            if isinstance(item, WordTimes):
-                times = item
-                continue
-            if times is not None:
-                yield times
-                times = None
-            yield item
 
 
 async def open_speaker(
