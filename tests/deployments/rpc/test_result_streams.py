@@ -52,11 +52,13 @@ class Counter(Observed):
         raise EngineFailed("it broke")
 
 
-def counted(
+async def counted(
     results: ResultStreamServer | None, handle: NearHandle, *arguments: int, method: str = "count"
 ) -> AsyncGenerator[Any, None]:
     call = handle.options(method_name=method)
-    return streamed(results, lambda back: call.remote(*arguments, context=back))
+    async with streamed(results, lambda back: call.remote(*arguments, context=back)) as items:
+        async for item in items:
+            yield item
 
 
 async def until_it_failed(
