@@ -37,6 +37,7 @@ from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.delivery.recordings import Recordings
 from pipeline.delivery.renderings import Renderings
+from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.event_log import EventLog
@@ -175,7 +176,7 @@ class _Resources:
             self.transcribers.realtime.providers,
             self.settings.language_model.choices,
             tuple(self.settings.tools.functions),
-            schemas_bounded=self.settings.language_model.makes_grammars,
+            grammars=GrammarChecker() if self.settings.language_model.makes_grammars else None,
         )
 
     def for_faces(

@@ -24,6 +24,10 @@ class FairPlaces:
         finally:
             self._pass_on()
 
+    def waiting(self, principal: str) -> int:
+        """So many of this principal's wait for a place."""
+        return len(self._waiting.get(principal, ()))
+
     async def _take(self, principal: str) -> None:
         if self._free:
             self._free -= 1

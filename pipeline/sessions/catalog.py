@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 from pipeline.engines.llm.forced_calls import forced, must_call
-from pipeline.engines.llm.grammar_check import check
+from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.llm.json_grammars import grammar
 from pipeline.engines.ports import ChatRequest, Function
 from pipeline.eventlog.event_log import EventLog
@@ -63,8 +64,8 @@ class Catalog:
 
     functions: tuple[str, ...] = ()
     """Functions that this server can call."""
-    schemas_bounded: bool = False
-    """The model in this server takes only some JSON schemas: see pipeline.engines.llm.grammar_check."""
+    grammars: GrammarChecker | None = None
+    """Set where the model in this server takes only some JSON schemas."""
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -99,13 +100,14 @@ class Catalog:
             )
         return settings
 
-    async def check_schemas(self, settings: SessionSettings) -> None:
+    async def check_schemas(self, settings: SessionSettings, principal: str) -> None:
         """Of the answer, and of the functions of which one must be called.
 
         Raises SchemaInvalid, which names the field, or EngineBusy.
         """
-        if not (self.schemas_bounded and is_ours(settings.llm_provider)):
+        if self.grammars is None or not is_ours(settings.llm_provider):
             return
+        check = partial(self.grammars.check, principal=principal)
         if settings.sampling.json_schema is not None:
             await check(grammar(settings.sampling.json_schema), field="settings.sampling.json_schema")
         tools = settings.tools

@@ -147,7 +147,7 @@ class Sessions:
         if kind not in _UNSPOKEN:
             self.check_admission()  # before there is anything: a session without its turn is of no use
         if kind == "completion":  # one for each request: its turns are what is counted
-            await self._check(settings)
+            await self._check(settings, principal)
         else:
             await self.admit(principal, settings)
         await check_readable(self._views.log, command.settings, principal)
@@ -168,12 +168,12 @@ class Sessions:
     async def admit(self, principal: str, settings: SessionSettings | None = None) -> None:
         """May they have one more session, with these settings if they are new?"""
         if settings is not None:
-            await self._check(settings)
+            await self._check(settings, principal)
         await self._allowance.session(principal)
 
-    async def _check(self, settings: SessionSettings) -> SessionSettings:
+    async def _check(self, settings: SessionSettings, principal: str) -> SessionSettings:
         """The same settings. Raises what `Catalog` does."""
-        await self.choices.check_schemas(self.choices.check(settings))
+        await self.choices.check_schemas(self.choices.check(settings), principal)
         return settings
 
     async def charge(self, principal: str, size: int) -> None:
@@ -204,7 +204,9 @@ class Sessions:
             return asked
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session, seen)
-            settings = await self._check(command.settings.apply(conversation.settings))
+            settings = await self._check(
+                command.settings.apply(conversation.settings), by or conversation.principal
+            )
             await check_readable(self._views.log, command.settings, conversation.principal)
             by = "" if by == conversation.principal else by
             if by and conversation.principal:
@@ -325,7 +327,9 @@ class Sessions:
             conversation, _ = await self._views.get(session, seen)
             if conversation.ended or conversation.ending:
                 raise SessionAlreadyEnded("this session has ended; create a new one")
-            settings = await self._check(command.settings.apply(conversation.settings))
+            settings = await self._check(
+                command.settings.apply(conversation.settings), conversation.principal
+            )
             await check_readable(self._views.log, command.settings, conversation.principal)
             changed = SettingsChanged(settings=settings)
             outcome = await self._recorder.post(session, changed, by=conversation.principal)

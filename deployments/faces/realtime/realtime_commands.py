@@ -73,7 +73,8 @@ class RealtimeCommands:
         before, _ = await self.sessions.view(self.session)
         config = updated(config_of(before, model=self.model), patch)
         try:
-            await self.sessions.choices.check_schemas(checked(config, self.names).apply(before.settings))
+            settings = checked(config, self.names).apply(before.settings)
+            await self.sessions.choices.check_schemas(settings, before.principal)
         except SchemaInvalid as error:
             error.field = error.field and error.field.replace("settings.tools.functions", "session.tools")
             raise

@@ -10,17 +10,23 @@ import subprocess
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+import anyio
+
+from pipeline.core.fair_slots import FairPlaces
 from schemas.errors import EngineBusy, SchemaInvalid
 
 _KEPT: Final = 256
 """Grammars whose verdict is remembered."""
 _WAITING: Final = 32
-"""A check takes 0.3 s at most; those at the end of the queue wait for 10 s."""
+"""So many checks of one principal wait; a check takes 0.3 s at most."""
+_WAIT_S: Final = 10.0
+_COMPILED_S: Final = 5.0
+"""The process is killed after so long even if it was given no processor time."""
 _PARTS: Final = 8
 """So many parts of a grammar are looked at to name the wrong one."""
 _REASON: Final = re.compile(
@@ -30,36 +36,55 @@ _WHOLE: Final = "json-schema:///"
 """Name of the schema in llguidance's words; a place in it follows."""
 _PROCESS: Final = Path(__file__).with_name("grammar_process.py")
 
-_one_at_a_time: Final = ThreadPoolExecutor(1, thread_name_prefix="grammar-check")
-_verdicts: Final[OrderedDict[str, str]] = OrderedDict()
 
+class GrammarChecker:
+    """Compiles one grammar at a time, for one principal after another. One thread only."""
 
-async def check(grammar: str, *, field: str | None = None, parts: Mapping[str, str] | None = None) -> None:
-    """Raises SchemaInvalid for a grammar that is wrong or too complex, and EngineBusy if too many wait.
+    def __init__(self) -> None:
+        self._places = FairPlaces(1)
+        self._verdicts: OrderedDict[str, str] = OrderedDict()
 
-    `field`: its place in the request. `parts`: grammars of what it is made of, by their fields: if one of
-    them alone is refused, that is the field of the error.
-    """
-    if not (reason := await _verdict(grammar)):
-        return
-    for name, part in list((parts or {}).items())[:_PARTS]:
-        if alone := await _verdict(part):
-            raise SchemaInvalid(f"the schema {alone}", field=name)
-    raise SchemaInvalid(f"the schema {reason}", field=field)
+    async def check(
+        self,
+        grammar: str,
+        *,
+        principal: str = "",
+        field: str | None = None,
+        parts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Raises SchemaInvalid for a grammar that is wrong or too complex, and EngineBusy if too many wait.
 
+        `field`: its place in the request. `parts`: grammars of what it is made of, by their fields: if one of
+        them alone is refused, that is the field of the error.
+        """
+        if not (reason := await self._verdict(grammar, principal)):
+            return
+        for name, part in list((parts or {}).items())[:_PARTS]:
+            if alone := await self._verdict(part, principal):
+                raise SchemaInvalid(f"the schema {alone}", field=name)
+        raise SchemaInvalid(f"the schema {reason}", field=field)
 
-async def _verdict(grammar: str) -> str:
-    """The reason why it is refused; "": there is none. Raises EngineBusy."""
-    known = _verdicts.get(grammar)
-    if known is None:
-        if _one_at_a_time._work_queue.qsize() >= _WAITING:
-            raise EngineBusy("Many schemas are being checked; try again in a moment.")
-        known = await asyncio.wrap_future(_one_at_a_time.submit(_compiled, grammar))
-        _verdicts[grammar] = known
-    _verdicts.move_to_end(grammar)
-    while len(_verdicts) > _KEPT:
-        _verdicts.popitem(last=False)
-    return known
+    async def _verdict(self, grammar: str, principal: str) -> str:
+        """The reason why it is refused; "": there is none. Raises EngineBusy."""
+        known = self._verdicts.get(grammar)
+        if known is None:
+            known = await self._compile(grammar, principal)
+            self._verdicts[grammar] = known
+        self._verdicts.move_to_end(grammar)
+        while len(self._verdicts) > _KEPT:
+            self._verdicts.popitem(last=False)
+        return known
+
+    async def _compile(self, grammar: str, principal: str) -> str:
+        busy = EngineBusy("Many schemas are being checked; try again in a moment.")
+        if self._places.waiting(principal) >= _WAITING:
+            raise busy
+        async with AsyncExitStack() as place:
+            with anyio.move_on_after(_WAIT_S) as waiting:
+                await place.enter_async_context(self._places.place(principal))
+            if waiting.cancelled_caught:
+                raise busy
+            return await asyncio.to_thread(_compiled, grammar)
 
 
 def _compiled(grammar: str) -> str:
@@ -68,9 +93,15 @@ def _compiled(grammar: str) -> str:
     assert package is not None
     assert package.origin is not None
     command = [sys.executable, "-I", "-S", str(_PROCESS), str(Path(package.origin).parent)]
-    done = subprocess.run(command, input=grammar.encode(), capture_output=True, env={}, check=False)
+    refusal = "is too complex: compiling it takes too long, or too much memory"
+    try:
+        done = subprocess.run(
+            command, input=grammar.encode(), capture_output=True, env={}, check=False, timeout=_COMPILED_S
+        )
+    except subprocess.TimeoutExpired:
+        return refusal
     if done.returncode:
-        return "is too complex: compiling it takes too long, or too much memory"
+        return refusal
     return _reason(done.stdout.decode(errors="replace"))
 
 

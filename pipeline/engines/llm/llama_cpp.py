@@ -19,7 +19,7 @@ from typing import Any, Final
 from pipeline.engines.llm.chat_body import CallsInPieces, messages_of, wishes_of
 from pipeline.engines.llm.context_window import fitting, too_long, without_oldest
 from pipeline.engines.llm.forced_calls import calls_of, forced, must_call, plain
-from pipeline.engines.llm.grammar_check import check
+from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.llm.json_grammars import HeldAnswer, grammar
 from pipeline.engines.model_files import language_model_file
 from pipeline.engines.ports import ChatRequest, Completion, Function, Message, Written
@@ -130,6 +130,7 @@ class LlamaLanguageModel:
         self._settings = settings
         self._name = _PACKAGED if settings.model_path is None else settings.model_path.stem
         self._slots = Slots(settings.slots)
+        self._grammars = GrammarChecker()
         self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="llama")
         self._watchdog = Watchdog(settings.stall_s)
         self._open: set[_Answer] = set()
@@ -164,7 +165,7 @@ class LlamaLanguageModel:
         text, held = None, None
         if request.json_schema is not None:
             text = grammar(request.json_schema)
-            await check(text)
+            await self._grammars.check(text)
             held = await asyncio.to_thread(HeldAnswer, text, cut=bool(request.stop))
         context = self._settings.context_tokens
         messages = request.messages

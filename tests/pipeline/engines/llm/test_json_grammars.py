@@ -2,17 +2,19 @@
 
 import json
 import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import anyio
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from pipeline.engines.llm import grammar_check
-from pipeline.engines.llm.grammar_check import check
+from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.llm.json_grammars import HeldAnswer, beneath, closed, grammar
 from pipeline.engines.ports import ChatRequest, Completion, Function, LanguageModel, Message, ToolCall
 from schemas.errors import EngineBusy, SchemaInvalid
@@ -148,7 +150,7 @@ async def test_what_cannot_be_compiled_in_time_or_is_no_schema_is_refused_with_t
     schema: Schema, told: str
 ) -> None:
     with pytest.raises(SchemaInvalid, match=told) as refused:
-        await check(grammar(schema), field="form")
+        await GrammarChecker().check(grammar(schema), field="form")
     assert str(refused.value).startswith("the schema ")
     assert "\n" not in str(refused.value)
 
@@ -208,7 +210,7 @@ TAKEN: list[Schema] = [
 @pytest.mark.anyio
 @pytest.mark.parametrize("schema", TAKEN, ids=range(len(TAKEN)))
 async def test_schemas_are_taken(schema: Schema) -> None:
-    await check(grammar(schema))
+    await GrammarChecker().check(grammar(schema))
 
 
 @pytest.mark.anyio
@@ -216,10 +218,10 @@ async def test_the_refused_part_of_a_grammar_is_named_by_its_field() -> None:
     whole = {"anyOf": [{"type": "string"}, {"type": "objekt"}]}
     parts = {"f.0": grammar({"type": "string"}), "f.1": grammar({"type": "objekt"})}
     with pytest.raises(SchemaInvalid) as refused:
-        await check(grammar(whole), field="f", parts=parts)
+        await GrammarChecker().check(grammar(whole), field="f", parts=parts)
     assert refused.value.field == "f.1"
     with pytest.raises(SchemaInvalid) as refused:
-        await check(grammar(whole), field="f", parts={"f.0": parts["f.0"]})
+        await GrammarChecker().check(grammar(whole), field="f", parts={"f.0": parts["f.0"]})
     assert refused.value.field == "f"
 
 
@@ -227,12 +229,34 @@ async def test_the_refused_part_of_a_grammar_is_named_by_its_field() -> None:
 async def test_a_schema_that_was_checked_before_is_not_compiled_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    schema = member("known before")
-    await check(grammar(schema))
+    checker, schema = GrammarChecker(), member("known before")
+    await checker.check(grammar(schema))
     monkeypatch.setattr(grammar_check, "_WAITING", 0)
-    await check(grammar(schema))
+    await checker.check(grammar(schema))
     with pytest.raises(EngineBusy):
-        await check(grammar(member("new")))
+        await checker.check(grammar(member("new")))
+
+
+@pytest.mark.anyio
+async def test_schemas_of_one_principal_do_not_delay_those_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checker, done = GrammarChecker(), Counter[str]()
+    monkeypatch.setattr(grammar_check, "_WAITING", 11)
+
+    async def ask(principal: str, name: str) -> None:
+        await checker.check(grammar(member(name)), principal=principal)
+        done[principal] += 1
+
+    async with anyio.create_task_group() as asking:
+        for number in range(12):
+            asking.start_soon(ask, "eve", f"of eve {number}")
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(EngineBusy):
+            await ask("eve", "one too many")
+        await ask("bob", "of bob")
+        assert done["eve"] <= 2
+    assert done == {"eve": 12, "bob": 1}
 
 
 def test_objects_have_the_properties_that_are_named_where_that_leaves_any_document() -> None:
