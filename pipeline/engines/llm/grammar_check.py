@@ -34,6 +34,7 @@ _REASON: Final = re.compile(
 )
 _WHOLE: Final = "json-schema:///"
 """Name of the schema in llguidance's words; a place in it follows."""
+_BUSY: Final = "Many schemas are being checked; try again in a moment."
 _PROCESS: Final = Path(__file__).with_name("grammar_process.py")
 
 
@@ -76,32 +77,30 @@ class GrammarChecker:
         return known
 
     async def _compile(self, grammar: str, principal: str) -> str:
-        busy = EngineBusy("Many schemas are being checked; try again in a moment.")
         if self._places.waiting(principal) >= _WAITING:
-            raise busy
+            raise EngineBusy(_BUSY)
         async with AsyncExitStack() as place:
             with anyio.move_on_after(_WAIT_S) as waiting:
                 await place.enter_async_context(self._places.place(principal))
             if waiting.cancelled_caught:
-                raise busy
+                raise EngineBusy(_BUSY)
             return await asyncio.to_thread(_compiled, grammar)
 
 
 def _compiled(grammar: str) -> str:
-    """The same in a process that is killed where it takes too much."""
+    """The same in a process that is killed where it takes too much. Raises EngineBusy."""
     package = find_spec("llguidance")
     assert package is not None
     assert package.origin is not None
     command = [sys.executable, "-I", "-S", str(_PROCESS), str(Path(package.origin).parent)]
-    refusal = "is too complex: compiling it takes too long, or too much memory"
     try:
         done = subprocess.run(
             command, input=grammar.encode(), capture_output=True, env={}, check=False, timeout=_COMPILED_S
         )
-    except subprocess.TimeoutExpired:
-        return refusal
+    except subprocess.TimeoutExpired as error:
+        raise EngineBusy(_BUSY) from error  # the machine is too busy to tell
     if done.returncode:
-        return refusal
+        return "is too complex: compiling it takes too long, or too much memory"
     return _reason(done.stdout.decode(errors="replace"))
 
 
