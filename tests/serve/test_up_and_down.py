@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from cluster.checks import config
+from cluster.checks.placement_check import ON_DEMAND
 from cluster.terminal import run_state
 from cluster.terminal.run_state import RunState
 from tests.serve.conftest import Rhapsode, replicas
@@ -79,6 +80,13 @@ def test_nothing_listens_beyond_this_machine_but_serves_own_port_of_each_replica
         assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
+def test_no_process_of_ray_runs_that_nothing_here_uses(running: RunState) -> None:
+    lines = [" ".join(process.cmdline()) for process in family(running)]
+    assert any("gcs_server" in line for line in lines)
+    helpers = ("/monitor.py", "/log_monitor.py", "/dashboard.py", "ray::ProxyActor")
+    assert not [line for line in lines if any(helper in line for helper in helpers)]
+
+
 def test_the_token_of_ray_is_in_a_file_that_only_we_can_read(
     running: RunState, environment: dict[str, str]
 ) -> None:
@@ -90,8 +98,8 @@ def test_logs_are_shown_by_their_part(running: RunState, rhapsode: Rhapsode) -> 
     assert "raylet.out | " in rhapsode("logs", "ray", "--lines", "3").stdout
     told = rhapsode("logs", "nobody")
     assert told.returncode == 2
-    parts = ("gateway", "languagemodel", "librarian", "log", "qualityspeechtotext", "ray", "serve")
-    assert all(part in told.stderr for part in (*parts, "speechtotext", "texttospeech", "up", "workers"))
+    parts = ("gateway", "languagemodel", "log", "ray", "serve", "speechtotext", "texttospeech")
+    assert all(part in told.stderr for part in (*parts, "up", "workers"))
 
 
 def test_top_knows_every_replica(running: RunState, rhapsode: Rhapsode) -> None:
@@ -100,7 +108,7 @@ def test_top_knows_every_replica(running: RunState, rhapsode: Rhapsode) -> None:
     found = json.loads(shown.stdout)
     assert found["log"]["up"] == 1
     assert {"Gateway", "LanguageModel", "TextToSpeech", "Workers"} <= set(found["replicas"])
-    assert all(states["running"] >= 1 for states in found["replicas"].values())
+    assert all(states["running"] >= 1 for name, states in found["replicas"].items() if name not in ON_DEMAND)
     roles = {name.partition("-")[0] for name in found["processes"]}
     assert "gateway" in roles
 

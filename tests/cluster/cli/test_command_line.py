@@ -416,6 +416,15 @@ def test_every_start_has_a_token_of_its_own_that_only_we_can_read(
     assert [file.name for file in home.iterdir()] == ["ray-token"]
 
 
+def test_an_operator_may_have_ray_count(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_enable_metrics_collection", "1")
+    monkeypatch.delenv("RAY_event_stats", raising=False)
+    home.mkdir()
+    up._prepare_ray(home)
+    found = [os.environ[name] for name in ("RAY_enable_metrics_collection", "RAY_event_stats")]
+    assert found == ["1", "0"]
+
+
 # ---------------------------------------------------------------- steps
 
 
