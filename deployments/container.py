@@ -74,8 +74,8 @@ from schemas.ids import SessionId
 from schemas.settings import AppSettings
 from schemas.version import BUILD
 
-Check = Callable[[], Awaitable[None]]
-"""Returns if the part works, raises a RhapsodeError if not."""
+Check = Callable[[], Awaitable[str | None]]
+"""Returns if the part works, with what is said of it instead of "ok"; raises a RhapsodeError if not."""
 
 
 @dataclass(frozen=True, slots=True)

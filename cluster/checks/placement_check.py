@@ -21,6 +21,8 @@ _CAPS: Final[Mapping[str, str]] = {
     "QualitySpeechToText": "memory_fraction",
 }
 """The setting that keeps an engine to its part of a card's memory."""
+ON_DEMAND: Final = frozenset({"QualitySpeechToText", "Librarian"})
+"""Deployments that may have no replica until somebody asks: no turn waits for them by default."""
 _ARGS: Final = "applications.0.args"
 
 
@@ -48,10 +50,10 @@ def _autoscaling(deployment: Mapping[str, Any], path: str) -> Iterator[Trouble]:
     least, most, first = scaling.min_replicas, scaling.max_replicas, scaling.initial_replicas
     if least > most or (first is not None and not least <= first <= most):
         yield f"{path}.autoscaling_config", "min_replicas <= initial_replicas <= max_replicas must hold"
-    if least < 1:
+    if least < 1 and deployment.get("name") not in ON_DEMAND:
         yield (
             f"{path}.autoscaling_config.min_replicas",
-            "must be 1 or more: a model takes minutes to come",
+            "must be 1 or more: every turn needs it",
         )
     most_ongoing = deployment.get("max_ongoing_requests")
     target = scaling.get_target_ongoing_requests()

@@ -15,8 +15,7 @@ from typing import Any, Final
 import psutil
 import ray
 from ray import serve
-from ray._private import parameter, ray_constants, utils
-from ray._private.node import Node
+from ray._private import parameter, ray_constants
 from ray.serve.context import _get_global_client
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
@@ -96,27 +95,17 @@ def _start_ray(folder: Path, gpus: Accelerators) -> None:
 
 @contextmanager
 def _without_helpers() -> Iterator[None]:
-    """Keeps `ray.init` from starting three processes that nothing here uses, and makes its agent minimal.
+    """Keeps `ray.init` from starting the autoscaler's monitor and the monitor of log files.
 
-    These are the autoscaler's monitor, the monitor of log files, and what remains of a dashboard that is
-    switched off. `ray start` has switches for the first two, `ray.init` has none. The agent of the dashboard
-    is then what it is in an installation without a dashboard: it would ask for the dashboard each second.
+    Nothing here uses them. `ray start` has switches for both, `ray.init` has none.
     """
-    params, start_api_server = parameter.RayParams, Node.start_api_server
-    dependency_error = utils.get_dashboard_dependency_error
+    params = parameter.RayParams
     quiet = {"include_log_monitor": False, "no_monitor": True}
     parameter.RayParams = partial(params, **quiet)  # type: ignore[misc, assignment, arg-type]
-    Node.start_api_server = _no_dashboard  # type: ignore[method-assign, assignment]
-    utils.get_dashboard_dependency_error = lambda: ImportError("there is no dashboard here")
     try:
         yield
     finally:
-        utils.get_dashboard_dependency_error = dependency_error
-        parameter.RayParams, Node.start_api_server = params, start_api_server  # type: ignore[misc, method-assign]
-
-
-def _no_dashboard(node: Node, **_: object) -> None:
-    node._webui_url = ""
+        parameter.RayParams = params  # type: ignore[misc]
 
 
 def deploy(

@@ -15,7 +15,7 @@ from deployments.asgi_app import create_app
 from deployments.container import GatewayContainer, open_services
 from deployments.observability import log_lines
 from deployments.replicas.language_model import RemoteLanguageModel
-from deployments.replicas.replica_counts import ReplicaCounts
+from deployments.replicas.replica_counts import ReplicaCounts, unless_resting
 from deployments.replicas.replica_stop import stop_watch
 from deployments.replicas.retrieval import RemoteRetrieval
 from deployments.replicas.speech_to_text import RemoteSpeechToText
@@ -82,14 +82,15 @@ class GatewayReplica:
         speaker = await RemoteSpeaker.connect(self._text_to_speech, results)
         realtime = RemoteSpeechToText(self._speech_to_text, tuple(self._settings.speech_to_text.providers))
         quality = RemoteSpeechToText(self._quality_speech_to_text)
+        retrieval = RemoteRetrieval(self._retrieval)
         checks = {
             "language_model": language_model.check,
             "text_to_speech": speaker.check,
             "speech_to_text": realtime.check,
-            "quality_speech_to_text": quality.check,
+            "quality_speech_to_text": unless_resting(self._quality_speech_to_text, quality.check),
+            "retrieval": unless_resting(self._retrieval, retrieval.check),
         }
         models, transcribers = Engines(language_model, speaker), Transcribers(realtime, quality)
-        retrieval = RemoteRetrieval(self._retrieval)
         async with open_services(
             self._settings, models, transcribers, checks, retrieval, ReplicaCounts(), stop_watch()
         ) as services:

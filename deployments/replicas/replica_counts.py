@@ -1,16 +1,20 @@
-"""How many replicas of which deployment there are, in which state: asked of Serve seldom, told often."""
+"""How many replicas of which deployment there are, in which state: asked of Serve seldom, told often.
+
+Also whether there is any of a deployment that starts when it is first asked.
+"""
 
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
+from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ServeStatus
 
 log = logging.getLogger(__name__)
@@ -58,3 +62,34 @@ class ReplicaCounts:
                 except (RayError, RayServeException) as error:
                     log.warning("Serve does not say how many replicas there are: %s", error)
             return self._found
+
+
+RESTING: Final = "starts when first asked"
+
+
+def unless_resting(
+    handle: DeploymentHandle[Any], check: Callable[[], Awaitable[None]]
+) -> Callable[[], Awaitable[str | None]]:
+    """A check that does not start the replica it asks for: where there is none it returns `RESTING`."""
+
+    async def checked() -> str | None:
+        if _rests(handle):
+            return RESTING
+        await check()
+        return None
+
+    return checked
+
+
+def _rests(handle: DeploymentHandle[Any]) -> bool:
+    """Whether no replica runs of a deployment that may have none (`min_replicas: 0`).
+
+    Serve tells the handle's own router of replicas and of their limits. The names are none that Serve
+    publishes, so Ray's version is pinned and a test on real Ray looks at them; without them every check asks.
+    """
+    try:
+        router = handle._router._asyncio_router  # type: ignore[union-attr]
+        scaling, there = router._metrics_manager.autoscaling_config, router.request_router.curr_replicas
+    except AttributeError:
+        return False
+    return scaling is not None and scaling.min_replicas == 0 and not there

@@ -291,7 +291,7 @@ class Voices(_Wire):
 
 
 class Health(_Wire):
-    """200 only where every part is "ok"."""
+    """200 only where every part is "ok", or "starts when first asked" as long as nobody asks for it."""
 
     status: str
     version: str = ""

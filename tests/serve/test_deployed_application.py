@@ -10,9 +10,11 @@ import pytest
 from websockets.exceptions import WebSocketException
 
 from cluster.terminal.run_state import RunState
+from deployments.replicas.replica_counts import RESTING
 from schemas.events import TERMINAL
 from tests.serve.conftest import HANG, STORY, replicas
 from tests.support.clients.native_client import Heard, ask, create, frames, listen_until_over, open_stream
+from tests.support.clients.openai_requests import spoken
 
 pytestmark = [pytest.mark.anyio, pytest.mark.serve, pytest.mark.timeout(3_000)]
 
@@ -44,10 +46,19 @@ async def test_every_part_is_healthy_and_the_page_is_served(url: str, http: http
         "language_model": "ok",
         "text_to_speech": "ok",
         "speech_to_text": "ok",
-        "quality_speech_to_text": "ok",
-        "retrieval": "ok",
+        "quality_speech_to_text": RESTING,
+        "retrieval": RESTING,
     }
+    assert not replicas("QualitySpeechToText") + replicas("Librarian")
     assert "<title>" in (await http.get("/")).text
+
+
+async def test_a_part_that_nobody_uses_starts_with_its_first_request(http: httpx.AsyncClient) -> None:
+    recording = {"file": ("card.wav", spoken(), "audio/wav")}
+    answer = await http.post("/v1/audio/transcriptions", files=recording, data={"model": "whisper-1"})
+    assert answer.status_code == 200, answer.text
+    [_] = replicas("QualitySpeechToText")
+    assert (await http.get("/v1/health")).json()["quality_speech_to_text"] == "ok"
 
 
 async def test_a_turn_streams_across_the_deployments(url: str, http: httpx.AsyncClient) -> None:
