@@ -50,7 +50,7 @@ async def test_people_follow_gateways_that_leave_and_miss_nothing(tmp_path: Path
     if scenario == "call" and not available():
         pytest.skip("needs Debian's pocketsphinx-testdata")
     much = "--rate 1/s --turns 1" if scenario == "call" else "--rate 2/s --turns 2 --listeners 4"
-    words = f"--scenario {scenario} {much} --for 2 --arrivals constant --think 0.5 --no-listen"
+    words = f"--scenario {scenario} {much} --for 2 --arrivals constant --think 0.5"
     arguments = parsed([*words.split(), "--quiet"])
     arguments.command = "make load"
     least = 4 if scenario == "audience" else 1  # of one who is about to leave nobody need move

@@ -93,9 +93,7 @@ async def test_people_go_on_after_their_gateway_was_killed_and_miss_nothing(
     if scenario == "call" and not available():
         pytest.skip("needs Debian's pocketsphinx-testdata")
     much = "--rate 1/s --turns 1" if scenario == "call" else "--rate 2/s --turns 2 --listeners 4"
-    words = (
-        f"--scenario {scenario} {much} --for 2 --arrivals constant --think 0.5 --no-listen --kill-every 0.5"
-    )
+    words = f"--scenario {scenario} {much} --for 2 --arrivals constant --think 0.5 --kill-every 1"
     arguments = parsed([*words.split(), "--quiet"])
     arguments.command = "make load"
     async with GatewaySystem(tmp_path, 2, SCRIPT, random.Random(1), tts=SLOWLY) as system:
