@@ -16,10 +16,10 @@ class SerialTaskQueue:
         self._send, self._receive = anyio.create_memory_object_stream[Job](_WAITING)
 
     async def run(self) -> None:
-        """Until it is closed. Raises what an errand raises."""
-        async with self._receive:
-            async for job in self._receive:
-                await job()
+        """Until it is closed. Raises what an errand raises; later errands are kept and not run."""
+        async for job in self._receive:
+            await job()
+        self._receive.close()
 
     async def put(self, job: Job) -> None:
         await self._send.send(job)
