@@ -133,7 +133,8 @@ class Endpointer:
         if self._running is not None:
             undecided_ms = self._undecided_ms(self._running)
         else:
-            undecided_ms = 0 if self._onset else self._settings.min_speech_ms
+            blip_ms = FRAME_MS + _SLACK_MS  # one voiced frame, until it is forgotten
+            undecided_ms = 0 if self._onset else min(self._settings.min_speech_ms, blip_ms)
         return max(1, -(-undecided_ms // FRAME_MS))
 
     def _undecided_ms(self, running: _Utterance) -> int:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
@@ -60,6 +60,7 @@ def test_events_come_in_order(heard: list[float], settings: EndpointingSettings,
 
 @settings(deadline=None)
 @given(frame_probabilities, settings_, st.booleans())
+@example(said((1, 0.9), (9, 0.0)), EndpointingSettings(min_speech_ms=300), False)
 def test_no_decision_waits_for_frames_that_are_collected(
     heard: list[float], settings: EndpointingSettings, manual: bool
 ) -> None:
