@@ -130,3 +130,11 @@ def elsewhere(running_elsewhere: ChatHouse) -> ChatHouse:
     """The same, well behaved and without a memory when the test begins."""
     running_elsewhere.forget()
     return running_elsewhere
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _temporary_files_lie_where_they_lay() -> Iterator[None]:
+    """A gateway or librarian in a test's own process moves them under its home: see deployments/web/spool."""
+    before = tempfile.gettempdir()
+    yield
+    tempfile.tempdir = before

@@ -87,22 +87,19 @@ class SoundFile:
 
         A file that breaks off, or is damaged in places, gives what can be decoded of it.
         """
-        given = False
-        try:
-            for piece in self._resampled():
-                given = True
-                yield piece
-        except av.error.FFmpegError as error:
-            if not given:
-                raise NotSound(f"the sound cannot be decoded ({_reason(error)})", field="body") from error
-        if not given:
-            raise NotSound("there is no sound in it", field="body")
-
-    def _resampled(self) -> Iterator[bytes]:
         resampling = _Resampling()
-        for frame in self._frames():
-            yield from resampling.push(frame)
-        yield from resampling.flush()
+        decoded = False
+        try:
+            for frame in self._frames():
+                pieces = list(resampling.push(frame))
+                decoded = True
+                yield from pieces
+            yield from resampling.flush()
+        except av.error.FFmpegError as error:
+            if not decoded:
+                raise NotSound(f"the sound cannot be decoded ({_reason(error)})", field="body") from error
+        if not decoded:
+            raise NotSound("there is no sound in it", field="body")
 
     def _frames(self) -> Iterator[AudioFrame]:
         for packet in self._container.demux(self._stream):
