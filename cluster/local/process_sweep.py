@@ -1,6 +1,7 @@
 """Finds and ends what an `up` started: by number and start time, never by a name that others may share."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,17 +16,18 @@ _GRACE_S: Final = 5.0
 def descendants(of: psutil.Process) -> tuple[Process, ...]:
     """Every process below, the nearest first; those that end meanwhile are left out."""
     found = []
-    for process in of.children(recursive=True):
-        try:
-            found.append(Process.of(process))
-        except psutil.Error:
-            continue
+    with suppress(psutil.NoSuchProcess):
+        for process in of.children(recursive=True):
+            with suppress(psutil.Error):
+                found.append(Process.of(process))
     return tuple(found)
 
 
 def left_over(run_state: RunState) -> list[psutil.Process]:
-    """Finds processes of a run that is over. Serve's replicas are not noted: they end with their raylet."""
-    return [process for noted in run_state.processes if (process := noted.find())]
+    """Finds processes of a run that is over, and those that they started after they were noted."""
+    noted = [process for noted in run_state.processes if (process := noted.find())]
+    started = [later.find() for process in noted for later in descendants(process)]
+    return list(dict.fromkeys([*noted, *filter(None, started)]))
 
 
 def sweep(home: Path) -> int:

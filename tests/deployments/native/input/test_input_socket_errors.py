@@ -199,7 +199,7 @@ async def test_whoever_opens_an_input_last_has_it(app: RunningApp) -> None:
         await first.open(input=INPUT)
         await first.speak(silence(600))
         await second.open(input=INPUT)
-        await first.raw(bytes(640))
+        await first.speak(silence(1_000))
         assert mistake(await first.frame("error")) == ("error", "input.not_open", "type")
         assert (await first.answered(type="ping"))["type"] == "pong"
         await second.speak(SPEECH)
