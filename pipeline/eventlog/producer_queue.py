@@ -62,6 +62,8 @@ class Entry:
     events: Sequence[NewEvent]
     mode: Mode
     waiters: list[asyncio.Future[Outcome]] = field(default_factory=list)
+    lingers: bool = False
+    """It may wait for more, so that several share an append."""
     weight: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +109,16 @@ class ProducerQueue:
     @property
     def empty(self) -> bool:
         return not self._waiting and self._batch is None
+
+    @property
+    def lingers(self) -> bool:
+        """Everything that is to be sent next may wait for more, and a batch has room for more."""
+        return (
+            self._batch is None
+            and len(self._waiting) < BATCH_EVENTS
+            and self.weight < BATCH_BYTES
+            and all(entry.lingers for entry in self._waiting)
+        )
 
     def put(self, entry: Entry) -> None:
         if self.failed is not None:

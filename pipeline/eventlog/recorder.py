@@ -64,13 +64,19 @@ class SessionWriter:
         return self.queue.failed
 
     async def record(
-        self, *events: Event, turn: TurnId = NO_TURN, cause: Seq | None = None, audio: bytes = b""
+        self,
+        *events: Event,
+        turn: TurnId = NO_TURN,
+        cause: Seq | None = None,
+        audio: bytes = b"",
+        lingers: bool = False,
     ) -> None:
         """Returns at once, unless the session's buffer is full. `audio` belongs to the last of the events.
 
-        Raises what the log refused this writer with, which may be about events recorded before.
+        `lingers`: they may wait for `LINGER_S` to share an append with what follows. Raises what the log
+        refused this writer with, which may be about events recorded before.
         """
-        self._put(events, turn, cause, audio)
+        self._put(events, turn, cause, audio, lingers=lingers)
         while self.queue.weight > HIGH_WATER:
             self._room.clear()
             await self._room.wait()
@@ -87,6 +93,9 @@ class SessionWriter:
             raise self.failed
         last = self.queue.last_entry()
         if last is not None:
+            if last.lingers:
+                last.lingers = False
+                self._add(self.queue)
             await _answer(last)
 
     def when_written(self, then: Callable[[], None] | None) -> None:
@@ -97,8 +106,17 @@ class SessionWriter:
         self._written = then
         self._progressed()
 
-    def _put(self, events: tuple[Event, ...], turn: TurnId, cause: Seq | None, audio: bytes) -> Entry:
-        entry = Entry(new_events(events, self._clock_ms(), turn, cause, audio), mode_of(events))
+    def _put(
+        self,
+        events: tuple[Event, ...],
+        turn: TurnId,
+        cause: Seq | None,
+        audio: bytes,
+        *,
+        lingers: bool = False,
+    ) -> Entry:
+        news = new_events(events, self._clock_ms(), turn, cause, audio)
+        entry = Entry(news, mode_of(events), lingers=lingers)
         self.queue.put(entry)
         self._add(self.queue)
         return entry

@@ -29,6 +29,9 @@ _CHARS_PER_S: Final = 20.0
 """Of quick speech: who is thought to have less sound before them than they have goes on a little earlier."""
 
 
+_AHEAD_MS: Final = 500
+
+
 class Record(Protocol):
     def __call__(self, event: Event, *, audio: bytes = b"") -> Awaitable[None]: ...
 
@@ -119,6 +122,11 @@ class SentenceSynthesizer:
                 self._current[synthesis.number] = synthesis
                 await begun.send(synthesis)
                 voices.start_soon(synthesis.synthesize, self._speaker, self._settings, self._clock)
+
+    @property
+    def is_ahead(self) -> bool:
+        """So much sound is recorded beyond what can have been heard that a little later is early enough."""
+        return self._ends_ms - self._clock.now_ms() >= _AHEAD_MS
 
     def _spare_s(self) -> float:
         """Of sound that nobody has heard yet, about: recorded, or of a sentence whose sound is to come."""

@@ -265,7 +265,8 @@ class Turn:
                 await queue.send(SentenceSynthesis(number, fragment.start, spoken))
 
     async def record(self, event: Event, *, audio: bytes = b"") -> None:
-        await self._writer.record(event, turn=self.plan.turn, audio=audio)
+        lingers = self._synthesizer.is_ahead
+        await self._writer.record(event, turn=self.plan.turn, audio=audio, lingers=lingers)
 
 
 class _TurnSink:

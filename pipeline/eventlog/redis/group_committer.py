@@ -23,6 +23,8 @@ FULL_S: Final = 1.0
 """Between tries while the log's memory is full: only deletions, which do not come this way, make room."""
 IDLE_S: Final = 60.0
 """A road that nobody has taken for so long is forgotten: servers come and go."""
+LINGER_S: Final = 0.025
+"""Events that may wait for more leave so long after the first of them; Kafka's producers call it so."""
 UNSURE_S: Final = 10.0
 """As long as the log's own patience."""
 _IN: Final = (Verdict.OK, Verdict.DUP)
@@ -38,6 +40,7 @@ class ShardQueue:
     """The lanes whose events go to one server; those with something to say."""
 
     ready: dict[ProducerQueue, None] = field(default_factory=dict)
+    lingering: dict[ProducerQueue, None] = field(default_factory=dict)
     work: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -80,8 +83,19 @@ class GroupCommitter:
         shard = self._at.get(queue)
         if shard is None:
             shard = self._at[queue] = self._shard(self._log.shard_of(queue.session))
-        shard.ready[queue] = None
         self._done.clear()
+        if queue not in shard.ready and queue.lingers:
+            if not shard.lingering:
+                asyncio.get_running_loop().call_later(LINGER_S, self._end_linger, shard)
+            shard.lingering[queue] = None
+        else:
+            shard.ready[queue] = None
+            shard.work.set()
+
+    def _end_linger(self, shard: ShardQueue) -> None:
+        """Those that linger leave, unless they left already with an event that could not wait."""
+        lingering, shard.lingering = shard.lingering, {}
+        shard.ready.update((queue, None) for queue in lingering if self._at.get(queue) is shard)
         shard.work.set()
 
     def _shard(self, name: str) -> ShardQueue:
@@ -115,7 +129,7 @@ class GroupCommitter:
         while True:
             with anyio.move_on_after(IDLE_S):
                 await shard.work.wait()
-            if not shard.work.is_set():
+            if not shard.work.is_set() and not shard.lingering:
                 del self._shards[name]
                 return
             while shard.ready:

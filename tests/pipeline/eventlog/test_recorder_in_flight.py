@@ -6,7 +6,9 @@ import anyio
 import pytest
 
 from pipeline.eventlog.event_log import EventLog, Verdict
+from pipeline.eventlog.producer_queue import BATCH_EVENTS
 from pipeline.eventlog.recorder import HIGH_WATER, Recorder, SessionWriter
+from pipeline.eventlog.redis import group_committer
 from schemas.errors import LogUnavailable, SessionNotFound
 from schemas.ids import SessionId, new_session_id
 from tests.support.eventlog.faulty_logs import AwayLog, GatedLog
@@ -52,6 +54,60 @@ class TestTogether:
         for writer in writers:
             await writer.drain()
         assert [[len(batch.events) for batch in group] for group in log.sent] == [[1], [3, 3]]
+
+    async def test_what_lingers_leaves_together_in_the_end(
+        self, log: GatedLog, recorder: Recorder, session: SessionId
+    ) -> None:
+        writer = recorder.open(session, producer="owner", epoch=1)
+        log.sent.clear()
+        for at in range(4):
+            await writer.record(delta(at), lingers=True)
+        await until(lambda: writer.queue.empty)
+        assert [[len(batch.events) for batch in group] for group in log.sent] == [[4]]
+
+    @pytest.mark.parametrize("how", ["record", "commit", "drain"])
+    async def test_what_cannot_wait_takes_along_what_lingers(
+        self, log: GatedLog, recorder: Recorder, session: SessionId, how: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(group_committer, "LINGER_S", 3_600.0)
+        writer = recorder.open(session, producer="owner", epoch=1)
+        log.sent.clear()
+        await writer.record(delta(0), lingers=True)
+        await writer.record(delta(1), lingers=True)
+        await anyio.wait_all_tasks_blocked()
+        assert log.sent == []
+        events = [] if how == "drain" else [delta(2)]
+        await getattr(writer, how)(*events)
+        await until(lambda: writer.queue.empty)
+        assert [len(batch.events) for group in log.sent for batch in group] == [2 + len(events)]
+
+    async def test_a_full_batch_does_not_linger(
+        self, log: GatedLog, recorder: Recorder, session: SessionId, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(group_committer, "LINGER_S", 3_600.0)
+        writer = recorder.open(session, producer="owner", epoch=1)
+        log.sent.clear()
+        for at in range(BATCH_EVENTS):
+            await writer.record(delta(at), lingers=True)
+        await until(lambda: writer.queue.empty)
+        assert [[len(batch.events) for batch in group] for group in log.sent] == [[BATCH_EVENTS]]
+
+    async def test_what_came_during_a_round_trip_lingers_after_it(
+        self, log: GatedLog, recorder: Recorder, session: SessionId, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(group_committer, "LINGER_S", 3_600.0)
+        writer = recorder.open(session, producer="owner", epoch=1)
+        log.sent.clear()
+        log.shut()
+        await writer.record(delta(0))
+        await until(lambda: len(log.sent) == 1)
+        await writer.record(delta(1), lingers=True)
+        log.gate.set()
+        await until(lambda: writer.queue.number == 1)
+        await writer.record(delta(2), lingers=True)
+        await writer.drain()
+        assert [[len(batch.events) for batch in group] for group in log.sent] == [[1], [2]]
+        assert await offsets(log, session) == [0, 1, 2]
 
     async def test_one_bad_command_does_not_hurt_the_others(
         self, log: GatedLog, recorder: Recorder, session: SessionId

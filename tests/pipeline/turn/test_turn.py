@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import AS_CONFIGURED, ChatRequest, Completion, EngineResult, OpusChunk, WordTimes
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis import group_committer
 from pipeline.tts.first_audio_priority import FirstAudioPriority
 from pipeline.turn.generation import Engines
 from pipeline.turn.turn import Turn, TurnPlan
@@ -21,6 +21,7 @@ from schemas.events import TERMINAL, SessionStarted
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, TurnId, new_session_id
 from schemas.settings import SessionSettings
+from tests.support.eventlog.faulty_logs import GatedLog
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.anyio
@@ -59,11 +60,12 @@ class Voice:
     voices = ("joe",)
     providers: ClassVar = {"local": voices}
 
-    def __init__(self, *, failing: dict[str, list[RhapsodeError]] | None = None) -> None:
+    def __init__(self, *, failing: dict[str, list[RhapsodeError]] | None = None, chunk_ms: int = 20) -> None:
         self.permits: dict[str, anyio.Event] = {}
         self.begun: list[str] = []
         self.open = 0
         self._failing = failing or {}
+        self._chunk_ms = chunk_ms
 
     def hold(self, sentence: str) -> anyio.Event:
         self.permits[sentence] = anyio.Event()
@@ -79,8 +81,8 @@ class Voice:
                 raise errors.pop(0)
             if text in self.permits:
                 await self.permits[text].wait()
-            yield OpusChunk(b"\x00\x01x", 20)
-            yield OpusChunk(b"\x00\x01y", 20, last=True)
+            yield OpusChunk(b"\x00\x01x", self._chunk_ms)
+            yield OpusChunk(b"\x00\x01y", self._chunk_ms, last=True)
         finally:
             self.open -= 1
 
@@ -103,7 +105,7 @@ class Stage:
     ) -> None:
         self.priority = priority
         self.settings = settings or SessionSettings()
-        self.log = MemoryEventLog()
+        self.log = GatedLog()
         self.session = new_session_id()
         self.writer, self.voice = writer, voice
         self._ahead, self._kind = ahead, kind
@@ -142,6 +144,21 @@ async def test_audio_keeps_the_order_of_the_sentences_whichever_voice_is_ready_f
     events = await stage.run(release_late)
     order = [event.data["sentence"] for event in events if event.type == "sentence.completed"]
     assert order == sorted(order) == list(range(len(SENTENCES)))
+
+
+async def test_events_wait_for_each_other_only_while_there_is_sound_to_hear(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group_committer, "LINGER_S", 3_600.0)
+    after_first_sound = {}
+    for chunk_ms in (20, 600):
+        stage = Stage(Writer(), Voice(chunk_ms=chunk_ms))
+        await stage.run()
+        kinds = [{new.event.type for new in batch.events} for group in stage.log.sent for batch in group]
+        first = next(number for number, batch in enumerate(kinds) if "audio.chunk" in batch)
+        after_first_sound[chunk_ms] = len(kinds) - first - 1
+    assert after_first_sound[20] > 1, "20 ms are no time to wait in"
+    assert after_first_sound[600] == 1, "all the rest leaves with the end of the turn"
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 2, 5])
