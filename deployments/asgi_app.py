@@ -1,6 +1,7 @@
 """The web application: health, the page, the faces. Knows no Ray, so that tests run it in-process."""
 
 import logging
+import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,7 +14,6 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
-from deployments.body_limit import BodyLimit
 from deployments.container import GatewayContainer
 from deployments.faces.admin import admin_routes, gateway_routes
 from deployments.faces.assistant import assistant_socket, whole_answer_route
@@ -39,6 +39,7 @@ from deployments.faces.openai.routes import (
     chat_routes,
     embedding_routes,
     model_routes,
+    openai_forms,
     speech_routes,
     transcription_routes,
 )
@@ -52,6 +53,7 @@ from deployments.faces.stories import (
 from deployments.observability import log_redaction
 from deployments.web import problem_details
 from deployments.web.auth_middleware import AuthMiddleware
+from deployments.web.body_limits import BodyLimit
 from deployments.web.direct_listener import listening
 from deployments.web.openapi_description import describe
 from deployments.web.resource_access import guard
@@ -110,7 +112,7 @@ def create_app(
     )
     log_redaction.install()
     problem_details.install(app)
-    app.add_middleware(BodyLimit, limit=body_bytes)
+    app.add_middleware(BodyLimit, limit=body_bytes, files=_FILES, chat=chat_routes.PATH)
     app.add_middleware(AuthMiddleware)
     for face in FACES:
         app.include_router(face)
@@ -184,6 +186,13 @@ def _add_page(app: FastAPI) -> None:
     app.mount("/web", StaticFiles(directory=WEB), name="web")
 
 
+_FILES: Final = (
+    recording_routes.PATH,
+    document_routes.PATH,
+    openai_forms.PATH,
+    re.compile(transfer_routes.IMPORT),
+)
+"""Paths of bundles, recordings and documents, which are not held in memory."""
 FACES: Final[tuple[APIRouter, ...]] = tuple(
     face.router
     for face in (

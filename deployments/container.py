@@ -50,16 +50,14 @@ from pipeline.observability.trace_export import open_tracing
 from pipeline.observability.tracer import Tracing
 from pipeline.rag.librarian_port import RetrievalService
 from pipeline.rag.open_library import open_library
-from pipeline.session_state.ownership import Ownership
-from pipeline.session_state.session_views import SessionViews, Views
+from pipeline.session_state.session_views import Ownership, SessionViews, Views
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN
 from pipeline.sessions.catalog import Catalog
 from pipeline.sessions.drain import Drain
 from pipeline.sessions.gateway_register import GatewayPresence, Leaving
-from pipeline.sessions.heard_ledger import HeardLedger
 from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.redis_gateways import RedisGateways
-from pipeline.sessions.session_commands import Sessions
+from pipeline.sessions.session_commands import HeardLedger, Sessions
 from pipeline.sessions.session_owner import OwnerServices
 from pipeline.stt.evaluation.session_reruns import Reruns
 from pipeline.stt.inputs.audio_inputs import AudioInputs

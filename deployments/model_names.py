@@ -6,13 +6,14 @@ from fnmatch import fnmatchcase
 from pathlib import PurePath
 from typing import Final, Literal
 
+from pipeline.engines.ports import is_ours
 from pipeline.sessions.catalog import Catalog
 from schemas.errors import UnknownVoice
 from schemas.errors.openai_errors import ModelNotFound
 from schemas.settings import AppSettings, LanguageModelSettings
 from schemas.settings.listening_settings import Mode, SpeechToTextSettings
 from schemas.settings.openai_settings import DEFAULT, EMBEDDING, EMBEDDINGS, QUICK_EAR, VOICE_MODEL, WHOLE_EAR
-from schemas.settings.provider_settings import LOCAL, is_ours
+from schemas.settings.provider_settings import LOCAL
 
 Kind = Literal["chat", "speech", "transcription", "embedding"]
 OPENAI: Final = "openai"

@@ -17,7 +17,7 @@ from cluster.terminal import run_state
 from cluster.terminal.cli_errors import MISUSED, CliError
 from pipeline.auth.api_keys import KeyFileDamaged, KeyRecord, PrincipalName, create_key, read_keys, revoke_key
 from pipeline.auth.authenticator import keys_file
-from schemas.principals import Role
+from pipeline.auth.principals import Role
 
 app = typer.Typer(help="Who may use the server: make, list and revoke API keys.", no_args_is_help=True)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from deployments.observability.log_redaction import redacted
 from pipeline.observability import tracer
-from pipeline.observability.trace_context import CURRENT_CONTEXT
+from pipeline.observability.tracer import CURRENT_CONTEXT
 from schemas.errors import LogError, RhapsodeError
 from schemas.settings.telemetry_settings import LoggingSettings
 

@@ -22,10 +22,9 @@ from pipeline.engines.ports import (
     Written,
 )
 from pipeline.engines.registry import build_language_model
-from pipeline.engines.routing.routed_language_model import open_language_model
+from pipeline.engines.routed_language_model import CoalescingLanguageModel, open_language_model
 from pipeline.observability import span_names
 from pipeline.observability.trace_propagation import PropagatedContext, inject
-from pipeline.turn.text_coalescing import CoalescingLanguageModel
 from schemas.settings import LanguageModelSettings
 from schemas.settings.telemetry_settings import TelemetrySettings
 

@@ -20,7 +20,7 @@ from pipeline.engines.ports import (
     WordTimes,
 )
 from pipeline.engines.registry import build_text_to_speech
-from pipeline.engines.routing.routed_speaker import open_speaker
+from pipeline.engines.routed_speaker import open_speaker
 from pipeline.observability import span_names as names
 from pipeline.observability.trace_propagation import inject
 from schemas.settings import TextToSpeechSettings

@@ -16,10 +16,10 @@ from deployments.web.connection_limiter import ConnectionLimiter, counted_as, la
 from deployments.web.resource_access import PRINCIPAL
 from deployments.web.ws_drain import close_on_drain
 from pipeline.auth.authenticator import is_loopback
-from pipeline.observability.traceparent import HEADER, called_with
+from pipeline.auth.principals import Principal
+from pipeline.observability.tracer import HEADER, called_with
 from schemas.errors import RhapsodeError
 from schemas.errors.access_errors import AccessError, OriginRefused
-from schemas.principals import Principal
 
 PUBLIC: Final = frozenset({"/", "/v1/health", "/v1/ready", "/openapi.json", "/docs", "/redoc"})
 """Public paths, beside the page's own files below /web/: none shows any user's data."""

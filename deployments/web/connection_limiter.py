@@ -8,11 +8,11 @@ from typing import Final
 
 from starlette.types import Scope
 
-from pipeline.session_state.ownership import Ownership
+from pipeline.auth.principals import Principal
+from pipeline.session_state.session_views import Ownership
 from schemas.errors import GatewayBusy
 from schemas.errors.access_errors import ListenerLimit
 from schemas.ids import SessionId
-from schemas.principals import Principal
 from schemas.settings.limit_settings import LimitSettings
 
 _RETRY_S = 5.0

@@ -14,13 +14,13 @@ from starlette.requests import HTTPConnection
 
 from deployments.container import GatewayContainer
 from deployments.web.realtime_error_events import PATH
+from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
 from schemas.errors import InputError, LogUnavailable, SceneNotFound, SessionNotFound, UserNotFound
 from schemas.errors.access_errors import Forbidden, Unauthenticated
 from schemas.errors.retrieval_errors import CollectionNotFound
 from schemas.events.recorded import Recorded
 from schemas.ids import SessionId, parse_session_id
-from schemas.principals import Principal
 
 PRINCIPAL: Final = "rhapsode.principal"
 """Key of the principal in a request's scope, set by the auth middleware."""

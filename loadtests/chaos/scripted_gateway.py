@@ -24,8 +24,8 @@ from pipeline.engines.registry import (
     build_speech_to_text,
     build_text_to_speech,
 )
+from pipeline.engines.routed_language_model import CoalescingLanguageModel
 from pipeline.turn.generation import Engines
-from pipeline.turn.text_coalescing import CoalescingLanguageModel
 from schemas.settings import AppSettings
 
 

@@ -19,12 +19,12 @@ from pipeline.engines.ports import (
     Stream,
     WordTimes,
     Written,
+    is_ours,
 )
-from pipeline.tts.first_audio_priority import FirstAudioPriority
+from pipeline.tts.sentence_synthesizer import FirstAudioPriority
 from pipeline.turn.generation import Engines
 from schemas.errors import EngineBusy, GatewayBusy
 from schemas.settings.limit_settings import AdmissionSettings
-from schemas.settings.provider_settings import is_ours
 
 T = TypeVar("T")
 _WINDOW_S: Final = 10.0

@@ -9,7 +9,7 @@ from pipeline.apps.users import Users, settings_for
 from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.recorder import Recorder
-from pipeline.observability.traceparent import CALLER
+from pipeline.observability.tracer import CALLER
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
 from pipeline.session_state.turn_state import NarrationState, TurnState

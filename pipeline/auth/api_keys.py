@@ -13,9 +13,9 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.auth.principals import USER, Principal, Role
 from pipeline.core.clock import Clock
 from schemas.errors.access_errors import CredentialExpired, CredentialInvalid
-from schemas.principals import USER, Principal, Role
 
 PREFIX: Final = "rhapsode_"
 """So that a key that went astray can be recognised, by people and by scanners."""

@@ -6,10 +6,10 @@ from typing import Any, Final, cast
 
 import orjson
 
+from pipeline.auth.principals import Principal
 from pipeline.auth.tokens import Tokens
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.errors.access_errors import CredentialExpired
-from schemas.principals import Principal
 
 _KEY: Final = "ev:secret:"
 _NAME_BYTES: Final = 16

@@ -8,10 +8,10 @@ import jwt
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.auth.api_keys import ApiKeyStore, PrincipalName
+from pipeline.auth.principals import USER, Principal, Role
 from pipeline.core.clock import Clock
 from schemas.errors.access_errors import CredentialExpired, CredentialInvalid, Forbidden
 from schemas.ids import SessionId
-from schemas.principals import USER, Principal, Role
 from schemas.settings.access_settings import AuthSettings, IdentityProviderSettings
 
 ISSUER: Final = "rhapsode"

@@ -7,6 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeVar
 
+from schemas.settings.provider_settings import LOCAL
+
+
+def is_ours(provider: str | None) -> bool:
+    """Whether a wish means this server's own engine: by its name, or by naming none."""
+    return provider in (None, LOCAL)
+
+
 Item = TypeVar("Item", covariant=True)
 
 

@@ -13,7 +13,7 @@ from pipeline.eventlog.archive.archive_store import ArchiveStore
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.redis.cluster.cluster_log import ClusterEventLog
 from pipeline.eventlog.redis.embedded import embedded_server
-from pipeline.eventlog.redis.failover.failover_hold import GRACE_S
+from pipeline.eventlog.redis.failover import GRACE_S
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.sentinel import sentinel_dialer
 from pipeline.eventlog.redis.server import OPTIONS

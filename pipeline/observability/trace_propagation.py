@@ -8,8 +8,7 @@ from typing import Any, Final
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
 
 from pipeline.observability import span_names
-from pipeline.observability.trace_context import CURRENT_CONTEXT, Attributes, TraceContext, fail, start_span
-from pipeline.observability.tracer import Tracing
+from pipeline.observability.tracer import CURRENT_CONTEXT, Attributes, TraceContext, Tracing, fail, start_span
 
 PropagatedContext = Mapping[str, str | int]
 NO_CONTEXT: Final[PropagatedContext] = {}

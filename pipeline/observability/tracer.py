@@ -1,12 +1,13 @@
-"""The spans of turns, under ids that every process finds by itself."""
+"""Traces of turns: the running task's session, turn and span, and ids that every process finds by itself."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.trace import (
     INVALID_SPAN,
@@ -15,20 +16,168 @@ from opentelemetry.trace import (
     Span,
     SpanContext,
     SpanKind,
+    Status,
+    StatusCode,
     TraceFlags,
     Tracer,
+    get_current_span,
+    set_span_in_context,
 )
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
 
-from pipeline.observability import span_names, tracer
-from pipeline.observability.trace_context import (
-    CURRENT_CONTEXT,
-    Attributes,
-    TraceContext,
-    failing,
-    start_span,
-    within,
-)
-from pipeline.observability.traceparent import context_of, span_of
+from pipeline.observability import span_names
+from schemas.errors import RhapsodeError
+
+Attributes = Mapping[str, AttributeValue]
+_EMPTY: Final = Context()
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """Session, turn and span of the running task; every log line that the task writes names them."""
+
+    session: str = ""
+    turn: int = 0
+    tracing: "Tracing | None" = None
+    """None: nothing is recorded here."""
+    span: Span = INVALID_SPAN
+    trace: int = 0
+    """The caller's, where the turn continues one; 0: the turn's own, which follows from session and turn."""
+
+
+_OUTSIDE: Final = TraceContext()
+CURRENT_CONTEXT: Final[ContextVar[TraceContext]] = ContextVar("rhapsode_trace_context", default=_OUTSIDE)
+
+
+@contextmanager
+def within(trace_context: TraceContext) -> Iterator[TraceContext]:
+    token = CURRENT_CONTEXT.set(trace_context)
+    try:
+        yield trace_context
+    finally:
+        CURRENT_CONTEXT.reset(token)
+
+
+@contextmanager
+def in_session(session: str, tracing: "Tracing | None") -> Iterator[TraceContext]:
+    """Sets the session for the code of the block, and for tasks that are started there."""
+    with within(TraceContext(session, tracing=tracing)) as trace_context:
+        yield trace_context
+
+
+@contextmanager
+def span(
+    name: str, attributes: Attributes | None = None, *, kind: SpanKind = SpanKind.INTERNAL
+) -> Iterator[Span]:
+    """A part of the turn; costs next to nothing where nothing is recorded. Ends with the block."""
+    trace_context = CURRENT_CONTEXT.get()
+    if trace_context.tracing is None:
+        yield INVALID_SPAN
+        return
+    made = start_span(trace_context, name, attributes, kind=kind)
+    try:
+        with within(replace(trace_context, span=made)), failing(made):
+            yield made
+    finally:
+        made.end()
+
+
+def start_span(
+    trace_context: TraceContext,
+    name: str,
+    attributes: Attributes | None = None,
+    *,
+    kind: SpanKind = SpanKind.INTERNAL,
+    links: tuple[Link, ...] = (),
+    start_ns: int | None = None,
+) -> Span:
+    """A child of the span of `trace_context`; its caller ends it."""
+    assert trace_context.tracing is not None
+    return trace_context.tracing.tracer.start_span(
+        name,
+        set_span_in_context(trace_context.span, _EMPTY),
+        kind,
+        attributes,
+        links,
+        start_ns,
+        record_exception=False,  # messages may repeat what people said
+        set_status_on_exception=False,
+    )
+
+
+def event(name: str, attributes: Attributes | None = None) -> None:
+    """Adds an event to the current span."""
+    trace_context = CURRENT_CONTEXT.get()
+    if trace_context.tracing is not None:
+        trace_context.span.add_event(name, attributes)
+
+
+def shows_content() -> bool:
+    """Whether the current span may record what people say."""
+    tracing = CURRENT_CONTEXT.get().tracing
+    return tracing is not None and tracing.content
+
+
+@contextmanager
+def failing(made: Span) -> Iterator[None]:
+    """Marks the span with the class of the error that ends the block, never with its message."""
+    try:
+        yield
+    except RhapsodeError as error:
+        fail(made, error.code)
+        raise
+    except Exception as error:
+        fail(made, type(error).__qualname__)
+        raise
+    except BaseException:  # whoever wanted it does not want it any more
+        made.set_attribute(span_names.CANCELLED, True)
+        raise
+
+
+def fail(made: Span, code: str) -> None:
+    made.set_attribute(span_names.ERROR_TYPE, code)
+    made.set_status(Status(StatusCode.ERROR, code))
+
+
+HEADER: Final = "traceparent"
+CALLER: Final[ContextVar[str]] = ContextVar("rhapsode_caller", default="")
+"""`traceparent` of the request that runs here; empty: none came, or not a valid one."""
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+_CHARS: Final = 512
+
+
+@contextmanager
+def called_with(traceparent: str | None) -> Iterator[None]:
+    """Turns that are asked for in the block, and in tasks begun there, continue this trace."""
+    token = CALLER.set(normal(traceparent))
+    try:
+        yield
+    finally:
+        CALLER.reset(token)
+
+
+def context_of(traceparent: str) -> SpanContext | None:
+    """The caller's span; None where none is named, or it is not valid."""
+    if not traceparent or len(traceparent) > _CHARS:
+        return None
+    read = _PROPAGATOR.extract({HEADER: traceparent})
+    context = get_current_span(read).get_span_context()
+    return context if context.is_valid else None
+
+
+def span_of(context: SpanContext | None) -> Span:
+    """A parent for spans of ours."""
+    return INVALID_SPAN if context is None else NonRecordingSpan(context)
+
+
+def normal(traceparent: str | None) -> str:
+    """The same in the form of version 00, so that no other text gets into an event; empty: not valid."""
+    context = context_of(traceparent or "")
+    if context is None:
+        return ""
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags) & 1:02x}"
+
 
 _SAMPLED_BITS: Final = 64
 """Those at the low end of a trace's id decide, as in OpenTelemetry's own sampler by ratio."""
@@ -91,7 +240,7 @@ class Tracing:
         self._ratio = ratio
 
     def samples(self, trace: int) -> bool:
-        return tracer.is_sampled(trace, self._ratio)
+        return is_sampled(trace, self._ratio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +257,7 @@ class TurnTrace:
 
     @property
     def id(self) -> int:
-        return tracer.trace_id(self.session, self.turn) if self.caller is None else self.caller.trace_id
+        return trace_id(self.session, self.turn) if self.caller is None else self.caller.trace_id
 
     def is_recorded(self, tracing: Tracing) -> bool:
         """True where the caller records its trace, or the sampling ratio takes it."""
@@ -117,7 +266,7 @@ class TurnTrace:
 
     def span(self, epoch: int = 0) -> SpanContext:
         """The span of the turn as others see it, wherever it runs or ran."""
-        own = tracer.turn_span_id(self.session, self.turn, epoch)
+        own = turn_span_id(self.session, self.turn, epoch)
         return SpanContext(self.id, own, is_remote=True, trace_flags=_SAMPLED)
 
     def link(self, why: str) -> Link:

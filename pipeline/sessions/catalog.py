@@ -8,14 +8,14 @@ from itertools import chain
 from pipeline.engines.llm.forced_calls import forced, must_call
 from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.llm.json_grammars import grammar
-from pipeline.engines.ports import ChatRequest, Function
+from pipeline.engines.ports import ChatRequest, Function, is_ours
 from pipeline.eventlog.event_log import EventLog
 from schemas.errors import UnknownFunction, UnknownModel, UnknownProvider, UnknownVoice
 from schemas.errors.retrieval_errors import CollectionNotFound
 from schemas.ids import Seq, parse_session_id
 from schemas.native.client_commands import SettingsPatch
 from schemas.settings import SessionSettings
-from schemas.settings.provider_settings import LOCAL, is_ours
+from schemas.settings.provider_settings import LOCAL
 
 Offers = Mapping[str, tuple[str, ...]]
 """Providers, and the voices or models of each; "local" is this server."""

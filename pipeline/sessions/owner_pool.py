@@ -7,7 +7,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.core.task_scope import TaskScope
-from pipeline.observability.trace_context import in_session
+from pipeline.observability.tracer import in_session
 from pipeline.sessions.orphan_scan import OrphanScanLease
 from pipeline.sessions.owner_leases import Leases
 from pipeline.sessions.session_owner import OwnerServices, SessionOwner

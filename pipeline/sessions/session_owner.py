@@ -11,6 +11,7 @@ from pipeline.admission.allowance import Allowance
 from pipeline.admission.concurrency_limiter import ConcurrencyLimiter, Wait
 from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.core.clock import Clock
+from pipeline.engines.ports import is_ours
 from pipeline.eventlog.event_log import EventLog, Head, Tail
 from pipeline.eventlog.recorder import Recorder, SessionWriter
 from pipeline.eventlog.tailer import Tailer
@@ -20,7 +21,7 @@ from pipeline.session_state.session_views import SessionViews, advance, fold
 from pipeline.session_state.turn_history import history
 from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.owner_leases import Leases
-from pipeline.tts.first_audio_priority import FirstAudioPriority
+from pipeline.tts.sentence_synthesizer import FirstAudioPriority
 from pipeline.tts.turn_checkpoint import progress
 from pipeline.turn.generation import Engines
 from pipeline.turn.turn import Turn, TurnPlan
@@ -29,7 +30,7 @@ from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.settings import SessionSettings
 from schemas.settings.limit_settings import LimitSettings
-from schemas.settings.provider_settings import LOCAL, is_ours
+from schemas.settings.provider_settings import LOCAL
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,15 @@ from opentelemetry.trace import Link, Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from pipeline.observability import span_names
-from pipeline.observability.trace_context import CURRENT_CONTEXT, start_span, within
-from pipeline.observability.traceparent import CALLER
-from pipeline.observability.tracer import TurnTrace, of_turn, root
+from pipeline.observability.tracer import (
+    CALLER,
+    CURRENT_CONTEXT,
+    TurnTrace,
+    of_turn,
+    root,
+    start_span,
+    within,
+)
 from schemas.events.voice_events import TranscriptFinal
 
 _NS_PER_MS: Final = 1_000_000

@@ -16,7 +16,7 @@ from pipeline.audio.audio_files import StoredChunk, file_pieces
 from pipeline.delivery import captions
 from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.ownership import without_label
+from pipeline.session_state.session_views import without_label
 from pipeline.session_state.turn_state import TurnState
 from pipeline.transfer.bundle_manifest import EVENTS, MANIFEST, Manifest
 from pipeline.transfer.cloudevents import PACKETS, write_line

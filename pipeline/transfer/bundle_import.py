@@ -9,7 +9,7 @@ import anyio.to_thread
 import orjson
 
 from pipeline.eventlog.event_log import EventLog
-from pipeline.observability.traceparent import normal
+from pipeline.observability.tracer import normal
 from pipeline.session_state.conversation import Conversation
 from pipeline.transfer.bundle_reader import ReadBundle
 from pipeline.transfer.session_copy import write_copy

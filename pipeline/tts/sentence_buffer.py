@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.tts.segmentation.abbreviations import lexicon
-from pipeline.tts.segmentation.boundary_rules import Strength
-from pipeline.tts.segmentation.boundary_scanner import Break, Scanner
-from pipeline.tts.segmentation.character_kinds import last_cut
+from pipeline.tts.boundary_rules import Strength, last_cut, lexicon
+from pipeline.tts.boundary_scanner import Break, Scanner
 from schemas.settings import SentenceSettings
 
 _HARD_SPACES: Final = "\u00a0\u202f\u2007"

@@ -1,13 +1,17 @@
-"""One answer of the language model: what it is told, what it writes, and what it wants called meanwhile."""
+"""One answer of the language model: what it is told, what it writes, and the calls that it wants made."""
 
 import asyncio
 import logging
+import re
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
+
+import anyio
 
 from pipeline.core.clock import Clock
+from pipeline.core.surrogates import joined
 from pipeline.engines.ports import (
     ChatRequest,
     Completion,
@@ -16,20 +20,198 @@ from pipeline.engines.ports import (
     Message,
     Speaker,
     ToolCall,
+    is_ours,
 )
+from pipeline.observability import span_names as names
+from pipeline.observability.tracer import fail, shows_content, span
 from pipeline.rag.citation_support import supports
+from pipeline.session_state.turn_state import CallState
+from pipeline.tools.remote_functions import ToolCallContext, pseudonym
 from pipeline.tools.tool_registry import ToolRegistry
 from pipeline.tts.turn_checkpoint import TurnCheckpoint
-from pipeline.turn.answer_sink import AnswerSink, Question
 from pipeline.turn.retrieval_step import Retriever, passages_message, retrieve
-from pipeline.turn.tool_call_step import ToolCallStep
 from pipeline.turn.turn_span import chatting
 from schemas.errors import EngineDead
-from schemas.events import TextCompleted
-from schemas.events.answer_events import AnswerCited, PassagesFound
-from schemas.settings.model_settings import GivenMessage
-from schemas.settings.provider_settings import is_ours
+from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTooMany, ToolUnknown
+from schemas.events import Event, TextCompleted
+from schemas.events.answer_events import AnswerCited, PassagesFound, ToolCalled, ToolCompleted, ToolFailed
+from schemas.settings import SessionSettings
+from schemas.settings.model_settings import ARGUMENT_CHARS, GivenMessage
 from schemas.settings.retrieval_settings import NumberedPassage
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question with the conversation before it."""
+
+    text: str
+    settings: SessionSettings
+    history: tuple[Message, ...] = ()
+    given: tuple[GivenMessage, ...] | None = None
+    """All that the model is told, where the client keeps the conversation itself."""
+    room: int = 4_000
+    """Characters that the model can be told, about."""
+    session: str = ""
+    turn: int = 0
+    asked_by: str = ""
+    """The principal; empty on an open server."""
+
+
+class AnswerSink(Protocol):
+    """Sink of an answer's text, events and speech."""
+
+    async def record(self, event: Event) -> None: ...
+
+    async def settle(self) -> None:
+        """Return when everything recorded so far is in the log."""
+
+    async def emit_text(self, text: str) -> None:
+        """The text goes on."""
+
+    async def flush_sentence(self) -> None:
+        """The text pauses here: what was shown can be spoken to its end."""
+
+    async def speak_aside(self, text: str) -> None:
+        """Say something that is no part of the text."""
+
+
+_ID: Final = re.compile(r"[\x21-\x7e]{1,64}")
+_NAME_CHARS: Final = 64
+_MESSAGE_CHARS: Final = 2_000
+_MOST: Final = 16
+"""Calls of one round where this server calls nothing itself."""
+
+
+class ToolCallStep:
+    """Carries out what a model wants called. A function that fails ends nothing: the model is told."""
+
+    def __init__(self, question: Question, registry: ToolRegistry | None, sink: AnswerSink) -> None:
+        self._question = question
+        self._registry = registry
+        self._sink = sink
+        self._registered = frozenset(question.settings.tools.registered)
+        self._clients = frozenset(one.name for one in question.settings.tools.functions)
+        self._most = _MOST if registry is None else registry.settings.calls
+
+    async def note(
+        self, requested: Sequence[ToolCall], before: Sequence[CallState], *, at: int
+    ) -> list[CallState]:
+        """Record what is to be called; what cannot be is over at once."""
+        number = 1 + max((call.round for call in before), default=-1)
+        taken = {call.call for call in before}
+        noted: list[CallState] = []
+        for place, request in enumerate(requested):
+            name = request.id
+            if not _ID.fullmatch(name) or name in taken:
+                name = f"call_{number}_{place}"
+            taken.add(name)
+            theirs = request.name in self._clients and request.name not in self._registered
+            call = CallState(
+                call=name,
+                name=joined(request.name[:_NAME_CHARS]),
+                arguments=joined(request.arguments[:ARGUMENT_CHARS]),
+                place="client" if theirs else "server",
+                round=number,
+                at=at,
+            )
+            error = self._refused(request, place)
+            if error is not None:
+                call.place = "server"
+            await self._sink.record(
+                ToolCalled(
+                    call=call.call,
+                    name=call.name,
+                    arguments=call.arguments,
+                    place=call.place,
+                    round=number,
+                    at=at,
+                )
+            )
+            if error is not None:
+                await self._fail(call, error, 0.0)
+            noted.append(call)
+        return noted
+
+    def _refused(self, request: ToolCall, place: int) -> ToolError | None:
+        if place >= self._most:
+            return ToolTooMany(f"this call was not made: {self._most} at once are enough")
+        if len(request.arguments) > ARGUMENT_CHARS:
+            return ToolArguments(f"the arguments are longer than {ARGUMENT_CHARS} characters")
+        if request.name not in self._clients | self._registered:
+            known = ", ".join(sorted(self._clients | self._registered)) or "none"
+            return ToolUnknown(f"there is no function {request.name[:_NAME_CHARS]!r}; there is: {known}")
+        return None
+
+    async def carry_out(self, calls: Sequence[CallState]) -> bool:
+        """Make the calls that are to be made here. True: the client has to make others first."""
+        ours = [call for call in calls if call.place == "server" and not call.over]
+        if ours:
+            await self._sink.settle()  # should we die now, the next owner knows what was called, by its name
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(self._fill_in, [call.name for call in ours])
+                await self._all(ours)
+                beside.cancel_scope.cancel()
+        return any(call.place == "client" and not call.over for call in calls)
+
+    async def _all(self, calls: Sequence[CallState]) -> None:
+        at_once = anyio.CapacityLimiter(1 if self._registry is None else self._registry.settings.at_once)
+        async with anyio.create_task_group() as group:
+            for call in calls:
+                group.start_soon(self._make, call, at_once)
+
+    async def _make(self, call: CallState, at_once: anyio.CapacityLimiter) -> None:
+        async with at_once:
+            with span(
+                f"{names.EXECUTE_TOOL} {call.name}",
+                {
+                    names.OPERATION: names.OP_TOOL,
+                    names.TOOL_NAME: call.name,
+                    names.TOOL_CALL: call.call,
+                    names.TOOL_TYPE: names.FUNCTION,
+                    names.ROUND: call.round,
+                },
+            ) as made:
+                await self._make_here(call)
+                if call.error is not None:
+                    fail(made, call.error[0])
+                if shows_content():
+                    made.set_attribute(names.TOOL_ARGUMENTS, call.arguments)
+                    made.set_attribute(names.TOOL_RESULT, call.result)
+
+    async def _make_here(self, call: CallState) -> None:
+        began = anyio.current_time()
+        try:
+            if self._registry is None:
+                raise ToolUnknown("this server calls nothing any more")
+            asked = self._question
+            about = ToolCallContext(asked.session, asked.turn, pseudonym(asked.asked_by))
+            result = await self._registry.call(call.name, call.call, call.arguments, about)
+        except ToolError as error:
+            await self._fail(call, error, _ms(began))
+            return
+        call.output = result.output
+        await self._sink.record(
+            ToolCompleted(call=call.call, output=result.output, ms=_ms(began), cut=result.cut)
+        )
+
+    async def _fail(self, call: CallState, error: ToolError, ms: float) -> None:
+        message = joined(str(error)[:_MESSAGE_CHARS])
+        call.error = (error.code, message)
+        await self._sink.record(ToolFailed(call=call.call, code=error.code, message=message, ms=ms))
+
+    async def _fill_in(self, names: Sequence[str]) -> None:
+        """Speaks a filler phrase during tool calls; cancelled when the calls are over."""
+        if self._registry is None:
+            return
+        filler = self._registry.filler(names, self._question.settings.language)
+        if filler:
+            await anyio.sleep(self._registry.settings.filler_after_ms / 1_000)
+            await self._sink.speak_aside(filler)
+
+
+def _ms(began: float) -> float:
+    return round((anyio.current_time() - began) * 1_000, 1)
+
 
 log = logging.getLogger(__name__)
 _ROUNDS: Final = 4

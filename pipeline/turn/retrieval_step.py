@@ -7,7 +7,7 @@ import anyio
 
 from pipeline.core.clock import Clock
 from pipeline.observability import span_names as names
-from pipeline.observability.trace_context import fail, shows_content, span
+from pipeline.observability.tracer import fail, shows_content, span
 from schemas.errors import RhapsodeError
 from schemas.events.answer_events import PassagesFailed, PassagesFound
 from schemas.settings import SessionSettings

@@ -10,14 +10,11 @@ from anyio.streams.memory import MemoryObjectSendStream
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import Message
 from pipeline.eventlog.recorder import SessionWriter
-from pipeline.tts.first_audio_priority import FirstAudioPriority
 from pipeline.tts.normalization.spoken_text import plainly, to_spoken
 from pipeline.tts.sentence_buffer import Fragment, SentenceBuffer
-from pipeline.tts.sentence_synthesis import SentenceSynthesis
-from pipeline.tts.sentence_synthesizer import SentenceSynthesizer
+from pipeline.tts.sentence_synthesizer import FirstAudioPriority, SentenceSynthesis, SentenceSynthesizer
 from pipeline.tts.turn_checkpoint import ResumedSentence, TurnCheckpoint
-from pipeline.turn.answer_sink import Question
-from pipeline.turn.generation import Engines, Generation
+from pipeline.turn.generation import Engines, Generation, Question
 from pipeline.turn.turn_span import recording_turn
 from schemas.errors import RhapsodeError
 from schemas.events import (

@@ -11,8 +11,7 @@ from opentelemetry.util.types import AttributeValue
 
 from pipeline.engines.ports import ChatRequest, Completion
 from pipeline.observability import span_names
-from pipeline.observability.trace_context import CURRENT_CONTEXT, fail, shows_content, span
-from pipeline.observability.tracer import TurnTrace, turn_span
+from pipeline.observability.tracer import CURRENT_CONTEXT, TurnTrace, fail, shows_content, span, turn_span
 from schemas.events import Event, TurnCompleted, TurnFailed, TurnStopped
 from schemas.settings.provider_settings import LOCAL
 

@@ -21,11 +21,6 @@ LOCAL: Final = "local"
 """The name of this server's own engine, among the providers."""
 
 
-def is_ours(provider: str | None) -> bool:
-    """Whether a wish means this server's own engine: by its name, or by naming none."""
-    return provider in (None, LOCAL)
-
-
 def _in_one_sentence(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
     try:
         return check(value)

@@ -13,7 +13,7 @@ from deployments.container import GatewayContainer
 from deployments.faces.stories import story_routes
 from deployments.faces.stories.story_routes import known_scene
 from pipeline.apps.narrations import Scene
-from schemas.principals import Principal
+from pipeline.auth.principals import Principal
 from tests.seeds.conftest import MUTE, SLOW, SLOWLY, STORY
 from tests.seeds.people import (
     Message,

@@ -21,11 +21,10 @@ from pipeline.engines.registry import (
     build_speech_to_text,
     build_text_to_speech,
 )
-from pipeline.engines.routing.routed_language_model import open_language_model
-from pipeline.engines.routing.routed_speaker import open_speaker
+from pipeline.engines.routed_language_model import CoalescingLanguageModel, open_language_model
+from pipeline.engines.routed_speaker import open_speaker
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.turn.generation import Engines
-from pipeline.turn.text_coalescing import CoalescingLanguageModel
 from schemas.settings import AppSettings
 from tests.support.servers.web_server_thread import serving
 

@@ -5,10 +5,10 @@ from typing import Final
 
 from deployments.container import GatewayContainer
 from deployments.faces.native.session_routes import refuse_affairs
+from pipeline.auth.principals import Principal
 from schemas.errors import RhapsodeError, SessionNotFound
 from schemas.ids import SessionId, parse_session_id
 from schemas.native.client_commands import CreateSession, SettingsPatch, UpdateSession
-from schemas.principals import Principal
 from schemas.settings.listening_settings import Mode
 
 _THRESHOLD: Final = 50

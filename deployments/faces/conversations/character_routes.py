@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 
 from deployments.faces.conversations.thread_views import character_view
 from deployments.faces.native.session_routes import Open
-from deployments.web.large_bodies import BoundedRoute
+from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller
 from schemas.apps.conversation_messages import ChangeCharacter, CharacterList, CharacterView, CreateCharacter
 

@@ -21,9 +21,10 @@ from deployments.faces.conversations.turn_translator import (
 )
 from deployments.faces.native.event_feed import dumps
 from deployments.faces.native.session_routes import Open
-from deployments.web.large_bodies import BoundedRoute
+from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import AccessRecheck, Caller
 from deployments.web.sse_format import HEADERS, NOTHING_MORE, QUIET, RETRY, written
+from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.delivery.sentence_audio import encode
 from pipeline.eventlog.event_log import Head
@@ -31,7 +32,6 @@ from pipeline.session_state.turn_state import TurnState
 from schemas.apps.conversation_messages import AudioParam, ConversationMessage, StreamingWish, ThreadMessage
 from schemas.errors import InputError, RhapsodeError, TurnNotFound
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.principals import Principal
 
 router = APIRouter(tags=["conversations"], route_class=BoundedRoute)
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x21-\x7e]+$")]

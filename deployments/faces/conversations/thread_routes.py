@@ -7,15 +7,15 @@ from fastapi import APIRouter, Depends, Query, Response
 from deployments.container import GatewayContainer
 from deployments.faces.conversations.thread_views import listed_thread, thread_view
 from deployments.faces.native.session_routes import Open, erase
-from deployments.web.large_bodies import BoundedRoute
+from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import ADMINS_READ, Caller
+from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
 from schemas.apps.conversation_messages import AddMember, ChangeThread, CreateThread, ThreadList, ThreadView
 from schemas.errors import CharacterNotFound, SessionNotFound
 from schemas.errors.access_errors import Forbidden
 from schemas.ids import SessionId, parse_session_id
-from schemas.principals import Principal
 
 router = APIRouter(prefix="/v1/threads", tags=["conversations"], route_class=BoundedRoute)
 Limit = Annotated[int, Query(ge=1, le=200)]

@@ -17,6 +17,7 @@ from deployments.faces.conversations.turn_translator import (
     parse_event_id,
 )
 from deployments.web.resource_access import AccessRecheck, Caller, still_allowed
+from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
@@ -25,7 +26,6 @@ from schemas.errors import CursorAhead, InputError
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.native.client_commands import Control
-from schemas.principals import Principal
 
 router = APIRouter()
 _LONGEST: Final = 200_000

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request
 
 from deployments.faces.native.session_routes import Open, Session
 from deployments.web.resource_access import Caller
+from pipeline.auth.principals import Principal
 from pipeline.auth.tokens import Tokens
 from schemas.errors import StateError
 from schemas.native.access_answers import ShareList, ShareMade, ShareView, TokenMade
 from schemas.native.client_commands import CreateShare
-from schemas.principals import Principal
 
 router = APIRouter(prefix="/v1", tags=["access"])
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from deployments.faces.native.session_routes import Open
-from deployments.web.large_bodies import BoundedRoute
+from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller
 from pipeline.apps.collection_state import CollectionState
 from schemas.errors.retrieval_errors import CollectionNotFound

@@ -10,15 +10,15 @@ from fastapi import Depends, Query
 from deployments.container import GatewayContainer
 from deployments.web.resource_access import AccessRecheck, owns
 from pipeline.audio.audio_formats import AudioFormat
+from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import EndReason, Listening, ListenSpan, SessionListener, parse_cursor
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.ownership import without_label
+from pipeline.session_state.session_views import without_label
 from schemas.errors import InputError, TurnNotFound
 from schemas.events.recorded import Recorded
 from schemas.ids import NO_TURN, SessionId, TurnId
 from schemas.native.native_messages import Heartbeat, Hello
-from schemas.principals import Principal
 from schemas.settings.limit_settings import LimitSettings
 
 _FASTEST = 1_000.0

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from starlette.requests import HTTPConnection
 
 from deployments.container import GatewayContainer
-from deployments.web.large_bodies import BoundedRoute
+from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller, seen_by_guard
+from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
@@ -26,7 +27,6 @@ from schemas.native.native_messages import (
     TurnView,
     Voices,
 )
-from schemas.principals import Principal
 
 router = APIRouter(prefix="/v1", tags=["sessions"], route_class=BoundedRoute)
 

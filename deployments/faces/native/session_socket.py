@@ -18,6 +18,7 @@ from deployments.web import problem_details
 from deployments.web.resource_access import Caller, still_allowed
 from deployments.web.ws_drain import SERVICE_RESTART
 from deployments.web.ws_send import deliver
+from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
 from pipeline.sessions.drain import Drain
 from schemas.errors import InputError, RhapsodeError
@@ -37,7 +38,6 @@ from schemas.native.native_messages import (
     Pong,
     Reconnect,
 )
-from schemas.principals import Principal
 
 router = APIRouter(prefix="/v1")
 log = logging.getLogger(__name__)

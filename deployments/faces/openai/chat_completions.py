@@ -22,9 +22,10 @@ from deployments.faces.openai.request_mapping import (
 )
 from deployments.model_names import Names
 from pipeline.admission.upload_limits import Arriving
+from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.ownership import Ownership
+from pipeline.session_state.session_views import Ownership
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.inputs.audio_inputs import AudioInputs
 from pipeline.stt.inputs.recording_upload import recording_in
@@ -32,7 +33,6 @@ from schemas.errors import CursorForeign, EngineFailed, InputError, NotSound, Rh
 from schemas.ids import Seq, SessionId, TurnId, created_ms, parse_session_id
 from schemas.native.client_commands import CreateSession, RequestTurn
 from schemas.openai.chat_request import ChatCompletionRequest, voice_name
-from schemas.principals import Principal
 from schemas.settings import AppSettings
 
 _SPOKEN_PARTS: Final = 16

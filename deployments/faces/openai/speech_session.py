@@ -14,6 +14,7 @@ from deployments.faces.openai.request_mapping import patch_of, title_of
 from deployments.model_names import Names
 from pipeline.audio.file_streams import StreamFormat, file_stream
 from pipeline.audio.opus import silence
+from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.sessions.session_commands import Sessions
 from schemas.errors import EngineFailed, InputTooLong
@@ -23,7 +24,6 @@ from schemas.ids import Seq, SessionId, TurnId
 from schemas.native.client_commands import CreateSession, RequestTurn
 from schemas.openai.chat_request import voice_name
 from schemas.openai.speech_request import SpeechRequest
-from schemas.principals import Principal
 from schemas.settings.openai_settings import OpenAiSettings
 
 _CHARS_PER_TOKEN: Final = 4

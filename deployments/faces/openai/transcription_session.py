@@ -8,6 +8,7 @@ from typing import IO, Any
 from deployments.faces.openai.request_mapping import patch_of, title_of
 from deployments.faces.openai.transcription_formats import Transcribed
 from deployments.model_names import NamedModel, Names
+from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.engines.speech_environment import quality_engine
 from pipeline.sessions.session_commands import Sessions
@@ -18,7 +19,6 @@ from schemas.errors.openai_errors import UnsupportedValue
 from schemas.ids import Seq, SessionId
 from schemas.native.client_commands import CreateSession
 from schemas.openai.transcription_request import ServerVad, TranscriptionRequest, TranslationRequest
-from schemas.principals import Principal
 from schemas.settings import AppSettings
 
 TranscriptionParams = TranscriptionRequest | TranslationRequest

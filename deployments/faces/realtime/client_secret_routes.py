@@ -13,9 +13,9 @@ from deployments.faces.realtime.session_config import checked, initial, updated
 from deployments.web import problem_details
 from deployments.web.realtime_error_events import error_body
 from deployments.web.resource_access import Caller
+from pipeline.auth.principals import Principal
 from schemas.errors import RhapsodeError
 from schemas.errors.realtime_errors import RealtimeInvalid
-from schemas.principals import Principal
 from schemas.realtime.client_events import secret_wish, session_patch
 from schemas.settings.provider_settings import LOCAL
 

@@ -9,13 +9,13 @@ from deployments.faces.native.session_routes import refuse_affairs
 from deployments.faces.realtime.event_translator import PER_EVENT, Translator, position
 from deployments.faces.realtime.realtime_commands import RealtimeCommands
 from deployments.faces.realtime.session_config import checked, initial
+from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
 from schemas.errors import SessionNotFound
 from schemas.errors.realtime_errors import RealtimeInvalid
 from schemas.events import RealtimeConfigured
 from schemas.ids import Seq, SessionId, parse_session_id
 from schemas.native.client_commands import CreateSession
-from schemas.principals import Principal
 from schemas.settings.provider_settings import LOCAL
 
 _PREFIX: Final = "sess_"

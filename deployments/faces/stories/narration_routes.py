@@ -16,6 +16,7 @@ from deployments.web.resource_access import Caller, owns
 from pipeline.apps.narration_progress import NarrationProgress, Source
 from pipeline.apps.narrations import NARRATED
 from pipeline.audio.audio_formats import MIME, AudioFormat
+from pipeline.auth.principals import Principal
 from pipeline.delivery.sentence_audio import audible, encode, finished, read_sentence, total_of
 from pipeline.eventlog.event_log import EventLog
 from schemas.apps.story_messages import (
@@ -35,7 +36,6 @@ from schemas.errors import (
     SessionNotFound,
 )
 from schemas.ids import new_session_id, parse_session_id
-from schemas.principals import Principal
 
 router = APIRouter(tags=["narration"])
 

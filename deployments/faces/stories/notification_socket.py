@@ -9,11 +9,11 @@ from deployments.container import GatewayContainer
 from deployments.faces.conversations.json_socket import JsonSocket, Message, conversing
 from deployments.web.resource_access import Caller
 from pipeline.apps.users import Users
+from pipeline.auth.principals import Principal
 from schemas.apps.story_messages import SocketCommand
 from schemas.errors import InputError, UserNotFound
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq
-from schemas.principals import Principal
 
 router = APIRouter()
 

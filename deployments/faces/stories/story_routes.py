@@ -14,6 +14,7 @@ from deployments.faces.stories.scene_translator import FORMAT, SceneMessages, Tr
 from deployments.web.resource_access import Caller, owns
 from pipeline.apps.narrations import Scene, SceneId
 from pipeline.apps.stories import premise_of
+from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.delivery.sentence_audio import encode
 from pipeline.eventlog.event_log import Head
@@ -32,7 +33,6 @@ from schemas.apps.story_messages import (
 from schemas.errors import CursorAhead, InputError, SceneNotFound, SessionGone, SessionNotFound
 from schemas.ids import Seq, SessionId, TurnId, parse_session_id
 from schemas.native.client_commands import Control
-from schemas.principals import Principal
 
 router = APIRouter(tags=["stories"])
 

@@ -23,7 +23,7 @@ from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import markdown, spread
 from loadtests.runner.rhapsode_process import answers, child_process, free_port
 from pipeline.observability import span_names
-from pipeline.observability.trace_context import span
+from pipeline.observability.tracer import span
 
 WAYS: Final[Mapping[str, float | None]] = {"off": None, "10 %": 0.1, "on": 1.0}
 """The share of turns that is traced; None: the tracer is not even there."""

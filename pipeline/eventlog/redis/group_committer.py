@@ -11,8 +11,7 @@ import anyio
 
 from pipeline.eventlog.event_log import Batch, EventLog, Outcome, Verdict
 from pipeline.eventlog.producer_queue import ProducerQueue, refusal
-from pipeline.eventlog.redis.failover.failover_replayer import GAP_S, FailoverReplayer, Given
-from pipeline.eventlog.redis.failover.unreplicated_tail import UnreplicatedTail
+from pipeline.eventlog.redis.failover import GAP_S, FailoverReplayer, Given, UnreplicatedTail
 from schemas.errors import LogError, LogFull, LogUnavailable, RhapsodeError
 from schemas.ids import Seq, SessionId
 

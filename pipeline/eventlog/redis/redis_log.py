@@ -26,7 +26,7 @@ from pipeline.eventlog.event_log import (
 from pipeline.eventlog.redis.blocking_reads import BlockingWaiter, Waiter
 from pipeline.eventlog.redis.client import AnyRedisClient, FailedOver, RedisClient, about_server
 from pipeline.eventlog.redis.codec import Keys, append_arguments, decode_entry, entry_seq
-from pipeline.eventlog.redis.failover.failover_hold import FailoverHold
+from pipeline.eventlog.redis.failover import FailoverHold
 from pipeline.eventlog.redis.push_subscription import RedisPushSubscription
 from pipeline.eventlog.redis.server import FULL, Command, Unreplicated, check_mode, run_id
 from schemas.errors import InputTooLong, LogForeign, LogFull, LogUnavailable

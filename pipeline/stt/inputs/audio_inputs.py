@@ -15,7 +15,7 @@ from pipeline.audio.input_formats import Incoming
 from pipeline.audio.sound_files import SoundFile
 from pipeline.core.task_scope import TaskScope
 from pipeline.eventlog.event_log import EventLog
-from pipeline.observability.trace_context import in_session
+from pipeline.observability.tracer import in_session
 from pipeline.stt.inputs.audio_input import Acknowledge, AudioInput
 from pipeline.stt.inputs.input_handles import CloseReason, HeardAllowance, OpenInputHandle
 from pipeline.stt.inputs.input_leases import InputLease

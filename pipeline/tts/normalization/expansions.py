@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from pipeline.tts.boundary_rules import Lexicon, Strength, judge
 from pipeline.tts.normalization.numerals import Rule
-from pipeline.tts.segmentation.abbreviations import Lexicon
-from pipeline.tts.segmentation.boundary_rules import Strength, judge
 
 ENGLISH_EXPANSIONS: Final = {
     "Dr.": "Doctor", "Mr.": "Mister", "Mrs.": "Missus", "Ms.": "Miz", "Prof.": "Professor",

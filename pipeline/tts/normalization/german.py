@@ -3,12 +3,11 @@
 import re
 from typing import Final
 
+from pipeline.tts.boundary_rules import GERMAN, german_ordinal
 from pipeline.tts.normalization.addresses import address_rules
 from pipeline.tts.normalization.expansions import GERMAN_EXPANSIONS, GERMAN_NUMBERED, abbreviation_rules
 from pipeline.tts.normalization.measures import Currency, MeasureWords, measure_rules, range_rules
 from pipeline.tts.normalization.numerals import FRACTION, Numerals, Rule
-from pipeline.tts.segmentation.abbreviations import GERMAN
-from pipeline.tts.segmentation.boundary_rules import german_ordinal
 
 _NUMERALS: Final = Numerals("de")
 _MONTHS: Final = [

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.tts.boundary_rules import GERMAN
 from pipeline.tts.normalization import english, german
 from pipeline.tts.normalization.markdown_removal import Draft, Span, strip_blocks, strip_emphasis, strip_links
 from pipeline.tts.normalization.numerals import Rule
-from pipeline.tts.segmentation.abbreviations import GERMAN
 
 _RULES: Final[Mapping[str, tuple[Rule, ...]]] = {"en": english.RULES, "de": german.RULES}
 _SYMBOLS: Final[Mapping[str, Mapping[str, str]]] = {"en": english.SYMBOLS, "de": german.SYMBOLS}

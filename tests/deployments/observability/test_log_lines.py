@@ -9,7 +9,7 @@ import pytest
 
 from deployments.observability import log_lines
 from pipeline.observability import tracer
-from pipeline.observability.trace_context import TraceContext, within
+from pipeline.observability.tracer import TraceContext, within
 from schemas.errors import EngineFailed, LogUnavailable, UnknownVoice
 from schemas.settings.telemetry_settings import LoggingSettings
 

@@ -14,8 +14,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions.catalog import Catalog
-from pipeline.sessions.heard_ledger import HeardLedger
-from pipeline.sessions.session_commands import Sessions
+from pipeline.sessions.session_commands import HeardLedger, Sessions
 from pipeline.stt.evaluation.audio_clock import AudioClock
 from schemas.events import SessionStarted, TurnRequested
 from schemas.ids import Seq, SessionId, TurnId, new_session_id

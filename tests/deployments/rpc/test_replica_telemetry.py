@@ -12,10 +12,9 @@ from deployments.replicas.language_model import LanguageModelReplica
 from deployments.rpc.serve_client import CONTEXT
 from pipeline.engines.ports import ChatRequest, Message
 from pipeline.observability import span_names
-from pipeline.observability.trace_context import in_session, span
 from pipeline.observability.trace_export import open_tracing
 from pipeline.observability.trace_propagation import inject
-from pipeline.observability.tracer import TurnTrace, turn_span
+from pipeline.observability.tracer import TurnTrace, in_session, span, turn_span
 from schemas.settings import LanguageModelSettings
 from schemas.settings.telemetry_settings import TelemetrySettings, TracingSettings
 from tests.support.servers.trace_collector import Collector, Span, tree

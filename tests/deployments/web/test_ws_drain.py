@@ -12,9 +12,9 @@ from starlette.types import Message, Receive, Scope, Send
 from deployments.container import GatewayContainer
 from deployments.faces.native.session_socket import _Connection
 from deployments.web.ws_drain import close_on_drain
+from pipeline.auth.principals import Principal
 from pipeline.sessions.drain import Drain
 from schemas.native.native_messages import Hello
-from schemas.principals import Principal
 from schemas.settings.limit_settings import LeavingSettings
 
 pytestmark = pytest.mark.anyio

@@ -7,8 +7,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from pipeline.observability import span_names, tracer
-from pipeline.observability.traceparent import CALLER, called_with
-from pipeline.observability.tracer import TurnTrace
+from pipeline.observability.tracer import CALLER, TurnTrace, called_with
 from tests.support.clients.native_client import create, listen_until_over
 from tests.support.eventually import eventually
 from tests.support.running_app import RunningApp

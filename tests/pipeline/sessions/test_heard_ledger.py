@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
-from pipeline.sessions import heard_ledger
-from pipeline.sessions.heard_ledger import HeardLedger
+from pipeline.sessions import session_commands
+from pipeline.sessions.session_commands import HeardLedger
 from pipeline.stt.evaluation.audio_clock import AudioClock
 from schemas.errors import LogUnavailable
 from schemas.events import SessionStarted
@@ -85,7 +85,7 @@ async def test_the_log_remembers_one_producer_however_much_was_heard() -> None:
 async def test_a_silent_log_is_not_waited_for_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(heard_ledger, "SETTLE_S", 0.02)
+    monkeypatch.setattr(session_commands, "SETTLE_S", 0.02)
     log, session = GatedLog(), new_session_id()
     async with Recorder(log) as recorder:
         await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
@@ -95,5 +95,5 @@ async def test_a_silent_log_is_not_waited_for_without_end(
             with pytest.raises(LogUnavailable):
                 await ledger.settle(session)
             log.gate.set()
-            monkeypatch.setattr(heard_ledger, "SETTLE_S", 10.0)
+            monkeypatch.setattr(session_commands, "SETTLE_S", 10.0)
             await ledger.settle(session)

@@ -12,8 +12,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions.catalog import Catalog
-from pipeline.sessions.heard_ledger import HeardLedger
-from pipeline.sessions.session_commands import Overtaken, Sessions, SpokenQuestion
+from pipeline.sessions.session_commands import HeardLedger, Overtaken, Sessions, SpokenQuestion
 from schemas.errors import InputTooLong, TurnQueueFull
 from schemas.events import AudioChunk, SentenceReady, SessionStarted, TurnRequested, TurnStarted
 from schemas.ids import SessionId, TurnId, new_session_id

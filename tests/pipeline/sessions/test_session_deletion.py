@@ -12,8 +12,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions.catalog import Catalog
-from pipeline.sessions.heard_ledger import HeardLedger
-from pipeline.sessions.session_commands import Sessions
+from pipeline.sessions.session_commands import HeardLedger, Sessions
 from schemas.errors import LogUnavailable
 from schemas.events import Event, SessionEnded, SessionEndRequested, SessionStarted
 from schemas.events.recorded import NewEvent

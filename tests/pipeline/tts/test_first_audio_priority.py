@@ -12,8 +12,8 @@ from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, WordTimes
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
-from pipeline.tts import first_audio_priority
-from pipeline.tts.first_audio_priority import ENOUGH_S, FirstAudioPriority
+from pipeline.tts import sentence_synthesizer
+from pipeline.tts.sentence_synthesizer import ENOUGH_S, FirstAudioPriority
 from schemas.events import Kind, SessionStarted, TurnRequested
 from schemas.ids import new_session_id
 from schemas.settings import SessionSettings
@@ -35,7 +35,7 @@ SPEAKING = SessionSettings()
 @pytest.fixture(autouse=True)
 def for_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test decides when somebody has waited enough."""
-    monkeypatch.setattr(first_audio_priority, "_MOST_S", inf)
+    monkeypatch.setattr(sentence_synthesizer, "_MOST_S", inf)
 
 
 async def settled() -> None:
@@ -110,7 +110,7 @@ async def test_who_has_hardly_more_to_hear_goes_on_whoever_waits() -> None:
 
 
 async def test_nobody_gives_way_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_audio_priority, "_MOST_S", 0.001)
+    monkeypatch.setattr(sentence_synthesizer, "_MOST_S", 0.001)
     others = FirstAudioPriority()
     with others.awaited(), anyio.fail_after(8):
         await others.yield_to_waiting(lambda: PLENTY_S)
@@ -145,7 +145,7 @@ async def test_a_turn_that_ends_unheard_keeps_nobody_waiting() -> None:
 
 
 async def test_who_loses_what_they_had_before_them_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_audio_priority, "_LOOK_S", 0.001)
+    monkeypatch.setattr(sentence_synthesizer, "_LOOK_S", 0.001)
     others = FirstAudioPriority()
     somebody = Somebody(others)
     async with anyio.create_task_group() as tasks:
@@ -184,7 +184,7 @@ async def test_a_turn_whose_sound_is_short_goes_on_whoever_waits() -> None:
 async def test_sound_that_was_recorded_and_not_heard_counts_until_its_listener_skips(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(first_audio_priority, "_LOOK_S", 0.001)
+    monkeypatch.setattr(sentence_synthesizer, "_LOOK_S", 0.001)
     others = FirstAudioPriority()
     stage = Stage(Writer(), Long(), ahead=6, priority=others)
 

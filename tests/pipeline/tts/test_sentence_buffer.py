@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.tts.segmentation.character_kinds import may_cut
+from pipeline.tts.boundary_rules import may_cut
 from pipeline.tts.sentence_buffer import SentenceBuffer
 from schemas.settings import SentenceSettings
 from tests.pipeline.tts import sentence_cases

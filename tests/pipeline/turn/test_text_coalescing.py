@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deployments.web.ws_drain import until
 from pipeline.engines.ports import ChatRequest, Completion
-from pipeline.turn.text_coalescing import CoalescingLanguageModel
+from pipeline.engines.routed_language_model import CoalescingLanguageModel
 from schemas.errors import EngineFailed
 
 pytestmark = pytest.mark.anyio

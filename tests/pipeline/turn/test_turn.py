@@ -13,7 +13,7 @@ from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import AS_CONFIGURED, ChatRequest, Completion, EngineResult, OpusChunk, WordTimes
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis import group_committer
-from pipeline.tts.first_audio_priority import FirstAudioPriority
+from pipeline.tts.sentence_synthesizer import FirstAudioPriority
 from pipeline.turn.generation import Engines
 from pipeline.turn.turn import Turn, TurnPlan
 from schemas.errors import EngineDead, EngineFailed, RhapsodeError

@@ -16,10 +16,10 @@ from cluster.openapi import _nothing
 from deployments.asgi_app import create_app
 from pipeline.apps.users import user_session
 from pipeline.auth.api_keys import create_key
+from pipeline.auth.principals import Role
 from pipeline.auth.signing_key import own_secret
 from pipeline.auth.tokens import ACCESS, ISSUER
 from pipeline.core.clock import SystemClock
-from schemas.principals import Role
 from schemas.settings import AppSettings
 from tests.support.clients.native_client import ask, create, listen_until_over, split_frame
 from tests.support.running_app import RunningApp, scripted_settings

@@ -23,7 +23,7 @@ from deployments.faces.openai.routes.openai_streams import (
     headers_of,
     ignored_in,
 )
-from deployments.web.large_bodies import BoundedRoute
+from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller
 from deployments.web.sse_format import QUIET
 from pipeline.delivery.listener import SessionListener

@@ -18,16 +18,16 @@ from deployments.faces.forms.uploads import while_awaited
 from deployments.faces.native.session_routes import Open
 from deployments.faces.openai.routes.openai_streams import ignored_in
 from deployments.model_names import Names
-from deployments.web.large_bodies import BoundedRoute
+from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller
 from pipeline.admission.allowance import Allowance
+from pipeline.auth.principals import Principal
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.rag.embeddings.embedder import Vectors, unit
 from pipeline.rag.librarian_port import RetrievalService
 from schemas.errors import GatewayBusy, InputError, InputTooLong
 from schemas.openai.embeddings_request import EmbeddingsRequest
 from schemas.openai.openai_answers import EmbeddingList
-from schemas.principals import Principal
 from schemas.settings.limit_settings import LimitSettings
 
 _AT_ONCE: Final = 8

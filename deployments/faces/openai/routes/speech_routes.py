@@ -12,7 +12,7 @@ from deployments.faces.forms.uploads import while_awaited
 from deployments.faces.native.session_routes import Open
 from deployments.faces.openai.routes.openai_streams import EVENTS, Flowing, event, headers_of, ignored_in
 from deployments.faces.openai.speech_session import SpeechFile, SpeechSessions, usage_of
-from deployments.web.large_bodies import BoundedRoute
+from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller
 from pipeline.audio.file_streams import STREAM_MIME
 from pipeline.delivery.listener import SessionListener

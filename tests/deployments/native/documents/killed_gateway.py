@@ -17,7 +17,7 @@ from pipeline.engines.registry import (
     build_speech_to_text,
     build_text_to_speech,
 )
-from pipeline.engines.routing.routed_speaker import open_speaker
+from pipeline.engines.routed_speaker import open_speaker
 from pipeline.turn.generation import Engines
 from schemas.ids import new_id
 from schemas.settings import AppSettings

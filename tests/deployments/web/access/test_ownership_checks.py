@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.eventlog.memory_log import MemoryEventLog
-from pipeline.session_state.ownership import Ownership
+from pipeline.session_state.session_views import Ownership
 from schemas.events import SessionStarted
 from schemas.ids import new_session_id
 from schemas.settings import SessionSettings

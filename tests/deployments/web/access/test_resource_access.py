@@ -17,9 +17,9 @@ from deployments.asgi_app import create_app
 from deployments.web.auth_middleware import PUBLIC
 from deployments.web.openai_problems import is_openai
 from deployments.web.resource_access import PRINCIPAL, guard
+from pipeline.auth.principals import Principal
 from schemas.errors.access_errors import Forbidden
 from schemas.ids import new_session_id
-from schemas.principals import Principal
 from tests.support.clients.access_people import ADMIN, Belongings, People, client, said_by_socket
 from tests.support.running_app import RunningApp
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, WordTimes
-from pipeline.engines.routing.routed_speaker import RoutedSpeaker, open_speaker
+from pipeline.engines.routed_speaker import RoutedSpeaker, open_speaker
 from pipeline.engines.scripted import ScriptedTextToSpeech
 from schemas.errors import EngineBusy, EngineFailed, UnknownProvider, UnknownVoice
 from schemas.settings import TextToSpeechSettings

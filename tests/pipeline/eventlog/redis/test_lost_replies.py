@@ -101,7 +101,7 @@ async def test_a_log_that_lost_its_end_is_given_it_back(home: Path, tmp_path: Pa
 async def test_what_nobody_has_kept_is_reported_lost(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.eventlog.redis.failover.unreplicated_tail.RETAINED_BYTES", 0)
+    monkeypatch.setattr("pipeline.eventlog.redis.failover.RETAINED_BYTES", 0)
     log, session = open_log(LogSettings(), home), new_session_id()
     async with Recorder(log) as recorder:
         await recorder.post(session, STARTED, mode="create")

@@ -13,7 +13,7 @@ from pipeline.eventlog.redis.cluster.hash_slots import (
     slot_of_command,
 )
 from pipeline.eventlog.redis.codec import Keys
-from pipeline.eventlog.redis.failover.failover_hold import FailoverHold
+from pipeline.eventlog.redis.failover import FailoverHold
 from schemas.ids import Seq, new_session_id
 
 

@@ -9,9 +9,8 @@ import pytest
 from pipeline.eventlog.event_log import Batch, Outcome, Verdict
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
-from pipeline.eventlog.redis.failover import failover_replayer
-from pipeline.eventlog.redis.failover.failover_replayer import FailoverReplayer, Given
-from pipeline.eventlog.redis.failover.unreplicated_tail import UnreplicatedTail
+from pipeline.eventlog.redis import failover
+from pipeline.eventlog.redis.failover import FailoverReplayer, Given, UnreplicatedTail
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.support.eventlog.log_events import batch, creation, delta, offsets
 
@@ -76,7 +75,7 @@ async def test_events_of_a_session_whose_beginning_nobody_has_are_given_up_in_th
     _, owner, _ = await written_by_three(log, session)
     log.fail_over()
     assert await owner.give_back(session) is Given.SOME
-    monkeypatch.setattr(failover_replayer, "GAP_S", 0.0)
+    monkeypatch.setattr(failover, "GAP_S", 0.0)
     assert await owner.give_back(session) is Given.NOTHING
 
 
@@ -94,7 +93,7 @@ class Unread(Forgetful):
 async def test_an_archive_that_does_not_answer_is_no_reason_to_give_events_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(failover_replayer, "GAP_S", -1.0)
+    monkeypatch.setattr(failover, "GAP_S", -1.0)
     log, session = Unread(), new_session_id()
     creator, *_ = await written_by_three(log, session)
     log.fail_over()

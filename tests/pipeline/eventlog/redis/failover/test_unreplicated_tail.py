@@ -10,9 +10,14 @@ from pipeline.eventlog.event_log import TOMBSTONE_S, Batch, Head, Outcome, Verdi
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.producer_queue import weight
 from pipeline.eventlog.recorder import Recorder
-from pipeline.eventlog.redis.failover import failover_replayer
-from pipeline.eventlog.redis.failover.failover_replayer import FailoverReplayer, Given
-from pipeline.eventlog.redis.failover.unreplicated_tail import LONGEST_S, RETAINED_BYTES, UnreplicatedTail
+from pipeline.eventlog.redis import failover
+from pipeline.eventlog.redis.failover import (
+    LONGEST_S,
+    RETAINED_BYTES,
+    FailoverReplayer,
+    Given,
+    UnreplicatedTail,
+)
 from pipeline.eventlog.redis.redis_log import NotCertain
 from schemas.errors import LogUnavailable
 from schemas.ids import Seq, SessionId, new_session_id
@@ -246,7 +251,7 @@ async def test_a_deletion_that_perhaps_was_not_done_at_all_is_remembered_as_well
 async def test_what_came_back_before_its_deletion_was_certain_is_deleted_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(failover_replayer, "ATTEND_S", 0.01)
+    monkeypatch.setattr(failover, "ATTEND_S", 0.01)
     log, session = Log(), new_session_id()
     log.alone = True
     async with Recorder(log) as recorder:

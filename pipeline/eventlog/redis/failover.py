@@ -1,23 +1,191 @@
-"""Sees to it that what was said stays said, and what was deleted deleted, whatever becomes of a server.
+"""Replay after a Redis failover: a new server is given the events and deletions that it lacks.
 
-A server that came in another's place is given what it lacks, also where nobody has anything to say now.
+Meanwhile only the owner of a session that had work may take its lease, and fresh commands wait.
 """
 
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.eventlog.event_log import EventLog, Verdict
-from pipeline.eventlog.redis.failover.unreplicated_tail import UnreplicatedTail
+from pipeline.eventlog.event_log import TOMBSTONE_S, Batch, EventLog, Outcome, Verdict
+from pipeline.eventlog.producer_queue import weight
 from schemas.errors import LogError, LogUnavailable
 from schemas.ids import Seq, SessionId
+
+GRACE_S: Final = 5.0
+"""Longer than an owner needs to find the new server and to give back what that one lacks."""
+RETURN_S: Final = 0.1
+"""Longer than all that is given back of a session needs to come, once the first of it has."""
+REMEMBERED: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class _BlockedSession:
+    """End of a session at the time `at_s`."""
+
+    end: Seq
+    at_s: float
+    moved: bool = False
+    """Something has come since the failover."""
+
+
+class FailoverHold:
+    """Sessions that had work at a failover: who held their lease goes on at once, everybody else waits.
+
+    A taker would go on from where the new server's copy ends, while the last events, which everybody has
+    heard, are still on their way back from the owner. Sessions without work had nothing to lose: the ends
+    of turns count only once replicas have them. For the same reason a fresh command waits until the owner
+    has spoken: it would take the place of an event that everybody has heard.
+    """
+
+    def __init__(self, grace_s: float) -> None:
+        self._grace_s = grace_s
+        self._held: OrderedDict[SessionId, str] = OrderedDict()
+        self._until: dict[SessionId, float] = {}
+        self._blocked: dict[SessionId, _BlockedSession] = {}
+        """Their owners have said nothing new yet."""
+
+    def suspect(self, ends: Mapping[SessionId, Seq]) -> None:
+        """These had work, and ended there, when their server was found to be another one: now."""
+        now = time.monotonic()
+        self._until = {session: at for session, at in self._until.items() if at > now}
+        self._until |= dict.fromkeys(ends, now + self._grace_s)
+        self._blocked = {session: end for session, end in self._blocked.items() if session in self._until}
+        self._blocked |= {session: _BlockedSession(end, now) for session, end in ends.items()}
+
+    def see(self, session: SessionId, end: Seq, *, busy: bool) -> None:
+        """It ends there now. Events that come first may be replayed ones; later ones are new."""
+        if (blocked := self._blocked.get(session)) is None:
+            return
+        if not busy or (blocked.moved and end > blocked.end and time.monotonic() - blocked.at_s > RETURN_S):
+            del self._blocked[session]
+        elif not blocked.moved and end > blocked.end:
+            self._blocked[session] = _BlockedSession(end, time.monotonic(), moved=True)
+
+    def may_speak(self, session: SessionId) -> bool:
+        return session not in self._blocked or self.passed(session)
+
+    def passed(self, session: SessionId) -> bool:
+        return time.monotonic() >= self._until.get(session, 0.0)
+
+    def may_take(self, session: SessionId, owner: str) -> bool:
+        return self.passed(session) or self._held.get(session) == owner
+
+    def taken(self, session: SessionId, owner: str) -> None:
+        self._held[session] = owner
+        self._held.move_to_end(session)
+        if len(self._held) > REMEMBERED:
+            self._held.popitem(last=False)
+
+    def gone(self, session: SessionId, owner: str) -> None:
+        if self._held.get(session) == owner:
+            del self._held[session]
+
+
+RETAINED_BYTES: Final = 64 << 20
+"""Beyond it the oldest are let go early."""
+LONGEST_S: Final = TOMBSTONE_S / 2
+"""However long the log is away: what is erased must not come back when nobody knows of it any more."""
+
+
+@dataclass(eq=False, slots=True)
+class _Kept:
+    since_s: float
+    """When it was first in the log."""
+    at_s: float
+    """When it was last given to the log."""
+    batch: Batch
+    first: Seq
+
+
+class UnreplicatedTail:
+    """Acknowledged batches by session: each until it is `retain_s` old and its server is well.
+
+    That the server is well shows when it takes another batch of the session, or when somebody looks. Until
+    `let_go` says so nothing is, so that an outage may be longer than `retain_s`: for LONGEST_S at most.
+    """
+
+    def __init__(self, retain_s: float) -> None:
+        self._retain_s = retain_s
+        self._order: OrderedDict[_Kept, None] = OrderedDict()
+        self._by_session: OrderedDict[SessionId, deque[_Kept]] = OrderedDict()
+        """The session that was written last is last."""
+        self._bytes = 0
+
+    def keep(self, batch: Batch, outcome: Outcome, now_s: float) -> None:
+        kept = _Kept(now_s, now_s, batch, outcome.first)
+        self._order[kept] = None
+        self._by_session.setdefault(batch.session, deque()).append(kept)
+        self._by_session.move_to_end(batch.session)
+        self._bytes += weight(batch.events)
+        while self._bytes > RETAINED_BYTES:
+            self._drop_oldest()
+
+    def let_go(self, session: SessionId, now_s: float) -> None:
+        """Its server is well: what is older than `retain_s` has copies elsewhere by now."""
+        mine = self._by_session.get(session)
+        while mine and now_s - mine[0].at_s > self._retain_s:
+            self._forget(mine.popleft())
+        if mine is not None and not mine:
+            del self._by_session[session]
+
+    def let_go_of_the_oldest(self, now_s: float) -> int:
+        """How many batches are dropped for being older than LONGEST_S, wherever their server is."""
+        before = len(self._order)
+        while self._order and now_s - next(iter(self._order)).since_s > LONGEST_S:
+            self._drop_oldest()
+        return before - len(self._order)
+
+    def erase(self, session: SessionId) -> None:
+        """The session was deleted: nothing of it may ever come back."""
+        for kept in self._by_session.pop(session, ()):
+            self._forget(kept)
+
+    def renew(self, session: SessionId, now_s: float) -> None:
+        """All of it was just given back: again it is nowhere but on one server."""
+        for kept in self._by_session.get(session, ()):
+            kept.at_s = now_s
+        if session in self._by_session:
+            self._by_session.move_to_end(session)
+
+    def idle(self, now_s: float) -> list[SessionId]:
+        """Those of which everything is older than `retain_s`: somebody should look at their servers."""
+        found = []
+        for session, mine in self._by_session.items():
+            if now_s - mine[-1].at_s <= self._retain_s:
+                break
+            found.append(session)
+        return found
+
+    @property
+    def sessions(self) -> list[SessionId]:
+        return list(self._by_session)
+
+    def beyond(self, session: SessionId, head: Seq) -> list[Batch]:
+        """Batches to append again when the log ends at `head`: each at its old place or not at all."""
+        kept = sorted(self._by_session.get(session, ()), key=lambda one: one.first)
+        return [replace(one.batch, expected=one.first - 1) for one in kept if one.first > head]
+
+    def _drop_oldest(self) -> None:
+        oldest = next(iter(self._order))
+        session = oldest.batch.session
+        self._by_session[session].popleft()
+        if not self._by_session[session]:
+            del self._by_session[session]
+        self._forget(oldest)
+
+    def _forget(self, kept: _Kept) -> None:
+        del self._order[kept]
+        self._bytes -= weight(kept.batch.events)
+
 
 WATCH_S: Final = 0.2
 ATTEND_S: Final = 1.0

@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from pipeline.tts.segmentation.abbreviations import lexicon
-from pipeline.tts.segmentation.boundary_rules import NEXT_REACH, OPENERS, WORD_REACH, Strength, judge
-from pipeline.tts.segmentation.character_kinds import may_cut, only_emoji
+from pipeline.tts.boundary_rules import (
+    NEXT_REACH,
+    OPENERS,
+    WORD_REACH,
+    Strength,
+    judge,
+    lexicon,
+    may_cut,
+    only_emoji,
+)
 
 _PAIRS: Final = {
     "(": ")", "[": "]", "{": "}", "「": "」", "『": "』", "【": "】", "（": "）",

@@ -1,0 +1,102 @@
+"""Bounds of request bodies: refused while they arrive, or when there is too much JSON in them."""
+
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from http import HTTPStatus
+from re import Pattern
+from typing import Any, Final
+
+import anyio.to_thread
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deployments.container import GatewayContainer
+from deployments.web.problem_details import refusal
+from schemas.bounds import VALUES, too_many
+from schemas.errors import BodyTooLarge
+
+_AT_ONCE: Final = 256 * 1024
+"""Bytes that are read on the loop; more of them would keep others waiting."""
+
+
+class _Bounded(Request):
+    async def json(self) -> Any:
+        """Raises JSONDecodeError, or HTTPException: FastAPI lets nothing else through."""
+        body = await self.body()
+        raw, many = _read(body) if len(body) <= _AT_ONCE else await anyio.to_thread.run_sync(_read, body)
+        if many:
+            raise HTTPException(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {VALUES} values"
+            )
+        return raw
+
+
+def _read(body: bytes) -> tuple[Any, bool]:
+    raw = json.loads(body)
+    return raw, too_many(raw)
+
+
+class BoundedRoute(APIRoute):
+    """For `APIRouter(route_class=...)`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def bounded(request: Request) -> Response:
+            return await handle(_Bounded(request.scope, request.receive))
+
+        return bounded
+
+
+class BodyLimit:
+    """Refuses request bodies over the limit while they arrive, before anything holds them."""
+
+    def __init__(self, app: ASGIApp, *, limit: int, files: Sequence[Pattern[str]], chat: str) -> None:
+        """`files`: paths of uploads that are not held in memory; `chat`: path with a limit of its own."""
+        self._app = app
+        self._limit = limit
+        self._files = files
+        self._chat = chat
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self._is_file(scope):
+            await self._app(scope, receive, send)
+            return
+        received, limit = 0, self._limit_of(scope)
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                return {"type": "http.disconnect"}
+            return message
+
+        async def unless_too_large(message: Message) -> None:
+            if received <= limit:
+                await send(message)
+
+        try:
+            await self._app(scope, counted, unless_too_large)
+        except Exception:
+            if received <= limit:
+                raise
+        if received > limit:
+            error = BodyTooLarge(f"the body is larger than {limit} bytes")
+            await refusal(error, scope)(scope, receive, send)
+
+    def _limit_of(self, scope: Scope) -> int:
+        if _path(scope) != self._chat:
+            return self._limit
+        services: GatewayContainer = scope["app"].state.services
+        return max(self._limit, services.settings.openai.chat_bytes)
+
+    def _is_file(self, scope: Scope) -> bool:
+        return scope["method"] == "POST" and any(path.fullmatch(_path(scope)) for path in self._files)
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))

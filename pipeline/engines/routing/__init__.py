@@ -1,1 +1,0 @@
-"""Fallback between engines, circuit breakers and retries."""

@@ -1,1 +1,0 @@
-"""Events and leases across a Redis failover."""

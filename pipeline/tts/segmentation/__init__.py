@@ -1,1 +1,0 @@
-"""Finds where growing text may be cut into sentences."""
