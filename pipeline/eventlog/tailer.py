@@ -28,18 +28,30 @@ from schemas.ids import Seq, SessionId
 from schemas.native.native_messages import LogState
 
 ENDING = "session.ended"
+WAITING: Final = 64
+"""Events that can wait for others do so until there are as many; more: the listener is woken less often."""
 
 
 class LogListener:
     """Holds at most `buffer` pushed events: one more and all are let go, to be read again from the log."""
 
-    def __init__(self, session: SessionId, after: Seq, *, audio: bool, buffer: int) -> None:
+    def __init__(
+        self,
+        session: SessionId,
+        after: Seq,
+        *,
+        audio: bool,
+        buffer: int,
+        can_wait: Callable[[Recorded], bool] | None = None,
+    ) -> None:
+        """`can_wait`: as `Tailer.follow`."""
         self.session = session
         self.cursor = after
         """The last event that was delivered."""
         self.audio = audio
         self.ended = False
         self._buffer = buffer
+        self._can_wait = can_wait
         self._pushed: deque[Push] = deque()
         self._held = 0
         self._changed = asyncio.Event()
@@ -52,6 +64,8 @@ class LogListener:
             if self._held > self._buffer:
                 self._pushed.clear()
                 self._held = 0
+            elif self._can_wait and 0 < self._held < WAITING and all(map(self._can_wait, push.events)):
+                return
         self.wake()
 
     def wake(self) -> None:
@@ -189,16 +203,18 @@ class Tailer:
         buffer: int = 256,
         idle_s: float | None = None,
         head: Head | None = None,
+        can_wait: Callable[[Recorded], bool] | None = None,
     ) -> AsyncIterator[AsyncGenerator[list[Recorded], None]]:
         """The events after `after` in batches: first what there is, then as it happens, to the session's end.
 
         Without `audio` the events may or may not carry their bytes. With `idle_s` an empty batch says that
         nothing came for so long, or that the log has fallen silent or is back: see `state`. `head`: the
-        session's, as the caller has found it a moment ago, `after` within it; None: it is asked for. Raises
+        session's, as the caller has found it a moment ago, `after` within it; None: it is asked for. Events
+        that `can_wait` (None: none) come with the next one that cannot, or `WAITING` together. Raises
         SessionNotFound, SessionGone and CursorAhead on entering; SessionGone also later, when the session is
         deleted under the listener.
         """
-        listener = LogListener(session, after, audio=audio, buffer=buffer)
+        listener = LogListener(session, after, audio=audio, buffer=buffer, can_wait=can_wait)
         feed = self._feeds.setdefault(session, _Feed())
         feed.listeners.add(listener)
         try:

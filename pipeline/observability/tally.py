@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Self
 
 from pipeline.observability.metric_names import BY_NAME, Metric
@@ -25,15 +26,16 @@ class Tally:
 
     def count(self, metric: Metric, *labels: str, by: float = 1) -> None:
         if by > 0:
-            self._counts[_field(metric, labels, _TOTAL)] += (
+            self._counts[_prefix(metric, labels) + _TOTAL] += (
                 round(by * MICRO) if metric.fractional else int(by)
             )
 
     def observe(self, metric: Metric, value: float, *labels: str) -> None:
         """Less than nothing (a clock was set back) counts as nothing."""
         value = max(0.0, value)
-        self._counts[_field(metric, labels, str(bisect_left(metric.buckets, value)))] += 1
-        self._counts[_field(metric, labels, _SUM)] += round(value * MICRO)
+        prefix = _prefix(metric, labels)
+        self._counts[prefix + str(bisect_left(metric.buckets, value))] += 1
+        self._counts[prefix + _SUM] += round(value * MICRO)
 
     def add(self, other: "Tally | None") -> Self:
         if other is not None:
@@ -120,10 +122,15 @@ def quantile(bounds: Iterable[float], counts: Iterable[float], share: float) -> 
     return lower
 
 
-def _field(metric: Metric, labels: tuple[str, ...], part: str) -> str:
+def _prefix(metric: Metric, labels: tuple[str, ...]) -> str:
     if len(labels) != len(metric.labels):
         raise ValueError(f"{metric.name} has the labels {metric.labels}, not {labels}")
-    return _SEPARATOR.join((metric.name, *map(plain, labels), part))
+    return _joined(metric.name, labels)
+
+
+@lru_cache(1_024)
+def _joined(name: str, labels: tuple[str, ...]) -> str:
+    return _SEPARATOR.join((name, *map(plain, labels), ""))
 
 
 def plain(label: str) -> str:

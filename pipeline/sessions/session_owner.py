@@ -27,6 +27,7 @@ from pipeline.turn.generation import Engines
 from pipeline.turn.turn import Turn, TurnPlan
 from schemas.errors import InputTooLong, RhapsodeError, SessionFull, SessionGone
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.settings import SessionSettings
 from schemas.settings.limit_settings import LimitSettings
@@ -134,6 +135,12 @@ def first_answer(services: OwnerServices, state: TurnState, *, after_ms: int) ->
 def takes_our_voice(settings: SessionSettings) -> bool:
     """To be heard while it is made."""
     return settings.speak and is_ours(settings.tts_provider) and settings.listening.mode != "legacy"
+
+
+def _goes_on(recorded: Recorded) -> bool:
+    """More of a text or a sentence's sound after its first piece: nothing follows from it for its owner."""
+    place = {"text.delta": "at", "audio.chunk": "chunk"}.get(recorded.type)
+    return place is not None and recorded.data[place] > 0
 
 
 def _comparable(state: TurnState) -> bool:
@@ -278,7 +285,9 @@ class SessionOwner:
             return
         self._epoch = 1 if head is None else head.epoch + 1
         async with (
-            self._services.tailer.follow(self.session, self._conversation.head, head=head) as batches,
+            self._services.tailer.follow(
+                self.session, self._conversation.head, head=head, can_wait=_goes_on
+            ) as batches,
             anyio.create_task_group() as work,
         ):
             if self._epoch > 1:

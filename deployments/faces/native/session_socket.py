@@ -65,12 +65,16 @@ async def stream(websocket: WebSocket, session_id: str, caller: Caller, params: 
                 await connection.receive(session, microphone)
                 both.cancel_scope.cancel()
 
+            async def follow() -> None:
+                """A task of its own: what wakes it passes no middleware of the request."""
+                await connection.feed(feed)
+                both.cancel_scope.cancel()
+
             both.start_soon(receive)
+            both.start_soon(follow)
             both.start_soon(microphone.answer)
             drain = connection.services.leaving.drain
             both.start_soon(connection.see_out, drain, feed.hello, both.cancel_scope)
-            await connection.feed(feed)
-            both.cancel_scope.cancel()
     except (WebSocketDisconnect, TimeoutError):
         log.debug("the client left before it heard anything")
     except RhapsodeError as error:

@@ -21,7 +21,7 @@ RETRY_S: Final = 0.05
 FULL_S: Final = 1.0
 """Between tries while the log's memory is full: only deletions, which do not come this way, make room."""
 IDLE_S: Final = 60.0
-"""A road that nobody has taken for so long is forgotten: servers come and go."""
+"""Between looks at roads: one that nobody has taken since the last look is forgotten. Servers come and go."""
 LINGER_S: Final = 0.025
 """Events that may wait for more leave so long after the first of them; Kafka's producers call it so."""
 UNSURE_S: Final = 10.0
@@ -41,6 +41,8 @@ class ShardQueue:
     ready: dict[ProducerQueue, None] = field(default_factory=dict)
     lingering: dict[ProducerQueue, None] = field(default_factory=dict)
     work: asyncio.Event = field(default_factory=asyncio.Event)
+    idle: bool = False
+    """Nothing was sent since the last look."""
 
 
 class GroupCommitter:
@@ -95,7 +97,8 @@ class GroupCommitter:
         """Those that linger leave, unless they left already with an event that could not wait."""
         lingering, shard.lingering = shard.lingering, {}
         shard.ready.update((queue, None) for queue in lingering if self._at.get(queue) is shard)
-        shard.work.set()
+        if shard.ready:
+            shard.work.set()
 
     def _shard(self, name: str) -> ShardQueue:
         shard = self._shards.get(name)
@@ -118,19 +121,28 @@ class GroupCommitter:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._replayer.run)
             while True:
-                await self._changed.wait()
+                with anyio.move_on_after(IDLE_S):
+                    await self._changed.wait()
                 self._changed.clear()
+                self._wake_idle()
                 while self._new:
                     tasks.start_soon(self._drive, *self._new.pop())
+
+    def _wake_idle(self) -> None:
+        """Those that nobody has taken since the last look end; no timer is set for each round trip."""
+        for shard in self._shards.values():
+            if shard.idle:
+                shard.work.set()
+            shard.idle = True
 
     async def _drive(self, name: str, shard: ShardQueue) -> None:
         """Until nobody takes the road any more."""
         while True:
-            with anyio.move_on_after(IDLE_S):
-                await shard.work.wait()
-            if not shard.work.is_set() and not shard.lingering:
+            await shard.work.wait()
+            if not shard.ready and not shard.lingering:
                 del self._shards[name]
                 return
+            shard.idle = False
             while shard.ready:
                 await self._flush(list(islice(shard.ready, FLUSH_BATCHES)))
             shard.work.clear()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.eventlog.event_log import Batch, Outcome, Push, Verdict
 from pipeline.eventlog.producer_queue import BATCH_BYTES, BATCH_EVENTS, Entry, Mode, ProducerQueue, weight
-from pipeline.eventlog.tailer import LogListener
+from pipeline.eventlog.tailer import WAITING, LogListener
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, TurnId, new_session_id
 from tests.support.eventlog.log_events import delta, new
@@ -99,3 +99,22 @@ def test_a_listener_is_given_every_event_once(
             missing = [recorded(seq) for seq in range(listener.cursor + 1, head + 1)]
             given_out += listener.deliver(missing)
     assert [event.seq for event in given_out] == list(range(after + 1, listener.cursor + 1))
+
+
+def test_a_listener_is_woken_for_what_cannot_wait_or_for_much_that_can() -> None:
+    async def woken_at(offers: range) -> list[int]:
+        listener = LogListener(SESSION, Seq(0), audio=False, buffer=256, can_wait=lambda one: one.seq != 70)
+        found = []
+        woken = asyncio.create_task(listener.changed())
+        for seq in offers:
+            await asyncio.sleep(0)
+            listener.offer(push(seq, seq))
+            await asyncio.sleep(0)
+            if woken.done():
+                found.append(seq)
+                assert [event.seq for event in listener.take()][-1] == seq
+                woken = asyncio.create_task(listener.changed())
+        woken.cancel()
+        return found
+
+    assert asyncio.run(woken_at(range(1, 140))) == [WAITING, 70, 70 + WAITING]
