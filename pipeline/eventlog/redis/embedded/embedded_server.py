@@ -65,6 +65,11 @@ class _Place:
     def output(self) -> Path:
         return self.directory / "server.log"
 
+    @property
+    def stopped(self) -> Path:
+        """Is there from `stop` to the next `ensure`."""
+        return self.directory / "stopped"
+
 
 def socket_path(home: Path) -> Path:
     """Path of the socket on which the server of `home` listens, running or not."""
@@ -81,23 +86,18 @@ def ensure(home: Path, settings: LogSettings, *, binary: Path | None = None) -> 
 
     Raises LogUnavailable when it does not come up.
     """
-    place = _Place.of(home)
-    if (pid := _answering(place.socket)) is not None:
-        return EmbeddedServer(place.socket, pid, started=False)
-    place.prepare()
-    with _only_one(place.directory / "start.lock"):
-        if (pid := _answering(place.socket)) is not None:
-            return EmbeddedServer(place.socket, pid, started=False)
-        return EmbeddedServer(place.socket, _bring_up(place, settings, binary or find_binary()), started=True)
+    return _ensure(_Place.of(home), settings, binary, even_if_stopped=True)
 
 
 def revive(home: Path, settings: LogSettings) -> None:
     """Start the server of `home` where nobody listens. One that is silent or still loading is left alone.
 
-    Raises LogUnavailable when it does not come up.
+    Raises LogUnavailable when it does not come up, and after `stop`: a process that outlives its system
+    does not start the server again.
     """
-    if _ask(_Place.of(home).socket, "PING", until="\r\n") is None:
-        ensure(home, settings)
+    place = _Place.of(home)
+    if _ask(place.socket, "PING", until="\r\n") is None:
+        _ensure(place, settings, None, even_if_stopped=False)
 
 
 def status(home: Path) -> EmbeddedServer | None:
@@ -110,13 +110,14 @@ def status(home: Path) -> EmbeddedServer | None:
 def stop(home: Path) -> bool:
     """Shut the server down cleanly and wait until it is gone; False: none was running.
 
-    A process that still needs a server starts the next one when this one is gone, and not before: this
-    one holds the files.
+    From now on `ensure` starts the next one, and `revive` does not. It is started when this one is gone,
+    and not before: this one holds the files.
     """
     place = _Place.of(home)
     if not place.directory.is_dir():
         return False
     with _only_one(place.directory / "start.lock"):
+        place.stopped.touch()
         if _answering(place.socket) is None:
             return False
         _ask(place.socket, "SHUTDOWN NOSAVE")  # the append-only file is forced to disk all the same
@@ -153,6 +154,21 @@ def _only_one(lock: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _ensure(
+    place: _Place, settings: LogSettings, binary: Path | None, *, even_if_stopped: bool
+) -> EmbeddedServer:
+    if (pid := _answering(place.socket)) is not None:
+        return EmbeddedServer(place.socket, pid, started=False)
+    place.prepare()
+    with _only_one(place.directory / "start.lock"):
+        if (pid := _answering(place.socket)) is not None:
+            return EmbeddedServer(place.socket, pid, started=False)
+        if place.stopped.exists() and not even_if_stopped:
+            raise LogUnavailable("The log server was stopped.")
+        place.stopped.unlink(missing_ok=True)
+        return EmbeddedServer(place.socket, _bring_up(place, settings, binary or find_binary()), started=True)
 
 
 def _bring_up(place: _Place, settings: LogSettings, binary: Path) -> int:

@@ -72,6 +72,27 @@ def test_stopping_keeps_the_events_and_ends_the_process(home: Path) -> None:
         assert server.get("kept") == b"yes"
 
 
+def test_a_process_that_outlives_its_system_does_not_start_the_stopped_server_again(home: Path) -> None:
+    """`rhapsode down` left a log server that a gateway had started after the stop."""
+    embedded_server.ensure(home, LogSettings())
+    assert embedded_server.stop(home)
+    with pytest.raises(LogUnavailable, match="was stopped"):
+        embedded_server.revive(home, LogSettings())
+    assert embedded_server.status(home) is None
+    embedded_server.ensure(home, LogSettings())
+    kill_server(home)
+    embedded_server.revive(home, LogSettings())
+    assert embedded_server.status(home) is not None
+
+
+def test_a_server_that_is_dead_when_it_is_stopped_stays_dead(home: Path) -> None:
+    embedded_server.ensure(home, LogSettings())
+    kill_server(home)
+    assert not embedded_server.stop(home)
+    with pytest.raises(LogUnavailable, match="was stopped"):
+        embedded_server.revive(home, LogSettings())
+
+
 def _ensures(home: Path, enough: Event) -> None:
     while not enough.is_set():
         embedded_server.ensure(home, LogSettings())
