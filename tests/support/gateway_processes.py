@@ -26,6 +26,7 @@ class Gateways:
         """Nobody else's, until the block ends."""
 
     def __enter__(self) -> Self:
+        embedded_server.ensure(self._settings.home, self._settings.log)
         return self
 
     def __exit__(

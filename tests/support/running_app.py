@@ -117,6 +117,8 @@ def running_app(settings: AppSettings, *, port: int = 0, workers: bool = False) 
         await transcribers.quality.aclose()
 
     app = create_app(services, body_bytes=settings.limits.body_bytes)
+    if settings.log.embedded:
+        embedded_server.ensure(settings.home, settings.log)
     try:
         with serving(
             app,

@@ -154,17 +154,20 @@ async def test_a_slow_listener_holds_nobody_up(
 
 
 async def test_listeners_share_one_push_and_one_read(log: MemoryEventLog, session: SessionId) -> None:
+    """Heads are looked at before the writing only: a listener reads what a head tells before the push."""
     lossy = LossyLog(log, 0.0)
     await log.append([batch(session, 1, *(delta(at) for at in range(100)), producer="before")])
-    received: list[list[Recorded]] = []
-    async with Tailer(lossy) as tailer, anyio.create_task_group() as tasks:
+    received = [list[Recorded]() for _ in range(20)]
+    async with Tailer(lossy, watch_s=60) as tailer, anyio.create_task_group() as tasks:
 
-        async def listen() -> None:
-            received.append(await heard(tailer, session))
+        async def listen(events: list[Recorded]) -> None:
+            async with tailer.follow(session, Seq(0)) as batches:
+                async for some in batches:
+                    events += some
 
-        for _ in range(20):
-            tasks.start_soon(listen)
-        await until(lambda: lossy.reads > 0)
+        for events in received:
+            tasks.start_soon(listen, events)
+        await until(lambda: all(received) and lossy.looks == len(received) + 1)
         await write(log, session, 3)
     assert [seqs(events) for events in received] == [list(range(1, 106))] * 20
     assert lossy.reads == 1

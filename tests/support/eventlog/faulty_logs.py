@@ -96,6 +96,8 @@ class LossyLog:
         self.log = log
         self.lossy_subscription = LossySubscription(log.push_subscription(), loss, seed)
         self.reads = 0
+        self.looks = 0
+        """Of the heads."""
 
     def push_subscription(self) -> LossySubscription:
         return self.lossy_subscription
@@ -110,6 +112,7 @@ class LossyLog:
         return await self.log.read(session, after, limit=limit, audio=audio)
 
     async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
+        self.looks += 1
         return await self.log.heads(sessions)
 
     async def tail(self, session: SessionId, after: Seq) -> Tail:
