@@ -44,6 +44,7 @@ from deployments.faces.openai.routes import (
     transcription_routes,
 )
 from deployments.faces.realtime import client_secret_routes, realtime_routes
+from deployments.faces.responses import response_routes
 from deployments.faces.stories import (
     narration_routes,
     narration_settings_routes,
@@ -112,7 +113,7 @@ def create_app(
     )
     log_redaction.install()
     problem_details.install(app)
-    app.add_middleware(BodyLimit, limit=body_bytes, files=_FILES, chat=chat_routes.PATH)
+    app.add_middleware(BodyLimit, limit=body_bytes, files=_FILES, chat=_CHAT)
     app.add_middleware(AuthMiddleware)
     for face in FACES:
         app.include_router(face)
@@ -186,6 +187,7 @@ def _add_page(app: FastAPI) -> None:
     app.mount("/web", StaticFiles(directory=WEB), name="web")
 
 
+_CHAT: Final = (chat_routes.PATH, response_routes.PATH)
 _FILES: Final = (
     recording_routes.PATH,
     document_routes.PATH,
@@ -215,6 +217,7 @@ FACES: Final[tuple[APIRouter, ...]] = tuple(
         chat_routes,
         embedding_routes,
         model_routes,
+        response_routes,
         speech_routes,
         transcription_routes,
         realtime_routes,

@@ -53,8 +53,10 @@ class BoundedRoute(APIRoute):
 class BodyLimit:
     """Refuses request bodies over the limit while they arrive, before anything holds them."""
 
-    def __init__(self, app: ASGIApp, *, limit: int, files: Sequence[Pattern[str]], chat: str) -> None:
-        """`files`: paths of uploads that are not held in memory; `chat`: path with a limit of its own."""
+    def __init__(
+        self, app: ASGIApp, *, limit: int, files: Sequence[Pattern[str]], chat: Sequence[str]
+    ) -> None:
+        """`files`: paths of uploads that are not held in memory; `chat`: paths with a limit of their own."""
         self._app = app
         self._limit = limit
         self._files = files
@@ -88,7 +90,7 @@ class BodyLimit:
             await refusal(error, scope)(scope, receive, send)
 
     def _limit_of(self, scope: Scope) -> int:
-        if _path(scope) != self._chat:
+        if _path(scope) not in self._chat:
             return self._limit
         services: GatewayContainer = scope["app"].state.services
         return max(self._limit, services.settings.openai.chat_bytes)

@@ -11,7 +11,6 @@ from schemas.openai.parameter_support import CODES
 
 _CHAT: Final = "POST /v1/chat/completions answers here"
 _ABSENT: Final = {
-    "responses": f"there is no Responses API here; {_CHAT}, and SDKs can be told to use chat completions",
     "completions": f"there are no completions without messages here; {_CHAT}",
     "realtime/calls": "there is no WebRTC here; the WebSocket /v1/realtime speaks the same protocol",
     "realtime/sessions": "that was the beta's; POST /v1/realtime/client_secrets makes secrets for browsers",
@@ -26,7 +25,8 @@ _ABSENT: Final = {
 }
 """Routes of OpenAI's that are not here, and what to do instead."""
 PATHS: Final = re.compile(
-    rf"/v1/((models|chat|audio|embeddings|{'|'.join(_ABSENT)})(/.*)?|realtime/client_secrets)", re.DOTALL
+    rf"/v1/((models|chat|responses|audio|embeddings|{'|'.join(_ABSENT)})(/.*)?|realtime/client_secrets)",
+    re.DOTALL,
 )
 """Answered in OpenAI's shape; everything else is ours."""
 _REQUEST: Final = "invalid_request_error"
@@ -57,6 +57,8 @@ TABLE: Final[Mapping[str, Shape]] = {
     "origin.refused": Shape(403, "permission_error", "origin_refused"),
     "model.not_found": Shape(404, _REQUEST, "model_not_found"),
     "model.unknown": Shape(404, _REQUEST, "model_not_found"),
+    "response.not_found": Shape(404, _REQUEST, None),
+    "previous_response_not_found": Shape(400, _REQUEST, "previous_response_not_found"),
     "provider.unknown": Shape(404, _REQUEST, "model_not_found"),
     "collection.not_found": Shape(404, _REQUEST, "collection_not_found"),
     "session.not_found": _CURSOR,

@@ -34,6 +34,8 @@ STATUS: Final[dict[str, int]] = {
     "provider.unknown": 422,
     "model.unknown": 422,
     "model.not_found": 404,
+    "response.not_found": 404,
+    "previous_response_not_found": 400,
     "answer.stopped": 409,
     "unsupported_parameter": 400,
     "unsupported_value": 400,

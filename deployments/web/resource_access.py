@@ -18,6 +18,7 @@ from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
 from schemas.errors import InputError, LogUnavailable, SceneNotFound, SessionNotFound, UserNotFound
 from schemas.errors.access_errors import Forbidden, Unauthenticated
+from schemas.errors.openai_errors import ResponseNotFound
 from schemas.errors.retrieval_errors import CollectionNotFound
 from schemas.events.recorded import Recorded
 from schemas.ids import SessionId, parse_session_id
@@ -173,6 +174,12 @@ async def _scene(connection: HTTPConnection, caller: Principal, value: str) -> N
     await _owned(connection, caller, value, missing)
 
 
+async def _response(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    missing = ResponseNotFound(f"Response with id '{value[:80]}' not found.", field="response_id")
+    session, _, _ = value.removeprefix("resp_").rpartition("_")
+    await _owned(connection, caller, session, missing)
+
+
 async def _owned(connection: HTTPConnection, caller: Principal, value: str, missing: InputError) -> None:
     """Raises `missing` for another owner's resource. A scene is named after its story: `<story>.<turn>`."""
     session = parse_session_id(value.partition(".")[0])
@@ -233,6 +240,7 @@ _CHECKS: Final[Mapping[str, Callable[[HTTPConnection, Principal, str], Awaitable
     "character_id": _for_all,
     "chat_id": _for_all,
     "scene_id": _scene,
+    "response_id": _response,
     "user_id": _user,
     **dict.fromkeys(("kind", "share", "member", "number", "n", "chunk", "turn", "provider"), _for_all),
     **dict.fromkeys(("voice", "document_id", "model"), _for_all),

@@ -9,6 +9,18 @@ class ModelNotFound(InputError):
     code = "model.not_found"
 
 
+class ResponseNotFound(InputError):
+    """No response of this id, or it is another principal's, or it was not stored."""
+
+    code = "response.not_found"
+
+
+class PreviousResponseNotFound(InputError):
+    """The response that a request goes on from is not there."""
+
+    code = "previous_response_not_found"
+
+
 class UnsupportedParameter(InputError):
     """OpenAI knows the field, and what is asked here does not."""
 

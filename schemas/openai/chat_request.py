@@ -29,19 +29,19 @@ def _one(value: Any) -> Any:
     return value
 
 
-def _tier(value: Any) -> Any:
+def known_tier(value: Any) -> Any:
     if isinstance(value, str) and value not in _TIERS:
         raise unsupported_value(f"there is no service tier '{value[:40]}' here; leave it out, or say 'auto'")
     return value
 
 
-def _function(value: Any) -> Any:
-    if value == "custom":
+def function_alone(value: Any) -> Any:
+    if isinstance(value, str) and value != "function":
         raise unsupported_value("tools are functions here")
     return value
 
 
-def _a_choice(value: Any) -> Any:
+def a_choice(value: Any) -> Any:
     if isinstance(value, dict) and value.get("type") in ("allowed_tools", "custom"):
         raise unsupported_value(f"a choice of type '{value['type']}' is not supported here")
     return value
@@ -60,7 +60,7 @@ class FunctionDefinition(FromOpenAi):
 
 
 class ToolOffer(FromOpenAi):
-    type: Annotated[Literal["function"], BeforeValidator(_function)]
+    type: Annotated[Literal["function"], BeforeValidator(function_alone)]
     function: FunctionDefinition
 
 
@@ -144,7 +144,7 @@ _Tools = Annotated[tuple[ToolOffer, ...], Field(max_length=FUNCTIONS, strict=Fal
 _Modalities = Annotated[
     tuple[Literal["text", "audio"], ...], Field(min_length=1, max_length=8, strict=False, fail_fast=True)
 ]
-_Metadata = Annotated[
+Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
     Field(max_length=16, fail_fast=True),
 ]
@@ -172,12 +172,12 @@ class ChatCompletionRequest(OpenAiRequest):
     frequency_penalty: Penalty | None = None
     tools: _Tools | None = None
     tool_choice: Annotated[
-        Literal["none", "auto", "required"] | NamedChoice | None, BeforeValidator(_a_choice)
+        Literal["none", "auto", "required"] | NamedChoice | None, BeforeValidator(a_choice)
     ] = None
     parallel_tool_calls: bool | None = None
     modalities: _Modalities | None = None
     audio: AudioWish | None = None
-    metadata: _Metadata | None = None
+    metadata: Metadata | None = None
     user: Annotated[str, Field(max_length=512)] | None = None
     safety_identifier: Annotated[str, Field(max_length=512)] | None = None
     prompt_cache_key: Annotated[str, Field(max_length=512)] | None = None
@@ -186,7 +186,7 @@ class ChatCompletionRequest(OpenAiRequest):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
     store: bool | None = None
-    service_tier: Annotated[Literal["auto", "default"] | None, BeforeValidator(_tier)] = None
+    service_tier: Annotated[Literal["auto", "default"] | None, BeforeValidator(known_tier)] = None
     prediction: Any = None
     logprobs: Annotated[Any, refused("logprobs", False)] = None
     top_logprobs: Annotated[Any, refused("top_logprobs", 0)] = None

@@ -146,6 +146,82 @@ CHAT: Final = (
     supported("rhapsode", {"search": {"strategy": "hybrid", "top_k": 3}}, "ours; see below"),
 )
 
+_FUNCTION: Final = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}}
+_CALLED: Final = {
+    **{"type": "function_call", "call_id": "call_a"},
+    **{"name": "get_weather", "arguments": '{"city": "Oslo"}'},
+}
+
+RESPONSES: Final = (
+    supported("model", "gpt-4o", "a model of `/v1/models`, or a name that stands for one"),
+    supported("input", _SAY, "a text"),
+    supported("input", [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": _SAY}]),
+    supported("input", _said({"type": "input_text", "text": _SAY}), "messages with parts of text"),
+    supported(
+        "input",
+        [_CALLED, {"type": "function_call_output", "call_id": "call_a", "output": "sunny"}],
+        "calls, their results, and `item_reference`",
+    ),
+    accepted(
+        "input", [{"type": "reasoning", "id": "rs_a", "summary": []}, {"role": "user", "content": _SAY}]
+    ),
+    refused(
+        "input",
+        _said({"type": "input_image", "image_url": "https://example.org/a.png"}),
+        _VALUE,
+        "parts of type input_image, input_file, input_audio",
+        param="input[0].content[0].type",
+    ),
+    supported("instructions", "Be brief.", "of this response alone"),
+    supported("previous_response_id", None, "goes on from a response that is stored and over"),
+    supported("stream", True, "OpenAI's events, with their `sequence_number`"),
+    accepted("stream_options", {"include_obfuscation": False}, stream=True),
+    supported("store", True, "the default: it can be retrieved, and goes on when the client has gone away"),
+    supported("store", False, "as a chat completion: what its client has left is stopped"),
+    supported("background", True, "the answer comes at once, and is polled or streamed"),
+    supported("metadata", {"a": "b"}),
+    supported("max_output_tokens", 20, "at most 4096"),
+    supported("temperature", 0.2),
+    supported("top_p", 0.9),
+    supported("tools", [_FUNCTION], "of type function; `strict` is not promised"),
+    refused("tools", [{"type": "web_search"}], _VALUE, "of OpenAI's own", param="tools[0].type"),
+    supported("tool_choice", "none", "none, auto, required", tools=[_FUNCTION]),
+    supported("tool_choice", {"type": "function", "name": "get_weather"}, "one", tools=[_FUNCTION]),
+    refused(
+        "tool_choice",
+        {"type": "allowed_tools", "mode": "auto", "tools": []},
+        _VALUE,
+        "allowed_tools, custom",
+        tools=[_FUNCTION],
+    ),
+    supported("parallel_tool_calls", False, tools=[_FUNCTION]),
+    supported("text", {"format": {"type": "text"}}),
+    supported("text", {"format": {"type": "json_object"}}, "held to by the model in this server"),
+    supported(
+        "text",
+        {"format": {"type": "json_schema", "name": "a", "schema": {"type": "object"}}},
+        "held to by the model in this server",
+    ),
+    accepted("text", {"verbosity": "low"}),
+    accepted("reasoning", {"effort": "low"}),
+    accepted("truncation", "auto", "nothing is left out"),
+    accepted("include", ["reasoning.encrypted_content"]),
+    accepted("max_tool_calls", 3),
+    accepted("user", "somebody", "is said again"),
+    accepted("safety_identifier", "somebody", "is said again"),
+    accepted("prompt_cache_key", "some", "is said again"),
+    accepted("prompt_cache_retention", "24h"),
+    accepted("service_tier", "auto", "auto, default"),
+    refused("service_tier", "priority", _VALUE, "flex, priority"),
+    refused("top_logprobs", 3, _PARAMETER),
+    refused("conversation", "conv_a", _PARAMETER, "use `previous_response_id`"),
+    refused("prompt", {"id": "pmpt_a"}, _PARAMETER),
+    refused("context_management", [{"type": "compaction"}], _PARAMETER),
+    refused("moderation", {"model": "a"}, _PARAMETER),
+    accepted("top_k", 40, "any unknown field; see below"),
+    supported("rhapsode", {"search": {"strategy": "hybrid", "top_k": 3}}, "ours; see below"),
+)
+
 SPEECH: Final = (
     supported("model", "gpt-4o-mini-tts", "a model of `/v1/models`, or a name that stands for one"),
     supported("input", "Good morning.", "up to 4096 characters"),
@@ -209,6 +285,7 @@ EMBEDDINGS: Final = (
 
 TABLE: Final = {
     "POST /v1/chat/completions": CHAT,
+    "POST /v1/responses": RESPONSES,
     "POST /v1/audio/speech": SPEECH,
     "POST /v1/audio/transcriptions": TRANSCRIPTIONS,
     "POST /v1/audio/translations": TRANSLATIONS,

@@ -12,6 +12,7 @@ from schemas.errors import InputError, InputTooLong
 from schemas.native.client_commands import SettingsPatch
 from schemas.openai.chat_messages import ChatCompletionMessage
 from schemas.openai.chat_request import ChatCompletionRequest, ToolOffer
+from schemas.openai.responses_request import ResponsesRequest, ResponseTool
 from schemas.settings.model_settings import FunctionCall, GivenMessage
 from schemas.settings.openai_settings import OpenAiSettings
 
@@ -29,9 +30,12 @@ Place = tuple[int, int]
 
 
 def settings_of(
-    request: ChatCompletionRequest, model: NamedModel, voice: str | None, settings: OpenAiSettings
+    request: ChatCompletionRequest | ResponsesRequest,
+    model: NamedModel,
+    voice: str | None,
+    settings: OpenAiSettings,
 ) -> SettingsPatch:
-    """Returns the settings that the completion's session begins with. Raises InputError."""
+    """Returns the settings that the request's answer is made with. Raises InputError."""
     params: dict[str, Any] = {
         "speak": voice is not None,
         "llm_provider": model.provider,
@@ -73,7 +77,7 @@ def patch_of(params: Mapping[str, Any], fields: Mapping[str, str]) -> SettingsPa
         raise InputError(f"{field}: {said}", field=field) from error
 
 
-def _sampling(request: ChatCompletionRequest) -> dict[str, Any]:
+def _sampling(request: ChatCompletionRequest | ResponsesRequest) -> dict[str, Any]:
     """All of it: what the request leaves out is as the engine likes."""
     return {
         "top_p": None if request.top_p is None else max(request.top_p, _LEAST_TOP_P),
@@ -85,7 +89,7 @@ def _sampling(request: ChatCompletionRequest) -> dict[str, Any]:
     }
 
 
-def _tools(request: ChatCompletionRequest) -> dict[str, Any]:
+def _tools(request: ChatCompletionRequest | ResponsesRequest) -> dict[str, Any]:
     choice = request.tool_choice
     return {
         "registered": [],
@@ -95,7 +99,7 @@ def _tools(request: ChatCompletionRequest) -> dict[str, Any]:
     }
 
 
-def _chosen(request: ChatCompletionRequest) -> str:
+def _chosen(request: ChatCompletionRequest | ResponsesRequest) -> str:
     assert request.tool_choice is not None
     assert not isinstance(request.tool_choice, str)
     name = request.tool_choice.function.name
@@ -104,7 +108,7 @@ def _chosen(request: ChatCompletionRequest) -> str:
     return name
 
 
-def _offer(tool: ToolOffer) -> dict[str, Any]:
+def _offer(tool: ToolOffer | ResponseTool) -> dict[str, Any]:
     function = tool.function
     return {
         "name": function.name,
@@ -151,11 +155,13 @@ def llm_messages(
                 content=_words(number, message, said, answers),
                 calls=tuple(
                     FunctionCall(
-                        call=_call(call.id), name=call.function.name, arguments=call.function.arguments
+                        call=call_name(call.id), name=call.function.name, arguments=call.function.arguments
                     )
                     for call in calls
                 ),
-                call=_call(message.tool_call_id) if message.tool_call_id and message.role == "tool" else None,
+                call=call_name(message.tool_call_id)
+                if message.tool_call_id and message.role == "tool"
+                else None,
             )
         )
     if (length := sum(len(one.content) for one in given)) > longest:
@@ -165,7 +171,7 @@ def llm_messages(
     return tuple(given)
 
 
-def _call(name: str) -> str:
+def call_name(name: str) -> str:
     """A call's id as the log holds it: the same for its result."""
     if _CALL.fullmatch(name):
         return name

@@ -15,6 +15,7 @@ from schemas.openai.chat_request import ChatCompletionRequest
 from schemas.openai.embeddings_request import EmbeddingsRequest
 from schemas.openai.parameter_support import Row
 from schemas.openai.parameter_table import TABLE
+from schemas.openai.responses_request import ResponsesRequest
 from schemas.openai.speech_request import SpeechRequest
 from schemas.openai.transcription_request import LISTS, TranscriptionRequest, TranslationRequest
 from tests.support.clients.openai_requests import spoken
@@ -23,6 +24,7 @@ from tests.support.running_app import RunningApp, running_app, scripted_settings
 pytestmark = pytest.mark.anyio
 MODELS: dict[str, type[BaseModel]] = {
     "POST /v1/chat/completions": ChatCompletionRequest,
+    "POST /v1/responses": ResponsesRequest,
     "POST /v1/audio/speech": SpeechRequest,
     "POST /v1/audio/transcriptions": TranscriptionRequest,
     "POST /v1/audio/translations": TranslationRequest,
@@ -30,6 +32,7 @@ MODELS: dict[str, type[BaseModel]] = {
 }
 BARE: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"model": "gpt-4o", "messages": [{"role": "user", "content": "at once"}]},
+    "/v1/responses": {"model": "gpt-4o", "input": "at once"},
     "/v1/audio/speech": {"model": "tts-1", "voice": "alloy", "input": "Yes."},
     "/v1/audio/transcriptions": {"model": "gpt-4o-mini-transcribe"},
     "/v1/embeddings": {"model": "text-embedding-3-small", "input": "Yes."},

@@ -165,8 +165,6 @@ async def test_a_wrong_method_is_told_the_right_ones(
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("/v1/responses", "/v1/chat/completions"),
-        ("/v1/responses/resp_1/input_items", "/v1/chat/completions"),
         ("/v1/completions", "/v1/chat/completions"),
         ("/v1/images/generations", "nothing of OpenAI's images"),
         ("/v1/fine_tuning/jobs", "nothing of OpenAI's fine tuning"),

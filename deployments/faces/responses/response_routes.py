@@ -1,0 +1,122 @@
+"""OpenAI's Responses API: a response is a turn of a session, and all of it comes from the log."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, Final
+
+import orjson
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from deployments.container import GatewayContainer
+from deployments.faces.forms.uploads import while_awaited
+from deployments.faces.native.session_routes import Open
+from deployments.faces.openai.recorded_failure import failure
+from deployments.faces.openai.routes.openai_streams import EVENTS, Flowing, headers_of, ignored_in
+from deployments.faces.responses.response_ids import ResponseId
+from deployments.faces.responses.response_translator import ResponseTranslator, Shown
+from deployments.faces.responses.response_turns import ResponseTurns
+from deployments.web import openai_problems
+from deployments.web.body_limits import BoundedRoute
+from deployments.web.resource_access import Caller
+from deployments.web.sse_format import QUIET, written
+from pipeline.delivery.listener import SessionListener
+from pipeline.transfer.forking import Forks
+from schemas.errors import RhapsodeError
+from schemas.openai.responses_request import ResponsesRequest
+
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute)
+
+PATH: Final = "/v1/responses"
+"""Takes bodies as large as chat completions do."""
+_EARLY: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
+"""Events that wait for what follows them, which may be a refusal with a status of its own."""
+_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+
+
+def _turns(services: GatewayContainer) -> ResponseTurns:
+    return ResponseTurns(
+        services.sessions,
+        services.names,
+        services.ownership,
+        services.settings,
+        SessionListener(services.log, services.tailer, services.clock),
+        Forks(services.log, services.sessions, services.clock),
+    )
+
+
+@router.post("/responses", response_class=JSONResponse, responses=_ANSWERS)
+async def respond(services: Open, caller: Caller, request: Request, params: ResponsesRequest) -> Response:
+    """One response: whole, in events, or in the background. docs/openai.md says which fields count."""
+    ignored = ignored_in(params, services.settings.openai)
+    turns = _turns(services)
+    name = await while_awaited(request, lambda: turns.begin(params, caller))
+    headers = headers_of(name.session) | ignored
+    stay = AsyncExitStack()
+    if not params.stored:
+        stay.enter_context(services.ephemeral.waiting(name.session, name.turn))
+    if params.stream:
+        pieces = _events(turns, name, early=bool(params.background))
+        return Flowing(pieces, stay, media_type=EVENTS, headers=headers)
+    async with stay:
+        follow = not params.background
+        shown = await while_awaited(request, lambda: _whole(turns, name, follow=follow, refuse=True))
+    return _json(shown, headers)
+
+
+def _json(shown: Shown, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(shown), media_type="application/json", headers=headers)
+
+
+async def _whole(turns: ResponseTurns, name: ResponseId, *, follow: bool, refuse: bool = False) -> Shown:
+    """The response as it is at the end, or as it is now. `refuse`: raises what its turn failed with."""
+    translator = await turns.translator(name)
+    async with aclosing(turns.events(translator, follow=follow)) as events:
+        async for _ in events:
+            pass
+    if refuse:
+        _refuse(translator)
+    return translator.shown()
+
+
+def _refuse(translator: ResponseTranslator) -> None:
+    if translator.failed is not None:
+        code, message = translator.failed
+        error = failure(code, message, form="text.format.schema")
+        error.field = "input" if error.field == "messages" else error.field
+        raise error
+
+
+async def _events(turns: ResponseTurns, name: ResponseId, *, early: bool) -> AsyncGenerator[bytes, None]:
+    """The response's events. Unless `early`, the first ones wait for what follows them."""
+    translator, waiting, number = await turns.translator(name), b"", 0
+    try:
+        async with aclosing(turns.events(translator)) as events:
+            async for event in events:
+                if event is None:
+                    if not waiting:
+                        yield QUIET
+                    continue
+                number = event["sequence_number"] + 1
+                piece = _piece(event)
+                if not early and event["type"] in _EARLY:
+                    waiting += piece
+                    continue
+                if not early:
+                    early = True
+                    if event["type"] == "response.failed":
+                        _refuse(translator)
+                yield waiting + piece
+                waiting = b""
+    except RhapsodeError as error:
+        if not early:
+            raise
+        body = openai_problems.error_body(error)["error"]
+        told = {"type": "error", "code": body["code"], "message": body["message"], "param": body["param"]}
+        yield _piece(told | {"sequence_number": number})
+
+
+def _piece(event: Shown) -> bytes:
+    return written(orjson.dumps(event), name=event["type"])
