@@ -1,7 +1,8 @@
 """A collection as its events tell of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq
@@ -64,6 +65,8 @@ class CollectionState:
                 self.over = True
             case "session.renamed":
                 self.name = data["title"]
+            case "document.progressed" | "document.failed" if self._is_late(data):
+                pass
             case "document.progressed":
                 known = self._known(data["document"], data["name"])
                 if not known.began or (data["state"] == "waiting" and not known.unfinished):
@@ -79,6 +82,10 @@ class CollectionState:
                 self.documents.pop(data["document"], None)
                 self.removed[data["document"]] = recorded.seq
         self.head = recorded.seq
+
+    def _is_late(self, data: Mapping[str, Any]) -> bool:
+        """Told by an ingest that had not seen that its document was removed; each begins with "waiting"."""
+        return data.get("state") != "waiting" and data["document"] not in self.documents
 
     def _known(self, document: DocumentId, name: str) -> KnownDocument:
         return self.documents.setdefault(document, KnownDocument(document, name))

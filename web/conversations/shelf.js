@@ -10,15 +10,19 @@ function known(shelf, id, patch) {
   return { ...shelf, documents: { ...shelf.documents, [id]: document }, order };
 }
 
+/** Each addition begins with "waiting": what comes after a removal was told by one that had not seen it yet. */
+const unlessRemoved = (shelf, id, patch) => (shelf.documents[id] ? known(shelf, id, patch) : shelf);
+
 const ON = {
   "session.started": (shelf, { title }) => ({ ...shelf, name: title }),
   "session.renamed": (shelf, { title }) => ({ ...shelf, name: title }),
   "session.end_requested": (shelf) => ({ ...shelf, over: true }),
   "document.progressed": (shelf, { document, name, state, done, bytes }) =>
-    known(shelf, document, { name, state, done, bytes, code: null, message: null }),
+    (state === "waiting" ? known : unlessRemoved)(shelf, document, { name, state, done, bytes, code: null, message: null }),
   "document.added": (shelf, { view }) =>
     known(shelf, view.id, { state: "ready", done: 1, name: view.name, view, code: null, message: null }),
-  "document.failed": (shelf, { document, code, message }) => known(shelf, document, { state: "failed", code, message }),
+  "document.failed": (shelf, { document, code, message }) =>
+    unlessRemoved(shelf, document, { state: "failed", code, message }),
   "document.removed": (shelf, { document }) => {
     const { [document]: _, ...documents } = shelf.documents;
     return { ...shelf, documents, order: shelf.order.filter((id) => id !== document) };

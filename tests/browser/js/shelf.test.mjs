@@ -6,25 +6,35 @@ import { documentId, emptyShelf, shelve, standing } from "../../../web/conversat
 
 const ID = "019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e12";
 const VIEW = { id: ID, name: "bees.md", title: "The hive", pages: null, chunks: 2 };
+const FIRST = { document: ID, name: "bees.md", state: "waiting", done: 0, bytes: 80 };
 const STEP = { document: ID, name: "bees.md", state: "embedding", done: 0.4, bytes: 80 };
 
 const after = (...facts) =>
   facts.reduce((shelf, [type, data], at) => Object.freeze(shelve(shelf, { seq: at + 1, type, data })), emptyShelf());
 
 test("a document comes, can be found, is replaced and goes", () => {
-  const coming = after(["session.started", { title: "Bees" }], ["document.progressed", STEP]);
+  const begun = after(["session.started", { title: "Bees" }], ["document.progressed", FIRST]);
+  const coming = shelve(begun, { seq: 3, type: "document.progressed", data: STEP });
   assert.equal(coming.name, "Bees");
   assert.equal(standing(coming.documents[ID]), "Learning, 40 %");
-  const there = shelve(coming, { seq: 3, type: "document.added", data: { view: VIEW } });
+  const there = shelve(coming, { seq: 4, type: "document.added", data: { view: VIEW } });
   assert.equal(standing(there.documents[ID]), "2 passages");
   const failed = { document: ID, code: "document.unreadable", message: "It is damaged." };
   const replaced = [STEP, failed].reduce(
-    (shelf, data, at) => shelve(shelf, { seq: 4 + at, type: at ? "document.failed" : "document.progressed", data }),
+    (shelf, data, at) => shelve(shelf, { seq: 5 + at, type: at ? "document.failed" : "document.progressed", data }),
     there,
   );
   assert.deepEqual([replaced.documents[ID].view, standing(replaced.documents[ID])], [VIEW, "It is damaged."]);
-  const gone = shelve(replaced, { seq: 6, type: "document.removed", data: { document: ID } });
-  assert.deepEqual([gone.documents, gone.order, gone.lastSeq], [{}, [], 6]);
+  const gone = shelve(replaced, { seq: 7, type: "document.removed", data: { document: ID } });
+  assert.deepEqual([gone.documents, gone.order, gone.lastSeq], [{}, [], 7]);
+});
+
+test("what is told of a document after its removal does not bring it back, and it can be added again", () => {
+  const failed = { document: ID, code: "document.unreadable", message: "It is damaged." };
+  const gone = [["document.progressed", FIRST], ["document.removed", { document: ID }]];
+  const late = after(...gone, ["document.progressed", STEP], ["document.failed", failed]);
+  assert.deepEqual([late.documents, late.order, late.lastSeq], [{}, [], 4]);
+  assert.deepEqual(after(...gone, ["document.progressed", FIRST]).order, [ID]);
 });
 
 test("a document's id is a UUIDv7", () => {

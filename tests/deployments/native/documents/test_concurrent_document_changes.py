@@ -65,6 +65,26 @@ def upload() -> NewUpload:
     return NewUpload(file, Path(file.name), name="bees.md", declared=None, size=len(BEES))
 
 
+async def test_a_step_told_after_the_removal_does_not_bring_the_document_back(shelves: Shelves) -> None:
+    """It was listed as being read for ever, counted among its owner's, and could not be added again."""
+    collection, services = CollectionId(await shelves.create()), shelves.app.services
+    assert services is not None
+
+    async def removed_meanwhile() -> None:
+        late, document = Late(services.library), DocumentId(new_id())
+        async with another_gateway(services, late) as additions:
+            await additions.begin(collection, document, upload())
+            await late.asked.wait()
+            await services.collections.remove(collection, document)
+            late.told.set()
+            await eventually(lambda: not additions.in_hand)
+
+    await shelves.in_the_gateway(removed_meanwhile())
+    told = [event["type"] for event in await shelves.events(collection)]
+    assert told[-3:] == ["document.progressed", "document.removed", "document.progressed"]
+    assert await shelves.documents(collection) == []
+
+
 async def test_a_document_does_not_outlive_its_collection(shelves: Shelves) -> None:
     """Somebody deletes the collection while a gateway is just about to begin with a document of it."""
     collection, services = CollectionId(await shelves.create()), shelves.app.services
