@@ -14,12 +14,12 @@ from typing import Final, Literal, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.eventlog.event_log import EventLog, Outcome
+from pipeline.eventlog.event_log import Batch, EventLog, Outcome, Verdict
 from pipeline.eventlog.producer_queue import Entry, Mode, ProducerQueue
 from pipeline.eventlog.redis.codec import bytes_of
 from pipeline.eventlog.redis.group_committer import GroupCommitter
 from schemas.errors import LogUnavailable, RhapsodeError
-from schemas.events import Event
+from schemas.events import Event, SessionRenamed
 from schemas.events.recorded import NewEvent
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId
 
@@ -149,6 +149,7 @@ class Recorder:
         """`appended` is told how long each round trip of appends took. `charge` is asked before somebody's
         command is recorded: who it is, and of how many bytes; it refuses by raising. None: nobody is charged.
         """
+        self._log = log
         self._committer = GroupCommitter(log, retain_s, appended)
         self._charge = charge
         self._clock_ms = clock_ms
@@ -237,6 +238,15 @@ class Recorder:
         queue.put(entry)
         self._add(queue)
         return await _answer(entry)
+
+    async def posted(self, session: SessionId, key: str) -> Seq | None:
+        """Place of the last event that a command with this key recorded; None: the log has no such command.
+
+        Appends nothing: it sends a batch that expects the log's end where no session's end is.
+        """
+        never = new_events((SessionRenamed(title="?"),), self._clock_ms(), NO_TURN)
+        [found] = await self._log.append([Batch(session, _command_name(key), 1, never, expected=0)])
+        return found.last if found.verdict is Verdict.DUP else None
 
     async def erase(self, session: SessionId) -> None:
         """Delete it from the log, and keep nothing of it to give back.

@@ -297,27 +297,40 @@ class Sessions:
             return asked
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session, seen)
-            settings = await self._check(
-                command.settings.apply(conversation.settings), by or conversation.principal
-            )
-            await check_readable(self._views.log, command.settings, conversation.principal)
-            by = "" if by == conversation.principal else by
-            if by and conversation.principal:
-                check_guest(command.settings, conversation.settings)
-            params = TurnRequested(
-                kind=command.kind,
-                text=command.content,
-                settings=settings,
-                given=given,
-                by=by,
-                narrate=narrate,
-            )
-            turn = await self._ask(session, conversation, params, *before, key=command.key)
+            try:
+                params = await self._requested(conversation, command, given=given, by=by, narrate=narrate)
+                turn = await self._ask(session, conversation, params, *before, key=command.key)
+            except RhapsodeError:
+                asked = None if command.key is None else await self._recorder.posted(session, command.key)
+                if asked is None:
+                    raise
+                turn = TurnId(asked)  # another gateway took it, before it could no longer be taken
         if command.key is not None:
             self._asked[session, command.key] = turn
             while len(self._asked) > _KEYS_KEPT:
                 self._asked.popitem(last=False)
         return turn
+
+    async def _requested(
+        self,
+        conversation: Conversation,
+        command: RequestTurn,
+        *,
+        given: tuple[GivenMessage, ...] | None,
+        by: str,
+        narrate: bool | None,
+    ) -> TurnRequested:
+        """The event that the command asks for. Raises what its settings are refused with."""
+        settings = await self._check(
+            command.settings.apply(conversation.settings), by or conversation.principal
+        )
+        await check_readable(self._views.log, command.settings, conversation.principal)
+        by = "" if by == conversation.principal else by
+        if by and conversation.principal:
+            check_guest(command.settings, conversation.settings)
+        return TurnRequested(
+            kind=command.kind, text=command.content, settings=settings, given=given, by=by, narrate=narrate
+        )
 
     async def decide(
         self, session: SessionId, decision: Callable[[Conversation], Sequence[Event | RequestContext]]

@@ -13,8 +13,15 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions.catalog import Catalog
 from pipeline.sessions.session_commands import HeardLedger, Overtaken, Sessions, SpokenQuestion
-from schemas.errors import InputTooLong, TurnQueueFull
-from schemas.events import AudioChunk, SentenceReady, SessionStarted, TurnRequested, TurnStarted
+from schemas.errors import InputTooLong, SessionAlreadyEnded, TurnQueueFull
+from schemas.events import (
+    AudioChunk,
+    SentenceReady,
+    SessionEndRequested,
+    SessionStarted,
+    TurnRequested,
+    TurnStarted,
+)
 from schemas.ids import SessionId, TurnId, new_session_id
 from schemas.native.client_commands import Control, RequestTurn
 from schemas.settings.limit_settings import LimitSettings
@@ -80,3 +87,28 @@ async def test_what_leaves_nothing_to_do_wakes_no_owner() -> None:
         await recorder.post(session, wish)
         await sessions.control(session, Control(action="pause"))
         assert sessions._owners.owned == 1
+
+
+async def test_a_key_that_another_gateway_took_gets_its_answer_while_the_queue_is_full() -> None:
+    async with asking() as (sessions, recorder, session):
+        await sessions._owners.hand_over(0)  # so that no turn is over meanwhile
+        for number in range(LIMITS.queued_turns + 1):
+            turn = await sessions.request(session, RequestTurn(prompt=f"{number}?", key=f"{number}"))
+        sessions._asked.clear()  # as in a gateway that has not seen these keys
+        _, before = await sessions.view(session)
+        assert await sessions.request(session, RequestTurn(prompt="8?", key="8")) == turn
+        with pytest.raises(TurnQueueFull):
+            await sessions.request(session, RequestTurn(prompt="8?", key="another"))
+        _, after = await sessions.view(session)
+        assert after.seq == before.seq
+
+
+async def test_a_key_that_was_taken_is_answered_after_the_session_has_ended() -> None:
+    async with asking() as (sessions, recorder, session):
+        await sessions._owners.hand_over(0)
+        turn = await sessions.request(session, RequestTurn(prompt="One?", key="one"))
+        sessions._asked.clear()
+        await recorder.post(session, SessionEndRequested(reason="done"))
+        assert await sessions.request(session, RequestTurn(prompt="One?", key="one")) == turn
+        with pytest.raises(SessionAlreadyEnded):
+            await sessions.request(session, RequestTurn(prompt="One?", key="two"))
