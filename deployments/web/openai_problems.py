@@ -190,5 +190,5 @@ def param_of(loc: Sequence[int | str]) -> str | None:
         if isinstance(part, int):
             written += f"[{part}]"
         elif _NAME.fullmatch(part) and (part not in _PLACES or written):
-            written += f".{part}" if written else part
+            written += f".{part[:64]}" if written else part[:64]
     return written or None

@@ -171,11 +171,14 @@ _MEASURED: Final = re.compile(
     r"Value should have (at most|at least) (\d+) items? after validation, not (\d+)"
 )
 
+_NAME_CHARS: Final = 80
+"""Of a field's name that the client chose; a refusal repeats no more of it."""
+
 
 def validation_problem(errors: Sequence[Any]) -> tuple[str, str, str | None]:
     """Code, message and field path of the first of pydantic's complaints."""
     first = errors[0]
-    path = [str(part) for part in first["loc"] if part not in _NOT_THE_CLIENTS]
+    path = [str(part)[:_NAME_CHARS] for part in first["loc"] if part not in _NOT_THE_CLIENTS]
     kind = first["type"]
     if kind == "json_invalid":
         return "body.not_json", "the body is not JSON", None

@@ -6,6 +6,7 @@ grammar is compiled once in a process of its own, before it is compiled where ot
 
 import asyncio
 import re
+import signal
 import subprocess
 import sys
 from collections import OrderedDict
@@ -35,6 +36,8 @@ _REASON: Final = re.compile(
 _WHOLE: Final = "json-schema:///"
 """Name of the schema in llguidance's words; a place in it follows."""
 _BUSY: Final = "Many schemas are being checked; try again in a moment."
+_FROM_OUTSIDE: Final = (signal.SIGKILL, signal.SIGTERM)
+"""Signals that say nothing about a grammar: an operator sends them, or a machine without memory."""
 _PROCESS: Final = Path(__file__).with_name("grammar_process.py")
 
 
@@ -84,7 +87,12 @@ class GrammarChecker:
                 await place.enter_async_context(self._places.place(principal))
             if waiting.cancelled_caught:
                 raise EngineBusy(_BUSY)
-            return await asyncio.to_thread(_compiled, grammar)
+            checked = asyncio.ensure_future(asyncio.to_thread(_compiled, grammar))
+            try:
+                return await asyncio.shield(checked)
+            finally:  # nothing stops a thread: the place is taken for as long, also where the client has left
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([checked])
 
 
 def _compiled(grammar: str) -> str:
@@ -97,8 +105,10 @@ def _compiled(grammar: str) -> str:
         done = subprocess.run(
             command, input=grammar.encode(), capture_output=True, env={}, check=False, timeout=_COMPILED_S
         )
-    except subprocess.TimeoutExpired as error:
+    except (subprocess.TimeoutExpired, OSError) as error:
         raise EngineBusy(_BUSY) from error  # the machine is too busy to tell
+    if -done.returncode in _FROM_OUTSIDE:
+        raise EngineBusy(_BUSY)
     if done.returncode:
         return "is too complex: compiling it takes too long, or too much memory"
     return _reason(done.stdout.decode(errors="replace"))

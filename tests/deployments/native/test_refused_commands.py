@@ -65,6 +65,16 @@ async def test_a_bad_turn_is_refused_by_field_and_code(
     assert (await http.get(f"/v1/sessions/{session}")).json()["head_seq"] == 1
 
 
+@pytest.mark.parametrize("path", ["/v1/sessions", "/v1/embeddings"])
+async def test_a_long_name_of_an_unknown_field_is_not_repeated_whole(
+    http: httpx.AsyncClient, path: str
+) -> None:
+    for body in ({"x" * 200_000: 1}, {"settings": {"x" * 200_000: 1}}, {"model": {"x" * 200_000: 1}}):
+        answer = await http.post(path, json=body)
+        assert answer.is_client_error
+        assert len(answer.content) < 1_000
+
+
 @pytest.mark.parametrize(("body", "code", "field"), BAD_TURNS)
 async def test_the_socket_refuses_the_same_with_an_error_event(
     app: RunningApp, http: httpx.AsyncClient, body: dict[str, object], code: str, field: str | None

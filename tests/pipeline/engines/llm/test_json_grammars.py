@@ -5,10 +5,12 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import anyio
 import jsonschema
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -257,6 +259,54 @@ async def test_schemas_of_one_principal_do_not_delay_those_of_another(
         await ask("bob", "of bob")
         assert done["eve"] <= 2
     assert done == {"eve": 12, "bob": 1}
+
+
+def compiling() -> list[psutil.Process]:
+    """Processes of this one that compile a grammar."""
+    found = []
+    for process in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            found += [process] if str(grammar_check._PROCESS) in process.cmdline() else []
+    return found
+
+
+async def one_compiles() -> psutil.Process:
+    while not (found := compiling()):
+        await anyio.sleep(0.005)
+    return found[0]
+
+
+@pytest.mark.anyio
+async def test_a_client_that_leaves_keeps_its_place_until_its_schema_is_compiled() -> None:
+    checker, most = GrammarChecker(), 0
+
+    async def ask(*, leave: anyio.CancelScope) -> None:
+        with leave, suppress(SchemaInvalid):
+            await checker.check(grammar(ENDLESS), principal="eve")
+
+    for _ in range(3):
+        async with anyio.create_task_group() as asked:
+            scope = anyio.CancelScope()
+            asked.start_soon(partial(ask, leave=scope))
+            await one_compiles()
+            scope.cancel()
+        most = max(most, len(compiling()))
+    assert most == 0
+
+
+@pytest.mark.anyio
+async def test_a_check_that_is_killed_from_outside_is_no_verdict() -> None:
+    checker = GrammarChecker()
+
+    async def refused() -> None:
+        with pytest.raises(EngineBusy):
+            await checker.check(grammar(ENDLESS))
+
+    async with anyio.create_task_group() as asked:
+        asked.start_soon(refused)
+        (await one_compiles()).kill()
+    with pytest.raises(SchemaInvalid):
+        await checker.check(grammar(ENDLESS))
 
 
 def test_objects_have_the_properties_that_are_named_where_that_leaves_any_document() -> None:
