@@ -20,6 +20,7 @@ CODES: Final = frozenset({"unsupported_parameter", "unsupported_value", "missing
 _UNPRINTABLE: Final = re.compile(r"[^\x21-\x2b\x2d-\x7e]")
 _NAMES: Final = 16
 _NAME_CHARS: Final = 64
+_MESSAGE_CHARS: Final = 300
 
 
 def _cleaned(value: Any) -> Any:
@@ -80,7 +81,9 @@ def unsupported_parameter(name: str) -> PydanticCustomError:
 
 
 def unsupported_value(message: str) -> PydanticCustomError:
-    return PydanticCustomError("unsupported_value", "{told}", {"told": message})
+    """`message` may repeat what the client wrote: lone surrogates, which no error can hold, become "?"."""
+    told = message[:_MESSAGE_CHARS].encode(errors="replace").decode()
+    return PydanticCustomError("unsupported_value", "{told}", {"told": told})
 
 
 def _never(name: str, neutral: Collection[Any]) -> Callable[[Any], Any]:

@@ -269,6 +269,17 @@ async def test_a_body_that_is_too_large_is_refused(http: httpx.AsyncClient) -> N
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
 
 
+@pytest.mark.parametrize(
+    "fields", [{"service_tier": "\ud800"}, {"tools": [{"type": "\ud800"}]}, {"tool_choice": {"type": "\ud800"}}]
+)
+async def test_half_a_character_that_a_refusal_repeats_is_no_failure(
+    http: httpx.AsyncClient, fields: dict[str, Any]
+) -> None:
+    body = json.dumps({"model": "scripted", "messages": [{"role": "user", "content": "a"}]} | fields)
+    answer = await http.post(CHAT, content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, REQUEST)
+
+
 async def test_our_own_routes_keep_their_words(http: httpx.AsyncClient) -> None:
     for path in ("/v1/nothing", "/v1/modelsandmore", "/v1/sessions/x"):
         answer = await http.get(path)
