@@ -270,7 +270,8 @@ async def test_a_body_that_is_too_large_is_refused(http: httpx.AsyncClient) -> N
 
 
 @pytest.mark.parametrize(
-    "fields", [{"service_tier": "\ud800"}, {"tools": [{"type": "\ud800"}]}, {"tool_choice": {"type": "\ud800"}}]
+    "fields",
+    [{"service_tier": "\ud800"}, {"tools": [{"type": "\ud800"}]}, {"tool_choice": {"type": "\ud800"}}],
 )
 async def test_half_a_character_that_a_refusal_repeats_is_no_failure(
     http: httpx.AsyncClient, fields: dict[str, Any]

@@ -90,7 +90,7 @@ async def test_what_leaves_nothing_to_do_wakes_no_owner() -> None:
 
 
 async def test_a_key_that_another_gateway_took_gets_its_answer_while_the_queue_is_full() -> None:
-    async with asking() as (sessions, recorder, session):
+    async with asking() as (sessions, _, session):
         await sessions._owners.hand_over(0)  # so that no turn is over meanwhile
         for number in range(LIMITS.queued_turns + 1):
             turn = await sessions.request(session, RequestTurn(prompt=f"{number}?", key=f"{number}"))

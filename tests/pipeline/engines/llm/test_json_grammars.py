@@ -21,6 +21,7 @@ from pipeline.engines.llm.json_grammars import HeldAnswer, beneath, closed, gram
 from pipeline.engines.ports import ChatRequest, Completion, Function, LanguageModel, Message, ToolCall
 from schemas.errors import EngineBusy, SchemaInvalid
 from tests.contracts.language_model import answer
+from tests.support.eventually import eventually
 
 Schema = dict[str, Any]
 WORDS = [f"v{number}" for number in range(3_000)]
@@ -271,9 +272,8 @@ def compiling() -> list[psutil.Process]:
 
 
 async def one_compiles() -> psutil.Process:
-    while not (found := compiling()):
-        await anyio.sleep(0.005)
-    return found[0]
+    await eventually(lambda: bool(compiling()))
+    return compiling()[0]
 
 
 @pytest.mark.anyio
