@@ -301,10 +301,10 @@ class Sessions:
                 params = await self._requested(conversation, command, given=given, by=by, narrate=narrate)
                 turn = await self._ask(session, conversation, params, *before, key=command.key)
             except RhapsodeError:
-                asked = None if command.key is None else await self._recorder.posted(session, command.key)
-                if asked is None:
+                taken = None if command.key is None else await self._recorder.posted(session, command.key)
+                if taken is None:
                     raise
-                turn = TurnId(asked)  # another gateway took it, before it could no longer be taken
+                turn = TurnId(taken)  # another gateway took it, before it could no longer be taken
         if command.key is not None:
             self._asked[session, command.key] = turn
             while len(self._asked) > _KEYS_KEPT:
