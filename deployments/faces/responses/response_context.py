@@ -27,8 +27,8 @@ def own_input(conversation: Conversation, turn: TurnId) -> list[Item]:
     return [items.known[items.item_id(Seq(seq))] for seq in range(turn - 1 - count, turn - 1)]
 
 
-def context(conversation: Conversation, turn: TurnId) -> list[Item]:
-    """The input of the response, and before it input and output of all that it goes on from.
+def context(conversation: Conversation, turn: TurnId, *, with_output: bool) -> list[Item]:
+    """The input of the response and its output, and before them those of all that it goes on from.
 
     Turns keep their numbers in a fork, so that the chain of previous responses lies in one session.
     """
@@ -43,7 +43,7 @@ def context(conversation: Conversation, turn: TurnId) -> list[Item]:
     found: list[Item] = []
     for at in reversed(chain):
         found += own_input(conversation, at)
-        found += outputs[at] if at != turn else []
+        found += outputs[at] if at != turn or with_output else []
     return found
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from deployments.container import GatewayContainer
@@ -22,7 +22,7 @@ from deployments.web.resource_access import Caller
 from deployments.web.sse_format import QUIET, written
 from pipeline.delivery.listener import SessionListener
 from pipeline.transfer.forking import Forks
-from schemas.errors import RhapsodeError
+from schemas.errors import InputError, RhapsodeError
 from schemas.openai.responses_request import ResponsesRequest
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute)
@@ -66,6 +66,59 @@ async def respond(services: Open, caller: Caller, request: Request, params: Resp
     return _json(shown, headers)
 
 
+@router.get("/responses/{response_id}", response_class=JSONResponse, responses=_ANSWERS)
+async def retrieve(
+    services: Open,
+    caller: Caller,
+    response_id: str,
+    stream: bool = False,
+    starting_after: Annotated[int, Query(ge=0)] | None = None,
+) -> Response:
+    """A stored response as it is now; or its events after the one with the number `starting_after`."""
+    turns = _turns(services)
+    name, _ = await turns.find(response_id, caller)
+    if not stream:
+        return _json(await _whole(turns, name, follow=False), headers_of(name.session))
+    pieces = _events(turns, name, early=True, after=-1 if starting_after is None else starting_after)
+    return Flowing(pieces, AsyncExitStack(), media_type=EVENTS, headers=headers_of(name.session))
+
+
+@router.post("/responses/{response_id}/cancel", response_class=JSONResponse)
+async def cancel(services: Open, caller: Caller, response_id: str) -> Response:
+    """Stops a stored response; one that is over stays as it is."""
+    turns = _turns(services)
+    name = await turns.cancel(response_id, caller)
+    return _json(await _whole(turns, name, follow=False), headers_of(name.session))
+
+
+@router.delete("/responses/{response_id}", response_class=JSONResponse)
+async def delete(services: Open, caller: Caller, response_id: str) -> Response:
+    """Deletes a stored response; responses that went on from it stay."""
+    await _turns(services).delete(response_id, caller)
+    return _json({"id": response_id, "object": "response", "deleted": True})
+
+
+@router.get("/responses/{response_id}/input_items", response_class=JSONResponse)
+async def input_items(
+    services: Open,
+    caller: Caller,
+    response_id: str,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+    after: str | None = None,
+) -> Response:
+    """The items that a stored response rests on, with those of the responses before it."""
+    items = await _turns(services).input_items(response_id, caller)
+    listed = items if order == "asc" else items[::-1]
+    names = [item["id"] for item in listed]
+    if after is not None and after not in names:
+        raise InputError(f"Item with id '{after[:80]}' not found.", field="after")
+    begin = 0 if after is None else names.index(after) + 1
+    page = listed[begin : begin + limit]
+    ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": "", "last_id": ""}
+    return _json({"object": "list", "data": page, "has_more": begin + limit < len(listed), **ends})
+
+
 def _json(shown: Shown, headers: dict[str, str] | None = None) -> Response:
     return Response(orjson.dumps(shown), media_type="application/json", headers=headers)
 
@@ -89,8 +142,11 @@ def _refuse(translator: ResponseTranslator) -> None:
         raise error
 
 
-async def _events(turns: ResponseTurns, name: ResponseId, *, early: bool) -> AsyncGenerator[bytes, None]:
-    """The response's events. Unless `early`, the first ones wait for what follows them."""
+async def _events(
+    turns: ResponseTurns, name: ResponseId, *, early: bool, after: int = -1
+) -> AsyncGenerator[bytes, None]:
+    """The response's events with higher numbers than `after`. Unless `early`, the first ones wait for what
+    follows them."""
     translator, waiting, number = await turns.translator(name), b"", 0
     try:
         async with aclosing(turns.events(translator)) as events:
@@ -100,6 +156,8 @@ async def _events(turns: ResponseTurns, name: ResponseId, *, early: bool) -> Asy
                         yield QUIET
                     continue
                 number = event["sequence_number"] + 1
+                if number <= after + 1:
+                    continue
                 piece = _piece(event)
                 if not early and event["type"] in _EARLY:
                     waiting += piece

@@ -1,38 +1,39 @@
 """Responses of OpenAI's clients as turns of sessions: asked for, found again, cancelled and deleted."""
 
 import re
-import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import anyio
-from pydantic import JsonValue
 
-from deployments.faces.openai.request_mapping import call_name, question, settings_of, title_of
-from deployments.faces.responses.response_context import asked_of, context, deleted
-from deployments.faces.responses.response_ids import ResponseId, parse_item_id, parse_response_id
+from deployments.faces.openai.request_mapping import title_of
+from deployments.faces.responses.response_context import asked_of, context, deleted, own_input
+from deployments.faces.responses.response_ids import ResponseId, item_id, parse_response_id
+from deployments.faces.responses.response_inputs import (
+    Asked,
+    ResponseInputs,
+    config_of_request,
+    item_object,
+    owns,
+)
 from deployments.faces.responses.response_translator import ResponseTranslator, Shown
-from deployments.model_names import NamedModel, Names
+from deployments.model_names import Names
 from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.conversation_items import Item, made
-from pipeline.session_state.llm_context import Turns, as_given, context_messages, text_of
 from pipeline.session_state.session_views import Ownership
 from pipeline.sessions.session_commands import Sessions
 from pipeline.transfer.forking import Forks
-from schemas.errors import EngineFailed, InputError, InputTooLong, SessionGone, SessionNotFound
+from schemas.errors import EngineFailed, InputError, NothingToControl, SessionGone, SessionNotFound
 from schemas.errors.openai_errors import PreviousResponseNotFound, ResponseNotFound
-from schemas.events import Event, ItemAdded, ResponseAsked
+from schemas.events import Event, ItemAdded, ItemRemoved, ResponseAsked
 from schemas.ids import Seq, SessionId
-from schemas.native.client_commands import CreateSession, RequestTurn, SettingsPatch
+from schemas.native.client_commands import Control, CreateSession, RequestTurn
 from schemas.native.transfer_answers import ForkSession
-from schemas.openai.response_items import ResponseItemParam, stored_item
 from schemas.openai.responses_request import ResponsesRequest
 from schemas.settings import AppSettings
-from schemas.settings.model_settings import GivenMessage
 
 _FIELDS: Final = {
     "messages": "input",
@@ -42,16 +43,6 @@ _FIELDS: Final = {
 }
 """Fields of chat completions and of ours, as the request names them."""
 _PARAMETERS: Final = re.compile(r"settings\.tools\.functions\.(\d+)\.parameters")
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request, checked: what is recorded with its turn, and what the model is told."""
-
-    settings: SettingsPatch
-    added: tuple[dict[str, JsonValue], ...]
-    given: tuple[GivenMessage, ...]
-    question: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +69,13 @@ class ResponseTurns:
     async def _begin(self, request: ResponsesRequest, caller: Principal) -> ResponseId:
         model = self.names.chat(request.model)
         previous = await self._previous(request, caller)
-        asked = await self._asked(request, model, previous, caller)
+        inputs = ResponseInputs(self.sessions, self.ownership, self.settings)
+        asked = await inputs.asked(request, model, previous, caller)
         session = await self._session(asked, previous, caller)
         command = RequestTurn(prompt=asked.question, settings=asked.settings)
         before: tuple[Event, ...] = (
             *(ItemAdded(item=item) for item in asked.added),
-            ResponseAsked(metadata=request.metadata, config=_config(request, asked, model)),
+            ResponseAsked(metadata=request.metadata, config=config_of_request(request, asked, model)),
         )
         try:
             turn = await self.sessions.request(session, command, given=asked.given, before=before)
@@ -128,7 +120,7 @@ class ResponseTurns:
         """Raises ResponseNotFound."""
         missing = ResponseNotFound(f"Response with id '{name[:80]}' not found.", field="response_id")
         found = parse_response_id(name)
-        if found is None or not await self._owns(caller, found.session):
+        if found is None or not await owns(self.ownership, caller, found.session):
             raise missing
         try:
             conversation, _ = await self.sessions.view(found.session)
@@ -138,78 +130,6 @@ class ResponseTurns:
         if asked is None or not asked.config["request"]["store"] or deleted(conversation, found.turn):
             raise missing
         return found, conversation
-
-    async def _owns(self, caller: Principal, session: SessionId) -> bool:
-        whose = await self.ownership.of(session)
-        return whose is not None and (caller.commands(whose) or caller.admin)
-
-    # ------------------------------------------------------------ what the model is told
-
-    async def _asked(
-        self,
-        request: ResponsesRequest,
-        model: NamedModel,
-        previous: tuple[ResponseId, Conversation] | None,
-        caller: Principal,
-    ) -> Asked:
-        items, turns = ([], {}) if previous is None else _past(*previous)
-        added = []
-        calls = {item.call for item in items if item.kind == "call"}
-        for number, param in enumerate(request.input):
-            if param.type == "reasoning":
-                continue
-            stored = await self._stored(param, f"input[{number}]", caller)
-            if param.type == "function_call_output" and stored["call_id"] not in calls:
-                raise InputError(
-                    f"No tool call found for function call output with call_id {param.call_id}.",
-                    field=f"input[{number}].call_id",
-                )
-            added.append(stored)
-            items.append(made(stored, f"input_{number}", Seq(0)))
-            calls.add(items[-1].call)
-        if not added:
-            raise InputError("the input holds nothing that a model can be told", field="input")
-        given = self._told(request.instructions, items, turns)
-        asked = question(given)
-        if len(asked) > (longest := self.settings.limits.prompt_chars):
-            asked = asked.strip()[-longest:]  # for lists and searches; the model is told `given`
-        return Asked(self._settings(request, model), tuple(added), given, asked)
-
-    def _settings(self, request: ResponsesRequest, model: NamedModel) -> SettingsPatch:
-        """All of them: nothing of the previous response's settings counts."""
-        if request.temperature is None:
-            usual = self.sessions.choices.defaults.temperature
-            request = request.model_copy(update={"temperature": usual})
-        return settings_of(request, model, None, self.settings.openai)
-
-    def _told(
-        self, instructions: str | None, items: Sequence[Item], turns: Turns
-    ) -> tuple[GivenMessage, ...]:
-        system = [GivenMessage(role="system", content=instructions)] if instructions else []
-        messages = context_messages(items, turns, room=sys.maxsize)
-        given = (*system, *map(as_given, messages))
-        longest = self.settings.limits.text_chars
-        if (length := sum(len(one.content) for one in given)) > longest:
-            raise InputTooLong(
-                f"the input has {length} characters; at most {longest} are taken", field="input"
-            )
-        return given
-
-    async def _stored(self, param: ResponseItemParam, field: str, caller: Principal) -> dict[str, JsonValue]:
-        if param.type != "item_reference":
-            return stored_item(param, call_name(param.call_id or ""))
-        missing = InputError(f"Item with id '{(param.id or '')[:80]}' not found.", field=f"{field}.id")
-        place = parse_item_id(param.id or "")
-        if place is None or not await self._owns(caller, place[0]):
-            raise missing
-        try:
-            conversation, _ = await self.sessions.view(place[0])
-        except (SessionGone, SessionNotFound) as error:
-            raise missing from error
-        item = conversation.items.known.get(conversation.items.item_id(place[1]))
-        if item is None or item.id not in conversation.items.order:
-            raise missing
-        return _copied(item, conversation.turns)
 
     # ------------------------------------------------------------ what is told of it
 
@@ -245,50 +165,42 @@ class ResponseTurns:
         if follow and not translator.over:
             raise EngineFailed("the session of this response was ended before it was whole")
 
+    async def input_items(self, name: str, caller: Principal) -> list[Shown]:
+        """All that the response rests on, from the oldest item on."""
+        found, conversation = await self.find(name, caller)
+        items = context(conversation, found.turn, with_output=False)
+        session, turns = found.session, conversation.turns
+        whole = {"status": "completed"}
+        return [{"id": item_id(session, item), **item_object(item, turns), **whole} for item in items]
 
-def _past(previous: ResponseId, conversation: Conversation) -> tuple[list[Item], Turns]:
-    outputs = [one for one in conversation.items.known.values() if one.turn == previous.turn]
-    return context(conversation, previous.turn) + outputs, conversation.turns
+    # ------------------------------------------------------------ cancelled and deleted
 
+    async def cancel(self, name: str, caller: Principal) -> ResponseId:
+        """Returns when the response is over."""
+        found, conversation = await self.find(name, caller)
+        if not conversation.turns[found.turn].over:
+            with suppress(NothingToControl):  # just over
+                await self.sessions.control(found.session, Control(action="stop", turn=found.turn))
+            async with aclosing(self.events(await self.translator(found))) as events:
+                async for _ in events:
+                    pass
+        return found
 
-def _copied(item: Item, turns: Turns) -> dict[str, JsonValue]:
-    """An item of a session as a client would have written it."""
-    if item.kind == "call":
-        return {
-            **{"type": "function_call", "call_id": item.call},
-            **{"name": item.name, "arguments": item.arguments},
-        }
-    if item.kind == "result":
-        return {"type": "function_call_output", "call_id": item.call, "output": item.output}
-    kind = "output_text" if item.role == "assistant" else "input_text"
-    content: list[JsonValue] = [{"type": kind, "text": text_of(item, turns)}]
-    return {"type": "message", "role": item.role, "content": content}
+    async def delete(self, name: str, caller: Principal) -> None:
+        """Takes the response's items out of the conversation; with its last response a session is erased.
 
+        Raises SessionAlreadyEnded where other responses stay in a session that has ended.
+        """
+        found, conversation = await self.find(name, caller)
+        others = conversation.turns.keys() - {found.turn}
+        if all(deleted(conversation, turn) for turn in others):
+            await self.sessions.delete(found.session)
+            return
+        await self.cancel(name, caller)
+        own = {item.id for item in own_input(conversation, found.turn)}
 
-def _config(request: ResponsesRequest, asked: Asked, model: NamedModel) -> dict[str, Any]:
-    """Fields of the request that the log keeps: a response says those of `request` again."""
-    choice = request.tool_choice
-    form = request.response_format
-    told = {
-        "background": bool(request.background),
-        "instructions": request.instructions,
-        "max_output_tokens": request.max_output_tokens,
-        "max_tool_calls": request.max_tool_calls,
-        "model": model.id,
-        "parallel_tool_calls": request.parallel_tool_calls is not False,
-        "previous_response_id": request.previous_response_id,
-        "prompt_cache_key": request.prompt_cache_key,
-        "reasoning": {"effort": None, "summary": None},
-        "safety_identifier": request.safety_identifier,
-        "service_tier": "default",
-        "store": request.stored,
-        "temperature": asked.settings.temperature,
-        "text": {"format": form.model_dump(by_alias=True, exclude_none=True) if form else {"type": "text"}},
-        "tool_choice": choice if isinstance(choice, str) else choice.model_dump() if choice else "auto",
-        "tools": [tool.model_dump() for tool in request.tools or ()],
-        "top_logprobs": 0,
-        "top_p": 1.0 if request.top_p is None else request.top_p,
-        "truncation": request.truncation or "disabled",
-        "user": request.user,
-    }
-    return {"object": "response", "items": len(asked.added), "request": told}
+        def decision(now: Conversation) -> Sequence[Event]:
+            gone = [one for one in now.items.known.values() if one.turn == found.turn or one.id in own]
+            return [ItemRemoved(item=item.id) for item in gone if item.id in now.items.order]
+
+        await self.sessions.decide(found.session, decision)
