@@ -1,5 +1,6 @@
 """Runs one effect: takes pointers, tries, tries again, and gives up in the open."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pipeline.eventlog.event_log import EventLog
 from schemas.errors import LogError, LogForeign, LogFull, LogLost, LogUnavailable
 from schemas.events.recorded import Recorded
 from schemas.events.upcasting import UnknownEvent
-from schemas.ids import NO_TURN, Seq
+from schemas.ids import NO_TURN, Seq, SessionId
 from schemas.settings import WorkerSettings
 
 WAIT_S: Final = 5.0
@@ -39,15 +40,41 @@ class _Held:
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
+_Place = tuple[SessionId, Seq, str]
+"""With the type: the pointer to a deleted session names its last event's place."""
+
+
+class SharedReads:
+    """Reads events for all effects of a process: those that want the same one meanwhile share the read."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._reading: dict[_Place, asyncio.Task[Recorded | None]] = {}
+
+    async def event(self, pointer: Pointer) -> Recorded | None:
+        """As `read_event`. One caller that is cancelled leaves the read to the others."""
+        place = pointer.session, pointer.seq, pointer.type
+        reading = self._reading.get(place)
+        if reading is None:
+            reading = self._reading[place] = asyncio.create_task(read_event(self._log, pointer))
+            reading.add_done_callback(lambda done: self._over(place, done))
+        return await asyncio.shield(reading)
+
+    def _over(self, place: _Place, done: asyncio.Task[Recorded | None]) -> None:
+        del self._reading[place]
+        if not done.cancelled():
+            done.exception()  # seen, also where nobody waits any more
+
+
 class EffectRunner:
     """One consumer of one effect's group."""
 
     def __init__(
-        self, effect: Effect, group: GroupLog, log: EventLog, settings: WorkerSettings, *, consumer: str
+        self, effect: Effect, group: GroupLog, reads: SharedReads, settings: WorkerSettings, *, consumer: str
     ) -> None:
         self._effect = effect
         self._group = group
-        self._log = log
+        self._reads = reads
         self._settings = settings
         self._member = Member(effect.name, consumer)
         self._held: dict[Pointer, _Held] = {}
@@ -211,7 +238,7 @@ class EffectRunner:
         held.closing = False
         async with self._slots:
             with anyio.fail_after(self._settings.try_s):
-                event = await read_event(self._log, held.pointer)
+                event = await self._reads.event(held.pointer)
                 changes = None if event is None else await self._effect.apply(held.pointer, event)
         held.closing = True
         await self._group.finish(self._member, held.pointer, changes or ())

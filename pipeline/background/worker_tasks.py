@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 
 from pipeline.background.consumer_lag import ConsumerPresence
-from pipeline.background.effect_runner import EffectRunner
+from pipeline.background.effect_runner import EffectRunner, SharedReads
 from pipeline.background.projection_reader import ProjectionReader
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
@@ -50,7 +50,7 @@ class Workers:
     ) -> None:
         """`log` is what events are read from: `hot`, or that with its archive behind it."""
         self._hot = hot
-        self._log = log
+        self._reads = SharedReads(log)
         self._work = work
         self._settings = settings
         self._name = name
@@ -81,7 +81,7 @@ class Workers:
     async def _run_effect(self, effect: Effect) -> None:
         group = RedisGroups(self._hot)
         try:
-            await EffectRunner(effect, group, self._log, self._settings, consumer=self._name).run()
+            await EffectRunner(effect, group, self._reads, self._settings, consumer=self._name).run()
         finally:
             await group.aclose()
 

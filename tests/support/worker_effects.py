@@ -6,7 +6,7 @@ from itertools import count
 
 import anyio
 
-from pipeline.background.effect_runner import EffectRunner
+from pipeline.background.effect_runner import EffectRunner, SharedReads
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.worker_ports import Change, Effect, Pointer
 from pipeline.eventlog.redis.redis_log import RedisEventLog
@@ -68,7 +68,7 @@ async def running(
 ) -> AsyncGenerator[EffectRunner, None]:
     """One consumer of the effect, until the block ends."""
     group = RedisGroups(log)
-    runner = EffectRunner(effect, group, log, settings, consumer=f"c{next(_names)}")
+    runner = EffectRunner(effect, group, SharedReads(log), settings, consumer=f"c{next(_names)}")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(runner.run)
         yield runner

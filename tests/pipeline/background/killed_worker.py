@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 
-from pipeline.background.effect_runner import EffectRunner
+from pipeline.background.effect_runner import EffectRunner, SharedReads
 from pipeline.background.event_counts import Stats
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.worker_ports import Pointer, cause_key
@@ -42,7 +42,7 @@ async def main(home: Path, target: SessionId, poison: str, name: str) -> None:
     log = open_hot_log(LogSettings(), home)
     async with Recorder(log) as recorder, anyio.create_task_group() as tasks:
         for effect in (Echo(recorder, target, poison), Stats()):
-            runner = EffectRunner(effect, RedisGroups(log), log, SETTINGS, consumer=name)
+            runner = EffectRunner(effect, RedisGroups(log), SharedReads(log), SETTINGS, consumer=name)
             tasks.start_soon(runner.run)
         sys.stdout.write("ready\n")
         sys.stdout.flush()

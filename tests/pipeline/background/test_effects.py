@@ -10,13 +10,16 @@ from typing import Any
 import anyio
 import pytest
 
+from pipeline.background.effect_runner import SharedReads
 from pipeline.background.redis.redis_groups import RedisGroups
-from pipeline.background.worker_ports import Change, EventDelivery, Member
+from pipeline.background.worker_ports import Change, EventDelivery, Member, Pointer
+from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.errors import LogUnavailable
-from schemas.ids import SessionId
-from tests.support.eventlog.log_events import batch, kill_server, raw, until
+from schemas.events.recorded import Recorded
+from schemas.ids import Seq, SessionId, new_session_id
+from tests.support.eventlog.log_events import batch, creation, kill_server, raw, until
 from tests.support.worker_effects import COMPLETED, SCANTY, UNHURRIED, Noted, running, session_with
 
 pytestmark = pytest.mark.anyio
@@ -51,6 +54,22 @@ def signs_of_life(home: Path, session: SessionId, wanted: int) -> Callable[[], b
     return look
 
 
+class SlowlyReadLog(MemoryEventLog):
+    """Reads wait until they are let through, and are counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+        self.gate = anyio.Event()
+
+    async def read(
+        self, session: SessionId, after: Seq, *, limit: int = 500, audio: bool = False
+    ) -> list[Recorded]:
+        self.reads += 1
+        await self.gate.wait()
+        return await super().read(session, after, limit=limit, audio=audio)
+
+
 async def test_every_event_of_its_types_is_applied_once_also_those_from_before(
     log: RedisEventLog, home: Path
 ) -> None:
@@ -73,6 +92,30 @@ async def test_several_workers_share_the_work_and_do_nothing_twice(log: RedisEve
     assert done == Counter((session, seq) for session in sessions for seq in range(2, 7))
     assert one.done
     assert two.done
+
+
+async def test_effects_that_are_given_the_same_event_meanwhile_share_its_read() -> None:
+    log = SlowlyReadLog()
+    session = new_session_id()
+    await log.append([creation(session)])
+    await log.append([batch(session, 1, COMPLETED)])
+    pointer = Pointer(0, "1-0", session, Seq(2), "text.completed")
+    reads, found = SharedReads(log), []
+
+    async def read() -> None:
+        found.append(await reads.event(pointer))
+
+    async with anyio.create_task_group() as tasks, anyio.create_task_group() as impatient:
+        impatient.start_soon(read)
+        tasks.start_soon(read)
+        tasks.start_soon(read)
+        await until(lambda: log.reads > 0)
+        impatient.cancel_scope.cancel()
+        log.gate.set()
+    assert [(event.seq, event.type) for event in found if event] == [(2, "text.completed")] * 2
+    assert log.reads == 1
+    assert await reads.event(pointer) == found[0]
+    assert log.reads == 2, "what was read is not kept: the session may be deleted"
 
 
 async def test_a_failure_is_tried_again_soon_and_then_forgotten(log: RedisEventLog, home: Path) -> None:
