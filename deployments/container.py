@@ -39,12 +39,12 @@ from pipeline.delivery.recordings import Recordings
 from pipeline.delivery.renderings import Renderings
 from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.ports import Transcribers
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
 from pipeline.eventlog.tailer import Tailer
+from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.observability.process_metrics import MetricsReporter, ProcessMeter
 from pipeline.observability.trace_export import open_tracing
 from pipeline.observability.tracer import Tracing

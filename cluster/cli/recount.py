@@ -11,9 +11,9 @@ from cluster.terminal.cli_errors import CliError, NotRunning
 from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.background.redis.redis_projections import RedisProjections
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.observability.metric_fold import recounted
 from pipeline.observability.metric_summary import measurements
 from pipeline.observability.tally import Tally

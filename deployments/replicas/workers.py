@@ -26,10 +26,10 @@ from pipeline.background.worker_tasks import ScheduledTask, Work, Workers
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.archive.archiver import Archiver
 from pipeline.eventlog.archive.audio_redaction import AudioRedaction
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
+from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.observability.process_metrics import MetricsReporter, ProcessMeter
 from pipeline.session_state.session_views import SessionViews
 from schemas.errors import LogUnavailable

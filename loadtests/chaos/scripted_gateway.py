@@ -16,7 +16,6 @@ import uvloop
 from deployments.asgi_app import create_app
 from deployments.container import GatewayContainer, open_services
 from deployments.observability import log_lines
-from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import Transcribers
 from pipeline.engines.registry import (
     build_language_model,
@@ -25,6 +24,7 @@ from pipeline.engines.registry import (
     build_text_to_speech,
 )
 from pipeline.engines.routed_language_model import CoalescingLanguageModel
+from pipeline.engines.routed_speaker import EncodingSpeaker
 from pipeline.turn.generation import Engines
 from schemas.settings import AppSettings
 

@@ -6,9 +6,9 @@ from typing import Final
 from pipeline.admission.storage_quota import Stored, Usage
 from pipeline.admission.usage_meter import Cost, MemoryMeter, Meter, RedisMeter, Shortage
 from pipeline.core.task_scope import TaskScope
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.tiered_log import TieredLog
 from schemas.errors import LogError
 from schemas.errors.access_errors import (
     AudioLimit,

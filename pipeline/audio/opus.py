@@ -2,7 +2,7 @@
 
 A sentence's audio is defined as what a plain decoder makes of its packets: exactly 20 ms each, the
 codec's 6.5 ms of delay included. So every listener agrees on lengths without trimming anything, and word
-times are moved by the delay once, where the audio is made (`pipeline/engines/encoding_speaker.py`).
+times are moved by the delay once, where the audio is made (`pipeline/engines/routed_speaker.py`).
 """
 
 from collections.abc import Iterable, Iterator

@@ -10,13 +10,13 @@ from redis.asyncio.connection import ConnectionPool, SSLConnection, parse_url
 from pipeline.eventlog.archive.archival import Archival
 from pipeline.eventlog.archive.archive_reader import ArchiveReader
 from pipeline.eventlog.archive.archive_store import ArchiveStore
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.redis.cluster.cluster_log import ClusterEventLog
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.failover import GRACE_S
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.sentinel import sentinel_dialer
 from pipeline.eventlog.redis.server import OPTIONS
+from pipeline.eventlog.tiered_log import TieredLog
 from schemas.settings import ArchiveSettings, LogSettings
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 
-from pipeline.engines.llm.forced_calls import forced, must_call
+from pipeline.engines.forced_calls import forced, must_call
 from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.llm.json_grammars import grammar
 from pipeline.engines.ports import ChatRequest, Function, is_ours

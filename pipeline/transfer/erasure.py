@@ -13,7 +13,7 @@ from pipeline.background.redis.aof_rewrite import Rewritten, rewrite
 from pipeline.background.redis.redis_session_rows import RedisTraces
 from pipeline.core.clock import Clock
 from pipeline.eventlog.archive.entry_chain import FIRST_LINK, link
-from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.rag.librarian_port import RetrievalService
 from schemas.errors import (
     ArchiveDamaged,

@@ -1,14 +1,18 @@
 """One answer of the language model: what it is told, what it writes, and the calls that it wants made."""
 
 import asyncio
+import json
 import logging
 import re
-from collections.abc import Sequence
-from contextlib import aclosing
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import anyio
+from opentelemetry.trace import Span, SpanKind
+from opentelemetry.util.types import AttributeValue
 
 from pipeline.core.clock import Clock
 from pipeline.core.surrogates import joined
@@ -22,21 +26,22 @@ from pipeline.engines.ports import (
     ToolCall,
     is_ours,
 )
+from pipeline.observability import span_names
 from pipeline.observability import span_names as names
-from pipeline.observability.tracer import fail, shows_content, span
+from pipeline.observability.tracer import CURRENT_CONTEXT, fail, shows_content, span
 from pipeline.rag.citation_support import supports
 from pipeline.session_state.turn_state import CallState
 from pipeline.tools.remote_functions import ToolCallContext, pseudonym
 from pipeline.tools.tool_registry import ToolRegistry
 from pipeline.tts.turn_checkpoint import TurnCheckpoint
 from pipeline.turn.retrieval_step import Retriever, passages_message, retrieve
-from pipeline.turn.turn_span import chatting
 from schemas.errors import EngineDead
 from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTooMany, ToolUnknown
 from schemas.events import Event, TextCompleted
 from schemas.events.answer_events import AnswerCited, PassagesFound, ToolCalled, ToolCompleted, ToolFailed
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import ARGUMENT_CHARS, GivenMessage
+from schemas.settings.provider_settings import LOCAL
 from schemas.settings.retrieval_settings import NumberedPassage
 
 
@@ -410,3 +415,72 @@ class Generation:
 def _message(given: GivenMessage) -> Message:
     calls = tuple(ToolCall(one.call, one.name, one.arguments) for one in given.calls)
     return Message(given.role, given.content, calls, given.call)
+
+
+@contextmanager
+def chatting(request: ChatRequest) -> Iterator["ChatSpan"]:
+    """One request to the language model and its answer."""
+    tracing = CURRENT_CONTEXT.get().tracing
+    if tracing is None:
+        yield _UNTOLD
+        return
+    own = tracing.model if request.provider in (None, LOCAL) else ""
+    attributes: dict[str, AttributeValue] = {
+        span_names.OPERATION: span_names.OP_CHAT,
+        span_names.PROVIDER: request.provider or LOCAL,
+        span_names.REQUEST_MAX_TOKENS: request.max_tokens,
+        span_names.REQUEST_TEMPERATURE: request.temperature,
+    }
+    if model := request.model or own:
+        attributes[span_names.REQUEST_MODEL] = model
+    if shows_content():
+        attributes[span_names.INPUT_MESSAGES] = _message_attributes(
+            (m.role, m.content) for m in request.messages
+        )
+    name = f"{span_names.CHAT} {request.model}" if request.model else span_names.CHAT
+    with span(name, attributes, kind=SpanKind.CLIENT) as made:
+        yield ChatSpan(made, tracing.model)
+
+
+class ChatSpan:
+    """The span of a request to the language model, or nothing."""
+
+    def __init__(self, made: Span | None, own: str = "") -> None:
+        """`own`: the name of this server's model, which says none of itself."""
+        self._span = made
+        self._own = own
+        self._began = time.monotonic()
+        self._first = True
+
+    def first(self) -> None:
+        """The answer begins. Called for every delta: only the first counts."""
+        if self._span is not None and self._first:
+            self._first = False
+            self._span.add_event(span_names.FIRST_DELTA)
+            self._span.set_attribute(span_names.TIME_TO_FIRST_CHUNK, round(time.monotonic() - self._began, 4))
+
+    def completed(self, completion: Completion, text: str) -> None:
+        if self._span is None:
+            return
+        attributes: dict[str, AttributeValue] = {
+            span_names.FINISH_REASONS: [completion.finish],
+            span_names.INPUT_TOKENS: completion.tokens_in,
+            span_names.OUTPUT_TOKENS: completion.tokens_out,
+        }
+        if completion.provider:
+            attributes[span_names.PROVIDER] = completion.provider
+        here = completion.provider in (None, "", LOCAL)
+        if model := completion.model or (self._own if here else ""):
+            attributes[span_names.RESPONSE_MODEL] = model
+        if shows_content():
+            attributes[span_names.OUTPUT_MESSAGES] = _message_attributes([("assistant", text)])
+        self._span.set_attributes(attributes)
+
+
+_UNTOLD = ChatSpan(None)
+
+
+def _message_attributes(said: Iterable[tuple[str, str]]) -> str:
+    """As the conventions write messages."""
+    attributes = [{"role": role, "parts": [{"type": "text", "content": content}]} for role, content in said]
+    return json.dumps(attributes, ensure_ascii=False)

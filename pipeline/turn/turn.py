@@ -1,21 +1,27 @@
 """One turn: from a request to its one terminal event, text and speech side by side."""
 
 import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
+from opentelemetry.trace import Span
+from opentelemetry.util.types import AttributeValue
 
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import Message
 from pipeline.eventlog.recorder import SessionWriter
-from pipeline.tts.normalization.spoken_text import plainly, to_spoken
+from pipeline.observability import span_names
+from pipeline.observability.tracer import TurnTrace, fail, turn_span
 from pipeline.tts.sentence_buffer import Fragment, SentenceBuffer
 from pipeline.tts.sentence_synthesizer import FirstAudioPriority, SentenceSynthesis, SentenceSynthesizer
+from pipeline.tts.spoken_text import plainly, to_spoken
 from pipeline.tts.turn_checkpoint import ResumedSentence, TurnCheckpoint
 from pipeline.turn.generation import Engines, Generation, Question
-from pipeline.turn.turn_span import recording_turn
 from schemas.errors import RhapsodeError
 from schemas.events import (
     Event,
@@ -300,3 +306,58 @@ class _TurnSink:
 
 def _pieces(text: str) -> list[str]:
     return [text[at : at + VERBATIM_PIECE] for at in range(0, len(text), VERBATIM_PIECE)]
+
+
+class TurnSpan:
+    """The span of the turn that runs here, or nothing."""
+
+    def __init__(self, made: Span | None) -> None:
+        self._span = made
+        self._commit_began = 0.0
+
+    def ending(self, outcome: Event) -> None:
+        """It is over; what is left is to record that."""
+        if self._span is None:
+            return
+        self._commit_began = time.monotonic()
+        self._span.set_attributes(_outcome_attributes(outcome))
+        if isinstance(outcome, TurnFailed):
+            fail(self._span, outcome.code)
+
+    def recorded(self) -> None:
+        """Everything that was said of it is in the log."""
+        if self._span is not None:
+            took = round((time.monotonic() - self._commit_began) * 1_000, 1)
+            self._span.add_event(span_names.RECORDED, {span_names.COMMIT_MS: took})
+
+
+@contextmanager
+def recording_turn(plan: TurnPlan, *, epoch: int, node: str) -> Iterator[TurnSpan]:
+    """Everything in the block is a part of this turn."""
+    session, turn, resumed = plan.session, plan.turn, plan.progress is not None
+    attributes: dict[str, AttributeValue] = {
+        span_names.OPERATION: span_names.OP_TURN,
+        span_names.CONVERSATION: session,
+        span_names.TURN_NUMBER: turn,
+        span_names.TURN_KIND: plan.kind,
+        span_names.EPOCH: epoch,
+        span_names.NODE: node,
+        span_names.RESUMED: resumed,
+    }
+    trace = TurnTrace.of(session, turn, plan.traceparent)
+    with turn_span(trace, attributes, epoch=epoch, resumed=resumed, since_ms=plan.requested_ms) as made:
+        if made is not None:
+            waited = 0 if resumed else max(0, time.time_ns() // 1_000_000 - plan.requested_ms)
+            made.add_event(span_names.BEGUN, {span_names.WAIT_MS: waited})
+        yield TurnSpan(made)
+
+
+def _outcome_attributes(outcome: Event) -> dict[str, AttributeValue]:
+    attributes: dict[str, AttributeValue] = {span_names.TURN_OUTCOME: outcome.type}
+    if isinstance(outcome, TurnCompleted):
+        attributes |= {span_names.SENTENCES: outcome.sentences, span_names.AUDIO_MS: outcome.audio_ms}
+        if outcome.ttfa_ms is not None:
+            attributes[span_names.TTFA_MS] = outcome.ttfa_ms
+    elif isinstance(outcome, TurnStopped):
+        attributes[span_names.STOP_REASON] = outcome.reason
+    return attributes

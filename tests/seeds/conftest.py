@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.auth.api_keys import create_key
 from pipeline.core.clock import SystemClock
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.tiered_log import TieredLog
 from tests.seeds.people import Person
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 from tests.support.servers.speech_server import SpeechHouse

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.worker_report import report
-from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.tiered_log import TieredLog
 from tests.support.clients.native_client import sse
 from tests.support.running_app import RunningApp
 

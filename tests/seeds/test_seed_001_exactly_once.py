@@ -14,11 +14,11 @@ from pipeline.apps.auto_play import AutoPlay, Kinds, NarrationBegun, NarrationNo
 from pipeline.apps.narrations import Narrations, SceneId
 from pipeline.apps.users import Users, user_session
 from pipeline.background.worker_ports import Effect, Pointer
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.event_log import Outcome
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.session_state.session_views import SessionViews
 from schemas.events import Event, SessionStarted, TextDelta, TurnCompleted, TurnRequested, TurnStarted
 from schemas.events.recorded import Recorded

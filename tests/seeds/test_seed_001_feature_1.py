@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from pipeline.engines.ports import ChatRequest, Written
-from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.tiered_log import TieredLog
 from tests.seeds.conftest import STORY
 from tests.seeds.people import AUTO, Person, messages, milliseconds, nothing_left_to_do, of, until
 from tests.support.eventually import eventually

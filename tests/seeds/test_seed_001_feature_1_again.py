@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.apps.users import user_session
-from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.tiered_log import TieredLog
 from tests.seeds.people import AUTO, Person, messages, nothing_left_to_do, until
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.tiered_log import TieredLog
 from tests.seeds.conftest import SLOW, STORY
 from tests.seeds.people import Person, milliseconds, nothing_left_to_do, until
 from tests.seeds.test_seed_002_threads import listed

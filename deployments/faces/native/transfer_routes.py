@@ -16,7 +16,7 @@ from deployments.faces.native.session_routes import Open, Session, erase, links
 from deployments.web.resource_access import Caller, owns
 from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.session_directory import Directory
-from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.transfer.bundle_export import export
 from pipeline.transfer.bundle_import import import_bundle
 from pipeline.transfer.erasure import Eraser

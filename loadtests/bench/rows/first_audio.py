@@ -6,11 +6,11 @@ from time import monotonic_ns
 
 from loadtests.client.api_connection import ApiConnection
 from loadtests.report.tables import ComparisonRow, percentile
-from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import ChatRequest, LanguageModel, Message, OpusChunk, Speaker
 from pipeline.engines.registry import build_language_model, build_text_to_speech
-from pipeline.tts.normalization.spoken_text import to_spoken
+from pipeline.engines.routed_speaker import EncodingSpeaker
 from pipeline.tts.sentence_buffer import SentenceBuffer
+from pipeline.tts.spoken_text import to_spoken
 from schemas.settings import AppSettings, SessionSettings
 
 PROMPTS = [

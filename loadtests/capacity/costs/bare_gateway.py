@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.runner.rhapsode_process import child_process, free_port
-from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import ChatRequest, Message, OpusChunk
 from pipeline.engines.registry import build_language_model, build_text_to_speech
 from pipeline.engines.routed_language_model import CoalescingLanguageModel
+from pipeline.engines.routed_speaker import EncodingSpeaker
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import AppSettings
 

@@ -10,7 +10,6 @@ from typing import Final
 
 from loadtests.client import recorded_speech
 from loadtests.report.tables import percentile
-from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import (
     ChatRequest,
     Completion,
@@ -23,6 +22,7 @@ from pipeline.engines.ports import (
     Utterance,
 )
 from pipeline.engines.registry import build_language_model, build_speech_to_text, build_text_to_speech
+from pipeline.engines.routed_speaker import EncodingSpeaker
 from schemas.settings import AppSettings
 
 TOKENS: Final = 64

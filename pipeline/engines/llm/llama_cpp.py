@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.engines.forced_calls import calls_of, forced, must_call, plain
 from pipeline.engines.llm.chat_body import CallsInPieces, messages_of, wishes_of
 from pipeline.engines.llm.context_window import fitting, too_long, without_oldest
-from pipeline.engines.llm.forced_calls import calls_of, forced, must_call, plain
 from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.llm.json_grammars import HeldAnswer, grammar
 from pipeline.engines.model_files import language_model_file

@@ -9,9 +9,9 @@ from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosed
 
 from pipeline.eventlog.archive.archiver import Archiver
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.tiered_log import TieredLog
 from schemas.ids import Seq, SessionId
 from schemas.settings import LogSettings
 from tests.support.clients.native_client import ask, create, listen_until_over, open_stream

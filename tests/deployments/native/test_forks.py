@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from pipeline.eventlog.archive.archiver import Archiver
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.redis_log import NotCertain
+from pipeline.eventlog.tiered_log import TieredLog
 from schemas.ids import SessionId
 from tests.support.clients.native_client import Heard, ask, create, listen_until_over
 from tests.support.eventlog.log_events import ENDED, batch

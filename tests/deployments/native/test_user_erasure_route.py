@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.redis import group_committer
+from pipeline.eventlog.tiered_log import TieredLog
 from schemas.ids import SessionId
 from schemas.native.client_commands import CreateSession
 from tests.support.clients.native_client import create, frames, open_stream

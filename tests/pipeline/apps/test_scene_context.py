@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from deployments.container import open_services
-from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.llm.context_window import fitting
 from pipeline.engines.ports import ChatRequest, Completion, Transcribers
+from pipeline.engines.routed_speaker import EncodingSpeaker
 from pipeline.engines.scripted import ScriptedTextToSpeech
 from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from pipeline.eventlog.redis.embedded import embedded_server

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.audio.opus import CHUNK_MS, PACKET_MS, packet_count
-from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import OpusChunk
+from pipeline.engines.routed_speaker import EncodingSpeaker
 from pipeline.engines.scripted import ScriptedTextToSpeech
 from pipeline.eventlog.redis.codec import AUDIO_MAX
 from schemas.settings import TextToSpeechSettings

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.llm.llama_cpp import LlamaLanguageModel
 from pipeline.engines.llm.openai_chat import OpenAiChat
 from pipeline.engines.ports import TextToSpeech
+from pipeline.engines.routed_speaker import EncodingSpeaker
 from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeech
 from pipeline.engines.tts.piper import PiperTextToSpeech
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings

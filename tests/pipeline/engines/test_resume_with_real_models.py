@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.audio.opus import OpusDecoder
 from pipeline.core.clock import SystemClock
-from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import LanguageModel, TextToSpeech
+from pipeline.engines.routed_speaker import EncodingSpeaker
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer

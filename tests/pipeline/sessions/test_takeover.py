@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.audio.opus import unframe
 from pipeline.core.clock import SystemClock
-from pipeline.engines.encoding_speaker import EncodingSpeaker
+from pipeline.engines.routed_speaker import EncodingSpeaker
 from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeech
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder

@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.tiered_log import TieredLog
 from tests.support.clients.native_client import Heard, ask, create, listen_until_over
 from tests.support.eventlog.bundles import LIMIT
 from tests.support.fixtures.archive_fixtures import archive_home, tiers

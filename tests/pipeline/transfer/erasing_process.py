@@ -15,8 +15,8 @@ from pipeline.core.clock import SystemClock
 from pipeline.eventlog.archive.archival import Archival
 from pipeline.eventlog.archive.archive_reader import ArchiveReader
 from pipeline.eventlog.archive.archive_store import ArchiveStore
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.transfer import erasure
 from pipeline.transfer.erasure import Eraser
 from tests.support.eventlog.archives import SMALL

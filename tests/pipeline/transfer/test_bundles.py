@@ -7,7 +7,7 @@ import httpx
 import pytest
 from cloudevents.core.formats.json import JSONFormat
 
-from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.tiered_log import TieredLog
 from schemas.ids import SessionId
 from tests.support.clients.native_client import Heard, ask, create, listen_until_over
 from tests.support.eventlog.bundles import (

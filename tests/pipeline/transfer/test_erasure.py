@@ -21,9 +21,9 @@ from pipeline.background.worker_ports import Step
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.archive.archival import Archival
 from pipeline.eventlog.archive.entry_chain import FIRST_LINK, link
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import NotCertain, RedisEventLog
+from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.rag.librarian_port import RetrievalService
 from pipeline.transfer import erasure
 from pipeline.transfer.erasure import Eraser

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from deployments.faces.native import transfer_routes
-from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.transfer.bundle_reader import ReadBundle
 from schemas.errors import BundleTooLarge
 from schemas.ids import Seq, SessionId

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.tts.normalization.spoken_text import to_spoken
+from pipeline.tts.spoken_text import to_spoken
 from tests.pipeline.tts import spoken_cases
 
 PIECES = st.sampled_from(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pipeline.eventlog.archive.archive_store import ArchiveStore, folder_of
 from pipeline.eventlog.archive.archiver import Archiver
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.event_log import EventLog
+from pipeline.eventlog.tiered_log import TieredLog
 from schemas.events import AudioChunk
 from schemas.events.recorded import NewEvent, Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id

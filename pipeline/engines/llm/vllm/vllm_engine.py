@@ -27,8 +27,8 @@ from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOu
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
+from pipeline.engines.forced_calls import calls_of, forced, must_call, plain
 from pipeline.engines.llm.chat_body import CallsInPieces, wishes_of
-from pipeline.engines.llm.forced_calls import calls_of, forced, must_call, plain
 from pipeline.engines.llm.vllm.vllm_environment import SPARE, adapter_folders, rank_of
 from pipeline.engines.llm.vllm.vllm_prompt import Prompt, Prompts
 from pipeline.engines.model_files import vllm_folder

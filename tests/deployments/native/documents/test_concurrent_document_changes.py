@@ -12,9 +12,9 @@ import pytest
 from deployments.container import GatewayContainer
 from pipeline.apps.collection_state import CollectionState
 from pipeline.apps.ingest_jobs import CollectionServices, IngestJobs, NewUpload
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.rag.librarian_port import RetrievalService
 from pipeline.session_state.session_views import Views
 from pipeline.stt.inputs.redis_inputs import DOCUMENTS, RedisInputs

@@ -4,10 +4,9 @@ from contextlib import aclosing
 
 import pytest
 
-from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.registry import build_speech_provider
 from pipeline.engines.routed_language_model import Breaker, Retry, Target
-from pipeline.engines.routed_speaker import RoutedSpeaker, open_speaker
+from pipeline.engines.routed_speaker import EncodingSpeaker, RoutedSpeaker, open_speaker
 from pipeline.engines.scripted import ScriptedTextToSpeech
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from schemas.settings import TextToSpeechSettings

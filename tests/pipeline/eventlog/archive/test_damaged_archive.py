@@ -5,10 +5,10 @@ import time
 import anyio
 import pytest
 
-from pipeline.eventlog.archive.tiered_log import YOUNG_MS
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
+from pipeline.eventlog.tiered_log import YOUNG_MS
 from schemas.errors import ArchiveDamaged
 from schemas.ids import Seq, new_session_id
 from tests.support.eventlog.archives import Tiers, tell

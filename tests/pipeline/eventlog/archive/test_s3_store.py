@@ -8,7 +8,7 @@ import pytest
 from pipeline.eventlog.archive.archive_reader import ArchiveReader
 from pipeline.eventlog.archive.archive_store import ArchiveStore, folder_of
 from pipeline.eventlog.archive.archiver import Archiver
-from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.tiered_log import TieredLog
 from schemas.errors import ArchiveUnavailable
 from schemas.settings import ArchiveSettings
 from tests.support.eventlog.archives import SMALL, Tiers, tell, whole

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.tiered_log import TieredLog
 from tests.contracts.event_log import EventLogContract
 from tests.support.eventlog.archives import Tiers
 

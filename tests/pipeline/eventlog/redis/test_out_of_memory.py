@@ -14,12 +14,12 @@ from pipeline.eventlog.archive.archival import Archival
 from pipeline.eventlog.archive.archive_reader import ArchiveReader
 from pipeline.eventlog.archive.archive_store import ArchiveStore
 from pipeline.eventlog.archive.archiver import Archiver
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.tiered_log import TieredLog
 from schemas.errors import LogFull
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.settings import ArchiveSettings, LogSettings

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from pipeline.eventlog.archive.archiver import Archiver
-from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.tiered_log import TieredLog
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 from tests.support.clients.logged_utterances import of

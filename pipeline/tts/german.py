@@ -3,11 +3,11 @@
 import re
 from typing import Final
 
+from pipeline.tts.addresses import address_rules
 from pipeline.tts.boundary_rules import GERMAN, german_ordinal
-from pipeline.tts.normalization.addresses import address_rules
-from pipeline.tts.normalization.expansions import GERMAN_EXPANSIONS, GERMAN_NUMBERED, abbreviation_rules
-from pipeline.tts.normalization.measures import Currency, MeasureWords, measure_rules, range_rules
-from pipeline.tts.normalization.numerals import FRACTION, Numerals, Rule
+from pipeline.tts.expansions import GERMAN_EXPANSIONS, GERMAN_NUMBERED, abbreviation_rules
+from pipeline.tts.measures import Currency, MeasureWords, measure_rules, range_rules
+from pipeline.tts.numerals import FRACTION, Numerals, Rule
 
 _NUMERALS: Final = Numerals("de")
 _MONTHS: Final = [

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.tts import english, german
 from pipeline.tts.boundary_rules import GERMAN
-from pipeline.tts.normalization import english, german
-from pipeline.tts.normalization.numerals import Rule
+from pipeline.tts.numerals import Rule
 
 Say = Callable[[re.Match[str]], str | None]
 """Gives the replacement of a match; None: the match stays."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from pipeline.engines.llm.forced_calls import call_in, forced, must_call, plain
+from pipeline.engines.forced_calls import call_in, forced, must_call, plain
 from pipeline.engines.llm.llama_cpp import knows_calls
 from pipeline.engines.ports import ChatRequest, Function, LanguageModel, Message, ToolCall
 from tests.contracts.language_model import answer

@@ -3,11 +3,11 @@
 import re
 from typing import Final
 
+from pipeline.tts.addresses import address_rules
 from pipeline.tts.boundary_rules import ENGLISH
-from pipeline.tts.normalization.addresses import address_rules
-from pipeline.tts.normalization.expansions import ENGLISH_EXPANSIONS, ENGLISH_NUMBERED, abbreviation_rules
-from pipeline.tts.normalization.measures import Currency, MeasureWords, measure_rules, range_rules
-from pipeline.tts.normalization.numerals import FRACTION, Numerals, Rule
+from pipeline.tts.expansions import ENGLISH_EXPANSIONS, ENGLISH_NUMBERED, abbreviation_rules
+from pipeline.tts.measures import Currency, MeasureWords, measure_rules, range_rules
+from pipeline.tts.numerals import FRACTION, Numerals, Rule
 
 _NUMERALS: Final = Numerals("en")
 _MONTHS: Final = [

@@ -1,1 +1,0 @@
-"""Rewrites shown text as it is spoken."""
