@@ -3,7 +3,9 @@
 import os
 import ssl
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -73,7 +75,10 @@ class FileByFile(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=_turn)
+    twice = [name for name, count in Counter(item.nodeid for item in items).items() if count > 1]
+    if twice:
+        raise pytest.UsageError(f"Of tests with one name, xdist runs one: {twice}")
+    items.sort(key=lambda item: _turn(item.path))
     for item in items:
         if isinstance(item, pytest.Function) and _starts_something(item):
             item.add_marker("server")
@@ -86,8 +91,9 @@ def _starts_something(item: pytest.Function) -> bool:
     return any(STARTERS & module.keys() for module in modules)
 
 
-def _turn(item: pytest.Item) -> int:
-    places = [place for place, folder in enumerate(LONGEST) if item.path.is_relative_to(HERE / folder)]
+@cache
+def _turn(path: Path) -> int:
+    places = [place for place, folder in enumerate(LONGEST) if path.is_relative_to(HERE / folder)]
     return min(places, default=len(LONGEST))
 
 
