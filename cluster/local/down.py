@@ -17,10 +17,13 @@ _POLL_S: Final = 0.1
 def run(steps: Steps) -> None:
     """Ask the running `up` to stop; if there is none, end what a crash left behind."""
     home = run_state.home()
+    while run_state.is_running(home) and run_state.read(home) is None:  # it has not said yet what it is
+        sleep(_POLL_S)
     running = run_state.read(home)
-    if running is not None and run_state.is_running(home):
+    launcher = None if running is None else running.launcher.find()
+    if running is not None and launcher is not None:
         with steps.step("Stopping") as note:
-            _stop_launcher(home, running.launcher.find())
+            _stop_launcher(home, launcher)
             note(f"what ran at {running.url}")
     if left := process_sweep.sweep(home):
         steps.say(
@@ -30,9 +33,7 @@ def run(steps: Steps) -> None:
         steps.say("Nothing was running.")
 
 
-def _stop_launcher(home: Path, launcher: psutil.Process | None) -> None:
-    if launcher is None:
-        return
+def _stop_launcher(home: Path, launcher: psutil.Process) -> None:
     launcher.terminate()
     deadline = monotonic() + _POLITE_S
     while monotonic() < deadline and run_state.is_running(home):

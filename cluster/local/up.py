@@ -104,6 +104,9 @@ def _run(wish: StartParams, steps: Steps) -> None:
                 _watch(home, running, steps, stop, wish)
         except (KeyboardInterrupt, SystemExit):
             pass
+        except RayDied:
+            run_state.write(home, running.model_copy(update={"ready": False}))  # `down` finds this process
+            raise
         except CliError as error:
             raise _with_logs(error, home, folder_for(home)) from error
         finally:
