@@ -1,5 +1,6 @@
 """Client secrets of the Realtime API: what a session is to be that is opened with one."""
 
+import hashlib
 import secrets
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -13,6 +14,19 @@ from schemas.errors.access_errors import CredentialExpired
 
 _KEY: Final = "ev:secret:"
 _NAME_BYTES: Final = 16
+_LONGEST_S: Final = 7_200
+"""The longest life of a secret (schemas.realtime.client_events)."""
+
+
+def _names(principal: str) -> str:
+    """Key of the set of names of one principal's secrets."""
+    return f"ev:secrets:{hashlib.blake2b(principal.encode(), digest_size=12).hexdigest()}"
+
+
+async def erase_secrets(log: RedisEventLog, principal: str) -> None:
+    """Nothing opens with the principal's secrets any more, and what they say is gone. Raises LogError."""
+    [names] = await log.call(("SMEMBERS", _names(principal)))
+    await log.call(*(("UNLINK", f"{_KEY}{name.decode()}") for name in names), ("UNLINK", _names(principal)))
 
 
 class ClientSecrets:
@@ -28,7 +42,12 @@ class ClientSecrets:
         """The secret, when it expires (seconds since the epoch), and its name, which is no secret."""
         name = secrets.token_hex(_NAME_BYTES)
         value, expires_at = self._tokens.make_secret(principal, name, ttl_s)
-        await self._log.call(("SET", f"{_KEY}{name}", orjson.dumps(config), "EX", ttl_s))
+        names = _names(principal.name)
+        await self._log.call(
+            ("SADD", names, name),
+            ("EXPIRE", names, _LONGEST_S),
+            ("SET", f"{_KEY}{name}", orjson.dumps(config), "EX", ttl_s),
+        )
         return value, expires_at, name
 
     async def config(self, name: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import anyio
 
+from pipeline.auth.client_secrets import erase_secrets
 from pipeline.background.redis.aof_rewrite import Rewritten, rewrite
 from pipeline.background.redis.redis_session_rows import RedisTraces
 from pipeline.core.clock import Clock
@@ -130,6 +131,7 @@ class Eraser:
             await self._leave_threads(found)
             await self._erase_all(found)
             await self._erase_traces(found)
+            await erase_secrets(self._log.hot, principal)
             await self._look_again(found)
         except RhapsodeError:
             if found.sessions:  # whoever tries again does not find these any more

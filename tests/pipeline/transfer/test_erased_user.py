@@ -115,6 +115,8 @@ async def written_by(app: RunningApp, key: str, name: str, bob: str) -> Traces:
             f"/v1/collections/{shelf}/documents", files={"file": (f"{word}.txt", told.encode())}
         )
         assert added.status_code == 201
+        secret = {"session": {"type": "realtime", "model": "gpt-realtime", "instructions": word}}
+        assert (await http.post("/v1/realtime/client_secrets", json=secret)).status_code == 200
         await http.post(
             "/v1/chat/completions",
             json={"model": "gpt-4o", "messages": [{"role": "user", "content": word}], "max_tokens": 5},
