@@ -145,3 +145,15 @@ def test_the_items_that_a_response_rests_on_are_listed(client: OpenAI) -> None:
     newest = client.responses.input_items.list(second.id, limit=1)
     assert newest.data[0].id == items[2].id
     assert newest.has_more
+
+
+def test_a_response_goes_on_from_one_whose_session_has_ended(client: OpenAI, app: RunningApp) -> None:
+    first = client.responses.create(model="gpt-4o", input="at once")
+    assert app.services is not None
+    assert app.loop is not None
+    finished = app.services.sessions.finish(SessionId(first.id.split("_")[1]))
+    asyncio.run_coroutine_threadsafe(finished, app.loop).result(10)
+    second = client.responses.create(model="gpt-4o", input="And then?", previous_response_id=first.id)
+    assert second.id.split("_")[1] != first.id.split("_")[1], "that is a fork"
+    assert told(app, second.id) == [("user", "at once"), ("assistant", "Yes."), ("user", "And then?")]
+    assert client.responses.retrieve(first.id).output_text == "Yes."
