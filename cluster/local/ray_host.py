@@ -68,7 +68,7 @@ def _start_patiently(folder: Path, gpus: Accelerators) -> None:
             if tries == _TRIES or _TOO_LATE not in str(error):
                 advice = "Was the machine just very busy? Else Ray's own log says why: rhapsode logs ray."
                 raise CliError(f"Ray did not start: {error}", advice) from error
-            # What it had started goes on without it, and the next try would meet it.
+            # Processes that it had started go on without it, and the next try would meet it.
             family = psutil.Process().children(recursive=True)
             process_sweep.end([process for process in family if process not in ours])
 

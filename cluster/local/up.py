@@ -27,7 +27,7 @@ _RAY: Final[Mapping[str, str]] = {
     # The name hides what 0 does: everything inside Ray listens on 127.0.0.1 instead of on every network.
     # Read when Ray is imported, so nothing that this module imports at its top may import Ray.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    # Who connects to any of Ray's ports must show the token of this start: Ray runs what it is sent.
+    # A client of any of Ray's ports must show the token of this start: Ray runs what it is sent.
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

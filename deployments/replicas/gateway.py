@@ -95,7 +95,7 @@ class GatewayReplica:
             self._settings, models, transcribers, checks, retrieval, ReplicaCounts(), stop_watch()
         ) as services:
             self._services = services
-            # What is there by now stays: looking through it again and again would stop every session for
+            # Objects that exist by now stay: looking through it again and again would stop every session for
             # 60 ms or so at a time.
             gc.collect()
             gc.freeze()

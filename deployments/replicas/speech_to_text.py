@@ -25,7 +25,7 @@ def _item(made: str | Transcript) -> dict[str, Any]:
 
 
 class SpeechToTextReplica(Observed):
-    """One ear, of either way, in one process. Ready means: it has listened once."""
+    """A speech-to-text engine of either mode, in one process. Ready means: it has transcribed once."""
 
     async def __init__(  # type: ignore[misc]
         self,

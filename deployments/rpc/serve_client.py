@@ -60,7 +60,7 @@ async def streamed(
         finally:
             reply.cancel()
             following.cancel()
-            # Whoever is cancelled would be so again at the next `await`.
+            # A cancelled task would be cancelled again at the next `await`.
             with anyio.move_on_after(_CLOSE_S, shield=True):
                 await asyncio.wait({following})
 
@@ -111,7 +111,7 @@ def _in_our_words() -> Iterator[None]:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        # Nobody cancelled us: Serve ended the call with the request that it was made in.
+        # No caller cancelled this task: Serve ended the call with the request that it was made in.
         raise EngineDead("the call was cancelled with its request") from error
     except BackPressureError as error:
         raise EngineBusy("all replicas are at their limit") from error

@@ -44,7 +44,7 @@ async def until(
         waiting = [one for one in (ending, upcoming) if one is not None and not one.done()]
         for one in waiting:
             one.cancel()
-        # Whoever is cancelled would be so again at the next `await`, and `items` would stay open.
+        # A cancelled task would be cancelled again at the next `await`, and `items` would stay open.
         with anyio.move_on_after(_CLOSE_S, shield=True):
             if waiting:
                 await asyncio.wait(waiting)

@@ -92,7 +92,7 @@ def _compare(listener: ListenerRecord, log: Sequence[Recorded], findings: Consis
         recorded = by_seq.get(event["seq"])
         if recorded is None:
             findings.wrong.append(f"{name} heard {event['seq']}, which is not in the log")
-        elif recorded.wire() != event:
+        elif recorded.to_dict() != event:
             findings.wrong.append(f"{name} heard another {event['seq']} than is in the log")
         elif listener.wants_audio and (recorded.audio or b"") != listener.audio.get(event["seq"], b""):
             findings.wrong.append(f"{name} heard other audio at {event['seq']}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 _FORKS: Final = multiprocessing.get_context("forkserver")
-# What a gateway imports, also what it imports only when it begins. None of it may begin a thread.
+# Modules that a gateway imports, also what it imports only when it begins. None of it may begin a thread.
 _FORKS.set_forkserver_preload(["loadtests.chaos.scripted_gateway", "pipeline.engines.scripted", "uvicorn"])
 
 

@@ -107,7 +107,7 @@ class RhapsodeContestant:
             voice_call(client, await client.create(self.settings), audio="pcm16") as caller,
         ):
             ends_s = await _spoken(caller.microphone, clip)
-            # What went wrong is told after the block, whose tasks would make a group of it.
+            # A failure is raised after the block, whose tasks would make a group of it.
             with suppress(TimeoutError):
                 await caller.until(lambda each: each.type in _OVER, limit_s=PATIENCE_S)
             player = _played(caller, ends_s)

@@ -52,7 +52,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     races: list[Race] = []
     climbs: dict[str, list[ClimbStep]] = {}
-    # Who is told to stop tells what is known, and stops the servers.
+    # A race that is told to stop prints what is known, and stops the servers.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="rhapsode-race-") as name:

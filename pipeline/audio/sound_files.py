@@ -25,7 +25,7 @@ _CONTAINERS: Final = (
 )
 OPTIONS: Final = {
     "format_whitelist": ",".join(name for row in _CONTAINERS for name in row),
-    # What is read is given as an open file; nothing else is to be opened for it.
+    # The sound is given as an open file; nothing else is to be opened for it.
     "protocol_whitelist": "",
 }
 """For `av.open`."""

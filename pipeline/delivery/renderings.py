@@ -39,7 +39,7 @@ class Renderings:
         """The audio of an `audio.chunk` event (read with its audio) as `fmt`."""
         if fmt == "opus":
             return chunk.audio or b""
-        # Whoever goes away in the middle must not stop the codec between two chunks: others need its state.
+        # A listener that goes away must not stop the codec between two chunks: others need its state.
         task = asyncio.create_task(self._render(session, fmt, chunk))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -340,7 +340,7 @@ class CoalescingLanguageModel:
                 if not isinstance(item, str):
                     yield item
         finally:
-            # Whoever is cancelled would be so again at the next `await`, and the engine would go on.
+            # A cancelled task would be cancelled again at the next `await`, and the engine would go on.
             with anyio.move_on_after(_CLOSE_S, shield=True):
                 if upcoming is not None:
                     upcoming.cancel()

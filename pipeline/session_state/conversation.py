@@ -48,14 +48,14 @@ class Conversation:
         self._settings_parsed = SessionSettings()
         """... and need not be understood anew."""
         self.paused_by: Literal["user", "voice"] | None = None
-        """Who holds what is heard; None: nobody."""
+        """Holder of the playback; None: it is not held."""
         self.ending = False
         self.end_reason: EndReason = "user"
         self.ended = False
         self.narrations: dict[TurnId, NarrationState] = {}
         self.inputs: dict[str, InputState] = {}
         self.members: set[str] = set()
-        """Who may listen and ask beside the owner."""
+        """Principals that may listen and ask beside the owner."""
         self.shares: dict[str, dict[str, Any]] = {}
         """Links that were not revoked: name to what `share.created` says."""
         self.items = Items()

@@ -28,7 +28,7 @@ class Item:
     text: str | None = None
     """That was said; None: it is not written down yet."""
     end_ms: int | None = None
-    """Nobody heard more of it."""
+    """No listener heard more of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Items:
         """Those of the conversation, and the answers beside it."""
         self.asked: dict[TurnId, AskedItem] = {}
         self.configs: dict[TurnId, dict[str, Any]] = {}
-        """What each turn is answered with: later changes are not for it."""
+        """Items that each turn is answered with: later changes are not for it."""
         self.covered: dict[TurnId, frozenset[str]] = {}
         """Items that are a turn's question."""
         self.spoken: dict[_Heard, str] = {}

@@ -78,7 +78,7 @@ class InputState:
     begun_ms: int | None = None
     """Where the utterance began that is being spoken."""
     settled_ms: int = 0
-    """What was said before is written down, or was taken back."""
+    """Speech before this place is transcribed, or was taken back."""
     unwritten: dict[int, EndedUtterance] = field(default_factory=dict)
     """Utterances that are over and not written down."""
     parts: list[int] = field(default_factory=list)
@@ -87,11 +87,11 @@ class InputState:
     """Utterances that wait for the next one before they are asked: number and text."""
     closed: bool = False
     texts: dict[int, str] = field(default_factory=dict)
-    """What was said, by utterance."""
+    """Final transcripts by utterance."""
     done: set[int] = field(default_factory=set)
     """Utterances that are written down, or never will be."""
     clears: deque[KnownCommand] = field(default_factory=deque)
-    """What was taken back while something before it was not written down."""
+    """Utterances that were taken back while one before them had no transcript yet."""
 
     @property
     def rest_ms(self) -> int:
@@ -127,7 +127,7 @@ class InputState:
     def settle(self, end_ms: int) -> None:
         """Marks the sound before `end_ms` as settled."""
         self.settled_ms = max(self.settled_ms, end_ms)
-        # Whoever heard it again may have found fewer pauses in it.
+        # A second transcription may have found fewer pauses in it.
         self.unwritten = {
             number: spoken for number, spoken in self.unwritten.items() if spoken.start_ms >= self.settled_ms
         }
@@ -169,7 +169,7 @@ def apply_to_inputs(inputs: dict[str, InputState], recorded: Recorded) -> None:
         return
     match recorded.type:
         case "input.audio":
-            # Whoever lost the input may not know it yet: then the same sound is there twice.
+            # A gateway that lost the input may not know it yet: then the same sound is there twice.
             known.recorded_ms = max(known.recorded_ms, data["at_ms"] + data["ms"])
             known.hold(data["at_ms"], recorded.seq)
         case "input.closed":

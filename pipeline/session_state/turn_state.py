@@ -143,7 +143,7 @@ class TurnState:
     merges: int | None = None
     """The turn that it replaces."""
     heard_ms: int | None = None
-    """What listeners have said they heard of its audio, the most of them; None: nobody said."""
+    """Milliseconds of its audio that listeners reported as heard, the largest; None: none reported."""
     heard_at_ms: int = 0
     """When they said so."""
     playbacks: int = 0
@@ -155,7 +155,7 @@ class TurnState:
     given: tuple[GivenMessage, ...] | None = None
     """All that the model is told, from a client that keeps the conversation itself."""
     by: str = ""
-    """Who of several people asked."""
+    """The member who asked, of several people in a session."""
     traceparent: str = ""
     """The caller's span, whose trace the turn continues."""
     narrate: bool | None = None
@@ -228,7 +228,7 @@ class NarrationState:
     by: Literal["auto", "user"]
     attempt: int = 1
     earlier: tuple[SessionId, ...] = ()
-    """What was made of the scene before, or begun."""
+    """Text of the scene before, whole or begun."""
     status: Literal["requested", "ready", "failed"] = "requested"
     chunks: int = 0
     audio_ms: int = 0

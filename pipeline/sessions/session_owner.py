@@ -62,7 +62,7 @@ class OwnerServices:
     backpressure: EngineBackpressure | None = None
     """Says whether one more turn can be taken; None: always."""
     views: SessionViews | None = None
-    """What this process knows of sessions already; None: every owner begins with the first event."""
+    """Views that this process has of sessions already; None: every owner begins with the first event."""
 
 
 def planned(

@@ -11,7 +11,7 @@ Reason = Literal["silence", "commit", "max_length", "closed"]
 Wait = Literal["complete", "incomplete"]
 
 _HYSTERESIS: Final = 0.15
-"""What was voiced stays voiced down to this much below the threshold, as Silero's authors recommend."""
+"""A voiced frame stays voiced down to this much below the threshold, as Silero's authors recommend."""
 _LOWEST: Final = 0.01
 _SLACK_MS: Final = 192
 """Unvoiced sound that may lie between the first voiced frames of an utterance, as in "p-please"."""

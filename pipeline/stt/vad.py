@@ -19,7 +19,7 @@ _STATE: Final = (1, 1, 128)
 _LOUDER: Final = 1.5
 """Peaks this much above those of silence may be speech; a larger value lets soft speech wait."""
 _RISE: Final = 1.25
-"""What is known of silence grows no faster than this for each stretch of it."""
+"""The level of known silence grows no faster than this for each stretch of it."""
 
 
 class Vad(Protocol):

@@ -210,7 +210,7 @@ class SentenceSynthesis:
                     settings.tts_provider,
                     settings.tts_timeout_s,
                     settings.tts_extra,
-                    # Who has been heard waits anew: until then nobody had to be patient.
+                    # A turn that is audible waits anew: until then no turn had to wait for it.
                     waited_s=0.0 if self._sounded else waiting_since - self.begun_at,
                 ),
             )

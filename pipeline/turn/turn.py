@@ -69,7 +69,7 @@ class TurnPlan:
     traceparent: str = ""
     """The caller's span, whose trace the turn continues."""
     progress: TurnCheckpoint | None = None
-    """What an owner before us has made of it; None: nobody has begun."""
+    """Work that an owner before this one left; None: no owner has begun."""
 
 
 class Turn:

@@ -39,7 +39,7 @@ class Recorded:
             )
         return EVENT.validate_python({**self.data, "type": self.type, "v": self.v})
 
-    def wire(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The JSON that every listener is shown, whatever its transport."""
         return {
             "seq": self.seq,
@@ -53,7 +53,7 @@ class Recorded:
     def json(self, dumps: Callable[[Any], bytes]) -> bytes:
         """`wire` as JSON, encoded once for all listeners that are handed this object."""
         if self._json is None:
-            object.__setattr__(self, "_json", dumps(self.wire()))
+            object.__setattr__(self, "_json", dumps(self.to_dict()))
         assert self._json is not None
         return self._json
 

@@ -53,7 +53,7 @@ ASKED = AcceptedTurn("s", 1, "key", "One two.")
 
 
 def heard(events: list[Recorded]) -> ListenerRecord:
-    return ListenerRecord("s", [event.wire() for event in events])
+    return ListenerRecord("s", [event.to_dict() for event in events])
 
 
 def test_the_judge_finds_nothing_where_nothing_is() -> None:

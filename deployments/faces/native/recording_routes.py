@@ -85,7 +85,7 @@ async def compare(services: Open, session: Session) -> StreamingResponse:
     """
     conversation, _ = await services.sessions.view(session)
     lines = services.reruns.lines(session, conversation.settings.listening, conversation.principal)
-    # What refuses it says so before the answer begins.
+    # A refusal comes before the answer begins.
     first = await anext(lines)
     return StreamingResponse(_lines(first, lines), media_type="application/x-ndjson", headers=_NOT_STORED)
 

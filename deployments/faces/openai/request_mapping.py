@@ -46,7 +46,7 @@ def settings_of(
         "character": None,
         "collections": list(request.rhapsode.collections) if request.rhapsode else [],
         "tts_provider": None,
-        # What is asked aloud is only written down: the question is asked with all the others.
+        # A spoken question is only transcribed: the question is asked with all the others.
         "listening": {
             **{"mode": "quality", "reply": False, "compare": False, "provider": None, "partials_ms": 0},
             **{"language": "auto", "turn_detection": "vad", "prompt": ""},

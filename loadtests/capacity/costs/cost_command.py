@@ -95,7 +95,7 @@ def _list(calls: Mapping[str, float]) -> str:
 
 
 _KINDS: Final = ("engines", "around", "rest")
-"""What can be measured; the last one, a system that nobody uses, only where it is asked for."""
+"""Parts that can be measured; the last one, a system that nobody uses, only where it is asked for."""
 COSTS: Final = ROOT / "docs" / "costs.json"
 
 

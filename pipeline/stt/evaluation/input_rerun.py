@@ -150,7 +150,7 @@ class Rerun:
         self._at_ms = stored.from_ms
         self._begun_ms = stored.from_ms
         self._done_ms = 0
-        """What was said before is written down."""
+        """Speech before this place is transcribed."""
         self._ring_buffer = AudioRingBuffer(max_ms=_KEPT_MS, at_ms=self._at_ms)
         self._endpointer = Endpointer(settings.ends, at_ms=self._at_ms)
         self._language: str | None = stored.opened.data["language"] or None

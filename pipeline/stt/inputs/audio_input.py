@@ -57,7 +57,7 @@ class QueuedCommand:
     command: Command
     over: anyio.Event = field(default_factory=anyio.Event)
     executed: bool = False
-    """What follows from it is in the log."""
+    """Its consequences are in the log."""
 
     async def execute(self) -> None:
         self.executed = True
@@ -120,7 +120,7 @@ class AudioRecorder:
 
 
 class InputEventWriter:
-    """Of one input. What is told first is in the log first; nobody waits until it is there."""
+    """Records the events of one input in their order; a caller does not wait until they are in the log."""
 
     def __init__(self, opening: Opening, services: InputServices, jobs: SerialTaskQueue) -> None:
         self._opening = opening
@@ -129,29 +129,29 @@ class InputEventWriter:
         self._producer = f"input:{opening.input}:{opening.seq}"
         self.writer: SessionWriter = services.recorder.open(opening.session, producer=self._producer)
 
-    async def tell_once(self, event: SpeechStarted | SpeechEnded | SpeechDiscarded, what: str) -> None:
+    async def record_once(self, event: SpeechStarted | SpeechEnded | SpeechDiscarded, what: str) -> None:
         """Posts an event under a key of its own, so that a recovered input cannot record it twice."""
         name = f"input:{event.input}:{event.utterance}:{what}"
         await self._jobs.put(lambda: self._recorder.post(self._opening.session, event, key=name))
 
-    async def tell(self, event: InputProgress | TranscriptPartial) -> None:
+    async def record(self, event: InputProgress | TranscriptPartial) -> None:
         await self._jobs.put(lambda: self.writer.record(event))
 
     def close(self) -> None:
-        """Nothing more will be told; what was goes on into the log."""
+        """No event follows; those recorded before still go into the log."""
         self._recorder.put_away(self._opening.session, producer=self._producer)
 
     def partials(self, utterance: int) -> Callable[[str, int, int], Awaitable[None]]:
-        """Tells what has been understood of it."""
+        """Returns a function that records a partial transcript of the utterance."""
 
-        async def tell(text: str, stable: int, at_ms: int) -> None:
-            await self.tell(
+        async def record(text: str, stable: int, at_ms: int) -> None:
+            await self.record(
                 TranscriptPartial(
                     input=self._opening.input, utterance=utterance, text=text, stable=stable, at_ms=at_ms
                 )
             )
 
-        return tell
+        return record
 
 
 class AudioInput:
@@ -168,7 +168,7 @@ class AudioInput:
         self.asks = True
         """When it is closed, what waited for more is asked."""
         self.abandoned = False
-        """Nobody wants to know what is not listened to yet."""
+        """No client waits for sound that is not listened to yet."""
         self.trouble: RhapsodeError | None = None
         """Why it can go no further, if so."""
         self.tell = acknowledge
@@ -201,7 +201,7 @@ class AudioInput:
         )
         self._commands = deque(opening.commands)
         self._back_ms = opening.from_ms + _FOUND_MS if opening.from_ms else None
-        """Whoever came back does not go on speaking if nobody has heard it here."""
+        """A speaker who came back does not go on with an utterance that was not heard here."""
         self._cut = opening.cut
         """The last utterance was cut by its length, and nobody has ended what it belongs to."""
         self._utterances = Utterances(opening, services, self._jobs, refused)
@@ -285,7 +285,7 @@ class AudioInput:
             self._back_ms = None
             await self._utterances.release()  # what was held before the connection broke
         await self._tell_progress()
-        # What is over has its own copy.
+        # An ended utterance has its own copy.
         self._ring_buffer.forget(
             self._transcriber.from_ms if self._transcriber else self.at_ms - lead_ms(self.settings)
         )
@@ -317,7 +317,7 @@ class AudioInput:
     async def _tell_progress(self) -> None:
         if self.opening.is_file and self.at_ms - self._reported_ms >= _PROGRESS_MS:
             self._reported_ms = self.at_ms
-            await self._event_writer.tell(InputProgress(input=self.opening.input, ms=self.at_ms))
+            await self._event_writer.record(InputProgress(input=self.opening.input, ms=self.at_ms))
         elif not self.settings.record and self.at_ms - self._reported_ms >= _TELL_MS:
             self._reported_ms = self.at_ms
             await self.tell(self._safe_ms())
@@ -361,7 +361,7 @@ class AudioInput:
             log_event = SpeechDiscarded(
                 input=self.opening.input, utterance=self._utterance - 1, at_ms=self.at_ms
             )
-            await self._event_writer.tell_once(log_event, "discarded")
+            await self._event_writer.record_once(log_event, "discarded")
         await self._utterances.release()
 
     async def _on_events(self, events: list[Event], tasks: TaskGroup) -> None:
@@ -391,7 +391,7 @@ class AudioInput:
             max(self._done_ms, event.at_ms - self.settings.endpointing.prefix_padding_ms),
         )
         log_event = SpeechStarted(input=self.opening.input, utterance=number, at_ms=event.at_ms)
-        await self._event_writer.tell_once(log_event, "started")
+        await self._event_writer.record_once(log_event, "started")
 
     async def _end(self, event: Ended, tasks: TaskGroup) -> None:
         transcriber, self._transcriber = self._transcriber, None
@@ -408,7 +408,7 @@ class AudioInput:
             at_ms=event.at_ms,
             reason=event.reason,
         )
-        await self._event_writer.tell_once(log_event, "ended")
+        await self._event_writer.record_once(log_event, "ended")
         arrived = self._arrivals.of(event.end_ms, self._services.clock.monotonic())
         await self._utterances.write(
             log_event,

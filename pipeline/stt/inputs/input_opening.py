@@ -61,9 +61,9 @@ class Opening:
     before: bytes = b""
     """The sound just before `at_ms`, if it is known: whole frames."""
     commands: tuple[KnownCommand, ...] = ()
-    """What the speaker said of the sound that is given first, as the log knows already."""
+    """Description that the client gave of the first sound, as the log knows already."""
     cut: bool = False
-    """What was said last was cut by its length: it goes on."""
+    """The last utterance was cut by its length: it goes on."""
 
     @property
     def is_file(self) -> bool:

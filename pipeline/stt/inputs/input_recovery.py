@@ -25,7 +25,7 @@ _ONSET_MS: Final = 200
 """An utterance may have begun so much earlier, beside its padding, and nobody has said so yet."""
 
 _WARMING_MS: Final = 32 * FRAME_MS
-"""Whoever begins in the middle of a word takes so long to tell speech from other sound."""
+"""A detector that begins in the middle of a word takes so long to tell speech from other sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ class Restored:
     recorded_ms: int = 0
     pcm: bytes = b""
     before: bytes = b""
-    """What was heard before that, if it is known."""
+    """Sound before that, if it is known."""
     commands: tuple[KnownCommand, ...] = ()
-    """What the speaker said of that sound."""
+    """Description that the client gave of that sound."""
     cut: bool = False
-    """What was said last was cut by its length: it goes on."""
+    """The last utterance was cut by its length: it goes on."""
 
 
 async def restore(
@@ -64,7 +64,7 @@ async def restore(
     at_ms = state.recorded_ms - frames * FRAME_MS
     known = await _recorded(log, session, state, at_ms - _WARMING_MS)
     before, pcm = known[: _WARMING_MS * _BYTES_PER_MS], known[_WARMING_MS * _BYTES_PER_MS :]
-    # What was said before has been written down: nobody may hear the end of it again.
+    # Speech before it has been transcribed: the end of it must not be transcribed again.
     pcm = bytes((needed - at_ms) * _BYTES_PER_MS) + pcm[(needed - at_ms) * _BYTES_PER_MS :]
     gap_ms = max(0, oldest_ms - state.recorded_ms)
     pcm += bytes(gap_ms * _BYTES_PER_MS)

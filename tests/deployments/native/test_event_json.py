@@ -31,10 +31,10 @@ def test_the_json_of_an_event_is_encoded_once(event: Recorded) -> None:
         return dumps(value)
 
     assert event.json(counting) is event.json(counting)
-    assert encoded == [event.wire()]
+    assert encoded == [event.to_dict()]
 
 
 @pytest.mark.parametrize("audio", [b"\x00", b"OpusHead\xff\xfe" * 40])
 def test_audio_is_the_last_member_of_an_events_json(event: Recorded, audio: bytes) -> None:
-    shown = {**event.wire(), "audio": base64.b64encode(audio).decode()}
+    shown = {**event.to_dict(), "audio": base64.b64encode(audio).decode()}
     assert with_audio(event.json(dumps), audio) == orjson.dumps(shown)

@@ -43,7 +43,7 @@ async def fork(http: httpx.AsyncClient, session: str, **body: Any) -> dict[str, 
 
 
 async def events_of(log: TieredLog, session: str) -> list[dict[str, Any]]:
-    return [event.wire() for event in await log.read(SessionId(session), 0, limit=5_000)]  # type: ignore[arg-type]
+    return [event.to_dict() for event in await log.read(SessionId(session), 0, limit=5_000)]  # type: ignore[arg-type]
 
 
 async def test_a_fork_has_the_same_events_under_the_same_numbers(

@@ -63,7 +63,7 @@ async def test_the_answer_goes_on_in_its_own_words_and_the_sound_has_no_gap(
         async with owners_of(log, recorder, models) as second:
             second.wake(session, Seq(2))
             events = await until(log, session, set(TERMINAL), 1)
-    assert [event.wire() for event in events[: len(before)]] == [event.wire() for event in before]
+    assert [event.to_dict() for event in events[: len(before)]] == [event.to_dict() for event in before]
     assert [event.type for event in events if event.type in TERMINAL] == ["turn.completed"]
     [resumed] = [event for event in events if event.type == "turn.resumed"]
     deltas = [event.data for event in events if event.type == "text.delta"]

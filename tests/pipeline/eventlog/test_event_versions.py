@@ -131,7 +131,7 @@ async def test_events_of_a_later_program_change_nothing_that_is_shown_and_are_co
 
 def test_a_later_version_is_handed_on_as_it_is_stored_and_never_taken_for_todays() -> None:
     event = of_a_later_program()[0]
-    assert (event.wire()["type"], event.wire()["v"]) == ("session.started", 99)
-    assert event.wire()["data"] == {"shape": "of tomorrow"}
+    assert (event.to_dict()["type"], event.to_dict()["v"]) == ("session.started", 99)
+    assert event.to_dict()["data"] == {"shape": "of tomorrow"}
     with pytest.raises(UnknownEvent, match=r"session.started of version 99"):
         event.event()

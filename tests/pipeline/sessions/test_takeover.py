@@ -122,8 +122,8 @@ async def test_an_owner_that_dies_after_any_event_is_followed_without_loss(kind:
     whole = await whole_turn(kind)
     for cut in range(3, len(whole)):
         after = await gone_on_with(whole[:cut])
-        assert [event.wire() for event in after[:cut]] == [
-            {**event.wire(), "ts": now.ts_ms} for event, now in zip(whole[:cut], after[:cut], strict=True)
+        assert [event.to_dict() for event in after[:cut]] == [
+            {**event.to_dict(), "ts": now.ts_ms} for event, now in zip(whole[:cut], after[:cut], strict=True)
         ]
         check(after, whole)
         resumed = [event for event in after if event.type == "turn.resumed"]
