@@ -58,7 +58,10 @@ WAYS = list(ways())
 PUBLIC_WAYS = [way for way in WAYS if way.path in PUBLIC or way.path == "/web"]
 """Below /web are the page's own files."""
 OTHERS = [way for way in WAYS if way not in PUBLIC_WAYS]
-ABOUT = {"session_id", "story_id", "scene_id", "user_id", "thread_id", "character_id", "collection_id"}
+ABOUT = {
+    *("session_id", "story_id", "scene_id", "user_id"),
+    *("thread_id", "character_id", "collection_id", "response_id"),
+}
 """Parameters that name somebody's things."""
 NAMED = [way for way in OTHERS if ABOUT & set(way.names)]
 UNNAMED = [way for way in OTHERS if way not in NAMED]
@@ -96,6 +99,7 @@ def values(way: Way, hers: Belongings) -> Iterator[dict[str, str]]:
         "thread_id": (hers.thread, hers.session),
         "character_id": (hers.character,),
         "collection_id": (hers.collection, hers.session),
+        "response_id": (f"resp_{hers.session}_2",),
     }
     [name] = [name for name in way.names if name in places]
     for value in places[name]:
@@ -105,12 +109,14 @@ def values(way: Way, hers: Belongings) -> Iterator[dict[str, str]]:
 def missing(path: dict[str, str]) -> dict[str, str]:
     """The same shape, of things that never were."""
     replaced = dict(path)
-    for name in ABOUT - {"user_id"}:
+    for name in ABOUT - {"user_id", "response_id"}:
         if name in replaced:
             _, dot, rest = replaced[name].partition(".")
             replaced[name] = new_session_id() + dot + rest
     if "user_id" in replaced:
         replaced["user_id"] = "nobody"
+    if "response_id" in replaced:
+        replaced["response_id"] = f"resp_{new_session_id()}_2"
     return replaced
 
 
