@@ -266,7 +266,7 @@ class IngestJobs(TaskScope):
             state, _ = await self._views.get(held.session)
             known = state.documents.get(document)
             if known is not None and known.unfinished and not state.over:
-                there = await self._there(collection, document)
+                there = await _stored(self._retrieval, collection, document)
                 arrived = there is not None and there != known.view
                 event = DocumentAdded(view=there) if there and arrived else _failed(document, _INTERRUPTED)
                 key = internal_key("interrupted", collection, document, known.began)
@@ -277,12 +277,16 @@ class IngestJobs(TaskScope):
         except SessionNotFound as error:
             log.info("collection %s: document %s has no collection: %s", *held, error)
 
-    async def _there(self, collection: CollectionId, document: DocumentId) -> DocumentView | None:
-        try:
-            views = await self._retrieval.views(collection)
-        except CollectionNotFound:
-            return None
-        return next((view for view in views if view.id == document), None)
+
+async def _stored(
+    retrieval: RetrievalService, collection: CollectionId, document: DocumentId
+) -> DocumentView | None:
+    """The document as the store holds it."""
+    try:
+        views = await retrieval.views(collection)
+    except CollectionNotFound:
+        return None
+    return next((view for view in views if view.id == document), None)
 
 
 def busy(document: DocumentId) -> DocumentBusy:
