@@ -8,7 +8,6 @@ from cluster.kubernetes.kustomize import Manifest, named
 
 COMPONENT: Final = "app.kubernetes.io/component"
 _TEMPLATED: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job")
-RAY_HEAD_PORTS: Final = {"gcs-server": 6379, "dashboard": 8265}
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ async def guard(connection: HTTPConnection) -> None:
     elif caller.name:
         for name, value in connection.path_params.items():
             await _CHECKS.get(name, _for_admins)(connection, caller, str(value))
-    elif not _services(connection).authenticator.open:
+    elif not services_of(connection).authenticator.open:
         raise Forbidden("this server wants to know who asks, and this credential does not say")
 
 
@@ -104,7 +104,7 @@ async def while_allowed(connection: HTTPConnection) -> None:
     Returns at once where nothing ever did.
     """
     caller: Principal | None = connection.scope.get(PRINCIPAL)
-    services = _services(connection)
+    services = services_of(connection)
     while caller is not None and (caller.key or caller.expires_ms is not None):
         await services.clock.sleep(services.settings.limits.heartbeat_s)
         with suppress(LogUnavailable):  # nobody can say now, and nothing new can be told
@@ -120,7 +120,7 @@ async def _listens(connection: HTTPConnection, share: tuple[str, str]) -> None:
     place = path.removeprefix(f"/v1/sessions/{share[0]}")
     if place == path or place not in LISTENING or not _only_reads(connection):
         raise Forbidden("a share link is for listening only")
-    await _services(connection).shares.check(SessionId(share[0]), share[1])
+    await services_of(connection).shares.check(SessionId(share[0]), share[1])
 
 
 def _opens_realtime(connection: HTTPConnection) -> None:
@@ -134,7 +134,8 @@ def _only_reads(connection: HTTPConnection) -> bool:
     return connection.scope["type"] == "websocket" or connection.scope["method"] in _SAFE
 
 
-def _services(connection: HTTPConnection) -> GatewayContainer:
+def services_of(connection: HTTPConnection) -> GatewayContainer:
+    """The container of the gateway that answers this request."""
     services: GatewayContainer = connection.app.state.services
     return services
 
@@ -157,7 +158,7 @@ async def _collection(connection: HTTPConnection, caller: Principal, value: str)
 async def _thread(connection: HTTPConnection, caller: Principal, value: str) -> None:
     """Admits the thread's members; the face checks the commands that only its owner may send."""
     session = parse_session_id(value)
-    whose = None if session is None else await _services(connection).ownership.of(session)
+    whose = None if session is None else await services_of(connection).ownership.of(session)
     if whose is not None and caller.commands(whose):
         return
     if session is not None and whose is not None and await _is_member(connection, session, caller):
@@ -183,7 +184,7 @@ async def _response(connection: HTTPConnection, caller: Principal, value: str) -
 async def _owned(connection: HTTPConnection, caller: Principal, value: str, missing: InputError) -> None:
     """Raises `missing` for another owner's resource. A scene is named after its story: `<story>.<turn>`."""
     session = parse_session_id(value.partition(".")[0])
-    whose = None if session is None else await _services(connection).ownership.of(session)
+    whose = None if session is None else await services_of(connection).ownership.of(session)
     if whose is not None and caller.commands(whose):
         return
     if whose is not None and session is not None and await _takes_part(connection, session, caller):
@@ -197,7 +198,7 @@ async def _owned(connection: HTTPConnection, caller: Principal, value: str, miss
 async def _takes_part(connection: HTTPConnection, session: SessionId, caller: Principal) -> bool:
     """Members read, listen, ask and control; what the session is, and to whom it goes, stays its owner's."""
     path = str(connection.scope["path"])
-    services = _services(connection)
+    services = services_of(connection)
     if caller.share is not None or not await services.ownership.shared(session):
         return False  # nobody has all of somebody else's session read just by asking for it
     if not await _is_member(connection, session, caller):
@@ -208,7 +209,7 @@ async def _takes_part(connection: HTTPConnection, session: SessionId, caller: Pr
 
 
 async def _is_member(connection: HTTPConnection, session: SessionId, caller: Principal) -> bool:
-    conversation, connection.scope[_SEEN] = await _services(connection).sessions.view(session)
+    conversation, connection.scope[_SEEN] = await services_of(connection).sessions.view(session)
     return caller.name in conversation.members
 
 

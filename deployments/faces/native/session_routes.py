@@ -3,12 +3,12 @@
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Response
 from starlette.requests import HTTPConnection
 
 from deployments.container import GatewayContainer
 from deployments.web.body_limits import BoundedRoute
-from deployments.web.resource_access import Caller, seen_by_guard
+from deployments.web.resource_access import Caller, seen_by_guard, services_of
 from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
@@ -29,11 +29,6 @@ from schemas.native.native_messages import (
 )
 
 router = APIRouter(prefix="/v1", tags=["sessions"], route_class=BoundedRoute)
-
-
-def services_of(request: Request) -> GatewayContainer:
-    services: GatewayContainer = request.app.state.services
-    return services
 
 
 def known_id(session_id: str) -> SessionId:

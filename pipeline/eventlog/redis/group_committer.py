@@ -210,7 +210,7 @@ class GroupCommitter:
             self._leave(queue)
             if not queue.empty:
                 self.add(queue)
-        elif await self._repaired(queue, outcome):
+        elif await _repaired(self._replayer, queue, outcome):
             self._requeue(queue)
         else:
             if outcome.verdict is Verdict.GONE:
@@ -240,17 +240,18 @@ class GroupCommitter:
         if (shard := self._at.pop(queue, None)) is not None:
             shard.ready.pop(queue, None)
 
-    async def _repaired(self, queue: ProducerQueue, outcome: Outcome) -> bool:
-        """True: the log had lost its end, we give it back, and the batch may be sent again."""
-        if outcome.verdict not in (Verdict.PRODUCER_GAP, Verdict.NO_SESSION):
-            return False
-        try:
-            given = await self._replayer.give_back(queue.session)
-        except LogUnavailable:
-            return True  # nothing is decided: the batch is sent again and gets the same answer
-        except LogError:
-            return False  # the trouble of one session, which must not become everybody's
-        if given is Given.WHOLE:
-            again, queue.doubted = not queue.doubted, True  # somebody may have filled the gap meanwhile
-            return again
-        return given is not Given.NOTHING
+
+async def _repaired(replayer: FailoverReplayer, queue: ProducerQueue, outcome: Outcome) -> bool:
+    """True: the log had lost its end, we give it back, and the batch may be sent again."""
+    if outcome.verdict not in (Verdict.PRODUCER_GAP, Verdict.NO_SESSION):
+        return False
+    try:
+        given = await replayer.give_back(queue.session)
+    except LogUnavailable:
+        return True  # nothing is decided: the batch is sent again and gets the same answer
+    except LogError:
+        return False  # the trouble of one session, which must not become everybody's
+    if given is Given.WHOLE:
+        again, queue.doubted = not queue.doubted, True  # somebody may have filled the gap meanwhile
+        return again
+    return given is not Given.NOTHING
