@@ -9,6 +9,7 @@ import psutil
 from cluster.local import process_sweep
 from cluster.terminal import run_state
 from cluster.terminal.console import Steps
+from cluster.terminal.run_state import RunState
 
 _POLITE_S: Final = 40.0
 _POLL_S: Final = 0.1
@@ -17,10 +18,10 @@ _POLL_S: Final = 0.1
 def run(steps: Steps) -> None:
     """Ask the running `up` to stop; if there is none, end what a crash left behind."""
     home = run_state.home()
-    while run_state.is_running(home) and run_state.read(home) is None:  # it has not said yet what it is
+    running, launcher = _find(home)
+    while launcher is None and run_state.is_running(home):  # it has not said yet what it is
         sleep(_POLL_S)
-    running = run_state.read(home)
-    launcher = None if running is None else running.launcher.find()
+        running, launcher = _find(home)
     if running is not None and launcher is not None:
         with steps.step("Stopping") as note:
             _stop_launcher(home, launcher)
@@ -31,6 +32,12 @@ def run(steps: Steps) -> None:
         )
     elif running is None:
         steps.say("Nothing was running.")
+
+
+def _find(home: Path) -> tuple[RunState | None, psutil.Process | None]:
+    """The state of the last `up`, and its process where it lives."""
+    state = run_state.read(home)
+    return state, None if state is None else state.launcher.find()
 
 
 def _stop_launcher(home: Path, launcher: psutil.Process) -> None:

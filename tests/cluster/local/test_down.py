@@ -68,6 +68,19 @@ def test_an_up_that_has_not_written_its_state_yet_is_waited_for_and_ends(
     assert run_state.read(home) is None
 
 
+def test_an_up_that_starts_where_another_has_crashed_is_waited_for_and_ends(
+    home: Path, starting: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rhapsode down` took the state of the crashed one for the whole truth, and the new one came up."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True) as crashed:
+        note(home, crashed)
+        crashed.kill()
+    monkeypatch.setattr(down, "sleep", lambda _: note(home, starting))
+    down.run(Steps(Console()))
+    starting.wait(10)  # raises where it lives
+    assert run_state.read(home) is None
+
+
 def test_an_up_that_starts_again_and_has_not_taken_its_lock_yet_ends(
     home: Path, restarting: subprocess.Popen[str]
 ) -> None:

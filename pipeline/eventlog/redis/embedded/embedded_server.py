@@ -159,15 +159,14 @@ def _only_one(lock: Path) -> Iterator[None]:
 def _ensure(
     place: _Place, settings: LogSettings, binary: Path | None, *, even_if_stopped: bool
 ) -> EmbeddedServer:
-    if (pid := _answering(place.socket)) is not None:
-        return EmbeddedServer(place.socket, pid, started=False)
     place.prepare()
     with _only_one(place.directory / "start.lock"):
+        if even_if_stopped:
+            place.stopped.unlink(missing_ok=True)
         if (pid := _answering(place.socket)) is not None:
             return EmbeddedServer(place.socket, pid, started=False)
-        if place.stopped.exists() and not even_if_stopped:
+        if place.stopped.exists():
             raise LogUnavailable("The log server was stopped.")
-        place.stopped.unlink(missing_ok=True)
         return EmbeddedServer(place.socket, _bring_up(place, settings, binary or find_binary()), started=True)
 
 

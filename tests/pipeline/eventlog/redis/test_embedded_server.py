@@ -93,6 +93,20 @@ def test_a_server_that_is_dead_when_it_is_stopped_stays_dead(home: Path) -> None
         embedded_server.revive(home, LogSettings())
 
 
+def test_a_server_that_outlives_its_stop_is_revived_for_the_next_system(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`stop` raises where the server does not end in time; the next `up` finds it and uses it."""
+    embedded_server.ensure(home, LogSettings())
+    with monkeypatch.context() as unheard:
+        unheard.setattr(embedded_server, "_ask", lambda *_, **__: None)
+        assert not embedded_server.stop(home)
+    assert not embedded_server.ensure(home, LogSettings()).started
+    kill_server(home)
+    embedded_server.revive(home, LogSettings())
+    assert embedded_server.status(home) is not None
+
+
 def _ensures(home: Path, enough: Event) -> None:
     while not enough.is_set():
         embedded_server.ensure(home, LogSettings())
