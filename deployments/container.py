@@ -214,7 +214,7 @@ class _Resources:
             authenticator=authenticator,
             ownership=Ownership(log),
             shares=Shares(views, users, recorder, self.clock),
-            secrets=ClientSecrets(log.hot, authenticator.tokens),
+            secrets=ClientSecrets(log.hot, authenticator.tokens, self.clock),
             maintenance=RedisMaintenance(log.hot),
             directory=directory,
             library=self.library,

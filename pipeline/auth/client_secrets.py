@@ -9,6 +9,7 @@ import orjson
 
 from pipeline.auth.principals import Principal
 from pipeline.auth.tokens import Tokens
+from pipeline.core.clock import Clock
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.errors.access_errors import CredentialExpired
 
@@ -19,22 +20,25 @@ _LONGEST_S: Final = 7_200
 
 
 def _names(principal: str) -> str:
-    """Key of the set of names of one principal's secrets."""
+    """Key of the sorted set of names of one principal's secrets, by when they were made."""
     return f"ev:secrets:{hashlib.blake2b(principal.encode(), digest_size=12).hexdigest()}"
 
 
 async def erase_secrets(log: RedisEventLog, principal: str) -> None:
     """Nothing opens with the principal's secrets any more, and what they say is gone. Raises LogError."""
-    [names] = await log.call(("SMEMBERS", _names(principal)))
-    await log.call(*(("UNLINK", f"{_KEY}{name.decode()}") for name in names), ("UNLINK", _names(principal)))
+    names = _names(principal)
+    [found] = await log.call(("ZRANGE", names, 0, -1))
+    if found:
+        await log.call(*(("UNLINK", f"{_KEY}{name.decode()}") for name in found), ("ZREM", names, *found))
 
 
 class ClientSecrets:
     """On the log's server, which forgets them when their time is over; so that all replicas know them."""
 
-    def __init__(self, log: RedisEventLog, tokens: Tokens) -> None:
+    def __init__(self, log: RedisEventLog, tokens: Tokens, clock: Clock) -> None:
         self._log = log
         self._tokens = tokens
+        self._clock = clock
 
     async def make(
         self, principal: Principal, config: Mapping[str, Any], *, ttl_s: int
@@ -42,9 +46,10 @@ class ClientSecrets:
         """The secret, when it expires (seconds since the epoch), and its name, which is no secret."""
         name = secrets.token_hex(_NAME_BYTES)
         value, expires_at = self._tokens.make_secret(principal, name, ttl_s)
-        names = _names(principal.name)
+        names, now_s = _names(principal.name), self._clock.now_ms() // 1_000
         await self._log.call(
-            ("SADD", names, name),
+            ("ZREMRANGEBYSCORE", names, "-inf", now_s - _LONGEST_S),
+            ("ZADD", names, now_s, name),
             ("EXPIRE", names, _LONGEST_S),
             ("SET", f"{_KEY}{name}", orjson.dumps(config), "EX", ttl_s),
         )
