@@ -55,7 +55,7 @@ class ResponseTextFormat(FromOpenAi):
 
     type: Literal["text", "json_object", "json_schema"]
     name: FunctionName | None = None
-    description: str | None = None
+    description: Cleaned | None = None
     json_schema: dict[str, JsonValue] | None = Field(default=None, alias="schema")
     strict: bool | None = None
 
@@ -107,7 +107,7 @@ class ResponsesRequest(OpenAiRequest):
     reasoning: Any = None
     truncation: Literal["auto", "disabled"] | None = None
     include: Any = None
-    max_tool_calls: int | None = None
+    max_tool_calls: Limit | None = None
     user: Annotated[str, Field(max_length=512)] | None = None
     safety_identifier: Annotated[str, Field(max_length=512)] | None = None
     prompt_cache_key: Annotated[str, Field(max_length=512)] | None = None

@@ -55,4 +55,5 @@ def previous_turn(asked: AskedItem) -> TurnId | None:
 def deleted(conversation: Conversation, turn: TurnId) -> bool:
     """A deleted response has left the conversation with all of its items."""
     order = set(conversation.items.order)
-    return not any(item.id in order for item in own_input(conversation, turn))
+    own = own_input(conversation, turn)
+    return bool(own) and not any(item.id in order for item in own)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from deployments.faces.openai.request_mapping import call_name, question, settings_of
-from deployments.faces.responses.response_context import context
+from deployments.faces.responses.response_context import asked_of, context, request_of
 from deployments.faces.responses.response_ids import ResponseId, parse_item_id
 from deployments.model_names import NamedModel
 from pipeline.auth.principals import Principal
@@ -70,7 +70,7 @@ class ResponseInputs:
             stored = await self._stored(param, f"input[{number}]", caller)
             if param.type == "function_call_output" and stored["call_id"] not in calls:
                 raise InputError(
-                    f"No tool call found for function call output with call_id {param.call_id}.",
+                    f"No tool call found for function call output with call_id {(param.call_id or '')[:80]}.",
                     field=f"input[{number}].call_id",
                 )
             added.append(stored)
@@ -118,6 +118,9 @@ class ResponseInputs:
         item = conversation.items.known.get(conversation.items.item_id(place[1]))
         if item is None or item.id not in conversation.items.order:
             raise missing
+        asked = asked_of(conversation, item.turn)
+        if asked is not None and not request_of(asked)["store"]:
+            raise missing
         return item_object(item, conversation.turns)
 
 
@@ -130,9 +133,14 @@ def item_object(item: Item, turns: Turns) -> dict[str, JsonValue]:
         }
     if item.kind == "result":
         return {"type": "function_call_output", "call_id": item.call, "output": item.output}
-    kind = "output_text" if item.role == "assistant" else "input_text"
-    content: list[JsonValue] = [{"type": kind, "text": text_of(item, turns)}]
-    return {"type": "message", "role": item.role, "content": content}
+    text = text_of(item, turns)
+    written = item.role == "assistant"
+    part: JsonValue = (
+        {"type": "output_text", "text": text, "annotations": []}
+        if written
+        else {"type": "input_text", "text": text}
+    )
+    return {"type": "message", "role": item.role, "content": [part]}
 
 
 def config_of_request(request: ResponsesRequest, asked: Asked, model: NamedModel) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Final
 import anyio
 
 from deployments.faces.openai.request_mapping import title_of
-from deployments.faces.responses.response_context import asked_of, context, deleted, own_input
+from deployments.faces.responses.response_context import asked_of, context, deleted, own_input, request_of
 from deployments.faces.responses.response_ids import ResponseId, item_id, parse_response_id
 from deployments.faces.responses.response_inputs import (
     Asked,
@@ -20,13 +20,22 @@ from deployments.faces.responses.response_inputs import (
 )
 from deployments.faces.responses.response_translator import ResponseTranslator, Shown
 from deployments.model_names import Names
+from deployments.web.resource_access import ADMINS_READ
 from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import Ownership
 from pipeline.sessions.session_commands import Sessions
 from pipeline.transfer.forking import Forks
-from schemas.errors import EngineFailed, InputError, NothingToControl, SessionGone, SessionNotFound
+from schemas.errors import (
+    EngineFailed,
+    InputError,
+    NothingToControl,
+    RhapsodeError,
+    SessionGone,
+    SessionNotFound,
+)
+from schemas.errors.access_errors import Forbidden
 from schemas.errors.openai_errors import PreviousResponseNotFound, ResponseNotFound
 from schemas.events import Event, ItemAdded, ItemRemoved, ResponseAsked
 from schemas.ids import Seq, SessionId
@@ -71,7 +80,7 @@ class ResponseTurns:
         previous = await self._previous(request, caller)
         inputs = ResponseInputs(self.sessions, self.ownership, self.settings)
         asked = await inputs.asked(request, model, previous, caller)
-        session = await self._session(asked, previous, caller)
+        session = await self._session(asked, previous if request.stored else None, caller)
         command = RequestTurn(prompt=asked.question, settings=asked.settings)
         before: tuple[Event, ...] = (
             *(ItemAdded(item=item) for item in asked.added),
@@ -81,15 +90,15 @@ class ResponseTurns:
             turn = await self.sessions.request(session, command, given=asked.given, before=before)
         except BaseException:
             if previous is None or session != previous[0].session:
-                with anyio.CancelScope(shield=True):
-                    await self.sessions.finish(session)
+                with anyio.CancelScope(shield=True), suppress(RhapsodeError):  # the refusal is told, not this
+                    await self.sessions.delete(session)
             raise
         return ResponseId(session, turn)
 
     async def _session(
         self, asked: Asked, previous: tuple[ResponseId, Conversation] | None, caller: Principal
     ) -> SessionId:
-        """A new one; or the one of the previous response, forked where that is not its last turn."""
+        """A new one without `previous`; else its session, forked where it is not the last turn."""
         if previous is None:
             title = title_of(asked.question)
             command = CreateSession(settings=asked.settings, title=title)
@@ -112,6 +121,8 @@ class ResponseTurns:
         except ResponseNotFound as error:
             missing = f"Previous response with id '{name[:80]}' not found."
             raise PreviousResponseNotFound(missing, field=field) from error
+        if not caller.commands(conversation.principal):
+            raise Forbidden(ADMINS_READ)
         if not conversation.turns[found.turn].over:
             raise InputError(f"Response '{name}' is still in progress.", field=field)
         return found, conversation
@@ -127,7 +138,7 @@ class ResponseTurns:
         except (SessionGone, SessionNotFound) as error:
             raise missing from error
         asked = asked_of(conversation, found.turn)
-        if asked is None or not asked.config["request"]["store"] or deleted(conversation, found.turn):
+        if asked is None or not request_of(asked)["store"] or deleted(conversation, found.turn):
             raise missing
         return found, conversation
 
@@ -155,13 +166,16 @@ class ResponseTurns:
             follow=follow,
             idle_s=self.settings.limits.heartbeat_s,
         )
-        async with aclosing(self.listener.listen(session, head, params)) as batches:
-            async for batch in batches:
-                if not batch:
-                    yield None
-                for recorded in batch:
-                    for event in translator.of(recorded):
-                        yield event
+        try:
+            async with aclosing(self.listener.listen(session, head, params)) as batches:
+                async for batch in batches:
+                    if not batch:
+                        yield None
+                    for recorded in batch:
+                        for event in translator.of(recorded):
+                            yield event
+        except SessionGone as error:
+            raise ResponseNotFound("The response was deleted.", field="response_id") from error
         if follow and not translator.over:
             raise EngineFailed("the session of this response was ended before it was whole")
 
@@ -187,12 +201,14 @@ class ResponseTurns:
         return found
 
     async def delete(self, name: str, caller: Principal) -> None:
-        """Takes the response's items out of the conversation; with its last response a session is erased.
+        """Takes the response's items out of the conversation; with its last turn a session is erased.
 
+        Turns that a fork was made with do not keep it: they are told in the session that they come from.
         Raises SessionAlreadyEnded where other responses stay in a session that has ended.
         """
         found, conversation = await self.find(name, caller)
-        others = conversation.turns.keys() - {found.turn}
+        copied = conversation.parent_seq if found.turn > conversation.parent_seq else 0
+        others = [turn for turn in conversation.turns if turn > copied and turn != found.turn]
         if all(deleted(conversation, turn) for turn in others):
             await self.sessions.delete(found.session)
             return

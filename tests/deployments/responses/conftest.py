@@ -20,6 +20,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
             "delta_chars": 6,
             "per_delta_ms": 4,
             "reply_to": {"slowly": SLOWLY, "for ever": STORY * 200, "at once": "Yes."},
+            "fail_on": "break off",
             "call_for": {"weather": [WEATHER], "both": [WEATHER, WEATHER], "Tell me": [WEATHER]},
         },
         limits={"prompt_chars": 5_000, "text_chars": 20_000, "heartbeat_s": 0.2},

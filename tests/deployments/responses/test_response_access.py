@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from openai import OpenAI
@@ -40,3 +41,42 @@ def test_the_response_of_another_principal_is_not_there(tmp_path: Path) -> None:
                 bob.responses.create(model="gpt-4o", input=[{"role": "user", "content": "And?"}, reference])
             assert refused.value.param == "input[1].id"
             assert anna.responses.retrieve(hers.id).output_text == hers.output_text
+
+
+def test_an_administrator_reads_and_deletes_responses_and_does_not_go_on_from_them(tmp_path: Path) -> None:
+    people = People.at(tmp_path)
+    with running_app(settings_at(tmp_path)) as app:
+        url = f"{app.url}/v1"
+        with (
+            OpenAI(base_url=url, api_key=people.anna, max_retries=0) as anna,
+            OpenAI(base_url=url, api_key=people.root, max_retries=0) as root,
+        ):
+            hers = anna.responses.create(model="gpt-4o", input="A story, please.")
+            assert root.responses.retrieve(hers.id).output_text == hers.output_text
+            with pytest.raises(openai.PermissionDeniedError):
+                root.responses.cancel(hers.id)
+            with pytest.raises(openai.PermissionDeniedError):
+                root.responses.create(model="gpt-4o", input="And?", previous_response_id=hers.id)
+            assert len(anna.responses.input_items.list(hers.id).data) == 1
+            root.responses.delete(hers.id)
+            with pytest.raises(openai.NotFoundError):
+                anna.responses.retrieve(hers.id)
+
+
+def test_a_share_link_opens_no_response(tmp_path: Path) -> None:
+    people = People.at(tmp_path)
+    with running_app(settings_at(tmp_path)) as app:
+        url = f"{app.url}/v1"
+        with OpenAI(base_url=url, api_key=people.anna, max_retries=0) as anna:
+            hers = anna.responses.create(model="gpt-4o", input="A story, please.")
+        session = hers.id.split("_")[1]
+        bearer = {"Authorization": f"Bearer {people.anna}"}
+        made = httpx.post(f"{url}/sessions/{session}/shares", json={}, headers=bearer).json()
+        guest = {"Authorization": f"Bearer {made['token']}"}
+        assert httpx.get(f"{url}/sessions/{session}", headers=guest).status_code == 200
+        with OpenAI(base_url=url, api_key=made["token"], max_retries=0) as shared:
+            for ask in ROUTES.values():
+                with pytest.raises(openai.PermissionDeniedError):
+                    ask(shared, hers.id)
+            with pytest.raises(openai.PermissionDeniedError):
+                shared.responses.create(model="gpt-4o", input="And?", previous_response_id=hers.id)

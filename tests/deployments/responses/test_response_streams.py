@@ -1,14 +1,19 @@
 """Responses as events: the same ones on every gateway, and from any of them on."""
 
+import asyncio
 import itertools
 from pathlib import Path
 from typing import Any
 
 import httpx
-from openai import OpenAI
+import pytest
+from openai import InternalServerError, OpenAI
 from openai.types.responses import ResponseStreamEvent
-from pydantic import TypeAdapter
+from pydantic import SecretStr, TypeAdapter
 
+from pipeline.eventlog.redis.embedded import embedded_server
+from schemas.ids import SessionId
+from schemas.settings import LogSettings
 from tests.support.clients.openai_requests import SLOWLY, STORY
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 
@@ -113,9 +118,59 @@ def test_another_gateway_tells_the_rest(tmp_path: Path) -> None:
     assert words(checked([*first, *rest])) == SLOWLY
 
 
+def test_the_rest_is_told_after_the_gateway_that_began_has_gone(tmp_path: Path) -> None:
+    script = {"reply": SLOWLY, "delta_chars": 6, "per_delta_ms": 20}
+    settings = scripted_settings(tmp_path, llm=script)
+    with running_app(settings) as stays:
+        log = LogSettings(url=SecretStr(f"unix://{embedded_server.socket_path(settings.home)}"))
+        first: list[Any] = []
+        with running_app(settings.model_copy(update={"log": log})) as leaves:
+            here = OpenAI(base_url=f"{leaves.url}/v1", api_key="any", max_retries=0)
+            with here, here.responses.create(model="gpt-4o", input="Tell it.", stream=True) as stream:
+                for event in stream:
+                    first.append(event)
+                    if len(first) == 12:
+                        break
+        with OpenAI(base_url=f"{stays.url}/v1", api_key="any", max_retries=0) as there:
+            name = first[0].response.id
+            rest = list(there.responses.retrieve(name, stream=True, starting_after=11))
+            assert there.responses.retrieve(name).output_text == SLOWLY
+    assert words(checked([*first, *rest])) == SLOWLY
+
+
 def test_each_event_has_its_name_and_nothing_ends_the_stream_but_its_end(app: RunningApp) -> None:
     body = {"model": "gpt-4o", "input": "at once", "stream": True}
     text = httpx.post(f"{app.url}/v1/responses", json=body).text
     names = [line.removeprefix("event: ") for line in text.split("\n") if line.startswith("event: ")]
     assert names == WRITTEN
     assert "[DONE]" not in text
+
+
+def test_an_answer_that_breaks_off_is_a_response_that_failed(client: OpenAI) -> None:
+    events = checked(list(client.responses.create(model="gpt-4o", input="Please break off.", stream=True)))
+    assert kinds(events)[-2:] == ["response.output_item.done", "response.failed"]
+    assert STORY.startswith(words(events))
+    failed = events[-1].response
+    assert (failed.status, failed.error.code) == ("failed", "server_error")
+    assert failed.output[0].status == "incomplete"
+    assert client.responses.retrieve(failed.id).to_dict() == failed.to_dict()
+    again = list(client.responses.retrieve(failed.id, stream=True, starting_after=2))
+    assert [event.to_dict() for event in again] == [event.to_dict() for event in events[3:]]
+    with pytest.raises(InternalServerError) as refused:
+        client.responses.create(model="gpt-4o", input="Please break off.")
+    assert (refused.value.status_code, refused.value.code) == (502, "engine_error")
+
+
+def test_a_stream_whose_session_is_erased_ends_with_an_error_event(app: RunningApp, client: OpenAI) -> None:
+    assert app.services is not None
+    assert app.loop is not None
+    events: list[Any] = []
+    with client.responses.create(model="gpt-4o", input="Tell it for ever.", stream=True) as stream:
+        for event in stream:
+            events.append(event)
+            if len(events) == 6:
+                session = SessionId(events[0].response.id.split("_")[1])
+                erased = app.services.log.delete(session)
+                asyncio.run_coroutine_threadsafe(erased, app.loop).result(10)
+    checked(events)
+    assert (events[-1].type, events[-1].message) == ("error", "The response was deleted.")

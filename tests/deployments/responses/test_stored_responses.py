@@ -5,12 +5,15 @@ from typing import Any
 
 import httpx
 import pytest
-from openai import BadRequestError, NotFoundError, OpenAI
-from pydantic import BaseModel
+import redis
+from openai import AsyncOpenAI, BadRequestError, ConflictError, NotFoundError, OpenAI
+from openai.types.responses import ResponseItem
+from pydantic import BaseModel, TypeAdapter
 
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.ids import SessionId, TurnId
 from tests.deployments.responses.test_responses_python_sdk import valid
-from tests.support.clients.openai_requests import STORY
+from tests.support.clients.openai_requests import STORY, events_of
 from tests.support.running_app import RunningApp
 
 TOOL: Any = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}, "strict": False}
@@ -26,6 +29,21 @@ def told(app: RunningApp, response: str) -> list[tuple[str, str]]:
     given = conversation.turns[TurnId(int(turn))].given
     assert given is not None
     return [(one.role, one.content) for one in given]
+
+
+def session_of(response: str) -> str:
+    return response.split("_")[1]
+
+
+def is_there(app: RunningApp, session: str) -> bool:
+    return httpx.get(f"{app.url}/v1/sessions/{session}").status_code == 200
+
+
+def ended(app: RunningApp, session: str) -> None:
+    assert app.services is not None
+    assert app.loop is not None
+    finished = app.services.sessions.finish(SessionId(session))
+    asyncio.run_coroutine_threadsafe(finished, app.loop).result(10)
 
 
 def test_a_response_goes_on_from_another_in_its_session(client: OpenAI, app: RunningApp) -> None:
@@ -149,11 +167,139 @@ def test_the_items_that_a_response_rests_on_are_listed(client: OpenAI) -> None:
 
 def test_a_response_goes_on_from_one_whose_session_has_ended(client: OpenAI, app: RunningApp) -> None:
     first = client.responses.create(model="gpt-4o", input="at once")
-    assert app.services is not None
-    assert app.loop is not None
-    finished = app.services.sessions.finish(SessionId(first.id.split("_")[1]))
-    asyncio.run_coroutine_threadsafe(finished, app.loop).result(10)
+    ended(app, session_of(first.id))
     second = client.responses.create(model="gpt-4o", input="And then?", previous_response_id=first.id)
     assert second.id.split("_")[1] != first.id.split("_")[1], "that is a fork"
     assert told(app, second.id) == [("user", "at once"), ("assistant", "Yes."), ("user", "And then?")]
     assert client.responses.retrieve(first.id).output_text == "Yes."
+
+
+def test_one_response_of_an_ended_session_cannot_be_deleted(client: OpenAI, app: RunningApp) -> None:
+    first = client.responses.create(model="gpt-4o", input="at once")
+    second = client.responses.create(model="gpt-4o", input="at once", previous_response_id=first.id)
+    ended(app, session_of(first.id))
+    for response in (first, second):
+        with pytest.raises(ConflictError) as refused:
+            client.responses.delete(response.id)
+        assert refused.value.code == "session_ended"
+    assert client.responses.retrieve(first.id).output_text == "Yes."
+    assert httpx.delete(f"{app.url}/v1/sessions/{session_of(first.id)}").is_success
+    with pytest.raises(NotFoundError):
+        client.responses.retrieve(first.id)
+
+
+def test_a_response_that_is_not_stored_leaves_the_one_before_it_alone(
+    client: OpenAI, app: RunningApp
+) -> None:
+    first = client.responses.create(model="gpt-4o", input="at once")
+    beside = client.responses.create(
+        model="gpt-4o", input="And then?", previous_response_id=first.id, store=False
+    )
+    assert told(app, beside.id) == [("user", "at once"), ("assistant", "Yes."), ("user", "And then?")]
+    assert session_of(beside.id) != session_of(first.id), "that session ends with the answer"
+    reference: Any = {"type": "item_reference", "id": beside.output[0].id}
+    with pytest.raises(BadRequestError) as refused:
+        client.responses.create(model="gpt-4o", input=[{"role": "user", "content": "And?"}, reference])
+    assert refused.value.param == "input[1].id"
+    client.responses.delete(first.id)
+    assert not is_there(app, session_of(first.id))
+
+
+def test_a_fork_is_erased_with_the_last_response_that_was_made_in_it(client: OpenAI, app: RunningApp) -> None:
+    first = client.responses.create(model="gpt-4o", input="at once")
+    second = client.responses.create(model="gpt-4o", input="at once", previous_response_id=first.id)
+    fork = client.responses.create(model="gpt-4o", input="at once", previous_response_id=first.id)
+    last = client.responses.create(model="gpt-4o", input="at once", previous_response_id=fork.id)
+    assert session_of(last.id) == session_of(fork.id) != session_of(first.id)
+    client.responses.delete(fork.id)
+    assert client.responses.retrieve(last.id).output_text == "Yes."
+    client.responses.delete(last.id)
+    assert not is_there(app, session_of(fork.id))
+    assert client.responses.retrieve(second.id).output_text == "Yes."
+
+
+def test_a_session_of_responses_goes_on_by_the_native_api(client: OpenAI, app: RunningApp) -> None:
+    first = client.responses.create(model="gpt-4o", input="at once")
+    session = session_of(first.id)
+    url = f"{app.url}/v1/sessions/{session}"
+    with httpx.Client(timeout=30) as http:
+        events = log_events(http.get(f"{url}/events", params={"follow": "false"}).text)
+        kinds = [event["type"] for event in events]
+        assert kinds[:4] == ["session.started", "item.added", "response.asked", "turn.requested"]
+        written = [event["data"]["text"] for event in events if event["type"] == "text.delta"]
+        assert "".join(written) == first.output_text
+        turn = http.post(f"{url}/turns", json={"prompt": "A story, please."}).json()["turn"]
+        events = log_events(http.get(f"{url}/events", params={"turn": turn}).text)
+    written = [event["data"]["text"] for event in events if event["type"] == "text.delta"]
+    assert "".join(written).endswith(STORY)
+    with pytest.raises(NotFoundError):
+        client.responses.retrieve(f"resp_{session}_{turn}")
+    second = client.responses.create(model="gpt-4o", input="And then?", previous_response_id=first.id)
+    assert told(app, second.id) == [("user", "at once"), ("assistant", "Yes."), ("user", "And then?")]
+    client.responses.delete(first.id)
+    assert is_there(app, session), "a turn that is no response is still in it"
+
+
+def log_events(text: str) -> list[dict[str, Any]]:
+    return [event.json for event in events_of(text) if event.id]
+
+
+def test_two_requests_at_once_go_on_from_the_same_response(client: OpenAI, app: RunningApp) -> None:
+    first = client.responses.create(model="gpt-4o", input="at once")
+
+    async def both() -> list[str]:
+        async with AsyncOpenAI(base_url=f"{app.url}/v1", api_key="any", max_retries=0) as several:
+            wanted = (
+                several.responses.create(
+                    model="gpt-4o", input=text, previous_response_id=first.id, background=True
+                )
+                for text in ("One way, for ever.", "Another, for ever.")
+            )
+            return [made.id for made in await asyncio.gather(*wanted)]
+
+    names = asyncio.run(both())
+    assert [told(app, name)[-1][1] for name in names] == ["One way, for ever.", "Another, for ever."]
+    assert [len(told(app, name)) for name in names] == [3, 3], "neither hears of the other"
+    later = max(names, key=lambda name: int(name.rpartition("_")[2]))  # waits, where they share a session
+    assert client.responses.cancel(later).status == "cancelled"
+    events: list[Any] = list(client.responses.retrieve(later, stream=True))
+    assert events[-1].response.status == "cancelled"
+    [other] = {*names} - {later}
+    assert client.responses.retrieve(other).status == "in_progress"
+    client.responses.cancel(other)
+
+
+def test_listed_items_are_openais(client: OpenAI) -> None:
+    first = client.responses.create(model="gpt-4o", input="How is the weather?", tools=[TOOL])
+    [call] = [item for item in first.output if item.type == "function_call"]
+    items: list[Any] = [
+        {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"},
+        *({"role": role, "content": "Yes?"} for role in ("assistant", "developer", "user")),
+    ]
+    second = client.responses.create(model="gpt-4o", input=items, previous_response_id=first.id)
+    listed = client.responses.input_items.list(second.id, order="asc").data
+    assert [item.id[:3] for item in listed] == ["msg", "fc_", "fco", "msg", "msg", "msg"]
+    for item in listed:
+        TypeAdapter(ResponseItem).validate_python(item.to_dict())
+
+
+def test_a_refused_request_leaves_no_session(client: OpenAI, app: RunningApp) -> None:
+    first = client.responses.create(model="gpt-4o", input="at once")
+    client.responses.create(model="gpt-4o", input="at once", previous_response_id=first.id)
+    before = streams(app)
+    for previous in (None, first.id):  # a session of its own, and a fork
+        with pytest.raises(BadRequestError) as refused:
+            client.responses.create(
+                model="gpt-4o",
+                input="at once",
+                previous_response_id=previous,
+                extra_body={"text": {"format": {"type": "text", "schema": {"maximum": 2**70}}}},
+            )
+        assert "response.asked" in refused.value.message
+    assert streams(app) <= before
+
+
+def streams(app: RunningApp) -> set[bytes]:
+    """Keys of all sessions' events."""
+    with redis.Redis(unix_socket_path=str(embedded_server.socket_path(app.settings.home))) as server:
+        return set(server.scan_iter(_type="stream"))
