@@ -300,6 +300,8 @@ class Sessions:
             try:
                 params = await self._requested(conversation, command, given=given, by=by, narrate=narrate)
                 turn = await self._ask(session, conversation, params, *before, key=command.key)
+            except LogUnavailable:
+                raise
             except RhapsodeError:
                 taken = None if command.key is None else await self._recorder.posted(session, command.key)
                 if taken is None:

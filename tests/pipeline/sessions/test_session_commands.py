@@ -1,19 +1,20 @@
 """What was said is asked as it is, or it is told why not."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
 from pipeline.admission.allowance import open_allowance
 from pipeline.core.clock import SystemClock
+from pipeline.eventlog.event_log import Batch, Outcome
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions.catalog import Catalog
 from pipeline.sessions.session_commands import HeardLedger, Overtaken, Sessions, SpokenQuestion
-from schemas.errors import InputTooLong, SessionAlreadyEnded, TurnQueueFull
+from schemas.errors import InputTooLong, LogUnavailable, SessionAlreadyEnded, TurnQueueFull
 from schemas.events import (
     AudioChunk,
     SentenceReady,
@@ -112,3 +113,21 @@ async def test_a_key_that_was_taken_is_answered_after_the_session_has_ended() ->
         assert await sessions.request(session, RequestTurn(prompt="One?", key="one")) == turn
         with pytest.raises(SessionAlreadyEnded):
             await sessions.request(session, RequestTurn(prompt="One?", key="two"))
+
+
+async def test_a_log_that_is_away_is_not_asked_for_the_key_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request waited for the log's patience twice, and held up the session's other commands."""
+    async with asking() as (sessions, recorder, session):
+        await sessions._owners.hand_over(0)
+        asked = []
+
+        async def away(batches: Sequence[Batch]) -> list[Outcome]:
+            asked.append(batches)
+            raise LogUnavailable("The log does not answer.")
+
+        with monkeypatch.context() as outage:
+            outage.setattr(recorder._log, "append", away)
+            with pytest.raises(LogUnavailable):
+                await sessions.request(session, RequestTurn(prompt="One?", key="one"))
+        assert len(asked) == 1
+        assert await sessions.request(session, RequestTurn(prompt="One?", key="one"))
