@@ -59,12 +59,18 @@ class LogListener:
     def offer(self, push: Push) -> None:
         """Never blocks: a slow listener loses its queue, not the events."""
         if push.events:
+            end = self._pushed[-1].last if self._pushed else self.cursor
             self._pushed.append(push)
             self._held += len(push.events)
             if self._held > self._buffer:
                 self._pushed.clear()
                 self._held = 0
-            elif self._can_wait and 0 < self._held < WAITING and all(map(self._can_wait, push.events)):
+            elif (
+                self._can_wait
+                and push.first <= end + 1
+                and self._held < WAITING
+                and all(map(self._can_wait, push.events))
+            ):
                 return
         self.wake()
 

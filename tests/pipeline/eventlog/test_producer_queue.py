@@ -118,3 +118,19 @@ def test_a_listener_is_woken_for_what_cannot_wait_or_for_much_that_can() -> None
         return found
 
     assert asyncio.run(woken_at(range(1, 140))) == [WAITING, 70, 70 + WAITING]
+
+
+def test_a_listener_is_woken_at_a_gap_also_for_what_can_wait() -> None:
+    """The event whose push was lost may be one that cannot wait; it is read from the log."""
+
+    async def woken_by(*seqs: int) -> bool:
+        listener = LogListener(SESSION, Seq(0), audio=False, buffer=256, can_wait=lambda _: True)
+        woken = asyncio.create_task(listener.changed())
+        for seq in seqs:
+            listener.offer(push(seq, seq))
+        await asyncio.sleep(0)
+        return woken.done() or not woken.cancel()
+
+    assert asyncio.run(woken_by(1, 2, 3)) is False
+    assert asyncio.run(woken_by(1, 3)) is True
+    assert asyncio.run(woken_by(2)) is True
