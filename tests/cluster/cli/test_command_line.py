@@ -28,6 +28,8 @@ from schemas import version
 from schemas.version import BUILD, VERSION
 
 COMMANDS = ["up", "down", "status", "doctor", "check-config", "say", "narrate", "replay"]
+ENDED = Process(pid=os.getpid(), started=0.0)
+"""The launcher of a crashed run; its number is another process's now."""
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +61,7 @@ def rhapsode(*arguments: str, stdin: str | None = None) -> Result:
     return CliRunner().invoke(app, arguments, input=stdin)
 
 
-def a_run(launcher: psutil.Process, **changes: object) -> RunState:
+def a_run(launcher: psutil.Process, /, **changes: object) -> RunState:
     run = RunState(launcher=Process.of(launcher), url="http://127.0.0.1:1/", application="", ray_folder="")
     return run.model_copy(update=changes)
 
@@ -355,7 +357,7 @@ def test_a_damaged_state_file_is_no_state(home: Path, text: str) -> None:
 def test_what_a_crashed_run_left_is_ended_and_forgotten(home: Path, sleeper: subprocess.Popen[bytes]) -> None:
     home.mkdir()
     left = Process.of(psutil.Process(sleeper.pid))
-    run_state.write(home, a_run(psutil.Process(), processes=(left,)))
+    run_state.write(home, a_run(psutil.Process(), launcher=ENDED, processes=(left,)))
     assert "Ended 1 process that" in rhapsode("down").stdout
     assert sleeper.poll() is not None
     assert run_state.read(home) is None
@@ -366,7 +368,7 @@ def test_a_process_that_only_has_the_same_number_is_left_alone(
 ) -> None:
     home.mkdir()
     other = Process(pid=sleeper.pid, started=psutil.Process(sleeper.pid).create_time() - 100)
-    run_state.write(home, a_run(psutil.Process(), processes=(other,)))
+    run_state.write(home, a_run(psutil.Process(), launcher=ENDED, processes=(other,)))
     rhapsode("down")
     assert sleeper.poll() is None
 
