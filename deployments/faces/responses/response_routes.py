@@ -162,10 +162,9 @@ async def _events(
                 if not early and event["type"] in _EARLY:
                     waiting += piece
                     continue
-                if not early:
-                    early = True
-                    if event["type"] == "response.failed":
-                        _refuse(translator)
+                if not early and event["type"] == "response.failed":
+                    _refuse(translator)
+                early = True
                 yield waiting + piece
                 waiting = b""
     except RhapsodeError as error:

@@ -161,6 +161,23 @@ def test_an_answer_that_breaks_off_is_a_response_that_failed(client: OpenAI) -> 
     assert (refused.value.status_code, refused.value.code) == (502, "engine_error")
 
 
+def test_an_answer_that_fails_before_its_first_word_has_a_status(tmp_path: Path) -> None:
+    settings = scripted_settings(tmp_path, llm={"reply": STORY, "fail_after": 0})
+    with (
+        running_app(settings) as app,
+        OpenAI(base_url=f"{app.url}/v1", api_key="any", max_retries=0) as client,
+    ):
+        for stream in (True, False):
+            with pytest.raises(InternalServerError) as refused:
+                client.responses.create(model="gpt-4o", input="A story, please.", stream=stream)
+            assert (refused.value.status_code, refused.value.code) == (502, "engine_error")
+        made = client.responses.create(model="gpt-4o", input="A story, please.", background=True)
+        events = checked(list(client.responses.retrieve(made.id, stream=True)))
+    assert kinds(events) == [
+        *("response.created", "response.queued", "response.in_progress", "response.failed")
+    ]
+
+
 def test_a_stream_whose_session_is_erased_ends_with_an_error_event(app: RunningApp, client: OpenAI) -> None:
     assert app.services is not None
     assert app.loop is not None

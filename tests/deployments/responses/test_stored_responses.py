@@ -1,6 +1,7 @@
 """Responses that go on from others, are retrieved, cancelled, deleted, or left in the background."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,11 +11,13 @@ from openai import AsyncOpenAI, BadRequestError, ConflictError, NotFoundError, O
 from openai.types.responses import ResponseItem
 from pydantic import BaseModel, TypeAdapter
 
+from pipeline.eventlog.archive.archiver import Archiver
+from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.ids import SessionId, TurnId
 from tests.deployments.responses.test_responses_python_sdk import valid
 from tests.support.clients.openai_requests import STORY, events_of
-from tests.support.running_app import RunningApp
+from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 TOOL: Any = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}, "strict": False}
 
@@ -269,6 +272,70 @@ def test_two_requests_at_once_go_on_from_the_same_response(client: OpenAI, app: 
     client.responses.cancel(other)
 
 
+def test_a_response_goes_on_from_one_that_did_not_come_to_its_end(client: OpenAI, app: RunningApp) -> None:
+    begun = client.responses.create(model="gpt-4o", input="Tell it for ever.", background=True)
+    with pytest.raises(BadRequestError) as refused:
+        client.responses.create(model="gpt-4o", input="at once", previous_response_id=begun.id)
+    assert refused.value.param == "previous_response_id"
+    stopped = client.responses.cancel(begun.id)
+    more = client.responses.create(model="gpt-4o", input="at once", previous_response_id=begun.id)
+    assert more.output_text == "Yes."
+    heard = [("assistant", stopped.output_text)] if stopped.output_text else []
+    assert told(app, more.id) == [("user", "Tell it for ever."), *heard, ("user", "at once")]
+
+
+def test_a_response_that_is_being_written_is_deleted(client: OpenAI, app: RunningApp) -> None:
+    first = client.responses.create(model="gpt-4o", input="at once")
+    begun = client.responses.create(
+        model="gpt-4o", input="Tell it for ever.", previous_response_id=first.id, background=True
+    )
+    client.responses.delete(begun.id)
+    with pytest.raises(NotFoundError):
+        client.responses.delete(begun.id)
+    assert client.responses.retrieve(first.id).output_text == "Yes."
+    alone = client.responses.create(model="gpt-4o", input="Tell it for ever.", background=True)
+    client.responses.delete(alone.id)
+    assert not is_there(app, session_of(alone.id))
+
+
+def test_an_answer_that_is_not_stored_is_stopped_when_its_client_has_left(
+    client: OpenAI, app: RunningApp
+) -> None:
+    with client.responses.create(
+        model="gpt-4o", input="Tell it for ever.", stream=True, store=False
+    ) as stream:
+        begun: Any = next(iter(stream))
+    url = f"{app.url}/v1/sessions/{session_of(begun.response.id)}/events"
+    events = log_events(httpx.get(url, timeout=30).text)  # until the session ends
+    assert [event["type"] for event in events if event["type"].startswith("turn.")][-1] == "turn.stopped"
+
+
+def test_an_archived_session_tells_its_responses(tmp_path: Path) -> None:
+    archive = {"segment_facts": 30, "hot_facts": 10}
+    settings = scripted_settings(tmp_path, llm={"reply": STORY}, archive=archive)
+
+    async def archived(session: str) -> None:
+        log = open_log(settings.log, settings.home, settings.archive)
+        async with httpx.AsyncClient(timeout=30) as http:  # until the session has ended
+            await http.get(f"{app.url}/v1/sessions/{session}/events")
+        assert await Archiver(log.archival, log.archive.store, settings.archive).archive(SessionId(session))
+        await log.aclose()
+
+    with running_app(settings) as app, OpenAI(base_url=f"{app.url}/v1", api_key="any") as client:
+        first = client.responses.create(model="gpt-4o", input="A story, please.")
+        second = client.responses.create(model="gpt-4o", input="Another.", previous_response_id=first.id)
+        events = [event.to_dict() for event in client.responses.retrieve(second.id, stream=True)]
+        ended(app, session_of(first.id))
+        asyncio.run(archived(session_of(first.id)))
+        assert client.responses.retrieve(second.id).to_dict() == second.to_dict()
+        again = client.responses.retrieve(second.id, stream=True)
+        assert [event.to_dict() for event in again] == events
+        assert client.responses.cancel(second.id).status == "completed"
+        assert len(client.responses.input_items.list(second.id).data) == 3
+        third = client.responses.create(model="gpt-4o", input="And then?", previous_response_id=second.id)
+        assert len(told(app, third.id)) == 5
+
+
 def test_listed_items_are_openais(client: OpenAI) -> None:
     first = client.responses.create(model="gpt-4o", input="How is the weather?", tools=[TOOL])
     [call] = [item for item in first.output if item.type == "function_call"]
@@ -287,6 +354,7 @@ def test_a_refused_request_leaves_no_session(client: OpenAI, app: RunningApp) ->
     first = client.responses.create(model="gpt-4o", input="at once")
     client.responses.create(model="gpt-4o", input="at once", previous_response_id=first.id)
     before = streams(app)
+    assert any(session_of(first.id).encode() in key for key in before)
     for previous in (None, first.id):  # a session of its own, and a fork
         with pytest.raises(BadRequestError) as refused:
             client.responses.create(
@@ -302,4 +370,4 @@ def test_a_refused_request_leaves_no_session(client: OpenAI, app: RunningApp) ->
 def streams(app: RunningApp) -> set[bytes]:
     """Keys of all sessions' events."""
     with redis.Redis(unix_socket_path=str(embedded_server.socket_path(app.settings.home))) as server:
-        return set(server.scan_iter(_type="stream"))
+        return set(server.scan_iter("ev:*:s:*", _type="stream"))
