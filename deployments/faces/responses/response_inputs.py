@@ -98,7 +98,8 @@ class ResponseInputs:
         messages = context_messages(items, turns, room=sys.maxsize)
         given = (*system, *map(as_given, messages))
         longest = self.settings.limits.text_chars
-        if (length := sum(len(one.content) for one in given)) > longest:
+        length = sum(len(one.content) for one in given) + sum(len(item.arguments) for item in items)
+        if length > longest:
             raise InputTooLong(
                 f"the input has {length} characters; at most {longest} are taken", field="input"
             )

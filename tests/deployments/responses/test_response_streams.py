@@ -178,6 +178,18 @@ def test_an_answer_that_fails_before_its_first_word_has_a_status(tmp_path: Path)
     ]
 
 
+def test_a_stream_that_is_cancelled_ends_incomplete(client: OpenAI) -> None:
+    events: list[Any] = []
+    with client.responses.create(model="gpt-4o", input="Tell it for ever.", stream=True) as stream:
+        for event in stream:
+            events.append(event)
+            if len(events) == 6:
+                assert client.responses.cancel(events[0].response.id).status == "cancelled"
+    last = checked(events)[-1]
+    assert (last.type, last.response.status) == ("response.incomplete", "cancelled")
+    assert last.response.output_text == words(events)
+
+
 def test_a_stream_whose_session_is_erased_ends_with_an_error_event(app: RunningApp, client: OpenAI) -> None:
     assert app.services is not None
     assert app.loop is not None

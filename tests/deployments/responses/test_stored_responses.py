@@ -93,6 +93,17 @@ def test_a_result_without_its_call_is_refused(client: OpenAI) -> None:
     assert refused.value.param == "input[0].call_id"
 
 
+def test_arguments_of_calls_count_as_input(client: OpenAI) -> None:
+    call: Any = {"type": "function_call", "call_id": "call_a", "name": "f", "arguments": "a" * 9_000}
+    result: Any = {"type": "function_call_output", "call_id": "call_a", "output": "sunny"}
+    first = client.responses.create(model="gpt-4o", input=[call, result])
+    [kept] = [item for item in client.responses.input_items.list(first.id) if item.type == "function_call"]
+    reference: Any = {"type": "item_reference", "id": kept.id}
+    with pytest.raises(BadRequestError) as refused:
+        client.responses.create(model="gpt-4o", input=[*[reference] * 3, {"role": "user", "content": "And?"}])
+    assert (refused.value.code, refused.value.param) == ("string_above_max_length", "input")
+
+
 def test_a_response_of_a_schema_is_parsed(client: OpenAI) -> None:
     class Place(BaseModel):
         city: str
@@ -345,6 +356,7 @@ def test_listed_items_are_openais(client: OpenAI) -> None:
     ]
     second = client.responses.create(model="gpt-4o", input=items, previous_response_id=first.id)
     listed = client.responses.input_items.list(second.id, order="asc").data
+    assert [item.role for item in listed[-3:]] == ["assistant", "system", "user"]
     assert [item.id[:3] for item in listed] == ["msg", "fc_", "fco", "msg", "msg", "msg"]
     for item in listed:
         TypeAdapter(ResponseItem).validate_python(item.to_dict())
