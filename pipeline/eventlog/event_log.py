@@ -180,7 +180,7 @@ class EventLog(Protocol):
         ...
 
     def shard_of(self, session: SessionId) -> str:
-        """Sessions on different roads do not wait for each other: one's server may fail alone."""
+        """Sessions of different shards do not wait for each other: the server of one may fail alone."""
         ...
 
     def push_subscription(self) -> PushSubscription:
@@ -192,7 +192,7 @@ class EventLog(Protocol):
         ...
 
     async def renew(self, leases: Sequence[Lease], ttl_ms: int) -> list[bool]:
-        """As `acquire` for many of one road in one call; whether each is held, in their order."""
+        """As `acquire` for many sessions of one shard in one call; whether each is held, in their order."""
         ...
 
     async def release(self, session: SessionId, owner: str) -> None:

@@ -194,4 +194,4 @@ def _may_follow(mode: Mode, following: Mode) -> bool:
 
 
 def _nobody() -> None:
-    """No writer waits for this lane's progress."""
+    """No writer waits for this queue's progress."""

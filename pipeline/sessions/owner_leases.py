@@ -29,7 +29,7 @@ class _Kept:
 
 
 class Leases:
-    """Renews what is kept, with one call for all that is on one road of the log (docs/adr/0164)."""
+    """Renews the leases that are kept, with one call for all sessions of one shard (docs/adr/0164)."""
 
     def __init__(self, events: EventLog) -> None:
         self._log = events
@@ -65,7 +65,7 @@ class Leases:
         await self._log.release(session, owner)
 
     async def run(self) -> None:
-        """Until cancelled. A road that is blocked keeps no other from being used."""
+        """Until cancelled. A shard that is blocked delays no other one."""
         async with anyio.create_task_group() as calls:
             while True:
                 await self._some.wait()

@@ -218,7 +218,7 @@ class Given(Enum):
 
 
 class FailoverReplayer:
-    """Each road for itself: a server that is slow or away holds up what belongs to it, no more.
+    """Each shard apart: a server that is slow or away delays only the sessions that it holds.
 
     Events that cannot be replayed now are tried again for as long as they are retained.
     """
@@ -234,7 +234,7 @@ class FailoverReplayer:
         self._seen = log.failovers
         self._owed: dict[SessionId, None] = {}
         self._given: set[SessionId] = set()
-        """Those that are looked at now, or next on their road."""
+        """Sessions that are examined now, or next in their shard."""
         self._under_way: set[str] = set()
         self._gaps: dict[SessionId, float] = {}
         """Since when something of others is missing."""

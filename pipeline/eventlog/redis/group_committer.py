@@ -1,4 +1,4 @@
-"""Carries the batches of all lanes into the log: one round trip at a time, again until each is answered."""
+"""Appends the batches of all producer queues: one round trip to a shard at a time, until each is answered."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ RETRY_S: Final = 0.05
 FULL_S: Final = 1.0
 """Between tries while the log's memory is full: only deletions, which do not come this way, make room."""
 IDLE_S: Final = 60.0
-"""Between looks at roads: one that nobody has taken since the last look is forgotten. Servers come and go."""
+"""A shard to which nothing was sent for so long, or for twice as long, is forgotten: shards come and go."""
 LINGER_S: Final = 0.025
 """Events that may wait for more leave so long after the first of them; Kafka's producers call it so."""
 UNSURE_S: Final = 10.0
@@ -36,7 +36,7 @@ _LATER: Final = (
 
 @dataclass(eq=False)
 class ShardQueue:
-    """The lanes whose events go to one server; those with something to say."""
+    """The producer queues that hold events for one server."""
 
     ready: dict[ProducerQueue, None] = field(default_factory=dict)
     lingering: dict[ProducerQueue, None] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class ShardQueue:
 class GroupCommitter:
     """A lone event leaves at once; whatever comes while a round trip is under way is the next group.
 
-    There is one round trip under way on each road, so that a server that fails stops nobody else.
+    Each shard has one round trip under way, so that a server that fails delays no other one.
     """
 
     def __init__(
@@ -62,22 +62,22 @@ class GroupCommitter:
         self._shards: dict[str, ShardQueue] = {}
         self._new: list[tuple[str, ShardQueue]] = []
         self._at: dict[ProducerQueue, ShardQueue] = {}
-        """A lane keeps its road until its batch is answered, wherever its session goes meanwhile."""
+        """A queue keeps its shard until its batch is answered, also where its session moves meanwhile."""
         self._unsure: dict[ProducerQueue, float] = {}
-        """Since when too few replicas have the lane's batch."""
+        """Since when too few replicas have the queue's batch."""
         self._displaced: dict[ProducerQueue, float] = {}
-        """Since when what was before the lane's batch is missing."""
+        """Since when what was before the queue's batch is missing."""
         self._changed = asyncio.Event()
         self._done = asyncio.Event()
 
     @property
     def waiting(self) -> int:
-        """Lanes with something to say."""
+        """Queues that hold events."""
         return len(self._at)
 
     @property
     def weight(self) -> int:
-        """Roughly the bytes that those have to say."""
+        """Bytes of the events in those queues, roughly."""
         return sum(queue.weight for queue in self._at)
 
     def add(self, queue: ProducerQueue) -> None:
@@ -94,7 +94,7 @@ class GroupCommitter:
             shard.work.set()
 
     def _end_linger(self, shard: ShardQueue) -> None:
-        """Those that linger leave, unless they left already with an event that could not wait."""
+        """Queues that linger are sent, unless they were sent already with an event that could not wait."""
         lingering, shard.lingering = shard.lingering, {}
         shard.ready.update((queue, None) for queue in lingering if self._at.get(queue) is shard)
         if shard.ready:
@@ -129,14 +129,14 @@ class GroupCommitter:
                     tasks.start_soon(self._drive, *self._new.pop())
 
     def _wake_idle(self) -> None:
-        """Those that nobody has taken since the last look end; no timer is set for each round trip."""
+        """Shards to which nothing was sent since the last call end; no timer is set for each round trip."""
         for shard in self._shards.values():
             if shard.idle:
                 shard.work.set()
             shard.idle = True
 
     async def _drive(self, name: str, shard: ShardQueue) -> None:
-        """Until nobody takes the road any more."""
+        """Until nothing is sent to the shard any more."""
         while True:
             await shard.work.wait()
             if not shard.ready and not shard.lingering:
@@ -206,7 +206,7 @@ class GroupCommitter:
             if self._replayer.owes_nothing(queue.session):
                 self._retained.let_go(queue.session, now)
             queue.settle(outcome)
-            # To the end of the line, so that the first 256 lanes never starve the others.
+            # To the end of the line, so that the first 256 queues never starve the others.
             self._leave(queue)
             if not queue.empty:
                 self.add(queue)
