@@ -19,7 +19,7 @@ from pipeline.engines.ports import (
     WordTimes,
 )
 from pipeline.engines.registry import build_speech_provider
-from pipeline.engines.routed_language_model import Routed, RoutedStream, Target, provider_retry
+from pipeline.engines.routed import Routed, RoutedStream, Target, provider_retry
 from schemas.errors import EngineError, EngineFailed
 from schemas.settings import TextToSpeechSettings
 from schemas.settings.provider_settings import LOCAL

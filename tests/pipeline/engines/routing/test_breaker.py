@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pipeline.engines.routed_language_model import Breaker, BreakerCall
+from pipeline.engines.routed import Breaker, BreakerCall
 from tests.support.clocks import HandClock
 
 

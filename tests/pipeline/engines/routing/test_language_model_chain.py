@@ -10,13 +10,8 @@ import pytest
 
 from pipeline.engines.llm.openai_chat import OpenAiChat
 from pipeline.engines.ports import ChatRequest, Completion, Message
-from pipeline.engines.routed_language_model import (
-    Breaker,
-    Retry,
-    RoutedLanguageModel,
-    Target,
-    open_language_model,
-)
+from pipeline.engines.routed import Breaker, Retry, Target
+from pipeline.engines.routed_language_model import RoutedLanguageModel, open_language_model
 from pipeline.engines.scripted import ScriptedLanguageModel
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, UnknownModel, UnknownProvider
 from schemas.settings import LanguageModelSettings

@@ -5,7 +5,7 @@ from contextlib import aclosing
 import pytest
 
 from pipeline.engines.registry import build_speech_provider
-from pipeline.engines.routed_language_model import Breaker, Retry, Target
+from pipeline.engines.routed import Breaker, Retry, Target
 from pipeline.engines.routed_speaker import EncodingSpeaker, RoutedSpeaker, open_speaker
 from pipeline.engines.scripted import ScriptedTextToSpeech
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
