@@ -9,8 +9,8 @@ from pipeline.audio.audio_files import StoredChunk, whole_file
 from pipeline.audio.audio_formats import AudioFormat
 from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.turn_state import SentenceState, TurnState
+from pipeline.tts.normalisation.spoken_text import to_spoken
 from pipeline.tts.sentence_buffer import SentenceBuffer
-from pipeline.tts.spoken_text import to_spoken
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.settings import SentenceSettings, SessionSettings

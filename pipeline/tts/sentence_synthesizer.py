@@ -14,7 +14,7 @@ from pipeline.core.clock import Clock
 from pipeline.engines.ports import EngineResult, OpusChunk, Speaker, TimedWord, WordTimes, is_ours
 from pipeline.observability import span_names
 from pipeline.observability.tracer import CURRENT_CONTEXT, event, fail, shows_content, span
-from pipeline.tts.spoken_text import SpokenText
+from pipeline.tts.normalisation.draft import SpokenText
 from pipeline.tts.turn_checkpoint import ResumedSentence, TurnCheckpoint
 from schemas.errors import EngineBusy, EngineDead, RhapsodeError
 from schemas.events import (

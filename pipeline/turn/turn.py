@@ -17,9 +17,9 @@ from pipeline.engines.ports import Message
 from pipeline.eventlog.recorder import SessionWriter
 from pipeline.observability import span_names
 from pipeline.observability.tracer import TurnTrace, fail, turn_span
+from pipeline.tts.normalisation.spoken_text import plainly, to_spoken
 from pipeline.tts.sentence_buffer import Fragment, SentenceBuffer
 from pipeline.tts.sentence_synthesizer import FirstAudioPriority, SentenceSynthesis, SentenceSynthesizer
-from pipeline.tts.spoken_text import plainly, to_spoken
 from pipeline.tts.turn_checkpoint import ResumedSentence, TurnCheckpoint
 from pipeline.turn.generation import Engines, Generation, Question
 from schemas.errors import RhapsodeError

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pipeline.admission.engine_backpressure import EngineBackpressure, RetryWhenBusyTextToSpeech
 from pipeline.audio.opus import frame, unframe
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, TimedWord, WordTimes
+from pipeline.tts.normalisation.spoken_text import plainly
 from pipeline.tts.sentence_synthesizer import SentenceSynthesis
-from pipeline.tts.spoken_text import plainly
 from schemas.errors import EngineBusy, EngineDead, RhapsodeError
 from schemas.settings import SessionSettings
 from schemas.settings.limit_settings import AdmissionSettings

@@ -3,11 +3,12 @@
 import re
 from typing import Final
 
-from pipeline.tts.addresses import address_rules
 from pipeline.tts.boundary_rules import ENGLISH
-from pipeline.tts.expansions import ENGLISH_EXPANSIONS, ENGLISH_NUMBERED, abbreviation_rules
-from pipeline.tts.measures import Currency, MeasureWords, measure_rules, range_rules
-from pipeline.tts.numerals import FRACTION, Numerals, Rule
+from pipeline.tts.normalisation import roman
+from pipeline.tts.normalisation.abbreviations import ENGLISH_EXPANSIONS, ENGLISH_NUMBERED, abbreviation_rules
+from pipeline.tts.normalisation.addresses import address_rules
+from pipeline.tts.normalisation.measures import Currency, MeasureWords, measure_rules, range_rules
+from pipeline.tts.normalisation.numerals import FRACTION, Numerals, Rule
 
 _NUMERALS: Final = Numerals("en")
 _MONTHS: Final = [
@@ -156,7 +157,57 @@ _SECOND: Final = r"(?::(?P<second>[0-5][0-9]))?"
 _DAY_OR_ZONE: Final = r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|[ECMP][SD]?T|GMT|UTC"
 _HALF: Final = rf"\s?(?P<half>[aApP])\.?[mM](?:\.(?=,|\s{{1,3}}(?:[a-z0-9(]|{_DAY_OR_ZONE}))|(?!\w))"
 
+
+def _counted(match: re.Match[str]) -> str:
+    return f"{match['head']} {_NUMERALS.cardinal(str(roman.value(match['numeral'])))}"
+
+
+def _reigning(match: re.Match[str]) -> str:
+    numeral = match["numeral"].rstrip(".")
+    stop = "." if match["stop"] or match["numeral"].endswith(".") else ""
+    return f"{match['head']}{match['more'] or ''} the {_NUMERALS.ordinal(str(roman.value(numeral)))}{stop}"
+
+
+def _phone(match: re.Match[str]) -> str | None:
+    if len(match[0]) == 8 and match[0][2] == match[0][7] == "0":
+        return None  # a range: 100-1000
+    return ", ".join(_NUMERALS.one_by_one(group) for group in re.findall("[0-9]+", match[0]))
+
+
+def _instant(match: re.Match[str]) -> str | None:
+    date = _date(match)
+    if date is None or int(match["hour"]) > 24 or int(match["minute"]) > 59:
+        return None
+    minutes = match["minute"]
+    hour, minute = _NUMERALS.cardinal(str(int(match["hour"]))), _NUMERALS.cardinal(str(int(minutes)))
+    clock = f"{hour} hundred" if minutes == "00" else f"{hour} {'oh ' if minutes[0] == '0' else ''}{minute}"
+    zone = match["zone"]
+    if zone not in ("", "Z"):
+        sign = "plus" if zone[0] == "+" else "minus"
+        zone = f" UTC {sign} {_NUMERALS.cardinal(str(int(zone[1:3])))}"
+        rest = match["zone"][3:].lstrip(":")
+        zone += f" {_NUMERALS.cardinal(rest)}" if rest.strip("0") else ""
+    return f"{date}, {clock}{' UTC' if zone == 'Z' else zone}"
+
+
 RULES: Final[tuple[Rule, ...]] = (
+    (
+        re.compile(
+            r"(?<![\w-])(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
+            r"[T ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})"
+            r"(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?P<zone>Z|[+-][0-9]{2}(?::?[0-9]{2})?|)(?![\w:])"
+        ),
+        _instant,
+    ),
+    (
+        re.compile(
+            r"(?<![\w.,/-])(?:(?:\+?1[ .-])?(?:\([0-9]{3}\)\s?|[0-9]{3}[.-]))?"
+            r"[0-9]{3}[.-][0-9]{4}(?![\w-]|[.,][0-9])"
+        ),
+        _phone,
+    ),
+    (roman.COUNTED, _counted),
+    (roman.REIGNING, _reigning),
     *address_rules(_ADDRESS_WORDS, thousands=","),
     (re.compile(r"(?<![\w-])(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})(?![\w-])"), _date),
     (

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from pipeline.tts.numerals import Rule
+from pipeline.tts.normalisation.numerals import Rule
 
 _MAIL: Final = re.compile(r"(?<![\w.+-])(?:mailto:)?([\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4})(?!\w)")
 _ADDRESS: Final = re.compile(r"(?<![\w@])(?:https?://|ftp://|(?=www\.))[^\s<>\"'`)\]}]++")

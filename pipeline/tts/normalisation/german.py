@@ -3,11 +3,12 @@
 import re
 from typing import Final
 
-from pipeline.tts.addresses import address_rules
 from pipeline.tts.boundary_rules import GERMAN, german_ordinal
-from pipeline.tts.expansions import GERMAN_EXPANSIONS, GERMAN_NUMBERED, abbreviation_rules
-from pipeline.tts.measures import Currency, MeasureWords, measure_rules, range_rules
-from pipeline.tts.numerals import FRACTION, Numerals, Rule
+from pipeline.tts.normalisation import roman
+from pipeline.tts.normalisation.abbreviations import GERMAN_EXPANSIONS, GERMAN_NUMBERED, abbreviation_rules
+from pipeline.tts.normalisation.addresses import address_rules
+from pipeline.tts.normalisation.measures import Currency, MeasureWords, measure_rules, range_rules
+from pipeline.tts.normalisation.numerals import FRACTION, Numerals, Rule
 
 _NUMERALS: Final = Numerals("de")
 _MONTHS: Final = [
@@ -159,7 +160,20 @@ def _fraction(match: re.Match[str]) -> str | None:
     return f"{whole}{'ein' if over == '1' else _NUMERALS.cardinal(over)} {name}"
 
 
+def _counted(match: re.Match[str]) -> str:
+    return f"{match['head']} {_NUMERALS.cardinal(str(roman.value(match['numeral'])))}"
+
+
+def _reigning(match: re.Match[str]) -> str | None:
+    if not match["stop"] and not match["numeral"].endswith("."):
+        return None
+    ordinal = _NUMERALS.ordinal(str(roman.value(match["numeral"].rstrip("."))))
+    return f"{match['head']}{match['more'] or ''} der {ordinal}"
+
+
 RULES: Final[tuple[Rule, ...]] = (
+    (roman.COUNTED, _counted),
+    (roman.REIGNING, _reigning),
     (
         re.compile(
             r"(?<![\w.,])(?P<day>[0-9]{1,2})\.\s?(?P<month>[0-9]{1,2})\.(?:\s?(?P<year>[12][0-9]{3}|[0-9]{2}))?(?!\w|[.,][0-9])"

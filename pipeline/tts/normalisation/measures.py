@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.tts.numerals import Numerals, Rule
+from pipeline.tts.normalisation.numerals import Numerals, Rule
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from pipeline.tts.boundary_rules import Lexicon, Strength, judge
-from pipeline.tts.numerals import Rule
+from pipeline.tts.normalisation.numerals import Rule
 
 ENGLISH_EXPANSIONS: Final = {
     "Dr.": "Doctor", "Mr.": "Mister", "Mrs.": "Missus", "Ms.": "Miz", "Prof.": "Professor",

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.tts.spoken_text import to_spoken
-from tests.pipeline.tts import spoken_cases
+from pipeline.tts.normalisation.spoken_text import to_spoken
+from tests.pipeline.tts.normalisation import spoken_cases
 
 PIECES = st.sampled_from(
     [

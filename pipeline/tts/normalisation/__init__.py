@@ -1,0 +1,1 @@
+"""Text normalisation: shown text as it is spoken, with the place of each character in the shown text."""
