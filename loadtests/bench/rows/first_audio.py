@@ -9,8 +9,8 @@ from loadtests.report.tables import ComparisonRow, percentile
 from pipeline.engines.ports import ChatRequest, LanguageModel, Message, OpusChunk, Speaker
 from pipeline.engines.registry import build_language_model, build_text_to_speech
 from pipeline.engines.routed_speaker import EncodingSpeaker
-from pipeline.tts.sentence_buffer import SentenceBuffer
 from pipeline.tts.normalisation.spoken_text import to_spoken
+from pipeline.tts.sentence_buffer import SentenceBuffer
 from schemas.settings import AppSettings, SessionSettings
 
 PROMPTS = [

@@ -23,8 +23,8 @@ def value(numeral: str) -> int:
 
 COUNTED: Final = re.compile(
     r"(?<!\w)(?P<head>War|Chapter|Chap\.|Part|Book|Volume|Act|Scene|Section|Phase|Type|Class|Level|Appendix|Title|"
-    r"Article|Figure|Table|Episode|Season|Round|Stage|Grade|Group|Division|Bowl|Vatican|Apollo|Mark|Final Fantasy|Rocky|Tier|"
-    r"Kapitel|Teil|Band|Buch|Akt|Szene|Abschnitt|Phase|Typ|Klasse|Stufe|Anhang|"
+    r"Article|Figure|Table|Episode|Season|Round|Stage|Grade|Group|"
+    r"Division|Bowl|Vatican|Apollo|Mark|Tier|Kapitel|Teil|Band|Buch|Akt|Szene|Abschnitt|Phase|Typ|Klasse|Stufe|Anhang|"
     r"Artikel|Abbildung|Tabelle|Weltkrieg|Gruppe)"
     rf"\s(?P<numeral>{ROMAN})(?![\w'’]|\.\w)"
 )
@@ -32,8 +32,8 @@ COUNTED: Final = re.compile(
 _RULERS: Final = (
     "King|Queen|Pope|Emperor|Empress|Tsar|Czar|Prince|Duke|Saint|St\\.|Kaiser|Kaiserin|König|Königin|Papst|"
     "Zar|Zarin|Henry|Louis|George|Edward|Richard|William|James|Charles|Philip|Elizabeth|Mary|Catherine|Napoleon|Peter|"
-    "Paul|John Paul|John|Pius|Benedict|Gregory|Leo|Clement|Innocent|Urban|Alexander|Nicholas|Ivan|Frederick|Wilhelm|"
-    "Friedrich|Heinrich|Ludwig|Karl|Otto|Franz|Joseph|Josef|Leopold|Maximilian|Rudolf|Katharina|"
+    "Paul|John Paul|John|Pius|Benedict|Gregory|Leo|Clement|Innocent|Urban|Alexander|Nicholas|Ivan|"
+    "Frederick|Wilhelm|Friedrich|Heinrich|Ludwig|Karl|Otto|Franz|Joseph|Josef|Leopold|Maximilian|Rudolf|Katharina|"
     "Elisabeth|Johannes|Benedikt|Gregor|Nikolaus|Ramses|Ramesses|Thutmose|Darius|Xerxes|Ptolemy|Cleopatra|"
     "Constantine|Robert|David|Alfonso|Ferdinand|Gustav|Christian|Harald|Haakon|Olaf|Margrethe|Margaret|Victor|Umberto|Baldwin|Philipp|Georg|Eduard|Sixtus|Julius|"
     "Meiji|Selim|Murad|Mehmed|Mahmud|Akbar|Johann|Albrecht|Ernst|August|Konrad|Konstantin"
