@@ -2,14 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
-from anyio.abc import TaskGroup
+from anyio.abc import TaskGroup, TaskStatus
 
-from pipeline.background.worker_ports import SESSION_DELETED, Effect, EventDelivery, GroupLog, Member, Pointer
+from pipeline.background.worker_ports import (
+    SESSION_DELETED,
+    Effect,
+    EventDelivery,
+    GroupLog,
+    Member,
+    Pointer,
+    Wish,
+)
 from pipeline.eventlog.event_log import EventLog
 from schemas.errors import LogError, LogForeign, LogFull, LogLost, LogUnavailable
 from schemas.events.recorded import Recorded
@@ -17,8 +25,6 @@ from schemas.events.upcasting import UnknownEvent
 from schemas.ids import NO_TURN, Seq, SessionId
 from schemas.settings import WorkerSettings
 
-WAIT_S: Final = 5.0
-"""Of one blocking read. A server that is gone without a word is noticed so much later."""
 AWAY_S: Final = 0.5
 """The pause when the log is away; its own patience comes on top."""
 FULL_S: Final = 5.0
@@ -67,7 +73,7 @@ class SharedReads:
 
 
 class EffectRunner:
-    """One consumer of one effect's group."""
+    """One consumer of one effect's group. New pointers come from an EffectFeed."""
 
     def __init__(
         self, effect: Effect, group: GroupLog, reads: SharedReads, settings: WorkerSettings, *, consumer: str
@@ -82,15 +88,27 @@ class EffectRunner:
         """Of those held: waiting for another try."""
         self._slots = anyio.Semaphore(settings.concurrency)
         self._room = anyio.Event()
+        self._freed: Callable[[EffectRunner], object]
         self._tasks: TaskGroup
 
-    async def run(self) -> None:
-        """For ever. Raises LogForeign when the log was replaced by another one."""
+    @property
+    def wish(self) -> Wish | None:
+        """What it has room for; None: nothing now. Few are taken ahead: if this process dies, everything it
+        holds counts as tried."""
+        slots = self._settings.concurrency
+        if len(self._held) - self._resting >= slots or len(self._held) >= slots * HELD_PER_SLOT:
+            return None
+        return Wish(self._effect.name, self._effect.types, slots)
+
+    async def run(self, freed: Callable[["EffectRunner"], object], *, task_status: TaskStatus[None]) -> None:
+        """For ever, calling `freed` whenever there is room again. Raises LogForeign when the log was replaced
+        by another one."""
+        self._freed = freed
         try:
             async with anyio.create_task_group() as self._tasks:
-                self._tasks.start_soon(self._read)
                 self._tasks.start_soon(self._claim)
                 self._tasks.start_soon(self._beat)
+                task_status.started()
         finally:
             with anyio.move_on_after(AWAY_S, shield=True):
                 await self._hand_back()
@@ -102,22 +120,6 @@ class EffectRunner:
             _logger.info("%s: could not hand back its pointers: %s", self._effect.name, error)
 
     # ---------------------------------------------------------------- taking
-
-    async def _read(self) -> None:
-        joined = False
-        while True:
-            await self._has_room()
-            try:
-                if not joined:
-                    await self._group.join(self._member.group)
-                joined = True
-                found = await self._group.fetch(self._member, count=self._settings.concurrency, wait_s=WAIT_S)
-                await self._take(found)
-            except LogForeign:
-                raise
-            except LogError as error:
-                joined = False
-                await self._pause("reading", error)
 
     async def _claim(self) -> None:
         """Also finds what a lost answer left with us unseen."""
@@ -132,9 +134,11 @@ class EffectRunner:
                 await self._pause("claiming", error)
 
     async def _claim_some(self) -> bool:
-        await self._has_room()
+        while self.wish is None:
+            self._room = anyio.Event()
+            await self._room.wait()
         found = await self._group.claim(self._member, idle_s=self._settings.claim_idle_s, count=1)
-        await self._take(found)
+        self.take(found)
         return bool(found)
 
     async def _beat(self) -> None:
@@ -157,31 +161,24 @@ class EffectRunner:
             held.scope.cancel()
 
     async def _pause(self, doing: str, error: LogError) -> None:
-        _logger.warning("%s: %s goes wrong, trying again: %s", self._effect.name, doing, error)
-        await anyio.sleep(FULL_S if isinstance(error, LogFull) else AWAY_S)
+        await pause(f"{self._effect.name}: {doing}", error)
 
-    async def _has_room(self) -> None:
-        """Few are taken ahead: if this process dies, everything it holds counts as tried."""
-        slots = self._settings.concurrency
-        while len(self._held) - self._resting >= slots or len(self._held) >= slots * HELD_PER_SLOT:
-            if self._room.is_set():  # one for all who wait
-                self._room = anyio.Event()
-            await self._room.wait()
+    def _make_room(self) -> None:
+        self._room.set()
+        self._freed(self)
 
-    async def _take(self, deliveries: Sequence[EventDelivery]) -> None:
+    def take(self, deliveries: Sequence[EventDelivery]) -> None:
         """Start work on what is not held yet.
 
         A promoted replica delivers held entries again where its group has an earlier place.
         """
-        foreign = [one.pointer for one in deliveries if not self._is_ours(one.pointer)]
-        if foreign:
-            await self._group.skip(self._member, foreign)
         for one in deliveries:
-            if self._is_ours(one.pointer) and one.pointer not in self._held:
+            if one.pointer not in self._held:
                 held = self._held[one.pointer] = _Held(one.pointer, one.times)
                 self._tasks.start_soon(self._work_on, held)
 
     def _is_ours(self, pointer: Pointer) -> bool:
+        """Not always, of those that another version of the program has held."""
         return pointer.type in self._effect.types and pointer.reader in (None, self._effect.name)
 
     # ---------------------------------------------------------------- working
@@ -196,7 +193,7 @@ class EffectRunner:
             _logger.warning("%s: %s waits for the log: %s", self._effect.name, held.pointer, error)
         finally:
             del self._held[held.pointer]
-            self._room.set()
+            self._make_room()
 
     async def _until_done(self, held: _Held) -> None:
         """Try until it is done, somebody else's, or a dead letter."""
@@ -228,7 +225,7 @@ class EffectRunner:
         """While one waits for its next try, another may be worked on."""
         pause_s = min(LONGEST_PAUSE_S, self._settings.retry_s * 2 ** (held.times - 1))
         self._resting += 1
-        self._room.set()
+        self._make_room()
         try:
             await anyio.sleep(pause_s)
         finally:
@@ -238,10 +235,16 @@ class EffectRunner:
         held.closing = False
         async with self._slots:
             with anyio.fail_after(self._settings.try_s):
-                event = await self._reads.event(held.pointer)
+                event = await self._reads.event(held.pointer) if self._is_ours(held.pointer) else None
                 changes = None if event is None else await self._effect.apply(held.pointer, event)
         held.closing = True
         await self._group.finish(self._member, held.pointer, changes or ())
+
+
+async def pause(doing: str, error: LogError) -> None:
+    """Before another try of what the log has refused."""
+    _logger.warning("%s goes wrong, trying again: %s", doing, error)
+    await anyio.sleep(FULL_S if isinstance(error, LogFull) else AWAY_S)
 
 
 async def read_event(log: EventLog, pointer: Pointer) -> Recorded | None:

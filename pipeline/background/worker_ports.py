@@ -1,6 +1,6 @@
 """Effects and projections of the workers, and the ports to the log that they need."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -110,21 +110,43 @@ class EventDelivery:
     times: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """New pointers that a group has room for."""
+
+    group: str
+    types: frozenset[str]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What one call found."""
+
+    by_group: Mapping[str, Sequence[EventDelivery]]
+    behind: frozenset[int] = frozenset()
+    """Partitions in which there may be more."""
+
+
 class GroupLog(Protocol):
     """Trigger streams as consumer groups see them: each pointer goes to one consumer until it is done with.
 
     Like everything at the log, methods raise LogUnavailable when the server stays out of reach.
     """
 
-    async def join(self, group: str) -> None:
-        """Make the group where it is not there yet; it begins with the oldest pointer.
+    async def news(self, wait_s: float) -> set[int]:
+        """Partitions with pointers that `fetch` has not been asked for; after `wait_s` without any, all.
 
-        A partition whose server is away is joined by `fetch`, when it answers again.
+        The first call returns at once.
         """
         ...
 
-    async def fetch(self, member: Member, *, count: int, wait_s: float) -> list[EventDelivery]:
-        """About `count` new pointers, at least one of each partition; [] after `wait_s` without any."""
+    async def fetch(self, consumer: str, wishes: Sequence[Wish], partitions: Iterable[int]) -> Fetched:
+        """New pointers of these partitions: about as many as wished for, at least one of each partition.
+
+        Pointers of other types, or for another group alone, are done with. A group that is missing is made
+        and begins with the oldest pointer.
+        """
         ...
 
     async def claim(self, member: Member, *, idle_s: float, count: int) -> list[EventDelivery]:
@@ -137,10 +159,6 @@ class GroupLog(Protocol):
 
     async def again(self, member: Member, pointer: Pointer) -> int:
         """Count one more delivery; 0: the pointer is somebody else's by now."""
-        ...
-
-    async def skip(self, member: Member, pointers: Sequence[Pointer]) -> None:
-        """Acknowledge without an effect."""
         ...
 
     async def finish(self, member: Member, pointer: Pointer, changes: Sequence[Change] = ()) -> bool:

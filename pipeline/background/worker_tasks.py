@@ -8,6 +8,7 @@ from typing import Final
 import anyio
 
 from pipeline.background.consumer_lag import ConsumerPresence
+from pipeline.background.effect_feed import EffectFeed
 from pipeline.background.effect_runner import EffectRunner, SharedReads
 from pipeline.background.projection_reader import ProjectionReader
 from pipeline.background.redis.redis_groups import RedisGroups
@@ -59,8 +60,7 @@ class Workers:
         """For ever. Raises LogForeign when the log was replaced by another one."""
         try:
             async with anyio.create_task_group() as tasks:
-                for effect in self._work.effects:
-                    tasks.start_soon(self._run_effect, effect)
+                tasks.start_soon(self._run_effects)
                 for projection in self._work.projections:
                     tasks.start_soon(self._run_projection, projection)
                 for task in (
@@ -78,12 +78,16 @@ class Workers:
         except LogError as error:
             _logger.info("could not say goodbye: %s", error)
 
-    async def _run_effect(self, effect: Effect) -> None:
-        group = RedisGroups(self._hot)
+    async def _run_effects(self) -> None:
+        log, name = RedisGroups(self._hot), self._name
+        runners = [
+            EffectRunner(effect, log, self._reads, self._settings, consumer=name)
+            for effect in self._work.effects
+        ]
         try:
-            await EffectRunner(effect, group, self._reads, self._settings, consumer=self._name).run()
+            await EffectFeed(log, runners, consumer=name).run()
         finally:
-            await group.aclose()
+            await log.aclose()
 
     async def _run_projection(self, projection: Projection) -> None:
         port = RedisProjections(self._hot)

@@ -6,11 +6,20 @@ from itertools import count
 
 import anyio
 
+from pipeline.background.effect_feed import EffectFeed
 from pipeline.background.effect_runner import EffectRunner, SharedReads
 from pipeline.background.redis.redis_groups import RedisGroups
-from pipeline.background.worker_ports import Change, Effect, Pointer
+from pipeline.background.worker_ports import (
+    SESSION_DELETED,
+    Change,
+    Effect,
+    EventDelivery,
+    Member,
+    Pointer,
+    Wish,
+)
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from schemas.events import Event, TextCompleted
+from schemas.events import TRIGGERS, Event, TextCompleted
 from schemas.events.recorded import Recorded
 from schemas.ids import SessionId, new_session_id
 from schemas.settings import WorkerSettings
@@ -62,15 +71,23 @@ async def session_with(log: RedisEventLog, *events: Event) -> SessionId:
     return session
 
 
+async def fetched(group: RedisGroups, member: Member, count: int = 1_000) -> list[EventDelivery]:
+    """New pointers of all types and partitions; the group is made if it is missing."""
+    wish = Wish(member.group, TRIGGERS | {SESSION_DELETED}, count)
+    found = await group.fetch(member.consumer, [wish], range((await group._log.keys()).partitions))
+    return list(found.by_group[member.group])
+
+
 @asynccontextmanager
 async def running(
-    log: RedisEventLog, effect: Effect, settings: WorkerSettings = SCANTY
-) -> AsyncGenerator[EffectRunner, None]:
-    """One consumer of the effect, until the block ends."""
+    log: RedisEventLog, *effects: Effect, settings: WorkerSettings = SCANTY
+) -> AsyncGenerator[None, None]:
+    """One process's consumers of the effects, until the block ends."""
     group = RedisGroups(log)
-    runner = EffectRunner(effect, group, SharedReads(log), settings, consumer=f"c{next(_names)}")
+    name = f"c{next(_names)}"
+    runners = [EffectRunner(one, group, SharedReads(log), settings, consumer=name) for one in effects]
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(runner.run)
-        yield runner
+        tasks.start_soon(EffectFeed(group, runners, consumer=name).run)
+        yield
         tasks.cancel_scope.cancel()
     await group.aclose()

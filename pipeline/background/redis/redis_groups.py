@@ -1,21 +1,23 @@
 """Trigger streams as consumer groups, on Redis."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from pipeline.background.redis.pointers import ERROR_CHARS, LETTERS, packed_changes, pointer_of
-from pipeline.background.worker_ports import Change, EventDelivery, Member, Pointer
+from pipeline.background.redis.pointers import ERROR_CHARS, LETTERS, pack, packed_changes, pointer_of
+from pipeline.background.worker_ports import START, Change, EventDelivery, Fetched, Member, Pointer, Wish
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import RedisEventLog, good
 from pipeline.eventlog.redis.server import Command
 
 _BEATS: Final = 200
 """Entries of one call, so that it stays short."""
+_RINGS: Final = 100
+"""Pointers of a partition that one answer to `news` may pass."""
 
 
 class RedisGroups:
-    """A GroupLog for one consumer: it holds a connection that waits.
+    """A GroupLog for one process: it holds a connection that waits.
 
     A lost answer to a read or a claim leaves pointers pending with us that we never saw: they are claimed
     once they are idle. Everything else is a server function that may be sent twice. Repeated
@@ -25,31 +27,54 @@ class RedisGroups:
     def __init__(self, log: RedisEventLog) -> None:
         self._log = log
         self._waiter = log.waiter()
+        self._places: dict[str, str] = {}
+        """By trigger stream: the pointer up to which `news` has told; none where `fetch` got no answer."""
         self.lost = 0
         """Pointers that were trimmed before they were done with. Stays zero unless somebody else trims."""
 
-    async def join(self, group: str) -> None:
+    async def news(self, wait_s: float) -> set[int]:
         keys = await self._log.keys()
-        await self._log.partly(*_joins(keys, group).values())
+        partition_of = {keys.triggers(p): p for p in range(keys.partitions)}
+        if missing := [name for name in partition_of if name not in self._places]:
+            ask = self._log.client.each if self._places else self._log.partly
+            ends = await ask(*(("XREVRANGE", name, "+", "-", "COUNT", 1) for name in missing))
+            told = {n: end for n, end in zip(missing, ends, strict=True) if not isinstance(end, Exception)}
+            self._places |= {name: end[0][0].decode() if end else START for name, end in told.items()}
+            if told:
+                return {partition_of[name] for name in told}
+        found = await self._waiter.read(("XREAD", "COUNT", _RINGS), self._places, wait_s)
+        self._places |= {name.decode(): entries[-1][0].decode() for name, entries in found}
+        return {partition_of[name.decode()] for name, _ in found} or {partition_of[n] for n in self._places}
 
-    async def fetch(self, member: Member, *, count: int, wait_s: float) -> list[EventDelivery]:
+    async def fetch(self, consumer: str, wishes: Sequence[Wish], partitions: Iterable[int]) -> Fetched:
         keys = await self._log.keys()
-        joins = _joins(keys, member.group)
-        words = ("XREADGROUP", "GROUP", member.group, member.consumer, "COUNT", _share(count, keys))
-        found = await self._waiter.read(words, dict.fromkeys(joins, ">"), wait_s, join=joins)
-        partition_of = {name.encode(): partition for partition, name in enumerate(joins)}
-        return [
-            EventDelivery(pointer_of(partition_of[stream], entry))
-            for stream, entries in found
-            for entry in entries
-        ]
+        wanted = pack([[wish.group, wish.count, list(wish.types)] for wish in wishes])
+        groups = self._log.together(sorted(partitions))
+        words: Command = (consumer, wanted)
+        replies = await self._log.partly(
+            *(("FCALL", "ew3_fetch", len(some), *map(keys.triggers, some), *words) for some in groups)
+        )
+        by_group: dict[str, list[EventDelivery]] = {wish.group: [] for wish in wishes}
+        behind: set[int] = set()
+        for some, reply in zip(groups, replies, strict=True):
+            if isinstance(reply, Exception):
+                for partition in some:
+                    self._places.pop(keys.triggers(partition), None)
+                continue
+            for wish, (more, entries) in zip(wishes, reply, strict=True):
+                behind |= set(some) if more else set()
+                by_group[wish.group] += [
+                    EventDelivery(pointer_of(some[place - 1], (entry, fields)))
+                    for entry, fields, place in entries
+                ]
+        return Fetched(by_group, frozenset(behind))
 
     async def claim(self, member: Member, *, idle_s: float, count: int) -> list[EventDelivery]:
         keys = await self._log.keys()
         groups = self._log.together(range(keys.partitions))
         words: Command = (member.group, member.consumer, int(idle_s * 1000), count)
         replies = await self._log.partly(
-            *(("FCALL", "ew2_claim", len(some), *map(keys.triggers, some), *words) for some in groups)
+            *(("FCALL", "ew3_claim", len(some), *map(keys.triggers, some), *words) for some in groups)
         )
         self.lost += sum(lost for _, lost in good(replies))
         return [
@@ -68,7 +93,7 @@ class RedisGroups:
         ]
         replies = await self._log.partly(
             *(
-                self._fcall("ew2_beat", keys, partition, member, *(pointer.entry for pointer in some))
+                self._fcall("ew3_beat", keys, partition, member, *(pointer.entry for pointer in some))
                 for partition, some in groups
             )
         )
@@ -82,25 +107,16 @@ class RedisGroups:
 
     async def again(self, member: Member, pointer: Pointer) -> int:
         keys = await self._log.keys()
-        command = self._fcall("ew2_again", keys, pointer.partition, member, pointer.entry)
+        command = self._fcall("ew3_again", keys, pointer.partition, member, pointer.entry)
         [times] = await self._log.call(command)
         return int(times)
-
-    async def skip(self, member: Member, pointers: Sequence[Pointer]) -> None:
-        keys = await self._log.keys()
-        await self._log.call(
-            *(
-                ("XACK", keys.triggers(partition), member.group, *(pointer.entry for pointer in some))
-                for partition, some in _by_partition(pointers).items()
-            )
-        )
 
     async def finish(self, member: Member, pointer: Pointer, changes: Sequence[Change] = ()) -> bool:
         keys = await self._log.keys()
         written, packed = packed_changes(keys, pointer.partition, changes, before=1)
         names = (keys.triggers(pointer.partition), *written)
         [done] = await self._log.call(
-            ("FCALL", "ew2_effect", len(names), *names, member.group, member.consumer, pointer.entry, packed)
+            ("FCALL", "ew3_effect", len(names), *names, member.group, member.consumer, pointer.entry, packed)
         )
         return bool(done)
 
@@ -108,12 +124,12 @@ class RedisGroups:
         keys = await self._log.keys()
         names = (keys.triggers(pointer.partition), keys.beside(pointer.partition, LETTERS))
         who = (member.group, member.consumer, pointer.entry, error[:ERROR_CHARS])
-        [done] = await self._log.call(("FCALL", "ew2_bury", 2, *names, *who))
+        [done] = await self._log.call(("FCALL", "ew3_bury", 2, *names, *who))
         return bool(done)
 
     async def leave(self, member: Member) -> None:
         keys = await self._log.keys()
-        await self._log.partly(*(self._fcall("ew2_leave", keys, p, member) for p in range(keys.partitions)))
+        await self._log.partly(*(self._fcall("ew3_leave", keys, p, member) for p in range(keys.partitions)))
 
     async def aclose(self) -> None:
         """The log stays open: it is the caller's."""
@@ -122,18 +138,6 @@ class RedisGroups:
     @staticmethod
     def _fcall(function: str, keys: Keys, partition: int, member: Member, *arguments: str | int) -> Command:
         return ("FCALL", function, 1, keys.triggers(partition), member.group, member.consumer, *arguments)
-
-
-def _joins(keys: Keys, group: str) -> dict[str, Command]:
-    """Commands that make the group in each trigger stream, by stream name, in the order of partitions."""
-    return {
-        keys.triggers(p): ("FCALL", "ew2_join", 1, keys.triggers(p), group) for p in range(keys.partitions)
-    }
-
-
-def _share(count: int, keys: Keys) -> int:
-    """Of each partition, as the server counts."""
-    return max(1, count // keys.partitions)
 
 
 def _by_partition(pointers: Sequence[Pointer]) -> Mapping[int, list[Pointer]]:

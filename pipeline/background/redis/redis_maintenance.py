@@ -27,7 +27,7 @@ async def lags(log: RedisEventLog) -> list[ConsumerLag]:
     streams = {p: keys.triggers(p) for p in every}
     first = await log.call(
         *(("SMEMBERS", keys.beside(p, READERS)) for p in every),
-        *(("FCALL_RO", "ew2_dead", 1, keys.beside(p, LETTERS), LETTERS_MOST) for p in every),
+        *(("FCALL_RO", "ew3_dead", 1, keys.beside(p, LETTERS), LETTERS_MOST) for p in every),
     )
     readers, dead = (dict(zip(every, first[at : at + len(every)], strict=True)) for at in (0, len(every)))
     begun = [p for p in every if there[p]]
@@ -107,7 +107,7 @@ async def _projections(
 
 
 def _behind(stream: str, entry: str | bytes) -> Command:
-    return ("FCALL_RO", "ew2_behind", 1, stream, entry, LAG_MOST)
+    return ("FCALL_RO", "ew3_behind", 1, stream, entry, LAG_MOST)
 
 
 PRESENCES: Final = "ev:workers"
@@ -161,7 +161,7 @@ class RedisMaintenance:
     async def forget_consumers(self, partition: int, group: str, *, idle_s: float) -> int:
         keys = await self._log.keys()
         idle_ms = int(idle_s * 1000)
-        [swept] = await self._log.call(("FCALL", "ew2_sweep", 1, keys.triggers(partition), group, idle_ms))
+        [swept] = await self._log.call(("FCALL", "ew3_sweep", 1, keys.triggers(partition), group, idle_ms))
         return int(swept)
 
     async def idle(self, before_ms: int) -> AsyncGenerator[list[SessionId], None]:
@@ -241,7 +241,7 @@ class RedisMaintenance:
         """Hand the event to its reader again; False: the letter is gone."""
         keys = await self._log.keys()
         names = (keys.beside(letter.partition, LETTERS), keys.triggers(letter.partition))
-        [done] = await self._log.call(("FCALL", "ew2_retry", 2, *names, letter.entry))
+        [done] = await self._log.call(("FCALL", "ew3_retry", 2, *names, letter.entry))
         return bool(done)
 
     async def drop(self, letter: Letter) -> bool:
@@ -251,7 +251,7 @@ class RedisMaintenance:
             keys.beside(letter.partition, LETTERS),
             keys.beside(letter.partition, parking(letter.reader)),
         )
-        [done] = await self._log.call(("FCALL", "ew2_drop", 2, *names, letter.entry))
+        [done] = await self._log.call(("FCALL", "ew3_drop", 2, *names, letter.entry))
         return bool(done)
 
 

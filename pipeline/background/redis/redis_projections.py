@@ -50,7 +50,7 @@ class RedisProjections:
         keys = await self._log.keys()
         name = checkpoint(projection)
         await self._log.partly(
-            *(("FCALL", "ew2_release", 1, keys.beside(p, name), reader) for p in range(keys.partitions))
+            *(("FCALL", "ew3_release", 1, keys.beside(p, name), reader) for p in range(keys.partitions))
         )
 
     async def follow(self, places: Mapping[int, str], *, count: int, wait_s: float) -> list[Pointer]:
@@ -99,7 +99,7 @@ class RedisProjections:
             "1" if step.rebuilt else "",
         )
         everything = (*names, *written)
-        [done] = await self._log.call(("FCALL", "ew2_advance", len(everything), *everything, *arguments))
+        [done] = await self._log.call(("FCALL", "ew3_advance", len(everything), *everything, *arguments))
         return bool(done)
 
     async def sessions(self, partition: int) -> list[SessionId]:
@@ -123,7 +123,7 @@ class RedisProjections:
 def _lease_command(keys: Keys, partitions: Sequence[int], *words: str | int) -> Command:
     pairs = [(keys.beside(p, checkpoint(str(words[0]))), keys.beside(p, READERS)) for p in partitions]
     names = [name for pair in pairs for name in pair]
-    return ("FCALL", "ew2_lease", len(names), *names, *words)
+    return ("FCALL", "ew3_lease", len(names), *names, *words)
 
 
 def _row(parked: Parking) -> list[Any]:

@@ -70,7 +70,7 @@ class RedisTraces:
                 for letter in letters:
                     if letter.session in sessions:
                         parked = keys.beside(partition, parking(letter.reader))
-                        await self._log.call(("FCALL", "ew2_drop", 2, name, parked, letter.entry))
+                        await self._log.call(("FCALL", "ew3_drop", 2, name, parked, letter.entry))
                 if len(page) < _PAGE:
                     break
                 after = f"({letters[-1].entry}"

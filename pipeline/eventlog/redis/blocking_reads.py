@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from redis.asyncio.connection import AbstractConnection
 
@@ -13,7 +13,6 @@ from pipeline.eventlog.redis.server import (
     Command,
     connected,
     judge,
-    lacks_group,
     reply_of,
     send,
 )
@@ -21,21 +20,15 @@ from pipeline.eventlog.redis.server import (
 Ready = Callable[[], Awaitable[object]]
 Streams = list[tuple[bytes, list[Any]]]
 """Of each stream that has something new: its name and its entries."""
-Joins = Mapping[str, Command]
-"""By stream: what makes the reader's group."""
-NO_GROUP: Final[Joins] = {}
 
 
 class Waiter(Protocol):
     """For one reader. Never reads twice: a break, or a server that is busy, is the same as nothing new."""
 
-    async def read(
-        self, words: Command, places: Mapping[str, str], wait_s: float, *, join: Joins = NO_GROUP
-    ) -> Streams:
-        """XREAD or XREADGROUP (`words` are what stands before BLOCK) from these places of these streams.
+    async def read(self, words: Command, places: Mapping[str, str], wait_s: float) -> Streams:
+        """XREAD (`words` are what stands before BLOCK) from these places of these streams.
 
-        `join` is sent where the group turns out to be missing. Raises LogError where the server will refuse
-        it later as well.
+        Raises LogError where the server will refuse it later as well.
         """
         ...
 
@@ -51,9 +44,7 @@ class BlockingWaiter:
         self._connection: AbstractConnection | None = None
         self._troubles = 0
 
-    async def read(
-        self, words: Command, places: Mapping[str, str], wait_s: float, *, join: Joins = NO_GROUP
-    ) -> Streams:
+    async def read(self, words: Command, places: Mapping[str, str], wait_s: float) -> Streams:
         await self._ready()  # after a break: is it the same log?
         block: Command = ("BLOCK", max(1, int(wait_s * 1000)), "STREAMS")
         try:
@@ -61,11 +52,6 @@ class BlockingWaiter:
         except BROKEN as trouble:
             self._client.broke()
             reply = trouble
-        if join and lacks_group(reply):
-            self._client.broke()
-            await self._ready()  # the groups may be gone because the log is
-            await self._client.call(*join.values())
-            return []
         if isinstance(reply, Exception):
             judge(reply)
             self._troubles += 1

@@ -81,7 +81,7 @@ ARCHIVE: Final = files("pipeline.eventlog.redis").joinpath("lua/archive.lua").re
 LIMITS: Final = files("pipeline.eventlog.redis").joinpath("lua/limits.lua").read_text("utf-8")
 LIBRARIES: Final[Mapping[str, str]] = {
     LIBRARY_NAME: LIBRARY,
-    "rhapsode_workers2": WORKERS,
+    "rhapsode_workers3": WORKERS,
     "rhapsode_archive2": ARCHIVE,
     "rhapsode_limits1": LIMITS,
 }

@@ -18,6 +18,7 @@ from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.worker_ports import Member
 from pipeline.eventlog.open_log import open_hot_log
 from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.worker_effects import fetched
 
 ME = Member("clumsy", "me")
 
@@ -40,8 +41,7 @@ async def dead_letter(app: RunningApp) -> None:
     """Make the beginning of every session a dead letter."""
     log = open_hot_log(app.settings.log, app.settings.home)
     group = RedisGroups(log)
-    await group.join(ME.group)
-    while found := await group.fetch(ME, count=100, wait_s=0.05):
+    while found := await fetched(group, ME):
         for one in found:
             await group.dead_letter(ME, one.pointer, "dropped it")
     await group.aclose()

@@ -14,6 +14,7 @@ from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from tests.support.clients.native_client import ask, create, listen_until_over
 from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.worker_effects import fetched
 
 pytestmark = pytest.mark.anyio
 ME = Member("clumsy", "me")
@@ -43,9 +44,9 @@ async def log(app: RunningApp) -> AsyncGenerator[RedisEventLog, None]:
 async def clumsy(log: RedisEventLog) -> AsyncGenerator[RedisGroups, None]:
     """An effect that has had everything so far, and may drop what comes."""
     group = RedisGroups(log)
-    await group.join(ME.group)
-    while found := await group.fetch(ME, count=1_000, wait_s=0.01):
-        await group.skip(ME, [one.pointer for one in found])
+    while found := await fetched(group, ME):
+        for one in found:
+            await group.finish(ME, one.pointer)
     yield group
     await group.aclose()
 
@@ -70,7 +71,7 @@ async def found(http: httpx.AsyncClient, path: str, wanted: str) -> dict[str, An
 async def bury_one(http: httpx.AsyncClient, clumsy: RedisGroups) -> str:
     """A new session, whose beginning becomes a dead letter."""
     session = await create(http)
-    [delivery] = await clumsy.fetch(ME, count=1, wait_s=5)
+    [delivery] = await fetched(clumsy, ME)
     assert await clumsy.dead_letter(ME, delivery.pointer, "dropped it")
     return session
 
@@ -124,7 +125,7 @@ async def test_a_dead_letter_is_seen_and_tried_again(http: httpx.AsyncClient, cl
     assert (letter["reader"], letter["seq"], letter["type"]) == ("clumsy", 1, "session.started")
     assert (letter["error"], letter["tries"], letter["kind"]) == ("dropped it", 1, "effect")
     assert (await http.post(f"/v1/dead-letters/{letter['id']}/retry")).status_code == 202
-    [again] = await clumsy.fetch(ME, count=1, wait_s=5)
+    [again] = await fetched(clumsy, ME)
     assert again.pointer.session == session
     assert await clumsy.finish(ME, again.pointer)
     assert session not in (await http.get("/v1/dead-letters")).text

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import anyio
 
+from pipeline.background.effect_feed import EffectFeed
 from pipeline.background.effect_runner import EffectRunner, SharedReads
 from pipeline.background.event_counts import Stats
 from pipeline.background.redis.redis_groups import RedisGroups
@@ -41,9 +42,12 @@ class Echo:
 async def main(home: Path, target: SessionId, poison: str, name: str) -> None:
     log = open_hot_log(LogSettings(), home)
     async with Recorder(log) as recorder, anyio.create_task_group() as tasks:
-        for effect in (Echo(recorder, target, poison), Stats()):
-            runner = EffectRunner(effect, RedisGroups(log), SharedReads(log), SETTINGS, consumer=name)
-            tasks.start_soon(runner.run)
+        group = RedisGroups(log)
+        runners = [
+            EffectRunner(effect, group, SharedReads(log), SETTINGS, consumer=name)
+            for effect in (Echo(recorder, target, poison), Stats())
+        ]
+        tasks.start_soon(EffectFeed(group, runners, consumer=name).run)
         sys.stdout.write("ready\n")
         sys.stdout.flush()
 

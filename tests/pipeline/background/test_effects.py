@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.background.effect_runner import SharedReads
 from pipeline.background.redis.redis_groups import RedisGroups
-from pipeline.background.worker_ports import Change, EventDelivery, Member, Pointer
+from pipeline.background.worker_ports import Change, EventDelivery, Member, Pointer, Wish
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import RedisEventLog
@@ -20,7 +20,7 @@ from schemas.errors import LogUnavailable
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.support.eventlog.log_events import batch, creation, kill_server, raw, until
-from tests.support.worker_effects import COMPLETED, SCANTY, UNHURRIED, Noted, running, session_with
+from tests.support.worker_effects import COMPLETED, SCANTY, UNHURRIED, Noted, fetched, running, session_with
 
 pytestmark = pytest.mark.anyio
 
@@ -84,7 +84,7 @@ async def test_every_event_of_its_types_is_applied_once_also_those_from_before(
 
 async def test_several_workers_share_the_work_and_do_nothing_twice(log: RedisEventLog, home: Path) -> None:
     one, two = Noted(), Noted()
-    async with running(log, one, UNHURRIED), running(log, two, UNHURRIED):
+    async with running(log, one, settings=UNHURRIED), running(log, two, settings=UNHURRIED):
         sessions = [await session_with(log, *[COMPLETED] * 5) for _ in range(20)]
         await until(lambda: len(one.done) + len(two.done) == 100)
         await until(lambda: pending(home) == 0)
@@ -127,7 +127,7 @@ async def test_a_failure_is_tried_again_soon_and_then_forgotten(log: RedisEventL
 
     effect = Noted(fail_thrice)
     await session_with(log, COMPLETED)
-    async with running(log, effect, UNHURRIED):
+    async with running(log, effect, settings=UNHURRIED):
         await until(lambda: len(effect.done) == 1)
         await until(lambda: pending(home) == 0)
     assert len(effect.seen) == 4
@@ -145,7 +145,7 @@ async def test_poison_is_a_dead_letter_after_five_tries_and_stops_nobody(
 
     effect = Noted(refuse)
     others = [await session_with(log, COMPLETED) for _ in range(30)]
-    async with running(log, effect, UNHURRIED):
+    async with running(log, effect, settings=UNHURRIED):
         await until(lambda: len(letters(home)) == 1)
         await until(lambda: len(effect.done) == len(others))
         await until(lambda: pending(home) == 0)
@@ -159,10 +159,9 @@ async def test_poison_is_a_dead_letter_after_five_tries_and_stops_nobody(
 async def test_what_a_worker_took_and_never_finished_is_claimed_by_another(log: RedisEventLog) -> None:
     session = await session_with(log, COMPLETED)
     dead = RedisGroups(log)
-    await dead.join("noted")
-    taken = await dead.fetch(Member("noted", "dead"), count=8, wait_s=0.1)
+    taken = await fetched(dead, Member("noted", "dead"), count=1)
     assert [one.pointer.type for one in taken] == ["session.started"]  # one at a time of each partition
-    taken += await dead.fetch(Member("noted", "dead"), count=8, wait_s=0.1)
+    taken += await fetched(dead, Member("noted", "dead"), count=1)
     await dead.aclose()
     effect = Noted()
     async with running(log, effect):
@@ -176,7 +175,7 @@ async def test_what_is_delivered_again_while_it_is_worked_on_is_done_once(
     gate = anyio.Event()
     effect = Noted(gate=gate)
     session = await session_with(log, COMPLETED)
-    async with running(log, effect, UNHURRIED):
+    async with running(log, effect, settings=UNHURRIED):
         await until(lambda: len(effect.seen) == 1)
         with raw(home) as server:  # as a promoted replica does, whose group has an earlier place
             server.xgroup_setid(Keys(16).triggers(Keys(16).partition(session)), "noted", "0")
@@ -191,9 +190,9 @@ async def test_a_long_try_keeps_its_event_as_long_as_it_shows_life(log: RedisEve
     gate, patient = anyio.Event(), SCANTY.model_copy(update={"claim_idle_s": 1.5})
     slow, idle = Noted(gate=gate), Noted()
     session = await session_with(log, COMPLETED)
-    async with running(log, slow, patient):
+    async with running(log, slow, settings=patient):
         await until(lambda: len(slow.seen) == 1)
-        async with running(log, idle, patient):
+        async with running(log, idle, settings=patient):
             await until(signs_of_life(home, session, 4))  # time enough to be claimed from the dead
             gate.set()
             await until(lambda: pending(home) == 0)
@@ -205,10 +204,7 @@ async def test_a_zombie_s_effect_is_refused(log: RedisEventLog, home: Path) -> N
     await session_with(log, COMPLETED)
     zombie, heir = RedisGroups(log), RedisGroups(log)
     changes = [Change("HINCRBY", "x:count", ("times", 1))]
-    await zombie.join("noted")
-    taken: list[EventDelivery] = []
-    while len(taken) < 2:
-        taken += await zombie.fetch(Member("noted", "zombie"), count=1, wait_s=0.1)
+    assert len(await fetched(zombie, Member("noted", "zombie"))) == 2
     claimed: list[EventDelivery] = []
     while more := await heir.claim(Member("noted", "heir"), idle_s=0, count=8):
         claimed += more
@@ -234,10 +230,8 @@ async def test_one_call_claims_what_dead_workers_held_in_every_partition(
 ) -> None:
     sessions = {await session_with(log, COMPLETED) for _ in range(20)}
     dead, heir = RedisGroups(log), RedisGroups(log)
-    await dead.join("noted")
-    held: list[EventDelivery] = []
-    while len(held) < 40:
-        held += await dead.fetch(Member("noted", "dead"), count=1_000, wait_s=0.1)
+    held = await fetched(dead, Member("noted", "dead"))
+    assert len(held) == 40
     with raw(home) as server:
         server.config_resetstat()
         claimed = await heir.claim(Member("noted", "heir"), idle_s=0, count=8)
@@ -263,7 +257,7 @@ async def test_a_worker_that_leaves_in_order_hands_back_what_it_held(log: RedisE
     stuck, effect = Noted(gate=anyio.Event()), Noted()
     await session_with(log, COMPLETED)
     patient = SCANTY.model_copy(update={"claim_idle_s": 5.0})
-    async with running(log, stuck, patient):
+    async with running(log, stuck, settings=patient):
         await until(lambda: len(stuck.seen) == 1)
     group = RedisGroups(log)
     [back] = await group.claim(Member("noted", "next"), idle_s=5.0, count=8)
@@ -303,6 +297,32 @@ async def test_an_absent_log_says_nothing_about_the_event(log: RedisEventLog, ho
             await until(lambda: len(effect.done) == 1)
     assert len(effect.seen) == 10
     assert letters(home) == []
+
+
+async def test_one_call_fetches_for_every_group_what_it_is_there_for(log: RedisEventLog, home: Path) -> None:
+    await session_with(log, COMPLETED)
+    group = RedisGroups(log)
+    wishes = [Wish("texts", frozenset({"text.completed"}), 8), Wish("ends", frozenset({"session.ended"}), 8)]
+    with raw(home) as server:
+        server.config_resetstat()
+        found = await group.fetch("me", wishes, range(16))
+        assert server.info("commandstats")["cmdstat_fcall"]["calls"] == 1
+    assert [one.pointer.type for one in found.by_group["texts"]] == ["text.completed"]
+    assert (found.by_group["ends"], found.behind) == ([], frozenset())
+    assert (pending(home, group="texts"), pending(home, group="ends")) == (1, 0)
+    await group.aclose()
+
+
+async def test_an_effect_without_room_does_not_keep_the_others_from_theirs(log: RedisEventLog) -> None:
+    gate = anyio.Event()
+    stuck, other = Noted(name="stuck", gate=gate), Noted(name="other")
+    session = await session_with(log, *[COMPLETED] * 40)
+    async with running(log, stuck, other, settings=UNHURRIED):
+        await until(lambda: len(other.done) == 40)
+        assert len(stuck.seen) == 8
+        gate.set()
+        await until(lambda: len(stuck.done) == 40)
+    assert {(pointer.session, pointer.seq) for pointer in stuck.done} == {(session, n) for n in range(2, 42)}
 
 
 async def test_no_more_are_worked_on_at_a_time_than_allowed(log: RedisEventLog) -> None:

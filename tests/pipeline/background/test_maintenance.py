@@ -1,6 +1,7 @@
 """The janitor drops nothing that somebody needs; the reaper ends what everybody has left, once."""
 
-from collections.abc import AsyncGenerator
+import itertools
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.ids import new_session_id
 from schemas.settings import WorkerSettings
 from tests.support.eventlog.log_events import batch, raw, until
-from tests.support.worker_effects import COMPLETED, session_with
+from tests.support.worker_effects import COMPLETED, fetched, session_with
 
 NAMES = ["a", "b", "c"]
 ENTRIES = st.builds("{}-{}".format, st.integers(0, 30), st.integers(0, 3))
@@ -95,17 +96,29 @@ async def announce(maintenance: RedisMaintenance, *effects: str, projections: tu
 
 async def take_all(group: RedisGroups, member: Member) -> list[Pointer]:
     taken: list[Pointer] = []
-    while found := await group.fetch(member, count=1_000, wait_s=0.01):
+    while found := await fetched(group, member):
         taken += [one.pointer for one in found]
     return taken
 
 
+def make_groups(home: Path, *names: str) -> None:
+    """As a worker that has fetched nothing yet."""
+    with raw(home) as server:
+        for name, p in itertools.product(names, range(16)):
+            server.xgroup_create(f"ev:{{p{p}}}:t", name, id="0", mkstream=True)
+
+
+async def finish_all(group: RedisGroups, member: Member, pointers: Sequence[Pointer]) -> None:
+    for pointer in pointers:
+        assert await group.finish(member, pointer)
+
+
 @pytest.mark.anyio
 async def test_a_reader_that_nobody_runs_is_told_but_not_by_workers_that_have_just_begun(
-    log: RedisEventLog, maintenance: RedisMaintenance, group: RedisGroups, caplog: pytest.LogCaptureFixture
+    log: RedisEventLog, home: Path, maintenance: RedisMaintenance, caplog: pytest.LogCaptureFixture
 ) -> None:
     await session_with(log)
-    await group.join("one")
+    make_groups(home, "one")
     janitor = Janitor(maintenance, WorkerSettings())
     await janitor.tidy()
     assert caplog.text == "", "nobody has said yet what is run"
@@ -124,19 +137,18 @@ async def test_pointers_go_when_every_reader_is_done_with_them_and_not_before(
         await log.append([batch(session, number, *[COMPLETED] * 100)])
     janitor = Janitor(maintenance, WorkerSettings())
     await announce(maintenance, "one", "two")
-    for name in ("one", "two"):
-        await group.join(name)
+    make_groups(home, "one", "two")
     one = await take_all(group, Member("one", "me"))
     assert len(one) == 1_001
-    await group.skip(Member("one", "me"), one)
+    await finish_all(group, Member("one", "me"), one)
     assert await janitor.tidy() == 0  # "two" has seen nothing
     two = await take_all(group, Member("two", "me"))
-    await group.skip(Member("two", "me"), two[:500] + two[501:])
+    await finish_all(group, Member("two", "me"), two[:500] + two[501:])
     await janitor.tidy()
     assert 501 <= kept(home) < 800  # one is pending, about half way; whole nodes go
     [back] = [d.pointer for d in await group.claim(Member("two", "heir"), idle_s=0, count=9)]
     assert back == two[500]
-    await group.skip(Member("two", "heir"), [back])
+    await finish_all(group, Member("two", "heir"), [back])
     await janitor.tidy()
     assert kept(home) < 300
 
@@ -147,9 +159,8 @@ async def test_pointers_stay_for_a_projection_and_for_readers_of_yesterday(
 ) -> None:
     session = await session_with(log, *[COMPLETED] * 500)
     port = RedisProjections(log)
-    for name in ("now", "yesterday"):
-        await group.join(name)
-    await group.skip(Member("now", "me"), await take_all(group, Member("now", "me")))
+    make_groups(home, "now", "yesterday")
+    await finish_all(group, Member("now", "me"), await take_all(group, Member("now", "me")))
     await announce(maintenance, "now", projections=("view",))
     strict, lenient = WorkerSettings(), WorkerSettings(unknown_readers_hold=False)
     assert await Janitor(maintenance, lenient).tidy() == 0  # the projection has not begun
@@ -167,7 +178,6 @@ async def test_a_consumer_that_holds_something_is_never_forgotten(
     log: RedisEventLog, home: Path, maintenance: RedisMaintenance, group: RedisGroups
 ) -> None:
     session = await session_with(log)
-    await group.join("one")
     [held] = await take_all(group, Member("one", "holder"))
     await take_all(group, Member("one", "idler"))
     with raw(home) as server:
@@ -203,7 +213,6 @@ async def test_nothing_is_kept_of_a_deleted_session(
     log: RedisEventLog, maintenance: RedisMaintenance, group: RedisGroups
 ) -> None:
     session, other = await session_with(log), await session_with(log)
-    await group.join("one")
     for pointer in await take_all(group, Member("one", "me")):
         assert await group.dead_letter(Member("one", "me"), pointer, "no")
     await log.delete(session)
@@ -221,7 +230,6 @@ async def test_a_retried_letter_reaches_its_reader_alone(
     me, other = Member("one", "me"), Member("two", "me")
     session = await session_with(log)
     for member in (me, other):
-        await group.join(member.group)
         [pointer] = await take_all(group, member)
     assert await group.dead_letter(me, pointer, "no")
     [letter] = await maintenance.letters(None, 10)
@@ -240,7 +248,6 @@ async def test_a_dropped_letter_is_gone(
 ) -> None:
     me = Member("one", "me")
     await session_with(log)
-    await group.join("one")
     [pointer] = await take_all(group, me)
     assert await group.dead_letter(me, pointer, "no")
     [letter] = await maintenance.letters(None, 10)

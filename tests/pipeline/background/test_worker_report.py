@@ -11,7 +11,7 @@ from pipeline.background.worker_ports import Member, Parking, Step
 from pipeline.background.worker_report import report
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.native.worker_answers import EffectReport, ProjectionReport
-from tests.support.worker_effects import COMPLETED, SCANTY, running, session_with
+from tests.support.worker_effects import COMPLETED, fetched, running, session_with
 
 pytestmark = pytest.mark.anyio
 ME = Member("one", "me")
@@ -26,8 +26,7 @@ async def test_nothing_has_happened_yet(log: RedisEventLog) -> None:
 async def test_every_event_is_counted_where_it_is(log: RedisEventLog) -> None:
     maintenance, group, port = RedisMaintenance(log), RedisGroups(log), RedisProjections(log)
     await session_with(log, *[COMPLETED] * 9)
-    await group.join("one")
-    taken = [d.pointer for _ in range(4) for d in await group.fetch(ME, count=1, wait_s=1)]
+    taken = [d.pointer for _ in range(4) for d in await fetched(group, ME, count=1)]
     assert await group.finish(ME, taken[0])
     assert await group.dead_letter(ME, taken[1], "no")
     [lease] = [
@@ -66,8 +65,7 @@ async def test_every_event_is_counted_where_it_is(log: RedisEventLog) -> None:
 async def test_the_age_of_what_is_pending_is_that_of_the_event(log: RedisEventLog) -> None:
     maintenance, group = RedisMaintenance(log), RedisGroups(log)
     await session_with(log)
-    await group.join("one")
-    [delivery] = await group.fetch(ME, count=1, wait_s=1)
+    [delivery] = await fetched(group, ME, count=1)
     before = (await maintenance.now_ms() - delivery.pointer.at_ms) / 1000
     found = await report(maintenance)
     after = (await maintenance.now_ms() - delivery.pointer.at_ms) / 1000
@@ -78,7 +76,7 @@ async def test_the_age_of_what_is_pending_is_that_of_the_event(log: RedisEventLo
 async def test_what_was_counted_today_is_in_it(log: RedisEventLog) -> None:
     maintenance = RedisMaintenance(log)
     day = "1970-01-01"  # the events of these tests were recorded in its first second
-    async with running(log, Stats(), SCANTY):
+    async with running(log, Stats()):
         await session_with(log, COMPLETED, COMPLETED)
         while await maintenance.counted(day) != {"session.started": 1, "text.completed": 2}:
             pass

@@ -8,14 +8,14 @@ import anyio
 from redis.asyncio.connection import ConnectionPool
 
 from pipeline.eventlog.event_log import PushSubscription
-from pipeline.eventlog.redis.blocking_reads import NO_GROUP, Joins, Ready, Streams
+from pipeline.eventlog.redis.blocking_reads import Ready, Streams
 from pipeline.eventlog.redis.cluster.cluster_client import RedisClusterClient
 from pipeline.eventlog.redis.cluster.cluster_push_subscription import ClusterPushSubscription
 from pipeline.eventlog.redis.cluster.cluster_topology import Node
 from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import CONFIG_KEY, LIBRARIES, SCHEMA, RedisEventLog, good, named
-from pipeline.eventlog.redis.server import Command, judge, lacks_group, run_id
+from pipeline.eventlog.redis.server import Command, judge, run_id
 from schemas.errors import LogForeign
 from schemas.ids import SessionId
 
@@ -35,18 +35,13 @@ class PollingWaiter:
         self._ready = ready
         self._pause_s = SHORTEST_S
 
-    async def read(
-        self, words: Command, places: Mapping[str, str], wait_s: float, *, join: Joins = NO_GROUP
-    ) -> Streams:
+    async def read(self, words: Command, places: Mapping[str, str], wait_s: float) -> Streams:
         await self._ready()
         deadline = time.monotonic() + wait_s
         commands: list[Command] = [(*words, "STREAMS", name, place) for name, place in places.items()]
         while True:
             replies = await self._client.each(*commands)
-            lacking = [name for name, reply in zip(places, replies, strict=True) if lacks_group(reply)]
-            missing = [join[name] for name in lacking if name in join]
-            joined = await self._client.each(*missing) if missing else []
-            _check(reply for reply in replies if not (join and lacks_group(reply)))
+            _check(replies)
             found = [
                 (name, entries)
                 for reply in replies
@@ -56,7 +51,6 @@ class PollingWaiter:
             if found:
                 self._pause_s = SHORTEST_S
                 return found
-            _check(joined)  # not before: what was found is ours already
             if time.monotonic() > deadline:
                 return []
             await anyio.sleep(self._pause_s)

@@ -1,6 +1,6 @@
-#!lua name=rhapsode_workers2
+#!lua name=rhapsode_workers3
 -- What workers do in one step. Every function may be sent twice: the second time it finds its work done.
--- All keys of a call belong to one partition, but those of claim and lease: to partitions that share a server.
+-- All keys of a call belong to one partition, but those of fetch, claim and lease: to partitions that share a server.
 
 -- The writes that effects and projections may ask for.
 local ALLOWED = {HSET = true, HDEL = true, HINCRBY = true, ZADD = true, ZREM = true, DEL = true, EXPIRE = true}
@@ -35,10 +35,46 @@ end
 
 -- ------------------------------------------------------------ groups: KEYS 1 triggers; ARGV 1 group  2 consumer
 
-local function join(keys, args)
-  local made = redis.pcall('XGROUP', 'CREATE', keys[1], args[1], '0', 'MKSTREAM')
-  if made.err and not string.find(made.err, 'BUSYGROUP') then return made end
-  return 1
+local ROUNDS = 64
+
+local function is_without_group(reply)
+  return reply and reply.err and string.find(reply.err, 'NOGROUP')
+end
+
+-- KEYS trigger streams; ARGV 1 consumer  2 msgpack: lists of group, how many about, types.
+-- For each group: 1 where there may be more, and entries (id, fields, place of the stream among KEYS) of its types
+-- or for it alone. All others are done with. A group that is missing is made, and begins with the oldest pointer.
+local function fetch(keys, args)
+  local place, reply = {}, {}
+  for i, triggers in ipairs(keys) do place[triggers] = i end
+  for _, wish in ipairs(cmsgpack.unpack(args[2])) do
+    local group, count, wanted, found, more = wish[1], wish[2], {}, {}, 1
+    for _, kind in ipairs(wish[3]) do wanted[kind] = true end
+    local words = {'GROUP', group, args[1], 'COUNT', math.max(1, math.floor(count / #keys)), 'STREAMS', unpack(keys)}
+    for _ = 1, #keys do words[#words + 1] = '>' end
+    for _ = 1, ROUNDS do
+      local read = redis.pcall('XREADGROUP', unpack(words))
+      if is_without_group(read) then
+        for _, triggers in ipairs(keys) do redis.pcall('XGROUP', 'CREATE', triggers, group, '0', 'MKSTREAM') end
+        read = redis.pcall('XREADGROUP', unpack(words))
+      end
+      if not read then more = 0 break end
+      if read.err then return read end
+      for _, stream in ipairs(read) do
+        for _, entry in ipairs(stream[2]) do
+          local f = fields_of(entry)
+          if wanted[f.t] and (f.g or group) == group then
+            found[#found + 1] = {entry[1], entry[2], place[stream[1]]}
+          else
+            redis.call('XACK', stream[1], group, entry[1])
+          end
+        end
+      end
+      if #found >= count then break end
+    end
+    reply[#reply + 1] = {more, found}
+  end
+  return reply
 end
 
 -- KEYS trigger streams; ARGV 3 idle for so many ms  4 at most of each. Entries (id, fields, deliveries, place of
@@ -50,7 +86,7 @@ local function claim(keys, args)
     repeat
       local reply = redis.pcall('XAUTOCLAIM', triggers, args[1], args[2], args[3], cursor, 'COUNT', left)
       if reply.err then
-        if not string.find(reply.err, 'NOGROUP') then return reply end
+        if not is_without_group(reply) then return reply end
         break
       end
       cursor, lost = reply[1], lost + #(reply[3] or {})
@@ -232,18 +268,18 @@ local function dead(keys, args)
   return reply
 end
 
-redis.register_function('ew2_join', join)
-redis.register_function('ew2_claim', claim)
-redis.register_function('ew2_beat', beat)
-redis.register_function('ew2_again', again)
-redis.register_function('ew2_effect', effect)
-redis.register_function('ew2_bury', bury)
-redis.register_function{function_name = 'ew2_leave', callback = leave, flags = {'allow-oom'}}
-redis.register_function{function_name = 'ew2_sweep', callback = sweep, flags = {'allow-oom'}}
-redis.register_function('ew2_lease', lease)
-redis.register_function{function_name = 'ew2_release', callback = release, flags = {'allow-oom'}}
-redis.register_function('ew2_advance', advance)
-redis.register_function('ew2_retry', retry)
-redis.register_function{function_name = 'ew2_drop', callback = drop, flags = {'allow-oom'}}
-redis.register_function{function_name = 'ew2_behind', callback = behind, flags = {'no-writes'}}
-redis.register_function{function_name = 'ew2_dead', callback = dead, flags = {'no-writes'}}
+redis.register_function('ew3_fetch', fetch)
+redis.register_function('ew3_claim', claim)
+redis.register_function('ew3_beat', beat)
+redis.register_function('ew3_again', again)
+redis.register_function('ew3_effect', effect)
+redis.register_function('ew3_bury', bury)
+redis.register_function{function_name = 'ew3_leave', callback = leave, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ew3_sweep', callback = sweep, flags = {'allow-oom'}}
+redis.register_function('ew3_lease', lease)
+redis.register_function{function_name = 'ew3_release', callback = release, flags = {'allow-oom'}}
+redis.register_function('ew3_advance', advance)
+redis.register_function('ew3_retry', retry)
+redis.register_function{function_name = 'ew3_drop', callback = drop, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ew3_behind', callback = behind, flags = {'no-writes'}}
+redis.register_function{function_name = 'ew3_dead', callback = dead, flags = {'no-writes'}}

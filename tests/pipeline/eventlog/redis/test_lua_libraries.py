@@ -11,7 +11,7 @@ from tests.support.eventlog.log_events import batch, creation, delta, raw
 
 RELEASED = {
     "rhapsode2": "ed1e94f3544fe413",
-    "rhapsode_workers2": "f54c7a57f8e3d856",
+    "rhapsode_workers3": "d5bbe2ba8c9c7077",
     "rhapsode_archive2": "55c94210e5ba2303",
     "rhapsode_limits1": "ac4d59d8b896e19f",
 }

@@ -19,7 +19,7 @@ from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.ids import SessionId
 from tests.pipeline.eventlog.redis.cluster.conftest import settings_for
 from tests.support.eventually import eventually
-from tests.support.worker_effects import COMPLETED, Noted, running, session_with
+from tests.support.worker_effects import COMPLETED, Noted, fetched, running, session_with
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
@@ -83,8 +83,7 @@ async def test_a_partition_that_lost_its_group_is_joined_again_and_the_others_lo
     cluster: RedisCluster, log: RedisEventLog
 ) -> None:
     group, member = RedisGroups(log), Member("lost-by-one", "me")
-    await group.join(member.group)
-    while await group.fetch(member, count=1_000, wait_s=0.0):
+    while await fetched(group, member):
         pass  # what other tests left
     sessions = [await session_with(log, COMPLETED) for _ in range(12)]
     lost = KEYS.triggers(KEYS.partition(sessions[0]))
@@ -92,7 +91,7 @@ async def test_a_partition_that_lost_its_group_is_joined_again_and_the_others_lo
     claimed = await group.claim(member, idle_s=60.0, count=10)
     found: set[SessionId] = set()
     while not set(sessions) <= found:
-        page = await group.fetch(member, count=1_000, wait_s=5.0)
+        page = await fetched(group, member)
         assert page, "nothing comes any more"
         found |= {one.pointer.session for one in page}
     assert claimed == []

@@ -23,6 +23,7 @@ from schemas.events import TurnRequested
 from schemas.ids import SessionId, new_session_id
 from schemas.settings import SessionSettings
 from tests.support.eventlog.log_events import STARTED, batch, new
+from tests.support.worker_effects import fetched
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
@@ -59,8 +60,7 @@ async def test_a_shard_that_is_away_takes_only_its_own_sessions_with_it(cluster:
     async with opened(cluster) as log:
         for session in sessions:
             await log.append(asked(session))
-        await RedisGroups(log).join("g")
-        assert await RedisGroups(log).fetch(member, count=1_000, wait_s=1.0)
+        assert await fetched(RedisGroups(log), member)
     async with opened(cluster, away) as log:
         assert set(sessions) & set(await log.abandoned()) == living
         maintenance, mine = RedisMaintenance(log), Member("g", "next")
