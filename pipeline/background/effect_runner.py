@@ -93,8 +93,8 @@ class EffectRunner:
 
     @property
     def wish(self) -> Wish | None:
-        """What it has room for; None: nothing now. Few are taken ahead: if this process dies, everything it
-        holds counts as tried."""
+        """Pointers that it has room for; None: no room. Few are taken ahead: if this process dies, everything
+        it holds counts as tried."""
         slots = self._settings.concurrency
         if len(self._held) - self._resting >= slots or len(self._held) >= slots * HELD_PER_SLOT:
             return None

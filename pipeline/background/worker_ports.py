@@ -121,7 +121,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What one call found."""
+    """Pointers that one call found."""
 
     by_group: Mapping[str, Sequence[EventDelivery]]
     behind: frozenset[int] = frozenset()
