@@ -1,10 +1,72 @@
 """Events that a Realtime connection adds to a session: its configuration, and changes of its conversation."""
 
-from typing import Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from schemas.events.event_model import EventModel as _Event
+
+_Json = dict[str, JsonValue]
+
+
+class _Read(BaseModel):
+    """Fields of free JSON that readers rely on."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class _Part(_Read):
+    text: str | None = None
+    transcript: str | None = None
+
+
+class _Message(_Read):
+    type: Literal["message"]
+    id: str | None = None
+    role: Literal["system", "user", "assistant"]
+    content: list[_Part]
+
+
+class _Call(_Read):
+    type: Literal["function_call"]
+    id: str | None = None
+    call_id: str
+    name: str
+    arguments: str
+
+
+class _Result(_Read):
+    type: Literal["function_call_output"]
+    id: str | None = None
+    call_id: str
+    output: str
+
+
+class _Request(_Read):
+    background: bool
+    previous_response_id: Annotated[str, Field(pattern=r"^resp_[0-9a-f-]{36}_[0-9]{1,15}$")] | None
+    store: bool
+
+
+class _Response(_Read):
+    items: Annotated[int, Field(ge=1)]
+    request: _Request
+
+
+_ITEM: Final[TypeAdapter[Any]] = TypeAdapter(
+    Annotated[_Message | _Call | _Result, Field(discriminator="type")]
+)
+
+
+def _checked_item(item: _Json) -> _Json:
+    _ITEM.validate_python(item)
+    return item
+
+
+def _checked_config(config: _Json) -> _Json:
+    if config.get("object") == "response":
+        _Response.model_validate(config)
+    return config
 
 
 class RealtimeConfigured(_Event):
@@ -25,7 +87,7 @@ class ItemAdded(_Event):
 
     type: Literal["item.added"] = "item.added"
     v: Literal[1] = 1
-    item: dict[str, JsonValue]
+    item: Annotated[_Json, AfterValidator(_checked_item)]
     after: str | None = None
     """The item before it; "root": it is the first; None: the last one."""
     committed: bool = False
@@ -58,7 +120,7 @@ class ResponseAsked(_Event):
     conversation: Literal["auto", "none"] = "auto"
     """`none`: the answer is no part of the conversation."""
     metadata: dict[str, str] | None = None
-    config: dict[str, JsonValue]
+    config: Annotated[_Json, AfterValidator(_checked_config)]
     """The configuration that it is answered with."""
 
 

@@ -8,11 +8,10 @@ from typing import Any
 from pydantic import JsonValue
 
 from deployments.faces.openai.request_mapping import call_name, question, settings_of
-from deployments.faces.responses.response_context import asked_of, context, request_of
-from deployments.faces.responses.response_ids import ResponseId, parse_item_id
+from deployments.faces.responses.response_context import asked_of, request_of
+from deployments.faces.responses.response_ids import parse_item_id
 from deployments.model_names import NamedModel
 from pipeline.auth.principals import Principal
-from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.conversation_items import Item, made
 from pipeline.session_state.llm_context import Turns, as_given, context_messages, text_of
 from pipeline.session_state.session_views import Ownership
@@ -54,15 +53,12 @@ class ResponseInputs:
         self,
         request: ResponsesRequest,
         model: NamedModel,
-        previous: tuple[ResponseId, Conversation] | None,
+        before: Sequence[Item],
+        turns: Turns,
         caller: Principal,
     ) -> Asked:
-        turns: Turns = {}
-        items: list[Item] = []
-        if previous is not None:
-            (_, turn), conversation = previous
-            items, turns = context(conversation, turn, with_output=True), conversation.turns
-        added = []
+        """`before`: the items that the request goes on from; `turns`: those of their session."""
+        items, added, chars = [*before], [], 0
         calls = {item.call for item in items if item.kind == "call"}
         for number, param in enumerate(request.input):
             if param.type == "reasoning":
@@ -76,6 +72,8 @@ class ResponseInputs:
             added.append(stored)
             items.append(made(stored, f"input_{number}", Seq(0)))
             calls.add(items[-1].call)
+            chars += len(text_of(items[-1], turns))
+            self._check_length(chars)  # before the next one: each reference repeats what it names
         if not added:
             raise InputError("the input holds nothing that a model can be told", field="input")
         given = self._told(request.instructions, items, turns)
@@ -97,13 +95,16 @@ class ResponseInputs:
         system = [GivenMessage(role="system", content=instructions)] if instructions else []
         messages = context_messages(items, turns, room=sys.maxsize)
         given = (*system, *map(as_given, messages))
-        longest = self.settings.limits.text_chars
-        length = sum(len(one.content) for one in given) + sum(len(item.arguments) for item in items)
-        if length > longest:
-            raise InputTooLong(
-                f"the input has {length} characters; at most {longest} are taken", field="input"
-            )
+        self._check_length(
+            sum(len(one.content) for one in given) + sum(len(item.arguments) for item in items)
+        )
         return given
+
+    def _check_length(self, chars: int) -> None:
+        if chars > (longest := self.settings.limits.text_chars):
+            raise InputTooLong(
+                f"the input has {chars} characters; at most {longest} are taken", field="input"
+            )
 
     async def _stored(self, param: ResponseItemParam, field: str, caller: Principal) -> dict[str, JsonValue]:
         if param.type != "item_reference":

@@ -9,7 +9,14 @@ from typing import Final
 import anyio
 
 from deployments.faces.openai.request_mapping import title_of
-from deployments.faces.responses.response_context import asked_of, context, deleted, own_input, request_of
+from deployments.faces.responses.response_context import (
+    asked_of,
+    chain,
+    context,
+    deleted,
+    own_input,
+    request_of,
+)
 from deployments.faces.responses.response_ids import ResponseId, item_id, parse_response_id
 from deployments.faces.responses.response_inputs import (
     Asked,
@@ -38,7 +45,7 @@ from schemas.errors import (
 from schemas.errors.access_errors import Forbidden
 from schemas.errors.openai_errors import PreviousResponseNotFound, ResponseNotFound
 from schemas.events import Event, ItemAdded, ItemRemoved, ResponseAsked
-from schemas.ids import Seq, SessionId
+from schemas.ids import Seq, SessionId, TurnId
 from schemas.native.client_commands import Control, CreateSession, RequestTurn
 from schemas.native.transfer_answers import ForkSession
 from schemas.openai.responses_request import ResponsesRequest
@@ -79,7 +86,12 @@ class ResponseTurns:
         model = self.names.chat(request.model)
         previous = await self._previous(request, caller)
         inputs = ResponseInputs(self.sessions, self.ownership, self.settings)
-        asked = await inputs.asked(request, model, previous, caller)
+        items, turns = [], {}
+        if previous is not None:
+            found, conversation = previous
+            turns = conversation.turns
+            items = context(conversation, await self._rests_on(found, conversation))
+        asked = await inputs.asked(request, model, items, turns, caller)
         session = await self._session(asked, previous if request.stored else None, caller)
         command = RequestTurn(prompt=asked.question, settings=asked.settings)
         before: tuple[Event, ...] = (
@@ -142,6 +154,25 @@ class ResponseTurns:
             raise missing
         return found, conversation
 
+    async def _rests_on(self, found: ResponseId, conversation: Conversation) -> list[TurnId]:
+        """The response and those before it. A fork has copies of some: without those that were deleted in the
+        session that they come from.
+        """
+        kept = []
+        for name in chain(conversation, found):
+            gone = False
+            if name.session != found.session:
+                try:
+                    origin, _ = await self.sessions.view(name.session)
+                    gone = origin.principal == conversation.principal and deleted(origin, name.turn)
+                except SessionGone:
+                    gone = True
+                except SessionNotFound:  # a bundle brought the response here
+                    pass
+            if not gone:
+                kept.append(name.turn)
+        return kept
+
     # ------------------------------------------------------------ what is told of it
 
     async def translator(self, name: ResponseId) -> ResponseTranslator:
@@ -182,7 +213,8 @@ class ResponseTurns:
     async def input_items(self, name: str, caller: Principal) -> list[Shown]:
         """All that the response rests on, from the oldest item on."""
         found, conversation = await self.find(name, caller)
-        items = context(conversation, found.turn, with_output=False)
+        chained = await self._rests_on(found, conversation)
+        items = context(conversation, chained, without_output=found.turn)
         session, turns = found.session, conversation.turns
         whole = {"status": "completed"}
         return [{"id": item_id(session, item), **item_object(item, turns), **whole} for item in items]

@@ -1,6 +1,7 @@
 """Responses that go on from others, are retrieved, cancelled, deleted, or left in the background."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,16 @@ from openai import AsyncOpenAI, BadRequestError, ConflictError, NotFoundError, O
 from openai.types.responses import ResponseItem
 from pydantic import BaseModel, TypeAdapter
 
+from deployments.faces.responses.response_inputs import item_object
 from pipeline.eventlog.archive.archiver import Archiver
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.session_state.conversation_items import Item
+from pipeline.session_state.llm_context import Turns
 from schemas.ids import SessionId, TurnId
 from tests.deployments.responses.test_responses_python_sdk import valid
 from tests.support.clients.openai_requests import STORY, events_of
+from tests.support.eventlog.bundles import unzip, with_events, zipped
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 TOOL: Any = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}, "strict": False}
@@ -104,6 +109,24 @@ def test_arguments_of_calls_count_as_input(client: OpenAI) -> None:
     assert (refused.value.code, refused.value.param) == ("string_above_max_length", "input")
 
 
+def test_references_are_counted_one_by_one(client: OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each repeats a text as long as a request: all of them together would not fit into memory."""
+    first = client.responses.create(model="gpt-4o", input="a" * 4_900)
+    [item] = client.responses.input_items.list(first.id)
+    repeated = []
+
+    def kept(item: Item, turns: Turns) -> dict[str, Any]:
+        repeated.append(item.id)
+        return item_object(item, turns)
+
+    monkeypatch.setattr("deployments.faces.responses.response_inputs.item_object", kept)
+    reference: Any = {"type": "item_reference", "id": item.id}
+    with pytest.raises(BadRequestError) as refused:
+        client.responses.create(model="gpt-4o", input=[reference] * 2_000)
+    assert (refused.value.code, refused.value.param) == ("string_above_max_length", "input")
+    assert len(repeated) == 5
+
+
 def test_a_response_of_a_schema_is_parsed(client: OpenAI) -> None:
     class Place(BaseModel):
         city: str
@@ -158,8 +181,9 @@ def test_a_deleted_response_is_gone_and_those_after_it_stay(client: OpenAI, app:
     client.responses.delete(first.id)
     with pytest.raises(NotFoundError):
         client.responses.retrieve(first.id)
-    third = client.responses.create(model="gpt-4o", input="at once", previous_response_id=second.id)
-    assert len(told(app, third.id)) == 5
+    third = client.responses.create(model="gpt-4o", input="And then?", previous_response_id=second.id)
+    assert told(app, third.id) == [("user", "at once"), ("assistant", "Yes."), ("user", "And then?")]
+    assert len(list(client.responses.input_items.list(third.id))) == 3
     client.responses.delete(second.id)
     client.responses.delete(third.id)
     session = first.id.split("_")[1]
@@ -230,6 +254,21 @@ def test_a_fork_is_erased_with_the_last_response_that_was_made_in_it(client: Ope
     client.responses.delete(last.id)
     assert not is_there(app, session_of(fork.id))
     assert client.responses.retrieve(second.id).output_text == "Yes."
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["one of several", "with its session"])
+def test_a_fork_does_not_tell_what_was_deleted_where_it_was_said(
+    client: OpenAI, app: RunningApp, whole: bool
+) -> None:
+    first = client.responses.create(model="gpt-4o", input="at once")
+    second = client.responses.create(model="gpt-4o", input="at once", previous_response_id=first.id)
+    fork = client.responses.create(model="gpt-4o", input="And then?", previous_response_id=first.id)
+    for one in (first, second) if whole else (first,):
+        client.responses.delete(one.id)
+    assert is_there(app, session_of(first.id)) is not whole
+    more = client.responses.create(model="gpt-4o", input="at once", previous_response_id=fork.id)
+    assert told(app, more.id) == [("user", "And then?"), ("assistant", STORY), ("user", "at once")]
+    assert len(list(client.responses.input_items.list(more.id))) == 3
 
 
 def test_a_session_of_responses_goes_on_by_the_native_api(client: OpenAI, app: RunningApp) -> None:
@@ -319,6 +358,58 @@ def test_an_answer_that_is_not_stored_is_stopped_when_its_client_has_left(
     url = f"{app.url}/v1/sessions/{session_of(begun.response.id)}/events"
     events = log_events(httpx.get(url, timeout=30).text)  # until the session ends
     assert [event["type"] for event in events if event["type"].startswith("turn.")][-1] == "turn.stopped"
+
+
+def damaged(client: OpenAI, app: RunningApp, change: Callable[[dict[str, Any]], object]) -> httpx.Response:
+    """The import of a session of two responses, of which `change` got the second `response.asked`."""
+    first = client.responses.create(model="gpt-4o", input="at once")
+    client.responses.create(model="gpt-4o", input="at once", previous_response_id=first.id)
+
+    def changed(events: list[dict[str, Any]]) -> None:
+        change([event for event in events if ".response.asked." in event["type"]][1])
+
+    with httpx.Client(base_url=app.url, timeout=30) as http:
+        bundle = unzip(http.get(f"/v1/sessions/{session_of(first.id)}/export").content)
+        return http.post("/v1/sessions/import", content=zipped(with_events(bundle, changed)))
+
+
+@pytest.mark.parametrize("later", [0, 1], ids=["itself", "a later one"])
+def test_a_bundle_s_response_does_not_go_on_from_itself_or_a_later_one(
+    client: OpenAI, app: RunningApp, later: int
+) -> None:
+    """A gateway that followed such a chain would never come to its end, and serve nobody any more."""
+    turn = 0
+
+    def loop(event: dict[str, Any]) -> None:
+        nonlocal turn
+        turn = int(event["sequence"]) + 1
+        request = event["data"]["config"]["request"]
+        before = request["previous_response_id"].rpartition("_")[0]
+        request["previous_response_id"] = f"{before}_{turn + later}"
+        event["data"]["config"]["items"] = 2**53
+
+    copy = damaged(client, app, loop).json()
+    last = f"resp_{copy['session_id']}_{turn}"
+    assert client.responses.retrieve(last).output_text == "Yes."
+    assert len(list(client.responses.input_items.list(last))) == 1
+    more = client.responses.create(model="gpt-4o", input="And then?", previous_response_id=last)
+    assert told(app, more.id) == [("user", "at once"), ("assistant", "Yes."), ("user", "And then?")]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *[{"items": "one"}, {"items": 0}, {"request": 5}, {"request": {}}],
+        {"request": {"background": False, "store": True, "previous_response_id": "resp_x_1"}},
+        {"request": {"background": False, "store": 1, "previous_response_id": None}},
+    ],
+    ids=str,
+)
+def test_a_bundle_with_a_damaged_request_is_refused(
+    client: OpenAI, app: RunningApp, wrong: dict[str, Any]
+) -> None:
+    refused = damaged(client, app, lambda event: event["data"]["config"].update(wrong))
+    assert (refused.status_code, refused.json()["code"]) == (422, "bundle.invalid")
 
 
 def test_an_archived_session_tells_its_responses(tmp_path: Path) -> None:

@@ -99,6 +99,28 @@ def first_sound(events: list[dict[str, Any]]) -> dict[str, Any]:
     return next(event for event in events if "audioref" in event)
 
 
+def with_item(files: Files, item: Any) -> Files:
+    """A client's item follows the last event; all of its JSON is the client's."""
+
+    def add(events: list[dict[str, Any]]) -> None:
+        n = len(events) + 1
+        where = {"id": events[0]["id"].rpartition("/")[0] + f"/{n}", "sequence": f"{n:010}"}
+        events.append(events[0] | where | {"type": "dev.rhapsode.item.added.v1", "data": {"item": item}})
+
+    return with_events(files, add)
+
+
+ITEMS: dict[str, Any] = {
+    "an item of no kind": {},
+    "an item of another kind": {"type": "picture"},
+    "an item of nobody": {"type": "message", "role": "cat", "content": []},
+    "an item whose parts are none": {"type": "message", "role": "user", "content": ["Hello"]},
+    "an item whose text is none": {"type": "message", "role": "user", "content": [{"text": 5}]},
+    "a call of nothing": {"type": "function_call", "call_id": "a", "name": None, "arguments": "{}"},
+    "a result without a call": {"type": "function_call_output", "output": "sunny"},
+}
+
+
 WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
     "no zip": (lambda files: b"PK\x03\x04 and then nothing", "bundle.invalid"),
     "nothing": (lambda files: b"", "bundle.invalid"),
@@ -187,6 +209,10 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
         lambda files: zipped(with_events(files, lambda e: e[-1].update(time="2999-01-01T00:00:00Z"))),
         "bundle.invalid",
     ),
+    **{
+        name: (lambda files, item=item: zipped(with_item(files, item)), "bundle.invalid")
+        for name, item in ITEMS.items()
+    },
     "a bomb": (lambda files: zipped(files | {"audio/turn-9.ogg": bytes(5 * LIMIT)}), "bundle.too_large"),
     "too many bytes": (lambda files: bytes(LIMIT + 1), "bundle.too_large"),
 }
