@@ -1,59 +1,20 @@
-"""Expansions of abbreviations, and the rules that write them out."""
+"""Recognisers of abbreviations and acronyms."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from pipeline.tts.boundary_rules import Lexicon, Strength, judge
-from pipeline.tts.normalisation.numerals import Rule
-
-ENGLISH_EXPANSIONS: Final = {
-    "Dr.": "Doctor", "Mr.": "Mister", "Mrs.": "Missus", "Ms.": "Miz", "Prof.": "Professor",
-    "Rev.": "Reverend", "Gen.": "General", "Col.": "Colonel", "Capt.": "Captain", "Lt.": "Lieutenant",
-    "Sgt.": "Sergeant", "Gov.": "Governor", "Sen.": "Senator", "Rep.": "Representative",
-    "Hon.": "Honorable", "Jr.": "Junior", "Sr.": "Senior", "Mt.": "Mount", "Ft.": "Fort", "Ave.": "Avenue",
-    "Blvd.": "Boulevard", "Rd.": "Road", "Inc.": "Incorporated", "Ltd.": "Limited", "Corp.": "Corporation",
-    "Co.": "Company", "e.g.": "for example", "i.e.": "that is", "etc.": "et cetera", "vs.": "versus",
-    "v.": "versus", "approx.": "approximately", "est.": "estimated", "dept.": "department",
-    "Dept.": "Department", "cf.": "compare", "viz.": "namely", "incl.": "including", "min.": "minutes",
-    "max.": "maximum", "hrs.": "hours", "ca.": "circa", "al.": "al", "esp.": "especially", "w/": "with",
-    "w/o": "without", "Ph.D.": "PhD", "M.D.": "MD", "a.k.a.": "also known as",
-}  # fmt: skip
-ENGLISH_NUMBERED: Final = {
-    "No.": "number", "no.": "number", "Nos.": "numbers", "Fig.": "figure", "fig.": "figure",
-    "Figs.": "figures", "Vol.": "volume", "vol.": "volume", "Ch.": "chapter", "ch.": "chapter",
-    "Sec.": "section", "p.": "page", "pp.": "pages", "Eq.": "equation", "Art.": "article", "№": "number",
-}  # fmt: skip
-GERMAN_EXPANSIONS: Final = {
-    "z. B.": "zum Beispiel", "d. h.": "das heißt", "u. a.": "unter anderem", "i. d. R.": "in der Regel",
-    "z. T.": "zum Teil", "u. U.": "unter Umständen", "s. o.": "siehe oben", "s. u.": "siehe unten",
-    "o. ä.": "oder ähnlich", "o. Ä.": "oder Ähnliches", "u. ä.": "und ähnlich", "u. Ä.": "und Ähnliches",
-    "v. a.": "vor allem", "u. v. m.": "und viele mehr", "v. Chr.": "vor Christus",
-    "n. Chr.": "nach Christus", "z. Zt.": "zurzeit", "i. A.": "im Auftrag", "bzw.": "beziehungsweise",
-    "usw.": "und so weiter", "usf.": "und so fort", "etc.": "et cetera", "ca.": "circa",
-    "ggf.": "gegebenenfalls", "evtl.": "eventuell", "inkl.": "inklusive", "exkl.": "exklusive",
-    "einschl.": "einschließlich", "zzgl.": "zuzüglich", "abzgl.": "abzüglich", "insb.": "insbesondere",
-    "bes.": "besonders", "bspw.": "beispielsweise", "vgl.": "vergleiche", "sog.": "sogenannte",
-    "Dr.": "Doktor", "Prof.": "Professor", "Hr.": "Herr", "Hrn.": "Herrn", "Fr.": "Frau", "St.": "Sankt",
-    "Nr.": "Nummer", "Str.": "Straße", "Tel.": "Telefon", "geb.": "geboren", "gest.": "gestorben",
-    "Mio.": "Millionen", "Mrd.": "Milliarden", "Std.": "Stunden", "Min.": "Minuten", "Sek.": "Sekunden",
-    "Jh.": "Jahrhundert", "Jhd.": "Jahrhundert", "max.": "maximal", "mind.": "mindestens",
-    "Dipl.": "Diplom", "Ing.": "Ingenieur", "Hl.": "Heilige", "lt.": "laut", "gem.": "gemäß",
-    "vs.": "versus", "e. V.": "e V",
-}  # fmt: skip
-GERMAN_NUMBERED: Final = {
-    "S.": "Seite", "Abb.": "Abbildung", "Tab.": "Tabelle", "Bd.": "Band", "Kap.": "Kapitel", "Abs.": "Absatz",
-    "Art.": "Artikel", "Ziff.": "Ziffer", "Aufl.": "Auflage", "min.": "mindestens",
-}  # fmt: skip
+from pipeline.tts.normalisation.recognisers import Recogniser, either
 
 _SAINT: Final = re.compile(r"(?<!\w)St\.(?!\w)")
 _INITIALS: Final = re.compile(r"(?<![\w.])(?:[A-Z]\.){2,6}(?!\w)")
 
 
-def abbreviation_rules(
-    expansions: Mapping[str, str], numbered: Mapping[str, str], lexicon: Lexicon
-) -> tuple[Rule, ...]:
-    """Rules that write out `expansions` everywhere, `numbered` only before a number."""
+def abbreviation_recognisers(
+    expansions: Mapping[str, str], numbered: Mapping[str, str], lexicon: Lexicon, spelt: Collection[str]
+) -> tuple[Recogniser, ...]:
+    """Recognisers that write out `expansions` everywhere, `numbered` before numbers, and spell `spelt`."""
 
     def expand(match: re.Match[str]) -> str:
         written = re.sub(r"\.\s(?=\w)", ".", match[0])
@@ -61,17 +22,22 @@ def abbreviation_rules(
 
     plain = {key.replace(" ", ""): spoken for key, spoken in expansions.items()}
     return (
-        (_pattern(numbered, r"\s?(?=[0-9])"), lambda match: f"{numbered[match[0].strip()]} "),
-        (_pattern(expansions, r"(?!\w)"), expand),
-        (_SAINT, lambda match: _saint(match, lexicon)),
-        (_INITIALS, lambda match: match[0].replace(".", "") + _stop(match, lexicon)),
+        Recogniser(
+            "upper lower sign",
+            _pattern(numbered, r"\s?(?=[0-9])"),
+            lambda match: f"{numbered[match[0].strip()]} ",
+        ),
+        Recogniser("upper lower", _pattern(expansions, r"(?!\w)"), expand),
+        Recogniser("upper", _SAINT, lambda match: _saint(match, lexicon)),
+        Recogniser("upper", _INITIALS, lambda match: match[0].replace(".", "") + _stop(match, lexicon)),
+        Recogniser(
+            "upper", re.compile(rf"(?:{either(spelt)})(?=s?(?!\w))"), lambda match: " ".join(match[0])
+        ),
     )
 
 
 def _pattern(keys: Mapping[str, str], end: str) -> re.Pattern[str]:
-    longest_first = sorted(keys, key=len, reverse=True)
-    either = "|".join(re.escape(key).replace(r"\ ", r"\s?") for key in longest_first)
-    return re.compile(rf"(?<![\w.])(?:{either}){end}")
+    return re.compile(rf"(?<![\w.])(?:{either(keys).replace(chr(92) + ' ', chr(92) + 's?')}){end}")
 
 
 def _following(match: re.Match[str]) -> str:

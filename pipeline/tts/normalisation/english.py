@@ -4,124 +4,87 @@ import re
 from typing import Final
 
 from pipeline.tts.boundary_rules import ENGLISH
-from pipeline.tts.normalisation import roman
-from pipeline.tts.normalisation.abbreviations import ENGLISH_EXPANSIONS, ENGLISH_NUMBERED, abbreviation_rules
-from pipeline.tts.normalisation.addresses import address_rules
-from pipeline.tts.normalisation.measures import Currency, MeasureWords, measure_rules, range_rules
-from pipeline.tts.normalisation.numerals import FRACTION, Numerals, Rule
+from pipeline.tts.normalisation import english_words, roman
+from pipeline.tts.normalisation.abbreviations import abbreviation_recognisers
+from pipeline.tts.normalisation.addresses import Addresses
+from pipeline.tts.normalisation.digits import DialledDigits
+from pipeline.tts.normalisation.formulas import formula_recognisers
+from pipeline.tts.normalisation.measures import Measures
+from pipeline.tts.normalisation.numerals import Numerals
+from pipeline.tts.normalisation.recognisers import Grammar, Recogniser, before, either
 
 _NUMERALS: Final = Numerals("en")
-_MONTHS: Final = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
-_MONTH: Final = {name[:3]: name for name in _MONTHS}
-_MONTH_NAME: Final = (
-    rf"(?P<month>{'|'.join(_MONTHS)}|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)(?![a-z]))\.?"
-)
+_MEASURES: Final = Measures(_NUMERALS, english_words.MEASURES)
+_MONTHS: Final = english_words.MONTHS
+_MONTH: Final = {name[:3].lower(): name for name in _MONTHS}
+_FULL: Final = either([*_MONTHS, *(name.lower() for name in _MONTHS), *(name.upper() for name in _MONTHS)])
+_SHORT: Final = "Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec"
+_MONTH_NAME: Final = rf"(?P<month>{_FULL}|(?:{_SHORT}|{_SHORT.upper()}|{_SHORT.lower()})(?![a-zA-Z]))\.?"
 _DAY: Final = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?(?![\w:%]|[.,]?[0-9])"
+_DAYS: Final = (
+    r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
+    r"(?:\s?[–-]\s?(?P<last>[0-9]{1,2})(?:st|nd|rd|th)?)?(?![\w:%]|[.,]?[0-9])"
+)
 _YEAR: Final = r"(?P<year>[12][0-9]{3})(?![\w%]|[.,][0-9])"
+_WEEKDAY: Final = r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
+_ZONE: Final = r"(?:[ECMP][SDe]?T|GMT|UTC|CEST|CET|BST|IST|JST|[ECMP][SD]T|[ecmp]st|e\.s\.t)"
+_HALF: Final = rf"\s?(?P<half>[aApP])\.?[mM](?:\.(?=,|\s{{1,3}}(?:[a-z0-9(]|{_WEEKDAY}|{_ZONE}))|(?!\w))"
 
-_WORDS: Final = MeasureWords(
-    currencies={
-        "$": Currency("one dollar", "dollars", "one cent", "cents"),
-        "US$": Currency("one US dollar", "US dollars", "one cent", "cents"),
-        "USD": Currency("one US dollar", "US dollars", "one cent", "cents"),
-        "€": Currency("one euro", "euros", "one cent", "cents"),
-        "EUR": Currency("one euro", "euros", "one cent", "cents"),
-        "£": Currency("one pound", "pounds", "one penny", "pence"),
-        "GBP": Currency("one pound", "pounds", "one penny", "pence"),
-        "¥": Currency("one yen", "yen", "", ""),
-        "₹": Currency("one rupee", "rupees", "one paisa", "paise"),
-        "¢": Currency("one cent", "cents", "", ""),
-    },
-    scales={
-        "thousand": "thousand", "million": "million", "billion": "billion", "trillion": "trillion",
-        "k": "thousand", "K": "thousand", "m": "million", "M": "million", "mn": "million", "bn": "billion",
-        "B": "billion", "T": "trillion",
-    },
-    units={
-        "km": ("one kilometer", "kilometers"), "m": ("one meter", "meters"),
-        "cm": ("one centimeter", "centimeters"), "mm": ("one millimeter", "millimeters"),
-        "mi": ("one mile", "miles"), "ft": ("one foot", "feet"),
-        "km/h": ("one kilometer per hour", "kilometers per hour"),
-        "mph": ("one mile per hour", "miles per hour"),
-        "m/s": ("one meter per second", "meters per second"), "kg": ("one kilogram", "kilograms"),
-        "g": ("one gram", "grams"), "mg": ("one milligram", "milligrams"), "lb": ("one pound", "pounds"),
-        "lbs": ("one pound", "pounds"), "oz": ("one ounce", "ounces"), "l": ("one liter", "liters"),
-        "L": ("one liter", "liters"), "ml": ("one milliliter", "milliliters"),
-        "mL": ("one milliliter", "milliliters"), "km²": ("one square kilometer", "square kilometers"),
-        "m²": ("one square meter", "square meters"), "m³": ("one cubic meter", "cubic meters"),
-        "°C": ("one degree Celsius", "degrees Celsius"),
-        "°F": ("one degree Fahrenheit", "degrees Fahrenheit"), "°": ("one degree", "degrees"),
-        "%": ("one percent", "percent"), "‰": ("one per mille", "per mille"),
-        "kWh": ("one kilowatt hour", "kilowatt hours"), "kW": ("one kilowatt", "kilowatts"),
-        "MW": ("one megawatt", "megawatts"), "W": ("one watt", "watts"), "V": ("one volt", "volts"),
-        "Hz": ("one hertz", "hertz"), "kHz": ("one kilohertz", "kilohertz"),
-        "MHz": ("one megahertz", "megahertz"), "GHz": ("one gigahertz", "gigahertz"),
-        "KB": ("one kilobyte", "kilobytes"), "kB": ("one kilobyte", "kilobytes"),
-        "MB": ("one megabyte", "megabytes"), "GB": ("one gigabyte", "gigabytes"),
-        "TB": ("one terabyte", "terabytes"), "ms": ("one millisecond", "milliseconds"),
-        "s": ("one second", "seconds"), "min": ("one minute", "minutes"), "h": ("one hour", "hours"),
-        "hrs": ("one hour", "hours"),
-    },
-    to="to",
-    against="to",
-    minus="minus",
-    number="number",
-    about="about",
-    joined_cents="and",
-    names_cents=True,
-)  # fmt: skip
 
-_ADDRESS_WORDS: Final = {
-    "dot": "dot", "at": "at", "slash": "slash", "dash": "dash", "underscore": "underscore", "point": "point",
-    "version": "version",
-}  # fmt: skip
+def _valid(day: str, month: int = 1) -> bool:
+    return 1 <= int(day) <= 31 and 1 <= month <= 12
 
-SYMBOLS: Final = {
-    "&": "and", "+": "plus", "=": "equals", "×": "times", "÷": "divided by", "±": "plus or minus",
-    "≈": "about", "≤": "at most", "≥": "at least", "<": "less than", ">": "greater than", "@": "at",
-    "%": "percent", "§": "section", "€": "euros", "$": "dollars", "£": "pounds", "°": "degrees",
-}  # fmt: skip
+
+def _month(written: str) -> str | None:
+    if written.isdigit():
+        return _MONTHS[int(written) - 1] if 1 <= int(written) <= 12 else None
+    return _MONTH[written[:3].lower()]
 
 
 def _date(match: re.Match[str]) -> str | None:
-    if not 1 <= int(match["day"]) <= 31:
+    month = _month(match["month"])
+    if month is None or not _valid(match["day"]):
         return None
-    number = match["month"]
-    if number.isdigit() and not 1 <= int(number) <= 12:
-        return None
-    month = _MONTHS[int(number) - 1] if number.isdigit() else _MONTH[number[:3]]
-    year = f", {_NUMERALS.year(match['year'])}" if match["year"] else ""
-    return f"{month} {_NUMERALS.ordinal(match['day'])}{year}"
+    spoken = f"{month} {_NUMERALS.ordinal(match['day'])}"
+    last = match.groupdict().get("last")
+    if last:
+        if not _valid(last):
+            return None
+        spoken += f" to {_NUMERALS.ordinal(last)}"
+    return f"{spoken}, {_NUMERALS.year(match['year'])}" if match["year"] else spoken
+
+
+def _month_and_year(match: re.Match[str]) -> str:
+    return f"{_month(match['month'])} {_NUMERALS.year(match['year'])}"
 
 
 def _day_first(match: re.Match[str]) -> str | None:
-    if not 1 <= int(match["day"]) <= 31:
+    month = _month(match["month"])
+    if month is None or not _valid(match["day"]):
         return None
-    article = "" if match.string[: match.start()].lower().endswith("the ") else "the "
+    article = "" if before(match).lower().endswith("the ") else "the "
     year = f" {_NUMERALS.year(match['year'])}" if match["year"] else ""
-    return f"{article}{_NUMERALS.ordinal(match['day'])} of {_MONTH[match['month'][:3]]}{year}"
+    return f"{article}{_NUMERALS.ordinal(match['day'])} of {month}{year}"
 
 
-def _slashed(match: re.Match[str]) -> str | None:
-    month, day = int(match["month"]), int(match["day"])
-    if month > 12:
+def _in_digits(match: re.Match[str]) -> str | None:
+    month, day = int(match["first"]), int(match["second"])
+    if month > 12 or (match["mark"] == "." and day <= 12):
         month, day = day, month
-    if not (1 <= month <= 12 and 1 <= day <= 31):
+    if not _valid(str(day), month):
         return None
-    return f"{_MONTHS[month - 1]} {_NUMERALS.ordinal(str(day))}, {_NUMERALS.year(match['year'])}"
+    year = match["year"]
+    spoken = _NUMERALS.year(year) if len(year) == 4 else _NUMERALS.year(_century(year))
+    return f"{_MONTHS[month - 1]} {_NUMERALS.ordinal(str(day))}, {spoken}"
+
+
+def _century(year: str) -> str:
+    return f"{'20' if int(year) < 50 else '19'}{year}"
+
+
+def _hour_and_minute(hour: str, minute: str) -> str:
+    spoken = _NUMERALS.cardinal(str(int(hour)))
+    return f"{spoken} {'oh ' if minute[0] == '0' else ''}{_NUMERALS.cardinal(str(int(minute)))}"
 
 
 def _clock(match: re.Match[str]) -> str | None:
@@ -129,33 +92,83 @@ def _clock(match: re.Match[str]) -> str | None:
     if hour > 24 or int(minute) > 59:
         return None
     half = f" {match['half'].upper()}M" if match["half"] else ""
-    spoken = _NUMERALS.cardinal(str(hour))
-    if minute != "00":
-        spoken += f" {'oh ' if minute[0] == '0' else ''}{_NUMERALS.cardinal(str(int(minute)))}"
-    elif not half:
+    spoken = _NUMERALS.cardinal(str(hour)) if minute == "00" else _hour_and_minute(str(hour), minute)
+    if minute == "00" and not half:
         spoken += " o'clock" if hour <= 12 else " hundred"
     if match["second"]:
         spoken += f" and {_NUMERALS.counted(str(int(match['second'])), 'one second', 'seconds')}"
     return spoken + half
 
 
+def _clocks(match: re.Match[str]) -> str | None:
+    """A range of times, of which only the second may say which half of the day is meant."""
+    first, second = match["from"].partition(":"), match["until"].partition(":")
+    if any(int(hour) > 24 or int(minute or 0) > 59 for hour, _, minute in (first, second)):
+        return None
+    halves = [f" {each[0].upper()}M" if each else "" for each in (match["early"], match["late"])]
+    if not halves[1] and not (first[1] and second[1]):
+        return None
+    spoken = [
+        _hour_and_minute(hour, minute) if minute.strip("0") else _NUMERALS.cardinal(str(int(hour)))
+        for hour, _, minute in (first, second)
+    ]
+    return f"{spoken[0]}{halves[0]} to {spoken[1]}{halves[1]}"
+
+
+def _instant(match: re.Match[str]) -> str | None:
+    date = _date(match)
+    if date is None or int(match["hour"]) > 24 or int(match["minute"]) > 59:
+        return None
+    return f"{date}, {_iso_clock(match)}"
+
+
+def _iso_clock(match: re.Match[str]) -> str:
+    hour, minute = str(int(match["hour"])), match["minute"]
+    spoken = f"{_NUMERALS.cardinal(hour)} hundred" if minute == "00" else _hour_and_minute(hour, minute)
+    zone = match["zone"]
+    if zone in ("", "Z"):
+        return f"{spoken} UTC" if zone else spoken
+    minutes = zone[3:].lstrip(":")
+    offset = f"{'minus' if zone[0] == '-' else 'plus'} {_NUMERALS.cardinal(str(int(zone[1:3])))}"
+    return f"{spoken} UTC {offset}" + (f" {_NUMERALS.cardinal(minutes)}" if minutes.strip("0") else "")
+
+
+def _duration(match: re.Match[str]) -> str | None:
+    names = (
+        ("days", "day"), ("hours", "hour"), ("minutes", "minute"), ("seconds", "second"),
+    )  # fmt: skip
+    parts = [
+        _NUMERALS.counted(str(int(match[many])), f"one {one}", many)
+        for many, one in names
+        if match.groupdict().get(many)
+    ]
+    if not parts or (len(parts) == 1 and match[0][0] != "P"):
+        return None
+    return " ".join(parts) + (" " if match[0][-1].isspace() else "")
+
+
 def _fraction(match: re.Match[str]) -> str | None:
     over, under = int(match["over"]), int(match["under"])
-    if not 0 < over < under <= 20:
+    unit = match["unit"]
+    if not over > 0 or not 1 < under <= 100 or (over >= under and not (unit or match["whole"])):
+        return None
+    if not match["whole"] and (over, under) in ((24, 7), (9, 11)):
         return None
     name = {2: "half", 4: "quarter"}.get(under) or _NUMERALS.ordinal(match["under"])
+    if over > 1:
+        name = "halves" if name == "half" else f"{name}s"
     whole = f"{_NUMERALS.cardinal(match['whole'])} and " if match["whole"] else ""
-    return f"{whole}{_NUMERALS.cardinal(match['over'])} {name}{'s' if over > 1 else ''}"
+    spoken = f"{whole}{_NUMERALS.cardinal(match['over'])} {name}"
+    if not unit:
+        return spoken
+    one, many = english_words.MEASURES.units[unit]
+    return f"{spoken} {many if whole else one.partition(' ')[2]}"
 
 
 def _decade(match: re.Match[str]) -> str:
-    spoken = _NUMERALS.year(match[1]) if len(match[1]) == 4 else _NUMERALS.cardinal(match[1])
+    digits = match["decade"]
+    spoken = _NUMERALS.year(digits) if len(digits) == 4 else _NUMERALS.cardinal(digits)
     return f"{spoken[:-1]}ies" if spoken.endswith("y") else f"{spoken}s"
-
-
-_SECOND: Final = r"(?::(?P<second>[0-5][0-9]))?"
-_DAY_OR_ZONE: Final = r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|[ECMP][SD]?T|GMT|UTC"
-_HALF: Final = rf"\s?(?P<half>[aApP])\.?[mM](?:\.(?=,|\s{{1,3}}(?:[a-z0-9(]|{_DAY_OR_ZONE}))|(?!\w))"
 
 
 def _counted(match: re.Match[str]) -> str:
@@ -168,72 +181,161 @@ def _reigning(match: re.Match[str]) -> str:
     return f"{match['head']}{match['more'] or ''} the {_NUMERALS.ordinal(str(roman.value(numeral)))}{stop}"
 
 
-def _phone(match: re.Match[str]) -> str | None:
-    if len(match[0]) == 8 and match[0][2] == match[0][7] == "0":
-        return None  # a range: 100-1000
-    return ", ".join(_NUMERALS.one_by_one(group) for group in re.findall("[0-9]+", match[0]))
+def _numbered(match: re.Match[str]) -> str:
+    """Of a heading, or after a name that is not known to be a ruler's."""
+    return _NUMERALS.cardinal(str(roman.value(match["numeral"]))) + (match["mark"] or "")
 
 
-def _instant(match: re.Match[str]) -> str | None:
-    date = _date(match)
-    if date is None or int(match["hour"]) > 24 or int(match["minute"]) > 59:
-        return None
-    minutes = match["minute"]
-    hour, minute = _NUMERALS.cardinal(str(int(match["hour"]))), _NUMERALS.cardinal(str(int(minutes)))
-    clock = f"{hour} hundred" if minutes == "00" else f"{hour} {'oh ' if minutes[0] == '0' else ''}{minute}"
-    zone = match["zone"]
-    if zone not in ("", "Z"):
-        sign = "plus" if zone[0] == "+" else "minus"
-        zone = f" UTC {sign} {_NUMERALS.cardinal(str(int(zone[1:3])))}"
-        rest = match["zone"][3:].lstrip(":")
-        zone += f" {_NUMERALS.cardinal(rest)}" if rest.strip("0") else ""
-    return f"{date}, {clock}{' UTC' if zone == 'Z' else zone}"
+def _century_in_roman(match: re.Match[str]) -> str:
+    return _NUMERALS.ordinal(str(roman.value(match["numeral"])))
 
 
-RULES: Final[tuple[Rule, ...]] = (
-    (
-        re.compile(
-            r"(?<![\w-])(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
-            r"[T ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})"
-            r"(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?P<zone>Z|[+-][0-9]{2}(?::?[0-9]{2})?|)(?![\w:])"
-        ),
-        _instant,
-    ),
-    (
-        re.compile(
-            r"(?<![\w.,/-])(?:(?:\+?1[ .-])?(?:\([0-9]{3}\)\s?|[0-9]{3}[.-]))?"
-            r"[0-9]{3}[.-][0-9]{4}(?![\w-]|[.,][0-9])"
-        ),
-        _phone,
-    ),
-    (roman.COUNTED, _counted),
-    (roman.REIGNING, _reigning),
-    *address_rules(_ADDRESS_WORDS, thousands=","),
-    (re.compile(r"(?<![\w-])(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})(?![\w-])"), _date),
-    (
-        re.compile(r"(?<![\w/])(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/(?P<year>[12][0-9]{3})(?![\w/])"),
-        _slashed,
-    ),
-    (re.compile(rf"\b{_MONTH_NAME}\s{_DAY}(?:,?\s{_YEAR})?"), _date),
-    (re.compile(rf"(?<![\w.,:]){_DAY}\s(?:of\s)?{_MONTH_NAME}(?!\w)(?:,?\s{_YEAR})?"), _day_first),
-    (
-        re.compile(
-            rf"(?<![\w.,:])(?P<hour>[0-9]{{1,2}}):(?P<minute>[0-9]{{2}}){_SECOND}(?![0-9:])(?:{_HALF})?"
-        ),
-        _clock,
-    ),
-    (re.compile(rf"(?<![\w.,:])(?P<hour>[0-9]{{1,2}})(?P<minute>)(?P<second>){_HALF}"), _clock),
-    (re.compile(r"(?<!\w)['’]?((?:1[0-9]|20)[0-9]0|[2-9]0)s(?!\w)"), _decade),
-    *range_rules(_NUMERALS, _WORDS),
-    *measure_rules(_NUMERALS, _WORDS),
-    (re.compile(r"(?<![\w.,])([0-9]{1,6})(?:st|nd|rd|th)(?!\w)"), lambda found: _NUMERALS.ordinal(found[1])),
-    *abbreviation_rules(ENGLISH_EXPANSIONS, ENGLISH_NUMBERED, ENGLISH),
-    (FRACTION, _fraction),
-    (
-        re.compile(r"(?<![\w.,])(?:10[1-9]|1[1-9][0-9]|20[0-9])[0-9](?!\w|[.,][0-9])"),
-        lambda found: _NUMERALS.year(found[0]),
-    ),
-    (re.compile(r"(?<![\w.])\.(?=[0-9])"), lambda _: "point "),
-    (re.compile(rf"(?<![\w.]){_NUMERALS.pattern}(?!\w)"), lambda found: _NUMERALS.read(found[0])),
+def _quarter(match: re.Match[str]) -> str:
+    part = _NUMERALS.ordinal(match["part"])
+    name = "quarter" if match["kind"] == "Q" else "half"
+    year = f" of {_NUMERALS.year(match['year'] if len(match['year']) == 4 else _century(match['year']))}"
+    return f"{part} {name}{year if match['year'] else ''}"
+
+
+def _number(match: re.Match[str]) -> str:
+    return _NUMERALS.read(match[0])
+
+
+_ISO_DATE: Final = (
+    r"(?<![\w-])(?P<year>[0-9]{4})(?P<mark>[-/.])(?P<month>[0-9]{1,2})(?P=mark)(?P<day>[0-9]{1,2})"
 )
-"""In this order: what an earlier rule has written in words, a later one leaves alone."""
+_ISO_CLOCK: Final = (
+    r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
+    r"(?P<zone>Z|[+-][0-9]{2}(?::?[0-9]{2})?"
+)
+_TIME: Final = r"[0-9]{1,2}(?::[0-9]{2})?"
+_AM_OR_PM: Final = r"[aApP]\.?[mM]\.?"
+_UNITS: Final = either(english_words.MEASURES.units)
+
+GRAMMAR: Final = Grammar(
+    (
+        *Addresses(english_words.ADDRESSES, _NUMERALS, thousands=",").recognisers(),
+        Recogniser("digit", re.compile(rf"{_ISO_DATE}[T ]{_ISO_CLOCK}|)(?![\w:])"), _instant),
+        Recogniser("digit", re.compile(rf"{_ISO_DATE}(?![\w-]|[./][0-9])"), _date),
+        Recogniser("digit", re.compile(rf"(?<![\w:]){_ISO_CLOCK})(?![\w:])"), _iso_clock),
+        Recogniser(
+            "digit",
+            re.compile(
+                r"(?<![\w./-])(?P<first>[0-9]{1,2})(?P<mark>[/.-])(?P<second>[0-9]{1,2})(?P=mark)"
+                r"(?P<year>[12][0-9]{3}|[0-9]{2})(?![\w/-]|[.,][0-9])"
+            ),
+            _in_digits,
+        ),
+        *DialledDigits(_NUMERALS, plus="plus", slash="slash", emergency="911").recognisers(),
+        Recogniser("upper lower", re.compile(rf"{_MONTH_NAME}[\s-]{_DAYS}(?:,?[\s-]{_YEAR})?"), _date),
+        Recogniser("upper lower", re.compile(rf"{_MONTH_NAME},?\s{_YEAR}"), _month_and_year),
+        Recogniser(
+            "digit",
+            re.compile(rf"(?<![\w.,:]){_DAY}[\s-](?:of\s)?{_MONTH_NAME}(?!\w)(?:,?[\s-]{_YEAR})?"),
+            _day_first,
+        ),
+        Recogniser(
+            "digit",
+            re.compile(
+                rf"(?<![\w.,:])(?P<from>{_TIME})\s?(?P<early>{_AM_OR_PM})?\s?[–—-]\s?(?P<until>{_TIME})"
+                rf"(?![0-9:,])(?:\s?(?P<late>{_AM_OR_PM})(?!\w))?"
+            ),
+            _clocks,
+        ),
+        Recogniser(
+            "digit",
+            re.compile(
+                r"(?<![\w.,:])(?P<hour>[0-9]{1,2})[:.](?P<minute>[0-9]{2})(?::(?P<second>[0-5][0-9]))?"
+                rf"(?![0-9:]){_HALF}"
+            ),
+            _clock,
+        ),
+        Recogniser(
+            "digit",
+            re.compile(
+                r"(?<![\w.,:])(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-5][0-9]))?"
+                r"(?![0-9:])(?P<half>)(?:\s?h(?!\w))?"
+            ),
+            _clock,
+        ),
+        Recogniser(
+            "digit",
+            re.compile(rf"(?<![\w.,:])(?P<hour>[0-9]{{1,2}})(?P<minute>)(?P<second>){_HALF}"),
+            _clock,
+        ),
+        Recogniser(
+            "digit",
+            re.compile(
+                r"(?<![\w.,])(?=[0-9]{1,3}\s?[dhm])(?:(?P<days>[0-9]{1,3})\s?d\s?)?(?:(?P<hours>[0-9]{1,3})\s?h\s?)?"
+                r"(?:(?P<minutes>[0-9]{1,3})\s?m(?:in)?\s?)?(?:(?P<seconds>[0-9]{1,3})\s?s(?:ec)?)?(?!\w)"
+            ),
+            _duration,
+        ),
+        Recogniser(
+            "upper",
+            re.compile(
+                r"P(?=[0-9T])(?:(?P<days>[0-9]{1,3})D)?(?:T(?:(?P<hours>[0-9]{1,3})H)?(?:(?P<minutes>[0-9]{1,3})M)?"
+                r"(?:(?P<seconds>[0-9]{1,3})S)?)?(?!\w)"
+            ),
+            _duration,
+        ),
+        Recogniser(
+            "digit sign",
+            re.compile(r"['’]?(?<!\w)(?:(?<=['’]))?(?P<decade>(?:1[0-9]|20)[0-9]0|[2-9]0)['’]?s(?!\w)"),
+            _decade,
+        ),
+        Recogniser(
+            "digit",
+            re.compile(r"(?<![\w.,])(?P<part>[1-4])(?P<kind>[QH])(?P<year>[0-9]{4}|[0-9]{2}|)(?!\w)"),
+            _quarter,
+        ),
+        Recogniser(
+            "upper",
+            re.compile(r"(?P<kind>[Q])(?P<part>[1-4])(?:\s(?P<year>[12][0-9]{3})|(?P<none>))(?!\w)"),
+            lambda match: (
+                f"{'Q'} {_NUMERALS.cardinal(match['part'])}"
+                + (f" {_NUMERALS.year(match['year'])}" if match["year"] else "")
+            ),
+        ),
+        Recogniser(
+            "digit",
+            re.compile(
+                rf"(?<![\w/.,])(?:(?P<whole>[0-9]{{1,4}})\s)?(?P<over>[0-9]{{1,2}})/(?P<under>[0-9]{{1,3}})"
+                rf"(?:th|rd|nd)?(?:\s?(?P<unit>{_UNITS})(?!\w))?(?![\w/])"
+            ),
+            _fraction,
+        ),
+        Recogniser("upper", roman.COUNTED, _counted),
+        Recogniser("upper", roman.REIGNING, _reigning),
+        Recogniser("upper", roman.CENTURY, _century_in_roman),
+        Recogniser("upper", roman.HEADING, _numbered),
+        Recogniser("upper", roman.AFTER_NAME, _numbered),
+        *formula_recognisers(_NUMERALS, english_words.CHARGES),
+        *_MEASURES.recognisers(),
+        Recogniser(
+            "digit",
+            re.compile(r"(?<![\w.,])(?P<number>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,6})(?:st|nd|rd|th)(?!\w)"),
+            lambda found: _NUMERALS.ordinal(found["number"].replace(",", "")),
+        ),
+        *abbreviation_recognisers(
+            english_words.EXPANSIONS, english_words.NUMBERED, ENGLISH, english_words.SPELT
+        ),
+        Recogniser(
+            "upper",
+            re.compile(r"(?P<state>[A-Z]{2})\s(?P<zip>[0-9]{5}(?:-[0-9]{4})?)(?![\w-])"),
+            lambda found: f"{found['state']} {', '.join(map(_NUMERALS.one_by_one, found['zip'].split('-')))}",
+        ),
+        Recogniser(
+            "digit",
+            re.compile(r"(?<![\w.,])(?:10[1-9]|1[1-9][0-9]|20[0-9])[0-9](?!\w|[.,][0-9])"),
+            lambda found: _NUMERALS.year(found[0]),
+        ),
+        Recogniser(
+            "digit",
+            re.compile(rf"(?<![\w.]){_NUMERALS.pattern}(?=x(?!\w))x"),
+            lambda found: f"{_NUMERALS.read(found[0][:-1])} times",
+        ),
+        Recogniser("digit", re.compile(rf"(?<![\w.]){_NUMERALS.pattern}(?!\w)"), _number),
+    )
+)
+"""In this order: the first recogniser that matches wins."""

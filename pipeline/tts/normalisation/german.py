@@ -4,94 +4,25 @@ import re
 from typing import Final
 
 from pipeline.tts.boundary_rules import GERMAN, german_ordinal
-from pipeline.tts.normalisation import roman
-from pipeline.tts.normalisation.abbreviations import GERMAN_EXPANSIONS, GERMAN_NUMBERED, abbreviation_rules
-from pipeline.tts.normalisation.addresses import address_rules
-from pipeline.tts.normalisation.measures import Currency, MeasureWords, measure_rules, range_rules
-from pipeline.tts.normalisation.numerals import FRACTION, Numerals, Rule
+from pipeline.tts.normalisation import german_words, roman
+from pipeline.tts.normalisation.abbreviations import abbreviation_recognisers
+from pipeline.tts.normalisation.addresses import Addresses
+from pipeline.tts.normalisation.digits import DialledDigits
+from pipeline.tts.normalisation.formulas import formula_recognisers
+from pipeline.tts.normalisation.measures import Measures
+from pipeline.tts.normalisation.numerals import Numerals
+from pipeline.tts.normalisation.recognisers import Grammar, Recogniser, before, either
 
 _NUMERALS: Final = Numerals("de")
-_MONTHS: Final = [
-    "Januar",
-    "Februar",
-    "März",
-    "April",
-    "Mai",
-    "Juni",
-    "Juli",
-    "August",
-    "September",
-    "Oktober",
-    "November",
-    "Dezember",
-]
-_MONTH: Final = {name[:3]: name for name in _MONTHS}
-_MONTH_NAME: Final = (
-    rf"(?P<month>{'|'.join(_MONTHS)}|(?:Jan|Feb|Mär|Apr|Jun|Jul|Aug|Sept|Sep|Okt|Nov|Dez)(?![a-zäöü])\.?)"
-)
+_MEASURES: Final = Measures(_NUMERALS, german_words.MEASURES)
+_MONTHS: Final = german_words.MONTHS
+_MONTH: Final = {name[:3].lower(): name for name in _MONTHS} | {"mrz": "März", "jän": "Januar"}
+_FULL: Final = either([*_MONTHS, *map(str.lower, _MONTHS), *map(str.upper, _MONTHS), "Jänner", "Feber"])
+_SHORT: Final = "Jan|Feb|Mär|Mrz|Apr|Jun|Jul|Aug|Sept|Sep|Okt|Nov|Dez"
+_MONTH_NAME: Final = rf"(?P<month>{_FULL}|(?:{_SHORT}|{_SHORT.lower()})(?![a-zäöü])\.?)"
 _YEAR: Final = r"(?P<year>[12][0-9]{3})(?!\w|[.,][0-9])"
+_UNITS: Final = either(german_words.MEASURES.units)
 
-_WORDS: Final = MeasureWords(
-    currencies={
-        "€": Currency("ein Euro", "Euro", "ein Cent", "Cent"),
-        "EUR": Currency("ein Euro", "Euro", "ein Cent", "Cent"),
-        "Euro": Currency("ein Euro", "Euro", "ein Cent", "Cent"),
-        "$": Currency("ein Dollar", "Dollar", "ein Cent", "Cent"),
-        "US$": Currency("ein US-Dollar", "US-Dollar", "ein Cent", "Cent"),
-        "USD": Currency("ein US-Dollar", "US-Dollar", "ein Cent", "Cent"),
-        "£": Currency("ein Pfund", "Pfund", "ein Penny", "Pence"),
-        "CHF": Currency("ein Franken", "Franken", "ein Rappen", "Rappen"),
-        "Fr.": Currency("ein Franken", "Franken", "ein Rappen", "Rappen"),
-        "¥": Currency("ein Yen", "Yen", "", ""),
-        "ct": Currency("ein Cent", "Cent", "", ""),
-    },
-    scales={"Mio.": "Millionen", "Mrd.": "Milliarden", "Millionen": "Millionen", "Milliarden": "Milliarden"},
-    units={
-        "km": ("ein Kilometer", "Kilometer"), "m": ("ein Meter", "Meter"),
-        "cm": ("ein Zentimeter", "Zentimeter"), "mm": ("ein Millimeter", "Millimeter"),
-        "km/h": ("ein Stundenkilometer", "Kilometer pro Stunde"),
-        "m/s": ("ein Meter pro Sekunde", "Meter pro Sekunde"), "kg": ("ein Kilogramm", "Kilogramm"),
-        "g": ("ein Gramm", "Gramm"), "mg": ("ein Milligramm", "Milligramm"), "t": ("eine Tonne", "Tonnen"),
-        "l": ("ein Liter", "Liter"), "L": ("ein Liter", "Liter"), "ml": ("ein Milliliter", "Milliliter"),
-        "km²": ("ein Quadratkilometer", "Quadratkilometer"), "m²": ("ein Quadratmeter", "Quadratmeter"),
-        "m³": ("ein Kubikmeter", "Kubikmeter"), "°C": ("ein Grad Celsius", "Grad Celsius"),
-        "°F": ("ein Grad Fahrenheit", "Grad Fahrenheit"), "°": ("ein Grad", "Grad"),
-        "%": ("ein Prozent", "Prozent"), "‰": ("ein Promille", "Promille"),
-        "kWh": ("eine Kilowattstunde", "Kilowattstunden"), "kW": ("ein Kilowatt", "Kilowatt"),
-        "MW": ("ein Megawatt", "Megawatt"), "W": ("ein Watt", "Watt"), "V": ("ein Volt", "Volt"),
-        "Hz": ("ein Hertz", "Hertz"), "kHz": ("ein Kilohertz", "Kilohertz"),
-        "MHz": ("ein Megahertz", "Megahertz"), "GHz": ("ein Gigahertz", "Gigahertz"),
-        "kB": ("ein Kilobyte", "Kilobyte"), "KB": ("ein Kilobyte", "Kilobyte"),
-        "MB": ("ein Megabyte", "Megabyte"), "GB": ("ein Gigabyte", "Gigabyte"),
-        "TB": ("ein Terabyte", "Terabyte"), "ms": ("eine Millisekunde", "Millisekunden"),
-        "s": ("eine Sekunde", "Sekunden"), "min": ("eine Minute", "Minuten"),
-        "h": ("eine Stunde", "Stunden"), "Std.": ("eine Stunde", "Stunden"),
-        "Min.": ("eine Minute", "Minuten"), "Uhr": ("ein Uhr", "Uhr"),
-        "Mio.": ("eine Million", "Millionen"), "Mrd.": ("eine Milliarde", "Milliarden"),
-    },
-    to="bis",
-    against="zu",
-    minus="minus",
-    number="Nummer",
-    about="etwa",
-    joined_cents="",
-    names_cents=False,
-)  # fmt: skip
-
-_ADDRESS_WORDS: Final = {
-    "dot": "Punkt", "at": "ät", "slash": "Schrägstrich", "dash": "Bindestrich", "underscore": "Unterstrich",
-    "point": "Punkt", "version": "Version",
-}  # fmt: skip
-
-SYMBOLS: Final = {
-    "&": "und", "+": "plus", "=": "gleich", "×": "mal", "÷": "geteilt durch", "±": "plus minus", "≈": "etwa",
-    "≤": "höchstens", "≥": "mindestens", "<": "kleiner als", ">": "größer als", "@": "ät",
-    "%": "Prozent", "§": "Paragraf", "€": "Euro", "$": "Dollar", "£": "Pfund", "°": "Grad",
-}  # fmt: skip
-
-_PARTS: Final = {
-    "2": "halb", "3": "Drittel", "4": "Viertel", "5": "Fünftel", "6": "Sechstel", "8": "Achtel",
-}  # fmt: skip
 _WEAK: Final = frozenset(
     {
         "am", "im", "vom", "zum", "zur", "beim", "dem", "den", "des", "bis", "seit", "ab", "einem",
@@ -101,43 +32,46 @@ _WEAK: Final = frozenset(
 _PLAIN: Final = frozenset(["der", "die", "das", "jede", "diese"])
 
 
-def _inflected(digits: str, before: str) -> str:
-    """The ordinal with the ending that the word before asks for: am dritten, der dritte, dritter."""
-    word = before.rsplit(maxsplit=1)[-1].lower() if before.strip() else ""
+def _inflected(digits: str, text: str) -> str:
+    """The ordinal with the ending that the last word asks for: am dritten, der dritte, dritter."""
+    word = text.rsplit(maxsplit=1)[-1].lower() if text.strip() else ""
     ending = "n" if word in _WEAK else "" if word in _PLAIN else "s" if word in ("jedes", "ein") else "r"
     return _NUMERALS.ordinal(digits) + ending
-
-
-def _before(match: re.Match[str]) -> str:
-    return match.string[max(0, match.start() - 24) : match.start()]
 
 
 def _date(match: re.Match[str]) -> str | None:
     day, month = int(match["day"]), match["month"]
     if not 1 <= day <= 31 or (month.isdigit() and not 1 <= int(month) <= 12):
         return None
-    spoken = _inflected(str(day), _before(match))
+    spoken = _inflected(str(day), before(match))
     if month.isdigit():
         ending = spoken[len(_NUMERALS.ordinal(str(day))) :]
         name = _NUMERALS.ordinal(str(int(month))) + ending
     else:
-        name = _MONTH[month[:3]]
-    return f"{spoken} {name} {_NUMERALS.year(match['year'])}" if match["year"] else f"{spoken} {name}"
+        name = _MONTH[month[:3].lower()]
+    if match.groupdict().get("last"):
+        if not 1 <= int(match["last"]) <= 31:
+            return None
+        spoken += f" bis {_inflected(match['last'], before(match))}"
+    year = match["year"]
+    if year and len(year) == 2:
+        year = f"{'20' if int(year) < 50 else '19'}{year}"
+    return f"{spoken} {name} {_NUMERALS.year(year)}" if year else f"{spoken} {name}"
 
 
 def _iso(match: re.Match[str]) -> str | None:
     month, day = int(match["month"]), int(match["day"])
     if not (1 <= month <= 12 and 1 <= day <= 31):
         return None
-    return f"{_inflected(str(day), _before(match))} {_MONTHS[month - 1]} {_NUMERALS.year(match['year'])}"
+    return f"{_inflected(str(day), before(match))} {_MONTHS[month - 1]} {_NUMERALS.year(match['year'])}"
 
 
 def _ordinal(match: re.Match[str]) -> str | None:
-    before = _before(match).split()
+    words = before(match).split()
     following = match["next"]
-    if following[:1].isupper() and not german_ordinal(before[-1] if before else "", following, GERMAN):
+    if following[:1].isupper() and not german_ordinal(words[-1] if words else "", following, GERMAN):
         return None
-    return _inflected(match["number"], _before(match))
+    return _inflected(match["number"], before(match))
 
 
 def _clock(match: re.Match[str]) -> str | None:
@@ -153,11 +87,14 @@ def _clock(match: re.Match[str]) -> str | None:
 
 
 def _fraction(match: re.Match[str]) -> str | None:
-    over, under = match["over"], match["under"]
-    if (name := _PARTS.get(under)) is None or int(over) >= int(under):
+    over, under, unit = int(match["over"]), int(match["under"]), match["unit"]
+    if not over > 0 or not 1 < under <= 100 or (over >= under and not (unit or match["whole"])):
         return None
     whole = f"{_NUMERALS.cardinal(match['whole'])} " if match["whole"] else ""
-    return f"{whole}{'ein' if over == '1' else _NUMERALS.cardinal(over)} {name}"
+    ordinal = _NUMERALS.ordinal(match["under"])
+    name = "halb" if under == 2 else f"{ordinal}l".replace("stel", "stel").capitalize()
+    spoken = f"{whole}{'ein' if over == 1 else _NUMERALS.cardinal(match['over'])} {name}"
+    return f"{spoken} {german_words.MEASURES.units[unit][1]}" if unit else spoken
 
 
 def _counted(match: re.Match[str]) -> str:
@@ -168,35 +105,207 @@ def _reigning(match: re.Match[str]) -> str | None:
     if not match["stop"] and not match["numeral"].endswith("."):
         return None
     ordinal = _NUMERALS.ordinal(str(roman.value(match["numeral"].rstrip("."))))
-    return f"{match['head']}{match['more'] or ''} der {ordinal}"
+    weak = before(match).split()[-1:] in [[word] for word in ("von", "mit", "unter", "bei", "nach", "seit")]
+    return f"{match['head']}{match['more'] or ''} {f'dem {ordinal}n' if weak else f'der {ordinal}'}"
 
 
-RULES: Final[tuple[Rule, ...]] = (
-    (roman.COUNTED, _counted),
-    (roman.REIGNING, _reigning),
-    (
-        re.compile(
-            r"(?<![\w.,])(?P<day>[0-9]{1,2})\.\s?(?P<month>[0-9]{1,2})\.(?:\s?(?P<year>[12][0-9]{3}|[0-9]{2}))?(?!\w|[.,][0-9])"
-        ),
-        _date,
-    ),
-    *address_rules(_ADDRESS_WORDS, thousands="."),
-    (re.compile(rf"(?<![\w.,])(?P<day>[0-9]{{1,2}})\.\s?{_MONTH_NAME}(?!\w)(?:\s{_YEAR})?"), _date),
-    (re.compile(r"(?<![\w-])(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})(?![\w-])"), _iso),
-    (re.compile(r"(?<![\w.,:])(?P<hour>[0-9]{1,2})\.(?P<minute>[0-9]{2})(?P<second>)\s?Uhr(?!\w)"), _clock),
-    (
-        re.compile(
-            r"(?<![\w.,:])(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-5][0-9]))?(?![0-9:])(?:\s?Uhr(?!\w))?"
-        ),
-        _clock,
-    ),
-    *range_rules(_NUMERALS, _WORDS),
-    *measure_rules(_NUMERALS, _WORDS),
-    (re.compile(r"(?<![\w.,])(?P<number>[0-9]{1,3})\.(?=\s(?P<next>[^\W\d_]\w{0,30}))"), _ordinal),
-    *abbreviation_rules(GERMAN_EXPANSIONS, GERMAN_NUMBERED, GERMAN),
-    (FRACTION, _fraction),
-    (re.compile(r"(?<![\w.,])1[1-9][0-9]{2}(?!\w|[.,][0-9])"), lambda found: _NUMERALS.year(found[0])),
-    (re.compile(r"(?<=[0-9])\.(?=(?:[0-9]{1,2}|[0-9]{4,})(?![\w.,]))"), lambda _: " Punkt "),
-    (re.compile(rf"(?<![\w.]){_NUMERALS.pattern}(?!\w)"), lambda found: _NUMERALS.read(found[0])),
+def _numbered(match: re.Match[str]) -> str:
+    return _NUMERALS.cardinal(str(roman.value(match["numeral"]))) + (match["mark"] or "")
+
+
+def _century(match: re.Match[str]) -> str:
+    return _inflected(str(roman.value(match["numeral"])), before(match))
+
+
+def _instant(match: re.Match[str]) -> str | None:
+    date = _iso(match)
+    if date is None or int(match["hour"]) > 24 or int(match["minute"]) > 59:
+        return None
+    return f"{date}, {_iso_clock(match)}"
+
+
+def _iso_clock(match: re.Match[str]) -> str:
+    hour, minute = int(match["hour"]), int(match["minute"])
+    spoken = f"{'ein' if hour == 1 else _NUMERALS.cardinal(str(hour))} Uhr"
+    if minute:
+        spoken += f" {_NUMERALS.cardinal(str(minute))}"
+    zone = match["zone"]
+    if zone in ("", "Z"):
+        return f"{spoken} U T C" if zone else spoken
+    minutes = zone[3:].lstrip(":")
+    offset = f"{'minus' if zone[0] == '-' else 'plus'} {_NUMERALS.cardinal(str(int(zone[1:3])))}"
+    return f"{spoken} U T C {offset}" + (f" {_NUMERALS.cardinal(minutes)}" if minutes.strip("0") else "")
+
+
+def _clocks(match: re.Match[str]) -> str | None:
+    spoken = []
+    for each in (match["from"], match["until"]):
+        hour, _, minute = each.replace(".", ":").partition(":")
+        if int(hour) > 24 or int(minute or 0) > 59:
+            return None
+        name = "ein" if int(hour) == 1 else _NUMERALS.cardinal(str(int(hour)))
+        spoken.append(f"{name} Uhr {_NUMERALS.cardinal(str(int(minute)))}" if minute.strip("0") else name)
+    last = spoken[1] if " Uhr " in spoken[1] else f"{spoken[1]} Uhr"
+    return f"{spoken[0]} bis {last}"
+
+
+def _duration(match: re.Match[str]) -> str | None:
+    names = (
+        ("days", "ein Tag", "Tage"), ("hours", "eine Stunde", "Stunden"),
+        ("minutes", "eine Minute", "Minuten"), ("seconds", "eine Sekunde", "Sekunden"),
+    )  # fmt: skip
+    parts = [_NUMERALS.counted(str(int(match[each])), one, many) for each, one, many in names if match[each]]
+    if not parts or (len(parts) == 1 and match[0][0] != "P"):
+        return None
+    return " ".join(parts) + (" " if match[0][-1].isspace() else "")
+
+
+def _derived(match: re.Match[str]) -> str:
+    """A word that is made of a number and an ending: 20-jährig, 3-fach, 90er."""
+    digits, word = match["digits"], match["word"]
+    spoken = (
+        _NUMERALS.year(digits) if len(digits) == 4 and word.startswith("er") else _NUMERALS.cardinal(digits)
+    )
+    return (spoken[:-1] if spoken.endswith("eins") else spoken) + word
+
+
+def _times(match: re.Match[str]) -> str:
+    number = _NUMERALS.read(match["digits"])
+    return f"{'ein' if number == 'eins' else number}mal"
+
+
+def _one(match: re.Match[str]) -> str:
+    """The article before a noun, whose ending tells most feminine nouns."""
+    feminine = re.search(r"(?:ung|heit|keit|schaft|ion|tät|ie|e|ik|ur)$", match["noun"])
+    return "eine" if feminine else "ein"
+
+
+def _place(match: re.Match[str]) -> str:
+    return _NUMERALS.one_by_one(match["code"])
+
+
+def _number(match: re.Match[str]) -> str:
+    return _NUMERALS.read(match[0])
+
+
+_ISO_DATE: Final = r"(?<![\w-])(?P<year>[0-9]{4})-(?P<month>[0-9]{1,2})-(?P<day>[0-9]{1,2})"
+_ISO_CLOCK: Final = (
+    r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
+    r"(?P<zone>Z|[+-][0-9]{2}(?::?[0-9]{2})?"
 )
-"""In this order: what an earlier rule has written in words, a later one leaves alone."""
+_TIME: Final = r"[0-9]{1,2}(?:[:.][0-9]{2})?"
+
+GRAMMAR: Final = Grammar(
+    (
+        Recogniser(
+            "digit",
+            re.compile(
+                r"(?<![\w.,])(?P<day>[0-9]{1,2})\.\s?(?P<month>[0-9]{1,2})\."
+                r"(?:\s?(?P<year>[12][0-9]{3}|[0-9]{2}))?(?!\w|[.,][0-9])"
+            ),
+            _date,
+        ),
+        *Addresses(german_words.ADDRESSES, _NUMERALS, thousands=".").recognisers(),
+        Recogniser("digit", re.compile(rf"{_ISO_DATE}[T ]{_ISO_CLOCK}|)(?![\w:])"), _instant),
+        Recogniser("digit", re.compile(rf"{_ISO_DATE}(?![\w-])"), _iso),
+        Recogniser("digit", re.compile(rf"(?<![\w:]){_ISO_CLOCK})(?![\w:])"), _iso_clock),
+        *DialledDigits(_NUMERALS, plus="plus", slash="Schrägstrich", emergency="11[02]").recognisers(),
+        Recogniser(
+            "digit",
+            re.compile(
+                r"(?<![\w.,])(?P<day>[0-9]{1,2})\.(?:\s?(?:[–-]|bis)\s?(?P<last>[0-9]{1,2})\.)?"
+                rf"\s?{_MONTH_NAME}(?!\w)(?:\s{_YEAR})?"
+            ),
+            _date,
+        ),
+        Recogniser(
+            "digit",
+            re.compile(
+                rf"(?<![\w.,:])(?P<from>{_TIME})(?:\sUhr)?\s?(?:[–—-]|bis)\s?(?P<until>{_TIME})(?:\s?Uhr|\s?h)(?!\w)"
+            ),
+            _clocks,
+        ),
+        Recogniser(
+            "digit",
+            re.compile(r"(?<![\w.,:])(?P<hour>[0-9]{1,2})\.(?P<minute>[0-9]{2})(?P<second>)\s?Uhr(?!\w)"),
+            _clock,
+        ),
+        Recogniser(
+            "digit",
+            re.compile(
+                r"(?<![\w.,:])(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-5][0-9]))?(?![0-9:])"
+                r"(?:\s?(?:Uhr|h)(?!\w))?"
+            ),
+            _clock,
+        ),
+        Recogniser(
+            "digit",
+            re.compile(
+                r"(?<![\w.,])(?=[0-9]{1,3}\s?[dhm])(?:(?P<days>[0-9]{1,3})\s?d\s?)?(?:(?P<hours>[0-9]{1,3})\s?h\s?)?"
+                r"(?:(?P<minutes>[0-9]{1,3})\s?m(?:in)?\s?)?(?:(?P<seconds>[0-9]{1,3})\s?s(?:ek)?)?(?!\w)"
+            ),
+            _duration,
+        ),
+        Recogniser(
+            "upper",
+            re.compile(
+                r"P(?=[0-9T])(?:(?P<days>[0-9]{1,3})D)?(?:T(?:(?P<hours>[0-9]{1,3})H)?(?:(?P<minutes>[0-9]{1,3})M)?"
+                r"(?:(?P<seconds>[0-9]{1,3})S)?)?(?!\w)"
+            ),
+            _duration,
+        ),
+        Recogniser(
+            "digit",
+            re.compile(
+                rf"(?<![\w/.,])(?:(?P<whole>[0-9]{{1,4}})\s)?(?P<over>[0-9]{{1,2}})/(?P<under>[0-9]{{1,3}})"
+                rf"(?:\s?(?P<unit>{_UNITS})(?!\w))?(?![\w/])"
+            ),
+            _fraction,
+        ),
+        Recogniser("upper", roman.COUNTED, _counted),
+        Recogniser("upper", roman.REIGNING, _reigning),
+        Recogniser("upper", roman.CENTURY, _century),
+        Recogniser("upper", roman.HEADING, _numbered),
+        Recogniser("upper", roman.AFTER_NAME, _numbered),
+        *formula_recognisers(_NUMERALS, german_words.CHARGES),
+        Recogniser(
+            "digit",
+            re.compile(
+                r"(?<![\w.,])(?P<digits>[0-9]{1,9})-?(?P<word>(?:er|jährig|fach|tägig|stündig|minütig|prozentig|mal|stöckig|köpfig|seitig|teilig)[a-z]{0,5})(?![\w-])"
+            ),
+            _derived,
+        ),
+        Recogniser(
+            "digit", re.compile(rf"(?<![\w.,])(?P<digits>{_NUMERALS.pattern})\s?x(?!\w)(?!\s?[0-9])"), _times
+        ),
+        *_MEASURES.recognisers(),
+        Recogniser(
+            "digit",
+            re.compile(r"(?<![\w.,])(?P<number>[0-9]{1,3})\.(?=\s(?P<next>[^\W\d_]\w{0,30}))"),
+            _ordinal,
+        ),
+        *abbreviation_recognisers(german_words.EXPANSIONS, german_words.NUMBERED, GERMAN, german_words.SPELT),
+        Recogniser(
+            "digit",
+            re.compile(r"(?:(?<=,\s)|(?<=D-))(?P<code>[0-9]{5})(?=\s[A-ZÄÖÜ][a-zäöüß])"),
+            _place,
+        ),
+        Recogniser(
+            "digit",
+            re.compile(r"(?<![\w.,])1[1-9][0-9]{2}(?!\w|[.,][0-9])"),
+            lambda found: _NUMERALS.year(found[0]),
+        ),
+        Recogniser(
+            "digit",
+            re.compile(r"(?<![\w.,])1(?=\s(?P<noun>[A-ZÄÖÜ][a-zäöüß]{2,30})(?!\w))"),
+            _one,
+        ),
+        Recogniser(
+            "digit",
+            re.compile(r"(?<![\w.,])[0-9]{1,5}\.(?:[0-9]{1,2}|[0-9]{4,9})(?![\w.,])"),
+            lambda found: _NUMERALS.dotted(found[0]),
+        ),
+        Recogniser("digit", re.compile(rf"(?<![\w.]){_NUMERALS.pattern}(?!\w)"), _number),
+    )
+)
+"""In this order: the first recogniser that matches wins."""

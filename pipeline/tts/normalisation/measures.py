@@ -1,11 +1,14 @@
-"""Reads money, units, percentages and ranges: what English and German write alike."""
+"""Reads money, units, percentages, ranges, scores and sums: what English and German write alike."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.tts.normalisation.numerals import Numerals, Rule
+from pipeline.tts.normalisation.numerals import Numerals
+from pipeline.tts.normalisation.recognisers import Recogniser, before, either
+
+_YEAR: Final = re.compile(r"1[1-9][0-9]{2}|20[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +17,8 @@ class Currency:
 
     one: str
     many: str
-    cent: str
-    cents: str
+    cent: str = ""
+    cents: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,18 @@ class MeasureWords:
     """By sign or code."""
     scales: Mapping[str, str]
     """Words between a number and its unit: "million", "bn"."""
+    money_scales: Mapping[str, str]
+    """Such that are read only in amounts of money: "k"."""
     units: Mapping[str, tuple[str, str]]
     """By sign: what one and what many are called ("one metre", "metres")."""
+    operators: Mapping[str, str]
+    """Signs of sums, "=" among them."""
     to: str
     """Between the ends of a range."""
     against: str
     """Between the sides of a score."""
+    per: str
+    """Between a unit and what it is divided by."""
     minus: str
     number: str
     about: str
@@ -39,75 +48,169 @@ class MeasureWords:
     """Between the amount and its hundredths: "and", or nothing."""
     names_cents: bool
     """Whether the hundredths are named after a whole amount."""
+    point: str
+    """Of a decimal without a whole part."""
 
 
-_PHONE: Final = re.compile(
-    r"(?<![\w.,-])(?:\+?[0-9]{1,4}(?:[ -][0-9]{2,8}){2,5}|0[0-9]{2,4}[ /-][0-9]{4,8})(?![\w-]|[.,][0-9])"
-)
-_DIGITS: Final = re.compile(r"[0-9]+")
+class Measures:
+    """Recognisers for everything that is counted."""
 
+    def __init__(self, numerals: Numerals, words: MeasureWords) -> None:
+        self._numerals = numerals
+        self._words = words
+        self._scales = {**words.scales, **words.money_scales}
 
-def _either(signs: Mapping[str, object]) -> str:
-    return "|".join(re.escape(sign) for sign in sorted(signs, key=len, reverse=True))
+    def recognisers(self) -> tuple[Recogniser, ...]:
+        words, number = self._words, self._numerals.pattern
+        signs, units = either(words.currencies), either(words.units)
+        money_scale = rf"(?:\s?(?P<scale>{either(self._scales)})(?!\w))?"
+        scale = rf"(?:\s(?P<scale>{either(words.scales)})(?!\w))?"
+        range_to = rf"(?:(?P<dash>\s?[–—-]\s?|\s?(?:to|bis)\s)(?P<second>{number}))?"
+        amount = rf"(?P<minus>[-−–])?(?P<number>{number}|\.[0-9]++)"
+        operator = rf"\s?(?:{either(words.operators)}|[-−–])\s?"
+        return (
+            Recogniser(
+                "digit sign",
+                re.compile(
+                    rf"(?<![\w.,])-?{number}(?:{operator}-?(?:{number}|[a-z](?!\w))){{0,8}}\s?=\s?"
+                    rf"(?:-?{number}(?:{operator}{number}){{0,4}}|[a-z](?!\w)|\?)"
+                ),
+                self._sum,
+            ),
+            Recogniser(
+                "upper sign",
+                re.compile(
+                    rf"(?<![\w$€£])(?P<sign>{signs})\s?{amount}"
+                    rf"(?:(?P<dash>\s?[–—-]\s?)(?:(?P=sign)\s?)?(?P<second>{number}))?{money_scale}(?![\w%])"
+                ),
+                self._money,
+            ),
+            Recogniser(
+                "digit sign",
+                re.compile(
+                    rf"(?<![\w.,]){amount}(?:(?P<dash>\s?[–—-]\s?)(?P<second>{number}))?"
+                    rf"{money_scale}\s?(?P<sign>{signs})(?!\w)"
+                ),
+                self._money,
+            ),
+            Recogniser(
+                "digit sign",
+                re.compile(
+                    rf"(?<![\w.,]){amount}(?:\s?[%°€]?{range_to})?{scale}(?P<gap>[\s\u202f-]?)(?P<unit>{units})"
+                    rf"(?:/(?P<per>{units}))?(?!\w)"
+                ),
+                self._unit,
+            ),
+            Recogniser(
+                "digit",
+                re.compile(r"(?<![\w.,:])[0-9]{1,3}(?:\s?:\s?[0-9]{1,3}){1,2}(?![\w:])"),
+                self._score,
+            ),
+            Recogniser(
+                "digit",
+                re.compile(rf"(?<![\w.,]){amount}(?P<dash>\s?[–-]\s?)(?P<second>{number}){scale}(?![\w-])"),
+                self._range,
+            ),
+            Recogniser("sign", re.compile(r"(?<![^\s(])[-−–](?=[$€£¥.]?[0-9])"), lambda _: f"{words.minus} "),
+            Recogniser("sign", re.compile(r"#(?=[0-9])|№\s?(?=[0-9])"), lambda _: f"{words.number} "),
+            Recogniser("sign", re.compile(r"[~≈]\s?(?=[$€£]?[0-9])"), lambda _: f"{words.about} "),
+            Recogniser("sign", re.compile(r"(?<![\w.])\.[0-9]++(?![\w.])"), self._point),
+        )
 
+    def number(self, written: str) -> str:
+        """A number as it is written, a year or not."""
+        if _YEAR.fullmatch(written):
+            return self._numerals.year(written)
+        return self._numerals.read(written)
 
-def range_rules(numerals: Numerals, words: MeasureWords) -> tuple[Rule, ...]:
-    """Phone numbers, ranges and signs; all that is left of a range afterwards is two numbers."""
+    def _signed(self, match: re.Match[str]) -> str:
+        written = match["number"]
+        if written[0] == ".":
+            return f"{self._words.point} {self._numerals.one_by_one(written[1:])}"
+        return self._numerals.read(written)
 
-    def phone(match: re.Match[str]) -> str | None:
-        groups = _DIGITS.findall(match[0])
-        if " " in match[0] and "-" not in match[0] and not match[0].startswith(("+", "0")):
+    def _minus(self, match: re.Match[str], spoken: str) -> str | None:
+        if not match["minus"]:
+            return spoken
+        return f"{self._words.minus} {spoken}" if not before(match)[-1:].isalnum() else None
+
+    def _money(self, match: re.Match[str]) -> str | None:
+        currency = self._words.currencies[match["sign"]]
+        scale = f" {self._scales[match['scale']]}" if match["scale"] else ""
+        if match["second"]:
+            spoken = f"{self._signed(match)} {self._words.to} {self._numerals.read(match['second'])}"
+            return self._minus(match, f"{spoken}{scale} {currency.many}")
+        if scale:
+            return self._minus(match, f"{self._signed(match)}{scale} {currency.many}")
+        return self._minus(match, self._amount(match["number"], currency))
+
+    def _amount(self, written: str, currency: Currency) -> str:
+        whole, fraction = self._numerals.split(written if written[0] != "." else "0" + written)
+        if not fraction or len(fraction) != 2 or not currency.cents:
+            return self._numerals.counted(
+                written if written[0] != "." else "0" + written, currency.one, currency.many
+            )
+        amount = (
+            currency.one
+            if whole == "1"
+            else self._numerals.counted(written[:-3], currency.one, currency.many)
+        )
+        hundredths = int(fraction)
+        if not hundredths:
+            return amount
+        spoken = self._numerals.cardinal(str(hundredths))
+        cents = currency.cent if hundredths == 1 else f"{spoken} {currency.cents}"
+        if not whole.strip("0"):
+            return cents
+        return " ".join(
+            f"{amount} {self._words.joined_cents} {cents if self._words.names_cents else spoken}".split()
+        )
+
+    def _unit(self, match: re.Match[str]) -> str | None:
+        one, many = self._words.units[match["unit"]]
+        name = one.partition(" ")[2] if match["gap"] == "-" else many
+        if match["gap"] == "-" and len(match["unit"]) == 1 and match["unit"].isalpha():
             return None
-        plus = "plus " if match[0].startswith("+") else ""
-        return plus + ", ".join(numerals.one_by_one(group) for group in groups)
+        per = (
+            f" {self._words.per} {self._words.units[match['per']][0].partition(' ')[2]}"
+            if match["per"]
+            else ""
+        )
+        scale = f" {self._words.scales[match['scale']]}" if match["scale"] else ""
+        first = self._signed(match)
+        if match["second"]:
+            spoken = f"{first} {self._words.to} {self._numerals.read(match['second'])}{scale} {name}{per}"
+        elif match["number"] == "1" and not scale and match["gap"] != "-":
+            spoken = f"{one}{per}"
+        else:
+            spoken = f"{first}{scale} {name}{per}"
+        return self._minus(match, spoken)
 
-    return (
-        (_PHONE, phone),
-        (
-            re.compile(r"(?<=[0-9])(?P<unit>\s?[%°€])?\s?[–-]\s?(?=[$€£]?[0-9])"),
-            lambda between: f"{between['unit'] or ''} {words.to} ",
-        ),
-        (re.compile(r"(?<=[0-9])\s?:\s?(?=[0-9])"), lambda _: f" {words.against} "),
-        (re.compile(r"(?<![^\s(])[-−–](?=[$€£]?[0-9])"), lambda _: f"{words.minus} "),
-        (re.compile(r"#(?=[0-9])"), lambda _: f"{words.number} "),
-        (re.compile(r"~(?=[0-9])"), lambda _: f"{words.about} "),
-    )
+    def _score(self, match: re.Match[str]) -> str:
+        sides = (self._numerals.cardinal(each.strip()) for each in match[0].split(":"))
+        return f" {self._words.against} ".join(sides)
 
+    def _range(self, match: re.Match[str]) -> str | None:
+        first, second = match["number"], match["second"]
+        if _YEAR.fullmatch(first) and len(second) in (2, 4) and second.isdigit():
+            ending = self._numerals.year(second) if len(second) == 4 else self._numerals.cardinal(second)
+            return f"{self._numerals.year(first)} {self._words.to} {ending}"
+        scale = f" {self._words.scales[match['scale']]}" if match["scale"] else ""
+        spaced = match["dash"].startswith(" ") and match["dash"].endswith(" ") and "-" in match["dash"]
+        numbers = [self._numerals.split(each)[0] for each in (first, second)]
+        falls = len(numbers[0]) < 10 > len(numbers[1]) and int(numbers[0]) > int(numbers[1])
+        word = self._words.minus if spaced and falls else self._words.against if falls else self._words.to
+        return f"{self._numerals.read(first)} {word} {self._numerals.read(second)}{scale}"
 
-def measure_rules(numerals: Numerals, words: MeasureWords) -> tuple[Rule, ...]:
-    """Amounts of money and everything else that is counted in units."""
-    number = numerals.pattern
-    signs, scales, units = _either(words.currencies), _either(words.scales), _either(words.units)
-    scale = rf"(?:\s?(?P<scale>{scales})(?!\w))?"
+    def _sum(self, match: re.Match[str]) -> str:
+        def said(part: re.Match[str]) -> str:
+            sign = part[0]
+            if sign[0].isdigit():
+                return f" {self._numerals.read(sign)} "
+            return f" {self._words.operators.get(sign, self._words.minus)} "
 
-    def money(match: re.Match[str]) -> str:
-        return _money(match, numerals, words)
+        signs = either([*self._words.operators, "-", "−", "–"])
+        return " ".join(re.sub(rf"{self._numerals.pattern}|{signs}", said, match[0]).split())
 
-    def unit(match: re.Match[str]) -> str:
-        one, many = words.units[match["unit"]]
-        return numerals.counted(match["number"], one, many)
-
-    return (
-        (re.compile(rf"(?<![\w$€£])(?P<sign>{signs})\s?(?P<number>{number}){scale}(?![\w%])"), money),
-        (re.compile(rf"(?<![\w.,])(?P<number>{number}){scale}\s?(?P<sign>{signs})(?!\w)"), money),
-        (re.compile(rf"(?<![\w.,])(?P<number>{number})\s?(?P<unit>{units})(?!\w)"), unit),
-    )
-
-
-def _money(match: re.Match[str], numerals: Numerals, words: MeasureWords) -> str:
-    currency = words.currencies[match["sign"]]
-    if match["scale"]:
-        return f"{numerals.read(match['number'])} {words.scales[match['scale']]} {currency.many}"
-    whole, fraction = numerals.split(match["number"])
-    if len(fraction) != 2 or not currency.cents:
-        return numerals.counted(match["number"], currency.one, currency.many)
-    amount = currency.one if whole == "1" else f"{numerals.cardinal(whole)} {currency.many}"
-    hundredths = int(fraction)
-    if not hundredths:
-        return amount
-    cents = currency.cent if hundredths == 1 else f"{numerals.cardinal(str(hundredths))} {currency.cents}"
-    if not whole.strip("0"):
-        return cents
-    if not words.names_cents:
-        cents = numerals.cardinal(str(hundredths))
-    return " ".join(f"{amount} {words.joined_cents} {cents}".split())
+    def _point(self, match: re.Match[str]) -> str:
+        return f"{self._words.point} {self._numerals.one_by_one(match[0][1:])}"

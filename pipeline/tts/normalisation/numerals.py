@@ -1,7 +1,6 @@
-"""Numbers as words."""
+"""Reads numbers in words."""
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -9,17 +8,17 @@ from num2words import num2words
 
 _MOST_DIGITS: Final = 15
 """Longer numbers are read digit by digit."""
+_COUNTED_DIGITS: Final = 9
+"""Numbers without marks between groups are read digit by digit beyond this length, unless they are round."""
 
 NUMBER: Final = {
     "en": r"(?:[0-9]{1,3}(?:[,\u00a0\u202f\u2009][0-9]{3})++(?![0-9])|[0-9]++)(?:\.[0-9]++)?+",
     "de": r"(?:[0-9]{1,3}(?:[.\u00a0\u202f\u2009'’][0-9]{3})++(?![0-9])|[0-9]++)(?:,[0-9]++)?+",
 }
-FRACTION: Final = re.compile(
-    r"(?<![\w/.])(?:(?P<whole>[0-9]{1,4})\s)?(?P<over>[0-9]{1,2})/(?P<under>[0-9]{1,2})(?![\w/])"
-)
 _GROUPING: Final = {"en": re.compile("[,\u00a0\u202f\u2009]"), "de": re.compile("[.\u00a0\u202f\u2009'’]")}
 _DECIMAL: Final = {"en": ".", "de": ","}
 _POINT: Final = {"en": "point", "de": "Komma"}
+_DOT: Final = {"en": "point", "de": "Punkt"}
 
 
 @lru_cache(maxsize=4096)
@@ -38,16 +37,25 @@ class Numerals:
         """Of plain digits; long ones and such with a leading zero are read one by one."""
         if len(digits) > _MOST_DIGITS or (len(digits) > 1 and digits[0] == "0"):
             return self.one_by_one(digits)
+        if len(digits) > _COUNTED_DIGITS and not digits.endswith("000"):
+            return self.one_by_one(digits)
         return _words(int(digits), self.language, "cardinal")
 
     def one_by_one(self, digits: str) -> str:
         return " ".join(_words(int(digit), self.language, "cardinal") for digit in digits)
 
     def ordinal(self, digits: str) -> str:
+        if len(digits) > _MOST_DIGITS:
+            return self.one_by_one(digits)
         return _words(int(digits), self.language, "ordinal")
 
     def year(self, digits: str) -> str:
         return _words(int(digits), self.language, "year")
+
+    def dotted(self, groups: str) -> str:
+        """Numbers with dots between them, as of a version."""
+        dot = f" {_DOT[self.language]} "
+        return dot.join(self.cardinal(each) for each in groups.split("."))
 
     def split(self, written: str) -> tuple[str, str]:
         """The digits before and after the decimal mark."""
@@ -56,12 +64,11 @@ class Numerals:
 
     def read(self, written: str) -> str:
         whole, fraction = self.split(written)
-        spoken = self.cardinal(whole)
+        grouped = len(whole) < len(written.partition(_DECIMAL[self.language])[0])
+        counted = grouped and len(whole) <= _MOST_DIGITS and whole[0] != "0"
+        spoken = _words(int(whole), self.language, "cardinal") if counted else self.cardinal(whole)
         return f"{spoken} {_POINT[self.language]} {self.one_by_one(fraction)}" if fraction else spoken
 
     def counted(self, written: str, one: str, many: str) -> str:
         """ "one metre" for 1, "... metres" for everything else."""
         return one if self.split(written) == ("1", "") else f"{self.read(written)} {many}"
-
-
-Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str | None]]

@@ -43,3 +43,10 @@ REIGNING: Final = re.compile(
     rf"(?P<numeral>(?!I\b){ROMAN}|I\.?{_GOES_ON})(?P<stop>\.?)(?![\w'’])"
 )
 """A ruler's name, and its number; a lone "I" only where a sentence with "I" cannot go on."""
+CENTURY: Final = re.compile(rf"(?P<numeral>{ROMAN})\.?(?=\s(?:century|centuries|Jahrhundert))")
+HEADING: Final = re.compile(rf"(?<![^\n])(?P<numeral>{ROMAN})(?P<mark>[.)])(?=\s+[^\W\d_a-z])")
+"""At the start of a line, with a mark, before a capital."""
+AFTER_NAME: Final = re.compile(
+    r"(?<=[a-zäöüß]\s)(?P<numeral>III?|VI{1,3}|IX|X{1,3}(?:IX|IV|V?I{1,3})|XV|XIV|LI?V?I{0,3})(?P<mark>)(?![\w'’.-]\w|\w)"
+)
+"""After a word, where no other word looks like it."""

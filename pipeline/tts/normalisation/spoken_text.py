@@ -6,20 +6,21 @@ from collections.abc import Mapping
 from typing import Final
 
 from pipeline.tts.boundary_rules import GERMAN
-from pipeline.tts.normalisation import english, german
+from pipeline.tts.normalisation import english, english_words, german, german_words
 from pipeline.tts.normalisation.draft import Draft, Span, SpokenText
+from pipeline.tts.normalisation.formulas import GREEK, GREEK_NAMES, SUPERSCRIPT, power
 from pipeline.tts.normalisation.markup import strip_blocks, strip_emphasis, strip_links
-from pipeline.tts.normalisation.numerals import Rule
+from pipeline.tts.normalisation.numerals import Numerals
+from pipeline.tts.normalisation.recognisers import Grammar
 
-_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {"en": english.RULES, "de": german.RULES}
-_SYMBOLS: Final[Mapping[str, Mapping[str, str]]] = {"en": english.SYMBOLS, "de": german.SYMBOLS}
+_GRAMMARS: Final[Mapping[str, Grammar]] = {"en": english.GRAMMAR, "de": german.GRAMMAR}
+_WORDS: Final = {"en": english_words, "de": german_words}
+_NUMERALS: Final = {"en": Numerals("en"), "de": Numerals("de")}
 _CODE: Final[Mapping[str, str]] = {"en": "Code example.", "de": "Codebeispiel."}
 
 _UNUSUAL: Final = re.compile(r"[^\w\s!-~]")
 _KEPT_PICTURES: Final = "°№"
 _VULGAR: Final = re.compile("([0-9]?)([¼½¾⅐-⅞])")
-_DIGIT: Final = re.compile("[0-9]")
-"""Rules whose pattern has this in it match no text without digits."""
 _DASH: Final = re.compile(r"\s?[—―]\s?|\s[–-]{1,3}\s")
 _ORNAMENT: Final = re.compile(r"([=<>&~])\1+|([+%@$€£§°#])\2{2,}|[=-]{1,9}>|<[=-]{1,9}")
 _SYMBOL: Final = re.compile(r"[&+=<>@%$#/|\\^{}~]|[^\w\s!-~]")
@@ -52,10 +53,12 @@ def to_spoken(text: str, language: str = "en", *, code: bool = False) -> SpokenT
     strip_blocks(draft, phrase, GERMAN.months if known == "de" else frozenset())
     strip_links(draft)
     draft.rewrite(_UNUSUAL, _without_pictures)
-    _say_in_words(draft, _RULES.get(known, ()))
+    if known in _GRAMMARS:
+        draft.rewrite(_VULGAR, _vulgar)
+        draft.replace(_GRAMMARS[known].edits(draft.text))
     strip_emphasis(draft)
-    if known in _SYMBOLS:
-        _say_symbols(draft, _SYMBOLS[known])
+    if known in _GRAMMARS:
+        _say_symbols(draft, known)
     _tidy(draft)
     if not any(map(str.isalnum, draft.text)):
         return SpokenText("", ())
@@ -71,21 +74,15 @@ def _without_pictures(match: re.Match[str]) -> str | None:
     return "" if category == "So" and character not in _KEPT_PICTURES else None
 
 
-def _say_in_words(draft: Draft, rules: tuple[Rule, ...]) -> None:
-    if rules:
-        draft.rewrite(_VULGAR, _vulgar)
-    has_digits = _DIGIT.search(draft.text) is not None
-    for pattern, say in rules:
-        if has_digits or _DIGIT.pattern not in pattern.pattern:
-            draft.rewrite(pattern, say)
-
-
 def _vulgar(match: re.Match[str]) -> str:
     over_under = unicodedata.normalize("NFKC", match[2]).replace("\u2044", "/")
     return f"{match[1]} {over_under}" if match[1] else over_under
 
 
-def _say_symbols(draft: Draft, symbols: Mapping[str, str]) -> None:
+def _say_symbols(draft: Draft, language: str) -> None:
+    words = _WORDS[language]
+    symbols = words.SYMBOLS
+
     def say(match: re.Match[str]) -> str | None:
         symbol = match[0]
         if symbol in symbols:
@@ -95,6 +92,9 @@ def _say_symbols(draft: Draft, symbols: Mapping[str, str]) -> None:
         kept = symbol not in _DROPPED and unicodedata.category(symbol)[0] in "PM"
         return None if kept else " "
 
+    if not draft.text.isascii():
+        draft.rewrite(GREEK, lambda letter: f" {GREEK_NAMES.get(letter[0], '')} ")
+    draft.rewrite(SUPERSCRIPT, lambda found: power(found[0], _NUMERALS[language], words.POWERS))
     draft.rewrite(_DASH, lambda _: ", ")
     draft.rewrite(_ORNAMENT, lambda _: " ")
     draft.rewrite(_SYMBOL, say)
