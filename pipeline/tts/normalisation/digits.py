@@ -34,8 +34,8 @@ _ADDRESS: Final = re.compile(r"(?<![\w.,/-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?P<mas
 _GROUP: Final = re.compile("[0-9]+|[A-Z]")
 _DIALLED: Final = re.compile(
     r"(?:call|dial|phone|tel\.?|telephone|fax|hotline|pin|otp|passcode|zip|zip code|ending in|code is"
-    r"|number is|pnr is|anruf|rufen sie|wählen sie|telefon|telefonnummer|notruf|durchwahl|plz|postleitzahl|pin ist"
-    r"|code ist)[:\s]{1,3}$",
+    r"|number is|pnr is|anruf|rufen sie|wählen sie|telefon|telefonnummer|notruf|durchwahl|plz"
+    r"|postleitzahl|pin ist|code ist)[:\s]{1,3}$",
     re.IGNORECASE,
 )
 _PLAIN: Final = re.compile(r"(?<![\w.,/-])[0-9]{3,}+(?![\w%-]|[.,][0-9])")

@@ -8,6 +8,7 @@ from typing import Final
 from pipeline.tts.normalisation.numerals import Numerals
 from pipeline.tts.normalisation.recognisers import Recogniser, before, either
 
+_AMOUNT: Final = r"(?P<minus>[-−–])?(?P<number>{number}|\.[0-9]++)"
 _YEAR: Final = re.compile(r"1[1-9][0-9]{2}|20[0-9]{2}")
 
 
@@ -61,67 +62,55 @@ class Measures:
         self._scales = {**words.scales, **words.money_scales}
 
     def recognisers(self) -> tuple[Recogniser, ...]:
-        words, number = self._words, self._numerals.pattern
-        signs, units = either(words.currencies), either(words.units)
-        money_scale = rf"(?:\s?(?P<scale>{either(self._scales)})(?!\w))?"
-        scale = rf"(?:\s(?P<scale>{either(words.scales)})(?!\w))?"
-        range_to = rf"(?:(?P<dash>\s?[–—-]\s?|\s?(?:to|bis)\s)(?P<second>{number}))?"
-        amount = rf"(?P<minus>[-−–])?(?P<number>{number}|\.[0-9]++)"
-        operator = rf"\s?(?:{either(words.operators)}|[-−–])\s?"
+        return (*self._amounts(), *self._counts(), *self._signs())
+
+    def _amounts(self) -> tuple[Recogniser, ...]:
+        number, signs = self._numerals.pattern, either(self._words.currencies)
+        scale = rf"(?:\s?(?P<scale>{either(self._scales)})(?!\w))?"
+        operator = rf"\s?(?:{either(self._words.operators)}|[-−–])\s?"
+        equation = (
+            rf"(?<![\w.,])-?{number}(?:{operator}-?(?:{number}|[a-z](?!\w))){{0,8}}\s?=\s?"
+            rf"(?:-?{number}(?:{operator}{number}){{0,4}}|[a-z](?!\w)|\?)"
+        )
+        sign_first = (
+            rf"(?<![\w$€£])(?P<sign>{signs})\s?{_AMOUNT.format(number=number)}"
+            rf"(?:(?P<dash>\s?[–—-]\s?)(?:(?P=sign)\s?)?(?P<second>{number}))?{scale}(?![\w%])"
+        )
+        sign_last = (
+            rf"(?<![\w.,]){_AMOUNT.format(number=number)}(?:(?P<dash>\s?[–—-]\s?)(?P<second>{number}))?"
+            rf"{scale}\s?(?P<sign>{signs})(?!\w)"
+        )
         return (
-            Recogniser(
-                "digit sign",
-                re.compile(
-                    rf"(?<![\w.,])-?{number}(?:{operator}-?(?:{number}|[a-z](?!\w))){{0,8}}\s?=\s?"
-                    rf"(?:-?{number}(?:{operator}{number}){{0,4}}|[a-z](?!\w)|\?)"
-                ),
-                self._sum,
-            ),
-            Recogniser(
-                "upper sign",
-                re.compile(
-                    rf"(?<![\w$€£])(?P<sign>{signs})\s?{amount}"
-                    rf"(?:(?P<dash>\s?[–—-]\s?)(?:(?P=sign)\s?)?(?P<second>{number}))?{money_scale}(?![\w%])"
-                ),
-                self._money,
-            ),
-            Recogniser(
-                "digit sign",
-                re.compile(
-                    rf"(?<![\w.,]){amount}(?:(?P<dash>\s?[–—-]\s?)(?P<second>{number}))?"
-                    rf"{money_scale}\s?(?P<sign>{signs})(?!\w)"
-                ),
-                self._money,
-            ),
-            Recogniser(
-                "digit sign",
-                re.compile(
-                    rf"(?<![\w.,]){amount}(?:\s?[%°€]?{range_to})?{scale}(?P<gap>[\s\u202f-]?)(?P<unit>{units})"
-                    rf"(?:/(?P<per>{units}))?(?!\w)"
-                ),
-                self._unit,
-            ),
-            Recogniser(
-                "digit",
-                re.compile(r"(?<![\w.,:])[0-9]{1,3}(?:\s?:\s?[0-9]{1,3}){1,2}(?![\w:])"),
-                self._score,
-            ),
-            Recogniser(
-                "digit",
-                re.compile(rf"(?<![\w.,]){amount}(?P<dash>\s?[–-]\s?)(?P<second>{number}){scale}(?![\w-])"),
-                self._range,
-            ),
+            Recogniser("digit sign", re.compile(equation), self._sum),
+            Recogniser("upper sign", re.compile(sign_first), self._money),
+            Recogniser("digit sign", re.compile(sign_last), self._money),
+        )
+
+    def _counts(self) -> tuple[Recogniser, ...]:
+        number, units = self._numerals.pattern, either(self._words.units)
+        scale = rf"(?:\s(?P<scale>{either(self._words.scales)})(?!\w))?"
+        amount = rf"(?<![\w.,]){_AMOUNT.format(number=number)}"
+        range_to = rf"(?:(?P<dash>\s?[–—-]\s?|\s?(?:to|bis)\s)(?P<second>{number}))?"
+        unit = (
+            rf"{amount}(?:\s?[%°€]?{range_to})?{scale}(?P<gap>[\s\u202f-]?)(?P<unit>{units})"
+            rf"(?:/(?P<per>{units}))?(?!\w)"
+        )
+        dashed = rf"{amount}(?P<dash>\s?[–-]\s?)(?P<second>{number}){scale}(?![\w-])"
+        score = r"(?<![\w.,:])[0-9]{1,3}(?:\s?:\s?[0-9]{1,3}){1,2}(?![\w:])"
+        return (
+            Recogniser("digit sign", re.compile(unit), self._unit),
+            Recogniser("digit", re.compile(score), self._score),
+            Recogniser("digit", re.compile(dashed), self._range),
+        )
+
+    def _signs(self) -> tuple[Recogniser, ...]:
+        words = self._words
+        return (
             Recogniser("sign", re.compile(r"(?<![^\s(])[-−–](?=[$€£¥.]?[0-9])"), lambda _: f"{words.minus} "),
             Recogniser("sign", re.compile(r"#(?=[0-9])|№\s?(?=[0-9])"), lambda _: f"{words.number} "),
             Recogniser("sign", re.compile(r"[~≈]\s?(?=[$€£]?[0-9])"), lambda _: f"{words.about} "),
             Recogniser("sign", re.compile(r"(?<![\w.])\.[0-9]++(?![\w.])"), self._point),
         )
-
-    def number(self, written: str) -> str:
-        """A number as it is written, a year or not."""
-        if _YEAR.fullmatch(written):
-            return self._numerals.year(written)
-        return self._numerals.read(written)
 
     def _signed(self, match: re.Match[str]) -> str:
         written = match["number"]
