@@ -36,7 +36,7 @@ class Grammar:
         }
 
     def edits(self, text: str) -> Iterator[tuple[int, int, str]]:
-        """What is said instead of which range of the text, from left to right."""
+        """Edits (start, end, words) of the text, from left to right."""
         at = 0
         while (token := _BEGINNING.search(text, at)) is not None:
             start, at = token.span()
