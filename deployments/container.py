@@ -1,5 +1,6 @@
 """Gateway container: opens everything that one gateway process holds, and closes it. Knows no Ray."""
 
+import asyncio
 import logging
 import os
 import socket
@@ -66,6 +67,7 @@ from pipeline.stt.inputs.redis_inputs import DOCUMENTS, RedisInputs
 from pipeline.stt.interruption import InterruptionHandler
 from pipeline.stt.vad import SileroVad
 from pipeline.tools.tool_registry import ToolRegistry
+from pipeline.tts import sentence_language
 from pipeline.turn.generation import Engines
 from schemas.errors import LogError
 from schemas.ids import SessionId
@@ -287,7 +289,7 @@ async def open_services(
     metrics = Metrics(RedisMaintenance(log.hot), measures := RedisMeasures(log.hot), meter, replicas)
     allowance = open_allowance(log, settings.limits, settings.log)
     try:
-        await _warn_of_what_loses_events(measures)
+        await asyncio.gather(_warn_of_what_loses_events(measures), asyncio.to_thread(sentence_language.load))
         async with (
             open_tracing(settings.tracing, part="Gateway", instance=node, model=own) as tracing,
             forced_to_disk(settings.log, settings.home),

@@ -116,7 +116,7 @@ class Names:
 
     def voice(self, name: str, provider: str | None, *, field: str = "voice") -> str:
         """The voice of that provider (None: this server) that is meant. Raises UnknownVoice."""
-        known = self._choices.speakers.get(provider or LOCAL, ())
+        known = tuple(self._choices.speakers.get(provider or LOCAL, ()))
         if name in known:
             return name
         meant = self._settings.voices.get(name)

@@ -169,7 +169,8 @@ const ON_TURN = {
   "audio.chunk": withChunk,
   "sentence.completed": (turn, { data }) =>
     withSentence(turn, data.sentence, { done: true, atMs: data.at_ms, ms: data.ms }),
-  "sentence.failed": (turn, { data }) => withSentence(turn, data.sentence, { done: true, error: data.message }),
+  "sentence.failed": (turn, { data: { sentence, code, message } }) =>
+    withSentence(turn, sentence, { done: true, error: message, code }),
   "sentence.skipped": (turn, { data }) => withSentence(turn, data.sentence, { done: true, skipped: true }),
   "sentence.skip_requested": (turn, { data }) => withSentence(turn, data.sentence, { skipped: true }),
   "turn.completed": ended,

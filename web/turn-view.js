@@ -65,7 +65,7 @@ export class TurnView {
     this._compare(turn);
     this.sources.update(turn, folded);
     say(this.state, stateWords(turn));
-    say(this.problem, turn.error && asSentence(turn.error.message));
+    say(this.problem, turn.error ? asSentence(turn.error.message) : unspokenWords(turn));
     this.footer.hidden = [this.unfold, this.replay, this.state].every((part) => part.hidden);
   }
 
@@ -156,6 +156,14 @@ export class TurnView {
 function stateWords({ status, stopReason }) {
   const interrupted = status === "stopped" || status === "completed";
   return (interrupted && STOPPED_WORDS[stopReason]) || STATE_WORDS[status];
+}
+
+/** Says which languages of the turn no voice here speaks: its sentences in them are text only. */
+function unspokenWords({ sentences }) {
+  const unspoken = sentences.filter((sentence) => sentence?.code === "voice.language");
+  if (!unspoken.length) return "";
+  const count = unspoken.length === 1 ? "1 sentence was" : `${unspoken.length} sentences were`;
+  return [`${count} not spoken`, ...new Set(unspoken.map(({ error }) => error))].map(asSentence).join(" ");
 }
 
 /** The text and the white space after it, which no light falls on. */

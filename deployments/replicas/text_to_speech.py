@@ -1,6 +1,6 @@
 """The TextToSpeech deployment: a replica around one voice engine and encoder, and its client."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pipeline.engines.ports import (
     AS_CONFIGURED,
     EngineResult,
     OpusChunk,
+    Providers,
     Speaker,
     Stream,
     TimedWord,
@@ -53,9 +54,12 @@ class TextToSpeechReplica(Observed):
     async def voices(self) -> list[str]:
         return list(self._speaker.voices)
 
-    async def providers(self) -> dict[str, list[str]]:
-        """Returns the speech providers and the voices of each."""
-        return {name: list(voices) for name, voices in self._speaker.providers.items()}
+    async def providers(self) -> dict[str, dict[str, list[str]]]:
+        """Returns the speech providers, the voices of each and their languages."""
+        return {
+            name: {voice: list(languages) for voice, languages in voices.items()}
+            for name, voices in self._speaker.providers.items()
+        }
 
     @streaming(names.REPLICA_SYNTHESIZE, _item)
     def speak(
@@ -77,7 +81,7 @@ class RemoteSpeaker:
         handle: DeploymentHandle[Any],
         results: ResultStreamServer | None,
         voices: tuple[str, ...],
-        providers: Mapping[str, tuple[str, ...]],
+        providers: Providers,
     ) -> None:
         self._speak = handle.options(method_name="speak", stream=True, _by_reference=False)
         self._health = handle.options(method_name="check_health", _by_reference=False)
@@ -92,14 +96,18 @@ class RemoteSpeaker:
         """Ask a replica for its voices; waits until there is one."""
         voices = await handle.options(method_name="voices", _by_reference=False).remote()
         providers = await handle.options(method_name="providers", _by_reference=False).remote()
-        return cls(handle, results, tuple(voices), {name: tuple(names) for name, names in providers.items()})
+        told = {
+            name: {voice: tuple(languages) for voice, languages in names.items()}
+            for name, names in providers.items()
+        }
+        return cls(handle, results, tuple(voices), told)
 
     @property
     def voices(self) -> tuple[str, ...]:
         return self._voices
 
     @property
-    def providers(self) -> Mapping[str, tuple[str, ...]]:
+    def providers(self) -> Providers:
         return self._providers
 
     async def speak(

@@ -31,6 +31,7 @@ STATUS: Final[dict[str, int]] = {
     "body.not_text": 400,
     "body.too_large": 413,
     "voice.unknown": 422,
+    "voice.language": 422,
     "provider.unknown": 422,
     "model.unknown": 422,
     "model.not_found": 404,

@@ -1,7 +1,7 @@
 """Whether the engines keep up: what is asked of them here, how long it waits, and when there will be room."""
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -15,6 +15,7 @@ from pipeline.engines.ports import (
     EngineResult,
     LanguageModel,
     OpusChunk,
+    Providers,
     Speaker,
     Stream,
     WordTimes,
@@ -148,7 +149,7 @@ class RetryWhenBusyTextToSpeech:
         return self._speaker.voices
 
     @property
-    def providers(self) -> Mapping[str, tuple[str, ...]]:
+    def providers(self) -> Providers:
         return self._speaker.providers
 
     def speak(

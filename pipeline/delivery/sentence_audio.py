@@ -11,6 +11,7 @@ from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.turn_state import SentenceState, TurnState
 from pipeline.tts.normalisation.spoken_text import to_spoken
 from pipeline.tts.sentence_buffer import SentenceBuffer
+from pipeline.tts.sentence_language import sentence_language
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.settings import SentenceSettings, SessionSettings
@@ -105,4 +106,7 @@ async def expected_total(text: str, settings: SessionSettings, *, cut: int, know
 def _count(text: str, cutting: SentenceSettings, language: str) -> int:
     buffer = SentenceBuffer(cutting, language, being_written=False)
     fragments = [*buffer.push(text), *buffer.flush()]
-    return sum(bool(to_spoken(each.text, language, code=each.code).text) for each in fragments)
+    return sum(
+        bool(to_spoken(each.text, sentence_language(each.text, language), code=each.code).text)
+        for each in fragments
+    )

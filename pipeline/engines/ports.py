@@ -147,6 +147,10 @@ class EngineResult:
     """
     extra: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Handed to the provider as they are; the voice in this server knows none."""
+    language: str | None = None
+    """Language of the sentence, as a BCP 47 tag: only a voice that speaks it is asked; None: any is."""
+    usual_language: str | None = None
+    """Language of the session, which a voice that does not say what it speaks is expected to speak."""
     waited_s: float = 0.0
     """Time that earlier attempts at the same sentence took; it counts against the caller's timeout."""
 
@@ -164,6 +168,11 @@ class TextToSpeech(Protocol):
     def sample_rate(self) -> int: ...
     @property
     def voices(self) -> tuple[str, ...]: ...
+    @property
+    def languages(self) -> Mapping[str, tuple[str, ...]]:
+        """Languages of each voice, as BCP 47 tags: `ANY` among them is every one; empty: not known."""
+        ...
+
     def synthesize(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> Stream[WordTimes | bytes]: ...
@@ -262,6 +271,10 @@ class Transcribers:
     quality: SpeechToText
 
 
+Providers = Mapping[str, Mapping[str, tuple[str, ...]]]
+"""Languages by provider and voice, as `TextToSpeech.languages` tells them."""
+
+
 class Speaker(Protocol):
     """A voice as the pipeline sees it: encoded once, where it was made."""
 
@@ -271,8 +284,8 @@ class Speaker(Protocol):
         ...
 
     @property
-    def providers(self) -> Mapping[str, tuple[str, ...]]:
-        """Voices by provider; "local" is this server."""
+    def providers(self) -> Providers:
+        """Voices by provider, with the languages of each; "local" is this server."""
         ...
 
     def speak(

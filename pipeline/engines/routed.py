@@ -219,6 +219,10 @@ class Routed(Generic[Engine]):
             raise UnknownProvider(f"There is no provider {name!r}; there is: {known}.", field=self._field)
         return self._targets[name]
 
+    @property
+    def targets(self) -> tuple[Target[Engine], ...]:
+        return tuple(self._targets.values())
+
     def route(self, first: Target[Engine]) -> list[Target[Engine]]:
         return [self._targets[name] for name in dict.fromkeys((first.name, *self._fallback))]
 

@@ -13,6 +13,7 @@ from pipeline.engines.ports import (
     AS_CONFIGURED,
     EngineResult,
     OpusChunk,
+    Providers,
     Speaker,
     Stream,
     TextToSpeech,
@@ -20,7 +21,8 @@ from pipeline.engines.ports import (
 )
 from pipeline.engines.registry import build_speech_provider
 from pipeline.engines.routed import Routed, RoutedStream, Target, provider_retry
-from schemas.errors import EngineError, EngineFailed
+from schemas.errors import EngineError, EngineFailed, LanguageNotSpoken
+from schemas.languages import language_name, speaks
 from schemas.settings import TextToSpeechSettings
 from schemas.settings.provider_settings import LOCAL
 
@@ -44,8 +46,8 @@ class EncodingSpeaker:
         return self._tts.voices
 
     @property
-    def providers(self) -> Mapping[str, tuple[str, ...]]:
-        return {LOCAL: self.voices}
+    def providers(self) -> Providers:
+        return {LOCAL: self._tts.languages}
 
     async def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
@@ -104,21 +106,50 @@ class RoutedSpeaker(Routed[Speaker]):
         return tuple(dict.fromkeys(chain.from_iterable(self.providers.values())))
 
     @property
-    def providers(self) -> Mapping[str, tuple[str, ...]]:
-        return {name: target.engine.voices for name, target in self._targets.items()}
+    def providers(self) -> Providers:
+        return {name: _languages(target) for name, target in self._targets.items()}
 
     def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> Stream[WordTimes | OpusChunk]:
-        """See `Speaker.speak`. A voice that a fallback does not have becomes its default voice."""
+        """See `Speaker.speak`. A voice that a fallback does not have becomes its default voice.
+
+        A sentence in a language that the voice does not speak goes to another voice of the same provider that
+        does, then to the fallbacks that do, then to any other provider. Raises LanguageNotSpoken if there is
+        none.
+        """
         first = self.target(delivery.provider)
+        route = {target.name: self._voice_of(target, voice, delivery) for target in self.route(first)}
+        if not any(route.values()):
+            route = {target.name: self._voice_of(target, voice, delivery) for target in self.targets}
+        able = [name for name, chosen in route.items() if chosen]
+        if not able:
+            raise LanguageNotSpoken(f"No voice here speaks {language_name(str(delivery.language))}.")
 
         def ask(target: Target[Speaker]) -> Stream[WordTimes | OpusChunk]:
-            known = target is first or voice in target.engine.voices
-            chosen = voice if known else target.default_voice
+            chosen = route[target.name]
             return target.engine.speak(text, voice=chosen, speed=speed, delivery=delivery)
 
-        return RoutedStream(self.route(first), ask, _verdict)
+        return RoutedStream([self.target(name) for name in able], ask, _verdict)
+
+    def _voice_of(self, target: Target[Speaker], wished: str, delivery: EngineResult) -> str:
+        """The voice of this target that is to speak; empty if none of them speaks the language."""
+        known = target.name == (delivery.provider or LOCAL) or wished in target.engine.voices
+        first = wished if known else target.default_voice
+        if delivery.language is None:
+            return first
+        languages = _languages(target)
+        usual = delivery.usual_language
+        for voice in (first, target.default_voice, *languages):
+            told = languages.get(voice) or (() if usual is None else (usual,))
+            if voice not in languages or speaks(told, delivery.language):
+                return voice
+        return ""
+
+
+def _languages(target: Target[Speaker]) -> Mapping[str, tuple[str, ...]]:
+    """Of one engine's voices, which knows itself as this server's."""
+    return target.engine.providers[LOCAL]
 
 
 def _verdict(target: Target[Speaker], error: EngineError, reasons: Sequence[str]) -> EngineError:

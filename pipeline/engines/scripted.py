@@ -8,7 +8,7 @@ import json
 import re
 import threading
 import zlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from pipeline.engines.ports import (
 )
 from pipeline.engines.watchdog import Watchdog
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, UnknownVoice
+from schemas.languages import ANY
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
 
 ErrorCode = Literal["engine.busy", "engine.failed", "engine.dead"]
@@ -115,6 +116,8 @@ class SpeechScript(_Script):
     """Script of the voice: how it speaks a sentence."""
 
     voices: tuple[str, ...] = ("joe", "alto")
+    languages: tuple[str, ...] = (ANY,)
+    """Languages that each of them speaks."""
     ms_per_char: float = Field(default=15.0, gt=0)
     chunk_ms: int = Field(default=240, ge=1)
     first_chunk_ms: float = Field(default=0.0, ge=0)
@@ -230,6 +233,10 @@ class ScriptedTextToSpeech(_ScriptedEngine):
     @property
     def voices(self) -> tuple[str, ...]:
         return self._script.voices
+
+    @property
+    def languages(self) -> Mapping[str, tuple[str, ...]]:
+        return dict.fromkeys(self.voices, self._script.languages)
 
     async def synthesize(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED

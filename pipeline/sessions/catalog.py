@@ -1,6 +1,6 @@
 """Catalog of voices, language models, transcribers and collections that a user may choose."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -8,7 +8,7 @@ from itertools import chain
 from pipeline.engines.forced_calls import forced, must_call
 from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.llm.json_grammars import grammar
-from pipeline.engines.ports import ChatRequest, Function, is_ours
+from pipeline.engines.ports import ChatRequest, Function, Providers, is_ours
 from pipeline.eventlog.event_log import EventLog
 from schemas.errors import UnknownFunction, UnknownModel, UnknownProvider, UnknownVoice
 from schemas.errors.retrieval_errors import CollectionNotFound
@@ -18,7 +18,7 @@ from schemas.settings import SessionSettings
 from schemas.settings.provider_settings import LOCAL
 
 Offers = Mapping[str, tuple[str, ...]]
-"""Providers, and the voices or models of each; "local" is this server."""
+"""Providers, and the models of each; "local" is this server."""
 
 
 async def check_readable(log: EventLog, patch: SettingsPatch, principal: str) -> None:
@@ -55,8 +55,8 @@ class Catalog:
     """Choices for session settings, with their defaults."""
 
     defaults: SessionSettings
-    speakers: Offers
-    """Speech providers, and the voices of each."""
+    speakers: Providers
+    """Speech providers, the voices of each, and the languages of each voice."""
     transcribers: tuple[str, ...] = ()
     """Transcription providers beside this server."""
     answerers: Offers = field(default_factory=lambda: {LOCAL: ()})
@@ -127,9 +127,9 @@ class Catalog:
         return _offered(self.speakers, provider, field=field)
 
 
-def _offered(offers: Offers, provider: str | None, *, field: str) -> tuple[str, ...]:
+def _offered(offers: Mapping[str, Iterable[str]], provider: str | None, *, field: str) -> tuple[str, ...]:
     offered = offers.get(provider or LOCAL)
     if offered is None:
         known = ", ".join(offers)
         raise UnknownProvider(f"there is no provider {provider!r}; there is: {known}", field=field)
-    return offered
+    return tuple(offered)

@@ -136,8 +136,16 @@ class SentenceSynthesis:
     """One sentence on its way from text to sound."""
 
     def __init__(
-        self, number: int, start: int, spoken: SpokenText, remainder: ResumedSentence | None = None
+        self,
+        number: int,
+        start: int,
+        spoken: SpokenText,
+        remainder: ResumedSentence | None = None,
+        *,
+        language: str | None = None,
     ) -> None:
+        """`language`: of the sentence; None: any voice may speak it."""
+        self.language = language
         self.number = number
         self.remainder = remainder
         self.start = start
@@ -210,6 +218,8 @@ class SentenceSynthesis:
                     settings.tts_provider,
                     settings.tts_timeout_s,
                     settings.tts_extra,
+                    self.language,
+                    settings.language,
                     # A turn that is audible waits anew: until then no turn had to wait for it.
                     waited_s=0.0 if self._sounded else waiting_since - self.begun_at,
                 ),

@@ -19,6 +19,7 @@ from pipeline.observability import span_names
 from pipeline.observability.tracer import TurnTrace, fail, turn_span
 from pipeline.tts.normalisation.spoken_text import plainly, to_spoken
 from pipeline.tts.sentence_buffer import Fragment, SentenceBuffer
+from pipeline.tts.sentence_language import sentence_language
 from pipeline.tts.sentence_synthesizer import FirstAudioPriority, SentenceSynthesis, SentenceSynthesizer
 from pipeline.tts.turn_checkpoint import ResumedSentence, TurnCheckpoint
 from pipeline.turn.generation import Engines, Generation, Question
@@ -183,11 +184,14 @@ class Turn:
                 )
                 continue
             text = self._progress.text[sentence.start : sentence.end]
-            spoken = to_spoken(text, settings.language)
+            language = sentence_language(text, settings.language)
+            spoken = to_spoken(text, language)
             if spoken.text != sentence.spoken:  # part of a block of code, or cut by other rules
                 spoken = plainly(sentence.spoken, len(text))
             remainder = ResumedSentence.of(sentence) if sentence.chunks else None
-            await queue.send(SentenceSynthesis(sentence.number, sentence.start, spoken, remainder))
+            await queue.send(
+                SentenceSynthesis(sentence.number, sentence.start, spoken, remainder, language=language)
+            )
         begin = 0
         for end in (*self._progress.rests, len(self._progress.text)) if settings.speak else ():
             for piece in _pieces(self._progress.text[begin:end]):
@@ -258,14 +262,15 @@ class Turn:
 
     async def _cut(self, fragments: list[Fragment], queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         for fragment in filter(None, map(self._progress.remaining, fragments)):
-            spoken = to_spoken(fragment.text, self.plan.settings.language, code=fragment.code)
+            language = sentence_language(fragment.text, self.plan.settings.language)
+            spoken = to_spoken(fragment.text, language, code=fragment.code)
             number = self._sentences
             self._sentences += 1
             await self.record(
                 SentenceReady(sentence=number, start=fragment.start, end=fragment.end, spoken=spoken.text)
             )
             if spoken.text:
-                await queue.send(SentenceSynthesis(number, fragment.start, spoken))
+                await queue.send(SentenceSynthesis(number, fragment.start, spoken, language=language))
 
     async def record(self, event: Event, *, audio: bytes = b"") -> None:
         lingers = self._synthesizer.is_ahead

@@ -146,3 +146,5 @@ class VoiceView(_Shape):
     id: str
     provider: str
     preview_url: str
+    languages: tuple[str, ...] = ()
+    """BCP 47 tags; "*": every language; none: it is not known."""

@@ -8,8 +8,8 @@ RhapsodeError
 │   └── BundleInvalid, BundleVersion, BundleDamaged, BundleTooLarge
 ├── AccessError           not for this caller: schemas/errors/access_errors.py
 ├── StateError            right words, wrong moment: SessionAlreadyEnded, TurnQueueFull, GatewayBusy ...
-├── EngineError           a model: EngineBusy, EngineFailed, EngineDead; SchemaInvalid and ContextTooLong are
-│                         InputErrors as well, which only the engine may be able to tell
+├── EngineError           a model: EngineBusy, EngineFailed, EngineDead, LanguageNotSpoken; SchemaInvalid and
+│                         ContextTooLong are InputErrors as well, which only the engine may be able to tell
 ├── RetrievalUnavailable  the store of the documents: schemas/errors/retrieval_errors.py
 └── LogError              the log: LogUnavailable, LogFull, Fenced, Conflict, SessionFull, LogLost,
                           LogForeign;
@@ -211,6 +211,12 @@ class EngineFailed(EngineError):
     """This request failed; the engine lives."""
 
     code = "engine.failed"
+
+
+class LanguageNotSpoken(EngineError):
+    """No configured voice speaks the language of a sentence, which stays text."""
+
+    code = "voice.language"
 
 
 class SchemaInvalid(EngineFailed, InputError):

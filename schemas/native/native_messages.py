@@ -288,6 +288,8 @@ class Voices(_Wire):
     voices: tuple[str, ...]
     providers: dict[str, tuple[str, ...]]
     """Speech providers, and the voices of each; "local" is this server."""
+    languages: dict[str, dict[str, tuple[str, ...]]] = {}
+    """Languages of each voice, by provider, as BCP 47 tags; "*": every one; none: it is not known."""
 
 
 class Health(_Wire):

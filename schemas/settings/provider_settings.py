@@ -17,6 +17,8 @@ from pydantic import (
     field_validator,
 )
 
+from schemas.languages import LanguageTag
+
 LOCAL: Final = "local"
 """The name of this server's own engine, among the providers."""
 
@@ -28,6 +30,7 @@ def _in_one_sentence(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
         raise ValueError("is no text of at most 500 characters, no number, and not true or false") from None
 
 
+VoiceName = Annotated[str, Field(min_length=1, max_length=64)]
 ModelName = Annotated[str, Field(min_length=1, max_length=128)]
 SpeechExtra = Annotated[
     dict[
@@ -103,8 +106,13 @@ class SpeechProviderSettings(_ProviderSettings):
     """None: the kind's usual one, or none where the server has but one."""
     default_voice: str = Field(min_length=1, max_length=64)
     """Speaks where a wished voice is not known to this provider."""
-    voices: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = ()
+    voices: tuple[VoiceName, ...] = ()
     """None given: the server is asked when the deployment starts; the default voice is always one of them."""
+    languages: tuple[LanguageTag | Literal["*"], ...] = ()
+    """Languages that its voices speak, as `[en, pt-BR]`; `["*"]`: every one. None given: nobody knows,
+    and they are asked for sentences in the session's language only."""
+    voice_languages: dict[VoiceName, tuple[LanguageTag | Literal["*"], ...]] = {}
+    """The same for voices that speak others, by their names."""
     sample_rate: int = Field(default=24_000, ge=8_000, le=48_000)
     """Of the sound that comes without saying its rate."""
     timeout_s: float = Field(default=20.0, gt=0, le=300)

@@ -144,7 +144,9 @@ async def control(services: Open, session: Session, seen: Commanded, command: Co
 @router.get("/voices")
 async def voices(services: Open) -> Voices:
     choices = services.sessions.choices
-    return Voices(voices=choices.voices, providers=dict(choices.speakers))
+    providers = {name: tuple(voices) for name, voices in choices.speakers.items()}
+    languages = {name: dict(voices) for name, voices in choices.speakers.items()}
+    return Voices(voices=choices.voices, providers=providers, languages=languages)
 
 
 def links(session: SessionId) -> Links:

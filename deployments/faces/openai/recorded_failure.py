@@ -7,6 +7,7 @@ from schemas.errors import (
     EngineBusy,
     EngineDead,
     EngineFailed,
+    LanguageNotSpoken,
     LogUnavailable,
     RhapsodeError,
     SchemaInvalid,
@@ -17,7 +18,7 @@ from schemas.errors import (
 )
 
 _KINDS: Final[tuple[type[RhapsodeError], ...]] = (
-    *(EngineBusy, EngineDead, LogUnavailable, SessionFull),
+    *(EngineBusy, EngineDead, LanguageNotSpoken, LogUnavailable, SessionFull),
     *(UnknownModel, UnknownProvider, UnknownVoice, SchemaInvalid, ContextTooLong),
 )
 _KNOWN: Final = {kind.code: kind for kind in _KINDS} | {"owner.lost": EngineDead}

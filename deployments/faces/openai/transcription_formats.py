@@ -2,21 +2,15 @@
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from deployments.faces.openai.recorded_failure import failure
 from pipeline.delivery.captions import Cue, caption_file
 from schemas.events.recorded import Recorded
+from schemas.languages import LANGUAGE_NAMES
 
-_LANGUAGES: Final[Mapping[str, str]] = {
-    **{"en": "english", "de": "german", "fr": "french", "es": "spanish", "it": "italian", "pt": "portuguese"},
-    **{"nl": "dutch", "pl": "polish", "ru": "russian", "uk": "ukrainian", "tr": "turkish", "sv": "swedish"},
-    **{"da": "danish", "no": "norwegian", "fi": "finnish", "cs": "czech", "el": "greek", "hu": "hungarian"},
-    **{"ja": "japanese", "zh": "chinese", "ko": "korean", "ar": "arabic", "hi": "hindi", "he": "hebrew"},
-}
-"""As Whisper calls them; others by their code."""
 _FRAMES_PER_S: Final = 100
 """Whisper counts `seek` in frames of 10 ms."""
 
@@ -98,7 +92,7 @@ def verbose(made: Transcribed, ms: int, granularities: Sequence[str], task: str)
     """Likelihoods are not known here: they are zero."""
     body: dict[str, Any] = {
         "task": task,
-        "language": _LANGUAGES.get(made.language, made.language),
+        "language": LANGUAGE_NAMES.get(made.language, made.language),
         "duration": ms / 1_000,
         "text": made.text,
         "usage": usage_of(ms),

@@ -69,9 +69,9 @@ async def settings_history(services: Open, caller: Caller) -> PreferencesHistory
 async def voices(services: Open) -> list[VoiceView]:
     """Lists the speech providers, their voices, and how each sounds."""
     return [
-        VoiceView(id=voice, provider=provider, preview_url=_preview_url(provider, voice))
-        for provider, names in services.sessions.choices.speakers.items()
-        for voice in names
+        VoiceView(id=voice, provider=provider, preview_url=_preview_url(provider, voice), languages=languages)
+        for provider, voices in services.sessions.choices.speakers.items()
+        for voice, languages in voices.items()
     ]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes
 from schemas.errors import EngineFailed
+from schemas.languages import ANY
 from schemas.settings import TextToSpeechSettings
 
 
@@ -15,6 +16,7 @@ class NoVoice:
 
     def __init__(self, voice: str) -> None:
         self.voices: tuple[str, ...] = (voice,)
+        self.languages = {voice: (ANY,)}
 
     async def synthesize(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED

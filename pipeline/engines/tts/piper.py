@@ -1,7 +1,7 @@
 """Piper as a streaming voice: its sound begins while the rest of the sentence is still being made."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
@@ -51,6 +51,10 @@ class PiperTextToSpeech:
     @property
     def voices(self) -> tuple[str, ...]:
         return (self._name,)
+
+    @property
+    def languages(self) -> Mapping[str, tuple[str, ...]]:
+        return {self._name: (self._voice.language,)}
 
     @property
     def open_streams(self) -> int:

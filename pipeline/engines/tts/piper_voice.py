@@ -19,6 +19,7 @@ from pipeline.engines.tts.piper_device import CPU, check_is_used
 from pipeline.engines.tts.piper_words import TextWord, pieces, speakable
 from pipeline.engines.tts.voice_windows import Sentence, WindowPiece, bounded
 from pipeline.engines.weights.prepared_folders import UnusableWeights
+from schemas.languages import language_tag
 
 _BEGIN, _END, _PAD = "^", "$", "_"
 _PAUSES: Final = frozenset(".,:;!?")
@@ -61,6 +62,11 @@ class Voice:
         self._phonemizer = PiperVoice(session=self._frontend, config=self._config)
         self._alone = lru_cache(_ALONE_CACHED)(self._pronounce_alone)
         self._ids: Mapping[str, Sequence[int]] = self._config.phoneme_id_map
+
+    @property
+    def language(self) -> str:
+        """The language of the voice's phonemes, as the model's configuration names it."""
+        return language_tag(self._config.espeak_voice)
 
     @property
     def sample_rate(self) -> int:

@@ -171,6 +171,11 @@ class RemoteVoice:
     def voices(self) -> tuple[str, ...]:
         return self._voices
 
+    @property
+    def languages(self) -> Mapping[str, tuple[str, ...]]:
+        told = self._settings.voice_languages
+        return {voice: told.get(voice, self._settings.languages) for voice in self._voices}
+
     async def ask_voices(self) -> None:
         """Let the server name its voices, where the settings do not; a server that is down names none."""
         if not self._settings.voices:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -73,6 +73,8 @@ class Network(Protocol):
     def sample_rate(self) -> int: ...
     @property
     def voices(self) -> tuple[str, ...]: ...
+    @property
+    def languages(self) -> Mapping[str, tuple[str, ...]]: ...
 
 
 NetworkT = TypeVar("NetworkT", bound=Network)
@@ -122,6 +124,10 @@ class LoadedCoqui(Generic[NetworkT]):
     @property
     def voices(self) -> tuple[str, ...]:
         return self._voice.voices
+
+    @property
+    def languages(self) -> Mapping[str, tuple[str, ...]]:
+        return self._voice.languages
 
     @property
     def open_streams(self) -> int:

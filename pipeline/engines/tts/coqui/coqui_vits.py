@@ -3,7 +3,7 @@
 Only imported in the environment that has Coqui.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from pipeline.engines.tts.coqui.coqui_engine import CoquiFrames, SentenceWork, S
 from pipeline.engines.tts.coqui.coqui_phonemes import PHONEMIZER, Pronunciation, use_in_process_espeak
 from pipeline.engines.tts.voice_windows import WindowPiece
 from pipeline.engines.weights.prepared_folders import UnusableWeights
+from schemas.languages import language_tag
 
 _MARGINS: Final = (24, 34, 48, 64, 96)
 _TOLERANCE: Final = 1e-4
@@ -37,6 +38,7 @@ class VitsVoice:
             raise UnusableWeights(f"{config}: a VITS whose frames are interpolated cannot be streamed here.")
         if model_config.use_phonemes and not model_config.phonemizer:
             model_config.phonemizer = PHONEMIZER
+        self._language: str | None = model_config.phoneme_language if model_config.use_phonemes else None
         self._model: Any = Vits(model_config)
         self._model.load_checkpoint(model_config, str(checkpoint), eval=True)
         self._model.to(device)
@@ -51,6 +53,11 @@ class VitsVoice:
     @property
     def voices(self) -> tuple[str, ...]:
         return tuple(self._speakers)
+
+    @property
+    def languages(self) -> Mapping[str, tuple[str, ...]]:
+        """By its phonemes; a voice of letters does not say what it speaks."""
+        return dict.fromkeys(self.voices, (language_tag(self._language),) if self._language else ())
 
     def pronounce(self, text: str) -> list[WindowPiece]:
         """See `Pronunciation.pronounce`."""

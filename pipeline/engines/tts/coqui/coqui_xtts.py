@@ -4,7 +4,7 @@ Only imported in the environment that has Coqui.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -25,6 +25,7 @@ from pipeline.engines.tts.coqui.coqui_weights import Checkpoint
 from pipeline.engines.tts.piper_words import pieces, speakable
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.errors import EngineDead
+from schemas.languages import language_tag, speaks
 from schemas.settings import TextToSpeechSettings
 
 P = ParamSpec("P")
@@ -49,6 +50,7 @@ class XttsVoice:
         self._model.to(device)
         self.sample_rate = int(model_config.model_args.output_sample_rate)
         self._language = settings.language
+        self._known: list[str] = list(model_config.languages)
         self._speakers = self._known_speakers(settings.speaker_wav)
         if not self._speakers:
             raise UnusableWeights("XTTS needs somebody's voice: text_to_speech.speaker_wav.")
@@ -57,11 +59,23 @@ class XttsVoice:
     def voices(self) -> tuple[str, ...]:
         return tuple(self._speakers)
 
-    def sounds(self, text: str, voice: str, speed: float) -> Iterator[NDArray[np.float32]]:
-        """About a second at a time. Every step blocks; closing it ends the work."""
+    @property
+    def languages(self) -> Mapping[str, tuple[str, ...]]:
+        return dict.fromkeys(self.voices, tuple(language_tag(one) for one in self._known))
+
+    def sounds(
+        self, text: str, voice: str, speed: float, language: str | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """About a second at a time. Every step blocks; closing it ends the work.
+
+        `language`: of the text; None, and one that the network does not know: the one of the settings.
+        """
+        known = (one for one in self._known if language is not None and speaks((one,), language))
         latents, embedding = self._speakers[voice]
         stream = self._model.inference_stream(
-            text, self._language, latents, embedding, stream_chunk_size=_TOKENS_A_CHUNK, speed=speed
+            *(text, next(known, self._language), latents, embedding),
+            stream_chunk_size=_TOKENS_A_CHUNK,
+            speed=speed,
         )
         with closing(stream):
             for sound in stream:
@@ -105,7 +119,7 @@ class XttsTextToSpeech(LoadedCoqui[XttsVoice]):
                 piece = speakable(words)
                 if not any(char.isalnum() for char in piece):
                     continue
-                sounds = self._voice.sounds(piece, voice, speed)
+                sounds = self._voice.sounds(piece, voice, speed, delivery.language)
                 try:
                     while (sound := await self._step(next, sounds, None)) is not None:
                         if sound.size:

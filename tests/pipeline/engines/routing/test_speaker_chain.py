@@ -1,7 +1,9 @@
 """Who speaks when somebody cannot: retries, fallback and the breaker, against real servers of ours."""
 
+import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, WordTimes
 from pipeline.engines.routed_speaker import RoutedSpeaker, open_speaker
 from pipeline.engines.scripted import ScriptedTextToSpeech
-from schemas.errors import EngineBusy, EngineFailed, UnknownProvider, UnknownVoice
+from schemas.errors import EngineBusy, EngineFailed, LanguageNotSpoken, UnknownProvider, UnknownVoice
 from schemas.settings import TextToSpeechSettings
 from tests.contracts.speaker import SpeakerContract
 from tests.contracts.text_to_speech import SENTENCE
@@ -71,7 +73,10 @@ async def test_everybodys_voices_are_listed_those_here_first(
 ) -> None:
     speaker = await opened(local, [], cloud=house.settings(voices=["alloy", "joe"]))
     assert speaker.voices == ("joe", "alto", "alloy")
-    assert speaker.providers == {"local": ("joe", "alto"), "cloud": ("joe", "alloy")}
+    assert {name: tuple(voices) for name, voices in speaker.providers.items()} == {
+        "local": ("joe", "alto"),
+        "cloud": ("joe", "alloy"),
+    }
     await speaker.aclose()
 
 
@@ -167,3 +172,60 @@ async def test_closing_hangs_up_at_once(local: ScriptedTextToSpeech, house: Spee
     await eventually(lambda: (house.speaking, house.hung_up) == (0, 1))
     assert local.calls == 0
     await speaker.aclose()
+
+
+# ---------------------------------------------------------------- languages
+
+
+ENGLISH_ONLY = {"languages": ["en-US"]}
+
+
+def said_in(language: str, *, usual: str = "en", provider: str | None = None) -> EngineResult:
+    return EngineResult(provider=provider, language=language, usual_language=usual)
+
+
+@pytest.fixture
+def english(local: ScriptedTextToSpeech, tmp_path: Path) -> ScriptedTextToSpeech:
+    script = tmp_path / "speech.json"
+    script.write_text(json.dumps(ENGLISH_ONLY))
+    return ScriptedTextToSpeech(TextToSpeechSettings(script=script))
+
+
+async def test_a_sentence_goes_to_a_voice_that_speaks_its_language(
+    english: ScriptedTextToSpeech, house: SpeechHouse, other_house: SpeechHouse
+) -> None:
+    cloud = house.settings(voices=["joe", "alto"], voice_languages={"joe": ["zh"], "alto": ["ja"]})
+    box = other_house.settings(languages=["de", "fr-CA"])
+    speaker = await opened(english, ["cloud"], cloud=cloud, box=box)
+    for delivery in (said_in("en"), said_in("zh"), said_in("de"), said_in("ja", provider="cloud")):
+        await heard(speaker, delivery)
+    assert english.calls == 1
+    assert [asked["voice"] for asked in house.requests] == ["joe", "alto"]
+    assert [asked["voice"] for asked in other_house.requests] == ["joe"]
+    await speaker.aclose()
+
+
+async def test_a_sentence_that_no_voice_speaks_is_refused_by_its_language(
+    english: ScriptedTextToSpeech, house: SpeechHouse
+) -> None:
+    speaker = await opened(english, ["cloud"], cloud=house.settings(languages=["de"]))
+    with pytest.raises(LanguageNotSpoken, match=r"Chinese \(zh-Hant\)") as refused:
+        await heard(speaker, said_in("zh-Hant"))
+    assert (refused.value.code, refused.value.retryable) == ("voice.language", False)
+    assert (english.calls, house.requests) == (0, [])
+    await speaker.aclose()
+
+
+async def test_a_provider_that_does_not_say_what_it_speaks_is_asked_for_the_sessions_language_only(
+    english: ScriptedTextToSpeech, house: SpeechHouse, other_house: SpeechHouse
+) -> None:
+    speaker = await opened(english, [], cloud=house.settings())
+    await heard(speaker, said_in("de-AT", usual="de", provider="cloud"))
+    with pytest.raises(LanguageNotSpoken):
+        await heard(speaker, said_in("fr", usual="de", provider="cloud"))
+    assert len(house.requests) == 1
+    await speaker.aclose()
+    everything = await opened(english, [], box=other_house.settings(languages=["*"]))
+    await heard(everything, said_in("fr"))
+    assert len(other_house.requests) == 1
+    await everything.aclose()
