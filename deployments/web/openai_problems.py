@@ -67,6 +67,7 @@ TABLE: Final[Mapping[str, Shape]] = {
     "cursor.foreign": _CURSOR,
     "cursor.ahead": _CURSOR,
     "voice.unknown": _INVALID,
+    "voice.language": _INVALID,
     "input.invalid": _INVALID,
     "input.unknown_field": Shape(400, _REQUEST, "unknown_parameter"),
     "input.too_long": Shape(400, _REQUEST, "string_above_max_length"),

@@ -27,5 +27,9 @@ _KNOWN: Final = {kind.code: kind for kind in _KINDS} | {"owner.lost": EngineDead
 def failure(code: str, message: str, *, form: str | None = None) -> RhapsodeError:
     """`form`: the field with the schema that the answer is held to."""
     kind = _KNOWN.get(code, EngineFailed)
-    fields: dict[type[RhapsodeError], str | None] = {SchemaInvalid: form, ContextTooLong: "messages"}
+    fields: dict[type[RhapsodeError], str | None] = {
+        SchemaInvalid: form,
+        ContextTooLong: "messages",
+        LanguageNotSpoken: "input",
+    }
     return kind(message, field=fields.get(kind))

@@ -54,6 +54,7 @@ async def test_voices_are_listed_by_who_has_them(http: httpx.AsyncClient) -> Non
     assert listed == {
         "voices": ["joe", "alto"],
         "providers": {"local": ["joe", "alto"], "cloud": ["alto", "joe"]},
+        "languages": {"local": {"joe": ["*"], "alto": ["*"]}, "cloud": {"alto": [], "joe": []}},
     }
 
 
