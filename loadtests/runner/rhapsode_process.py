@@ -123,7 +123,7 @@ def bare_stream(home: Path, script: Mapping[str, Any]) -> Iterator[str]:
         socket.create_connection(("127.0.0.1", port), 1).close()
         return True
 
-    with child_process(command, home / "bare.txt", ready, ends_with=signal.SIGINT):
+    with child_process(command, home / "bare.txt", ready):
         yield f"ws://127.0.0.1:{port}"
 
 

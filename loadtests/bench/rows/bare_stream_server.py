@@ -5,6 +5,7 @@ python -m loadtests.bench.rows.bare_stream_server PORT SCRIPT_JSON
 
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 from contextlib import aclosing
@@ -18,7 +19,7 @@ from schemas.settings import LanguageModelSettings
 
 
 async def main(port: int, script: Path) -> None:
-    """Answer each connection's first message with the script, one JSON text frame per delta, until killed."""
+    """Answer each connection's first message with the script, a JSON text frame per delta, until SIGTERM."""
     engine = build_language_model(LanguageModelSettings(engine="scripted", script=script), script.parent)
 
     async def answer(socket: ServerConnection) -> None:
@@ -30,15 +31,13 @@ async def main(port: int, script: Path) -> None:
                 if isinstance(item, str):
                     await socket.send(json.dumps({"type": "text.delta", "data": {"text": item}}))
 
-    async with serve(answer, "127.0.0.1", port, compression=None):
-        await asyncio.get_running_loop().create_future()
+    async with serve(answer, "127.0.0.1", port, compression=None) as server:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.close)
+        await server.wait_closed()
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "script.json"
         file.write_text(sys.argv[2])
-        try:
-            asyncio.run(main(int(sys.argv[1]), file))
-        except KeyboardInterrupt:
-            sys.exit(0)
+        asyncio.run(main(int(sys.argv[1]), file))
