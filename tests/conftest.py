@@ -27,12 +27,13 @@ HERE = Path(__file__).parent
 
 settings.load_profile(UNTIMED)  # unless an option says otherwise, which is looked at later
 
-QUEUES = {"serve": "Ray", "resilience": "Ray", "browser": "browser"}
+QUEUES = {"serve": "Ray", "browser": "browser"}
 """Folders whose tests keep more than a core busy, or play sound in real time: one at a time of each queue."""
 LONGEST = (
     "serve",
-    "resilience",
     "browser",
+    "loadtests/chaos",
+    "resilience",
     "pipeline/engines",
     "pipeline/stt",
     "deployments/assistant",

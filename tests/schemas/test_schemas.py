@@ -18,6 +18,7 @@ from schemas.events.upcasting import UPCASTERS, VERSIONS, UnknownEvent, upcast
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 FILES = sorted(GOLDEN.glob("*.json"))
+DOCUMENTS = export.documents()
 
 
 def recorded(entry: dict[str, Any]) -> Recorded:
@@ -127,7 +128,7 @@ def test_what_is_stored_of_an_event_brings_it_back(file: Path) -> None:
 
 
 def test_the_documents_in_docs_are_current() -> None:
-    assert export.update(export.documents(), check=True) == [], 'run "make schemas"'
+    assert export.update(DOCUMENTS, check=True) == [], 'run "make schemas"'
 
 
 def test_a_stale_document_is_noticed_and_written_anew(tmp_path: Path) -> None:
@@ -137,9 +138,9 @@ def test_a_stale_document_is_noticed_and_written_anew(tmp_path: Path) -> None:
     assert export.update(made, check=True, docs=tmp_path) == []
 
 
-@pytest.mark.parametrize("name", [name for name in export.documents() if name.startswith("schemas/")])
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if name.startswith("schemas/")])
 def test_an_exported_schema_is_a_schema(name: str) -> None:
-    jsonschema.Draft202012Validator.check_schema(export.documents()[name])
+    jsonschema.Draft202012Validator.check_schema(DOCUMENTS[name])
 
 
 def references(node: Any) -> Iterator[str]:
@@ -153,7 +154,7 @@ def references(node: Any) -> Iterator[str]:
 
 
 def test_every_reference_of_the_event_document_leads_somewhere() -> None:
-    document = export.documents()["asyncapi.json"]
+    document = DOCUMENTS["asyncapi.json"]
     for reference in set(references(document)):
         place: Any = document
         for part in reference.removeprefix("#/").split("/"):
@@ -164,7 +165,7 @@ def test_every_reference_of_the_event_document_leads_somewhere() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_an_event_on_the_wire_is_as_the_event_document_describes_it(file: Path) -> None:
     entry = golden(file)
-    document = export.documents()["asyncapi.json"]
+    document = DOCUMENTS["asyncapi.json"]
     reference = document["components"]["messages"][entry.type]["payload"]["$ref"]
     schema = {"$ref": reference, "components": document["components"]}
     jsonschema.Draft202012Validator(schema).validate(entry.to_dict())
