@@ -1,7 +1,7 @@
 """Aggregate of a session's events, and the commands that it allows. Plain synchronous code, no I/O."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pipeline.session_state.conversation_items import Items
 from pipeline.session_state.input_state import EVENTS as INPUT_EVENTS
@@ -24,6 +24,7 @@ from schemas.ids import NO_TURN, NOWHERE, Seq, SessionId, TurnId
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
 
+_USUAL: Final = {"tools": SessionSettings().tools, "sampling": SessionSettings().sampling}
 ControlAction = Literal["stop", "pause", "resume", "skip"]
 
 
@@ -112,8 +113,8 @@ class Conversation:
 
     def _go_on(self, turn: TurnState, recorded: Recorded) -> None:
         apply_to_turn(turn, recorded)
-        if turn.over:
-            self._open.pop(turn.turn, None)
+        if turn.over and self._open.pop(turn.turn, None) is not None:
+            turn.given, turn.settings = None, _without_schemas(turn.settings)
 
     def _taken(self, data: Mapping[str, Any]) -> SessionSettings:
         """As recorded, by this version or by a later one, whose new fields are passed over."""
@@ -216,6 +217,13 @@ class Conversation:
         if target is None or target.over:
             raise NothingToControl("no turn is running", field="turn")
         return target
+
+
+def _without_schemas(settings: SessionSettings) -> SessionSettings:
+    """For a turn that is over: as objects, schemas take thirty times as much memory as in the log."""
+    if not settings.tools.functions and settings.sampling.json_schema is None:
+        return settings
+    return settings.model_copy(update=_USUAL)
 
 
 def _sentence_to_skip(turn: TurnState, sentence: int | None) -> int:

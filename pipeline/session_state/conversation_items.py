@@ -1,13 +1,18 @@
 """The items of a session's conversation, in their order: said, written, answered, called and given."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+import orjson
 
 from schemas.events.recorded import Recorded
 from schemas.ids import NO_TURN, Seq, TurnId, generation
 
 Kind = Literal["message", "asked", "spoken", "answer", "call", "result"]
 ROOT = "root"
+_PART: Final = ("type", "text", "transcript")
+"""Fields of a message's part."""
 
 
 @dataclass(slots=True)
@@ -38,7 +43,13 @@ class AskedItem:
     outside: bool
     """The answer is no part of the conversation."""
     metadata: dict[str, str] | None
-    config: dict[str, Any]
+
+
+@lru_cache(maxsize=32)
+def _config(data: bytes) -> dict[str, Any]:
+    """Kept as JSON for each turn: as objects, what clients send takes thirty times as much memory."""
+    found: dict[str, Any] = orjson.loads(data)
+    return found
 
 
 _Heard = tuple[str, int]
@@ -50,7 +61,7 @@ class Items:
 
     def __init__(self) -> None:
         self.tag = ""
-        self.config: dict[str, Any] | None = None
+        self._config: bytes = b""
         self.secret = ""
         """The client secret that the session was made with."""
         self.managed = False
@@ -59,14 +70,23 @@ class Items:
         self.known: dict[str, Item] = {}
         """Those of the conversation, and the answers beside it."""
         self.asked: dict[TurnId, AskedItem] = {}
-        self.configs: dict[TurnId, dict[str, Any]] = {}
-        """Items that each turn is answered with: later changes are not for it."""
+        self._configs: dict[TurnId, bytes] = {}
+        """What each turn is answered with: later changes are not for it."""
         self.covered: dict[TurnId, frozenset[str]] = {}
         """Items that are a turn's question."""
         self.spoken: dict[_Heard, str] = {}
         self.answers: dict[TurnId, str] = {}
         self.calls: dict[str, str] = {}
-        self._wish: tuple[Seq, AskedItem] | None = None
+        self._wish: tuple[Seq, AskedItem, bytes] | None = None
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """Read it, don't change it; None: nobody has configured the session."""
+        return _config(self._config) if self._config else None
+
+    def config_of(self, turn: TurnId) -> dict[str, Any]:
+        """The configuration that the turn is answered with. Read it, don't change it."""
+        return _config(self._configs.get(turn, b"{}"))
 
     def item_id(self, seq: Seq) -> str:
         return f"item_{self.tag}_{seq}"
@@ -95,13 +115,13 @@ class Items:
             case "session.started":
                 self.tag = generation(recorded.ts_ms)
             case "realtime.configured":
-                self.config, self.managed = dict(data["config"]), True
+                self._config, self.managed = orjson.dumps(data["config"]), True
                 self.secret = data.get("secret") or self.secret
             case "item.added" | "item.removed" | "item.truncated":
                 self._change(recorded)
             case "response.asked":
-                asked = AskedItem(data["conversation"] == "none", data["metadata"], dict(data["config"]))
-                self._wish = (recorded.seq, asked)
+                asked = AskedItem(data["conversation"] == "none", data["metadata"])
+                self._wish = (recorded.seq, asked, orjson.dumps(data["config"]))
             case "turn.requested":
                 self._ask(recorded)
             case "speech.started" | "speech.ended" | "transcript.final" | "transcript.failed":
@@ -145,11 +165,10 @@ class Items:
         data, turn = recorded.data, TurnId(recorded.seq)
         wish, self._wish = self._wish, None
         if wish is not None and wish[0] == recorded.seq - 1:
-            self.asked[turn] = wish[1]
-            self.configs[turn] = wish[1].config
+            _, self.asked[turn], self._configs[turn] = wish
             return
-        if self.config is not None:
-            self.configs[turn] = self.config
+        if self._config:
+            self._configs[turn] = self._config
         if data.get("input"):
             said = (self.spoken.get((data["input"], number)) for number in data.get("utterances", ()))
             before = self.covered.get(TurnId(data.get("merges") or 0), frozenset())
@@ -213,4 +232,5 @@ def made(data: dict[str, Any], name: str, seq: Seq) -> Item:
         case "function_call_output":
             return Item(name, seq, "result", call=data["call_id"], output=data["output"])
         case _:
-            return Item(name, seq, "message", data["role"], parts=list(data["content"]))
+            parts = [{key: part[key] for key in _PART if key in part} for part in data["content"]]
+            return Item(name, seq, "message", data["role"], parts=parts)

@@ -50,6 +50,8 @@ _LARGEST: Final = 2**53
 """Readers of JSON agree on numbers up to here (RFC 8259, section 6); their sums are finite."""
 _AHEAD_MS: Final = 86_400_000
 """The clock of the server that a bundle is from may be ahead by so much."""
+_OPEN: Final = 100
+"""Turns that are not over: of these all settings are held in memory."""
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -98,6 +100,8 @@ class ReadBundle:
                 conversation.apply(recorded)
             except (ArithmeticError, LookupError, ValueError, TypeError, AttributeError) as error:
                 raise BundleInvalid(f"event {recorded.seq} does not fit those before it") from error
+            if len(conversation.unfinished) > _OPEN:
+                raise BundleInvalid(f"with event {recorded.seq} there are more than {_OPEN} open turns")
         if conversation.kind in ("user", "collection"):
             raise BundleInvalid(f"a {conversation.kind}'s own session cannot be imported")
         return conversation

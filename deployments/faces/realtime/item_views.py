@@ -56,7 +56,7 @@ def _spoken_part(turn: TurnState, item: Item) -> Shown:
 def shown_response(items: Items, turns: Turns, turn: TurnState, output: list[Shown]) -> Shown:
     """The response that a turn is, as far as it is."""
     asked = items.asked.get(turn.turn)
-    config = items.configs.get(turn.turn, {})
+    config = items.config_of(turn.turn)
     sound = config.get("audio", {}).get("output", {})
     status, details = _outcome(turn)
     return {

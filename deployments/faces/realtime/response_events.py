@@ -33,7 +33,7 @@ class Responses:
 
     def format(self, turn: TurnId) -> str:
         """The type of the format that its sound is sent in."""
-        config = self._conversation.items.configs.get(turn, {})
+        config = self._conversation.items.config_of(turn)
         found: str = config.get("audio", {}).get("output", {}).get("format", {}).get("type", "audio/pcm")
         return found
 

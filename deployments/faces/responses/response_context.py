@@ -2,31 +2,40 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from deployments.faces.responses.response_ids import ResponseId, parse_response_id
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.conversation_items import AskedItem, Item
+from pipeline.session_state.conversation_items import Item
 from schemas.ids import Seq, TurnId
 
 
-def asked_of(conversation: Conversation, turn: TurnId) -> AskedItem | None:
-    """How the response was asked for; None: the turn is no response."""
+@dataclass(frozen=True, slots=True)
+class AskedResponse:
+    """How a response was asked for."""
+
+    metadata: dict[str, str] | None
+    items: int
+    """So many items are its own input."""
+    request: dict[str, Any]
+    """Fields that a response says again."""
+
+
+def asked_of(conversation: Conversation, turn: TurnId) -> AskedResponse | None:
+    """None: the turn is no response."""
     asked = conversation.items.asked.get(turn)
-    return asked if asked is not None and asked.config.get("object") == "response" else None
-
-
-def request_of(asked: AskedItem) -> dict[str, Any]:
-    """The request's fields, as a response says them again."""
-    request: dict[str, Any] = asked.config["request"]
-    return request
+    config = conversation.items.config_of(turn)
+    if asked is None or config.get("object") != "response":
+        return None
+    return AskedResponse(asked.metadata, config["items"], config["request"])
 
 
 def own_input(conversation: Conversation, turn: TurnId) -> list[Item]:
     """The items of the request itself, which lie in the log before `response.asked`."""
     items, asked = conversation.items, asked_of(conversation, turn)
     found: list[Item] = []
-    while asked is not None and len(found) < asked.config["items"]:
+    while asked is not None and len(found) < asked.items:
         item = items.known.get(items.item_id(Seq(turn - 2 - len(found))))
         if item is None:
             break
@@ -41,7 +50,7 @@ def chain(conversation: Conversation, response: ResponseId) -> list[ResponseId]:
     """
     found = [response]
     while (asked := asked_of(conversation, found[0].turn)) is not None:
-        previous = parse_response_id(request_of(asked)["previous_response_id"] or "")
+        previous = parse_response_id(asked.request["previous_response_id"] or "")
         if previous is None or previous.turn >= found[0].turn:
             break
         found.insert(0, previous)

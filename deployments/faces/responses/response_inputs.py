@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from deployments.faces.openai.request_mapping import call_name, question, settings_of
-from deployments.faces.responses.response_context import asked_of, request_of
+from deployments.faces.responses.response_context import asked_of
 from deployments.faces.responses.response_ids import parse_item_id
 from deployments.model_names import NamedModel
 from pipeline.auth.principals import Principal
@@ -121,7 +121,7 @@ class ResponseInputs:
         if item is None or item.id not in conversation.items.order:
             raise missing
         asked = asked_of(conversation, item.turn)
-        if asked is not None and not request_of(asked)["store"]:
+        if asked is not None and not asked.request["store"]:
             raise missing
         return item_object(item, conversation.turns)
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from deployments.faces.openai.chunk_translator import Citations
-from deployments.faces.responses.response_context import request_of
+from deployments.faces.responses.response_context import AskedResponse
 from deployments.faces.responses.response_ids import ResponseId
-from pipeline.session_state.conversation_items import AskedItem
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
 
@@ -25,7 +24,7 @@ class ResponseTranslator:
     """Takes the events of the turn in order."""
 
     id: ResponseId
-    asked: AskedItem
+    asked: AskedResponse
     answered: Callable[[str, str], str]
     """The public name of a model that the log names."""
     response: Shown = field(default_factory=dict)
@@ -177,9 +176,9 @@ class ResponseTranslator:
                 return "completed", "completed", {"completed_at": recorded.ts_ms // 1_000}
 
 
-def response_object(name: ResponseId, asked: AskedItem, requested_ms: int) -> Shown:
+def response_object(name: ResponseId, asked: AskedResponse, requested_ms: int) -> Shown:
     """The response before anything of it is there."""
-    request = request_of(asked)
+    request = asked.request
     return {
         "id": str(name),
         "object": "response",

@@ -15,7 +15,6 @@ from deployments.faces.responses.response_context import (
     context,
     deleted,
     own_input,
-    request_of,
 )
 from deployments.faces.responses.response_ids import ResponseId, item_id, parse_response_id
 from deployments.faces.responses.response_inputs import (
@@ -150,7 +149,7 @@ class ResponseTurns:
         except (SessionGone, SessionNotFound) as error:
             raise missing from error
         asked = asked_of(conversation, found.turn)
-        if asked is None or not request_of(asked)["store"] or deleted(conversation, found.turn):
+        if asked is None or not asked.request["store"] or deleted(conversation, found.turn):
             raise missing
         return found, conversation
 

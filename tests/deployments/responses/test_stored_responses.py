@@ -18,7 +18,7 @@ from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.session_state.conversation_items import Item
 from pipeline.session_state.llm_context import Turns
-from schemas.ids import SessionId, TurnId
+from schemas.ids import Seq, SessionId
 from tests.deployments.responses.test_responses_python_sdk import valid
 from tests.support.clients.openai_requests import STORY, events_of
 from tests.support.eventlog.bundles import unzip, with_events, zipped
@@ -32,11 +32,9 @@ def told(app: RunningApp, response: str) -> list[tuple[str, str]]:
     assert app.services is not None
     assert app.loop is not None
     session, turn = response.split("_")[1:]
-    viewed = app.services.sessions.view(SessionId(session))
-    conversation, _ = asyncio.run_coroutine_threadsafe(viewed, app.loop).result(10)
-    given = conversation.turns[TurnId(int(turn))].given
-    assert given is not None
-    return [(one.role, one.content) for one in given]
+    read = app.services.log.read(SessionId(session), Seq(int(turn) - 1), limit=1)
+    [asked] = asyncio.run_coroutine_threadsafe(read, app.loop).result(10)
+    return [(one["role"], one["content"]) for one in asked.data["given"]]
 
 
 def session_of(response: str) -> str:

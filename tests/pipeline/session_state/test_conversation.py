@@ -1,8 +1,12 @@
 """The rules of a session, without any I/O."""
 
 import copy
+import gc
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -13,8 +17,11 @@ from schemas.errors import NothingToControl, SessionAlreadyEnded, TurnNotFound, 
 from schemas.events import (
     AudioChunk,
     Event,
+    ItemAdded,
     PlaybackPaused,
     PlaybackResumed,
+    RealtimeConfigured,
+    ResponseAsked,
     SentenceReady,
     SentenceSkipRequested,
     SessionEndRequested,
@@ -31,6 +38,7 @@ from schemas.events.recorded import Recorded
 from schemas.events.voice_events import PlaybackFlushed
 from schemas.ids import NO_TURN, Seq, TurnId
 from schemas.settings import SessionSettings
+from schemas.settings.model_settings import FunctionOffer, GivenMessage, SamplingSettings, ToolSettings
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 WISH = TurnRequested(kind="prompt", text="Hello?", settings=SessionSettings())
@@ -209,3 +217,61 @@ def test_a_copy_goes_on_from_any_event_as_if_it_had_heard_all_of_them() -> None:
 
 def contents(conversation: Conversation) -> dict[str, object]:
     return copy.deepcopy(vars(conversation) | {"items": vars(conversation.items)})
+
+
+def with_schemas(number: int) -> list[Event]:
+    """A request whose schemas are of many small objects, each as long as requests may have them."""
+    dense = {"title": str(number), "enum": [{"a": 1}] * 3_000}
+    offers = (FunctionOffer(name="f", parameters=dense),)
+    settings = SessionSettings(
+        tools=ToolSettings(functions=offers), sampling=SamplingSettings(json_schema=dense)
+    )
+    given = tuple(GivenMessage(role="user", content="") for _ in range(1_000))
+    return [TurnRequested(kind="prompt", text="Hello?", settings=settings, given=given)]
+
+
+def with_config(number: int) -> list[Event]:
+    """The configuration of a Realtime session, and of a response of its own."""
+    config: Any = {"tools": [{"name": str(number), "parameters": {"enum": [{"a": 1}] * 3_000}}]}
+    return [RealtimeConfigured(config=config), ResponseAsked(config=config), WISH]
+
+
+def with_item(number: int) -> list[Event]:
+    """Parts with fields that nobody reads."""
+    part: Any = {"type": "input_text", "text": "", "more": [{"a": number}] * 1_000}
+    return [ItemAdded(item={"type": "message", "role": "user", "content": [part] * 3}), WISH]
+
+
+@pytest.mark.parametrize("asked", [with_schemas, with_config, with_item])
+def test_a_turn_that_is_over_takes_no_more_memory_than_its_events(
+    asked: Callable[[int], list[Event]],
+) -> None:
+    """A session may have 256 MB of events; as objects, JSON of many small values takes 30 times as much."""
+    conversation, size = Conversation(), 0
+
+    def tell(event: Event, turn: TurnId = NO_TURN) -> TurnId:
+        nonlocal size
+        seq, text = Seq(conversation.head + 1), json.dumps(payload(event), default=str)
+        size += len(text)
+        conversation.apply(Recorded(seq, 1_000 + seq, turn, event.type, event.v, json.loads(text)))
+        return TurnId(seq)
+
+    tell(SessionStarted(settings=SessionSettings()))
+    for number in range(20):
+        turn = [tell(event) for event in asked(number)][-1]
+        tell(TurnStarted(epoch=1, node="a"), turn)
+        tell(TurnCompleted(sentences=0, audio_ms=0), turn)
+    tell(WISH)  # the latest settings are kept as objects
+    assert held_by(conversation) < 2 * size
+
+
+def held_by(root: object) -> int:
+    """Bytes of the object and of all that it refers to, but for code."""
+    seen: dict[int, object] = {}
+    rest = [root]
+    while rest:
+        found = rest.pop()
+        if id(found) not in seen and not isinstance(found, type | ModuleType | FunctionType):
+            seen[id(found)] = found
+            rest += gc.get_referents(found)
+    return sum(map(sys.getsizeof, seen.values()))

@@ -110,6 +110,13 @@ def with_item(files: Files, item: Any) -> Files:
     return with_events(files, add)
 
 
+def waiting(events: list[dict[str, Any]]) -> None:
+    """More turns than any session lets wait."""
+    asked = next(event for event in events if ".turn.requested." in event["type"])
+    for n in range(len(events) + 1, len(events) + 102):
+        events.append(asked | {"id": asked["id"].rpartition("/")[0] + f"/{n}", "sequence": f"{n:010}"})
+
+
 ITEMS: dict[str, Any] = {
     "an item of no kind": {},
     "an item of another kind": {"type": "picture"},
@@ -213,6 +220,7 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
         name: (lambda files, item=item: zipped(with_item(files, item)), "bundle.invalid")
         for name, item in ITEMS.items()
     },
+    "turns without end": (lambda files: zipped(with_events(files, waiting)), "bundle.invalid"),
     "a bomb": (lambda files: zipped(files | {"audio/turn-9.ogg": bytes(5 * LIMIT)}), "bundle.too_large"),
     "too many bytes": (lambda files: bytes(LIMIT + 1), "bundle.too_large"),
 }
