@@ -331,13 +331,20 @@ class RedisEventLog:
 
     async def abandoned(self) -> list[SessionId]:
         keys = await self._ready()
-        commands: list[Command] = [("ZRANGE", keys.work(p), 0, -1) for p in range(keys.partitions)]
-        found = named(good(await self.partly(*commands)))
-        if not found:
+        groups = self.together(range(keys.partitions))
+        commands: list[Command] = [("ZUNION", len(some), *map(keys.work, some)) for some in groups]
+        found = await self.partly(*commands)
+        working = [named([names]) for names in good(found) if names]
+        if not working:
             return []
-        leases = await self.partly(*(("EXISTS", keys.lease(session)) for session in found))
-        free = [session for session, held in zip(found, leases, strict=True) if held == 0]
-        return [session for session in free if self._grace.passed(session)]
+        leases = await self.partly(*(("MGET", *map(keys.lease, some)) for some in working))
+        return [
+            session
+            for some, owners in zip(working, leases, strict=True)
+            if not isinstance(owners, Exception)
+            for session, owner in zip(some, owners, strict=True)
+            if owner is None and self._grace.passed(session)
+        ]
 
     async def delete(self, session: SessionId) -> None:
         keys = await self._ready()

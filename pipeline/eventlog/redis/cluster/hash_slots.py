@@ -11,7 +11,7 @@ from pipeline.eventlog.redis.server import Command
 SLOTS: Final = REDIS_CLUSTER_HASH_SLOTS
 ANYWHERE: Final = -1
 """The slot of commands without a key."""
-_KEY_AT: Final = {"FCALL": 3, "FCALL_RO": 3, "XINFO": 2, "PUBSUB": 2}
+_KEY_AT: Final = {"FCALL": 3, "FCALL_RO": 3, "XINFO": 2, "PUBSUB": 2, "ZUNION": 2}
 
 
 def slot_of(key: str | bytes) -> int:
