@@ -1,7 +1,7 @@
 """Languages as BCP 47 tags."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from langcodes import standardize_tag, tag_is_valid
 from pydantic import AfterValidator, Field
@@ -31,6 +31,10 @@ def _registered(tag: str) -> str:
 
 LanguageTag = Annotated[str, Field(min_length=2, max_length=35), AfterValidator(_registered)]
 """As "en" or "pt-BR": its subtags are registered, and it is written in the usual way."""
+
+
+LanguageChoice = LanguageTag | Literal["auto"]
+"""`auto`: it is found out, of a question by its text or by speech to text."""
 
 
 def language_tag(name: str) -> str:

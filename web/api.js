@@ -143,7 +143,9 @@ export class Api {
   }
 
   async voices() {
-    return (await (await once("GET", `${this._base}/voices`)).json()).voices;
+    const { voices, languages } = await (await once("GET", `${this._base}/voices`)).json();
+    const spoken = Object.assign({}, ...Object.values(languages).reverse());
+    return voices.map((id) => ({ id, languages: spoken[id] }));
   }
 
   /** How far the server's clock is ahead of ours, as far as its Date header (whole seconds) proves any skew. */

@@ -1,6 +1,7 @@
 /** Transport, voice and volume, connection: everything round the story that can be pressed or read. */
 
 import { byId, clockTime, make, say, setIcon } from "./dom.js";
+import { voiceOptions } from "./languages.js";
 
 const CONNECTION_WORDS = {
   idle: "",
@@ -77,7 +78,7 @@ export class Controls {
   }
 
   showVoices(voices) {
-    byId("voices").replaceChildren(...voices.map((voice) => make("option", { value: voice }, voice)));
+    byId("voices").replaceChildren(...voiceOptions(voices));
     byId("voices-row").hidden = voices.length < 2;
   }
 

@@ -11,7 +11,7 @@ from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.turn_state import SentenceState, TurnState
 from pipeline.tts.normalisation.spoken_text import to_spoken
 from pipeline.tts.sentence_buffer import SentenceBuffer
-from pipeline.tts.sentence_language import sentence_language
+from pipeline.tts.sentence_language import sentence_language, usual_language
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.settings import SentenceSettings, SessionSettings
@@ -97,7 +97,8 @@ async def expected_total(text: str, settings: SessionSettings, *, cut: int, know
     if cut >= len(text):
         return known
     if len(text) <= _COUNTED:
-        return await asyncio.to_thread(_count, text, settings.sentences, settings.language)
+        language = usual_language(settings.language, text)
+        return await asyncio.to_thread(_count, text, settings.sentences, language)
     each = cut / known if known else _USUAL_CHARS
     return max(known + 1, round(len(text) / each))
 

@@ -5,6 +5,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from schemas.languages import primary
+
 Reading = Literal["complete", "incomplete", "unclear"]
 
 
@@ -99,7 +101,7 @@ def reads_as(text: str, language: str) -> Reading:
         return "unclear"
     if text.endswith(_GOES_ON):
         return "incomplete"
-    tells = _LANGUAGES.get(language[:2].lower())
+    tells = _LANGUAGES.get(primary(language))
     if tells is None:
         return "complete" if text.endswith(("?", "？")) else "unclear"
     asked = text.endswith("?")
@@ -115,7 +117,7 @@ def reads_as(text: str, language: str) -> Reading:
 
 def is_backchannel(text: str, language: str) -> bool:
     """Does the text say no more than that somebody is listening? "Wait" and "no" say more."""
-    tells = _LANGUAGES.get(language[:2].lower())
+    tells = _LANGUAGES.get(primary(language))
     agreeing = tells.agreeing if tells else _ENGLISH.agreeing | _GERMAN.agreeing
     words = _words(text)
     at = 0

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -18,6 +18,7 @@ from pipeline.core.surrogates import joined
 from pipeline.engines.ports import Function
 from pipeline.tools.remote_functions import RemoteFunction, ToolCallContext
 from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
+from schemas.languages import primary
 from schemas.settings.model_settings import OUTPUT_CHARS
 from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredFunction
 
@@ -127,13 +128,13 @@ class ToolRegistry:
         parameters = function.parameters if registered.parameters is None else registered.parameters
         return Function(name, registered.description or function.description, parameters)
 
-    def filler(self, names: Iterable[str], language: Literal["en", "de"]) -> str:
+    def filler(self, names: Iterable[str], language: str) -> str:
         """Sentence that is spoken while these functions take long: the first that has one of its own."""
         for name in names:
             own = self.settings.functions[name].filler if name in self._functions else None
-            if own is not None and language in own:
-                return own[language]
-        return self.settings.fillers.get(language, "")
+            if own is not None and (said := _in_language(own, language)):
+                return said
+        return _in_language(self.settings.fillers, language)
 
     async def call(self, name: str, call: str, arguments: str, about: ToolCallContext) -> ToolResult:
         """Raises ToolUnknown, ToolArguments, ToolTimeout or ToolError."""
@@ -159,6 +160,11 @@ class ToolRegistry:
 
     async def aclose(self) -> None:
         await self._http.aclose()
+
+
+def _in_language(texts: Mapping[str, str], language: str) -> str:
+    """The text for a language, whatever its region; empty if there is none."""
+    return next((text for tag, text in texts.items() if primary(tag) == primary(language)), "")
 
 
 def _parsed(arguments: str) -> Mapping[str, Any]:

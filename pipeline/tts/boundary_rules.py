@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from schemas.languages import primary
+
 EMOJI: Final = (
     "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u2300-\u23ff\u25a0-\u25ff"
     "\ufe0f\u200d\u20e3\U000e0020-\U000e007f"
@@ -210,7 +212,7 @@ LEXICONS: Final = {"en": ENGLISH, "de": GERMAN}
 
 def lexicon(language: str) -> Lexicon:
     """The lexicon of "de", "de-AT", ...; English for a language that we have none of."""
-    return LEXICONS.get(language[:2].lower(), ENGLISH)
+    return LEXICONS.get(primary(language), ENGLISH)
 
 
 class Strength(IntEnum):

@@ -57,6 +57,7 @@ _SCRIPTS: Final[Mapping[str, str]] = {
 """ISO 15924 codes by the first word of a letter's name in Unicode."""
 _NOT_PROSE: Final = re.compile(r"(?:```|~~~).*|`[^`\n]*`|\S*[/\\@_=<>{}$]\S*", re.DOTALL)
 """Code, addresses and names of files."""
+_READ_CHARS: Final = 2_000
 _CODE: Final = 2
 """Letters of a language that has many speakers: the model's others are varieties of these."""
 _WEIGHTS: Final = {"Hani": 3, "Jpan": 2, "Kore": 2}
@@ -64,6 +65,11 @@ _WEIGHTS: Final = {"Hani": 3, "Jpan": 2, "Kore": 2}
 _HAN: Final = frozenset(("Hans", "Hant", "Jpan", "Kore"))
 _OTHER_SCRIPTS: Final = {"sr": ("Latn",), "uz": ("Cyrl",), "az": ("Cyrl",), "mn": ("Mong",)}
 """Scripts beside the usual one."""
+
+
+def usual_language(choice: str, text: str) -> str:
+    """The tag that a session's choice stands for: "auto" is the language of `text`, English in doubt."""
+    return sentence_language(text[:_READ_CHARS], "en") if choice == "auto" else choice
 
 
 def sentence_language(text: str, usual: str) -> str:

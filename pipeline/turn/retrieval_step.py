@@ -10,6 +10,7 @@ from pipeline.observability import span_names as names
 from pipeline.observability.tracer import fail, shows_content, span
 from schemas.errors import RhapsodeError
 from schemas.events.answer_events import PassagesFailed, PassagesFound
+from schemas.languages import primary
 from schemas.settings import SessionSettings
 from schemas.settings.retrieval_settings import CollectionId, NumberedPassage, Passage, SearchToolConfig
 
@@ -102,7 +103,8 @@ def passages_message(passages: Sequence[NumberedPassage], language: str) -> str:
     """Prompt text of the passages; empty without passages."""
     if not passages:
         return ""
-    return "\n\n".join((_TOLD[language], *(f"[{one.number}] {_place(one)}\n{one.text}" for one in passages)))
+    told = _TOLD.get(primary(language), _TOLD["en"])
+    return "\n\n".join((told, *(f"[{one.number}] {_place(one)}\n{one.text}" for one in passages)))
 
 
 def _place(passage: NumberedPassage) -> str:

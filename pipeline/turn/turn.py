@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import anyio
@@ -19,7 +19,7 @@ from pipeline.observability import span_names
 from pipeline.observability.tracer import TurnTrace, fail, turn_span
 from pipeline.tts.normalisation.spoken_text import plainly, to_spoken
 from pipeline.tts.sentence_buffer import Fragment, SentenceBuffer
-from pipeline.tts.sentence_language import sentence_language
+from pipeline.tts.sentence_language import sentence_language, usual_language
 from pipeline.tts.sentence_synthesizer import FirstAudioPriority, SentenceSynthesis, SentenceSynthesizer
 from pipeline.tts.turn_checkpoint import ResumedSentence, TurnCheckpoint
 from pipeline.turn.generation import Engines, Generation, Question
@@ -86,6 +86,8 @@ class Turn:
         sentences_ahead: int,
         priority: FirstAudioPriority | None = None,
     ) -> None:
+        language = usual_language(plan.settings.language, plan.text)
+        plan = replace(plan, settings=plan.settings.model_copy(update={"language": language}))
         self.plan = plan
         self._writer = writer
         self._models = models

@@ -4,13 +4,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from schemas.languages import LanguageChoice
 from schemas.native.client_commands import Key, Readable, Said, SearchPatch, SettingsPatch, without_defaults
 from schemas.settings import SessionName
 from schemas.settings.retrieval_settings import Citation
 
 ChunkSize = Annotated[int, Field(ge=1, le=8_000)]
 AudioParam = Literal["none", "mp3", "opus", "wav", "pcm16"]
-Language = Literal["en", "de"]
 
 
 class _Shape(BaseModel):
@@ -28,7 +28,7 @@ class CreateCharacter(_Shape):
     """Personality and manner of speaking, for the language model."""
     voice: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
     """None: the server's usual one."""
-    language: Language | None = None
+    language: LanguageChoice | None = None
     collections: Annotated[tuple[SessionName, ...], Field(max_length=16, fail_fast=True)] = ()
     """Collections of documents that it knows."""
 
@@ -125,7 +125,7 @@ class CharacterView(_Shape):
     name: str
     persona: str = ""
     voice: str | None = None
-    language: Language | None = None
+    language: LanguageChoice | None = None
     collections: tuple[str, ...] = ()
 
 

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from schemas.events.event_model import EventModel as _Event
+from schemas.languages import LanguageChoice
 
 
 class SessionRenamed(_Event):
@@ -41,7 +42,7 @@ class CharacterSaved(_Event):
     """Personality and manner of speaking, for the language model."""
     voice: str | None = None
     """None: the user's usual one."""
-    language: Literal["en", "de"] | None = None
+    language: LanguageChoice | None = None
     collections: tuple[str, ...] = ()
     """Collections that it knows."""
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
+from schemas.languages import LanguageTag
 from schemas.openai.parameter_support import (
     Cleaned,
     FromOpenAi,
@@ -60,7 +61,7 @@ def _no_logprobs(value: Any) -> Any:
 
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Prompt = Annotated[Cleaned, Field(max_length=2_000)]
-Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+Language = Annotated[LanguageTag, Field(pattern=r"^[a-z]{2,3}$")]
 
 
 class TranscriptionRequest(_Form):

@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, to_json
 
+from schemas.languages import LanguageChoice
 from schemas.native.client_commands import Readable
 from schemas.openai.parameter_support import Cleaned
 from schemas.realtime.realtime_items import InputItem, ItemId, RealtimeModel, kind_of
@@ -87,7 +88,7 @@ class Transcription(RealtimeModel):
     """That it is there makes the transcripts come; who writes them down is this server's affair."""
 
     model: Annotated[Readable, Field(max_length=128)] | None = None
-    language: str | None = Field(default=None, pattern=r"^([a-z]{2,3}(-[A-Za-z]{2,4})?|auto)$")
+    language: LanguageChoice | None = None
     prompt: Annotated[Readable, Field(max_length=2_000)] | None = None
     """Without effect."""
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = Field(

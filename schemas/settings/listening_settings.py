@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from schemas.languages import LanguageChoice
 from schemas.settings.provider_settings import header_key, plain_address
 
 Mode = Literal["realtime", "quality", "legacy"]
@@ -58,7 +59,7 @@ class ListeningSettings(_Listening):
     endpointing: EndpointingSettings = EndpointingSettings()
     partials_ms: int = Field(default=500, ge=0, le=5_000)
     """In the realtime way, what is said is written down anew after so much audio; 0: only at the end."""
-    language: str | None = Field(default=None, pattern=r"^([a-z]{2,3}|auto)$")
+    language: LanguageChoice | None = None
     """The language that is spoken to us; None: the session's; "auto": found out for each utterance."""
     provider: str | None = Field(default=None, min_length=1, max_length=64)
     """Configured provider that transcribes in realtime; None: this server."""

@@ -1,10 +1,11 @@
 """All settings as one frozen tree; each part of the system is handed only its branch."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from schemas.languages import LanguageChoice
 from schemas.settings.access_settings import AuthSettings
 from schemas.settings.limit_settings import GatewaySettings, LimitSettings, StreamingSettings
 from schemas.settings.listening_settings import (
@@ -60,7 +61,8 @@ class SessionSettings(_Settings):
     """Settings that a user chooses for one session; every change is an event."""
 
     voice: str = Field(default="joe", min_length=1, max_length=64)
-    language: Literal["en", "de"] = "en"
+    language: LanguageChoice = "en"
+    """A tag of BCP 47, or "auto": of each turn, the language of its question."""
     speech_speed: float = Field(default=1.0, ge=0.25, le=4.0)
     speak: bool = True
     """False: text only, no audio is made."""

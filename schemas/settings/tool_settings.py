@@ -1,14 +1,15 @@
 """Functions that this server calls for the language model, as the operator registers them."""
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_validator, model_validator
 
+from schemas.languages import LanguageTag
 from schemas.settings.model_settings import FunctionName
 from schemas.settings.provider_settings import plain_address
 
 Filler = Annotated[str, Field(max_length=200)]
-Fillers = dict[Literal["en", "de"], Filler]
+Fillers = dict[LanguageTag, Filler]
 FILLERS: Final[Fillers] = {"en": "One moment, please.", "de": "Einen Moment, bitte."}
 
 

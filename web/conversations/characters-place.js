@@ -1,13 +1,17 @@
 /** Characters: who they are, how they sound, and what they know. */
 
 import { make, say } from "../dom.js";
+import { languageNames } from "../languages.js";
 import { ConversationsApi } from "./api.js";
 import { announce, furnish, knowledge, problemLine, quiet, removing, tried } from "./furniture.js";
 
 const LANGUAGES = [
   ["", "Default"],
-  ["en", "English"],
-  ["de", "Deutsch"],
+  ["auto", "As the question"],
+  ...["en", "ar", "de", "es", "fr", "hi", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "zh"].map((tag) => [
+    tag,
+    languageNames([tag]),
+  ]),
 ];
 
 export class CharactersPlace {
@@ -28,8 +32,9 @@ export class CharactersPlace {
   async start() {
     furnish("Characters", "characters", this._form, make("h2", {}, "So far"), this._problem, this._list, this._empty);
     await tried(this._problem, async () => {
-      const [{ voices }, { collections }] = await Promise.all([this._api.voices(), this._api.collections({ limit: 200 })]);
-      this._voices = voices;
+      const [{ voices, languages }, { collections }] = await Promise.all([this._api.voices(), this._api.collections({ limit: 200 })]);
+      const spoken = Object.assign({}, ...Object.values(languages).reverse());
+      this._voices = voices.map((id) => [id, `${id} (${languageNames(spoken[id])})`]);
       this._collections = collections;
       this._edit(null);
       await this._load();
@@ -65,8 +70,10 @@ export class CharactersPlace {
     const name = make("input", { id: "character-name", maxlength: "100", required: "", placeholder: "Ines, the keeper" });
     const persona = make("textarea", { id: "character-persona", rows: "3", maxlength: "6000" });
     persona.placeholder = "Who it is and how it speaks: an old lighthouse keeper, dry and kind…";
-    const voice = choice("character-voice", [["", "Default"], ...this._voices.map((one) => [one, one])]);
-    const language = choice("character-language", LANGUAGES);
+    const voice = choice("character-voice", [["", "Default"], ...this._voices]);
+    const spoken = character?.language ?? "";
+    const others = LANGUAGES.some(([tag]) => tag === spoken) ? [] : [[spoken, languageNames([spoken])]];
+    const language = choice("character-language", [...LANGUAGES, ...others]);
     const known = knowledge(this._collections, "What it knows");
     const problem = problemLine();
     name.value = character?.name ?? "";

@@ -3,6 +3,7 @@
 import { orElse } from "../api.js";
 import { makeDialog } from "../dialog.js";
 import { asSentence, byId, make, say } from "../dom.js";
+import { voiceOptions } from "../languages.js";
 import { StoriesApi } from "../stories/api.js";
 import { forget } from "../staying.js";
 import { signedIn } from "../storage.js";
@@ -130,11 +131,18 @@ class SettingsPanel {
     const others = [...new Set(this._voices.map((voice) => voice.provider))].filter((name) => name !== LOCAL);
     options(this._fields.tts_provider, [["", "This server"], ...others.map((name) => [name, name])]);
     const voices = this._voices.filter((voice) => voice.provider === provider);
-    options(this._fields.default_voice, [["", "The server's own choice"], ...voices.map(({ id }) => [id, id])]);
+    this._showVoices(voices);
     for (const [name, field] of Object.entries(this._fields)) {
       if (name !== except && !this._waiting.get(name)) field.show(this._preferences[name]);
     }
     for (const name of OF_NARRATION) this._fields[name].control.disabled = !this._preferences.tts_enabled;
+  }
+
+  _showVoices(voices) {
+    const { control } = this._fields.default_voice;
+    const made = [make("option", { value: "" }, "The server's own choice"), ...voiceOptions(voices)];
+    const same = made.length === control.children.length && made.every((one, at) => one.isEqualNode(control.children[at]));
+    if (!same) control.replaceChildren(...made);
   }
 
   async _showChanges() {

@@ -1,5 +1,6 @@
 """A user's settings of narration, and the voices there are."""
 
+from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from typing import Annotated, Any, Final
 from urllib.parse import quote, urlencode
@@ -15,13 +16,28 @@ from pipeline.audio.audio_formats import MIME, AudioFormat
 from schemas.apps.story_messages import PreferencesHistory, PreferencesPatch, PreferencesView, VoiceView
 from schemas.errors import EngineFailed, SessionGone, UnknownVoice
 from schemas.ids import Seq, SessionId, derived_session_id, new_session_id
+from schemas.languages import primary, speaks
 from schemas.settings.narration_preferences import Preferences
+from schemas.settings.provider_settings import LOCAL
 
 router = APIRouter(tags=["narration"])
 
 _PREVIEW: Final = {
     "en": "This is how I sound. Once upon a time, there was a voice that told stories.",
     "de": "So klinge ich. Es war einmal eine Stimme, die Geschichten erzählte.",
+    "fr": "Voici comment je parle. Il était une fois une voix qui racontait des histoires.",
+    "es": "Así es como sueno. Había una vez una voz que contaba historias.",
+    "it": "Ecco come parlo. C'era una volta una voce che raccontava storie.",
+    "pt": "É assim que eu falo. Era uma vez uma voz que contava histórias.",
+    "nl": "Zo klink ik. Er was eens een stem die verhalen vertelde.",
+    "pl": "Tak właśnie brzmię. Dawno, dawno temu był głos, który opowiadał historie.",
+    "ru": "Вот как я звучу. Жил-был голос, который рассказывал истории.",
+    "tr": "Sesim böyle. Bir zamanlar hikâyeler anlatan bir ses varmış.",
+    "ar": "هكذا يبدو صوتي. كان يا ما كان، كان هناك صوت يروي القصص.",
+    "hi": "मेरी आवाज़ ऐसी है। एक समय की बात है, एक आवाज़ थी जो कहानियाँ सुनाती थी।",
+    "zh": "这就是我的声音。从前，有一个会讲故事的声音。",
+    "ja": "私の声はこんな感じです。昔々、物語を語る声がありました。",
+    "ko": "제 목소리는 이렇습니다. 옛날 옛적에 이야기를 들려주는 목소리가 있었습니다.",
 }
 _PREVIEWS_MS: Final = 1_767_225_600_000
 
@@ -91,7 +107,8 @@ async def preview(
     """How a voice sounds. It speaks once; from then on the log remembers."""
     if voice not in services.sessions.choices.voices_of(provider, field="provider"):
         raise UnknownVoice(f"there is no voice {voice[:80]!r}", field="voice")
-    language = services.settings.session.language
+    known = services.sessions.choices.speakers[provider or LOCAL][voice]
+    language = _preview_language(known, services.settings.session.language)
     remembered = derived_session_id(
         _PREVIEWS_MS, "preview", caller.name, provider or "", voice, f"{speed:.2f}", language
     )
@@ -115,6 +132,12 @@ async def preview(
                 return Response(made.data, media_type=MIME[audio_format], headers={"ETag": made.etag})
             why = end["message"]
     raise EngineFailed(f"the voice cannot be heard now: {why}")
+
+
+def _preview_language(known: Sequence[str], usual: str) -> str:
+    """The session's language if the voice may speak it, or the voice's first one that there is a text in."""
+    possible = (primary(one) for one in (usual, *known))
+    return next((one for one in possible if one in _PREVIEW and (not known or speaks(known, one))), "en")
 
 
 async def _to_the_end(services: GatewayContainer, session: SessionId) -> tuple[Source, dict[str, Any]]:

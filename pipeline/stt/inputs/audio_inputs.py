@@ -26,6 +26,7 @@ from pipeline.stt.utterances import Refused
 from schemas.errors import GatewayBusy, LogError, RhapsodeError, SessionAlreadyEnded
 from schemas.events.voice_events import InputClosed, InputOpened
 from schemas.ids import SessionId
+from schemas.languages import primary
 from schemas.native.client_commands import OpenInput
 from schemas.settings.limit_settings import LimitSettings
 
@@ -166,7 +167,7 @@ class AudioInputs(TaskScope):
         if conversation.ended or conversation.ending:
             raise SessionAlreadyEnded("this session has ended; create a new one")
         settings = for_source(conversation.settings.listening, source)
-        language = settings.language or conversation.settings.language
+        language = primary(settings.language or conversation.settings.language)
         restored = await restore(self._log, session, conversation.inputs.get(known), params.at_ms, settings)
         await self._services.held.hold([new.held], self._orphans.lease_ms)
         event = InputOpened(

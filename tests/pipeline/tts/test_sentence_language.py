@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.tts.sentence_language import sentence_language
+from pipeline.tts.sentence_language import sentence_language, usual_language
 from schemas.languages import UNDETERMINED
 
 SCRIPTS = {
@@ -95,6 +95,20 @@ def test_the_sessions_language_is_believed_in_its_own_scripts(text: str, usual: 
 
 def test_a_script_of_which_no_language_is_known_is_undetermined() -> None:
     assert sentence_language("ᏣᎳᎩ ᎦᏬᏂᎯᏍᏗ ᎠᏂᏬᏂ", "en") == UNDETERMINED
+
+
+@pytest.mark.parametrize(
+    ("choice", "question", "language"),
+    [
+        ("auto", "¿Puedes contarme una historia sobre un zorro y un farero?", "es"),
+        ("auto", "今天天气怎么样？", "zh"),
+        ("auto", "Hi!", "en"),
+        ("auto", "", "en"),
+        ("pt-BR", "Tell me a story about a fox and a keeper of a lighthouse.", "pt-BR"),
+    ],
+)
+def test_auto_is_the_language_of_the_question(choice: str, question: str, language: str) -> None:
+    assert usual_language(choice, question) == language
 
 
 @given(st.text(max_size=80), st.sampled_from(["en", "zh", "sr", "ckb", "am", "pt-BR"]))

@@ -88,3 +88,10 @@ async def test_a_sentence_in_another_language_is_left_out_and_the_next_one_is_sp
         "No voice here speaks Chinese (zh).",
         "No voice here speaks German (de).",
     ]
+
+
+async def test_a_text_in_an_automatic_session_is_in_its_own_language(speaker: RoutedSpeaker) -> None:
+    events = await read_out(text_of("ru"), speaker, "auto")
+    assert {one["message"] for one in of(events, "sentence.failed")} == {"No voice here speaks Russian (ru)."}
+    events = await read_out("The keeper spoke slowly, and then he smiled at all of us.", speaker, "auto")
+    assert len(of(events, "sentence.completed")) == 1

@@ -1,0 +1,23 @@
+/** Voices by the languages that they speak. */
+
+import { make } from "./dom.js";
+
+const names = new Intl.DisplayNames(["en"], { type: "language" });
+
+/** "American English, German": of BCP 47 tags, where "*" is every language and none means that nobody knows. */
+export function languageNames(tags) {
+  if (!tags?.length) return "Language not told";
+  return tags.includes("*") ? "Every language" : tags.map((tag) => names.of(tag)).join(", ");
+}
+
+/** Option elements for `[{ id, languages }]`, in a group for each language where there is more than one. */
+export function voiceOptions(voices) {
+  const groups = new Map();
+  for (const { id, languages } of voices) {
+    const label = languageNames(languages);
+    groups.set(label, [...(groups.get(label) ?? []), make("option", { value: id }, id)]);
+  }
+  if (groups.size < 2) return [...groups.values()].flat();
+  const sorted = [...groups].sort(([one], [other]) => one.localeCompare(other));
+  return sorted.map(([label, options]) => make("optgroup", { label }, ...options));
+}
