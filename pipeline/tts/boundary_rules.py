@@ -4,7 +4,10 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
+
+import sentencex
 
 from schemas.languages import primary
 
@@ -109,6 +112,12 @@ class Lexicon:
     """Two letters, each with its full stop, after which a sentence never ends ("z. B." is "zB")."""
     before_number: tuple[str, ...] = ()
     """Ends of words that, with a full stop and a number after it, are abbreviated ("Hauptstr. 5")."""
+    lettered: frozenset[str] = frozenset()
+    """Words that are followed by a letter, which is no initial then ("plan B")."""
+    asks_by_semicolon: bool = False
+    """Whether a semicolon is a question mark, as in Greek."""
+    known_to: str = ""
+    """The language whose abbreviations sentencex knows, beside those above."""
     stops_after_numbers: bool = False
     """Whether ordinals are written with a full stop."""
     exclaiming: frozenset[str] = frozenset()
@@ -155,6 +164,10 @@ ENGLISH: Final = Lexicon(
         "Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec"
     ),
     exclaiming=_words("Yahoo! Jeopardy! Oklahoma!"),
+    lettered=_words(
+        "plan Plan vitamin Vitamin type Type class Class grade Grade group Group team Team room Room "
+        "gate Gate appendix Appendix exhibit Exhibit part Part hepatitis Hepatitis model Model point Point"
+    ),
     joining=_words(
         "and but or because although though while when whenever where wherever who whom whose which that if "
         "unless until since before after than in on at with without from into onto under through across "
@@ -208,11 +221,29 @@ GERMAN: Final = Lexicon(
 )
 
 LEXICONS: Final = {"en": ENGLISH, "de": GERMAN}
+_TITLES: Final = _words("Dr Dra Prof Mr Mrs Ms Mme Mlle")
+_ENUMERATION_ENDS: Final = _words("etc ecc enz itd itp atd apod")
 
 
+@lru_cache(maxsize=256)
 def lexicon(language: str) -> Lexicon:
-    """The lexicon of "de", "de-AT", ...; English for a language that we have none of."""
-    return LEXICONS.get(primary(language), ENGLISH)
+    """The lexicon of "de", "de-AT", ...; beside English and German, of what sentencex knows."""
+    known = primary(language)
+    return LEXICONS.get(known) or Lexicon(
+        titles=_TITLES,
+        numbered=frozenset(),
+        closing=_ENUMERATION_ENDS,
+        names=frozenset(),
+        starters=frozenset(),
+        asks_by_semicolon=known == "el",
+        known_to=known,
+    )
+
+
+@lru_cache(maxsize=4_096)
+def _is_abbreviation(language: str, word: str) -> bool:
+    """Whether sentencex, which is told no more than this word and that another one follows, sees no end."""
+    return len(sentencex.segment(language, f"{word}. {(word + word).title()}")) == 1
 
 
 class Strength(IntEnum):
@@ -236,12 +267,26 @@ NEXT_REACH: Final = 24
 
 OPENERS: Final = "\"'“”„‘‚«»‹›([{*_~`「『【（《¿¡"
 _QUOTES_AND_BRACKETS: Final = frozenset("\"'“”‘’«»‹›)]}」』】）》")
-_STRONG: Final = frozenset("!?‽⁇⁈⁉。！？｡।॥؟۔։።")
+SENTENCE_MARKS: Final = "。！？｡﹖﹗।॥။።፧፨។៕᠃᠉꓿꘎꘏꧉꫰꫱꯫༎܀܁܂߹᱾᱿"
+"""Marks that end a sentence wherever they stand, of scripts that may put no blank after them: of Unicode's
+property Sentence_Terminal, without the marks that words and numbers have as well."""
+CLAUSE_MARKS: Final = "，、；：၊፣፤፥፦༔"
+_STRONG: Final = frozenset("!?‽⁇⁈⁉؟۔։؝؞．﹒᭚᭛᭞᭟\u037e" + SENTENCE_MARKS)
+_STRONG_CLASS: Final = re.escape("".join(sorted(_STRONG)))
 _ENDING: Final = re.compile(
-    r"(?P<mark>[.!?…‽⁇⁈⁉。！？｡।॥؟۔։።]+|[,;:，、；：؛،]+|[—–-]+)"
+    rf"(?P<mark>[.…{_STRONG_CLASS}]+|[,;:؛،՝{CLAUSE_MARKS}]+|[—–-]+)"
     rf"(?:[\"'“”‘’«»‹›)\]}}」』】）》*_~`¹²³⁰⁴-⁹{EMOJI}]|\[\^?\d[\d,;\s–-]{{0,20}}\])*$"
 )
+_CLAUSE_STARTS: Final = frozenset(",;:؛،՝—–-" + CLAUSE_MARKS)
+UNMARKED: Final = "\u0e00-\u0e7f\u0e80-\u0eff"
+"""Thai and Lao, which end sentences and clauses by a blank alone: the inside of a regex character class."""
+_BETWEEN_UNMARKED: Final = re.compile(f"[{UNMARKED}][^{UNMARKED}]?\\Z")
+_REPEATED: Final = "ๆໆ"
+"""Signs that a word is said twice, after which its phrase goes on."""
+UNMARKED_LENGTH: Final = 40
+"""Characters of Thai or Lao from which a blank counts as the end of a sentence."""
 _I: Final = re.compile(r"I(?:['’]\w+)?\W*")
+_NEXT_INITIAL: Final = re.compile(r"[A-Z]\.")
 _ROMAN: Final = re.compile(r"[IVXLC]{2,}")
 _DOTTED: Final = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")
 
@@ -255,10 +300,14 @@ def judge(
     `previous` is the word before on the same line, without marks. `small`: the sentence began with a small
     letter, so that the next one may, too.
     """
+    if _BETWEEN_UNMARKED.search(word) and re.match(f"[{UNMARKED}]", following):
+        return Strength.WORD if word[-1] in _REPEATED else Strength.CLAUSE
     if word[-1:].isalpha() or word[-1:].isdecimal() or (ending := _ENDING.search(word)) is None:
         return Strength.WORD
     core, mark = word[: ending.start()].lstrip(OPENERS), ending["mark"]
-    if mark[0] in ",;:，、；：؛،—–-":
+    if mark[0] == ";" and lexicon.asks_by_semicolon:
+        return Strength.SENTENCE
+    if mark[0] in _CLAUSE_STARTS:
         return _clause(core or previous, mark, standing_alone=not core, following=following)
     peek = following.lstrip(OPENERS)
     if not whole and len(peek) < 2:
@@ -312,12 +361,16 @@ def _before_small(core: str, previous: str, lexicon: Lexicon, *, small: bool) ->
 
 def _full_stop(core: str, previous: str, peek: str, whole: bool, lexicon: Lexicon) -> Strength | None:
     outline = len(core) == 1 and core.isupper() and not previous
-    if outline or core in lexicon.titles or previous + core in lexicon.pairs:
+    small = core[:1].lower() + core[1:]
+    if outline or core in lexicon.titles or small in lexicon.titles or previous + core in lexicon.pairs:
+        return Strength.WORD
+    closing = core in lexicon.closing
+    if lexicon.known_to and core[-1:].isalpha() and not closing and _is_abbreviation(lexicon.known_to, core):
         return Strength.WORD
     if (core in lexicon.numbered or core.endswith(lexicon.before_number)) and peek[:1].isdigit():
         return Strength.WORD
-    names = core in lexicon.names or _initial(core, previous) or _DOTTED.fullmatch(core) is not None
-    closing = core in lexicon.closing
+    initial = _initial(core, previous, peek) and previous not in lexicon.lettered
+    names = core in lexicon.names or initial or _DOTTED.fullmatch(core) is not None
     ordinal = lexicon.stops_after_numbers and core.isdigit() and len(core) <= 3
     reign = lexicon.stops_after_numbers and _ROMAN.fullmatch(core) is not None
     if not (names or closing or ordinal or reign):
@@ -334,9 +387,11 @@ def _full_stop(core: str, previous: str, peek: str, whole: bool, lexicon: Lexico
     return Strength.SENTENCE if ends else Strength.WORD
 
 
-def _initial(core: str, previous: str) -> bool:
-    """J. as in J. R. R. Tolkien; not the I of "so do I." """
-    return len(core) == 1 and (core.isupper() or core.islower()) and (core != "I" or len(previous) == 1)
+def _initial(core: str, previous: str, following: str) -> bool:
+    """J. as in J. R. R. Tolkien, I. as in I. M. Pei; not the I of "so do I." """
+    if core == "I":
+        return len(previous) == 1 or _NEXT_INITIAL.match(following) is not None
+    return len(core) == 1 and (core.isupper() or core.islower())
 
 
 def german_ordinal(previous: str, following: str, lexicon: Lexicon) -> bool:

@@ -7,8 +7,12 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from pipeline.tts.boundary_rules import (
+    CLAUSE_MARKS,
     NEXT_REACH,
     OPENERS,
+    SENTENCE_MARKS,
+    UNMARKED,
+    UNMARKED_LENGTH,
     WORD_REACH,
     Strength,
     judge,
@@ -164,12 +168,14 @@ class Lines:
         return TextLine.PROSE
 
 
-_CJK_SENTENCE: Final = "。！？｡"
-_CJK_CLAUSE: Final = "，、；：—"
-_AFTER_CJK: Final = _CJK_SENTENCE + _CJK_CLAUSE + "」』】）》”’\"')]!?…."
-_HIT: Final = re.compile(rf"\s+|[{re.escape(NESTING_MARKS)}]|[{_CJK_SENTENCE}{_CJK_CLAUSE}]")
+_CLAUSES: Final = CLAUSE_MARKS + "—"
+_AFTER_MARK: Final = SENTENCE_MARKS + _CLAUSES + "」』】）》”’\"')]!?…."
+_HIT: Final = re.compile(rf"\s+|[{re.escape(NESTING_MARKS)}]|[{SENTENCE_MARKS}{_CLAUSES}]")
+_QUOTE_GOES_ON: Final = re.compile("[」』][\u3040-\u309f]")
+"""What is said in Japanese, and a particle after it: the sentence goes on."""
 _PLAIN: Final = re.compile("(?<=[a-zA-Z0-9\u00c0-\u00ff]) (?=[a-zA-Z])")
 """Between two ordinary words: most of all blanks, and never more than a place to break a line."""
+_UNMARKED: Final = re.compile(f"[{UNMARKED}]")
 _CITED: Final = re.compile(r"\S*\[\d[\d,;\s–-]*\]$")
 _SPACES: Final = re.compile(r"\s*")
 _NEXT: Final = re.compile(rf"\S{{1,{NEXT_REACH}}}")
@@ -221,6 +227,8 @@ class Scanner:
         self._owed: str | None = None
         self._small: bool | None = None
         """Whether the sentence began with a small letter; None: its first word is still being read."""
+        self._sentence = 0
+        """Where the last sentence ended that a blank or a newline ended."""
         self._cjk: tuple[int, Strength] = (-1, Strength.NONE)
         self._nesting = Nesting()
         self._lines = Lines()
@@ -310,8 +318,12 @@ class Scanner:
         if strength is not None:
             self._word = self._at
             self._previous = "" if gap.newlines else gap.word[-NEXT_REACH:]
+            if strength == Strength.CLAUSE and _UNMARKED.match(gap.word[-1:]):
+                long = gap.end - self._sentence >= UNMARKED_LENGTH
+                strength = Strength.SENTENCE if long else strength
             if strength >= Strength.SENTENCE:
                 self._small = None
+                self._sentence = self._base + self._at
         return strength if strength is None or may_cut(self._text, self._at) else Strength.NONE
 
     def _weigh(self, gap: _Gap, following: str, whole: bool) -> Strength | None:
@@ -355,10 +367,10 @@ class Scanner:
             return Strength.NONE
         mark = self._text[at]
         expected, strength = self._cjk
-        if mark in _CJK_SENTENCE:
+        if mark in SENTENCE_MARKS:
             strength = Strength.SENTENCE
         elif self._base + at != expected:
-            strength = Strength.CLAUSE if mark in _CJK_CLAUSE else Strength.NONE
+            strength = Strength.CLAUSE if mark in _CLAUSES else Strength.NONE
         following = self._text[at + 1 : at + 2]
         if strength and not following and not final:
             return None
@@ -366,10 +378,11 @@ class Scanner:
             self._nesting.meet(mark, self._base + at, self._text[at - 1 : at] if at else "")
         if not strength or not following or following.isspace() or not may_cut(self._text, at + 1):
             return Strength.NONE
-        if following in _AFTER_CJK:
+        if following in _AFTER_MARK:
             self._cjk = (self._base + at + 1, strength)
             return Strength.NONE
-        return Strength.PAUSE if self._nesting.deep(self._base + at) else strength
+        goes_on = _QUOTE_GOES_ON.match(self._text, at) or self._nesting.deep(self._base + at)
+        return Strength.PAUSE if goes_on else strength
 
 
 def _newlines(blank: str) -> int:

@@ -126,6 +126,47 @@ OTHER: Final = {
     "Arabic": "كيف حالك؟ |أنا بخير.",
 }
 
+BY_LANGUAGE: Final = {
+    "fr": (
+        "Voir M. Dupont demain. |Il part.",
+        "Il aime le pain, etc. |Elle aussi.",
+        "C'est fini ! |Vraiment ?",
+    ),
+    "es": (
+        "El Sr. García vino. |Luego se fue.",
+        "¿Vienes? |¡Claro! |Ya voy.",
+        "Véase la pág. 5 del libro. |Gracias.",
+    ),
+    "it": ("Il sig. Rossi è qui. |Poi va via.", "Il dott. Bianchi parla. |Ascolta."),
+    "pt": ("A Dra. Maria chegou. |Depois saiu.", "O Sr. Silva veio. |Falou pouco."),
+    "nl": ("Dhr. Jansen is hier. |Nu niet.", "Neem fruit, bijv. Appels. |Ga dan."),
+    "pl": ("Mieszka na ul. Długiej. |Teraz śpi.", "To jest prof. Kowalski. |Mówi."),
+    "ru": ("Он живёт на ул. Ленина. |Это далеко.", "Это г. Москва. |Красиво."),
+    "cs": ("Vezmi ovoce, např. Jablka. |Pak jdi.",),
+    "tr": ("Dr. Ahmet geldi. |Sonra gitti.",),
+    "uk": ("Він на вул. Шевченка. |Це далеко.",),
+    "hu": ("Ez pl. Budapest. |Jó.",),
+    "el": ("Πού είσαι; |Εδώ είμαι. |Καλά.", "Ο κ. Παπαδόπουλος ήρθε. |Έφυγε."),
+    "ja": (
+        "「はい。」と言った。|彼は笑った。",
+        "「行こう」と彼は言った。|外は雨だ。",
+        "『本当？』って。|うん。",
+    ),
+    "zh": ("他说：“好。走吧。”|然后他走了。", "（真的吗？）|好。"),
+    "hi": ("वह गया।|मैं आया। |ठीक है?", "राम ने कहा। |सच!"),
+    "ur": ("یہ اچھا ہے۔ |کیا آپ ٹھیک ہیں؟ |جی۔",),
+    "ar": ("هل أنت بخير؟ |نعم، أنا بخير. |شكرا!",),
+    "am": ("ሰላም ነው።|እንዴት ነህ፧|ደህና።",),
+    "my": ("ကောင်းတယ်။|ဟုတ်ကဲ့။",),
+    "km": ("ល្អណាស់។|បាទ។",),
+    "hy": ("Բարեւ ձեզ։ |Ինչպե՞ս եք։",),
+    "ko": ("안녕하세요. |반갑습니다! |네?",),
+    "th": ("เด็กๆ กำลังเล่นอยู่ในสวนหลังบ้านกับสุนัขตัวใหญ่ |เราจะพบกันอีกพรุ่งนี้เช้า",),
+    "en": ("It was designed by I. M. Pei. |I like it.", "We use plan B. |OK.", "So do I. |Then we go."),
+    "de": ("Vgl. Nr. 7. |Das hilft.", "Bzw. Morgen kommt er. |Warte."),
+}
+"""By the session's language."""
+
 MORE_ENGLISH: Final = [
     "Prof. Lee et al. showed it in 2019. |The result held.",
     "“I don't know,” she said. |“Maybe tomorrow.”",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pipeline.tts.boundary_rules import may_cut
 from pipeline.tts.sentence_buffer import SentenceBuffer
 from schemas.settings import SentenceSettings
+from tests.pipeline.engines.tts.sentences_in_scripts import SENTENCES, text_of
 from tests.pipeline.tts import sentence_cases
 from tests.pipeline.tts.cutting import cut, texts
 
@@ -48,6 +49,26 @@ PIECES = st.sampled_from(
             "1,299.00",
         ),
         *(
+            "।",
+            "؟",
+            "۔",
+            "።",
+            "။",
+            "។",
+            "՞",
+            "։",
+            "」",
+            "』と",
+            "、",
+            "ทาน ",
+            "ๆ ",
+            "ไทย",
+            "ລາວ ",
+            "कि",
+            "Sr. ",
+            "ul. ",
+        ),
+        *(
             "👨‍👩‍👧",
             "🇩🇪",
             "😀 ",
@@ -70,7 +91,7 @@ SETTINGS = st.builds(
     first_threshold=st.none() | st.integers(10, 80),
     max_length=st.integers(40, 160),
 )
-LANGUAGES = st.sampled_from(["en", "de"])
+LANGUAGES = st.sampled_from(["en", "de", "fr", "el", "th", "ja", "hi", "pl"])
 
 
 @given(TEXTS, SETTINGS, LANGUAGES, st.lists(st.integers(0, 12)).map(tuple))
@@ -227,3 +248,27 @@ def test_quotation_marks_that_never_close_do_not_stop_the_cutting() -> None:
 def test_nothing_yields_nothing() -> None:
     buffer = SentenceBuffer(WHOLE_SENTENCES)
     assert buffer.push("") == buffer.flush() == buffer.flush() == []
+
+
+@pytest.mark.parametrize(
+    ("language", "case"),
+    [(language, case) for language, cases in sentence_cases.BY_LANGUAGE.items() for case in cases],
+)
+def test_every_language_is_cut_by_its_own_marks_and_abbreviations(language: str, case: str) -> None:
+    sentences = expected(case)
+    assert texts(cut("".join(sentences), WHOLE_SENTENCES, language)) == sentences
+
+
+@pytest.mark.parametrize("language", [language for language in SENTENCES if language != "th"])
+def test_ten_sentences_of_a_script_are_ten_in_any_session(language: str) -> None:
+    for session in (language, "en"):
+        found = [text.strip() for text in texts(cut(text_of(language), WHOLE_SENTENCES, session))]
+        if (language, session) != ("el", "en"):  # whose question mark is a semicolon
+            assert tuple(found) == SENTENCES[language]
+
+
+def test_thai_is_cut_at_blanks_once_it_is_long_enough() -> None:
+    found = texts(cut(text_of("th"), WHOLE_SENTENCES, "th"))
+    assert "".join(found) == text_of("th")
+    assert all(40 <= len(text.strip()) <= 110 for text in found[:-1])
+    assert not any(text.endswith("ๆ ") for text in found)
