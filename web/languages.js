@@ -1,6 +1,6 @@
 /** Voices by the languages that they speak. */
 
-import { make } from "./dom.js";
+import { asSentence, make } from "./dom.js";
 
 const names = new Intl.DisplayNames(["en"], { type: "language" });
 
@@ -20,4 +20,12 @@ export function voiceOptions(voices) {
   if (groups.size < 2) return [...groups.values()].flat();
   const sorted = [...groups].sort(([one], [other]) => one.localeCompare(other));
   return sorted.map(([label, options]) => make("optgroup", { label }, ...options));
+}
+
+/** Says which languages of the turn no voice here speaks: its sentences in them are text only. */
+export function unspokenWords({ sentences }) {
+  const unspoken = sentences.filter((sentence) => sentence?.code === "voice.language");
+  if (!unspoken.length) return "";
+  const count = unspoken.length === 1 ? "1 sentence was" : `${unspoken.length} sentences were`;
+  return [`${count} not spoken`, ...new Set(unspoken.map(({ error }) => error))].map(asSentence).join(" ");
 }

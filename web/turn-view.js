@@ -1,6 +1,7 @@
 /** One turn on the page: what was asked, the answer as it grows, and the light on what is being said. */
 
 import { Sources, withMarkers } from "./conversations/sources.js";
+import { unspokenWords } from "./languages.js";
 import { asSentence, icon, make, say } from "./dom.js";
 import { isOver, textOf } from "./story.js";
 import { comparisonView } from "./microphone/comparison-view.js";
@@ -156,14 +157,6 @@ export class TurnView {
 function stateWords({ status, stopReason }) {
   const interrupted = status === "stopped" || status === "completed";
   return (interrupted && STOPPED_WORDS[stopReason]) || STATE_WORDS[status];
-}
-
-/** Says which languages of the turn no voice here speaks: its sentences in them are text only. */
-function unspokenWords({ sentences }) {
-  const unspoken = sentences.filter((sentence) => sentence?.code === "voice.language");
-  if (!unspoken.length) return "";
-  const count = unspoken.length === 1 ? "1 sentence was" : `${unspoken.length} sentences were`;
-  return [`${count} not spoken`, ...new Set(unspoken.map(({ error }) => error))].map(asSentence).join(" ");
 }
 
 /** The text and the white space after it, which no light falls on. */

@@ -1,11 +1,30 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { languageNames } from "../../../web/languages.js";
+import { languageNames, unspokenWords } from "../../../web/languages.js";
+import { Log } from "./facts.mjs";
 
 test("languages of a voice have names", () => {
   assert.equal(languageNames(["en-US", "de"]), "American English, German");
   assert.equal(languageNames(["*"]), "Every language");
   assert.equal(languageNames([]), "Language not told");
   assert.equal(languageNames(undefined), "Language not told");
+});
+
+test("a turn says which sentences no voice here speaks", () => {
+  const log = new Log();
+  const turn = log.ask("Read it.");
+  log.speak(turn, 0, { start: 0, end: 5, atMs: 0, ms: 400 });
+  const fail = (sentence, code, message) => log.add("sentence.failed", { sentence, code, message }, turn);
+  assert.equal(unspokenWords(log.story.turns[turn]), "");
+  fail(1, "engine.failed", "hoarse");
+  assert.equal(unspokenWords(log.story.turns[turn]), "");
+  fail(2, "voice.language", "No voice here speaks Chinese (zh).");
+  assert.equal(unspokenWords(log.story.turns[turn]), "1 sentence was not spoken. No voice here speaks Chinese (zh).");
+  fail(3, "voice.language", "No voice here speaks Chinese (zh).");
+  fail(4, "voice.language", "No voice here speaks Thai (th).");
+  assert.equal(
+    unspokenWords(log.story.turns[turn]),
+    "3 sentences were not spoken. No voice here speaks Chinese (zh). No voice here speaks Thai (th).",
+  );
 });
