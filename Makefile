@@ -138,6 +138,10 @@ bench-voice: $(VENV)/.runtime system ## Measure the voice path with recorded spe
 race: $(VENV)/.runtime system env-peers ## Ours beside Pipecat, LiveKit Agents and RealtimeTTS, on the same engines
 	@$(BIN)/python -m loadtests race $(ARGS)
 
+.PHONY: bench-reading
+bench-reading: $(VENV)/.runtime $(VENV)/.dev ## Word errors of sentences full of numbers, read by the voice and transcribed (ARGS=--help)
+	@$(BIN)/python -m loadtests bench-reading $(ARGS)
+
 .PHONY: bench-tracing
 bench-tracing: $(VENV)/.runtime ## Cost of tracing for a turn: off, for a tenth of them, for all
 	@$(BIN)/python -m loadtests bench-tracing $(ARGS)

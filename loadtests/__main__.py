@@ -9,6 +9,7 @@ COMMANDS: Final = {
     "bench": "bench.bench_command:bench_main",
     "bench-check": "bench.bench_command:check_main",
     "bench-faces": "bench.rows.face_latency:main",
+    "bench-reading": "bench.voice.reading_bench:main",
     "bench-tracing": "bench.rows.tracing_cost:main",
     "bench-voice": "bench.voice.voice_command:main",
     "chaos": "chaos.chaos_command:main",

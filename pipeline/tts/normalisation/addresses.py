@@ -15,7 +15,7 @@ _DOMAIN: Final = re.compile(
 )
 _FILE: Final = re.compile(
     r"(?<![./])[\w-]{1,64}\.(?:py|js|ts|txt|md|json|ya?ml|html?|css|csv|pdf|png|jpe?g|gif|svg|sh|toml|ini|cfg|log|xml|"
-    r"zip|exe|docx?|xlsx?|mp[34]|wav|c|h|cpp|rs|go|java|rb|php|sql|ipynb)(?![\w-]|\.\w)"
+    r"zip|exe|docx?|xlsx?|mp[34]|wav|(?<=[\w-]{2}\.)[ch]|cpp|rs|go|java|rb|php|sql|ipynb)(?![\w-]|\.\w)"
 )
 _PATH: Final = re.compile(
     r"(?<![\w.])(?:(?P<drive>[A-Z]):\\(?P<windows>[\w.\\ -]{0,100}[\w])"

@@ -44,13 +44,13 @@ _PLAIN: Final = re.compile(r"(?<![\w.,/-])[0-9]{3,}+(?![\w%-]|[.,][0-9])")
 class DialledDigits:
     """Recognisers of numbers that are read digit by digit.
 
-    `plus`, `slash`: words. `emergency`: a pattern for numbers that are dialled, without a hint before them.
+    `plus`, `slash`, `dot`: words. `emergency`: a number that is dialled, without a hint before it.
     """
 
-    def __init__(self, numerals: Numerals, *, plus: str, slash: str, emergency: str) -> None:
+    def __init__(self, numerals: Numerals, *, plus: str, slash: str, dot: str, emergency: str = "") -> None:
         self._numerals = numerals
-        self._plus, self._slash = plus, slash
-        self._emergency = re.compile(emergency)
+        self._plus, self._slash, self._dot = plus, slash, dot
+        self._emergency = emergency
 
     def recognisers(self) -> tuple[Recogniser, ...]:
         return (
@@ -102,10 +102,11 @@ class DialledDigits:
         return ", ".join(map(self._one_by_one, chunks))
 
     def _host(self, match: re.Match[str]) -> str:
-        address = self._numerals.dotted(match[0].partition("/")[0])
+        groups = match[0].partition("/")[0].split(".")
+        address = f" {self._dot} ".join(map(self._one_by_one, groups))
         mask = match["mask"]
         return f"{address} {self._slash} {self._numerals.cardinal(mask[1:])}" if mask else address
 
     def _dialled(self, match: re.Match[str]) -> str | None:
-        hinted = _DIALLED.search(before(match)) or self._emergency.fullmatch(match[0])
+        hinted = _DIALLED.search(before(match)) or match[0] == self._emergency
         return self._one_by_one(match[0]) if hinted else None

@@ -62,7 +62,7 @@ def _day_first(match: re.Match[str]) -> str | None:
     month = _month(match["month"])
     if month is None or not _valid(match["day"]):
         return None
-    article = "" if before(match).lower().endswith("the ") else "the "
+    article = "" if match["of"] or before(match).lower().endswith("the ") else "the "
     year = f" {_NUMERALS.year(match['year'])}" if match["year"] else ""
     return f"{article}{_NUMERALS.ordinal(match['day'])} of {month}{year}"
 
@@ -158,7 +158,9 @@ def _fraction(match: re.Match[str]) -> str | None:
     if over > 1:
         name = "halves" if name == "half" else f"{name}s"
     whole = f"{_NUMERALS.cardinal(match['whole'])} and " if match["whole"] else ""
-    spoken = f"{whole}{_NUMERALS.cardinal(match['over'])} {name}"
+    spoken = (
+        f"{whole}a half" if whole and name == "half" else f"{whole}{_NUMERALS.cardinal(match['over'])} {name}"
+    )
     if not unit:
         return spoken
     one, many = english_words.MEASURES.units[unit]
@@ -214,10 +216,9 @@ _UNITS: Final = either(english_words.MEASURES.units)
 
 GRAMMAR: Final = Grammar(
     (
-        *Addresses(english_words.ADDRESSES, _NUMERALS, thousands=",").recognisers(),
         Recogniser("digit", re.compile(rf"{_ISO_DATE}[T ]{_ISO_CLOCK}|)(?![\w:])"), _instant),
         Recogniser("digit", re.compile(rf"{_ISO_DATE}(?![\w-]|[./][0-9])"), _date),
-        Recogniser("digit", re.compile(rf"(?<![\w:]){_ISO_CLOCK})(?![\w:])"), _iso_clock),
+        Recogniser("digit", re.compile(rf"(?<![\w:]){_ISO_CLOCK})(?<!-..:..)(?![\w:])"), _iso_clock),
         Recogniser(
             "digit",
             re.compile(
@@ -226,12 +227,13 @@ GRAMMAR: Final = Grammar(
             ),
             _in_digits,
         ),
-        *DialledDigits(_NUMERALS, plus="plus", slash="slash", emergency="911").recognisers(),
+        *DialledDigits(_NUMERALS, plus="plus", slash="slash", dot="dot", emergency="911").recognisers(),
+        *Addresses(english_words.ADDRESSES, _NUMERALS, thousands=",").recognisers(),
         Recogniser("upper lower", re.compile(rf"{_MONTH_NAME}[\s-]{_DAYS}(?:,?[\s-]{_YEAR})?"), _date),
         Recogniser("upper lower", re.compile(rf"{_MONTH_NAME},?\s{_YEAR}"), _month_and_year),
         Recogniser(
             "digit",
-            re.compile(rf"(?<![\w.,:]){_DAY}[\s-](?:of\s)?{_MONTH_NAME}(?!\w)(?:,?[\s-]{_YEAR})?"),
+            re.compile(rf"(?<![\w.,:]){_DAY}[\s-](?P<of>of\s)?{_MONTH_NAME}(?!\w)(?:,?[\s-]{_YEAR})?"),
             _day_first,
         ),
         Recogniser(
@@ -305,6 +307,14 @@ GRAMMAR: Final = Grammar(
             ),
             _fraction,
         ),
+        Recogniser(
+            "digit",
+            re.compile(r"(?<![\w.,])(?P<feet>[0-9]{1,2})['’′]\s?(?P<inches>[0-9]{1,2})(?:[\"”″]|'')"),
+            lambda found: (
+                f"{_NUMERALS.counted(found['feet'], 'one foot', 'feet')} "
+                + _NUMERALS.counted(found["inches"], "one inch", "inches")
+            ),
+        ),
         Recogniser("upper", roman.COUNTED, _counted),
         Recogniser("upper", roman.REIGNING, _reigning),
         Recogniser("upper", roman.CENTURY, _century_in_roman),
@@ -335,7 +345,7 @@ GRAMMAR: Final = Grammar(
             re.compile(rf"(?<![\w.]){_NUMERALS.pattern}(?=x(?!\w))x"),
             lambda found: f"{_NUMERALS.read(found[0][:-1])} times",
         ),
-        Recogniser("digit", re.compile(rf"(?<![\w.]){_NUMERALS.pattern}(?!\w)"), _number),
+        Recogniser("digit", re.compile(rf"(?<![\w.]){_NUMERALS.pattern}(?![^\W⁰¹²³⁴-⁹])"), _number),
     )
 )
 """In this order: the first recogniser that matches wins."""

@@ -153,7 +153,8 @@ SPELT: Final = ("AWS", "WHO", "SAS", "IDE")
 """Acronyms that a voice would say as words; it spells what nobody can say, and says NASA."""
 EXPANSIONS: Final = {
     "Dr.": "Doctor", "Mr.": "Mister", "Mrs.": "Missus", "Ms.": "Miz", "Prof.": "Professor",
-    "Rev.": "Reverend", "Gen.": "General", "Col.": "Colonel", "Capt.": "Captain", "Lt.": "Lieutenant",
+    "Rev.": "Reverend", "Gen.": "General", "Maj.": "Major",
+    "Col.": "Colonel", "Capt.": "Captain", "Lt.": "Lieutenant",
     "Sgt.": "Sergeant", "Gov.": "Governor", "Sen.": "Senator", "Rep.": "Representative",
     "Hon.": "Honorable", "Jr.": "Junior", "Sr.": "Senior", "Mt.": "Mount", "Ft.": "Fort", "Ave.": "Avenue",
     "Blvd.": "Boulevard", "Rd.": "Road", "Inc.": "Incorporated", "Ltd.": "Limited", "Corp.": "Corporation",

@@ -93,8 +93,23 @@ def _fraction(match: re.Match[str]) -> str | None:
     whole = f"{_NUMERALS.cardinal(match['whole'])} " if match["whole"] else ""
     ordinal = _NUMERALS.ordinal(match["under"])
     name = "halb" if under == 2 else f"{ordinal}l".replace("stel", "stel").capitalize()
+    one, many = german_words.MEASURES.units[unit] if unit else ("", "")
+    if name == "halb" and over == 1:
+        if match["whole"]:
+            return f"{'ein' if match['whole'] == '1' else whole.strip()}einhalb {many}".rstrip()
+        return f"{one.split()[0]} {_half(one)} {one.partition(' ')[2]}" if unit else "ein halb"
     spoken = f"{whole}{'ein' if over == 1 else _NUMERALS.cardinal(match['over'])} {name}"
-    return f"{spoken} {german_words.MEASURES.units[unit][1]}" if unit else spoken
+    return f"{spoken} {many}" if unit else spoken
+
+
+def _half(unit: str) -> str:
+    if unit.startswith("eine "):
+        return "halbe"
+    return (
+        "halbes"
+        if re.search(r"(?:gramm|pfund|prozent|grad|bit|byte|watt|volt|Pfund|Prozent)$", unit)
+        else "halber"
+    )
 
 
 def _counted(match: re.Match[str]) -> str:
@@ -162,7 +177,7 @@ def _duration(match: re.Match[str]) -> str | None:
 
 def _derived(match: re.Match[str]) -> str:
     """A word that is made of a number and an ending: 20-jährig, 3-fach, 90er."""
-    digits, word = match["digits"], match["word"]
+    digits, word = match["digits"], match["word"].replace("%", "prozent")
     spoken = (
         _NUMERALS.year(digits) if len(digits) == 4 and word.startswith("er") else _NUMERALS.cardinal(digits)
     )
@@ -208,8 +223,8 @@ GRAMMAR: Final = Grammar(
         *Addresses(german_words.ADDRESSES, _NUMERALS, thousands=".").recognisers(),
         Recogniser("digit", re.compile(rf"{_ISO_DATE}[T ]{_ISO_CLOCK}|)(?![\w:])"), _instant),
         Recogniser("digit", re.compile(rf"{_ISO_DATE}(?![\w-])"), _iso),
-        Recogniser("digit", re.compile(rf"(?<![\w:]){_ISO_CLOCK})(?![\w:])"), _iso_clock),
-        *DialledDigits(_NUMERALS, plus="plus", slash="Schrägstrich", emergency="11[02]").recognisers(),
+        Recogniser("digit", re.compile(rf"(?<![\w:]){_ISO_CLOCK})(?<!-..:..)(?![\w:])"), _iso_clock),
+        *DialledDigits(_NUMERALS, plus="plus", slash="Schrägstrich", dot="Punkt").recognisers(),
         Recogniser(
             "digit",
             re.compile(
@@ -271,7 +286,7 @@ GRAMMAR: Final = Grammar(
         Recogniser(
             "digit",
             re.compile(
-                r"(?<![\w.,])(?P<digits>[0-9]{1,9})-?(?P<word>(?:er|jährig|fach|tägig|stündig|minütig|prozentig|mal|stöckig|köpfig|seitig|teilig)[a-z]{0,5})(?![\w-])"
+                r"(?<![\w.,])(?P<digits>[0-9]{1,9})-?(?P<word>(?:er|%ig|jährig|fach|tägig|stündig|minütig|prozentig|mal|stöckig|köpfig|seitig|teilig)[a-z]{0,5})(?![\w-])"
             ),
             _derived,
         ),
@@ -305,7 +320,7 @@ GRAMMAR: Final = Grammar(
             re.compile(r"(?<![\w.,])[0-9]{1,5}\.(?:[0-9]{1,2}|[0-9]{4,9})(?![\w.,])"),
             lambda found: _NUMERALS.dotted(found[0]),
         ),
-        Recogniser("digit", re.compile(rf"(?<![\w.]){_NUMERALS.pattern}(?!\w)"), _number),
+        Recogniser("digit", re.compile(rf"(?<![\w.]){_NUMERALS.pattern}(?![^\W⁰¹²³⁴-⁹])"), _number),
     )
 )
 """In this order: the first recogniser that matches wins."""

@@ -82,6 +82,8 @@ _IRREGULAR: Final = {
     "s": ("eine Sekunde", "Sekunden"), "sek": ("eine Sekunde", "Sekunden"),
     "Sek.": ("eine Sekunde", "Sekunden"),
     "min": ("eine Minute", "Minuten"), "Min.": ("eine Minute", "Minuten"), "h": ("eine Stunde", "Stunden"),
+    "Stunde": ("eine Stunde", "Stunden"), "Stunden": ("eine Stunde", "Stunden"),
+    "Liter": ("ein Liter", "Liter"),
     "Std.": ("eine Stunde", "Stunden"), "Std": ("eine Stunde", "Stunden"), "Tg.": ("ein Tag", "Tage"),
     "Wo.": ("eine Woche", "Wochen"), "Mon.": ("ein Monat", "Monate"), "J.": ("ein Jahr", "Jahre"),
     "EL": ("ein Esslöffel", "Esslöffel"), "TL": ("ein Teelöffel", "Teelöffel"),

@@ -43,7 +43,9 @@ REIGNING: Final = re.compile(
     rf"(?P<numeral>(?!I\b){ROMAN}|I\.?{_GOES_ON})(?P<stop>\.?)(?![\w'’])"
 )
 """A ruler's name, and its number; a lone "I" only where a sentence with "I" cannot go on."""
-CENTURY: Final = re.compile(rf"(?P<numeral>{ROMAN})\.?(?=\s(?:century|centuries|Jahrhundert))")
+CENTURY: Final = re.compile(
+    rf"(?P<numeral>{ROMAN})\.?(?=\s(?:century|centuries|Jahrhundert|Weltkrieg|Quartal|Liga))"
+)
 HEADING: Final = re.compile(rf"(?<![^\n])(?P<numeral>{ROMAN})(?P<mark>[.)])(?=\s+[^\W\d_a-z])")
 """At the start of a line, with a mark, before a capital."""
 AFTER_NAME: Final = re.compile(

@@ -7,6 +7,7 @@ from typing import Final
 
 from pipeline.tts.boundary_rules import GERMAN
 from pipeline.tts.normalisation import english, english_words, german, german_words
+from pipeline.tts.normalisation.cldr import grammar_of
 from pipeline.tts.normalisation.draft import Draft, Span, SpokenText
 from pipeline.tts.normalisation.formulas import GREEK, GREEK_NAMES, SUPERSCRIPT, power
 from pipeline.tts.normalisation.markup import strip_blocks, strip_emphasis, strip_links
@@ -40,8 +41,9 @@ def to_spoken(text: str, language: str = "en", *, code: bool = False) -> SpokenT
     """Say `text` in words. `text == ""` in the result: there is nothing to say.
 
     Never raises, and takes time in proportion to the text. `code`: the text is (part of) a fenced
-    code block; only the part with the opening fence is mentioned, none is read out. For a language
-    other than English and German only the markup is taken out.
+    code block; only the part with the opening fence is mentioned, none is read out. English and German are
+    read whole; of languages that CLDR and num2words know, numbers, money, measures and dates; of others only
+    the markup is taken out.
     """
     draft = Draft(text)
     known = language[:2].lower()
@@ -53,9 +55,9 @@ def to_spoken(text: str, language: str = "en", *, code: bool = False) -> SpokenT
     strip_blocks(draft, phrase, GERMAN.months if known == "de" else frozenset())
     strip_links(draft)
     draft.rewrite(_UNUSUAL, _without_pictures)
-    if known in _GRAMMARS:
+    if (grammar := _GRAMMARS.get(known) or grammar_of(known)) is not None:
         draft.rewrite(_VULGAR, _vulgar)
-        draft.replace(_GRAMMARS[known].edits(draft.text))
+        draft.replace(grammar.edits(draft.text))
     strip_emphasis(draft)
     if known in _GRAMMARS:
         _say_symbols(draft, known)

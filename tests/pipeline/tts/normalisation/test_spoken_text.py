@@ -57,7 +57,7 @@ PIECES = st.sampled_from(
     ]
 )
 TEXTS = st.lists(PIECES | st.text(max_size=6), max_size=50).map("".join)
-LANGUAGES = st.sampled_from(["en", "de", "fr", ""])
+LANGUAGES = st.sampled_from(["en", "de", "fr", "ru", "ar", "zh", ""])
 
 
 @given(TEXTS, LANGUAGES)
@@ -150,5 +150,30 @@ def test_a_number_of_300_digits_is_read_digit_by_digit() -> None:
     assert to_spoken("1" * 300).text == " ".join(["one"] * 300)
 
 
-def test_other_languages_keep_their_numbers() -> None:
-    assert to_spoken("**Il** y a 3,5 km", "fr").text == "Il y a 3,5 km"
+@pytest.mark.parametrize(
+    ("language", "shown", "said"),
+    [
+        ("fr", "**Il** y a 3,5 km", "Il y a trois virgule cinq kilomètres"),
+        (
+            "fr-CA",
+            "le 03/10/2024, 1 234 €",
+            "le trois octobre deux mille vingt-quatre, mille deux cent trente-quatre euros",
+        ),
+        ("fr", "Le 1er, 25 % à -5 °C", "Le premier, vingt-cinq pour cent à moins cinq degrés Celsius"),
+        ("es", "12,50 € el 2024-10-03", "doce euros cincuenta el tres de octubre de dos mil veinticuatro"),
+        ("it", "3,5 kg", "tre virgola cinque chilogrammi"),
+        ("pt-BR", "a 3ª vez", "a terceiro vez"),
+        ("ru", "5 км, 21 USD, 2 USD", "пять км, двадцать один доллар США, два доллара США"),
+        ("pl", "2 km, 5 km, 22 zł", "dwa kilometry, pięć kilometrów, dwadzieścia dwa złote polskie"),
+        ("nb", "12,5 kg", "tolv komma fem kilogram"),
+        ("tr", "%5", "yüzde beş"),
+        ("nl", "de 3e keer", "de derde keer"),
+    ],
+)
+def test_other_languages_are_read_by_cldr_and_num2words(language: str, shown: str, said: str) -> None:
+    assert to_spoken(shown, language).text == said
+
+
+@pytest.mark.parametrize("language", ["zh", "ja", "tlh", "x", "und"])
+def test_languages_without_number_words_keep_their_numbers(language: str) -> None:
+    assert to_spoken("**3,5** km", language).text == "3,5 km"

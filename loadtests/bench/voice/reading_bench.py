@@ -1,0 +1,82 @@
+"""How well sentences full of numbers and signs are understood once the packaged voice has read them."""
+
+import argparse
+import asyncio
+import time
+from contextlib import aclosing
+from typing import Final
+
+import numpy as np
+import soxr
+
+from loadtests.bench.voice.reading_sentences import ENGLISH
+from loadtests.report.run_info import commit, machine, when
+from loadtests.report.tables import markdown
+from pipeline.engines.ports import LocalSpeechToText, LocalTextToSpeech, Transcript, Utterance
+from pipeline.engines.registry import build_speech_to_text, build_text_to_speech
+from pipeline.stt.evaluation.word_error_rate import WordErrors, altogether, word_errors
+from pipeline.tts.normalisation.spoken_text import to_spoken
+from schemas.settings import AppSettings
+
+_HEARD_HZ: Final = 16_000
+_CPU_RUNS: Final = 50
+
+
+def main() -> int:
+    """Print the word error rate; exit status 1 where it is above --at-most."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests bench-reading", description=__doc__)
+    parser.add_argument("--at-most", type=float, default=4.0, help="percent of words (default: %(default)s)")
+    parser.add_argument("--plain", action="store_true", help="the voice gets the text as it is written")
+    options = parser.parse_args()
+    rows = asyncio.run(_read_all(plain=options.plain))
+    errors = altogether(each for _, _, each in rows)
+    percent = 100 * (errors.rate or 0.0)
+    wrong = [[shown, heard, str(each.errors)] for shown, heard, each in rows if each.errors]
+    print(f"{when()}, {machine()}, commit {commit()}\n")
+    print(markdown(["written", "heard", "word errors"], wrong))
+    print(
+        f"{len(rows)} sentences, {errors.words} words, {errors.errors} errors: {percent:.1f} % "
+        f"(wanted at most {options.at_most:g} %); normalisation {_cpu_us():.0f} µs of CPU a sentence"
+    )
+    return int(percent > options.at_most)
+
+
+async def _read_all(*, plain: bool) -> list[tuple[str, str, WordErrors]]:
+    settings = AppSettings()
+    voice = build_text_to_speech(settings.text_to_speech, settings.cache)
+    ear = build_speech_to_text(settings.speech_to_text, settings.cache)
+    rows = []
+    for shown in ENGLISH:
+        spoken = to_spoken(shown).text
+        heard = await _heard(voice, ear, shown if plain else spoken)
+        rows.append((shown, heard, word_errors(_comparable(spoken), _comparable(to_spoken(heard).text))))
+    await voice.aclose()
+    await ear.aclose()
+    return rows
+
+
+async def _heard(voice: LocalTextToSpeech, ear: LocalSpeechToText, text: str) -> str:
+    pcm = b""
+    async with aclosing(voice.synthesize(text, voice=voice.voices[0])) as items:
+        async for item in items:
+            pcm += item if isinstance(item, bytes) else b""
+    sound = soxr.resample(np.frombuffer(pcm, "<i2"), voice.sample_rate, _HEARD_HZ)
+    utterance = Utterance(sound.astype("<i2").tobytes(), language="en")
+    async with aclosing(ear.transcribe(utterance)) as stream:
+        async for written in stream:
+            if isinstance(written, Transcript):
+                return written.text
+    return ""
+
+
+def _comparable(spoken: str) -> str:
+    """Without what is written in two ways and heard alike: hyphens, and two words for zero."""
+    return spoken.replace("-", " ").replace(" oh ", " zero ")
+
+
+def _cpu_us() -> float:
+    began = time.process_time()
+    for _ in range(_CPU_RUNS):
+        for shown in ENGLISH:
+            to_spoken(shown)
+    return (time.process_time() - began) / _CPU_RUNS / len(ENGLISH) * 1e6

@@ -1,0 +1,50 @@
+"""Written forms as others read them and as we do; docs/normalisation.md tells the sources."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.tts.normalisation.spoken_text import to_spoken
+
+PAIRS = Path(__file__).with_name("pairs")
+LANGUAGES = ("en", "de")
+AGREEING = {"en": 0.95, "de": 0.8}
+"""The part of the pairs that has to agree; the others differ deliberately."""
+
+
+def pairs(language: str) -> list[tuple[str, str, str, str, str]]:
+    """Kind, written form, reading of the source, source, and our reading where it differs."""
+    lines = (PAIRS / f"{language}.tsv").read_text("utf-8").splitlines()
+    rows = [(line + "\t" * 4).split("\t")[:5] for line in lines if not line.startswith("#")]
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
+
+
+def heard(text: str, language: str) -> str:
+    """Without what is written in several ways and heard alike.
+
+    German writes numbers as one word and English with a hyphen, an "and" or neither.
+    """
+    words = re.sub(r"[^\w\s]", " ", text.casefold()).split()
+    return "".join(words) if language == "de" else " ".join(word for word in words if word != "and")
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "said"),
+    [
+        pytest.param(language, written, ours or theirs, id=f"{language} {kind} {written}")
+        for language in LANGUAGES
+        for kind, written, theirs, _, ours in pairs(language)
+    ],
+)
+def test_a_written_form_is_read_as_in_the_table(language: str, written: str, said: str) -> None:
+    assert heard(to_spoken(written, language).text, language) == heard(said, language)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_there_are_many_pairs_and_most_agree(language: str) -> None:
+    table = pairs(language)
+    assert len(table) >= 600
+    agreeing = [row for row in table if not row[4]]
+    assert all(heard(ours, language) != heard(theirs, language) for _, _, theirs, _, ours in table if ours)
+    assert len(agreeing) / len(table) >= AGREEING[language]
