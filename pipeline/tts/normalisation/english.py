@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from pipeline.tts.boundary_rules import ENGLISH
-from pipeline.tts.normalisation import english_words, roman
+from pipeline.tts.normalisation import english_words, numerals
 from pipeline.tts.normalisation.abbreviations import abbreviation_recognisers
 from pipeline.tts.normalisation.addresses import Addresses
 from pipeline.tts.normalisation.digits import DialledDigits
@@ -174,22 +174,22 @@ def _decade(match: re.Match[str]) -> str:
 
 
 def _counted(match: re.Match[str]) -> str:
-    return f"{match['head']} {_NUMERALS.cardinal(str(roman.value(match['numeral'])))}"
+    return f"{match['head']} {_NUMERALS.cardinal(str(numerals.roman_value(match['numeral'])))}"
 
 
 def _reigning(match: re.Match[str]) -> str:
     numeral = match["numeral"].rstrip(".")
     stop = "." if match["stop"] or match["numeral"].endswith(".") else ""
-    return f"{match['head']}{match['more'] or ''} the {_NUMERALS.ordinal(str(roman.value(numeral)))}{stop}"
+    return f"{match['head']}{match['more'] or ''} the {_NUMERALS.ordinal(str(numerals.roman_value(numeral)))}{stop}"
 
 
 def _numbered(match: re.Match[str]) -> str:
     """Of a heading, or after a name that is not known to be a ruler's."""
-    return _NUMERALS.cardinal(str(roman.value(match["numeral"]))) + (match["mark"] or "")
+    return _NUMERALS.cardinal(str(numerals.roman_value(match["numeral"]))) + (match["mark"] or "")
 
 
 def _century_in_roman(match: re.Match[str]) -> str:
-    return _NUMERALS.ordinal(str(roman.value(match["numeral"])))
+    return _NUMERALS.ordinal(str(numerals.roman_value(match["numeral"])))
 
 
 def _quarter(match: re.Match[str]) -> str:
@@ -315,11 +315,11 @@ GRAMMAR: Final = Grammar(
                 + _NUMERALS.counted(found["inches"], "one inch", "inches")
             ),
         ),
-        Recogniser("upper", roman.COUNTED, _counted),
-        Recogniser("upper", roman.REIGNING, _reigning),
-        Recogniser("upper", roman.CENTURY, _century_in_roman),
-        Recogniser("upper", roman.HEADING, _numbered),
-        Recogniser("upper", roman.AFTER_NAME, _numbered),
+        Recogniser("upper", numerals.COUNTED, _counted),
+        Recogniser("upper", numerals.REIGNING, _reigning),
+        Recogniser("upper", numerals.CENTURY, _century_in_roman),
+        Recogniser("upper", numerals.HEADING, _numbered),
+        Recogniser("upper", numerals.AFTER_NAME, _numbered),
         *formula_recognisers(_NUMERALS, english_words.CHARGES),
         *_MEASURES.recognisers(),
         Recogniser(

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from pipeline.tts.boundary_rules import GERMAN, german_ordinal
-from pipeline.tts.normalisation import german_words, roman
+from pipeline.tts.normalisation import german_words, numerals
 from pipeline.tts.normalisation.abbreviations import abbreviation_recognisers
 from pipeline.tts.normalisation.addresses import Addresses
 from pipeline.tts.normalisation.digits import DialledDigits
@@ -113,23 +113,23 @@ def _half(unit: str) -> str:
 
 
 def _counted(match: re.Match[str]) -> str:
-    return f"{match['head']} {_NUMERALS.cardinal(str(roman.value(match['numeral'])))}"
+    return f"{match['head']} {_NUMERALS.cardinal(str(numerals.roman_value(match['numeral'])))}"
 
 
 def _reigning(match: re.Match[str]) -> str | None:
     if not match["stop"] and not match["numeral"].endswith("."):
         return None
-    ordinal = _NUMERALS.ordinal(str(roman.value(match["numeral"].rstrip("."))))
+    ordinal = _NUMERALS.ordinal(str(numerals.roman_value(match["numeral"].rstrip("."))))
     weak = before(match).split()[-1:] in [[word] for word in ("von", "mit", "unter", "bei", "nach", "seit")]
     return f"{match['head']}{match['more'] or ''} {f'dem {ordinal}n' if weak else f'der {ordinal}'}"
 
 
 def _numbered(match: re.Match[str]) -> str:
-    return _NUMERALS.cardinal(str(roman.value(match["numeral"]))) + (match["mark"] or "")
+    return _NUMERALS.cardinal(str(numerals.roman_value(match["numeral"]))) + (match["mark"] or "")
 
 
 def _century(match: re.Match[str]) -> str:
-    return _inflected(str(roman.value(match["numeral"])), before(match))
+    return _inflected(str(numerals.roman_value(match["numeral"])), before(match))
 
 
 def _instant(match: re.Match[str]) -> str | None:
@@ -277,11 +277,11 @@ GRAMMAR: Final = Grammar(
             ),
             _fraction,
         ),
-        Recogniser("upper", roman.COUNTED, _counted),
-        Recogniser("upper", roman.REIGNING, _reigning),
-        Recogniser("upper", roman.CENTURY, _century),
-        Recogniser("upper", roman.HEADING, _numbered),
-        Recogniser("upper", roman.AFTER_NAME, _numbered),
+        Recogniser("upper", numerals.COUNTED, _counted),
+        Recogniser("upper", numerals.REIGNING, _reigning),
+        Recogniser("upper", numerals.CENTURY, _century),
+        Recogniser("upper", numerals.HEADING, _numbered),
+        Recogniser("upper", numerals.AFTER_NAME, _numbered),
         *formula_recognisers(_NUMERALS, german_words.CHARGES),
         Recogniser(
             "digit",
