@@ -178,9 +178,9 @@ def _counted(match: re.Match[str]) -> str:
 
 
 def _reigning(match: re.Match[str]) -> str:
-    numeral = match["numeral"].rstrip(".")
+    ordinal = _NUMERALS.ordinal(str(numerals.roman_value(match["numeral"].rstrip("."))))
     stop = "." if match["stop"] or match["numeral"].endswith(".") else ""
-    return f"{match['head']}{match['more'] or ''} the {_NUMERALS.ordinal(str(numerals.roman_value(numeral)))}{stop}"
+    return f"{match['head']}{match['more'] or ''} the {ordinal}{stop}"
 
 
 def _numbered(match: re.Match[str]) -> str:

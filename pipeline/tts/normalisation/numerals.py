@@ -78,7 +78,7 @@ class Numerals:
 
 
 ROMAN: Final = r"(?=[IVXLC])(?:C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
-"""1 to 399, in capitals; also matches nothing, so more must be asked for."""
+"""1 to 399, in capitals."""
 _VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 
 
