@@ -11,8 +11,8 @@ from typing import Final
 
 import anyio
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
-from fastapi.responses import FileResponse
-from starlette.staticfiles import StaticFiles
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Route
 
 from deployments.container import GatewayContainer
 from deployments.faces.admin import admin_routes, gateway_routes
@@ -57,6 +57,7 @@ from deployments.web.auth_middleware import AuthMiddleware
 from deployments.web.body_limits import BodyLimit
 from deployments.web.direct_listener import listening
 from deployments.web.openapi_description import describe
+from deployments.web.page_files import PageFiles
 from deployments.web.resource_access import guard
 from schemas.errors import RhapsodeError
 from schemas.native.native_messages import Health
@@ -68,14 +69,6 @@ WEB: Final = (Path(__file__).parents[0] / "page").resolve()
 _CHECK_S: Final = 3.0
 _HEALTH_S: Final = 1.0
 """Seconds a health answer is kept: any client may ask, and each check asks every part."""
-_PAGE_HEADERS: Final = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "Referrer-Policy": "strict-origin",
-    "X-Content-Type-Options": "nosniff",
-}
-"""Nothing of anybody else's runs in the page, and no other page shows it in a frame to have it clicked."""
 
 logger = logging.getLogger(__name__)
 OpenServices = Callable[[], AbstractAsyncContextManager[GatewayContainer]]
@@ -174,19 +167,14 @@ class Lately:
 
 
 def _add_page(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(WEB / "index.html", headers=_PAGE_HEADERS)
-
-    @app.get("/docs", include_in_schema=False)
-    @app.get("/redoc", include_in_schema=False)
-    async def reference() -> FileResponse:
-        """Every route, from openapi.json: our own page, FastAPI's take scripts from elsewhere."""
-        return FileResponse(WEB / "reference" / "reference.html", headers=_PAGE_HEADERS)
-
-    app.mount("/web", StaticFiles(directory=WEB), name="web")
+    """The page, the reference of all routes (FastAPI's own takes scripts from elsewhere), and their files."""
+    files = PageFiles(WEB)
+    for path, name in (("/", "index.html"), ("/docs", _REFERENCE), ("/redoc", _REFERENCE)):
+        app.router.routes.append(Route(path, files.page(name), methods=["GET"]))
+    app.mount("/web", GZipMiddleware(files), name="web")
 
 
+_REFERENCE: Final = "reference/reference.html"
 _CHAT: Final = (chat_routes.PATH, response_routes.PATH)
 _FILES: Final = (
     recording_routes.PATH,

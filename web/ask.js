@@ -211,7 +211,7 @@ export class AskPlace {
   _welcome() {
     if (document.body.dataset.place !== "ask") return;
     byId("welcome").hidden = false;
-    this._composer.prefill();
+    this._composer.invite();
   }
 
   _draw() {

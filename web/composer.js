@@ -1,6 +1,7 @@
 /** The box in which one asks, and what went wrong with asking. */
 
 import { asSentence, byId, make, say } from "./dom.js";
+import { draftIn } from "./storage.js";
 
 const SUGGESTIONS = [
   "Tell me a story about a lighthouse keeper and a fox",
@@ -13,7 +14,10 @@ const ASKING = [
 ];
 
 export class Composer {
-  /** `onSend({[mode]: text})` resolves when it was accepted and rejects with what to show. */
+  /**
+   * `onSend({[mode]: text})` resolves when it was accepted and rejects with what to show. `modes`: {mode, label,
+   * placeholder, optional}; in an `optional` one the box may be empty.
+   */
   constructor({ onSend, modes = ASKING }) {
     this._onSend = onSend;
     this._modes = modes;
@@ -23,6 +27,8 @@ export class Composer {
     this._send = byId("send");
     this._problem = byId("problem");
     this._chosen = false;
+    this._sending = false;
+    this._draft = draftIn(document.body.dataset.place);
     this._form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this._submit();
@@ -32,17 +38,20 @@ export class Composer {
       this._showMode();
     });
     this._text.addEventListener("keydown", (event) => this._key(event));
-    this._text.addEventListener("input", () => say(this._problem, null));
+    this._text.addEventListener("input", () => {
+      say(this._problem, null);
+      this._edited();
+    });
     const items = SUGGESTIONS.map((text) => make("li", {}, make("button", { type: "button" }, text)));
     byId("suggestions").append(...items);
     byId("suggestions").addEventListener("click", ({ target }) => this._suggest(target.closest("button")));
+    this._text.value ||= this._draft.read() ?? ""; // what was typed while the page loaded is the newer one
     this._showMode();
   }
 
-  /** A newcomer need only press Enter. */
-  prefill() {
-    this._text.value = SUGGESTIONS[0];
-    if (matchMedia("(hover: hover)").matches) this.focus();
+  /** Ready to be typed into, where that opens no keyboard over the page. */
+  invite() {
+    if (matchMedia("(hover: hover)").matches && document.activeElement === document.body) this.focus();
   }
 
   focus() {
@@ -70,15 +79,19 @@ export class Composer {
 
   _showMode() {
     this._text.placeholder = this._modes.find(({ mode }) => mode === this._mode).placeholder;
-    if (this._mode === "text" && SUGGESTIONS.includes(this._text.value)) this._text.value = "";
+    this._edited();
   }
 
+  /** A draft outlives a reload; an empty box is sent only where that means something. */
+  _edited() {
+    this._draft.write(this._text.value || null);
+    const { optional } = this._modes.find(({ mode }) => mode === this._mode);
+    this._send.disabled = this._sending || !(optional || this._text.value.trim());
+  }
+
+  /** A suggestion is sent as it stands; what is in the box stays there. */
   _suggest(button) {
-    if (!button) return;
-    this._form.elements.mode.value = "prompt";
-    this._text.value = button.textContent;
-    this._showMode();
-    this._form.requestSubmit();
+    if (button) void this._submit({ prompt: button.textContent });
   }
 
   _key(event) {
@@ -87,19 +100,23 @@ export class Composer {
     this._form.requestSubmit();
   }
 
-  async _submit() {
-    if (this._send.disabled) return;
-    this._send.disabled = true;
+  /** `request`: what is in the box, unless it is given. */
+  async _submit(request) {
+    this._edited(); // a form that a browser fills in tells nobody
+    if (this._sending || (!request && this._send.disabled)) return;
+    this._sending = true;
+    this._edited();
     say(this._problem, null);
     const text = this._text.value;
     try {
-      await this._onSend({ [this._mode]: text });
-      if (this._text.value === text) this._text.value = "";
+      await this._onSend(request ?? { [this._mode]: text });
+      if (!request && this._text.value === text) this._text.value = "";
     } catch (error) {
       say(this._problem, asSentence(inWords(error)));
       this.focus();
     } finally {
-      this._send.disabled = false;
+      this._sending = false;
+      this._edited();
     }
   }
 }

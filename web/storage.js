@@ -27,6 +27,9 @@ class Shelf {
 /** How far this tab has heard the session: {turn, ms, done, at}. */
 export const placeIn = (session) => new Shelf(() => sessionStorage, `rhapsode:place:${session}`);
 
+/** The text of a place's box that has not been sent. Each tab has its own. */
+export const draftIn = (place) => new Shelf(() => sessionStorage, `rhapsode:draft:${place}`);
+
 /** {token, expires_in, renewal, made_ms} of whoever signed in, the same in all tabs. */
 export const signedIn = () => new Shelf(() => localStorage, "rhapsode:token");
 

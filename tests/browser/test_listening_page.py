@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from playwright.sync_api import Route
 
 from tests.browser import session_log
 from tests.browser.conftest import MARKUP, SHORT, STORY
@@ -16,13 +17,50 @@ RATES = {"opus": 48, "pcm16": 24}
 """Samples of a millisecond."""
 
 
-def test_a_newcomer_need_only_press_enter(open_page: OpenPage) -> None:
+def test_the_box_is_empty_and_focused_and_takes_what_is_typed(open_page: OpenPage) -> None:
     reader = open_page()
-    assert "lighthouse keeper and a fox" in reader.page.input_value("#text")
-    reader.page.press("#text", "Enter")
+    reader.page.wait_for_function("document.activeElement.id === 'text'")
+    assert reader.page.locator("#send").is_disabled()
+    reader.page.keyboard.type("briefly, a story")
+    reader.page.click("#send")
     reader.hears()
-    assert "lighthouse keeper and a fox" in reader.page.inner_text(".turn .prompt")
+    assert reader.page.inner_text(".turn .prompt") == "briefly, a story"
     assert reader.page.input_value("#text") == ""
+
+
+def test_a_suggestion_is_asked_and_leaves_the_box_as_it_is(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.page.fill("#text", "half a thought")
+    reader.page.get_by_role("button", name="Explain the tides to a curious child").click()
+    reader.page.locator(".turn").wait_for()
+    assert reader.page.inner_text(".turn .prompt") == "Explain the tides to a curious child"
+    assert reader.page.input_value("#text") == "half a thought"
+
+
+def test_what_is_typed_before_the_scripts_have_loaded_is_kept(open_page: OpenPage) -> None:
+    reader = open_page("/web/icon.svg")
+    held: list[Route] = []
+    reader.page.route(
+        "**/app.js", lambda route: held.append(route)
+    )  # Playwright sets attributes of the handler
+    reader.page.goto(reader.page.url.replace("/web/icon.svg", "/"), wait_until="commit")
+    reader.page.fill("#text", "briefly, a story")
+    reader.page.press("#text", "Enter")
+    reader.page.click("#send", force=True)
+    reader.sees(lambda: bool(held))
+    held[0].continue_()
+    reader.page.locator("#suggestions button").first.wait_for()
+    assert reader.page.input_value("#text").strip() == "briefly, a story"
+    reader.page.click("#send")
+    reader.hears()
+
+
+def test_a_draft_outlives_a_reload(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.page.fill("#text", "half a thought")
+    reader.page.reload()
+    reader.wait("document.querySelector('#text').value === 'half a thought'")
+    assert reader.page.locator("#send").is_enabled()
 
 
 def test_words_appear_while_the_answer_is_still_being_written(open_page: OpenPage) -> None:

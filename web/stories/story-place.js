@@ -13,13 +13,10 @@ import { StoriesApi } from "./api.js";
 import { ScenesView } from "./scenes-view.js";
 import { Voices } from "./voices.js";
 
+const ASKING = { placeholder: "What happens next? (Leave it empty, and it goes on as it likes.)", optional: true };
 const MODES = [
-  {
-    mode: "aloud",
-    label: "Write and read aloud",
-    placeholder: "What happens next? (Leave it empty, and it goes on as it likes.)",
-  },
-  { mode: "write", label: "Write", placeholder: "What happens next? (Leave it empty, and it goes on as it likes.)" },
+  { mode: "aloud", label: "Write and read aloud", ...ASKING },
+  { mode: "write", label: "Write", ...ASKING },
 ];
 
 export class StoryPlace {
