@@ -9,10 +9,11 @@ import { Hearing } from "./hearing.js";
 import { LogView } from "./log-view.js";
 import { Listening } from "./microphone/listening.js";
 import { Session } from "./session.js";
-import { emptyStory, runningTurn } from "./story.js";
+import { emptyStory, isOver, runningTurn } from "./story.js";
 import { StoryView } from "./story-view.js";
 
 const COPIED_MS = 2_000;
+const OFFLINE = "You are offline. What is missing comes by itself when you are connected again.";
 
 export class AskPlace {
   /**
@@ -199,7 +200,11 @@ export class AskPlace {
   _connection(state) {
     this._controls.showConnection(state);
     const refused = state.state === "refused";
-    if (state.state === "live") this._controls.showNotice(null);
+    if (state.state === "offline") this._controls.showNotice(OFFLINE);
+    if (state.state === "live") {
+      this._controls.showNotice(null);
+      this._composer.connected();
+    }
     byId("refusal").hidden = !refused;
     byId("dock").hidden = refused;
     for (const part of ["copy-link", "share", "timeline"]) byId(part).hidden = refused || this._listening;
@@ -216,7 +221,7 @@ export class AskPlace {
 
   _draw() {
     const story = this._story;
-    const { heard, paused, locked, preferences } = this._hearing;
+    const { heard, paused, buffering, locked, preferences } = this._hearing;
     const turn = heard && story.turns[heard.turn];
     const answering = Boolean((heard && !paused) || runningTurn(story));
     const coming = this._ear?.draw(story, answering) ?? null;
@@ -233,15 +238,18 @@ export class AskPlace {
       active: Boolean(heard ?? runningTurn(story)),
       paused,
       time: turn?.audioMs ? { ms: heard.ms, ofMs: turn.audioMs } : null,
-      doing: this._describe(story, turn, paused),
+      doing: this._describe(story, turn, { paused, buffering }),
     });
   }
 
-  _describe(story, turn, paused) {
-    const doing = whatIsDone(story, turn, paused);
-    const spoken = doing || (turn ? "Reading aloud" : "Finished");
-    if (spoken !== this._doing && story.order.length) this._controls.announce(spoken);
+  /** An answer that is not read out is told to a screen reader when it is complete. */
+  _describe(story, turn, { paused, buffering }) {
+    const doing = whatIsDone(story, turn, { paused, buffering: false });
+    const last = story.turns[story.order.at(-1)];
+    const written = this._hearing.wantsVoice || !last ? "Finished" : isOver(last) ? last.text : "";
+    const spoken = doing || (turn ? "Reading aloud" : written);
+    if (spoken !== this._doing && last) this._controls.announce(spoken);
     this._doing = spoken;
-    return doing;
+    return whatIsDone(story, turn, { paused, buffering });
   }
 }

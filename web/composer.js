@@ -28,6 +28,7 @@ export class Composer {
     this._problem = byId("problem");
     this._chosen = false;
     this._sending = false;
+    this._unreached = false;
     this._draft = draftIn(document.body.dataset.place);
     this._form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -52,6 +53,11 @@ export class Composer {
   /** Ready to be typed into, where that opens no keyboard over the page. */
   invite() {
     if (matchMedia("(hover: hover)").matches && document.activeElement === document.body) this.focus();
+  }
+
+  /** The server can be reached again: what was said about that is over. */
+  connected() {
+    if (this._unreached) say(this._problem, null);
   }
 
   focus() {
@@ -112,6 +118,7 @@ export class Composer {
       await this._onSend(request ?? { [this._mode]: text });
       if (!request && this._text.value === text) this._text.value = "";
     } catch (error) {
+      this._unreached = error.code === "network";
       say(this._problem, asSentence(inWords(error)));
       this.focus();
     } finally {

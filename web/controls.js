@@ -1,6 +1,6 @@
 /** Transport, voice and volume, connection: everything round the story that can be pressed or read. */
 
-import { byId, clockTime, make, say, setIcon } from "./dom.js";
+import { byId, clockTime, isTyping, make, say, setIcon } from "./dom.js";
 import { voiceOptions } from "./languages.js";
 
 const CONNECTION_WORDS = {
@@ -13,13 +13,14 @@ const CONNECTION_WORDS = {
   ended: "Session over",
 };
 
+const LOST = ["waiting", "offline"];
 const MOVABLE = "input, textarea, select, [tabindex]";
-const TYPING = "input:not([type=radio], [type=range], [type=checkbox]), textarea, select";
 
 export class Controls {
   /** Handlers: onPause, onSkip, onBack, onStop, onUnlock, onVoice(on), onVolume(x), onSettings(patch). */
   constructor(handlers) {
     this._handlers = handlers;
+    this._lost = false;
     byId("pause").addEventListener("click", () => handlers.onPause());
     byId("skip").addEventListener("click", () => handlers.onSkip());
     byId("stop").addEventListener("click", () => handlers.onStop());
@@ -37,15 +38,20 @@ export class Controls {
 
   showConnection({ state }) {
     const badge = byId("connection");
+    const lost = LOST.includes(state);
+    if (this._lost ? state === "live" : lost) this.announce(CONNECTION_WORDS[state]);
+    if (lost || state === "live") this._lost = lost;
     badge.dataset.state = state;
     badge.lastElementChild.textContent = CONNECTION_WORDS[state];
   }
 
   /** `hearing`: something can be paused or skipped; `active`: or at least stopped. `time`: {ms, ofMs} or null. */
   showTransport({ hearing, active, paused, time, doing }) {
+    const pause = byId("pause");
+    const leaves = document.activeElement.matches(active ? "#skip, #pause" : "#transport-buttons *") && !hearing;
+    if (leaves && document.activeElement.matches(":focus-visible")) byId(active ? "stop" : "text").focus();
     byId("transport-buttons").hidden = !active;
     byId("skip").hidden = !hearing;
-    const pause = byId("pause");
     pause.hidden = !hearing;
     setIcon(pause, paused ? "play" : "pause");
     pause.setAttribute("aria-label", paused ? "Go on" : "Pause");
@@ -98,6 +104,12 @@ export class Controls {
     byId("speed-value").textContent = `${speed.toFixed(1)}×`;
   }
 
+  _closeSound() {
+    const within = byId("sound").contains(document.activeElement);
+    byId("sound").open = false;
+    if (within) byId("sound").firstElementChild.focus();
+  }
+
   _change(patch) {
     this.showSettingsProblem(null);
     this._handlers.onSettings(patch);
@@ -106,12 +118,14 @@ export class Controls {
   /** Esc stops wherever one is; Space and the arrows work unless they mean something where the focus is. */
   _key(event) {
     if (event.altKey || event.ctrlKey || event.metaKey || document.querySelector("dialog[open]")) return;
-    if (event.key === "ArrowRight" && !event.target.closest?.(MOVABLE)) this._handlers.onSkip();
-    else if (event.key === "ArrowLeft" && !event.target.closest?.(MOVABLE)) this._handlers.onBack();
+    const { target } = event;
+    const free = !isTyping(target) && (target.id === "text" || !target.closest?.(MOVABLE));
+    if (event.key === "ArrowRight" && free) this._handlers.onSkip();
+    else if (event.key === "ArrowLeft" && free) this._handlers.onBack();
     else if (event.key === "Escape") {
-      if (byId("sound").open) byId("sound").open = false;
+      if (byId("sound").open) this._closeSound();
       else this._handlers.onStop();
-    } else if (event.key === " " && !event.target.closest?.(`${TYPING}, button, summary, a, input`)) {
+    } else if (event.key === " " && free && !target.closest?.("button, summary, a")) {
       event.preventDefault();
       this._handlers.onPause();
     }

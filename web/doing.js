@@ -2,11 +2,11 @@
 
 import { runningTurn } from "./story.js";
 
-export function whatIsDone(story, turn, paused) {
+export function whatIsDone(story, turn, { paused, buffering }) {
   const running = runningTurn(story);
   if (running?.status === "stopping") return "Stopping…";
   if (turn && paused) return story.pausedBy === "voice" ? "Paused while you speak" : "Paused";
   if (running && !running.text) return "Thinking…";
   if (turn && turn.audioMs === 0) return "Preparing speech…";
-  return "";
+  return buffering ? "Buffering…" : "";
 }

@@ -32,6 +32,13 @@ export function say(element, text) {
   element.hidden = !text;
 }
 
+const TYPED_IN = "input:not([type=radio], [type=range], [type=checkbox]), textarea, select";
+
+/** Whether a key means a character there. The page's own box, while it is empty, leaves keys to the player. */
+export function isTyping(element) {
+  return Boolean(element.closest?.(TYPED_IN)) && !(element.id === "text" && element.value === "");
+}
+
 /** A function that draws once, soon, however often it is called. */
 export function oncePerFrame(draw) {
   let waiting = false;

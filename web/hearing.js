@@ -104,6 +104,11 @@ export class Hearing {
     return this._player?.paused ?? false;
   }
 
+  /** Sound has begun and has run out, although more of it is to come. */
+  get buffering() {
+    return this._player?.buffering ?? false;
+  }
+
   /** The browser waits for a touch before it lets us be heard. */
   get locked() {
     return this._player !== null && this._player.graph.state !== "running";

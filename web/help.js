@@ -1,7 +1,7 @@
 /** The keys that do something, in a dialog. */
 
 import { makeDialog } from "./dialog.js";
-import { make } from "./dom.js";
+import { isTyping, make } from "./dom.js";
 
 const KEYS = [
   ["Space", "Pause the voice, or go on"],
@@ -13,7 +13,6 @@ const KEYS = [
   ["Tab", "From one control to the next"],
   ["?", "This help"],
 ];
-const TYPING = "input:not([type=radio], [type=range], [type=checkbox]), textarea, select";
 
 function openHelp() {
   if (document.querySelector("dialog[open]")) return;
@@ -25,6 +24,8 @@ function openHelp() {
 export function bindHelp(button) {
   button.addEventListener("click", openHelp);
   addEventListener("keydown", (event) => {
-    if (event.key === "?" && !event.target.closest?.(TYPING)) openHelp();
+    if (event.key !== "?" || isTyping(event.target)) return;
+    event.preventDefault();
+    openHelp();
   });
 }

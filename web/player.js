@@ -52,6 +52,11 @@ export class Player {
     return this.placeMs > this._fromMs ? this.placeMs : this._heardBeforeMs;
   }
 
+  /** The turn has begun to sound, and what comes next is not here yet. */
+  get buffering() {
+    return this.turn !== null && !this.paused && !this.sounding && this.positionMs > this._fromMs;
+  }
+
   /** How often this turn's sound ran out in the middle. */
   get underrunsOfTurn() {
     return this.underruns - this._underrunsBefore;

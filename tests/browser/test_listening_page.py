@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Route
+from playwright.sync_api import Route, expect
 
 from tests.browser import session_log
 from tests.browser.conftest import MARKUP, SHORT, STORY
@@ -19,7 +19,7 @@ RATES = {"opus": 48, "pcm16": 24}
 
 def test_the_box_is_empty_and_focused_and_takes_what_is_typed(open_page: OpenPage) -> None:
     reader = open_page()
-    reader.page.wait_for_function("document.activeElement.id === 'text'")
+    reader.page.wait_for_function("() => document.activeElement.id === 'text'")
     assert reader.page.locator("#send").is_disabled()
     reader.page.keyboard.type("briefly, a story")
     reader.page.click("#send")
@@ -150,3 +150,11 @@ def test_without_the_voice_there_are_only_words(open_page: OpenPage, app: Runnin
     assert reader.answer == SHORT
     assert reader.stats["turn"] is None
     assert session_log.turns(app.url, reader.session)[0]["audio_ms"] == 0
+
+
+def test_an_answer_that_is_not_read_out_is_told_to_a_screen_reader(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.page.click("#sound summary")
+    reader.page.click("#voice")
+    reader.ask("briefly")
+    expect(reader.page.locator("#announcer")).to_have_text(SHORT)

@@ -72,9 +72,9 @@ def test_a_pulled_cable_loses_nothing_and_doubles_nothing(
     reader.ask("briefly. But why?")
     reader.wait("s.samplesPlayed > 0")
     cable.pull()
-    reader.page.get_by_text("Reconnecting…").wait_for()
+    reader.page.locator("#connection").get_by_text("Reconnecting…").wait_for()
     cable.plug()
-    reader.page.get_by_text("Connected", exact=True).wait_for()
+    reader.page.locator("#connection").get_by_text("Connected", exact=True).wait_for()
     reader.wait("s.turn === null")
     turn = session_log.turns(app.url, reader.session)[0]
     assert reader.answer == turn["answer"] == SHORT
@@ -87,7 +87,7 @@ def test_text_that_was_written_while_the_cable_was_out_comes_later(open_page: Op
     reader.ask("a story")
     reader.page.wait_for_function("() => document.querySelector('.prose')?.textContent.length > 5")
     cable.pull()
-    reader.page.get_by_text("Reconnecting…").wait_for()
+    reader.page.locator("#connection").get_by_text("Reconnecting…").wait_for()
     missed = reader.answer
     cable.plug()
     reader.status_is("completed")
@@ -205,3 +205,26 @@ def test_a_long_session_keeps_only_its_latest_turns_unfolded(open_page: OpenPage
     assert folded.count() == 3
     shown = reader.page.locator(".turn .prose").nth(1)
     expect(shown).to_have_text("Turn 0. " + "It goes on for a while. " * 10)
+
+
+def test_a_lost_connection_is_told_where_one_looks_and_told_away_again(
+    open_page: OpenPage, cable: Cable
+) -> None:
+    reader = open_page(cable.url)
+    reader.ask("a story at length")
+    reader.hears(200)
+    announced = reader.page.locator("#announcer")
+    cable.pull()
+    expect(announced).to_have_text("Reconnecting…")
+    reader.ask("briefly")
+    problem = reader.page.locator("#problem")
+    expect(problem).to_contain_text("cannot be reached")
+    assert reader.page.input_value("#text") == "briefly"
+    cable.plug()
+    expect(announced).not_to_have_text("Reconnecting…")
+    expect(problem).to_be_hidden()
+    reader.page.context.set_offline(True)
+    notice = reader.page.get_by_text("You are offline.")
+    expect(notice).to_be_visible()
+    reader.page.context.set_offline(False)
+    expect(notice).to_be_hidden()

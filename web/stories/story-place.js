@@ -189,7 +189,7 @@ export class StoryPlace {
     this._log.update(story, String(this._session.cursor));
     this._controls.showSound(this._hearing.preferences);
     this._controls.showUnlock(voice.heard !== null && this._hearing.locked);
-    const doing = whatIsDone(story, voice.reading, voice.paused);
+    const doing = whatIsDone(story, voice.reading, { paused: voice.paused, buffering: this._hearing.buffering });
     this._controls.showTransport({
       hearing: voice.heard !== null,
       active: voice.heard !== null || runningTurn(story) !== null,

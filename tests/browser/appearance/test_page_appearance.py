@@ -49,6 +49,86 @@ def test_a_phone_never_scrolls_sideways(open_page: OpenPage, pictures: Path) -> 
     assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/?stories", "/?threads", "/?history", "/?characters", "/?collections"]
+)
+def test_no_width_scrolls_sideways(open_page: OpenPage, path: str) -> None:
+    reader = open_page(path)
+    if path == "/":
+        reader.ask("a story at length")
+        reader.page.locator(".turn").wait_for()
+    wide = []
+    for width in range(320, 1_921, 40):
+        reader.page.set_viewport_size({"width": width, "height": 700})
+        if reader.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wide.append(width)
+    assert wide == []
+
+
+def test_at_400_percent_the_text_is_in_sight_and_nothing_covers_it(open_page: OpenPage) -> None:
+    reader = open_page(viewport={"width": 320, "height": 256})
+    reader.ask("a story at length")
+    reader.page.locator(".word.said").wait_for()
+    covered = """() => {
+        const word = document.querySelector('.word.said');
+        word.scrollIntoView({ block: 'center' });
+        const box = word.getBoundingClientRect();
+        const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+        const bars = [...document.querySelectorAll('.top, .dock')]
+            .map((bar) => getComputedStyle(bar).position);
+        return { shown: top?.closest('.prose') !== null, bars };
+    }"""
+    assert reader.page.evaluate(covered) == {"shown": True, "bars": ["static", "static"]}
+
+
+def test_forced_colours_show_switches_the_spoken_word_and_an_opaque_dock(
+    open_page: OpenPage, pictures: Path
+) -> None:
+    reader = open_page(forced_colors="active", viewport=DESKTOP)
+    reader.ask("a story at length")
+    reader.page.locator(".word.said").wait_for()
+    reader.page.click("#sound summary")
+    reader.page.screenshot(path=pictures / "desktop-forced-colours.png")
+    looks = reader.page.evaluate("""() => {
+        const style = (what) => getComputedStyle(document.querySelector(what));
+        return {
+            word: style('.word.said').backgroundColor !== style('.prose').backgroundColor,
+            edge: style('#voice').borderTopWidth,
+            dock: style('.dock').backgroundColor,
+        };
+    }""")
+    assert looks == {"word": True, "edge": "1px", "dock": "rgb(255, 255, 255)"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_switches_and_fields_stand_out_three_to_one(open_page: OpenPage, scheme: str) -> None:
+    reader = open_page(color_scheme=scheme)
+    ratios = reader.page.evaluate("""() => {
+        const luminance = (name) => {
+            const probe = document.body.appendChild(document.createElement('i'));
+            probe.style.color = `var(${name})`;
+            const parts = getComputedStyle(probe).color.match(/[0-9.]+/g).map((part) => Number(part) / 255);
+            probe.remove();
+            const [red, green, blue] = parts.map(
+                (part) => (part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+            return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+        };
+        const edge = luminance('--edge');
+        return ['--paper', '--raised'].map(luminance).map(
+            (paper) => (Math.max(edge, paper) + 0.05) / (Math.min(edge, paper) + 0.05));
+    }""")
+    assert min(ratios) >= 3
+    used = reader.page.evaluate("""() => [
+        getComputedStyle(document.querySelector('#voices')).borderTopColor,
+        getComputedStyle(document.documentElement).getPropertyValue('--edge')].map((colour) => {
+            const probe = document.body.appendChild(document.createElement('i'));
+            probe.style.color = colour;
+            const seen = getComputedStyle(probe).color;
+            probe.remove();
+            return seen; })""")
+    assert used[0] == used[1]
+
+
 def test_every_control_has_a_name_and_a_visible_focus(open_page: OpenPage) -> None:
     reader = open_page()
     reader.ask("a story")

@@ -44,7 +44,8 @@ async def test_the_page_answers_to_head(app: RunningApp) -> None:
 def test_every_module_that_a_script_imports_is_found_once(tmp_path: Path) -> None:
     (tmp_path / "places").mkdir()
     (tmp_path / "app.js").write_text(
-        'import { a } from "./a.js";\nimport {\n  b,\n} from "./places/b.js";\nconst late = () => import("./late.js");\n'
+        'import { a } from "./a.js";\nimport {\n  b,\n} from "./places/b.js";\n'
+        'const late = () => import("./late.js");\n'
     )
     (tmp_path / "a.js").write_text('import "./places/b.js";\n')
     (tmp_path / "places" / "b.js").write_text('export { a } from "../a.js";\n')
