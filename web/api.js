@@ -120,6 +120,10 @@ export class Api {
     return (await patiently("PATCH", this.url(session), { settings })).json();
   }
 
+  async remove(session) {
+    await patiently("DELETE", this.url(session));
+  }
+
   /** Newest first; `next` is the `before` of those that follow. */
   async sessions(query = {}) {
     const search = new URLSearchParams(query).toString();

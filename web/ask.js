@@ -229,7 +229,7 @@ export class AskPlace {
     document.title = story.title || story.turns[story.order[0]]?.prompt.slice(0, 60) || "Rhapsode";
     this._onStory(story);
     this._storyView.update(story, heard, coming);
-    this._log.update(story, String(this._session?.cursor));
+    this._log.update(story);
     this._controls.showSound(preferences);
     this._controls.showSettings(story.settings);
     this._controls.showUnlock(Boolean(heard) && locked);

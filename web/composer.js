@@ -10,7 +10,7 @@ const SUGGESTIONS = [
 ];
 const ASKING = [
   { mode: "prompt", label: "Ask", placeholder: "Ask for a story, an answer, an idea…" },
-  { mode: "text", label: "Read aloud", placeholder: "Paste a text to hear it word for word…" },
+  { mode: "text", label: "Text to speech", placeholder: "Paste a text to hear it word for word…" },
 ];
 
 export class Composer {

@@ -7,6 +7,6 @@ export function whatIsDone(story, turn, { paused, buffering }) {
   if (running?.status === "stopping") return "Stopping…";
   if (turn && paused) return story.pausedBy === "voice" ? "Paused while you speak" : "Paused";
   if (running && !running.text) return "Thinking…";
-  if (turn && turn.audioMs === 0) return "Preparing speech…";
+  if (turn && turn.audioMs === 0) return "Preparing audio…";
   return buffering ? "Buffering…" : "";
 }

@@ -17,7 +17,7 @@ const KEYS = [
 function openHelp() {
   if (document.querySelector("dialog[open]")) return;
   const rows = KEYS.flatMap(([key, meaning]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, meaning)]);
-  makeDialog("Keys", { id: "help" }, make("dl", { class: "keys" }, ...rows));
+  makeDialog("Keyboard shortcuts", { id: "help" }, make("dl", { class: "keys" }, ...rows));
 }
 
 /** On the button, and on "?" wherever that is not being typed. */

@@ -1,5 +1,6 @@
 /** The collapsible panel with the latest facts, for the curious. Costs nothing while it is closed. */
 
+import { isGuest } from "./credentials.js";
 import { byId, make } from "./dom.js";
 
 const SHOWN = 60;
@@ -24,11 +25,11 @@ export class LogView {
     });
   }
 
-  update(story, cursor) {
+  update(story) {
     this._story = story;
-    this._panel.hidden = story.lastSeq === 0;
+    this._panel.hidden = story.lastSeq === 0 || isGuest;
     if (this._panel.hidden) return;
-    const title = `Log: ${story.lastSeq} events, cursor ${cursor}`;
+    const title = `Events (${story.lastSeq})`;
     if (this._title.textContent !== title) this._title.textContent = title;
     if (this._panel.open && this._shownSeq !== story.lastSeq) this._show(story);
   }

@@ -40,7 +40,7 @@ export class Notices {
     const here = place?.id === notice.story_id;
     const timely = notice.auto_play && Date.now() - notice.created_ms < STALE_MS;
     const play = here && timely && (await this._mayPlay(notice, place));
-    if (!place?.narrationReady?.(notice, play)) toast("A scene has been narrated.", "Hear it", notice);
+    if (!place?.narrationReady?.(notice, play)) toast("A scene has been narrated.", "Play", notice);
   }
 
   _failed(notice) {

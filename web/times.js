@@ -1,7 +1,7 @@
 /** Moments and lengths of time in words. */
 
 const DAY_MS = 86_400_000;
-const hours = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const hours = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const dayAndYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 
@@ -15,7 +15,7 @@ export function when(ms, now = Date.now()) {
 }
 
 /** To the second. */
-export const clock = (ms) => new Date(ms).toLocaleTimeString();
+export const clock = (ms) => new Date(ms).toLocaleTimeString(undefined, { timeStyle: "medium" });
 
 /** "340 ms", "2.31 s", "1 min 4 s". */
 export function howLong(ms) {

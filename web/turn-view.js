@@ -8,7 +8,7 @@ import { comparisonView } from "./microphone/comparison-view.js";
 import { sentenceAt, wordAt } from "./timeline.js";
 
 const TEASER_CHARS = 140;
-const STATE_WORDS = { queued: "Waiting for the answer before it", stopping: "Stopping…", stopped: "Stopped" };
+const STATE_WORDS = { queued: "Queued", stopping: "Stopping…", stopped: "Stopped" };
 const STOPPED_WORDS = { barge_in: "Stopped here: you spoke", merged: "Question extended" };
 const KEEPSAKES = [
   ["WAV", "/audio", { format: "wav" }],
@@ -20,13 +20,13 @@ const KEEPSAKES = [
 export class TurnView {
   /** `onReplay(turn)`; `link(path, query)` gives the address of a download. */
   constructor(turn, { onReplay, onUnfold, link }) {
-    this.prompt = make("h2", { class: "prompt" }, turn.kind === "prompt" ? turn.prompt : "Read aloud");
+    this.prompt = make("h2", { class: "prompt" }, turn.kind === "prompt" ? turn.prompt : "Text to speech");
     this.prose = make("div", { class: "prose", dir: "auto" });
     this.state = make("span", { class: "state" });
     this.problem = make("p", { class: "problem" });
     this.unfold = make("button", { type: "button", class: "quiet" }, icon("down"), "Show");
-    this.replay = make("button", { type: "button", class: "quiet replay" }, icon("play"), "Hear it");
-    this.keep = make("details", { class: "keep" }, make("summary", { class: "quiet" }, icon("down"), "Save"));
+    this.replay = make("button", { type: "button", class: "quiet replay" }, icon("play"), "Play");
+    this.keep = make("details", { class: "keep" }, make("summary", { class: "quiet" }, icon("down"), "Download"));
     this.footer = make("footer", {}, this.unfold, this.replay, this.keep, this.state);
     this.element = make("article", { class: "turn", "data-turn": String(turn.id) });
     this.compared = make("div", { class: "compared" });

@@ -76,7 +76,7 @@ class Collections:
     async def _leave_room(self, principal: str) -> None:
         there, before = 0, None
         while there < self._quotas.collections:
-            page = await self._directory.list(principal, kind="collection", before=before, limit=_PAGE)
+            page = await self._directory.list(principal, kinds=("collection",), before=before, limit=_PAGE)
             there, before = there + len(page.sessions), page.next
             if before is None:
                 break
@@ -90,7 +90,7 @@ class Collections:
 
         A new one is listed a moment after its creation.
         """
-        page = await self._directory.list(principal, kind="collection", before=before, limit=limit)
+        page = await self._directory.list(principal, kinds=("collection",), before=before, limit=limit)
         found: dict[CollectionId, CollectionState] = {}
         for listed in page.sessions:
             collection = CollectionId(listed.session_id)

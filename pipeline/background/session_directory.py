@@ -240,7 +240,7 @@ class Directory:
         self,
         principal: str,
         *,
-        kind: Kind | None = None,
+        kinds: Sequence[Kind] = KINDS,
         before: str | None = None,
         limit: int = 50,
         query: str = "",
@@ -248,7 +248,6 @@ class Directory:
         """Newest first; with `query` those that have all of its words in their title or questions. Raises
         CursorMalformed for a `before` that is none of ours.
         """
-        kinds = KINDS if kind is None else (kind,)
         place = None if before is None else _place(before)
         if words := query.casefold().split():
             return await self._search(principal, kinds, words, place, limit)

@@ -23,7 +23,7 @@ def test_a_character_is_made_changed_and_talked_to(open_page: OpenPage, app: Run
     page.get_by_label("Name", exact=True).fill("Ida")
     page.get_by_label("Persona").fill("A keeper, dry and kind.")
     page.get_by_label("Hives").first.check()
-    page.get_by_role("button", name="Make the character").click()
+    page.get_by_role("button", name="Create character").click()
     page.get_by_role("button", name="Edit Ida").click()
     expect(page.get_by_label("Persona")).to_have_value("A keeper, dry and kind.")
     page.get_by_label("Name", exact=True).fill("Ida the keeper")
@@ -31,7 +31,7 @@ def test_a_character_is_made_changed_and_talked_to(open_page: OpenPage, app: Run
     page.get_by_role("link", name="Ida the keeper").click()
     expect(page.get_by_label("With", exact=True)).to_have_value(page.url.partition("with=")[2])
     expect(page.get_by_label("Hives").first).to_be_checked()
-    page.get_by_role("button", name="Begin to talk").click()
+    page.get_by_role("button", name="Start chat").click()
     page.wait_for_url("**/?thread=*")
     expect(page.get_by_text("with Ida the keeper")).to_be_visible()
     expect(page.get_by_role("link", name="Hives").first).to_have_attribute(

@@ -17,7 +17,7 @@ def test_documents_are_added_watched_found_and_deleted(open_page: OpenPage) -> N
     reader = open_page("/?collections")
     page = reader.page
     page.get_by_label("Name", exact=True).fill("Bee keeping")
-    page.get_by_role("button", name="Make a collection").click()
+    page.get_by_role("button", name="Create collection").click()
     expect(page.get_by_role("heading", name="Bee keeping")).to_be_visible()
     page.set_input_files("#files", [file("bees.md", BEES), file("long.txt", "Flowers. " * 30_000)])  # type: ignore[list-item]
     expect(added(reader, "The hive")).to_contain_text("2 passages")

@@ -39,8 +39,35 @@ def test_the_list_leads_to_what_happened(open_page: OpenPage, told: str) -> None
     reader.page.get_by_text("Stories", exact=True).nth(1).click()
     expect(reader.page.get_by_role("link", name=re.compile("^Asked once"))).to_have_count(0)
     reader.page.get_by_text("Asked", exact=True).click()
-    reader.page.get_by_role("link", name=re.compile("^Asked once")).first.click()
+    reader.page.get_by_role("link", name="Timeline of Asked once").first.click()
     expect(reader.page.get_by_role("heading", name="Asked once")).to_be_visible()
+
+
+def test_an_entry_opens_the_conversation_and_can_be_deleted(
+    open_page: OpenPage, app: RunningApp, told: str
+) -> None:
+    reader = open_page("/?history")
+    entry = reader.page.locator("li", has=reader.page.locator(f'a[href="./?session={told}"]'))
+    entry.get_by_role("link", name=re.compile("^Asked once")).click()
+    reader.page.locator(".turn").wait_for()
+    reader.page.go_back()
+    entry.get_by_role("button", name="Delete Asked once").click()
+    entry.get_by_role("button", name="Delete Asked once for good?").click()
+    expect(entry).to_have_count(0)
+    assert httpx.get(f"{app.url}/v1/sessions/{told}").status_code in {404, 410}
+
+
+def test_requests_of_other_programs_are_listed_only_when_asked_for(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    asked = {"model": "rhapsode", "messages": [{"role": "user", "content": "briefly"}]}
+    httpx.post(f"{app.url}/v1/chat/completions", json=asked, timeout=30).raise_for_status()
+    reader = open_page("/?history")
+    reader.page.locator(".shelf li").first.wait_for()
+    requests = reader.page.get_by_role("link", name=re.compile("^API request"))
+    assert requests.count() == 0
+    reader.page.get_by_text("API requests").click()
+    expect(requests.first).to_be_visible()
 
 
 def test_a_timeline_shows_latencies(open_page: OpenPage, app: RunningApp, told: str) -> None:
@@ -56,7 +83,7 @@ def test_a_timeline_shows_latencies(open_page: OpenPage, app: RunningApp, told: 
     expect(picture).to_be_visible()
     sentences = sum(event["type"] == "sentence.completed" for event in log_events)
     assert picture.locator("rect.made").count() == picture.locator("rect.heard").count() == sentences
-    reader.page.get_by_text("In numbers").click()
+    reader.page.get_by_text("Details").click()
     table = reader.page.get_by_role("table", name=re.compile("moment by moment"))
     row = table.get_by_role("row").filter(has_text="First sound")
     expect(row).to_contain_text(f"{sound - asked:,} ms")
@@ -65,7 +92,7 @@ def test_a_timeline_shows_latencies(open_page: OpenPage, app: RunningApp, told: 
 
 @pytest.mark.parametrize(
     ("choice", "speed", "prompt", "answer"),
-    [("4×", 4, "a story", STORY), ("Original speed", 1, "briefly", SHORT)],
+    [("Replay 4×", 4, "a story", STORY), ("Replay 1×", 1, "briefly", SHORT)],
 )
 def test_it_is_told_again_at_its_pace(
     open_page: OpenPage, app: RunningApp, choice: str, speed: int, prompt: str, answer: str

@@ -122,7 +122,7 @@ def test_the_light_is_on_the_sentence_and_the_word_that_are_heard(
 
 def test_a_text_is_read_out_word_for_word(open_page: OpenPage) -> None:
     reader = open_page()
-    reader.page.get_by_text("Read aloud").click()
+    reader.page.get_by_text("Text to speech").click()
     reader.page.fill("#text", "First line")
     reader.page.press("#text", "Shift+Enter")
     reader.page.keyboard.type("and the second one.")

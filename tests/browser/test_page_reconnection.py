@@ -117,7 +117,7 @@ def test_the_browser_that_wants_to_be_asked_is_asked_once(open_page: OpenPage) -
     # Whatever Playwright asks a page counts as a touch, so nothing is asked until the sound is ready.
     with second.page.expect_websocket(lambda socket: "audio=opus" in socket.url):
         second.page.goto(first.page.url)
-    second.page.get_by_role("button", name="Tap to hear").click()
+    second.page.get_by_role("button", name="Tap to play").click()
     second.hears(500)
     assert not second.page.is_visible("#unlock")
 

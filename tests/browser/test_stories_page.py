@@ -23,7 +23,7 @@ def test_a_story_is_begun_and_its_scene_heard_while_it_is_written(
     reader.page.get_by_role("link", name="Stories").click()
     reader.page.get_by_label("Title").fill("The lighthouse and the fox")
     reader.page.get_by_label("What it is about").fill("A keeper and a fox")
-    reader.page.get_by_role("button", name="Begin the story").click()
+    reader.page.get_by_role("button", name="Create story").click()
     story = story_of(reader)
     expect(reader.page.get_by_role("heading", name="The lighthouse and the fox")).to_be_visible()
     tell(reader, "a story at length", aloud=True)
@@ -54,8 +54,8 @@ def test_a_written_scene_is_read_out_when_one_wants_it(open_page: OpenPage, app:
     reader.wait("s.turn === null")
     assert reader.stats["samplesPlayed"] == session_log.turns(app.url, narration)[0]["audio_ms"] * 48
     assert reader.answer == SHORT
-    expect(scene(reader, 1).get_by_role("button", name="Read again")).to_be_visible()
-    scene(reader, 1).get_by_role("button", name="Read again").click()
+    expect(scene(reader, 1).get_by_role("button", name="Regenerate audio")).to_be_visible()
+    scene(reader, 1).get_by_role("button", name="Regenerate audio").click()
     reader.wait("s.session !== null && s.session !== arg", narration)
     reader.hears()
 
@@ -92,7 +92,7 @@ def test_of_two_tabs_only_one_begins_to_speak(open_page: OpenPage, app: RunningA
     tell(first, "briefly", aloud=False)
     for reader in (first, second):
         written(reader, 1)
-        expect(scene(reader, 1).get_by_role("button", name="Read again")).to_be_visible()
+        expect(scene(reader, 1).get_by_role("button", name="Regenerate audio")).to_be_visible()
     first.sees(lambda: _has_played(first) or _has_played(second))
     playing, waiting = (first, second) if _has_played(first) else (second, first)
     playing.wait("s.turn === null && s.samplesPlayed > 0")  # meanwhile the other could have begun as well

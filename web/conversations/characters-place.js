@@ -30,7 +30,7 @@ export class CharactersPlace {
   }
 
   async start() {
-    furnish("Characters", "characters", this._form, make("h2", {}, "So far"), this._problem, this._list, this._empty);
+    furnish("Characters", "characters", this._form, make("h2", {}, "Recent"), this._problem, this._list, this._empty);
     await tried(this._problem, async () => {
       const [{ voices, languages }, { collections }] = await Promise.all([this._api.voices(), this._api.collections({ limit: 200 })]);
       const spoken = Object.assign({}, ...Object.values(languages).reverse());
@@ -81,7 +81,7 @@ export class CharactersPlace {
     voice.value = character?.voice ?? "";
     language.value = character?.language ?? "";
     known.show(character?.collections ?? []);
-    const send = make("button", { type: "submit", class: "button" }, character ? "Save" : "Make the character");
+    const send = make("button", { type: "submit", class: "button" }, character ? "Save" : "Create character");
     const cancel = character ? [quiet("Cancel")] : [];
     const form = make(
       "form",

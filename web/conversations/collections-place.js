@@ -22,7 +22,7 @@ export class CollectionsPlace {
   async start() {
     const words = "Answers can cite passages of your documents.";
     const note = make("p", { class: "note" }, words);
-    furnish("Documents", "collections", note, this._form(), make("h2", {}, "So far"), this._problem, this._list, this._empty);
+    furnish("Documents", "collections", note, this._form(), make("h2", {}, "Recent"), this._problem, this._list, this._empty);
     await tried(this._problem, async () => {
       let before = null;
       do {
@@ -37,7 +37,7 @@ export class CollectionsPlace {
   _form() {
     const name = make("input", { id: "collection-name", maxlength: "200", required: "", placeholder: "Our handbook" });
     const problem = problemLine();
-    const send = make("button", { type: "submit", class: "button" }, "Make a collection");
+    const send = make("button", { type: "submit", class: "button" }, "Create collection");
     const label = make("label", { for: name.id }, "Name");
     const form = make("form", { class: "begin", autocomplete: "off", "aria-label": "A new collection" }, label, name, send, problem);
     form.addEventListener("submit", (event) => {

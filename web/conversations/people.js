@@ -7,7 +7,7 @@ import { problemLine, quiet, tried } from "./furniture.js";
 export function openPeople({ id, owner, members }, api) {
   const problem = problemLine();
   const list = make("ul", { class: "shelf", "aria-label": "People" });
-  const name = make("input", { maxlength: "200", required: "", "aria-label": "Their name", placeholder: "The name of their key" });
+  const name = make("input", { maxlength: "200", required: "", "aria-label": "Their name", placeholder: "Key name" });
   const form = make("form", { class: "share-form" }, name, make("button", { type: "submit", class: "button" }, "Add"));
   const person = (user) => {
     const remove = quiet("Remove", `Remove ${user}`);
@@ -21,7 +21,7 @@ export function openPeople({ id, owner, members }, api) {
     );
     return entry;
   };
-  list.append(make("li", {}, make("div", {}, make("strong", {}, owner), make("span", { class: "about" }, "made it"))));
+  list.append(make("li", {}, make("div", {}, make("strong", {}, owner), make("span", { class: "about" }, "Owner"))));
   list.append(...members.map(person));
   form.addEventListener("submit", (event) => {
     event.preventDefault();

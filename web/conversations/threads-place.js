@@ -32,7 +32,7 @@ export class ThreadsPlace {
 
   async start() {
     this._form = make("div");
-    const head = make("div", { class: "found-by" }, make("h2", {}, "So far"), this._query);
+    const head = make("div", { class: "found-by" }, make("h2", {}, "Recent"), this._query);
     furnish("Talks", "threads", this._form, head, this._problem, this._list, this._empty, this._more);
     await Promise.all([this._offer(), this._again()]);
   }
@@ -58,7 +58,7 @@ export class ThreadsPlace {
     select.addEventListener("change", show);
     show();
     const problem = problemLine();
-    const send = make("button", { type: "submit", class: "button" }, "Begin to talk");
+    const send = make("button", { type: "submit", class: "button" }, "Start chat");
     const form = make(
       "form",
       { class: "begin", autocomplete: "off", "aria-label": "A new talk" },
@@ -97,7 +97,7 @@ export class ThreadsPlace {
       this._list.append(...threads.map((thread) => this._item(thread)));
       this._before = next;
       this._more.hidden = !next;
-      const none = query ? "No talk has these words in its title or its questions." : "No talks yet. Begin the first one above.";
+      const none = query ? "No talk has these words in its title or its questions." : "No talks yet. Start the first one above.";
       say(this._empty, this._list.childElementCount || next ? null : none);
       if (query) announce(counted(this._list.childElementCount, "talk found", "talks found"));
     });

@@ -76,7 +76,7 @@ const OF_SESSION = {
   "notifications.delivered": () => "Notification delivered",
   "share.created": ({ label }) => `Shared${label ? ` with ${label}` : ""}`,
   "share.revoked": () => "A link was revoked",
-  "owner.changed": ({ node }) => `Owner changed: ${node}`,
+  "owner.changed": ({ node }) => `Moved to ${node}`,
   "session.end_requested": () => "End requested",
   "session.ended": ({ reason }) => `Ended: ${reason}`,
   ...SAID_IN_SESSION,
@@ -181,7 +181,7 @@ export function moments(turn, chronicle, spans = []) {
     { at: from, what: "Paused" },
     ...(to ? [{ at: to, what: "Resumed" }] : []),
   ]);
-  const owners = chronicle.owners.map(({ at, node }) => ({ at, what: `Owner changed: ${node}` }));
+  const owners = chronicle.owners.map(({ at, node }) => ({ at, what: `Moved to ${node}` }));
   const own = [
     { at: turn.requestedAt, what: "Asked" },
     { at: turn.startedAt, what: "Started" },

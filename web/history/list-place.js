@@ -1,31 +1,33 @@
-/** All sessions, newest first: what was asked, told and read out. */
+/** All sessions, newest first: what was asked, told and read out. Each leads to itself and to its timeline. */
 
 import { Api, orElse } from "../api.js";
+import { announce, removing, tried } from "../conversations/furniture.js";
 import { asSentence, byId, make, say } from "../dom.js";
+import { StoriesApi } from "../stories/api.js";
 import { counted, when } from "../times.js";
 
 const PAGE = 40;
 const KINDS = [
-  ["", "All"],
+  ["session thread story narration", "All"],
   ["session", "Asked"],
   ["thread", "Talks"],
   ["story", "Stories"],
   ["narration", "Narrations"],
+  ["completion", "API requests"],
 ];
 const NAMES = {
   session: "Asked",
   thread: "Talk",
   story: "Story",
   narration: "Narration",
-  user: "Settings and notifications",
-  collection: "Documents",
-  completion: "Answer for a program",
+  completion: "API request",
 };
 
 export class HistoryPlace {
   constructor() {
     this._api = new Api();
-    this._kind = "";
+    this._stories = new StoriesApi(); // deletes a story with what was read out of it
+    this._kinds = KINDS[0][0];
     this._asked = 0;
     this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
     this._list = make("ul", { class: "shelf", "aria-label": "Sessions" });
@@ -44,7 +46,7 @@ export class HistoryPlace {
     const root = byId("place");
     root.hidden = false;
     root.replaceChildren(make("h1", {}, "History"), this._filter(), this._problem, this._list, this._empty, this._more);
-    await this._choose("");
+    await this._choose(KINDS[0][0]);
   }
 
   _filter() {
@@ -58,8 +60,8 @@ export class HistoryPlace {
     return fieldset;
   }
 
-  _choose(kind) {
-    this._kind = kind;
+  _choose(kinds) {
+    this._kinds = kinds;
     this._before = null;
     this._list.replaceChildren();
     return this._load();
@@ -67,50 +69,42 @@ export class HistoryPlace {
 
   async _load() {
     const asked = (this._asked += 1);
-    const query = {
-      limit: PAGE,
-      ...(this._kind && { kind: this._kind }),
-      ...(this._before && { before: this._before }),
-    };
+    const query = [["limit", PAGE], ...this._kinds.split(" ").map((kind) => ["kind", kind])];
+    if (this._before) query.push(["before", this._before]);
     say(this._problem, null);
     await orElse(
       ({ message }) => say(this._problem, asSentence(message)),
       async () => {
         const { sessions, next } = await this._api.sessions(query);
         if (asked !== this._asked) return; // something else was chosen meanwhile
-        this._list.append(...sessions.map(item));
+        this._list.append(...sessions.map((session) => this._item(session)));
         this._before = next;
         this._more.hidden = !next;
         this._empty.hidden = this._list.childElementCount > 0;
       },
     );
   }
-}
 
-function item({ session_id: id, kind, title, turns, latest_ms: latest, created_ms: created, parent }) {
-  const name = title || (kind === "session" ? `Asked ${when(created)}` : NAMES[kind]);
-  const scenes = kind === "story" ? counted(turns, "scene") : counted(turns, "turn");
-  const about = [NAMES[kind], ...(["user", "collection"].includes(kind) ? [] : [scenes]), when(latest || created)].join(" · ");
-  const entry = make(
-    "li",
-    {},
-    link(
-      `./?timeline=${encodeURIComponent(id)}`,
-      {},
-      make("strong", {}, name),
-      make("span", { class: "about" }, about),
-    ),
-  );
-  const open = {
-    session: `./?session=${id}`,
-    thread: `./?thread=${id}`,
-    story: `./?story=${id}`,
-    narration: parent && `./?story=${parent}`,
-    collection: `./?collection=${id}`,
-    completion: `./?session=${id}`,
-  }[kind];
-  if (open) entry.append(link(open, { class: "quiet", "aria-label": `Open ${name}` }, "Open"));
-  return entry;
+  _item({ session_id: id, kind, title, turns, latest_ms: latest, created_ms: created, parent }) {
+    const name = title || (kind === "session" ? `Asked ${when(created)}` : NAMES[kind]);
+    const scenes = counted(turns, kind === "story" ? "scene" : "turn");
+    const about = make("span", { class: "about" }, [NAMES[kind], scenes, when(latest || created)].join(" · "));
+    const own = encodeURIComponent(kind === "narration" && parent ? parent : id);
+    const place = { thread: "thread", story: "story", narration: "story" }[kind] ?? "session";
+    const timeline = { class: "quiet", "aria-label": `Timeline of ${name}` };
+    const entry = make("li", {}, link(`./?${place}=${own}`, {}, make("strong", {}, name), about));
+    entry.append(link(`./?timeline=${encodeURIComponent(id)}`, timeline, "Timeline"));
+    entry.append(
+      removing(name, () =>
+        tried(this._problem, async () => {
+          await (kind === "story" ? this._stories : this._api).remove(id);
+          entry.remove();
+          announce(`${name} is deleted`);
+        }),
+      ),
+    );
+    return entry;
+  }
 }
 
 const link = (href, attributes, ...content) => make("a", { href, ...attributes }, ...content);

@@ -13,9 +13,9 @@ import { inMs, table, TurnPanel } from "./turn-panel.js";
 const MOMENTS = 200;
 
 const SPEEDS = [
-  ["", "All at once"],
-  ["1", "Original speed"],
-  ["4", "4×"],
+  ["", "Summary"],
+  ["1", "Replay 1×"],
+  ["4", "Replay 4×"],
 ];
 
 export class TimelinePlace {
@@ -80,7 +80,7 @@ export class TimelinePlace {
       input.checked = speed === "";
       return make("label", {}, input, make("span", {}, label));
     });
-    const again = make("button", { type: "button", class: "quiet" }, "Again");
+    const again = make("button", { type: "button", class: "quiet" }, "Restart");
     const fieldset = make(
       "fieldset",
       { class: "modes replay-speed" },

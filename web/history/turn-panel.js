@@ -23,7 +23,7 @@ export class TurnPanel {
     this.element = this.text.element;
     this._delays = make("p", { class: "delays" });
     this._figure = make("figure", {});
-    this._numbers = make("details", { class: "numbers" }, make("summary", {}, "In numbers"), make("div"));
+    this._numbers = make("details", { class: "numbers" }, make("summary", {}, "Details"), make("div"));
     this._numbers.addEventListener("toggle", () => this._fill?.());
     this.element.append(this._delays, this._figure, this._numbers);
   }

@@ -49,7 +49,7 @@ export const SAID_IN_SESSION = {
     `Modes compared: ${differences.length ? `${differences.length} differences in ${words} words` : "no difference"}; ` +
     ways.map(({ mode, after_ms: after }) => `${mode} after ${Math.round(after)} ms`).join(", "),
   "playback.paused": ({ by }) => (by === "voice" ? "Paused: the user spoke" : "Paused"),
-  "playback.resumed": ({ by }) => (by === "voice" ? "Resumed: it was no interruption" : "Resumed"),
+  "playback.resumed": ({ by }) => (by === "voice" ? "Resumed after the user spoke" : "Resumed"),
 };
 
 /** Of a turn: what to note down. */

@@ -2,7 +2,7 @@
 
 import { asSentence, byId, make } from "../dom.js";
 
-const WAITING = { speaking: "Listening", understanding: "Understanding" };
+const WAITING = { speaking: "Listening", understanding: "Transcribing" };
 
 export class SpeechView {
   constructor() {

@@ -20,8 +20,8 @@ export function stateOf({ phase, line, muted, manual, holding, input }, utteranc
   if (line === "reconnecting") return { name: "reconnecting", words: "Reconnecting; what you say is kept" };
   if (line === "connecting") return { name: "connecting", words: "Connecting…" };
   if (muted) return { name: "muted", words: "Muted" };
-  if ((manual && holding) || is("speaking")) return { name: "hearing", words: "Hears you" };
-  if (is("understanding") || is("understood")) return { name: "understanding", words: "Understanding…" };
+  if ((manual && holding) || is("speaking")) return { name: "hearing", words: "Ready: speak any time" };
+  if (is("understanding") || is("understood")) return { name: "understanding", words: "Transcribing…" };
   if (answering) return { name: "answering", words: "Answering" };
-  return manual ? { name: "ready", words: "Hold the button to talk" } : { name: "listening", words: "Listening" };
+  return manual ? { name: "ready", words: "Hold to talk" } : { name: "listening", words: "Ready: speak any time" };
 }

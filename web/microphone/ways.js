@@ -3,12 +3,12 @@
 export const WAYS = [
   {
     mode: "realtime",
-    name: "Realtime",
+    name: "Fast",
     hint: "For conversation: transcribed while you speak, answered almost at once.",
   },
   {
     mode: "quality",
-    name: "Quality",
+    name: "Accurate",
     hint: "For accuracy: each utterance is transcribed as a whole when you have finished; takes longer.",
   },
   {

@@ -1,4 +1,4 @@
-/** What was changed when: the history of the settings, newest first. */
+/** The history of the settings, newest first. */
 
 import { make } from "../dom.js";
 import { when } from "../times.js";
@@ -7,12 +7,12 @@ const NAMES = {
   tts_enabled: "Read scenes out",
   realtime_tts_enabled: "Read while writing",
   auto_play_last_scene: "Auto-play last scene",
-  min_sentence_length: "Shortest sentence",
+  min_sentence_length: "Minimum chunk length",
   default_voice: "Voice",
   speech_speed: "Speed",
-  tts_provider: "Spoken by",
-  tts_timeout: "Patience",
-  tts_extra_params: "Further parameters",
+  tts_provider: "Speech provider",
+  tts_timeout: "Timeout",
+  tts_extra_params: "Advanced parameters",
 };
 
 function inWords(value) {

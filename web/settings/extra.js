@@ -1,4 +1,4 @@
-/** Further parameters for whoever speaks: names and values, as many as one likes. */
+/** Advanced parameters of the speech provider: names and values, as many as one likes. */
 
 import { icon, make, say } from "../dom.js";
 
@@ -15,10 +15,10 @@ export class ExtraRows {
     this._done = make("span", { class: "done", role: "status" });
     this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
     this._rows = make("div", { class: "rows" });
-    const add = make("button", { type: "button", class: "quiet" }, icon("plus"), "Add one");
+    const add = make("button", { type: "button", class: "quiet" }, icon("plus"), "Add");
     add.addEventListener("click", () => this._add("", "").querySelector("input").focus());
-    const head = make("div", { class: "head" }, make("span", {}, "Further parameters"), this._done);
-    this.element = make("div", { class: "setting extra", role: "group", "aria-label": "Further parameters" });
+    const head = make("div", { class: "head" }, make("span", {}, "Advanced parameters"), this._done);
+    this.element = make("div", { class: "setting extra", role: "group", "aria-label": "Advanced parameters" });
     this.element.append(head, this._rows, add, this._problem);
   }
 

@@ -14,9 +14,9 @@ function waysField(save) {
     const input = make("input", { type: "radio", name: "way", value: mode });
     return make("label", {}, input, make("span", {}, name), make("span", { class: "note" }, hint));
   });
-  const choices = make("fieldset", { class: "choices" }, make("legend", { class: "unseen" }, "The way"), ...radios);
+  const choices = make("fieldset", { class: "choices" }, make("legend", { class: "unseen" }, "Transcription"), ...radios);
   choices.addEventListener("change", ({ target }) => save(target.value));
-  const element = make("div", { class: "setting" }, make("div", { class: "head" }, make("span", {}, "The way"), done));
+  const element = make("div", { class: "setting" }, make("div", { class: "head" }, make("span", {}, "Transcription"), done));
   element.append(choices, problem);
   const show = (mode) => (choices.querySelector(`[value="${mode}"]`).checked = true);
   const told = (good, bad) => {
@@ -36,17 +36,17 @@ export function listeningSection(listening) {
     show();
   };
   const same = (value) => value;
-  const compare = "Every utterance is written down in both ways, side by side. It takes twice the work.";
+  const compare = "Every utterance is transcribed twice, side by side. It takes twice the work.";
   const fields = {
     mode: waysField(saver("mode", same)),
-    compare: toggle("Compare both ways", compare, saver("compare", same)),
+    compare: toggle("Compare fast and accurate", compare, saver("compare", same)),
     turn_detection: toggle(
-      "Hold the button to talk",
+      "Push to talk",
       "Off: an utterance ends by itself when you fall silent.",
       saver("turn_detection", (isHeld) => (isHeld ? "manual" : "vad")),
     ),
-    barge_in: toggle("Let me interrupt", "Speaking stops the answer.", saver("barge_in", same)),
-    record: toggle("Record what I say", "The sound is kept with the session.", saver("record", same)),
+    barge_in: toggle("Allow interruptions", "Speaking stops the answer.", saver("barge_in", same)),
+    record: toggle("Save my audio", "The sound is kept with the session.", saver("record", same)),
   };
   const show = () => {
     const { turn_detection: detection, ...others } = listening.settings;
@@ -56,5 +56,5 @@ export function listeningSection(listening) {
     }
   };
   show();
-  return section("Listening", fields);
+  return section("Microphone", fields);
 }

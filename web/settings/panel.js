@@ -48,13 +48,13 @@ class SettingsPanel {
       default_voice: choice("Voice", this._preview.button, save("default_voice")),
       speech_speed: range("Speed", { min: 0.5, max: 2, step: 0.05, unit: "×" }, save("speech_speed")),
       min_sentence_length: number(
-        "Shortest sentence",
+        "Minimum chunk length",
         { min: 1, max: 500, unit: "characters", hint: "Shorter ones are joined to the next." },
         save("min_sentence_length"),
       ),
-      tts_provider: choice("Spoken by", null, save("tts_provider")),
+      tts_provider: choice("Speech provider", null, save("tts_provider")),
       tts_timeout: number(
-        "Patience with it",
+        "Timeout",
         { min: 1, max: 300, unit: "seconds", empty: "as configured", hint: "How long it may be silent." },
         save("tts_timeout"),
       ),
@@ -64,14 +64,14 @@ class SettingsPanel {
 
   open() {
     this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
-    this._changes = make("details", { class: "changes" }, make("summary", {}, "What was changed when"), make("div"));
+    this._changes = make("details", { class: "changes" }, make("summary", {}, "Change history"), make("div"));
     this._changes.addEventListener("toggle", () => this._changes.open && this._showChanges());
     const { tts_enabled, realtime_tts_enabled, auto_play_last_scene, ...rest } = this._fields;
     const { default_voice, speech_speed, min_sentence_length, ...provider } = rest;
     const groups = [
       section("Narration", { tts_enabled, realtime_tts_enabled, auto_play_last_scene }),
       section("Voice", { default_voice, speech_speed, min_sentence_length }),
-      section("Who speaks", provider),
+      section("Speech provider", provider),
     ];
     if (this._listening) groups.unshift(listeningSection(this._listening));
     this._form = make("form", { hidden: "" }, ...groups, this._changes, ...signOut());

@@ -1,6 +1,7 @@
 /** All stories, and the beginning of a new one. */
 
 import { Api, orElse } from "../api.js";
+import { announce, removing, tried } from "../conversations/furniture.js";
 import { asSentence, byId, make, say } from "../dom.js";
 import { counted, when } from "../times.js";
 import { StoriesApi } from "./api.js";
@@ -14,7 +15,7 @@ export class StoriesPlace {
     this._before = null;
     this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
     this._list = make("ul", { class: "shelf", "aria-label": "Your stories" });
-    this._empty = make("p", { class: "note", hidden: "" }, "No stories yet. Begin the first one above.");
+    this._empty = make("p", { class: "note", hidden: "" }, "No stories yet. Create the first one above.");
     this._more = make("button", { type: "button", class: "quiet", hidden: "" }, "Show older ones");
     this._more.addEventListener("click", () => this._load());
   }
@@ -29,7 +30,7 @@ export class StoriesPlace {
     const root = byId("place");
     root.hidden = false;
     const head = make("h1", {}, "Stories");
-    const before = make("h2", {}, "So far");
+    const before = make("h2", {}, "Recent");
     root.replaceChildren(head, this._form(), before, this._problem, this._list, this._empty, this._more);
     await this._load();
   }
@@ -39,7 +40,7 @@ export class StoriesPlace {
     const premise = make("textarea", { id: "story-premise", rows: "2", maxlength: "4000" });
     premise.placeholder = "A keeper, a lamp, a fox that comes in from the storm…";
     const problem = make("p", { class: "problem", role: "alert", hidden: "" });
-    const send = make("button", { type: "submit", class: "button" }, "Begin the story");
+    const send = make("button", { type: "submit", class: "button" }, "Create story");
     const form = make(
       "form",
       { class: "begin", autocomplete: "off", "aria-label": "A new story" },
@@ -86,13 +87,20 @@ export class StoriesPlace {
     );
   }
 
+  /** Deleted with what was read out of it. */
   _item({ session_id: id, title, turns, latest_ms: latest, created_ms: created }) {
     const address = `./?story=${encodeURIComponent(id)}`;
     const about = `${counted(turns ?? 0, "scene")} · ${when(latest || created)}`;
-    return make(
-      "li",
-      {},
-      make("a", { href: address }, make("strong", {}, title || "Untitled"), make("span", { class: "about" }, about)),
+    const name = title || "Untitled";
+    const open = make("a", { href: address }, make("strong", {}, name), make("span", { class: "about" }, about));
+    const remove = removing(name, () =>
+      tried(this._problem, async () => {
+        await this._api.remove(id);
+        entry.remove();
+        announce(`${name} is deleted`);
+      }),
     );
+    const entry = make("li", {}, open, remove);
+    return entry;
   }
 }

@@ -52,7 +52,7 @@ export class SceneBar {
     say(this.making, reading || asking ? making(sound, total, asking) : null);
     this.cancel.hidden = !(reading && sound.session);
     this.narrate.hidden = !over || !hasText || asking || state === "making" || state === "failed";
-    const label = this._has ? "Read again" : "Read aloud";
+    const label = this._has ? "Regenerate audio" : "Read aloud";
     if (this.narrate.lastElementChild.textContent !== label) this.narrate.lastElementChild.textContent = label;
     setIcon(this.narrate, this._has ? "again" : "sound");
     this._group.hidden = [this.play, this.making, this.narrate].every((part) => part.hidden);

@@ -186,7 +186,7 @@ export class StoryPlace {
     document.title = `${story.title || "Untitled"} · Rhapsode`;
     say(this._head.firstElementChild, story.title || "Untitled");
     this._scenes.update(story, voice);
-    this._log.update(story, String(this._session.cursor));
+    this._log.update(story);
     this._controls.showSound(this._hearing.preferences);
     this._controls.showUnlock(voice.heard !== null && this._hearing.locked);
     const doing = whatIsDone(story, voice.reading, { paused: voice.paused, buffering: this._hearing.buffering });

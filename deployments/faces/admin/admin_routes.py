@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from deployments.faces.native.session_routes import Open
 from deployments.observability.metrics_page import MEDIA_TYPE
 from deployments.web.resource_access import Caller
+from pipeline.background.session_directory import KINDS
 from pipeline.background.worker_ports import Letter
 from schemas.errors.access_errors import Forbidden
 from schemas.errors.worker_errors import DeadLetterNotFound, ProjectionNotFound
@@ -38,12 +39,14 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 async def list_sessions(
     services: Open,
     caller: Caller,
-    kind: Kind | None = None,
+    kind: Annotated[list[Kind] | None, Query(max_length=7)] = None,
     before: Annotated[str | None, _CURSOR] = None,
     limit: Limit = 50,
 ) -> SessionList:
-    """The caller's own, newest first. A new one is listed a moment after its creation."""
-    return await services.directory.list(caller.name, kind=kind, before=before, limit=limit)
+    """The caller's own, newest first: of one or several kinds. A new one is listed a moment
+    after its creation.
+    """
+    return await services.directory.list(caller.name, kinds=kind or KINDS, before=before, limit=limit)
 
 
 @router.get("/v1/workers", dependencies=[Admin])

@@ -84,7 +84,9 @@ async def list_threads(
 ) -> ThreadList:
     """The caller's own and those they take part in; with `query` those that have all of its words in their
     title or questions. A new one is listed a moment after its creation."""
-    found = await services.directory.list(caller.name, kind="thread", before=before, limit=limit, query=query)
+    found = await services.directory.list(
+        caller.name, kinds=("thread",), before=before, limit=limit, query=query
+    )
     return ThreadList(threads=tuple(map(listed_thread, found.sessions)), next=found.next)
 
 

@@ -74,7 +74,7 @@ def test_the_keyboard_is_enough(open_page: OpenPage, app: RunningApp) -> None:
     keys = reader.page.keyboard
     reader.page.get_by_label("By keys", exact=True).last.focus()
     keys.press("Space")
-    reader.page.get_by_role("button", name="Begin to talk").focus()
+    reader.page.get_by_role("button", name="Start chat").focus()
     keys.press("Enter")
     reader.page.wait_for_url("**/?thread=*")
     expect(reader.page.locator("#text")).to_be_focused()

@@ -62,7 +62,7 @@ def test_pictures_of_all_places_and_none_scrolls_sideways(
     picture("history")
     reader.page.goto(f"{app.url}/?timeline={story}")
     expect(reader.page.get_by_role("img").nth(1)).to_be_visible()
-    reader.page.get_by_text("In numbers").nth(1).click()
+    reader.page.get_by_text("Details").nth(1).click()
     reader.page.locator("figure").nth(1).scroll_into_view_if_needed()
     picture("timeline")
 
@@ -103,9 +103,9 @@ def test_the_keyboard_is_enough(open_page: OpenPage, app: RunningApp) -> None:
     keys.press("ArrowLeft")
     reader.wait("s.turn !== null && s.positionMs < arg", further)
     keys.press("?")
-    expect(reader.page.get_by_role("dialog", name="Keys")).to_be_visible()
+    expect(reader.page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     keys.press("Escape")
-    expect(reader.page.get_by_role("dialog", name="Keys")).to_have_count(0)
+    expect(reader.page.get_by_role("dialog", name="Keyboard shortcuts")).to_have_count(0)
     assert reader.stats["turn"] is not None, "Escape closed the help and did not stop the voice"
     keys.press("Escape")
     reader.wait("s.turn === null && s.rms < 0.0005")

@@ -97,7 +97,7 @@ test("takeovers, pauses and mishaps are told in their order", () => {
         "Last words",
         "Paused",
         "Resumed",
-        "Owner changed: b",
+        "Moved to b",
         "Taken over by b",
         "Sentence 2 was not spoken: hoarse",
         "Complete",

@@ -138,7 +138,7 @@ def test_who_does_not_want_to_be_recorded_is_not(visit: Visit, app: RunningApp) 
     reader.page.click("#microphone")
     state_is(reader, "listening")
     reader.page.click("#ear-options summary")
-    reader.page.get_by_label("Record what I say").click()
+    reader.page.get_by_label("Save my audio").click()
     expect(reader.page.locator("#recorded")).to_be_hidden()
     asked(reader)
     opened = of_type(app, reader, "input.opened")
@@ -152,15 +152,15 @@ def test_the_way_is_chosen_in_the_settings_and_counts_for_the_next_session_too(
 ) -> None:
     reader = visit(1.0, YOUNG_MAN, 60.0)
     reader.page.click("#settings-button")
-    reader.page.get_by_role("radio", name="Quality").check()
+    reader.page.get_by_role("radio", name="Accurate").check()
     reader.page.get_by_text("Saved", exact=True).wait_for()
     reader.page.keyboard.press("Escape")
     reader.page.click("#microphone")
     asked(reader)
     assert [event["data"]["mode"] for event in of_type(app, reader, "transcript.final")] == ["quality"]
     reader.page.click("#settings-button")
-    assert reader.page.get_by_role("radio", name="Quality").is_checked()
-    reader.page.get_by_role("radio", name="Realtime").check()
+    assert reader.page.get_by_role("radio", name="Accurate").is_checked()
+    reader.page.get_by_role("radio", name="Fast").check()
     reader.page.get_by_text("Saved", exact=True).wait_for()
     assert of_type(app, reader, "settings.changed")[-1]["data"]["settings"]["listening"]["mode"] == "realtime"
 
@@ -201,7 +201,7 @@ def test_a_recording_is_listened_to_and_answered(visit: Visit, app: RunningApp, 
     reader = visit()
     recording = record(tmp_path / "a reading.wav", 0.5, YOUNG_MAN, 1.0, AMIABLE, 0.5)
     with reader.page.expect_file_chooser() as chooser:
-        reader.page.get_by_role("button", name="Recording…").click()
+        reader.page.get_by_role("button", name="Upload audio").click()
     chooser.value.set_files(recording)
     assert asked(reader).startswith(FIRST)
     reader.hears(200)

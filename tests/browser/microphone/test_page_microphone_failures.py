@@ -114,19 +114,19 @@ def test_a_way_of_listening_that_is_refused_is_not_shown_as_if_it_were_so(visit:
     state_is(reader, "listening", "hearing")
     reader.page.route("**/v1/sessions/*", refuse_changes)
     reader.page.click("#ear-options summary")
-    recorded = reader.page.get_by_label("Record what I say")
+    recorded = reader.page.get_by_label("Save my audio")
     recorded.click()
     expect(reader.page.locator("#ear-trouble")).to_have_text(NO)
     expect(recorded).to_be_checked()
     reader.page.click("#settings-button")
     sheet = reader.page.get_by_role("dialog", name="Settings")
-    for wish in ("Compare both ways", "Let me interrupt"):
+    for wish in ("Compare fast and accurate", "Allow interruptions"):
         before = sheet.get_by_label(wish).is_checked()
         sheet.get_by_label(wish).click()
         expect(sheet.locator(".setting", has_text=wish).get_by_role("alert")).to_have_text(NO)
         expect(sheet.get_by_label(wish)).to_be_checked(checked=before)
     sheet.get_by_role("radio", name="Legacy").click()
-    expect(sheet.get_by_role("radio", name="Realtime")).to_be_checked()
+    expect(sheet.get_by_role("radio", name="Fast")).to_be_checked()
     assert reader.page.get_by_text("Saved", exact=True).count() == 0
     kept = json.loads(reader.page.evaluate("localStorage.getItem('rhapsode:listening') ?? '{}'"))
     assert kept == {}  # the next session would be refused for it

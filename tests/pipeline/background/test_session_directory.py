@@ -73,7 +73,9 @@ async def test_the_list_is_newest_first_and_of_one_owner(
     assert [one.session_id for one in listed.sessions] == [story, *reversed(mine)]
     assert listed.next is None
     assert [one.title for one in (await directory.list("bob")).sessions] == ["session of 1002"]
-    assert [one.session_id for one in (await directory.list("ada", kind="story")).sessions] == [story]
+    assert [one.session_id for one in (await directory.list("ada", kinds=("story",))).sessions] == [story]
+    both = (await directory.list("ada", kinds=("story", "session"))).sessions
+    assert {one.kind for one in both} == {"story", "session"}
     assert (await directory.list("")).sessions == ()
 
 
@@ -179,10 +181,10 @@ async def test_threads_are_found_by_the_words_of_their_titles_and_questions(
             await record(log, thread, filler, number=number)
     await reader.step()
     for words, found in (("bright lamp", [lamp]), ("salty", [sea]), ("is the", [sea, lamp]), ("moon", [])):
-        listed = (await directory.list("ada", kind="thread", query=words)).sessions
+        listed = (await directory.list("ada", kinds=("thread",), query=words)).sessions
         assert [one.session_id for one in listed] == found, words
-    page = await directory.list("ada", kind="thread", query="is", limit=1)
-    rest = await directory.list("ada", kind="thread", query="is", limit=1, before=page.next)
+    page = await directory.list("ada", kinds=("thread",), query="is", limit=1)
+    rest = await directory.list("ada", kinds=("thread",), query="is", limit=1, before=page.next)
     assert [one.session_id for one in (*page.sessions, *rest.sessions)] == [sea, lamp]
 
 
