@@ -53,6 +53,8 @@ export class AskPlace {
     this._log = new LogView();
     this._storyView = new StoryView({
       onReplay: (turn) => this._hearing.replay(turn),
+      onAsk: listening ? null : (request) => this._askFurther(request),
+      onProblem: (text) => this._controls.showNotice(text),
       link: (path, query) => this._api.link(this._session.id, path, query),
     });
   }
@@ -159,6 +161,17 @@ export class AskPlace {
     const { id } = await this._begun();
     const settings = { speak: this._hearing.wantsVoice };
     await this._ask(id, { ...request, settings }, crypto.randomUUID());
+  }
+
+  /** By a button below an answer; what is wrong is said where other refusals of the session are. */
+  _askFurther(request) {
+    const refused = ({ message }) => this._controls.showNotice(asSentence(message));
+    return orElse(refused, async () => {
+      if (request.prompt) return this._send(request);
+      this._hearing.unlock();
+      this._hearing.setVoice(true);
+      return this._api.requestTurn(this._session.id, { ...request, settings: { speak: true } }, crypto.randomUUID());
+    });
   }
 
   _control(action, about) {

@@ -2,14 +2,16 @@
 
 import { byId } from "./dom.js";
 import { Follow } from "./follow.js";
+import { TurnActions } from "./turn-actions.js";
 import { TurnView } from "./turn-view.js";
 
 const UNFOLDED = 8; // the latest turns; older ones are a line each until somebody wants them
 
 export class StoryView {
-  constructor({ onReplay, link }) {
+  constructor({ onReplay, onAsk, onProblem, link }) {
     this._root = byId("story");
     this._handlers = { onReplay, link };
+    this._actions = { onAsk, onProblem };
     this._views = new Map();
     this._wanted = new Set(); // old turns that were unfolded by hand
     this._lit = null;
@@ -22,7 +24,9 @@ export class StoryView {
     story.order.forEach((id, number) => {
       const view = this._views.get(id) ?? this._add(story.turns[id]);
       const recent = number >= story.order.length - UNFOLDED;
-      view.update(story.turns[id], !recent && !this._wanted.has(id) && heard?.turn !== id);
+      const folded = !recent && !this._wanted.has(id) && heard?.turn !== id;
+      view.actions.update(story.turns[id], { folded, last: number === story.order.length - 1 });
+      view.update(story.turns[id], folded);
     });
     const lit = heard ? (this._views.get(heard.turn) ?? null) : null;
     if (this._lit !== lit) this._lit?.light(null);
@@ -45,7 +49,8 @@ export class StoryView {
       this._wanted.add(turn.id);
       this._views.get(turn.id).show();
     };
-    const view = new TurnView(turn, { ...this._handlers, onUnfold });
+    const actions = new TurnActions(this._actions);
+    const view = new TurnView(turn, { ...this._handlers, onUnfold, actions });
     this._views.set(turn.id, view);
     this._root.append(view.element);
     this._follow.resume();

@@ -36,6 +36,7 @@ function newTurn(fact) {
     chars: 0, // of `text`, in code points
     wide: [], // see text.js
     textWhole: false,
+    cut: false, // the language model reached the limit of its answer
     sentences: [],
     audioMs: 0,
     heardFrom: null, // play clock at the first audio
@@ -162,7 +163,7 @@ const ON_TURN = {
   "passages.failed": (turn, { data }) => ({ ...turn, lookedUp: data.message }),
   "answer.cited": (turn, { data }) => ({ ...turn, supports: data.supports }),
   "text.delta": (turn, { data }) => grown(turn, data),
-  "text.completed": (turn) => ({ ...turn, textWhole: true }),
+  "text.completed": (turn, { data }) => ({ ...turn, textWhole: true, cut: data.finish === "length" }),
   "sentence.ready": (turn, { data }) => withSentence(turn, data.sentence, newSentence(data.start, data.end)),
   "sentence.voiced": (turn, { data }) =>
     withSentence(turn, data.sentence, { voiced: true, atMs: data.at_ms, ms: 0, words: data.words ?? [] }),

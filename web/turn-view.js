@@ -18,8 +18,8 @@ const KEEPSAKES = [
 ];
 
 export class TurnView {
-  /** `onReplay(turn)`; `link(path, query)` gives the address of a download. */
-  constructor(turn, { onReplay, onUnfold, link }) {
+  /** `onReplay(turn)`; `link(path, query)` gives the address of a download; `actions` are those of a conversation. */
+  constructor(turn, { onReplay, onUnfold, link, actions = null }) {
     this.prompt = make("h2", { class: "prompt" }, turn.kind === "prompt" ? turn.prompt : "Text to speech");
     this.prose = make("div", { class: "prose", dir: "auto" });
     this.state = make("span", { class: "state" });
@@ -27,7 +27,9 @@ export class TurnView {
     this.unfold = make("button", { type: "button", class: "quiet" }, icon("down"), "Show");
     this.replay = make("button", { type: "button", class: "quiet replay" }, icon("play"), "Play");
     this.keep = make("details", { class: "keep" }, make("summary", { class: "quiet" }, icon("down"), "Download"));
-    this.footer = make("footer", {}, this.unfold, this.replay, this.keep, this.state);
+    this.actions = actions;
+    const further = actions?.elements ?? [];
+    this.footer = make("footer", {}, this.unfold, this.replay, ...further, this.keep, this.state);
     this.element = make("article", { class: "turn", "data-turn": String(turn.id) });
     this.compared = make("div", { class: "compared" });
     this.sources = new Sources();
@@ -67,7 +69,7 @@ export class TurnView {
     this.sources.update(turn, folded);
     say(this.state, stateWords(turn));
     say(this.problem, turn.error ? asSentence(turn.error.message) : unspokenWords(turn));
-    this.footer.hidden = [this.unfold, this.replay, this.state].every((part) => part.hidden);
+    this.footer.hidden = [...this.footer.children].every((part) => part.hidden);
   }
 
   /** Unfolded, as it is now: it has gone on since it was put on the page. */
@@ -154,7 +156,8 @@ export class TurnView {
 }
 
 /** What was stopped, or fell silent when it was complete already, because somebody spoke. */
-function stateWords({ status, stopReason }) {
+function stateWords({ status, stopReason, cut }) {
+  if (cut && status === "completed" && !stopReason) return "Cut off at its length limit";
   const interrupted = status === "stopped" || status === "completed";
   return (interrupted && STOPPED_WORDS[stopReason]) || STATE_WORDS[status];
 }

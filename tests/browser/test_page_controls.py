@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser import session_log
+from tests.browser.conftest import SHORT
 from tests.browser.page_reader import Reader
 from tests.support.running_app import RunningApp
 
@@ -177,3 +179,41 @@ def test_volume_down_is_silence_without_losing_the_place(listener: Reader) -> No
     listener.wait("s.positionMs > arg", place)
     listener.page.fill("#volume", "1")
     listener.hears(place)
+
+
+def asked_with(url: str, settings: dict[str, object], **request: str) -> str:
+    """A session with one answer that is over."""
+    with httpx.Client(base_url=url, timeout=30) as http:
+        session: str = http.post("/v1/sessions", json={"settings": settings}).json()["session_id"]
+        http.post(f"/v1/sessions/{session}/turns", json=request).raise_for_status()
+        with http.stream("GET", f"/v1/sessions/{session}/events") as events:
+            next(line for line in events.iter_lines() if '"turn.completed"' in line)
+    return session
+
+
+def test_an_answer_that_was_cut_says_so_and_can_be_continued(open_page: OpenPage, app: RunningApp) -> None:
+    session = asked_with(app.url, {"max_tokens": 20}, prompt="a story")
+    reader = open_page(f"/?session={session}")
+    reader.page.get_by_text("Cut off at its length limit").wait_for()
+    reader.page.get_by_role("button", name="Continue").click()
+    expect(reader.page.locator(".turn")).to_have_count(2)
+    expect(reader.page.locator(".turn .prompt").nth(1)).to_have_text("Continue exactly where you stopped.")
+    expect(reader.page.locator(".turn").first.get_by_role("button", name="Continue")).to_be_hidden()
+
+
+def test_a_silent_answer_can_be_read_aloud_later(open_page: OpenPage, app: RunningApp) -> None:
+    session = asked_with(app.url, {"speak": False}, prompt="briefly")
+    reader = open_page(f"/?session={session}")
+    reader.page.get_by_role("button", name="Read aloud").click()
+    reader.hears()
+    assert reader.answer == SHORT
+
+
+def test_an_answer_can_be_copied_and_asked_for_again(open_page: OpenPage, app: RunningApp) -> None:
+    session = asked_with(app.url, {"speak": False}, prompt="briefly")
+    reader = open_page(f"/?session={session}", permissions=["clipboard-read", "clipboard-write"])
+    reader.page.get_by_role("button", name="Copy", exact=True).click()
+    expect(reader.page.get_by_role("button", name="Copied")).to_be_visible()
+    assert reader.page.evaluate("() => navigator.clipboard.readText()") == SHORT
+    reader.page.get_by_role("button", name="Retry").click()
+    expect(reader.page.locator(".turn .prompt")).to_have_text(["briefly", "briefly"])
