@@ -9,7 +9,7 @@ import { SpeechView } from "./speech-view.js";
 import { current, stateOf } from "./state.js";
 import { Strip } from "./strip.js";
 
-/** Where nobody has chosen and no session says otherwise; the same as the server's. */
+/** The server's own settings where nobody has chosen. */
 const USUAL = { mode: "realtime", compare: false, turn_detection: "vad", record: true, barge_in: true };
 const ALOUD = new Set(["reconnecting", "muted", "listening", "ready"]); // states that are worth a screen reader's word
 
@@ -52,9 +52,9 @@ export class Listening {
     return Object.assign({}, USUAL, this._known, ...this._wishes);
   }
 
-  /** What a new session is to be told: only what somebody has chosen. */
+  /** What a new session is told: what somebody has chosen. Their audio is saved only if that was chosen too. */
   get choices() {
-    return listeningChoices().read() ?? {};
+    return { record: false, ...listeningChoices().read() };
   }
 
   /** From now on, in this session and in those that this browser begins; or why not, for the user. */
@@ -62,7 +62,7 @@ export class Listening {
     this._wishes.push(patch);
     try {
       await this._change(patch);
-      listeningChoices().write({ ...this.choices, ...patch });
+      listeningChoices().write({ ...listeningChoices().read(), ...patch });
       this._known = { ...this._known, ...patch };
       return null;
     } catch (error) {

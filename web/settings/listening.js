@@ -46,7 +46,7 @@ export function listeningSection(listening) {
       saver("turn_detection", (isHeld) => (isHeld ? "manual" : "vad")),
     ),
     barge_in: toggle("Allow interruptions", "Speaking stops the answer.", saver("barge_in", same)),
-    record: toggle("Save my audio", "The sound is kept with the session.", saver("record", same)),
+    record: toggle("Save my audio", "It can be replayed, and is deleted with the session.", saver("record", same)),
   };
   const show = () => {
     const { turn_detection: detection, ...others } = listening.settings;

@@ -34,7 +34,7 @@ def test_what_is_said_becomes_a_question_and_is_answered_aloud(visit: Visit, app
     reader = visit(1.0, YOUNG_MAN, 60.0)
     reader.page.get_by_role("button", name="Talk").click()
     state_is(reader, "listening", "hearing")
-    assert reader.page.is_visible("#recorded")
+    assert not reader.page.is_visible("#recorded")
     state_is(reader, "hearing")
     reader.page.wait_for_function("() => document.querySelector('.coming .firm')?.textContent.length > 3")
     assert FIRST.startswith(reader.page.inner_text(".coming .firm"))
@@ -48,7 +48,7 @@ def test_what_is_said_becomes_a_question_and_is_answered_aloud(visit: Visit, app
     assert [event["data"]["rate"] for event in opened] == [16_000]
     reader.page.get_by_role("button", name="Stop listening").first.click()
     expect(reader.page.locator("#ear")).to_be_hidden()
-    reader.page.wait_for_function("() => document.querySelector('#log-title').textContent.includes('events')")
+    reader.page.wait_for_function("() => document.querySelector('#log-title').textContent.includes('Events')")
 
     def heard() -> list[int]:
         return [event["data"]["heard_ms"] for event in of_type(app, reader, "playback.heard")]
@@ -121,9 +121,10 @@ def test_space_on_the_button_holds_it_and_escape_takes_it_back(visit: Visit, app
 
 
 def test_a_muted_microphone_gives_nothing_away(visit: Visit, app: RunningApp) -> None:
-    reader = visit(2.0, YOUNG_MAN, 60.0)
+    reader = visit(2.0, YOUNG_MAN, 60.0, choices={"record": True})
     reader.page.click("#microphone")
     state_is(reader, "listening")
+    expect(reader.page.locator("#recorded")).to_be_visible()
     reader.page.get_by_role("button", name="Mute").click()
     state_is(reader, "muted")
     reader.page.wait_for_function("() => document.querySelector('#level').ariaValueNow === '0'")
@@ -133,18 +134,20 @@ def test_a_muted_microphone_gives_nothing_away(visit: Visit, app: RunningApp) ->
     state_is(reader, "listening", "hearing")
 
 
-def test_who_does_not_want_to_be_recorded_is_not(visit: Visit, app: RunningApp) -> None:
-    reader = visit(3.0, YOUNG_MAN, 60.0)
+@pytest.mark.parametrize("saved", [False, True])
+def test_audio_is_saved_only_for_users_who_choose_it(visit: Visit, app: RunningApp, saved: bool) -> None:
+    reader = visit(3.0, YOUNG_MAN, 60.0, choices=None if saved else {"record": True})
     reader.page.click("#microphone")
     state_is(reader, "listening")
     reader.page.click("#ear-options summary")
     reader.page.get_by_label("Save my audio").click()
-    expect(reader.page.locator("#recorded")).to_be_hidden()
+    expect(reader.page.locator("#recorded")).to_be_visible(visible=saved)
     asked(reader)
     opened = of_type(app, reader, "input.opened")
-    assert [event["data"]["settings"]["record"] for event in opened] == [True, False]
-    unrecorded = opened[-1]["data"]["input"]
-    assert all(event["data"]["input"] != unrecorded for event in of_type(app, reader, "input.audio"))
+    assert [event["data"]["settings"]["record"] for event in opened] == [not saved, saved]
+    latest = opened[-1]["data"]["input"]
+    kept = [event for event in of_type(app, reader, "input.audio") if event["data"]["input"] == latest]
+    assert bool(kept) == saved
 
 
 def test_the_way_is_chosen_in_the_settings_and_counts_for_the_next_session_too(

@@ -117,7 +117,7 @@ def test_a_way_of_listening_that_is_refused_is_not_shown_as_if_it_were_so(visit:
     recorded = reader.page.get_by_label("Save my audio")
     recorded.click()
     expect(reader.page.locator("#ear-trouble")).to_have_text(NO)
-    expect(recorded).to_be_checked()
+    expect(recorded).not_to_be_checked()
     reader.page.click("#settings-button")
     sheet = reader.page.get_by_role("dialog", name="Settings")
     for wish in ("Compare fast and accurate", "Allow interruptions"):
