@@ -101,8 +101,8 @@ export class Api {
     return socketUrl(this.url(session, "/stream"));
   }
 
-  async createSession(settings) {
-    return (await once("POST", `${this._base}/sessions`, { settings })).json();
+  async createSession(settings, title) {
+    return (await once("POST", `${this._base}/sessions`, { settings, title })).json();
   }
 
   /** `request` is {prompt} or {text}, and settings; repeated with the same key it is still one turn. */

@@ -13,6 +13,7 @@ import { emptyStory, isOver, runningTurn } from "./story.js";
 import { StoryView } from "./story-view.js";
 
 const COPIED_MS = 2_000;
+const TITLE_CHARS = 60;
 const OFFLINE = "You are offline. What is missing comes by itself when you are connected again.";
 
 export class AskPlace {
@@ -143,22 +144,22 @@ export class AskPlace {
   }
 
   /** The session; the first request, by hand or by voice, makes it. */
-  async _begun() {
-    if (!this._session) await (this._making ??= this._make().finally(() => (this._making = null)));
+  async _begun(title = "") {
+    if (!this._session) await (this._making ??= this._make(title).finally(() => (this._making = null)));
     return this._session;
   }
 
-  async _make() {
+  async _make(title) {
     this._madeHere = true;
     const listening = { ...this._ear.choices, ...this._settings.listening };
-    const created = await this._api.createSession({ ...this._settings, listening });
+    const created = await this._api.createSession({ ...this._settings, listening }, title);
     history.replaceState(null, "", `?session=${created.session_id}`);
     this._open(created.session_id);
   }
 
   async _send(request) {
     this._hearing.unlock();
-    const { id } = await this._begun();
+    const { id } = await this._begun((request.prompt ?? request.text).trim().slice(0, TITLE_CHARS));
     const settings = { speak: this._hearing.wantsVoice };
     await this._ask(id, { ...request, settings }, crypto.randomUUID());
   }
@@ -240,6 +241,7 @@ export class AskPlace {
     const coming = this._ear?.draw(story, answering) ?? null;
     if (story.order.length || coming) byId("welcome").hidden = true;
     document.title = story.title || story.turns[story.order[0]]?.prompt.slice(0, 60) || "Rhapsode";
+    if (document.body.dataset.place === "ask") say(byId("heading"), byId("welcome").hidden && document.title);
     this._onStory(story);
     this._storyView.update(story, heard, coming);
     this._log.update(story);

@@ -30,7 +30,7 @@ export class TurnView {
     this.actions = actions;
     const further = actions?.elements ?? [];
     this.footer = make("footer", {}, this.unfold, this.replay, ...further, this.keep, this.state);
-    this.element = make("article", { class: "turn", "data-turn": String(turn.id) });
+    this.element = make("article", { class: "turn", "data-turn": String(turn.id), "aria-label": this.prompt.textContent });
     this.compared = make("div", { class: "compared" });
     this.sources = new Sources();
     const by = turn.by ? [make("p", { class: "by" }, turn.by)] : [];

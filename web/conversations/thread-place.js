@@ -33,7 +33,7 @@ export class ThreadPlace {
   }
 
   async start() {
-    this._title = make("h1", {}, "");
+    this._title = make("h1", { hidden: "" });
     this._about = make("p", { class: "premise" });
     this._rename = quiet("Rename");
     this._people = quiet("People");

@@ -71,7 +71,7 @@ export class StoryPlace {
   }
 
   async start() {
-    const head = make("header", { class: "story-head" }, make("h1"), make("p", { class: "premise", hidden: "" }));
+    const head = make("header", { class: "story-head" }, make("h1", { hidden: "" }), make("p", { class: "premise", hidden: "" }));
     byId("story").before(head);
     this._head = head;
     for (const name of ["share", "timeline"]) byId(name).hidden = false;

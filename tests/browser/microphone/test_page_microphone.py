@@ -175,8 +175,8 @@ def test_both_ways_are_shown_side_by_side_here_and_in_the_history(
     reader.page.click("#microphone")
     reader.page.locator(".ways .way").nth(1).wait_for()
     assert reader.page.locator(".way h3").all_inner_texts() == [
-        "Realtime scripted",
-        "Quality scripted quality",
+        "Fast scripted",
+        "Accurate scripted quality",
     ]
     reader.page.screenshot(path=pictures / "compare.png")
     reader.page.goto(f"{app.url}/?timeline={reader.session}")

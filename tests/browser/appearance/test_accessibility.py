@@ -1,0 +1,60 @@
+"""axe finds nothing on any screen, in either colour scheme and in forced colours."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.browser.page_reader import Reader
+from tests.support.running_app import RunningApp
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Reader]
+
+LOOKS = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "forced colours": {"forced_colors": "active"},
+}
+SCREENS = {
+    "welcome": "/",
+    "stories": "/?stories",
+    "talks": "/?threads",
+    "characters": "/?characters",
+    "documents": "/?collections",
+    "history": "/?history",
+    "conversation": "/?session={session}",
+    "timeline": "/?timeline={session}",
+    "story": "/?story={story}",
+    "talk": "/?thread={thread}",
+    "no such session": "/?session=0190a000-0000-7000-8000-000000000000",
+    "settings": "/",
+    "reference": "/docs",
+}
+
+
+@pytest.fixture(scope="module")
+def ids(app: RunningApp) -> dict[str, str]:
+    with httpx.Client(base_url=app.url, timeout=30) as http:
+        session = http.post("/v1/sessions", json={"title": "Asked once"}).json()["session_id"]
+        http.post(f"/v1/sessions/{session}/turns", json={"prompt": "briefly"}).raise_for_status()
+        story = http.post("/api/stories", json={"title": "The lamp"}).raise_for_status().json()["id"]
+        thread = http.post("/v1/threads", json={"title": "A talk"}).raise_for_status().json()["id"]
+    return {"session": session, "story": story, "thread": thread}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_axe_finds_nothing_on_any_screen(open_page: OpenPage, ids: dict[str, str], look: str) -> None:
+    reader = open_page("/web/icon.svg", viewport={"width": 1280, "height": 800}, **LOOKS[look])
+    origin = reader.page.url.removesuffix("/web/icon.svg")
+    found = []
+    for screen, path in SCREENS.items():
+        reader.page.goto(origin + path.format(**ids))
+        reader.page.get_by_role("heading", level=1).first.wait_for(state="attached")
+        if screen == "settings":
+            reader.page.click("#settings-button")
+            reader.page.get_by_label("Minimum chunk length").wait_for()
+        for one in Axe().run(reader.page).response["violations"]:
+            found.append((screen, one["id"], [node["html"][:120] for node in one["nodes"]]))
+    assert found == []
