@@ -78,7 +78,7 @@ class Voice:
 
     def pronounce(self, text: str) -> list[WindowPiece]:
         """The whole text, in pieces; empty where there is nothing to pronounce."""
-        return [piece for words in pieces(text) if (piece := self._piece(words)).sentences]
+        return [piece for words in pieces(text, self.language) if (piece := self._piece(words)).sentences]
 
     def frames(self, sentence: Sentence, speed: float) -> PiperFrames:
         """Say how long every phoneme is and sample the latent: 10 to 50 ms for a sentence."""

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Final
-from unicodedata import category
+from unicodedata import category, name
 
 import numpy as np
+from anyascii import anyascii
+from langcodes import Language
 
 _PIECE_CHARS: Final = 300
 """Longer texts are pronounced in pieces; comparing takes time with the square of the length."""
@@ -19,6 +21,8 @@ _WORD: Final = re.compile(r"\S{1,80}")
 """A longer run without a space counts as several words."""
 _LONG_RUN: Final = re.compile(r"(\w{32})(?=\w)")
 """espeak silently drops the end of a word of more than 160 bytes."""
+_READ: Final = ("LATIN", "GREEK", "MICRO", "FEMININE", "MASCULINE", "MODIFIER")
+"""First words of the names of letters that every voice reads: Greek ones are symbols."""
 _CLAUSE_ENDS: Final = (".", "!", "?", ";", ":", ",")
 
 
@@ -31,9 +35,14 @@ class TextWord:
     text: str
 
 
-def pieces(text: str) -> list[list[TextWord]]:
-    """All words of `text` in groups short enough to be pronounced at once, cut after a clause if possible."""
-    words = [TextWord(*found.span(), found.group()) for found in _WORD.finditer(text)]
+def pieces(text: str, language: str | None = None) -> list[list[TextWord]]:
+    """All words of `text` in groups short enough to be pronounced at once, cut after a clause if possible.
+
+    `language`: of a voice whose phonemizer reads its own script; words in others become Latin.
+    """
+    latin = language is not None and Language.get(language).maximize().script == "Latn"
+    spell = _in_latin if latin else str
+    words = [TextWord(*found.span(), spell(found.group())) for found in _WORD.finditer(text)]
     done: list[list[TextWord]] = []
     while words:
         fitting = sum(word.end - words[0].start <= _PIECE_CHARS for word in words)
@@ -44,6 +53,16 @@ def pieces(text: str) -> list[list[TextWord]]:
         done.append(words[:cut])
         words = words[cut:]
     return done
+
+
+def _in_latin(word: str) -> str:
+    """A few foreign words in a sentence, which would be named letter by letter: "NiHao" for "你好"."""
+    if word.isascii():
+        return word
+    return "".join(
+        anyascii(char) if char.isalpha() and not name(char, "LATIN").startswith(_READ) else char
+        for char in word
+    )
 
 
 def speakable(words: Sequence[TextWord]) -> str:

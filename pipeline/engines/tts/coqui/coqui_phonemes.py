@@ -75,8 +75,10 @@ def use_in_process_espeak() -> None:
 class Pronunciation:
     """Text to what a Coqui network is given, by its own tokenizer. Safe to use from several threads."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, language: str | None) -> None:
+        """`language`: of the phonemes, as a tag; None: it is not known."""
         self._tokenizer = tokenizer
+        self._language = language
         characters = tokenizer.characters
         self._marks = frozenset(characters.punctuations)
         self._known = frozenset(characters.vocab) - {characters.pad, characters.bos, characters.eos}
@@ -84,7 +86,7 @@ class Pronunciation:
 
     def pronounce(self, text: str) -> list[WindowPiece]:
         """The whole text, in pieces; empty where there is nothing to pronounce."""
-        return [piece for words in pieces(text) if (piece := self._piece(words)).sentences]
+        return [piece for words in pieces(text, self._language) if (piece := self._piece(words)).sentences]
 
     def _piece(self, words: list[TextWord]) -> WindowPiece:
         symbols = self._symbols(speakable(words))

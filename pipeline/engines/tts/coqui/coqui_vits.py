@@ -38,7 +38,8 @@ class VitsVoice:
             raise UnusableWeights(f"{config}: a VITS whose frames are interpolated cannot be streamed here.")
         if model_config.use_phonemes and not model_config.phonemizer:
             model_config.phonemizer = PHONEMIZER
-        self._language: str | None = model_config.phoneme_language if model_config.use_phonemes else None
+        named = model_config.phoneme_language if model_config.use_phonemes else None
+        self._language: str | None = language_tag(named) if named else None
         self._model: Any = Vits(model_config)
         self._model.load_checkpoint(model_config, str(checkpoint), eval=True)
         self._model.to(device)
@@ -47,7 +48,7 @@ class VitsVoice:
         self.hop = int(model_config.audio.hop_length)
         """Samples of one frame."""
         self._speakers: dict[str, int | None] = _speakers(self._model) or {name: None}
-        self._pronunciation = Pronunciation(self._model.tokenizer)
+        self._pronunciation = Pronunciation(self._model.tokenizer, self._language)
         self._margin = self._measured_margin()
 
     @property
@@ -57,7 +58,7 @@ class VitsVoice:
     @property
     def languages(self) -> Mapping[str, tuple[str, ...]]:
         """By its phonemes; a voice of letters does not say what it speaks."""
-        return dict.fromkeys(self.voices, (language_tag(self._language),) if self._language else ())
+        return dict.fromkeys(self.voices, (self._language,) if self._language else ())
 
     def pronounce(self, text: str) -> list[WindowPiece]:
         """See `Pronunciation.pronounce`."""

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,3 +77,20 @@ def test_the_phonemizer_is_given_nothing_that_it_would_drop() -> None:
     assert "[" not in given_text
     assert max(map(len, given_text.split())) <= 32
     assert given_text.count("w") == 76
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("He said 你好 and left.", "He said NiHao and left."),
+        ("The word спасибо means thanks.", "The word spasibo means thanks."),
+        ("Café, naïve, Łódź and 5 µm of π stay.", "Café, naïve, Łódź and 5 µm of π stay."),
+    ],
+)
+def test_a_few_foreign_words_are_read_in_latin_letters_by_a_voice_that_knows_no_others(
+    text: str, read: str
+) -> None:
+    (words,) = pieces(text, "en-US")
+    assert " ".join(word.text for word in words) == read
+    assert [text[word.start : word.end] for word in words] == text.split()
+    assert [word.text for word in pieces(text, "ru")[0]] == text.split()

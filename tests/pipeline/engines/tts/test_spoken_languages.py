@@ -95,3 +95,9 @@ async def test_a_text_in_an_automatic_session_is_in_its_own_language(speaker: Ro
     assert {one["message"] for one in of(events, "sentence.failed")} == {"No voice here speaks Russian (ru)."}
     events = await read_out("The keeper spoke slowly, and then he smiled at all of us.", speaker, "auto")
     assert len(of(events, "sentence.completed")) == 1
+
+
+async def test_a_foreign_word_in_a_sentence_is_not_named_letter_by_letter(joe: Voice) -> None:
+    said, named = "He said 你好 and left.", "He said Chinese letter Chinese letter and left."
+    assert joe.pronounce(said)[0].sentences == joe.pronounce("He said NiHao and left.")[0].sentences
+    assert joe.pronounce(said)[0].sentences != joe.pronounce(named)[0].sentences
