@@ -51,7 +51,7 @@ LONGEST = (
 STARTERS = frozenset(
     {
         *("DocumentReader", "GatewaySystem", "Gateways", "Popen", "ThreadingHTTPServer", "bare_gateway"),
-        *("child_process", "create_app", "embedded_server", "redis_server", "running_app"),
+        *("child_process", "create_app", "embedded_server", "postgres", "redis_server", "running_app"),
     }
 )
 """Names by which a module starts a server or a process; `make test-fast` leaves its tests out."""

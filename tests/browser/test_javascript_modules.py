@@ -9,6 +9,7 @@ import pytest
 HERE = Path(__file__).parent
 
 
+@pytest.mark.server
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 def test_the_pages_pure_modules_keep_their_promises() -> None:
     files = sorted(str(path) for path in (HERE / "js").glob("*.test.mjs"))

@@ -234,7 +234,7 @@ def test_the_providers_that_are_shown_are_right() -> None:
         r"```yaml\n(.+?)```", (ROOT / "docs/providers.md").read_text(encoding="utf-8"), re.DOTALL
     )
     voices, _, answers = (AppSettings.model_validate(yaml.safe_load(text)) for text in shown)
-    assert [*voices.text_to_speech.providers] == ["cloud", "box"]
+    assert [*voices.text_to_speech.providers] == ["cloud", "box", "kokoro"]
     model = answers.language_model
     assert model.choices["cloud"] == ("gpt-5-mini", "gpt-5")
     assert model.windows == {"local": 2_048, "cloud": 100_000, "box": 4_096, "desk": 4_096}

@@ -14,6 +14,8 @@ from cluster.terminal import run_state
 from cluster.terminal.console import Steps
 from cluster.terminal.run_state import Process, RunState
 
+pytestmark = pytest.mark.server
+
 _LAUNCHER = """
 import sys
 from pathlib import Path

@@ -28,6 +28,7 @@ def parent() -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
+@pytest.mark.server
 def test_a_process_that_started_after_its_parent_was_noted_ends_with_it(
     parent: subprocess.Popen[str], tmp_path: Path
 ) -> None:

@@ -155,6 +155,7 @@ def _no_process_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grammar_check, "_WAIT_S", 100.0)
 
 
+@pytest.mark.server
 @pytest.mark.anyio
 @pytest.mark.parametrize(("schema", "told"), REFUSED, ids=range(len(REFUSED)))
 async def test_what_cannot_be_compiled_in_time_or_is_no_schema_is_refused_with_the_reason(
@@ -218,12 +219,14 @@ TAKEN: list[Schema] = [
 ]
 
 
+@pytest.mark.server
 @pytest.mark.anyio
 @pytest.mark.parametrize("schema", TAKEN, ids=range(len(TAKEN)))
 async def test_schemas_are_taken(schema: Schema) -> None:
     await GrammarChecker().check(grammar(schema))
 
 
+@pytest.mark.server
 @pytest.mark.anyio
 async def test_the_refused_part_of_a_grammar_is_named_by_its_field() -> None:
     whole = {"anyOf": [{"type": "string"}, {"type": "objekt"}]}
@@ -236,6 +239,7 @@ async def test_the_refused_part_of_a_grammar_is_named_by_its_field() -> None:
     assert refused.value.field == "f"
 
 
+@pytest.mark.server
 @pytest.mark.anyio
 async def test_a_schema_that_was_checked_before_is_not_compiled_again(
     monkeypatch: pytest.MonkeyPatch,
@@ -248,6 +252,7 @@ async def test_a_schema_that_was_checked_before_is_not_compiled_again(
         await checker.check(grammar(member("new")))
 
 
+@pytest.mark.server
 @pytest.mark.anyio
 async def test_schemas_of_one_principal_do_not_delay_those_of_another(
     monkeypatch: pytest.MonkeyPatch,
@@ -294,6 +299,7 @@ async def one_compiles() -> psutil.Process:
     return compiling()[0]
 
 
+@pytest.mark.server
 @pytest.mark.anyio
 async def test_a_client_that_leaves_keeps_its_place_until_its_schema_is_compiled() -> None:
     checker, most = GrammarChecker(), 0
@@ -312,6 +318,7 @@ async def test_a_client_that_leaves_keeps_its_place_until_its_schema_is_compiled
     assert most == 0
 
 
+@pytest.mark.server
 @pytest.mark.anyio
 async def test_a_check_that_is_killed_from_outside_is_no_verdict() -> None:
     checker = GrammarChecker()

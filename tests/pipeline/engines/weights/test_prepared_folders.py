@@ -105,6 +105,7 @@ def test_a_wrong_source_and_a_wrong_result_are_refused(source: Path, tmp_path: P
     assert made(Recipe("fox", source, make, sha256(source)), tmp_path / "cache", no_progress).is_dir()
 
 
+@pytest.mark.server
 def test_several_processes_at_once_make_it_once(source: Path, tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     processes = [

@@ -51,6 +51,7 @@ class TestSqliteStoreWithoutMemory(PassageStoreContract):
 
 
 @pytest.mark.anyio
+@pytest.mark.server
 async def test_a_writer_that_is_killed_leaves_whole_documents(file: Path) -> None:
     async with _open(file) as store:
         await whole_documents_after_kills(store, f"SqliteStore(Path({str(file)!r}), threads=1)")
