@@ -84,7 +84,7 @@ run: $(VENV)/.runtime ## Start Rhapsode and print its address (Ctrl-C stops it)
 
 .PHONY: test
 test: $(VENV)/.runtime $(VENV)/.dev system ## The tests, with real models, servers and browser (those that take long: test-long)
-	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m 'not long' $(ARGS) || { \
+	@$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder -m 'not long' $(ARGS) || { \
 		code=$$?; test $$code -eq 1 || exit $$code; \
 		echo 'What failed beside others is run once more, alone, and that decides (docs/adr/0170):'; \
 		$(BIN)/python -m pytest -m 'not long' --last-failed --last-failed-no-failures none --maxfail 3 $(ARGS); }

@@ -28,8 +28,9 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "operating.md"
 HEAD = "127.0.0.2"
 """On the loopback, and none that Ray takes for a machine that can have one node only."""
 START_S = 300.0
-SMALL = "--num-cpus 4 --num-gpus 2 --object-store-memory 100000000 --disable-usage-stats --block"
+SMALL = "--num-cpus 4 --num-gpus 2 --object-store-memory 100000000"
 """What a node of this test has, whatever this machine has."""
+QUIET = "--disable-usage-stats --include-log-monitor=false --block"
 
 
 def documented() -> list[str]:
@@ -82,7 +83,7 @@ class Site:
         """The last command starts Ray and stays; returns when the node has its store."""
         stores = len(self._stores)
         ports = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "metrics-export-port")
-        own = [f"--node-ip-address {HEAD}", *(f"--{name} {free_port()}" for name in ports), SMALL]
+        own = [f"--node-ip-address {HEAD}", *(f"--{name} {free_port()}" for name in ports), SMALL, QUIET]
         if "--head" in commands[-1]:
             own += [f"--temp-dir {self.folder}/ray", "--include-dashboard=false"]
             own += [f"--ray-client-server-port {free_port()}"]

@@ -27,8 +27,10 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     reply = "The fox came to the river. It was wide. Nobody was there, and so it waited for the night. "
     settings = scripted_settings(
         home,
-        llm={"reply": reply, "reply_to": {"slowly": "On and on. " * 400}},
+        # Of 400 it takes 3 s to speak all: on a busy machine no more than one question about its sound.
+        llm={"reply": reply, "reply_to": {"slowly": "On and on. " * 6_000}, "delta_chars": 40},
         tts={"ms_per_char": 60},
+        session={"max_tokens": 4_096},
         limits={"whole_file_bytes": 1_000},
     )
     with running_app(settings) as running:
