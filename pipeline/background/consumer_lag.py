@@ -36,6 +36,7 @@ class GroupLag:
     pending: int
     oldest_pending: str | None
     last_delivered: str
+    consumers: int = 0
 
 
 @dataclass(frozen=True, slots=True)

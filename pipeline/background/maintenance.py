@@ -57,17 +57,20 @@ class Janitor:
         now_ms = await self._log.now_ms()
         presences = await self._log.presences()
         await self._log.retire([p.worker for p in presences if now_ms - p.seen_ms > FORGOTTEN_MS])
-        running = names_running(present(presences, now_ms))
+        there = present(presences, now_ms)
+        effects, projections = names_running(there)
         dropped = 0
         for lag in await self._log.lags():
-            dropped += await self._tidy(lag, *running)
+            for group in lag.groups:
+                if group.consumers > len(there):  # some are of the past
+                    idle_s = self._settings.consumer_idle_s
+                    await self._log.forget_consumers(lag.partition, group.name, idle_s=idle_s)
+            dropped += await self._tidy(lag, effects, projections)
         await self._expire_letters(now_ms)
         return dropped
 
     async def _tidy(self, lag: ConsumerLag, effects: frozenset[str], projections: frozenset[str]) -> int:
         self._warn_of_unknown(lag, effects | projections)
-        for group in lag.groups:
-            await self._log.forget_consumers(lag.partition, group.name, idle_s=self._settings.consumer_idle_s)
         if not effects and not projections:
             return 0  # nobody runs, so nobody can say what is needed
         hold = self._settings.unknown_readers_hold

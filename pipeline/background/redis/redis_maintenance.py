@@ -59,7 +59,9 @@ def _pairs(flat: Sequence[Any]) -> dict[Any, Any]:
 async def _groups(
     log: RedisEventLog, found: Sequence[tuple[int, str, Mapping[bytes, Any]]]
 ) -> list[tuple[int, GroupLag]]:
-    pending = await _each(log, [("XPENDING", stream, group[b"name"]) for _, stream, group in found])
+    held = [number for number, (_, _, group) in enumerate(found) if group[b"pending"]]
+    pending = await _each(log, [("XPENDING", found[n][1], found[n][2][b"name"]) for n in held])
+    oldest = {number: first for number, (_, first, *_) in zip(held, pending, strict=True) if first}
     lags = [group.get(b"lag") for _, _, group in found]
     # The server does not know a lag any more after some kinds of trimming: then we count.
     unknown = [number for number, lag in enumerate(lags) if lag is None]
@@ -72,12 +74,13 @@ async def _groups(
             GroupLag(
                 name=group[b"name"].decode(),
                 lag=int(lag or 0),
-                pending=int(count),
-                oldest_pending=oldest.decode() if oldest else None,
+                pending=int(group[b"pending"]),
+                oldest_pending=oldest[number].decode() if number in oldest else None,
                 last_delivered=group[b"last-delivered-id"].decode(),
+                consumers=int(group[b"consumers"]),
             ),
         )
-        for (partition, _, group), (count, oldest, *_), lag in zip(found, pending, lags, strict=True)
+        for number, ((partition, _, group), lag) in enumerate(zip(found, lags, strict=True))
     ]
 
 

@@ -187,6 +187,24 @@ async def test_a_consumer_that_holds_something_is_never_forgotten(
     assert held.session == session
 
 
+@pytest.mark.anyio
+async def test_groups_that_only_running_workers_read_are_left_alone(
+    log: RedisEventLog, home: Path, maintenance: RedisMaintenance, group: RedisGroups
+) -> None:
+    session = await session_with(log)
+    for pointer in await take_all(group, Member("one", "me")):
+        assert await group.finish(Member("one", "me"), pointer)
+    await announce(maintenance, "one")
+    with raw(home) as server:
+        server.config_resetstat()
+        await Janitor(maintenance, WorkerSettings()).tidy()
+        said = server.info("commandstats")
+    assert "cmdstat_xinfo|consumers" not in said
+    assert "cmdstat_xpending" not in said
+    assert "cmdstat_xinfo|groups" in said
+    assert (await log.heads([session]))[0] is not None
+
+
 def consumers(server: Any, pointer: Pointer) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = server.xinfo_consumers(f"ev:{{p{pointer.partition}}}:t", "one")
     return found
