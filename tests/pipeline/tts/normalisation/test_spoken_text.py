@@ -1,5 +1,7 @@
 """What is said for shown text, and how the said finds back to the shown."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +59,24 @@ PIECES = st.sampled_from(
     ]
 )
 TEXTS = st.lists(PIECES | st.text(max_size=6), max_size=50).map("".join)
+WORDS = [
+    "the",
+    "House",
+    "quietly,",
+    "über",
+    "Straße",
+    "naïve",
+    "don't",
+    "well-known",
+    "a",
+    "I",
+    "Möwe;",
+    "été",
+    "so",
+    "NATO",
+]
+UNREAD = ("```", "](", "][", "[1]", "[4]", "http")
+"""Marks of digits that are not read: code, targets of links, citations, addresses."""
 LANGUAGES = st.sampled_from(["en", "de", "fr", "ru", "ar", "zh", ""])
 
 
@@ -177,3 +197,24 @@ def test_other_languages_are_read_by_cldr_and_num2words(language: str, shown: st
 @pytest.mark.parametrize("language", ["zh", "ja", "tlh", "x", "und"])
 def test_languages_without_number_words_keep_their_numbers(language: str) -> None:
     assert to_spoken("**3,5** km", language).text == "3,5 km"
+
+
+@given(
+    st.lists(st.sampled_from(WORDS), min_size=1, max_size=20).map(" ".join),
+    st.sampled_from(["en", "de", "fr"]),
+)
+def test_plain_words_are_said_as_they_are_shown(text: str, language: str) -> None:
+    spoken = to_spoken(text, language)
+    assert spoken.text == text
+    assert to_spoken(spoken.text, language).text == text
+
+
+@pytest.mark.parametrize(("language", "cases"), [("en", spoken_cases.ENGLISH), ("de", spoken_cases.GERMAN)])
+def test_each_spoken_word_points_to_what_it_reads(language: str, cases: dict[str, tuple[str, str]]) -> None:
+    """The shown ranges of the words, one after the other, cover every digit that is shown."""
+    for shown, said in cases.values():
+        spoken = to_spoken(shown, language)
+        ranges = [spoken.shown_range(word.start(), word.end()) for word in re.finditer(r"\S+", said)]
+        covered = {at for start, end in ranges for at in range(start, end)}
+        digits = {at for at, character in enumerate(shown) if character.isdigit()}
+        assert digits <= covered or any(mark in shown for mark in UNREAD), shown
