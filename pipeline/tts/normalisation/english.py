@@ -216,7 +216,7 @@ _UNITS: Final = either(english_words.MEASURES.units)
 
 GRAMMAR: Final = Grammar(
     (
-        Recogniser("digit", re.compile(rf"{_ISO_DATE}[T ]{_ISO_CLOCK}|)(?![\w:])"), _instant),
+        Recogniser("digit", re.compile(rf"{_ISO_DATE}[T ]{_ISO_CLOCK}|)(?!\w|:[0-9])"), _instant),
         Recogniser("digit", re.compile(rf"{_ISO_DATE}(?![\w-]|[./][0-9])"), _date),
         Recogniser("digit", re.compile(rf"(?<![\w:]){_ISO_CLOCK})(?<!-..:..)(?![\w:])"), _iso_clock),
         Recogniser(

@@ -221,7 +221,7 @@ GRAMMAR: Final = Grammar(
             _date,
         ),
         *Addresses(german_words.ADDRESSES, _NUMERALS, thousands=".").recognisers(),
-        Recogniser("digit", re.compile(rf"{_ISO_DATE}[T ]{_ISO_CLOCK}|)(?![\w:])"), _instant),
+        Recogniser("digit", re.compile(rf"{_ISO_DATE}[T ]{_ISO_CLOCK}|)(?!\w|:[0-9])"), _instant),
         Recogniser("digit", re.compile(rf"{_ISO_DATE}(?![\w-])"), _iso),
         Recogniser("digit", re.compile(rf"(?<![\w:]){_ISO_CLOCK})(?<!-..:..)(?![\w:])"), _iso_clock),
         *DialledDigits(_NUMERALS, plus="plus", slash="Schrägstrich", dot="Punkt").recognisers(),

@@ -96,7 +96,7 @@ class Measures:
             rf"(?:/(?P<per>{units}))?(?!\w)"
         )
         dashed = rf"{amount}(?P<dash>\s?[–-]\s?)(?P<second>{number}){scale}(?![\w-])"
-        score = r"(?<![\w.,:])[0-9]{1,3}(?:\s?:\s?[0-9]{1,3}){1,2}(?![\w:])"
+        score = r"(?<![\w.,:])[0-9]{1,3}(?:(?::|\s:\s)[0-9]{1,3}){1,2}(?![\w:]|[.,][0-9])"
         return (
             Recogniser("digit sign", re.compile(unit), self._unit),
             Recogniser("digit", re.compile(score), self._score),

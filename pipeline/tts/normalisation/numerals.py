@@ -100,7 +100,7 @@ COUNTED: Final = re.compile(
     r"Article|Figure|Table|Episode|Season|Round|Stage|Grade|Group|"
     r"Division|Bowl|Vatican|Apollo|Mark|Tier|Kapitel|Teil|Band|Buch|Akt|Szene|Abschnitt|Phase|Typ|Klasse|Stufe|Anhang|"
     r"Artikel|Abbildung|Tabelle|Weltkrieg|Gruppe)"
-    rf"\s(?P<numeral>{ROMAN})(?![\w'’]|\.\w)"
+    rf"\s(?P<numeral>(?![CL]\b){ROMAN})(?![\w'’]|\.\w)"
 )
 """A word that is numbered, and its number."""
 _RULERS: Final = (
@@ -120,9 +120,9 @@ REIGNING: Final = re.compile(
 CENTURY: Final = re.compile(
     rf"(?P<numeral>{ROMAN})\.?(?=\s(?:century|centuries|Jahrhundert|Weltkrieg|Quartal|Liga))"
 )
-HEADING: Final = re.compile(rf"(?<![^\n])(?P<numeral>{ROMAN})(?P<mark>[.)])(?=\s+[^\W\d_a-z])")
+HEADING: Final = re.compile(rf"(?<![^\n])(?P<numeral>(?![CL]\b){ROMAN})(?P<mark>[.)])(?=\s+[^\W\d_a-z])")
 """At the start of a line, with a mark, before a capital."""
 AFTER_NAME: Final = re.compile(
-    r"(?<=[a-zäöüß]\s)(?P<numeral>III?|VI{1,3}|IX|X{1,3}(?:IX|IV|V?I{1,3})|XV|XIV|LI?V?I{0,3})(?P<mark>)(?![\w'’.-]\w|\w)"
+    r"(?<=[a-zäöüß]\s)(?P<numeral>III?|VI{1,3}|IX|X{1,3}(?:IX|IV|V?I{1,3})|XV|XIV|LX{0,3}(?:IX|IV|VI{0,3}|I{1,3}))(?P<mark>)(?![\w'’.-]\w|\w)"
 )
 """After a word, where no other word looks like it."""
