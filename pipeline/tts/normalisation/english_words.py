@@ -79,6 +79,7 @@ _REGULAR: Final = {
     "hrs": "hour", "wk": "week", "wks": "week", "mo": "month", "mos": "month", "yr": "year", "yrs": "year",
     "px": "pixel", "MP": "megapixel", "mol": "mole", "km/h": "kilometer per hour",
     "kph": "kilometer per hour",
+    "kmph": "kilometer per hour",
     "mph": "mile per hour", "m/s": "meter per second", "m/s²": "meter per second squared",
     "sq ft": "square foot",
     "rpm": "revolution per minute", "fps": "frame per second", "ct": "carat", "pp": "percentage point",

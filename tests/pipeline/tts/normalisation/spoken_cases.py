@@ -64,7 +64,7 @@ ENGLISH: Final = {
     "no numeral": ("a participant L and Type C", "a participant L and Type C"),
     "no phone": ("+0.22 (1000 MB", "plus zero point two two (one thousand megabytes"),
     "no score": ("reached 32: 1.2 times", "reached thirty-two: one point two times"),
-    "instant before a colon": ("2026-11-23 06:05: so", "November twenty-third, twenty twenty-six, six oh five: so"),
+    "instant before a colon": ("2024-05-01 06:05: so", "May first, twenty twenty-four, six oh five: so"),
     "leading zero": ("Agent 007", "Agent zero zero seven"),
     "titles": ("Dr. and Mrs. Smith", "Doctor and Missus Smith"),
     "latin": ("fruit, e.g. apples, i.e. food", "fruit, for example apples, that is food"),
