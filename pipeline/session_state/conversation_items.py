@@ -1,7 +1,9 @@
 """The items of a session's conversation, in their order: said, written, answered, called and given."""
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any, Final, Literal
 
 import orjson
@@ -66,7 +68,8 @@ class Items:
         """The client secret that the session was made with."""
         self.managed = False
         """Clients have a say in what the model is told."""
-        self.order: list[str] = []
+        self.order: OrderedDict[str, None] = OrderedDict()
+        """Names of the conversation's items. A session may have hundreds of thousands."""
         self.known: dict[str, Item] = {}
         """Those of the conversation, and the answers beside it."""
         self.asked: dict[TurnId, AskedItem] = {}
@@ -100,8 +103,12 @@ class Items:
 
     def before(self, item: str) -> str | None:
         """The one before it in the conversation."""
-        place = self.order.index(item) if item in self.known and item in self.order else 0
-        return self.order[place - 1] if place else None
+        if item not in self.order:
+            return None
+        backwards = reversed(self.order)
+        while next(backwards) != item:
+            pass
+        return next(backwards, None)
 
     @property
     def unwritten(self) -> bool:
@@ -143,23 +150,25 @@ class Items:
                 self._put(made(data["item"], name, recorded.seq))
                 self._place(data.get("after"))
         elif recorded.type == "item.removed" and data["item"] in self.order:
-            self.order.remove(data["item"])
+            del self.order[data["item"]]
         elif recorded.type == "item.truncated" and data["item"] in self.known:
             self.known[data["item"]].end_ms = data["audio_end_ms"]
 
     def _put(self, item: Item) -> None:
         self.known[item.id] = item
-        self.order.append(item.id)
+        self.order[item.id] = None
         if item.kind == "call":
             self.calls[item.call] = item.id
 
     def _place(self, after: str | None) -> None:
         """Moves the latest item behind the item that the client named, if that item still exists."""
+        latest = next(reversed(self.order))
         if after == ROOT:
-            self.order.insert(0, self.order.pop())
-        elif after is not None and after in self.order[:-1]:
-            name = self.order.pop()
-            self.order.insert(self.order.index(after) + 1, name)
+            self.order.move_to_end(latest, last=False)
+        elif after is not None and after != latest and after in self.order:
+            following = list(takewhile(lambda name: name != after, reversed(self.order)))
+            for name in reversed(following[1:]):
+                self.order.move_to_end(name)
 
     def _ask(self, recorded: Recorded) -> None:
         data, turn = recorded.data, TurnId(recorded.seq)

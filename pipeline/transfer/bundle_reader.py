@@ -52,6 +52,8 @@ _AHEAD_MS: Final = 86_400_000
 """The clock of the server that a bundle is from may be ahead by so much."""
 _OPEN: Final = 100
 """Turns that are not over: of these all settings are held in memory."""
+_PASSED: Final = 20_000_000
+"""Items that all others may pass on their way to their places: 2,000 of a Realtime session pass 4 million."""
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -77,7 +79,7 @@ class ReadBundle:
         Raises SessionFull as soon as there is more than a session may have, sound or not: what they add up to
         is held in memory, so that without their sound they may have a part of that.
         """
-        conversation, stored, text_chars = Conversation(), 0, 0
+        conversation, stored, text_chars, passed = Conversation(), 0, 0, 0
         now_ms = time.time_ns() // 1_000_000
         for recorded, event in self.events():
             size, words = _sizes(recorded, event)
@@ -100,8 +102,9 @@ class ReadBundle:
                 conversation.apply(recorded)
             except (ArithmeticError, LookupError, ValueError, TypeError, AttributeError) as error:
                 raise BundleInvalid(f"event {recorded.seq} does not fit those before it") from error
-            if len(conversation.unfinished) > _OPEN:
-                raise BundleInvalid(f"with event {recorded.seq} there are more than {_OPEN} open turns")
+            passed += _passed(conversation, recorded)
+            if passed > _PASSED or len(conversation.unfinished) > _OPEN:
+                raise BundleInvalid(f"with event {recorded.seq} there is more to do than a session asks for")
         if conversation.kind in ("user", "collection"):
             raise BundleInvalid(f"a {conversation.kind}'s own session cannot be imported")
         return conversation
@@ -245,6 +248,12 @@ def _check_chunk(conversation: Conversation, recorded: Recorded) -> None:
         raise BundleInvalid(f"event {recorded.seq} is not the next audio of its sentence")
     if sentence.ms + recorded.data["ms"] > SENTENCE_MS:
         raise BundleInvalid(f"with event {recorded.seq} a sentence is longer than {SENTENCE_MS} ms")
+
+
+def _passed(conversation: Conversation, recorded: Recorded) -> int:
+    """Items that an item passed at most on its way to its place, which is not the last one."""
+    moved = recorded.type == "item.added" and recorded.data["after"] is not None
+    return len(conversation.items.order) if moved else 0
 
 
 def _finite(data: Any) -> bool:

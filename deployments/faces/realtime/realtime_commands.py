@@ -174,7 +174,7 @@ class RealtimeCommands:
         def decision(conversation: Conversation) -> Sequence[Event]:
             nonlocal answered
             items, answer = conversation.items, conversation.turns[turn]
-            latest = items.known[items.order[-1]] if items.order else None
+            latest = items.known[next(reversed(items.order))] if items.order else None
             if conversation.unfinished or latest is None or latest.turn != turn:
                 answered = False
                 return ()

@@ -61,7 +61,6 @@ def context(
     conversation: Conversation, turns: Sequence[TurnId], *, without_output: TurnId | None = None
 ) -> list[Item]:
     """Input and output of these responses, in their order, but for items that were removed."""
-    order = set(conversation.items.order)
     outputs: defaultdict[TurnId, list[Item]] = defaultdict(list)
     for item in conversation.items.known.values():
         outputs[item.turn].append(item)
@@ -69,11 +68,10 @@ def context(
     for turn in turns:
         found += own_input(conversation, turn)
         found += outputs[turn] if turn != without_output else []
-    return [item for item in found if item.id in order]
+    return [item for item in found if item.id in conversation.items.order]
 
 
 def deleted(conversation: Conversation, turn: TurnId) -> bool:
     """A deleted response has left the conversation with all of its items."""
-    order = set(conversation.items.order)
     own = own_input(conversation, turn)
-    return bool(own) and not any(item.id in order for item in own)
+    return bool(own) and not any(item.id in conversation.items.order for item in own)

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.conversation_items import Items
 from pipeline.session_state.session_views import own_copy
 from schemas.errors import NothingToControl, SessionAlreadyEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
     AudioChunk,
     Event,
     ItemAdded,
+    ItemRemoved,
     PlaybackPaused,
     PlaybackResumed,
     RealtimeConfigured,
@@ -263,6 +265,54 @@ def test_a_turn_that_is_over_takes_no_more_memory_than_its_events(
         tell(TurnCompleted(sentences=0, audio_ms=0), turn)
     tell(WISH)  # the latest settings are kept as objects
     assert held_by(conversation) < 2 * size
+
+
+class Name(str):
+    """The id of an item. Counts how often one is compared with another."""
+
+    __slots__ = ()
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Name.compared += 1
+        return str(self) == str(other)
+
+    __hash__ = str.__hash__
+
+
+def test_items_are_found_without_a_look_at_all_of_them() -> None:
+    """A session may have hundreds of thousands: a gateway that looked at all for each would serve nobody."""
+    items, names = Items(), [Name(f"item_{number}") for number in range(500)]
+    content: Any = [{"type": "input_text", "text": "Hello"}]
+    Name.compared = 0
+
+    def tell(seq: int, event: Event) -> None:
+        items.apply(Recorded(Seq(seq), seq, NO_TURN, event.type, event.v, payload(event)))
+
+    for seq, name in enumerate(names, 1):
+        item: Any = {"id": name, "type": "message", "role": "user", "content": content}
+        data = {"item": item, "after": names[seq - 3] if seq > 2 else None, "committed": False}
+        items.apply(Recorded(Seq(seq), seq, NO_TURN, "item.added", 1, data))
+    assert items.before(names[-1]) == names[-3]
+    for seq, name in enumerate(names[:-1], 501):
+        tell(seq, ItemRemoved(item=name))
+    assert list(items.order) == names[-1:]
+    assert Name.compared < 20 * len(names)
+
+
+@pytest.mark.parametrize("after", ["root", "a", "b", "c", "nowhere", None])
+def test_an_item_is_put_behind_another(after: str | None) -> None:
+    items = Items()
+    content: Any = [{"type": "input_text", "text": "Hello"}]
+    for seq, name in enumerate("abcd", 1):
+        item: Any = {"id": name, "type": "message", "role": "user", "content": content}
+        event = ItemAdded(item=item, after=after if name == "d" else None)
+        items.apply(Recorded(Seq(seq), seq, NO_TURN, event.type, event.v, payload(event)))
+    places = {"root": "dabc", "a": "adbc", "b": "abdc"}
+    order = places.get(after or "", "abcd")
+    assert "".join(items.order) == order
+    assert [items.before(name) for name in order] == [None, *order[:-1]]
+    assert items.before("nowhere") is None
 
 
 def held_by(root: object) -> int:

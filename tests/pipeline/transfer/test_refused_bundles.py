@@ -11,6 +11,7 @@ import pytest
 
 from deployments.faces.native import transfer_routes
 from pipeline.eventlog.tiered_log import TieredLog
+from pipeline.transfer import bundle_reader
 from pipeline.transfer.bundle_reader import ReadBundle
 from schemas.errors import BundleTooLarge
 from schemas.ids import Seq, SessionId
@@ -255,6 +256,25 @@ def in_pieces(files: Files, pieces: int) -> Files:
             event.pop("cause", None)
 
     return with_events(files, repeat)
+
+
+async def test_items_that_are_put_before_many_others_are_bounded(
+    http: httpx.AsyncClient, told: tuple[str, Heard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each passes all that stand behind its place."""
+    monkeypatch.setattr(bundle_reader, "_PASSED", 10)
+    item = {"type": "message", "role": "user", "content": []}
+
+    def first(events: list[dict[str, Any]]) -> None:
+        for event in events[-4:]:
+            event["data"]["after"] = "root"
+
+    files = unzip(await exported(http, told[0]))
+    for _ in range(4):
+        files = with_item(files, item)
+    await imported(http, zipped(files))
+    answer = await http.post("/v1/sessions/import", content=zipped(with_events(files, first)))
+    assert (answer.status_code, answer.json()["code"]) == (422, "bundle.invalid")
 
 
 @pytest.mark.parametrize(
