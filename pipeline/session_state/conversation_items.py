@@ -180,7 +180,8 @@ class Items:
             self._configs[turn] = self._config
         if data.get("input"):
             said = (self.spoken.get((data["input"], number)) for number in data.get("utterances", ()))
-            before = self.covered.get(TurnId(data.get("merges") or 0), frozenset())
+            # The merged turn is not asked any more: sets of a long chain would grow with its square.
+            before = self.covered.pop(TurnId(data.get("merges") or 0), frozenset())
             self.covered[turn] = before | {name for name in said if name is not None}
         elif data["kind"] == "prompt":
             item = Item(self.item_id(recorded.seq), recorded.seq, "asked", "user", turn)

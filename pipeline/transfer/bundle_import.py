@@ -1,6 +1,6 @@
 """A checked bundle becomes a session of this server: new id, new owner, the same events, times and sound."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Set
 from contextlib import aclosing
 from functools import partial
 from typing import IO, Final
@@ -76,16 +76,19 @@ def endings(conversation: Conversation) -> list[NewEvent]:
     ]
 
 
-def unlinked(event: Event, conversation: Conversation) -> Event:
+def ready_narrations(conversation: Conversation) -> Set[SessionId]:
+    """Sessions of narrations that can be listened to."""
+    return {state.session for state in conversation.narrations.values() if state.status == "ready"}
+
+
+def unlinked(event: Event, ready: Set[SessionId]) -> Event:
     """Without what only the story itself will be told: of its narrations a copy has those that are ready.
 
     And without the people who take part in it: a copy is its new owner's alone.
     """
     match event:
         case NarrationRequested() | NarrationReady() | NarrationFailed():
-            states = conversation.narrations.values()
-            ready = any(state.session == event.session and state.status == "ready" for state in states)
-            return event if ready else event.model_copy(update={"session": NOWHERE})
+            return event if event.session in ready else event.model_copy(update={"session": NOWHERE})
         case MemberAdded() | MemberRemoved():
             return event.model_copy(update={"principal": ""})
         case _:
@@ -114,10 +117,10 @@ class _Adoption:
         self.started: SessionStarted | None = None
 
     async def events(self) -> AsyncGenerator[NewEvent, None]:
-        source = self._bundle.events()
+        source, ready = self._bundle.events(), ready_narrations(self._conversation)
         while page := await anyio.to_thread.run_sync(_some, source):
             for recorded, event in page:
-                adopted = await self._adopt(unlinked(event, self._conversation))
+                adopted = await self._adopt(unlinked(event, ready))
                 yield NewEvent(adopted, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")
         conversation = self._conversation
         if conversation.ended:

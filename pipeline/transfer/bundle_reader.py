@@ -52,8 +52,10 @@ _AHEAD_MS: Final = 86_400_000
 """The clock of the server that a bundle is from may be ahead by so much."""
 _OPEN: Final = 100
 """Turns that are not over: of these all settings are held in memory."""
-_PASSED: Final = 20_000_000
-"""Items that all others may pass on their way to their places: 2,000 of a Realtime session pass 4 million."""
+_FOLD_S: Final = 2.0
+_EVENT_S: Final = 100e-6
+"""Processor time that folding may take, and for each event more; about 15 us are usual. A gateway that folds
+the session again serves nobody meanwhile."""
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -79,7 +81,7 @@ class ReadBundle:
         Raises SessionFull as soon as there is more than a session may have, sound or not: what they add up to
         is held in memory, so that without their sound they may have a part of that.
         """
-        conversation, stored, text_chars, passed = Conversation(), 0, 0, 0
+        conversation, stored, text_chars, folded_s = Conversation(), 0, 0, 0.0
         now_ms = time.time_ns() // 1_000_000
         for recorded, event in self.events():
             size, words = _sizes(recorded, event)
@@ -98,12 +100,14 @@ class ReadBundle:
                 raise BundleInvalid(f"event {recorded.seq} has a number beyond {_LARGEST}")
             _check_sound(recorded)
             _check_chunk(conversation, recorded)
+            began_s = time.thread_time()
             try:
                 conversation.apply(recorded)
             except (ArithmeticError, LookupError, ValueError, TypeError, AttributeError) as error:
                 raise BundleInvalid(f"event {recorded.seq} does not fit those before it") from error
-            passed += _passed(conversation, recorded)
-            if passed > _PASSED or len(conversation.unfinished) > _OPEN:
+            folded_s += time.thread_time() - began_s
+            slow = folded_s > _FOLD_S + _EVENT_S * recorded.seq
+            if slow or len(conversation.unfinished) > _OPEN:
                 raise BundleInvalid(f"with event {recorded.seq} there is more to do than a session asks for")
         if conversation.kind in ("user", "collection"):
             raise BundleInvalid(f"a {conversation.kind}'s own session cannot be imported")
@@ -248,12 +252,6 @@ def _check_chunk(conversation: Conversation, recorded: Recorded) -> None:
         raise BundleInvalid(f"event {recorded.seq} is not the next audio of its sentence")
     if sentence.ms + recorded.data["ms"] > SENTENCE_MS:
         raise BundleInvalid(f"with event {recorded.seq} a sentence is longer than {SENTENCE_MS} ms")
-
-
-def _passed(conversation: Conversation, recorded: Recorded) -> int:
-    """Items that an item passed at most on its way to its place, which is not the last one."""
-    moved = recorded.type == "item.added" and recorded.data["after"] is not None
-    return len(conversation.items.order) if moved else 0
 
 
 def _finite(data: Any) -> bool:

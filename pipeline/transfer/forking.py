@@ -13,7 +13,7 @@ from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.catalog import check_readable
 from pipeline.sessions.session_commands import Sessions
-from pipeline.transfer.bundle_import import endings, unlinked
+from pipeline.transfer.bundle_import import endings, ready_narrations, unlinked
 from pipeline.transfer.session_copy import write_copy
 from schemas.errors import CursorAhead, InputError, LogError, LogLost
 from schemas.events import SessionStarted, SettingsChanged
@@ -129,12 +129,13 @@ async def _copied(
     log: EventLog, session: SessionId, past: Conversation, origin: dict[str, object]
 ) -> AsyncGenerator[NewEvent, None]:
     """Events from which `past` was folded, begun as `origin` says, with open turns closed."""
+    ready = ready_narrations(past)
     async with aclosing(_past(log, session, past.head, audio=True)) as events:
         async for recorded in events:
             event = recorded.event()
             if isinstance(event, SessionStarted):
                 event = event.model_copy(update=origin)
-            event = unlinked(event, past)
+            event = unlinked(event, ready)
             yield NewEvent(event, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")
     for new in endings(past):
         yield new

@@ -300,6 +300,16 @@ def test_items_are_found_without_a_look_at_all_of_them() -> None:
     assert Name.compared < 20 * len(names)
 
 
+def test_what_a_question_took_up_is_kept_with_it_alone() -> None:
+    """Sets of all questions before would take gigabytes for a long chain of them."""
+    items, said = Items(), {"input": "a", "utterance": 0, "at_ms": 0}
+    for seq in range(1, 100, 2):
+        items.apply(Recorded(Seq(seq), seq, NO_TURN, "speech.ended", 1, said | {"utterance": seq}))
+        asked = {"kind": "prompt", "input": "a", "utterances": [seq], "merges": seq - 1 or None}
+        items.apply(Recorded(Seq(seq + 1), seq, NO_TURN, "turn.requested", 1, asked))
+    assert {turn: len(names) for turn, names in items.covered.items()} == {100: 50}
+
+
 @pytest.mark.parametrize("after", ["root", "a", "b", "c", "nowhere", None])
 def test_an_item_is_put_behind_another(after: str | None) -> None:
     items = Items()

@@ -258,22 +258,15 @@ def in_pieces(files: Files, pieces: int) -> Files:
     return with_events(files, repeat)
 
 
-async def test_items_that_are_put_before_many_others_are_bounded(
+async def test_a_bundle_that_takes_long_to_fold_is_refused(
     http: httpx.AsyncClient, told: tuple[str, Heard], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each passes all that stand behind its place."""
-    monkeypatch.setattr(bundle_reader, "_PASSED", 10)
-    item = {"type": "message", "role": "user", "content": []}
-
-    def first(events: list[dict[str, Any]]) -> None:
-        for event in events[-4:]:
-            event["data"]["after"] = "root"
-
+    """Such as one of 20,000 items, each of which is put before all others."""
     files = unzip(await exported(http, told[0]))
-    for _ in range(4):
-        files = with_item(files, item)
     await imported(http, zipped(files))
-    answer = await http.post("/v1/sessions/import", content=zipped(with_events(files, first)))
+    monkeypatch.setattr(bundle_reader, "_FOLD_S", 0.0)
+    monkeypatch.setattr(bundle_reader, "_EVENT_S", 0.0)
+    answer = await http.post("/v1/sessions/import", content=zipped(files))
     assert (answer.status_code, answer.json()["code"]) == (422, "bundle.invalid")
 
 
