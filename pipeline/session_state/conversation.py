@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
+import orjson
+
 from pipeline.session_state.conversation_items import Items
 from pipeline.session_state.input_state import EVENTS as INPUT_EVENTS
 from pipeline.session_state.input_state import InputState, apply_to_inputs
@@ -22,7 +24,6 @@ from schemas.events.recorded import Recorded
 from schemas.events.voice_events import PlaybackFlushed
 from schemas.ids import NO_TURN, NOWHERE, Seq, SessionId, TurnId
 from schemas.settings import SessionSettings
-from schemas.settings.model_settings import GivenMessage
 
 _USUAL: Final = {"tools": SessionSettings().tools, "sampling": SessionSettings().sampling}
 ControlAction = Literal["stop", "pause", "resume", "skip"]
@@ -114,7 +115,7 @@ class Conversation:
     def _go_on(self, turn: TurnState, recorded: Recorded) -> None:
         apply_to_turn(turn, recorded)
         if turn.over and self._open.pop(turn.turn, None) is not None:
-            turn.given, turn.settings = None, _without_schemas(turn.settings)
+            turn.settings = _without_schemas(turn.settings)
 
     def _taken(self, data: Mapping[str, Any]) -> SessionSettings:
         """As recorded, by this version or by a later one, whose new fields are passed over."""
@@ -146,7 +147,7 @@ class Conversation:
         state.by, state.traceparent = data.get("by", ""), data.get("traceparent", "")
         state.narrate = data.get("narrate")
         if data.get("given") is not None:
-            state.given = tuple(GivenMessage.model_validate(one, extra="ignore") for one in data["given"])
+            state.given_json = orjson.dumps(data["given"])
         self.turns[turn] = self._open[turn] = state
         if (heard := self.inputs.get(state.input or "")) is not None:
             heard.asked(data.get("utterances", ()))

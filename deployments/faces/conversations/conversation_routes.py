@@ -3,7 +3,6 @@
 import base64
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from copy import deepcopy
 from typing import Annotated, Any
 
 import orjson
@@ -132,7 +131,7 @@ def fresh(state: TurnState) -> TurnState:
         state.text,
         state.settings,
         state.requested_ms,
-        given=deepcopy(state.given),
+        given_json=state.given_json,
         by=state.by,
     )
 
