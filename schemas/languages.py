@@ -1,12 +1,13 @@
 """Languages as BCP 47 tags."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from langcodes import standardize_tag, tag_is_valid
 from pydantic import AfterValidator, Field
 
 UNDETERMINED: Final = "und"
+AUTO: Final = "auto"
 ANY: Final = "*"
 """In a list of languages: every language."""
 LANGUAGE_NAMES: Final[Mapping[str, str]] = {
@@ -33,7 +34,11 @@ LanguageTag = Annotated[str, Field(min_length=2, max_length=35), AfterValidator(
 """As "en" or "pt-BR": its subtags are registered, and it is written in the usual way."""
 
 
-LanguageChoice = LanguageTag | Literal["auto"]
+def _registered_or_auto(tag: str) -> str:
+    return tag if tag == AUTO else _registered(tag)
+
+
+LanguageChoice = Annotated[str, Field(min_length=2, max_length=35), AfterValidator(_registered_or_auto)]
 """`auto`: it is found out, of a question by its text or by speech to text."""
 
 
