@@ -60,7 +60,7 @@ class Addresses:
         )
 
     def _sign(self, each: str) -> str:
-        if each.isdigit():
+        if each.isascii() and each.isdigit():
             counted = len(each) <= _COUNTED_DIGITS
             return f" {self._numerals.cardinal(each) if counted else self._numerals.one_by_one(each)} "
         return f" {self._words[each]} " if each in self._words else each if each.isalnum() else " "

@@ -51,6 +51,7 @@ ENGLISH: Final = {
     "dialled": ("Call 911, zip 90210", "Call nine one one, zip nine zero two one zero"),
     "postal code": ("CA 95051", "CA nine five zero five one"),
     "host": ("192.168.0.1", "one nine two dot one six eight dot zero dot one"),
+    "circled digit in an address": ("a①@b.de", "a① at b dot de"),
     "paths": (r"/usr/bin, C:\Users", "slash usr slash bin, C colon backslash Users"),
     "hashtag": ("#HelloWorld2024", "hashtag Hello World twenty twenty-four"),
     "handle": ("@ann", "at ann"),
