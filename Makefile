@@ -62,8 +62,10 @@ env-vllm: $(BIN)/python ## vLLM for the answers, in .venv-vllm (GPU=yes|no overr
 	@GPU="$(GPU)" bash requirements/vllm.sh $(BIN)/python
 
 .PHONY: env-clients
-env-clients: $(BIN)/python ## Pipecat, LiveKit's agents and the Agents SDK, in .venv-clients
+env-clients: $(BIN)/python ## Pipecat, LiveKit's agents and the Agents SDK, in .venv-clients; tests of Durable Streams
 	@bash requirements/clients.sh $(BIN)/python
+	@if command -v npm >/dev/null; then cd tests/clients/durable_streams && npm ci --ignore-scripts --no-audit --no-fund; \
+		else echo 'npm is not there: the conformance tests of Durable Streams are left out.'; fi
 
 .PHONY: env-peers
 race env-peers test-clients: export PEERS := yes

@@ -23,6 +23,7 @@ from deployments.faces.conversations import (
     thread_routes,
     thread_socket,
 )
+from deployments.faces.durable import stream_routes
 from deployments.faces.native import (
     access_routes,
     collection_routes,
@@ -211,6 +212,7 @@ FACES: Final[tuple[APIRouter, ...]] = tuple(
         realtime_routes,
         client_secret_routes,
         story_routes,
+        stream_routes,
         thread_socket,
         thread_routes,
         narration_routes,

@@ -26,6 +26,7 @@ from pipeline.apps.ingest_jobs import CollectionServices, IngestJobs
 from pipeline.apps.narrations import Narrations
 from pipeline.apps.share_links import Shares
 from pipeline.apps.stories import Stories
+from pipeline.apps.streams import Streams
 from pipeline.apps.threads import Threads
 from pipeline.apps.users import Users
 from pipeline.auth.authenticator import Authenticator
@@ -97,6 +98,7 @@ class GatewayContainer:
     users: Users
     narrations: Narrations
     stories: Stories
+    streams: Streams
     characters: Characters
     threads: Threads
     renderings: Renderings
@@ -208,6 +210,7 @@ class _Resources:
             users=users,
             narrations=narrations,
             stories=Stories(sessions, narrations, users, tailer),
+            streams=Streams(log, recorder, tailer, allowance, self.clock),
             characters=characters,
             threads=Threads(sessions, characters, recorder),
             renderings=Renderings(log, views),

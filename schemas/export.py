@@ -16,6 +16,7 @@ from schemas.errors import (
     openai_errors,
     realtime_errors,
     retrieval_errors,
+    stream_errors,
     tool_errors,
     worker_errors,
 )
@@ -77,6 +78,7 @@ _ERRORS: Final = (
     access_errors.AccessError,
     realtime_errors.RealtimeInvalid,
     retrieval_errors.DocumentError,
+    stream_errors.StreamNotFound,
     tool_errors.ToolError,
     openai_errors.ModelNotFound,
     openai_errors.UnsupportedParameter,

@@ -33,6 +33,17 @@ _STOCK_HEADERS: Final = (
     *("X-Stainless-Runtime-Version", "X-Stainless-Retry-Count", "X-Stainless-Helper-Method"),
 )
 """Headers that OpenAI's own clients send from a page."""
+_STREAM_HEADERS: Final = (
+    *("Stream-Closed", "Stream-TTL", "Stream-Expires-At", "Stream-Seq", "Stream-Forked-From"),
+    *("Stream-Fork-Offset", "Stream-Fork-Sub-Offset", "Producer-Id", "Producer-Epoch", "Producer-Seq"),
+)
+"""Headers that clients of durable streams send ..."""
+_STREAM_ANSWERS: Final = (
+    *("Stream-Next-Offset", "Stream-Cursor", "Stream-Up-To-Date", "Stream-Closed", "Stream-TTL"),
+    *("Stream-Expires-At", "Stream-SSE-Data-Encoding", "Producer-Epoch", "Producer-Seq"),
+    *("Producer-Expected-Seq", "Producer-Received-Seq"),
+)
+"""... and those that they read."""
 _BEARER: Final = ("bearer.", "openai-insecure-api-key.")
 """How browsers send a credential with a WebSocket: as a protocol that they offer, here or at OpenAI."""
 _SPOKEN: Final = ("rhapsode", "realtime", "openai-beta.")
@@ -134,7 +145,8 @@ def _readable_for(origins: Sequence[str], app: ASGIApp) -> ASGIApp:
         allow_methods=["*"],
         allow_headers=[
             *("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Range"),
-            *("Traceparent", "Tracestate"),
+            *("Traceparent", "Tracestate", "If-None-Match"),
+            *_STREAM_HEADERS,
             *_STOCK_HEADERS,
         ],
         expose_headers=[
@@ -145,6 +157,7 @@ def _readable_for(origins: Sequence[str], app: ASGIApp) -> ASGIApp:
             "X-Rhapsode-Session",
             "X-Rhapsode-Ignored",
             "X-Request-Id",
+            *_STREAM_ANSWERS,
         ],
     )
 

@@ -25,6 +25,9 @@ _STREAMS: Final = re.compile(
 )
 """Paths whose requests may be answered by a stream, or after a while."""
 
+_DURABLE: Final = "/v1/durable/"
+"""Durable streams, which are read live or at once, as the query says."""
+
 
 class ConnectionLimiter:
     """Counts the open connections of each principal, and those of all guests of its share links together."""
@@ -70,6 +73,8 @@ def lasts(scope: Scope) -> bool:
     if scope["type"] == "websocket":
         return True
     path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
+    if path.startswith(_DURABLE):
+        return scope["method"] == "GET" and b"live=" in scope.get("query_string", b"")
     if scope["method"] == "GET" and (path.endswith("/events") or _DOWNLOADS.fullmatch(path) is not None):
         return True
     return path.endswith("/events") or (scope["method"] == "POST" and _STREAMS.fullmatch(path) is not None)

@@ -244,7 +244,7 @@ _CHECKS: Final[Mapping[str, Callable[[HTTPConnection, Principal, str], Awaitable
     "response_id": _response,
     "user_id": _user,
     **dict.fromkeys(("kind", "share", "member", "number", "n", "chunk", "turn", "provider"), _for_all),
-    **dict.fromkeys(("voice", "document_id", "model"), _for_all),
+    **dict.fromkeys(("voice", "document_id", "model", "stream"), _for_all),
 }
 
 

@@ -47,7 +47,7 @@ async def until(
         # A cancelled task would be cancelled again at the next `await`, and `items` would stay open.
         with anyio.move_on_after(_CLOSE_S, shield=True):
             if waiting:
-                await asyncio.wait(waiting)
+                await asyncio.gather(*waiting, return_exceptions=True)
             await items.aclose()
 
 

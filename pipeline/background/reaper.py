@@ -39,6 +39,7 @@ class Reaper:
             "completion": settings.completion_s,
             "user": _NEVER,
             "collection": _NEVER,
+            "stream": _NEVER,
         }
 
     async def sweep(self) -> list[SessionId]:

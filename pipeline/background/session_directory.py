@@ -221,12 +221,15 @@ def unpacked(packed: bytes) -> DirectoryRow:
 
 
 async def kinds_of(log: EventLog, store: DirectoryStore, sessions: Sequence[SessionId]) -> list[Kind | None]:
-    """Kinds of the sessions; None for a session that does not exist."""
+    """Kinds of the sessions; None for what is no session."""
     kinds: list[Kind | None] = []
     for session, packed in zip(sessions, await store.rows(sessions), strict=True):
         events = [] if packed else await log.read(session, Seq(0), limit=1)  # the list lags a little
-        row = unpacked(packed) if packed else DirectoryRow.begin(events[0]) if events else None
-        kinds.append(None if row is None else row.kind)
+        if packed:
+            kinds.append(unpacked(packed).kind)
+        else:
+            begun = events and events[0].type == "session.started"  # the log of a stream's name has none
+            kinds.append(DirectoryRow.begin(events[0]).kind if begun else None)
     return kinds
 
 

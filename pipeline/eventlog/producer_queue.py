@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from pipeline.eventlog.event_log import Batch, Outcome, Verdict
+from pipeline.eventlog.event_log import ANY, Batch, Outcome, Verdict
 from schemas.errors import (
     ArchiveDamaged,
     ArchiveUnavailable,
@@ -84,9 +84,17 @@ class ProducerQueue:
     """Turns entries into numbered batches, one in flight at a time; refused once, it takes nothing more."""
 
     def __init__(
-        self, session: SessionId, producer: str, epoch: int = 0, *, number: int = 0, impatient: bool = False
+        self,
+        session: SessionId,
+        producer: str,
+        epoch: int = 0,
+        *,
+        number: int = 0,
+        impatient: bool = False,
+        expected: int = ANY,
     ) -> None:
-        """`number`: of the producer's last batch that the log took."""
+        """`number`: of the producer's last batch that the log took; `expected`: see Batch, for each batch."""
+        self._expected = expected
         self.impatient = impatient
         """True while a caller waits for the answer: the queue fails rather than retry for ever."""
         self.session = session
@@ -143,6 +151,7 @@ class ProducerQueue:
                 number=self.number + 1,
                 events=[new for entry in self._sent for new in entry.events],
                 epoch=self.epoch,
+                expected=self._expected,
                 mode=mode,
                 generation=generation(created_ms(self.session)) if mode == "create" else "",
             )

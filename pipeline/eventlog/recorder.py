@@ -14,7 +14,7 @@ from typing import Final, Literal, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.eventlog.event_log import Batch, EventLog, Outcome, Verdict
+from pipeline.eventlog.event_log import ANY, Batch, EventLog, Outcome, Verdict
 from pipeline.eventlog.producer_queue import Entry, Mode, ProducerQueue
 from pipeline.eventlog.redis.codec import bytes_of
 from pipeline.eventlog.redis.group_committer import GroupCommitter
@@ -34,10 +34,11 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """An event about that turn, among events about others."""
+    """An event about that turn, among events about others; `audio`: the bytes that belong to it."""
 
     turn: TurnId
     event: Event
+    audio: bytes = b""
 
 
 def _wall_ms() -> int:
@@ -221,19 +222,22 @@ class Recorder:
         mode: Literal["create", "append"] = "append",
         turn: TurnId = NO_TURN,
         by: str | None = None,
+        expected: int = ANY,
     ) -> Outcome:
         """A command: events by somebody who does not own the session, in the log when this returns.
 
         `turn`: what they are about, unless they say so themselves. The same `key` again answers DUP with the
         first one's place and appends nothing. `by`: the principal who is charged with the bytes; None: nobody
-        is, or somebody was already. Raises what `charge` raises.
+        is, or somebody was already. `expected`: the session's last event as the caller has seen it. Raises
+        what `charge` raises, and Conflict where the session ends elsewhere.
         """
-        if by is not None and self._charge is not None:
-            plain = [each.event if isinstance(each, RequestContext) else each for each in events]
-            await self._charge(by, bytes_of(*plain))
-        queue = ProducerQueue(session, _command_name(key), impatient=True)
         abouts = [each if isinstance(each, RequestContext) else RequestContext(turn, each) for each in events]
-        news = [NewEvent(each.event, self._clock_ms(), each.turn) for each in abouts]
+        if by is not None and self._charge is not None:
+            size = bytes_of(*(each.event for each in abouts)) + sum(len(each.audio) for each in abouts)
+            await self._charge(by, size)
+        queue = ProducerQueue(session, _command_name(key), impatient=True, expected=expected)
+        now = self._clock_ms()
+        news = [NewEvent(each.event, now, each.turn, audio=each.audio) for each in abouts]
         entry = Entry(news, mode if mode == "create" else mode_of([each.event for each in abouts]))
         queue.put(entry)
         self._add(queue)

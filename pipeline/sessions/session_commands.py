@@ -147,7 +147,7 @@ _GUESTS = frozenset({"speak", "search", "collections"})
 _KEYS_KEPT = 4_096
 _PLAYBACKS = 16
 """Reports of listeners about one turn that are recorded."""
-_UNSPOKEN: Final = frozenset({"user", "collection"})
+_UNSPOKEN: Final = frozenset({"user", "collection", "stream"})
 """Kinds of sessions that have no turns."""
 _FAREWELL_S = 5.0
 """How long a deletion waits for the session's owner to end it properly."""

@@ -109,7 +109,7 @@ class ReadBundle:
             slow = folded_s > _FOLD_S + _EVENT_S * recorded.seq
             if slow or len(conversation.unfinished) > _OPEN:
                 raise BundleInvalid(f"with event {recorded.seq} there is more to do than a session asks for")
-        if conversation.kind in ("user", "collection"):
+        if conversation.kind in ("user", "collection", "stream"):
             raise BundleInvalid(f"a {conversation.kind}'s own session cannot be imported")
         return conversation
 

@@ -182,7 +182,7 @@ class Eraser:
         """Adds to `found`, before each deletion."""
         for _ in range(ROUNDS):
             new = [s async for s in self._sessions(found.principal) if s not in found.sessions]
-            for session in new:
+            for session in dict.fromkeys(new):  # most are found both ways, and erased once
                 await self._erase(session, found)
             if not new:
                 break

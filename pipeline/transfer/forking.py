@@ -57,7 +57,7 @@ class Forks:
         if at > head.seq:
             raise CursorAhead(f"the session ends at {head.seq}, there is no {at}", field="at")
         past = await _fold(self._log, session, at)
-        if past.kind in ("user", "collection"):
+        if past.kind in ("user", "collection", "stream"):
             raise InputError(f"a {past.kind}'s own session cannot be forked", field="session_id")
         settings = command.settings.apply(past.settings)
         changed = settings != past.settings

@@ -51,6 +51,14 @@ from schemas.events.session_events import (
     TurnStopRequested,
     payload,
 )
+from schemas.events.stream_events import (
+    StreamAppended,
+    StreamClosed,
+    StreamCreated,
+    StreamForked,
+    StreamNamed,
+    StreamRead,
+)
 from schemas.events.thread_events import (
     CharacterDeleted,
     CharacterSaved,
@@ -157,6 +165,12 @@ __all__ = [
     "SpeechDiscarded",
     "SpeechEnded",
     "SpeechStarted",
+    "StreamAppended",
+    "StreamClosed",
+    "StreamCreated",
+    "StreamForked",
+    "StreamNamed",
+    "StreamRead",
     "Taken",
     "TextCompleted",
     "TextDelta",

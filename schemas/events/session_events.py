@@ -43,6 +43,14 @@ from schemas.events.service_events import (
     ShareCreated,
     ShareRevoked,
 )
+from schemas.events.stream_events import (
+    StreamAppended,
+    StreamClosed,
+    StreamCreated,
+    StreamForked,
+    StreamNamed,
+    StreamRead,
+)
 from schemas.events.thread_events import (
     CharacterDeleted,
     CharacterSaved,
@@ -85,9 +93,10 @@ from schemas.events.voice_events import (
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
 
-Kind = Literal["session", "story", "narration", "user", "thread", "collection", "completion"]
+Kind = Literal["session", "story", "narration", "user", "thread", "collection", "completion", "stream"]
 """Purpose of a session: anything, scenes that follow each other, one scene read out, one user's affairs, a
-conversation with a character, a collection of documents, one answer for a client that keeps the history."""
+conversation with a character, a collection of documents, one answer for a client that keeps the history, a
+durable stream of bytes."""
 
 EndReason = Literal["user", "idle", "deleted", "done"]
 
@@ -274,7 +283,13 @@ Event = Annotated[
     | ItemTruncated
     | ResponseAsked
     | InputCleared
-    | InputIdled,
+    | InputIdled
+    | StreamCreated
+    | StreamAppended
+    | StreamClosed
+    | StreamRead
+    | StreamNamed
+    | StreamForked,
     Field(discriminator="type"),
 ]
 

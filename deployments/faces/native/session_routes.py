@@ -59,6 +59,8 @@ def refuse_affairs(conversation: Conversation) -> None:
     """
     if conversation.kind == "collection":
         raise StateError("this is a collection of documents: look after it at /v1/collections")
+    if conversation.kind == "stream":
+        raise StateError("this is a durable stream: append to it and delete it at /v1/durable")
     if conversation.kind == "user":
         raise StateError("this session keeps a user's settings and notifications: it takes no commands")
 

@@ -72,6 +72,7 @@ HARMLESS = {
     "voice": "joe",
     "member": "carl",
     "chat_id": "c-1",
+    "stream": "reports/july",
     "model": "tts-1",
     "document_id": "019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e12",
 }

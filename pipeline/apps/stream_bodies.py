@@ -1,0 +1,66 @@
+"""Bodies of durable streams: JSON messages lie in the log as they came, with commas between them."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import orjson
+
+from pipeline.session_state.stream_state import media_type
+from schemas.errors.stream_errors import StreamInvalid
+
+JSON: Final = "application/json"
+_BLANK: Final = b" \t\r\n"
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a stream of this type keeps messages apart."""
+    return media_type(content_type) == JSON
+
+
+def message_of(body: bytes, content_type: str, *, append: bool = False) -> bytes:
+    """The bytes that one append adds: an array's elements without its brackets, anything else as it is.
+
+    Raises StreamInvalid for what is no JSON, and with `append` for an empty array.
+    """
+    if not body or not is_json(content_type):
+        return body
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise StreamInvalid("the body is not JSON") from error
+    if isinstance(value, list):
+        if append and not value:
+            raise StreamInvalid("an empty array appends nothing")
+        body = body.strip(_BLANK)[1:-1]
+    return body.strip(_BLANK)
+
+
+def joined(messages: Sequence[bytes], content_type: str) -> bytes:
+    """The body that carries these appends."""
+    return b"[%s]" % b",".join(messages) if is_json(content_type) else b"".join(messages)
+
+
+def split_at(message: bytes, count: int, content_type: str) -> bytes:
+    """The first `count` bytes of an append, or the first `count` of its JSON messages.
+
+    Raises StreamInvalid where there are fewer.
+    """
+    ends = list(_ends(message.decode())) if is_json(content_type) else range(1, len(message) + 1)
+    if count > len(ends):
+        raise StreamInvalid("the append behind the offset is shorter", field="Stream-Fork-Sub-Offset")
+    if not is_json(content_type):
+        return message[:count]
+    return message.decode()[: ends[count - 1]].encode()
+
+
+def _ends(text: str) -> Iterator[int]:
+    """Ends of the values that commas separate."""
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        while text[at] in ", \t\r\n":
+            at += 1
+        _, at = decoder.raw_decode(text, at)
+        yield at
+        while at < len(text) and text[at] in ", \t\r\n":
+            at += 1
