@@ -41,13 +41,12 @@ async def until(
             except StopAsyncIteration:
                 return
     finally:
-        waiting = [one for one in (ending, upcoming) if one is not None and not one.done()]
-        for one in waiting:
+        begun = [one for one in (ending, upcoming) if one is not None]
+        for one in begun:
             one.cancel()
         # A cancelled task would be cancelled again at the next `await`, and `items` would stay open.
         with anyio.move_on_after(_CLOSE_S, shield=True):
-            if waiting:
-                await asyncio.gather(*waiting, return_exceptions=True)
+            await asyncio.gather(*begun, return_exceptions=True)  # also of an end that was not taken
             await items.aclose()
 
 

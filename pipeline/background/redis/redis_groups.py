@@ -12,7 +12,7 @@ from pipeline.eventlog.redis.server import Command
 
 _BEATS: Final = 200
 """Entries of one call, so that it stays short."""
-_RINGS: Final = 100
+_NEWS: Final = 100
 """Pointers of a partition that one answer to `news` may pass."""
 
 
@@ -42,7 +42,7 @@ class RedisGroups:
             self._places |= {name: end[0][0].decode() if end else START for name, end in told.items()}
             if told:
                 return {partition_of[name] for name in told}
-        found = await self._waiter.read(("XREAD", "COUNT", _RINGS), self._places, wait_s)
+        found = await self._waiter.read(("XREAD", "COUNT", _NEWS), self._places, wait_s)
         self._places |= {name.decode(): entries[-1][0].decode() for name, entries in found}
         return {partition_of[name.decode()] for name, _ in found} or {partition_of[n] for n in self._places}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 import anyio
@@ -11,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from deployments.container import GatewayContainer
 from deployments.faces.native.session_socket import _Connection
-from deployments.web.ws_drain import close_on_drain
+from deployments.web.ws_drain import close_on_drain, until
 from pipeline.auth.principals import Principal
 from pipeline.sessions.drain import Drain
 from schemas.native.native_messages import Hello
@@ -62,3 +63,24 @@ async def test_a_client_that_leaves_first_is_no_trouble_to_a_face_that_knows_not
     await close_on_drain(app, drain, {"type": "websocket", "path": "/ws"}, nobody_speaks, send)
     gc.collect()
     assert trouble == []
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_client_that_leaves_as_its_stream_ends_leaves_no_error_behind(steps: int) -> None:
+    async def ended() -> AsyncGenerator[int, None]:
+        return
+        yield 0
+
+    unhandled: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+    items = until(anyio.sleep_forever, ended())
+    reading = asyncio.ensure_future(anext(items, None))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    await items.aclose()
+    del items, reading
+    gc.collect()
+    await asyncio.sleep(0)
+    assert unhandled == []
