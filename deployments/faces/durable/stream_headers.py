@@ -23,8 +23,13 @@ from schemas.errors.stream_errors import (
 from schemas.ids import Seq
 
 PREFIX: Final = "/v1/durable/"
-EVERYWHERE: Final = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
-"""Headers of every answer: a browser takes it for what it is, and shows it to no other site's page."""
+EVERYWHERE: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
+"""Headers of every answer: a browser takes it for what it is, shows it to no other site's page, and runs
+nothing of it, although it comes from the page's own origin."""
 _OFFSET: Final = re.compile(r"(\d{16})_(\d{16})")
 _WHOLE: Final = re.compile(r"0|[1-9]\d{0,15}")
 _LARGEST: Final = 2**53 - 1

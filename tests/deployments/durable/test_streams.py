@@ -158,3 +158,11 @@ def test_a_principals_erasure_erases_its_streams(
     assert len([one for one in proof["sessions"] if one["n"] >= 3]) >= 2
     assert bob.get("durable/gone").status_code == 404
     assert bob.put("durable/gone", content="new").status_code == 201
+
+
+def test_a_browser_runs_no_script_of_a_stream(anna: httpx.Client) -> None:
+    page = {"Content-Type": "text/html"}
+    anna.put("durable/page", content=b"<script>alert(1)</script>", headers=page).raise_for_status()
+    shown = anna.get("durable/page", params={"offset": "-1"})
+    assert shown.headers["content-type"] == "text/html"
+    assert "sandbox" in shown.headers["content-security-policy"]
