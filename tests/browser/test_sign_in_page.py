@@ -59,7 +59,7 @@ def test_a_key_opens_the_page_and_a_link_one_story(
     guest = open_page(link.input_value())
     guest.status_is("completed")
     assert guest.answer == SHORT
-    guest.page.get_by_role("button", name="Play").click()
+    guest.page.get_by_role("button", name="Play", exact=True).click()
     guest.hears(200)
     expect(guest.page.get_by_role("dialog")).to_have_count(0)
 

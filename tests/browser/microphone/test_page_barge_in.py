@@ -56,7 +56,7 @@ def test_whoever_speaks_over_an_answer_is_listened_to_at_once(visit: Visit, app:
     reader.page.click("#microphone")
     reader.page.get_by_text("Stopped here: you spoke").wait_for()
     reader.wait("s.rms < 0.0005 || s.turn !== arg", turn)
-    reader.page.get_by_role("heading", name=INTERRUPTION).wait_for()
+    reader.page.get_by_role("heading", name=INTERRUPTION, level=2).wait_for()
     reader.wait("s.turn > arg && s.rms > 0.005", turn)  # of the first answer, nothing more is heard
     held, flushed = of_type(app, reader, "playback.paused", "playback.flushed")
     assert held["data"] == {"by": "voice"}
@@ -94,7 +94,7 @@ def test_who_speaks_on_before_anything_was_heard_has_asked_one_question(
     monkeypatch.setattr(app.engines["language_model"], "stream", all_but(INTERRUPTION, app))
     reader = visit(0.3, YOUNG_MAN, 1.0, AMIABLE, 60.0)
     reader.page.click("#microphone")
-    reader.page.get_by_role("heading", name=f"{INTERRUPTION} {INTERRUPTION}").wait_for()
+    reader.page.get_by_role("heading", name=f"{INTERRUPTION} {INTERRUPTION}", level=2).wait_for()
     assert reader.page.locator(".turn").count() == 1
     first, second = of_type(app, reader, "turn.requested")
     assert second["data"]["merges"] == first["seq"]

@@ -78,7 +78,7 @@ def test_a_microphone_that_cannot_be_had_says_what_to_do(
 def test_nothing_that_is_said_is_lost_while_the_cable_is_out(
     visit: Visit, app: RunningApp, cable: Cable
 ) -> None:
-    reader = visit(1.0, YOUNG_MAN, 60.0, url=cable.url)
+    reader = visit(1.0, YOUNG_MAN, 60.0, url=cable.url, choices={"record": True})
     reader.page.click("#microphone")
     reader.page.locator(".coming .firm, .coming .loose").first.wait_for()
     cable.pull()
