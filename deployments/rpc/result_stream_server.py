@@ -44,13 +44,18 @@ _LATE_S: Final = 10.0
 """The last items are on their way for so long at most, once Serve has said that the call is over."""
 
 
-_BY_CODE: Final[dict[str, type[RhapsodeError]]] = BY_CODE | {
-    kind.code: kind
-    for kind in (
-        *(errors.UnknownVoice, errors.UnknownProvider, errors.UnknownModel),
-        *(errors.EngineBusy, EngineFailed, EngineDead, errors.SchemaInvalid, errors.ContextTooLong),
-    )
-}
+def _kinds_of(error: type[RhapsodeError]) -> Iterator[type[RhapsodeError]]:
+    yield error
+    for kind in error.__subclasses__():
+        yield from _kinds_of(kind)
+
+
+_KINDS: Final[tuple[type[RhapsodeError], ...]] = (
+    *(errors.UnknownVoice, errors.UnknownProvider, errors.UnknownModel),
+    *_kinds_of(errors.EngineError),
+    EngineFailed,  # the kind that shares its code with the whole family
+)
+_BY_CODE: Final[dict[str, type[RhapsodeError]]] = BY_CODE | {kind.code: kind for kind in _KINDS}
 
 
 def error_item(error: RhapsodeError) -> dict[str, Any]:

@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.rpc.result_stream_server import LARGEST, WELCOME, ResultStreamServer
-from schemas.errors import EngineDead
+from deployments.rpc.result_stream_server import (
+    LARGEST,
+    WELCOME,
+    ResultStreamServer,
+    error_item,
+    unless_error,
+)
+from schemas import errors
+from schemas.errors import EngineDead, EngineError
 from tests.support.eventually import eventually
 from tests.support.local_replicas import HERE
 
@@ -31,6 +38,17 @@ async def test_items_that_come_after_serve_has_ended_the_call_are_waited_for(
         call.put({"number": 1})
         assert await last == {"number": 1}
         assert [item async for item in items] == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, EngineError)],
+)
+def test_what_an_engine_refuses_keeps_its_code_on_the_way_from_its_replica(kind: type[EngineError]) -> None:
+    with pytest.raises(EngineError, match="of the engine") as found:
+        unless_error(error_item(kind("a word of the engine", field="input")))
+    assert (found.value.code, found.value.field) == (kind.code, "input")
+    assert isinstance(found.value, kind) or kind is EngineError
 
 
 def framed(frame: bytes) -> bytes:
