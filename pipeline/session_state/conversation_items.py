@@ -74,7 +74,7 @@ class Items:
         """Those of the conversation, and the answers beside it."""
         self.asked: dict[TurnId, AskedItem] = {}
         self._configs: dict[TurnId, bytes] = {}
-        """What each turn is answered with: later changes are not for it."""
+        """Settings that each turn is answered with: later changes do not reach it."""
         self.covered: dict[TurnId, frozenset[str]] = {}
         """Items that are a turn's question."""
         self.spoken: dict[_Heard, str] = {}

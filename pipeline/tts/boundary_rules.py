@@ -242,8 +242,11 @@ def lexicon(language: str) -> Lexicon:
 
 @lru_cache(maxsize=4_096)
 def _is_abbreviation(language: str, word: str) -> bool:
-    """Whether sentencex, which is told no more than this word and that another one follows, sees no end."""
-    return len(sentencex.segment(language, f"{word}. {(word + word).title()}")) == 1
+    """Whether sentencex, which is told no more than this word and that another one follows, sees no end.
+
+    Half of a surrogate pair is no word; sentencex takes whole characters only.
+    """
+    return word.isprintable() and len(sentencex.segment(language, f"{word}. {(word + word).title()}")) == 1
 
 
 class Strength(IntEnum):

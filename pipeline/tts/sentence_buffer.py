@@ -172,7 +172,7 @@ _CLAUSES: Final = CLAUSE_MARKS + "—"
 _AFTER_MARK: Final = SENTENCE_MARKS + _CLAUSES + "」』】）》”’\"')]!?…."
 _HIT: Final = re.compile(rf"\s+|[{re.escape(NESTING_MARKS)}]|[{SENTENCE_MARKS}{_CLAUSES}]")
 _QUOTE_GOES_ON: Final = re.compile("[」』][\u3040-\u309f]")
-"""What is said in Japanese, and a particle after it: the sentence goes on."""
+"""Quoted speech in Japanese and a particle behind it: the sentence goes on."""
 _PLAIN: Final = re.compile("(?<=[a-zA-Z0-9\u00c0-\u00ff]) (?=[a-zA-Z])")
 """Between two ordinary words: most of all blanks, and never more than a place to break a line."""
 _UNMARKED: Final = re.compile(f"[{UNMARKED}]")

@@ -283,7 +283,7 @@ GRAMMAR: Final = Grammar(
         ),
         Recogniser(
             "digit sign",
-            re.compile(r"['’]?(?<!\w)(?:(?<=['’]))?(?P<decade>(?:1[0-9]|20)[0-9]0|[2-9]0)['’]?s(?!\w)"),
+            re.compile(r"['’]?(?<!\w)(?P<decade>(?:1[0-9]|20)[0-9]0|[2-9]0)['’]?s(?!\w)"),
             _decade,
         ),
         Recogniser(
@@ -293,9 +293,9 @@ GRAMMAR: Final = Grammar(
         ),
         Recogniser(
             "upper",
-            re.compile(r"(?P<kind>[Q])(?P<part>[1-4])(?:\s(?P<year>[12][0-9]{3})|(?P<none>))(?!\w)"),
+            re.compile(r"Q(?P<part>[1-4])(?:\s(?P<year>[12][0-9]{3}))?(?!\w)"),
             lambda match: (
-                f"{'Q'} {_NUMERALS.cardinal(match['part'])}"
+                f"Q {_NUMERALS.cardinal(match['part'])}"
                 + (f" {_NUMERALS.year(match['year'])}" if match["year"] else "")
             ),
         ),

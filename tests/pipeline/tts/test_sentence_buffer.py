@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.tts.boundary_rules import may_cut
@@ -94,6 +94,7 @@ SETTINGS = st.builds(
 LANGUAGES = st.sampled_from(["en", "de", "fr", "el", "th", "ja", "hi", "pl"])
 
 
+@example("\ud800. Encore une phrase.", SentenceSettings(), "fr", ())
 @given(TEXTS, SETTINGS, LANGUAGES, st.lists(st.integers(0, 12)).map(tuple))
 def test_how_a_text_is_split_into_deltas_never_changes_the_fragments(
     text: str, settings: SentenceSettings, language: str, sizes: tuple[int, ...]
