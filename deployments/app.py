@@ -23,6 +23,7 @@ from pipeline.auth.authenticator import is_loopback, is_open
 from pipeline.engines.llm.vllm import vllm_environment
 from pipeline.engines.speech_environment import voice_python, whisperx_python
 from pipeline.engines.stt.whisper_weights import is_on_hub
+from pipeline.engines.weights import chosen_models
 from schemas.settings import AppSettings
 
 APPLICATION: Final = "rhapsode"
@@ -71,7 +72,7 @@ class _Environment(AppSettings, BaseSettings):
 
 
 def load_settings(given: Mapping[str, Any] | None = None) -> AppSettings:
-    """The settings of a configuration file's `args`, with the environment on top.
+    """The settings of a configuration file's `args`, with the chosen models and the environment on top.
 
     REDIS_URL stands for RHAPSODE_LOG__URL, and OTEL_* for what they say of traces. Raises
     pydantic.ValidationError naming the wrong field.
@@ -82,11 +83,18 @@ def load_settings(given: Mapping[str, Any] | None = None) -> AppSettings:
         values["log"] = {**values.get("log", {}), "url": url}
     if tracing := otel_variables.tracing(os.environ):
         values["tracing"] = {**values.get("tracing", {}), **tracing}
-    merged = _Environment(**values)
+    home, cache = (_folder(name, values) for name in ("home", "cache"))
+    merged = _Environment(**chosen_models.overlaid(values, home, cache))
     settings = AppSettings.model_validate(merged.model_dump())
     return settings.model_copy(
         update={"cache": settings.cache.expanduser(), "home": settings.home.expanduser()}
     )
+
+
+def _folder(name: str, values: Mapping[str, Any]) -> Path:
+    """The home or the cache, before all settings are known."""
+    default: Path = AppSettings.model_fields[name].default
+    return Path(os.environ.get(f"RHAPSODE_{name.upper()}") or values.get(name) or default)
 
 
 def _refuse_exposure(settings: AppSettings) -> None:

@@ -51,7 +51,7 @@ def examine(file: Path | None = None) -> Iterator[CheckResult]:
     yield from (_python(), _disk(), _memory())
     yield from (_package(name) for name in _PACKAGES)
     yield from (_package(name, missing="note") for name in _PIPER)
-    for check in (_config, _weights, _log):
+    for check in (_config, _models, _weights, _log):
         yield _careful(check, file)
     yield _port()
     yield from (
@@ -121,6 +121,20 @@ def _weights(file: Path | None) -> CheckResult:
             "weights", "note", f"not prepared yet: {', '.join(missing)}", "rhapsode up does it, once."
         )
     return CheckResult("weights", "ok", f"prepared in {settings.cache}")
+
+
+def _models(file: Path | None) -> CheckResult:
+    """Models that `rhapsode models use` has chosen."""
+    from cluster.checks.config import current
+    from pipeline.engines.weights import chosen_models, model_download
+
+    names = sorted(chosen_models.chosen(run_state.home()).values())
+    there = {one.name for one in model_download.installed(current(file).settings.cache)}
+    if absent := [name for name in names if name not in there]:
+        advice = f"rhapsode models pull {absent[0]}, or rhapsode models remove {absent[0]}."
+        return CheckResult("models", "bad", f"chosen and not downloaded: {', '.join(absent)}", advice)
+    advice = "" if names else "The packaged models are small: rhapsode models list shows larger ones."
+    return CheckResult("models", "ok" if names else "note", ", ".join(names) or "packaged ones", advice)
 
 
 def _log(file: Path | None) -> CheckResult:

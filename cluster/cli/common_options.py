@@ -24,6 +24,7 @@ HERE_ONLY: Final = frozenset(
     {
         *("up", "down", "reload", "deploy", "doctor", "check-config", "logs"),
         *("keys create", "keys list", "keys revoke"),
+        *("models list", "models pull", "models use", "models remove"),
     }
 )
 """Commands about this machine and its files: an address or a key of a server would say nothing to them."""

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cluster.cli import document_commands, key_commands, rollout_commands, transcribe_commands
+from cluster.cli import document_commands, key_commands, model_commands, rollout_commands, transcribe_commands
 from cluster.cli.command_help import Json, Url, explained, running_at
 from cluster.cli.command_help import say as say_plainly
 from cluster.cli.common_options import Key, begin, complete
@@ -41,6 +41,7 @@ Start = Annotated[bool, typer.Option("--start", help="Start Rhapsode in the back
 
 app.add_typer(key_commands.app, name="keys")
 app.add_typer(document_commands.app, name="documents")
+app.add_typer(model_commands.app, name="models")
 app.add_typer(dead, name="dead")
 app.add_typer(projections, name="projections")
 

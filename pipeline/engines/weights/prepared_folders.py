@@ -74,7 +74,7 @@ def made(recipe: Recipe, cache: Path, progress: Progress) -> Path:
             raise UnusableWeights(f"{folder} is not what it must be, and {cache} cannot be written to.")
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    with _lock(cache / f".{recipe.name}.lock"):
+    with locked(cache / f".{recipe.name}.lock"):
         if not _intact(folder, recipe):
             _make(recipe, cache, folder, progress)
     return folder
@@ -121,7 +121,7 @@ def _intact(folder: Path, recipe: Recipe) -> bool:
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Held by one process at a time; released by the system if its holder dies."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -42,13 +42,17 @@ ARGUMENTS: dict[str, list[str]] = {
     "documents list": [],
     "documents search": ["leave"],
     "documents remove": ["handbook.pdf", "--yes"],
+    "models list": [],
+    "models pull": ["whisper-small"],
+    "models use": ["packaged-voice"],
+    "models remove": ["whisper-small", "--yes"],
     "dead list": [],
     "dead retry": ["7.1-0"],
     "dead drop": ["7.1-0", "--yes"],
     "projections rebuild": ["directory"],
 }
 """Of every command, what it needs; a new one fails the first test here."""
-DESTROYS = ("keys revoke", "documents remove", "dead drop")
+DESTROYS = ("keys revoke", "documents remove", "models remove", "dead drop")
 ELSEWHERE = sorted(set(ARGUMENTS) - HERE_ONLY)
 
 

