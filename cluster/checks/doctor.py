@@ -12,9 +12,9 @@ from typing import Final, Literal
 
 import psutil
 
-from cluster.client import player
 from cluster.terminal import run_state
 from cluster.terminal.cli_errors import CliError
+from rhapsode import audio_devices as player
 
 _GIB: Final = 1024**3
 _DISK_NEEDED: Final = 2 * _GIB

@@ -287,7 +287,8 @@ def import_session(file: Annotated[Path, typer.Argument(help="A file that export
 def _speak(
     kind: str, words: str, out: Path | None, settings: dict[str, Any], *, start: bool, words_shown: bool
 ) -> None:
-    from cluster.client import player, speak
+    from cluster.client import speak
+    from rhapsode import audio_devices as player
 
     with explained():
         said = sys.stdin.read() if words == "-" else words

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from cluster.client import player
-from cluster.client.http_client import Client, ReceivedEvent
+from cluster.client.http_client import Client
 from cluster.terminal.cli_errors import MISUSED, CliError
+from rhapsode import audio_devices as player
+from rhapsode.connection import Event
 
 FORMATS: Final[Mapping[str, str]] = {".wav": "wav", ".mp3": "mp3", ".ogg": "opus", ".opus": "opus"}
 _UNSAFE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -77,7 +78,7 @@ async def _speakers(wish: SpeakParams) -> AsyncGenerator[player.Player | None, N
 
 
 async def _hear(
-    events: AsyncGenerator[ReceivedEvent, None],
+    events: AsyncGenerator[Event, None],
     wish: SpeakParams,
     sound: player.Player | None,
     terminal: TextIO,
@@ -94,7 +95,7 @@ async def _hear(
                 await sound.play(event.audio)
 
 
-def _shown(event: ReceivedEvent) -> str:
+def _shown(event: Event) -> str:
     """Returns the event's text for a reader; empty for most."""
     match event.type:
         case "turn.requested" if event.data["kind"] == "prompt":

@@ -8,11 +8,12 @@ from typing import Any, Final, TextIO
 
 import anyio
 
-from cluster.client.http_client import Client, ReceivedEvent
+from cluster.client.http_client import Client
 from cluster.client.recording_files import RecordingFile
 from cluster.terminal.cli_errors import CliError
 from cluster.terminal.console import Note, Steps
 from pipeline.stt.evaluation.word_error_rate import word_errors
+from rhapsode.connection import Event
 from schemas.native.comparison_answers import ComparisonFailed, ComparisonProgress, ComparisonReport
 
 _OVER: Final = frozenset({"turn.completed", "turn.stopped", "turn.failed"})
@@ -103,7 +104,7 @@ class _Listening:
             self._changed.set()
         raise CliError("The session was ended by somebody else.", "Begin again: rhapsode hear FILE.")
 
-    def _take(self, event: ReceivedEvent, note: Note) -> None:
+    def _take(self, event: Event, note: Note) -> None:
         data = event.data
         match event.type:
             case "input.opened":

@@ -8,7 +8,8 @@ import httpx
 import pytest
 import yaml
 
-from cluster.client.http_client import Client, ReceivedEvent
+from cluster.client.http_client import Client
+from rhapsode.connection import Event as ReceivedEvent
 from schemas.events import TERMINAL
 from tests.serve.conftest import STORY, Rhapsode
 from tests.support.clients.native_client import Heard, frames, open_stream

@@ -3,16 +3,16 @@
 import io
 import wave
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
 
-from cluster.client import player, speak
+from cluster.client import speak
 from cluster.client.http_client import Client
 from cluster.terminal.cli_errors import CliError
+from rhapsode import audio_devices as player
+from rhapsode.connection import Event
+from tests.support.cutting_relay import cutting_relay
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
@@ -32,42 +32,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 @pytest.fixture
 def no_player(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(player, "find", lambda: None)
-
-
-@asynccontextmanager
-async def cutting_relay(url: str, after_bytes: int, cuts: int) -> AsyncGenerator[tuple[str, list[int]], None]:
-    """A way to `url` on which the first connections break after so many bytes."""
-    host, _, port = url.removeprefix("http://").partition(":")
-    broken: list[int] = []
-
-    async def pass_on(source: SocketStream, sink: SocketStream, most: float) -> None:
-        passed = 0
-        try:
-            while True:
-                piece = await source.receive(2_000)
-                await sink.send(piece)
-                passed += len(piece)
-                if passed > most:
-                    broken.append(passed)
-                    break
-        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            pass
-        await source.aclose()
-        await sink.aclose()
-
-    async def relay(client: SocketStream) -> None:
-        server = await anyio.connect_tcp(host, int(port))
-        async with anyio.create_task_group() as both:
-            both.start_soon(pass_on, client, server, float("inf"))
-            both.start_soon(pass_on, server, client, after_bytes if len(broken) < cuts else float("inf"))
-
-    async with (
-        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
-        anyio.create_task_group() as serving,
-    ):
-        serving.start_soon(listener.serve, relay)
-        yield f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}", broken
-        serving.cancel_scope.cancel()
 
 
 @pytest.mark.usefixtures("no_player")
@@ -142,9 +106,9 @@ async def test_a_player_that_gives_up_does_not_stop_the_words(
 
 
 async def test_a_model_cannot_steer_the_terminal() -> None:
-    event = speak.ReceivedEvent(1, 1, "text.delta", {"text": "a\x1b[2Jb\x07\n"})
+    event = Event(1, 1, "text.delta", {"text": "a\x1b[2Jb\x07\n"})
 
-    async def events() -> AsyncGenerator[speak.ReceivedEvent, None]:
+    async def events() -> AsyncGenerator[Event, None]:
         yield event
 
     terminal = io.StringIO()

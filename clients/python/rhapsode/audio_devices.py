@@ -1,4 +1,4 @@
-"""Sound out of this machine's speakers, with whatever player it has."""
+"""Sound out of this machine's speakers and in by its microphone, with the programs that it has."""
 
 import shutil
 import subprocess
@@ -27,6 +27,25 @@ _FROM_PIPE: Final[Mapping[str, Sequence[str]]] = {
     "paplay": ("--raw", "--format=s16le", f"--rate={RATE}", "--channels=1"),
     "aplay": ("-q", "-t", "raw", "-f", "S16_LE", "-r", str(RATE), "-c", "1"),
     "ffplay": ("-loglevel", "quiet", "-nodisp", "-autoexit", "-f", "s16le", "-ar", str(RATE), "-i", "-"),
+}
+_RECORDERS: Final[Mapping[str, Sequence[str]]] = {
+    "parec": ("--raw", "--format=s16le", "--rate=16000", "--channels=1", "--latency-msec=20"),
+    "arecord": ("-q", "-t", "raw", "-f", "S16_LE", "-r", "16000", "-c", "1"),
+    "ffmpeg": (
+        "-loglevel",
+        "quiet",
+        "-f",
+        "alsa",
+        "-i",
+        "default",
+        "-f",
+        "s16le",
+        "-ar",
+        "16000",
+        "-ac",
+        "1",
+        "-",
+    ),
 }
 _FROM_FILE: Final[Mapping[str, Sequence[str]]] = {"pw-play": (), "afplay": ()}
 
@@ -103,3 +122,23 @@ class _Collected:
                 out.setframerate(RATE)
                 out.writeframes(self._pcm)
             await anyio.run_process([self.name, *_FROM_FILE[self.name], str(file)], check=False)
+
+
+async def microphone() -> AsyncGenerator[bytes, None]:
+    """PCM of the default microphone as it comes: 16 kHz, mono, 16 bits little-endian.
+
+    Raises FileNotFoundError where no program records.
+    """
+    name = next((name for name in _RECORDERS if shutil.which(name)), None)
+    if name is None:
+        raise FileNotFoundError(f"No program records here; install one of {', '.join(_RECORDERS)}.")
+    process = await anyio.open_process(
+        [name, *_RECORDERS[name]], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    async with process:
+        try:
+            assert process.stdout is not None
+            async for pcm in process.stdout:
+                yield pcm
+        finally:
+            process.terminate()

@@ -1,0 +1,1 @@
+"""Tests of clients/: our libraries against running servers."""
