@@ -62,10 +62,10 @@ env-vllm: $(BIN)/python ## vLLM for the answers, in .venv-vllm (GPU=yes|no overr
 	@GPU="$(GPU)" bash requirements/vllm.sh $(BIN)/python
 
 .PHONY: env-clients
-env-clients: $(BIN)/python ## Pipecat, LiveKit's agents and the Agents SDK, in .venv-clients; tests of Durable Streams
+env-clients: $(BIN)/python ## Pipecat, LiveKit's agents and the Agents SDK, in .venv-clients; Durable Streams and the AI SDK
 	@bash requirements/clients.sh $(BIN)/python
-	@if command -v npm >/dev/null; then cd tests/clients/durable_streams && npm ci --ignore-scripts --no-audit --no-fund; \
-		else echo 'npm is not there: the conformance tests of Durable Streams are left out.'; fi
+	@if ! command -v npm >/dev/null; then echo 'npm is not there: Durable Streams and the AI SDK are left out.'; \
+		else for client in durable_streams ui_stream; do npm ci --prefix tests/clients/$$client --ignore-scripts --no-audit --no-fund || exit 1; done; fi
 
 .PHONY: env-peers
 race env-peers test-clients: export PEERS := yes

@@ -52,6 +52,7 @@ from deployments.faces.stories import (
     notification_socket,
     story_routes,
 )
+from deployments.faces.ui import ui_chat_routes
 from deployments.observability import log_redaction
 from deployments.web import problem_details
 from deployments.web.auth_middleware import AuthMiddleware
@@ -176,7 +177,7 @@ def _add_page(app: FastAPI) -> None:
 
 
 _REFERENCE: Final = "reference/reference.html"
-_CHAT: Final = (chat_routes.PATH, response_routes.PATH)
+_CHAT: Final = (chat_routes.PATH, response_routes.PATH, ui_chat_routes.PATH)
 _FILES: Final = (
     recording_routes.PATH,
     document_routes.PATH,
@@ -215,6 +216,7 @@ FACES: Final[tuple[APIRouter, ...]] = tuple(
         stream_routes,
         thread_socket,
         thread_routes,
+        ui_chat_routes,
         narration_routes,
         narration_settings_routes,
         notification_socket,

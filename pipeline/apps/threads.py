@@ -74,10 +74,15 @@ class Threads:
             raise SessionNotFound(f"there is no thread {thread}", field="thread_id")
         return conversation, head
 
-    async def chat(self, chat: str, principal: str) -> tuple[SessionId, Head | None]:
-        """The thread of a client's own name for it, made if it is not there, or not there any more.
+    async def find(self, chat: str, principal: str) -> tuple[SessionId, Conversation] | None:
+        """The thread of a client's own name for it, as it is now; None: there is none, or none any more."""
+        _, found = await self._life(chat, principal)
+        return found and found[:2]
 
-        With the head that was seen; None: the thread was made."""
+    async def _life(
+        self, chat: str, principal: str
+    ) -> tuple[SessionId, tuple[SessionId, Conversation, Head] | None]:
+        """The id that the chat has now, and its thread if there is one. Raises StateError."""
         for life in range(_LIVES):
             thread = derived_session_id(_EPOCH_MS, "chat", principal, chat, str(life))
             try:
@@ -85,16 +90,24 @@ class Threads:
             except SessionGone:
                 continue
             except SessionNotFound:
-                defaults = self._sessions.choices.defaults
-                self._sessions.check_admission()
-                await self._sessions.admit(principal)
-                started = SessionStarted(settings=defaults, kind="thread", principal=principal)
-                key = internal_key("chat")
-                await self._recorder.post(thread, started, mode="create", key=key, by=principal)
                 return thread, None
             if not conversation.ended:
-                return thread, seen
+                return thread, (thread, conversation, seen)
         raise StateError("this chat was deleted too often; use another name")
+
+    async def chat(self, chat: str, principal: str) -> tuple[SessionId, Head | None]:
+        """The thread of a client's own name for it, made if it is not there, or not there any more.
+
+        With the head that was seen; None: the thread was made."""
+        thread, found = await self._life(chat, principal)
+        if found is not None:
+            return thread, found[2]
+        self._sessions.check_admission()
+        await self._sessions.admit(principal)
+        defaults = self._sessions.choices.defaults
+        started = SessionStarted(settings=defaults, kind="thread", principal=principal)
+        await self._recorder.post(thread, started, mode="create", key=internal_key("chat"), by=principal)
+        return thread, None
 
     async def ask(
         self,
@@ -126,7 +139,7 @@ class Threads:
             raise
         if not conversation.title:
             with suppress(RhapsodeError):  # the question is asked, with a title or without
-                await self._name(thread, params.message)
+                await self.name(thread, params.message)
         return turn
 
     async def _keep_up(self, thread: SessionId, conversation: Conversation, seen: Head) -> None:
@@ -146,8 +159,8 @@ class Threads:
         patch = SettingsPatch.model_validate({name: getattr(now, name) for name in _ITS})
         await self._sessions.update(thread, UpdateSession(settings=patch), seen)
 
-    async def _name(self, thread: SessionId, message: str) -> None:
-        """After its first question; once, whoever asks at the same time."""
+    async def name(self, thread: SessionId, message: str) -> None:
+        """Gives a thread a title after its first question; once, whoever asks at the same time."""
         conversation, _ = await self.thread(thread)
         if conversation.title:
             return

@@ -98,14 +98,15 @@ async def test_the_link_opens_nothing_else(
         return
     if way.path in ("/openapi.json", "/docs", "/redoc"):
         return
-    token = (await share(app, people.anna, hers.session))["token"]
-    named = ABOUT & set(way.names)
+    made = await share(app, people.anna, hers.session)
+    token, named = made["token"], ABOUT & set(way.names)
     for path in values(way, hers) if named else [HARMLESS | UPKEEP]:
         status, words = await answer_of(app, token, way, path)
         if way.path == "/v1/tokens/renewal":  # where only a renewal says who somebody is
             assert status == 401
             continue
         assert status == (403 if path.get("session_id", hers.session) == hers.session else 404), words
+    assert await revoke(app, people.anna, hers.session, made) == 204  # a session has room for 100 links
 
 
 async def test_a_listener_s_commands_are_refused_and_it_goes_on_listening(

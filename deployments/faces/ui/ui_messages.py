@@ -1,0 +1,115 @@
+"""A session as messages of the AI SDK (`UIMessage`), for a page that is loaded anew."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from deployments.faces.ui.ui_translator import Part, json_or_text, source_parts, speech_part
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.turn_state import CallState, TurnState
+from schemas.ids import SessionId, TurnId
+
+_PREFIX: Final = "msg_"
+_DIGITS: Final = 16
+BEGAN: Final = "ui_began"
+"""Key in the metadata of a turn that goes on with a message: the message's first turn."""
+
+
+def message_id(session: SessionId, turn: TurnId) -> str:
+    """Id of the assistant's message that begins with this turn."""
+    return f"{_PREFIX}{session}_{turn}"
+
+
+def turn_named(session: SessionId, message: str) -> TurnId | None:
+    """The turn that a message of this session begins with; None: the id is none of its."""
+    prefix = message_id(session, TurnId(0))[:-1]
+    number = message.removeprefix(prefix)
+    known = message.startswith(prefix) and number.isascii() and number.isdigit() and len(number) < _DIGITS
+    return TurnId(int(number)) if known else None
+
+
+def beginning(conversation: Conversation, turn: TurnId) -> TurnId:
+    """The first turn of the message that this turn is part of: a page's calls lie between them."""
+    asked = conversation.items.asked.get(turn)
+    named = (asked.metadata or {}).get(BEGAN, "") if asked is not None else ""
+    return TurnId(int(named)) if named.isascii() and named.isdigit() and len(named) < _DIGITS else turn
+
+
+def items_of(conversation: Conversation, turns: Iterable[TurnId]) -> list[str]:
+    """Names of the items, questions with them, that these turns have in the conversation."""
+    items, chosen = conversation.items, set(turns)
+    names = {name for turn in chosen for name in items.covered.get(turn, ())}
+    calls = {item.call for item in items.known.values() if item.kind == "call" and item.turn in chosen}
+    return [
+        name
+        for name in items.order
+        if name in names
+        or items.known[name].turn in chosen
+        or (items.known[name].kind == "result" and items.known[name].call in calls)
+    ]
+
+
+def messages_of(session: SessionId, conversation: Conversation) -> list[Part]:
+    """All messages, without answers that are being made and what has left the conversation."""
+    items = conversation.items
+    placed: list[tuple[int, Part]] = [
+        (item.seq, {"id": item.id, "role": item.role, "parts": _texts(item.parts)})
+        for item in (items.known[name] for name in items.order)
+        if item.kind == "message"
+    ]
+    groups: dict[TurnId, list[TurnState]] = {}
+    for turn in conversation.turns.values():
+        if items_of(conversation, [turn.turn]) or not turn.over or turn.kind == "text":
+            groups.setdefault(beginning(conversation, turn.turn), []).append(turn)
+    for first, turns in groups.items():
+        if turns[0].turn == first and turns[0].kind == "prompt":
+            asked = [{"type": "text", "text": turns[0].text}]
+            placed.append((first, {"id": f"asked_{session}_{first}", "role": "user", "parts": asked}))
+        if all(turn.over for turn in turns):
+            placed.append((first + 1, _answer(session, first, turns, conversation)))
+    placed.sort(key=lambda one: one[0])
+    return [message for _, message in placed]
+
+
+def _texts(parts: list[dict[str, Any]]) -> list[Part]:
+    return [{"type": "text", "text": part.get("text") or part.get("transcript") or ""} for part in parts]
+
+
+def _answer(session: SessionId, first: TurnId, turns: list[TurnState], conversation: Conversation) -> Part:
+    results = {item.call: item.output for item in conversation.items.known.values() if item.kind == "result"}
+    about = {"session": session, "turn": turns[-1].turn}
+    parts = [part for turn in turns for part in _turn_parts(session, turn, results)]
+    return {"id": message_id(session, first), "role": "assistant", "metadata": about, "parts": parts}
+
+
+def _turn_parts(session: SessionId, turn: TurnState, results: dict[str, str]) -> list[Part]:
+    """Each round of calls ends a step."""
+    calls, text, begin = list(turn.calls.values()), turn.answer, 0
+    parts: list[Part] = []
+    for number in sorted({call.round for call in calls}):
+        made = [call for call in calls if call.round == number]
+        parts += [{"type": "step-start"}, *_text(text[begin : made[0].at])]
+        parts += [_call(call, results) for call in made]
+        begin = made[0].at
+    if rest := _text(text[begin:]):
+        parts += [{"type": "step-start"}, *rest]
+    if turn.audio_ms:
+        parts.append(speech_part(session, turn.turn))
+    return parts + source_parts(turn.passages, turn.supports)
+
+
+def _text(text: str) -> list[Part]:
+    return [{"type": "text", "text": text, "state": "done"}] if text else []
+
+
+def _call(call: CallState, results: dict[str, str]) -> Part:
+    part = {"toolCallId": call.call, "input": json_or_text(call.arguments or "{}")}
+    if call.place == "server":
+        about = {"type": "dynamic-tool", "toolName": call.name, "providerExecuted": True, **part}
+    else:
+        about = {"type": f"tool-{call.name}", **part}
+    if call.error is not None:
+        return {**about, "state": "output-error", "errorText": f"{call.error[0]}: {call.error[1]}"}
+    output = results.get(call.call, call.output) if call.place == "client" else call.output
+    if output is None:
+        return {**about, "state": "input-available"}
+    return {**about, "state": "output-available", "output": json_or_text(output)}

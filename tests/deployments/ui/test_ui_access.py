@@ -1,0 +1,48 @@
+"""A chat belongs to its principal, and is found at every gateway of the same log."""
+
+import uuid
+from pathlib import Path
+
+import httpx
+
+from tests.deployments.ui.conftest import ask, parts_in, said, text_in
+from tests.support.clients.access_people import STORY, People, settings_at
+from tests.support.running_app import RunningApp, running_app, scripted_settings
+
+
+def person(app: RunningApp, key: str) -> httpx.Client:
+    return httpx.Client(base_url=app.url, timeout=60, headers={"Authorization": f"Bearer {key}"})
+
+
+def test_a_chat_of_another_principal_is_not_there(tmp_path: Path) -> None:
+    people = People.at(tmp_path)
+    with running_app(settings_at(tmp_path)) as app, person(app, people.anna) as anna:
+        hers = ask(anna, "diary", said("Tell me"))[0]["messageMetadata"]["session"]
+        with person(app, people.bob) as bob, person(app, people.root) as root:
+            for other in (bob, root):
+                for chat in ("diary", hers):
+                    assert other.get(f"/v1/ui/chat/{chat}").status_code == 404
+                    assert other.get(f"/v1/ui/chat/{chat}/stream").status_code == 204
+                    assert other.post(f"/v1/ui/chat/{chat}/stop").status_code == 404
+                    his = ask(other, chat, said("Tell me"))[0]["messageMetadata"]["session"]
+                    assert his != hers
+        assert len(anna.get("/v1/ui/chat/diary").json()["messages"]) == 2
+        assert (
+            anna.get(f"/v1/ui/chat/{hers}").json()["messages"]
+            == anna.get("/v1/ui/chat/diary").json()["messages"]
+        )
+
+
+def test_another_gateway_goes_on_with_a_stream_from_its_beginning(tmp_path: Path) -> None:
+    llm = {"reply": STORY * 10, "delta_chars": 6, "per_delta_ms": 5}
+    settings = scripted_settings(tmp_path, llm=llm)
+    chat = uuid.uuid4().hex[:16]
+    body = {"id": chat, "messages": [said("Tell me")]}
+    with (
+        running_app(settings) as first,
+        running_app(settings) as second,
+        httpx.stream("POST", f"{first.url}/v1/ui/chat", json=body, timeout=60) as response,
+    ):
+        next(line for line in response.iter_lines() if "text-delta" in line)
+        answer = httpx.get(f"{second.url}/v1/ui/chat/{chat}/stream", timeout=60)
+        assert text_in(parts_in(answer)) == STORY * 10
