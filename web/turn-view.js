@@ -1,13 +1,13 @@
 /** One turn on the page: what was asked, the answer as it grows, and the light on what is being said. */
 
-import { Sources, withMarkers } from "./conversations/sources.js";
+import { AnswerText } from "./answer-text.js";
+import { Sources } from "./conversations/sources.js";
 import { unspokenWords } from "./languages.js";
 import { asSentence, icon, make, say } from "./dom.js";
-import { isOver, textOf } from "./story.js";
+import { isOver } from "./story.js";
 import { comparisonView } from "./microphone/comparison-view.js";
 import { sentenceAt, wordAt } from "./timeline.js";
 
-const TEASER_CHARS = 140;
 const STATE_WORDS = { queued: "Queued", stopping: "Stopping…", stopped: "Stopped" };
 const STOPPED_WORDS = { barge_in: "Stopped here: you spoke", merged: "Question extended" };
 const KEEPSAKES = [
@@ -21,7 +21,8 @@ export class TurnView {
   /** `onReplay(turn)`; `link(path, query)` gives the address of a download; `actions` are those of a conversation. */
   constructor(turn, { onReplay, onUnfold, link, actions = null }) {
     this.prompt = make("h2", { class: "prompt" }, turn.kind === "prompt" ? turn.prompt : "Text to speech");
-    this.prose = make("div", { class: "prose", dir: "auto" });
+    this.text = new AnswerText();
+    this.prose = this.text.element;
     this.state = make("span", { class: "state" });
     this.problem = make("p", { class: "problem" });
     this.unfold = make("button", { type: "button", class: "quiet" }, icon("down"), "Show");
@@ -45,18 +46,16 @@ export class TurnView {
     this._turn = null;
     this._folded = null;
     this._compared = null;
-    this._clearProse();
   }
 
   /** Bring the page up to `turn`; folded, only its beginning is kept in the document. */
   update(turn, folded) {
     if (turn === this._turn && folded === this._folded) return;
-    const refold = folded !== this._folded;
+    if (folded !== this._folded) this.text.clear();
     this._turn = turn;
     this._folded = folded;
-    if (refold) this._clearProse();
-    if (folded) this._tail.data = turn.text.slice(0, TEASER_CHARS);
-    else this._grow(turn);
+    if (folded) this.text.fold(turn);
+    else this.text.update(turn);
     const over = isOver(turn);
     this.element.classList.toggle("folded", folded);
     this.element.dataset.status = turn.status;
@@ -83,75 +82,18 @@ export class TurnView {
     this.compared.replaceChildren(...compared.map(comparisonView));
   }
 
-  /** Put the light on what is heard at `ms`; null takes it away. Returns the lit sentence's element. */
+  /** Put the light on what is heard at `ms`; null takes it away. Returns an element of what is lit. */
   light(ms) {
     if (this._folded || !this._turn) return null;
     const number = ms === null ? -1 : sentenceAt(this._turn, ms);
-    const sentence = this._turn.sentences[number] ?? null;
     this.prose.classList.toggle("narrated", ms !== null);
-    if (number !== this._lit) this._moveLight(number, sentence);
-    const word = wordAt(sentence, ms);
-    if (this._words.length && word !== this._word) {
-      this._words[this._word]?.classList.remove("said");
-      this._words[word]?.classList.add("said");
-      this._word = word;
-    }
-    return this._spans[number] ?? null;
+    return this.text.light(number, wordAt(this._turn.sentences[number] ?? null, ms));
   }
 
   /** The sentences are to be cut anew: from now on they are those of another reading. */
   recut() {
     this._turn = null;
-    this._clearProse();
-  }
-
-  _clearProse() {
-    this._spans = [];
-    this._tail = document.createTextNode("");
-    this._tailSpan = make("span", { class: "tail" }, this._tail);
-    this.prose.replaceChildren(this._tailSpan);
-    this._lit = -1;
-    this._words = [];
-    this._word = -1;
-  }
-
-  _grow(turn) {
-    for (let number = this._spans.length; number < turn.sentences.length; number += 1) {
-      const [said, gap] = withoutGap(textOf(turn, turn.sentences[number]));
-      this._spans.push(make("span", { class: "sentence ahead" }, ...withMarkers(said, turn)));
-      this._tailSpan.before(this._spans.at(-1), gap);
-    }
-    turn.sentences.forEach(({ error, done }, number) => {
-      if (!error || !done) return;
-      this._spans[number].classList.add("unsaid");
-      this._spans[number].title = `Not spoken: ${asSentence(error)}`;
-    });
-    if (turn.flushedAt !== null) this._dim(turn);
-    const cut = turn.sentences.at(-1)?.end ?? 0;
-    const tail = textOf(turn, { start: cut, end: turn.chars });
-    if (this._tail.data !== tail) this._tail.data = tail;
-  }
-
-  /** Somebody spoke: what nobody heard of the answer stands back. */
-  _dim({ sentences, heardMs }) {
-    const isUnheard = ({ firstChunk, atMs }) => !firstChunk || atMs >= heardMs;
-    sentences.forEach((sentence, number) => this._spans[number].classList.toggle("unheard", isUnheard(sentence)));
-  }
-
-  _moveLight(number, sentence) {
-    const old = this._spans[this._lit];
-    if (old) {
-      old.classList.remove("speaking");
-      const [said] = withoutGap(textOf(this._turn, this._turn.sentences[this._lit]));
-      old.replaceChildren(...withMarkers(said, this._turn));
-    }
-    this._spans.forEach((span, at) => span.classList.toggle("ahead", at > number));
-    this._lit = number;
-    this._word = -1;
-    this._words = [];
-    if (!sentence) return;
-    this._spans[number].classList.add("speaking");
-    this._words = wrapWords(this._spans[number], this._turn, sentence);
+    this.text.clear();
   }
 }
 
@@ -160,27 +102,4 @@ function stateWords({ status, stopReason, cut }) {
   if (cut && status === "completed" && !stopReason) return "Cut off at its length limit";
   const interrupted = status === "stopped" || status === "completed";
   return (interrupted && STOPPED_WORDS[stopReason]) || STATE_WORDS[status];
-}
-
-/** The text and the white space after it, which no light falls on. */
-function withoutGap(text) {
-  const end = text.trimEnd().length;
-  return [text.slice(0, end), text.slice(end)];
-}
-
-/** Give each word of the sentence an element of its own, for as long as it is being said. */
-function wrapWords(span, turn, sentence) {
-  const words = [];
-  const parts = [];
-  let at = sentence.start;
-  for (const { start, end } of sentence.words) {
-    if (start > at) parts.push(...withMarkers(textOf(turn, { start: at, end: start }), turn));
-    const said = textOf(turn, { start: Math.max(start, at), end });
-    words.push(make("span", { class: "word" }, ...withMarkers(said, turn)));
-    parts.push(words.at(-1));
-    at = Math.max(at, end);
-  }
-  const rest = textOf(turn, { start: at, end: sentence.end }).trimEnd();
-  span.replaceChildren(...parts, ...withMarkers(rest, turn));
-  return words;
 }

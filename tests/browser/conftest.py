@@ -31,6 +31,14 @@ STORY = (
 SHORT = "The lamp was lit as on every evening. The fox slept by the stove all night."
 MARKUP = "Look: <img src=x onerror=\"document.title='owned'\"> & <b>bold</b>. That was all."
 CITED = "Their combs are built of wax [1]. How they tell of flowers is another matter [2]. That is all."
+MARKDOWN = (
+    "# Brewing coffee\n\nYou need **three** things, says [the guide](https://example.org/coffee):\n\n"
+    "1. A clean *cup* and some water.\n2. Ground beans:\n   - dark ones,\n   - or light ones.\n\n"
+    "| Roast | Grams |\n|---|---:|\n| Dark | 18 |\n| **Light** | 20 |\n\n"
+    "> Never boil it twice, [they say](javascript:alert(1)).\n\n"
+    "```python\ndef brew(cup):\n    return cup * 2  # <b>strong</b>\n```\n\n"
+    "Use `brew(2)` and wait for a **very long** while."
+)
 expect.set_options(timeout=PATIENCE_MS)
 FLAGS = [
     "--no-sandbox",
@@ -52,6 +60,7 @@ def app(running_house: SpeechHouse, tmp_path_factory: pytest.TempPathFactory) ->
             "reply_to": {
                 "briefly": SHORT,
                 "markup": MARKUP,
+                "in markdown": MARKDOWN,
                 "hive": CITED,
                 "at length": " ".join([STORY] * 8),
                 "without end": " ".join([STORY] * 40),

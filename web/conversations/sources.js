@@ -19,23 +19,26 @@ export function citedIn({ supports }) {
   return [...new Set(inOrder.map(({ number }) => number))];
 }
 
-/** Strings and, where a marker names a passage of the turn, buttons that open it. */
+/** Strings and, where a marker names a passage of the turn, descriptions of buttons that open it. */
 export function withMarkers(text, { passages = [] }) {
   if (!passages.length) return [text];
-  return pieces(text).map((piece, at) => {
+  const parts = pieces(text).map((piece, at) => {
     const passage = at % 2 && passages.find(({ number }) => `[${number}]` === piece);
-    return passage ? opener(passage, { class: "cite" }, piece) : piece;
+    if (!passage) return piece;
+    return { tag: "button", attributes: { class: "cite", ...labelled(passage) }, children: [piece] };
   });
+  return parts.filter(Boolean);
 }
 
-function opener(passage, attributes, ...content) {
+/** Shows the passage that a marker or an entry of the list names. */
+export async function openSource({ passages }, number) {
+  const { openPassage } = await import("./passage.js");
+  openPassage(passages.find((passage) => passage.number === number));
+}
+
+function labelled(passage) {
   const label = `Source ${passage.number}: ${placeOf(passage)}`;
-  const button = make("button", { type: "button", "aria-label": label, title: label, ...attributes }, ...content);
-  button.addEventListener("click", async () => {
-    const { openPassage } = await import("./passage.js");
-    openPassage(passage);
-  });
-  return button;
+  return { type: "button", "data-passage": String(passage.number), "aria-label": label, title: label };
 }
 
 /** The list below an answer; there is none where nothing was looked up. */
@@ -46,10 +49,16 @@ export class Sources {
     this._failed = make("p", { class: "note" });
     this.element = make("div", { class: "rests-on", hidden: "" }, this._list, this._more, this._failed);
     this._shown = null;
+    this._turn = null;
+    this.element.addEventListener("click", ({ target }) => {
+      const source = target.closest("[data-passage]");
+      if (source) void openSource(this._turn, Number(source.dataset.passage));
+    });
   }
 
   /** While the answer is being written its sources may still come. */
   update(turn, folded) {
+    this._turn = turn;
     const { passages = [], supports = [], lookedUp = null, textWhole } = turn;
     this.element.hidden = folded || !textWhole || !(passages.length || lookedUp);
     if (this.element.hidden || this._shown === supports) return;
@@ -68,5 +77,6 @@ export class Sources {
 }
 
 function entry(passage) {
-  return make("li", {}, opener(passage, { class: "source" }, `[${passage.number}] `, make("span", {}, placeOf(passage))));
+  const attributes = { class: "source", ...labelled(passage) };
+  return make("li", {}, make("button", attributes, `[${passage.number}] `, make("span", {}, placeOf(passage))));
 }

@@ -38,7 +38,7 @@ SCREENS = {
 def ids(app: RunningApp) -> dict[str, str]:
     with httpx.Client(base_url=app.url, timeout=30) as http:
         session = http.post("/v1/sessions", json={"title": "Asked once"}).json()["session_id"]
-        http.post(f"/v1/sessions/{session}/turns", json={"prompt": "briefly"}).raise_for_status()
+        http.post(f"/v1/sessions/{session}/turns", json={"prompt": "in markdown"}).raise_for_status()
         story = http.post("/api/stories", json={"title": "The lamp"}).raise_for_status().json()["id"]
         thread = http.post("/v1/threads", json={"title": "A talk"}).raise_for_status().json()["id"]
     return {"session": session, "story": story, "thread": thread}
@@ -52,6 +52,9 @@ def test_axe_finds_nothing_on_any_screen(open_page: OpenPage, ids: dict[str, str
     for screen, path in SCREENS.items():
         reader.page.goto(origin + path.format(**ids))
         reader.page.get_by_role("heading", level=1).first.wait_for(state="attached")
+        if screen == "conversation":
+            reader.page.locator(".prose table").wait_for()
+            reader.page.locator(".prose pre").wait_for()
         if screen == "settings":
             reader.page.click("#settings-button")
             reader.page.get_by_label("Minimum chunk length").wait_for()

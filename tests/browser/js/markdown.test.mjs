@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { parse, parseOn, shownText } from "../../../web/markdown.js";
+
+const SEEDS = 3_000;
+const PIECES = [
+  ...["*", "**", "_", "~~", "`", "``", "```", "[", "]", "(https://a.b)", "\\", "<br>", "!", "|", "|-|-|", "---", "#", "# "],
+  ...["\n", "\n\n", "- ", "1. ", "2. ", "> ", "  ", "    ", "a", "b c", "é🦊", "漢字。", "https://x.y", "<b>"],
+];
+
+/** As HTML would say it. */
+const html = (text, nodes) => nodes.map((node) => (node.tag ? element(text, node) : text.slice(node.start, node.end))).join("");
+
+function element(text, { tag, children, href, first, language, align }) {
+  const about = Object.entries({ href, first, language, align }).filter(([, value]) => value);
+  return `<${tag}${about.map(([name, value]) => ` ${name}=${value}`).join("")}>${html(text, children)}</${tag}>`;
+}
+
+const GOLDEN = [
+  ["## Hi *you*\nthere", "<h4>Hi <em>you</em></h4><p>there</p>"],
+  ["**bold *and it* x** ***both*** ~~no~~ `c*d*`", "<p><strong>bold <em>and it</em> x</strong> <em><strong>both</strong></em> <del>no</del> <code>c*d*</code></p>"],
+  ["2 * 3 * 4 and snake_case_name and 5 ~ 6", "<p>2 * 3 * 4 and snake_case_name and 5 ~ 6</p>"],
+  ["**粗体。**后面", "<p><strong>粗体。</strong>后面</p>"],
+  ["\\*no\\* and a lone ** and `", "<p>*no* and a lone ** and `</p>"],
+  ["1. one\n2. two\n   - a\n   - b\n3. three", "<ol first=1><li>one</li><li>two<ul><li>a</li><li>b</li></ul></li><li>three</li></ol>"],
+  ["1. one\n  - a\n  - b", "<ol first=1><li>one<ul><li>a</li><li>b</li></ul></li></ol>"],
+  ["- a\n\n- b\n\n  more", "<ul><li><p>a</p></li><li><p>b</p><p>more</p></li></ul>"],
+  ["It was\n14. of May\nor 1984. Yes", "<p>It was\n14. of May\nor 1984. Yes</p>"],
+  ["> quote *em\n> on*\nlazy\n\nend", "<blockquote><p>quote <em>em\non</em>\nlazy</p></blockquote><p>end</p>"],
+  ["| a | b |\n|---|--:|\n| `x|y` | **2** |\n| 3 |\n\np", "<table><thead><tr><th>a</th><th align=right>b</th></tr></thead><tbody><tr><td><code>x|y</code></td><td align=right><strong>2</strong></td></tr><tr><td>3</td></tr></tbody></table><p>p</p>"],
+  ["```py\ndef f():\n  pass\n```\nafter", "<pre language=py>def f():\n  pass\n</pre><p>after</p>"],
+  ["~~~\n# still open", "<pre># still open</pre>"],
+  ["one\n\n---\n\n\n\ntwo", "<p>one</p><hr></hr><p>two</p>"],
+  ["[l](https://a.b/c_(d)) <https://x.y>", "<p><a href=https://a.b/c_(d)>l</a> <<a href=https://x.y>https://x.y</a>></p>"],
+  ["See https://x.y/z?a=b. Or (https://x.y).", "<p>See <a href=https://x.y/z?a=b>https://x.y/z?a=b</a>. Or (<a href=https://x.y>https://x.y</a>).</p>"],
+  ["![alt](https://p.q)", "<p><a href=https://p.q>alt</a></p>"],
+  ["[x](javascript:alert(1)) [y](data:text/html,z) [z](//evil)", "<p>[x](javascript:alert(1)) [y](data:text/html,z) [z](//evil)</p>"],
+  ["a<br>b <b onclick=\"x\">c</b>", "<p>a<br></br>b <b onclick=\"x\">c</b></p>"],
+  ["Wax [1], flowers [2].", "<p>Wax [1], flowers [2].</p>"],
+];
+
+for (const [text, expected] of GOLDEN) {
+  test(`reads ${JSON.stringify(text)}`, () => assert.equal(html(text, parse(text)), expected));
+}
+
+/** The same pieces for the same seed. */
+function jumbled(seed) {
+  let state = seed + 1;
+  const next = (below) => (state = (state * 48_271) % 2_147_483_647) % below;
+  return Array.from({ length: next(40) + 1 }, () => PIECES[next(PIECES.length)]).join("");
+}
+
+const leavesOf = (nodes) => nodes.flatMap((node) => (node.children ? leavesOf(node.children) : [node]));
+
+test("leaves are ranges of the source, in its order, that never overlap", () => {
+  for (let seed = 0; seed < SEEDS; seed += 1) {
+    const text = jumbled(seed);
+    let last = 0;
+    for (const { start, end } of leavesOf(parse(text))) {
+      assert.ok(last <= start && start <= end && end <= text.length, JSON.stringify(text));
+      last = end;
+    }
+  }
+});
+
+test("letters are never lost", () => {
+  const letters = (text) => [...text.replaceAll(/https?:\/\/a\.b|<br>/g, "").matchAll(/[\p{L}]/gu)].join("");
+  for (let seed = 0; seed < SEEDS; seed += 1) {
+    const text = jumbled(seed).replaceAll(/`{2,}|~{3,}/g, "`"); // the first line of a fence names a language
+    if (text.includes("|")) continue; // a row may have more cells than its table
+    assert.equal(letters(shownText(text, parse(text)).replaceAll("https://a.b", "")), letters(text), JSON.stringify(text));
+  }
+});
+
+test("a text that grows is read as it would be at once", () => {
+  for (let seed = 0; seed < SEEDS; seed += 1) {
+    const text = jumbled(seed);
+    const cut = Math.floor((text.length * (seed % 10)) / 10);
+    assert.deepEqual(parseOn(text, parse(text.slice(0, cut))), parse(text), JSON.stringify([text, cut]));
+  }
+});
+
+test("the time it takes grows with the text, however the text is made", () => {
+  const time = (text) => {
+    const began = performance.now();
+    parse(text);
+    return performance.now() - began;
+  };
+  for (const piece of ["*a ", "[", "``a`", "> ", "- ", "_a*b~~", "[a](", "a\n", "- a\n", "| a ", "1. a\n\n", "(", "https://("]) {
+    const [short, long] = [2_000, 20_000].map((length) => Math.min(...[1, 2, 3].map(() => time(piece.repeat(length)))));
+    assert.ok(long < 100 * (short + 2), `${piece}: ${short} and ${long} ms`);
+  }
+});

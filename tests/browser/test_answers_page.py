@@ -1,0 +1,85 @@
+"""Answers as they are read: Markdown, its code and tables, and what can be done with an answer."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import MARKDOWN
+from tests.browser.page_reader import Reader
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Reader]
+
+_WORDS_SEEN = """() => {
+  const seen = (globalThis.seen = { words: [], shapes: new Set() });
+  const look = () => {
+    const word = [...document.querySelectorAll('.word.said')].map((one) => one.textContent).join('');
+    if (word && seen.words.at(-1) !== word) seen.words.push(word);
+    for (const one of document.querySelectorAll('.speaking')) {
+      const shape = one.parentElement.localName;
+      seen.shapes.add(shape);
+    }
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def test_markdown_is_rendered_while_it_streams_and_words_are_lit_in_it(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.page.evaluate(_WORDS_SEEN)
+    with reader.waits("s.turn !== null && document.querySelectorAll('.prose h3').length === 1"):
+        reader.ask("in markdown")
+    prose = reader.page.locator(".prose")
+    expect(prose.locator("h3")).to_have_text("Brewing coffee")
+    reader.status_is("completed")
+    expect(prose.locator("ol > li")).to_have_count(2)
+    expect(prose.locator("ol ul > li")).to_have_text(["dark ones,", "or light ones."])
+    expect(prose.locator("td")).to_have_text(["Dark", "18", "Light", "20"])
+    expect(prose.locator("p strong")).to_have_text(["three", "very long"])
+    expect(prose.locator(".code code")).to_have_text(
+        "def brew(cup):\n    return cup * 2  # <b>strong</b>\n", use_inner_text=False
+    )
+    assert "**" not in reader.answer
+    reader.wait("s.turn === null && s.samplesPlayed > 0")
+    words = reader.page.evaluate("seen.words")
+    for said in ("Brewing", "three", "Light"):
+        assert any(said in word for word in words), words
+    assert not any("**" in word for word in words)
+    assert {"h3", "strong", "li", "td"} <= set(reader.page.evaluate("[...seen.shapes]"))
+
+
+def test_links_are_safe_and_code_is_copied(open_page: OpenPage) -> None:
+    reader = open_page(permissions=["clipboard-read", "clipboard-write"])
+    reader.ask("in markdown")
+    reader.status_is("completed")
+    links = reader.page.locator(".prose a")
+    expect(links).to_have_count(1)
+    assert links.get_attribute("href") == "https://example.org/coffee"
+    assert links.get_attribute("rel") == "noopener noreferrer nofollow"
+    assert "[they say](javascript:alert(1))" in reader.answer
+    assert reader.page.locator(".prose b, .prose script, .prose img").count() == 0
+    reader.page.locator(".copy-code").click()
+    expect(reader.page.locator(".copy-code")).to_have_text("Copied")
+    code = MARKDOWN.partition("```python\n")[2].partition("```")[0]
+    assert reader.page.evaluate("navigator.clipboard.readText()") == code
+
+
+def test_a_growing_answer_keeps_what_is_selected(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.page.locator("#sound summary").click()
+    reader.page.get_by_role("switch", name="Voice replies").uncheck()
+    reader.ask("at length")
+    reader.wait("document.querySelector('.prose p')?.textContent.length > 60")
+    kept = reader.page.evaluate(
+        """() => {
+          const text = document.querySelector('.prose p .tail').firstChild;
+          getSelection().setBaseAndExtent(text, 3, text, 12);
+          return getSelection().toString();
+        }"""
+    )
+    length = len(reader.answer)
+    reader.wait("document.querySelector('.prose').textContent.length > arg", length + 200)
+    assert reader.page.evaluate("getSelection().toString()") == kept
+    assert len(kept) == 9

@@ -1,0 +1,275 @@
+/** The text of an answer on the page: Markdown while it grows, cut into sentences, with the light on one of them. */
+
+import { openSource, withMarkers } from "./conversations/sources.js";
+import { asSentence, make } from "./dom.js";
+import { parseOn, shownText } from "./markdown.js";
+import { unitAt } from "./text.js";
+
+const TEASER_CHARS = 140;
+const COPIED_MS = 2_000;
+
+export class AnswerText {
+  constructor() {
+    this.element = make("div", { class: "prose", dir: "auto" });
+    this.element.addEventListener("click", ({ target }) => this._pressed(target.closest("button")));
+    this.clear();
+  }
+
+  clear() {
+    this._turn = null;
+    this._blocks = [];
+    this._source = "";
+    this._sentences = [];
+    this._known = null;
+    this._lit = -1;
+    this._word = -1;
+    this._words = [];
+    this._parts = new Map(); // what each block was drawn from
+    this.element.replaceChildren();
+  }
+
+  /** Only its beginning is kept in the document. */
+  fold(turn) {
+    this.clear();
+    const beginning = turn.text.slice(0, TEASER_CHARS * 2);
+    this.element.textContent = shownText(beginning, parseOn(beginning, [])).slice(0, TEASER_CHARS);
+  }
+
+  update(turn) {
+    this._turn = turn;
+    const { text, sentences } = turn;
+    if (text !== this._source) {
+      this._blocks = parseOn(text, text.startsWith(this._source) ? this._blocks : []);
+      this._source = text;
+    }
+    if (sentences !== this._known) {
+      this._known = sentences;
+      this._sentences = sentences.map((sentence) => rangeOf(turn, sentence));
+    }
+    this._draw();
+  }
+
+  /** Put the light on sentence `number` and on its `word`, -1 for none. Returns an element of what is lit, or null. */
+  light(number, word) {
+    if (number !== this._lit) {
+      this._lit = number;
+      this._draw();
+    }
+    if (word !== this._word) {
+      this._mark(this._word, false);
+      this._mark(word, true);
+    }
+    this._word = word;
+    return this._words[word]?.[0] ?? this.element.querySelector(".sentence.speaking");
+  }
+
+  _mark(word, said) {
+    for (const element of this._words[word] ?? []) element.classList.toggle("said", said);
+  }
+
+  _draw() {
+    const outline = [];
+    let end = 0;
+    for (const block of this._blocks) {
+      if (block.start > end) outline.push({ gap: this._source.slice(end, block.start) });
+      outline.push({ block });
+      end = block.end;
+    }
+    if (end < this._source.length) outline.push({ gap: this._source.slice(end) });
+    const isOver = this._turn?.textWhole;
+    const drawn = outline.map(({ gap, block }, number) => {
+      if (gap !== undefined) return gap;
+      return this._block(block, !isOver && number >= outline.length - 2 && block === this._blocks.at(-1));
+    });
+    if (!this._blocks.length) drawn.push({ tag: "span", attributes: { class: "tail last" }, children: [] });
+    patch(this.element, drawn);
+    this._words = [];
+    for (const element of this.element.querySelectorAll(".word")) {
+      (this._words[Number(element.dataset.word)] ??= []).push(element);
+    }
+    this._mark(this._word, true);
+  }
+
+  /** Drawn anew only where something about it has changed. */
+  _block(block, isLast) {
+    const first = this._sentenceAt(block.start);
+    let signature = `${block.start} ${isLast} ${this._turn.passages?.length}`;
+    for (let number = first; this._sentences[number]?.start < block.end; number += 1) {
+      signature += ` ${this._classOf(number)} ${this._sentences[number].start}`;
+    }
+    const known = this._parts.get(block.start);
+    const source = this._source.slice(block.start, block.end);
+    if (known?.signature === signature && known.source === source) return known.drawn;
+    const [drawn] = this._drawn([block], isLast ? lastLeaf(block) : null);
+    this._parts.set(block.start, { signature, source, drawn });
+    return drawn;
+  }
+
+  _drawn(nodes, last) {
+    return nodes.flatMap((node) => {
+      if (!node.children) return this._leaf(node, node === last);
+      const children = this._drawn(node.children, last);
+      if (node.tag === "pre") return [codeBlock(node, children)];
+      return [{ tag: node.tag, attributes: attributesOf(node), children }];
+    });
+  }
+
+  /** The first sentence that ends behind `at`. */
+  _sentenceAt(at) {
+    let [low, high] = [0, this._sentences.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this._sentences[middle].end > at) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  /** Text in pieces: one for each sentence that it is a part of, and what no sentence has taken yet. */
+  _leaf({ start, end }, isLast) {
+    const pieces = [];
+    let at = start;
+    for (let number = this._sentenceAt(at); at < end && number < this._sentences.length; number += 1) {
+      const sentence = this._sentences[number];
+      if (sentence.start >= end) break;
+      if (sentence.start > at) pieces.push(this._source.slice(at, sentence.start));
+      const from = Math.max(at, sentence.start);
+      const to = Math.min(end, sentence.end);
+      if (to > from) pieces.push(this._sentence(number, from, to));
+      at = Math.max(at, to);
+    }
+    const taken = this._sentences.at(-1)?.end ?? 0;
+    const rest = this._source.slice(at, end);
+    if (at >= taken && rest.trim()) pieces.push(span("tail", this._markers(rest)));
+    else if (rest) pieces.push(rest);
+    if (isLast) pieces.push(span("last", []));
+    return pieces;
+  }
+
+  _sentence(number, from, to) {
+    const isLit = number === this._lit;
+    const children = isLit ? this._inWords(number, from, to) : this._markers(this._source.slice(from, to));
+    const { error, done } = this._turn.sentences[number];
+    const title = error && done ? { title: `Not spoken: ${asSentence(error)}` } : {};
+    return span(this._classOf(number), children, title);
+  }
+
+  _classOf(number) {
+    const { error, done, firstChunk, atMs } = this._turn.sentences[number];
+    const names = ["sentence"];
+    if (number === this._lit) names.push("speaking");
+    else if (number > this._lit) names.push("ahead");
+    if (error && done) names.push("unsaid");
+    // Somebody spoke: what nobody heard of the answer stands back.
+    if (this._turn.flushedAt !== null && (!firstChunk || atMs >= this._turn.heardMs)) names.push("unheard");
+    return names.join(" ");
+  }
+
+  /** Each word of the sentence has an element of its own for as long as the sentence is being said. */
+  _inWords(number, from, to) {
+    const parts = [];
+    let at = from;
+    this._turn.sentences[number].words.forEach((word, place) => {
+      const start = Math.max(at, unitAt(this._turn.wide, word.start));
+      const end = Math.min(to, unitAt(this._turn.wide, word.end));
+      if (end <= start) return;
+      if (start > at) parts.push(...this._markers(this._source.slice(at, start)));
+      parts.push(span("word", this._markers(this._source.slice(start, end)), { "data-word": String(place) }));
+      at = end;
+    });
+    return [...parts, ...this._markers(this._source.slice(at, to))];
+  }
+
+  _markers(text) {
+    return withMarkers(text, this._turn);
+  }
+
+  async _pressed(button) {
+    if (button?.matches(".cite")) void openSource(this._turn, Number(button.dataset.passage));
+    if (!button?.matches(".copy-code")) return;
+    const code = button.closest(".code").querySelector("code").textContent;
+    const label = button.textContent;
+    button.textContent = (await copied(code)) ? "Copied" : "Not allowed here";
+    setTimeout(() => (button.textContent = label), COPIED_MS);
+  }
+}
+
+/** Whether the browser let the text be copied. */
+export async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch (error) {
+    if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
+    return false;
+  }
+}
+
+/** In UTF-16 units, without the white space at its end, which no light falls on. */
+function rangeOf(turn, { start, end }) {
+  const from = unitAt(turn.wide, start);
+  const text = turn.text.slice(from, unitAt(turn.wide, end));
+  return { start: from, end: from + text.trimEnd().length };
+}
+
+const span = (name, children, further = {}) => ({ tag: "span", attributes: { class: name, ...further }, children });
+
+function lastLeaf(node) {
+  while (node?.children) node = node.children.at(-1);
+  return node ?? null;
+}
+
+function attributesOf({ tag, href, first, align }) {
+  if (tag === "a") return { href, target: "_blank", rel: "noopener noreferrer nofollow" };
+  if (tag === "ol" && first !== 1) return { start: String(first) };
+  return align ? { class: `to-${align}` } : {};
+}
+
+function codeBlock({ language }, children) {
+  const copy = { tag: "button", attributes: { type: "button", class: "quiet copy-code" }, children: ["Copy"] };
+  const about = [{ tag: "span", attributes: { class: "language" }, children: language ? [language] : [] }, copy];
+  const label = language ? `Code, ${language}` : "Code";
+  const code = [{ tag: "code", attributes: {}, children }];
+  return {
+    tag: "div",
+    attributes: { class: "code" },
+    children: [
+      { tag: "div", attributes: { class: "code-head" }, children: about },
+      { tag: "pre", attributes: { tabindex: "0", role: "region", "aria-label": label, dir: "ltr" }, children: code },
+    ],
+  };
+}
+
+/** Make the children of `parent` those of the description, touching only what differs. */
+function patch(parent, wanted) {
+  wanted.forEach((part, number) => {
+    const node = parent.childNodes[number];
+    if (typeof part === "string") {
+      if (node?.nodeType !== Node.TEXT_NODE) put(parent, node, document.createTextNode(part));
+      else if (node.data !== part) retext(node, part);
+      return;
+    }
+    if (node?.drawnFrom === part) return;
+    const isSame = node?.localName === part.tag;
+    const element = isSame ? node : document.createElement(part.tag);
+    for (const name of isSame ? element.getAttributeNames() : []) {
+      if (!(name in part.attributes)) element.removeAttribute(name);
+    }
+    for (const [name, value] of Object.entries(part.attributes)) {
+      if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+    }
+    patch(element, part.children);
+    element.drawnFrom = part;
+    if (!isSame) put(parent, node, element);
+  });
+  while (parent.childNodes.length > wanted.length) parent.lastChild.remove();
+}
+
+const put = (parent, old, node) => (old ? old.replaceWith(node) : parent.append(node));
+
+/** What is selected stays so where the text only grows, or loses its end. */
+function retext(node, text) {
+  if (text.startsWith(node.data)) node.appendData(text.slice(node.data.length));
+  else if (node.data.startsWith(text)) node.deleteData(text.length, node.length);
+  else node.data = text;
+}
