@@ -24,6 +24,7 @@ from deployments.faces.conversations import (
     thread_socket,
 )
 from deployments.faces.durable import stream_routes
+from deployments.faces.mcp import mcp_routes
 from deployments.faces.native import (
     access_routes,
     collection_routes,
@@ -177,7 +178,7 @@ def _add_page(app: FastAPI) -> None:
 
 
 _REFERENCE: Final = "reference/reference.html"
-_CHAT: Final = (chat_routes.PATH, response_routes.PATH, ui_chat_routes.PATH)
+_CHAT: Final = (chat_routes.PATH, response_routes.PATH, ui_chat_routes.PATH, mcp_routes.PATH)
 _FILES: Final = (
     recording_routes.PATH,
     document_routes.PATH,
@@ -206,6 +207,7 @@ FACES: Final[tuple[APIRouter, ...]] = tuple(
         session_socket,
         chat_routes,
         embedding_routes,
+        mcp_routes,
         model_routes,
         response_routes,
         speech_routes,

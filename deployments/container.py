@@ -177,7 +177,8 @@ class _Resources:
             self.models.speaker.providers,
             self.transcribers.realtime.providers,
             self.settings.language_model.choices,
-            tuple(self.settings.tools.functions),
+            self.settings.tools.names,
+            self.settings.tools.reserved,
             grammars=GrammarChecker() if self.settings.language_model.makes_grammars else None,
         )
 
@@ -299,6 +300,7 @@ async def open_services(
             Recorder(log, clock.now_ms, settings.log.retain_s, meter.appended, allowance.written) as recorder,
             Tailer(log, delivered=meter.delivered) as tailer,
             HeardLedger(recorder, clock) as ledger,
+            functions,
         ):
             outside = (settings, models, transcribers, log, clock, allowance, backpressure)
             parts = _Resources(*outside, recorder, tailer, ledger, library, tracing, SessionViews(log))

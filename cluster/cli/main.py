@@ -12,7 +12,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cluster.cli import document_commands, key_commands, model_commands, rollout_commands, transcribe_commands
+from cluster.cli import (
+    document_commands,
+    key_commands,
+    mcp_command,
+    model_commands,
+    rollout_commands,
+    transcribe_commands,
+)
 from cluster.cli.command_help import Json, Url, explained, running_at
 from cluster.cli.command_help import say as say_plainly
 from cluster.cli.common_options import Key, begin, complete
@@ -235,6 +242,7 @@ app.command()(top)
 app.command("reload")(rollout_commands.reload_config)
 app.command()(rollout_commands.deploy)
 app.command()(rollout_commands.drain)
+app.command()(mcp_command.mcp)
 app.command()(transcribe_commands.hear)
 app.command()(transcribe_commands.compare)
 

@@ -1,6 +1,6 @@
 """Catalog of voices, language models, transcribers and collections that a user may choose."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -64,6 +64,8 @@ class Catalog:
 
     functions: tuple[str, ...] = ()
     """Functions that this server can call."""
+    reserved: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Functions that are there for some principals alone, and which those are."""
     grammars: GrammarChecker | None = None
     """Set where the model in this server takes only some JSON schemas."""
 
@@ -81,10 +83,7 @@ class Catalog:
             )
         for name in settings.tools.registered:
             if name not in self.functions:
-                known = ", ".join(self.functions) or "none"
-                raise UnknownFunction(
-                    f"there is no function {name!r}; there is: {known}", field="settings.tools.registered"
-                )
+                raise self._unknown(name)
         models = _offered(self.answerers, settings.llm_provider, field="settings.llm_provider")
         if settings.llm_model is not None and settings.llm_model not in models:
             known = ", ".join(models) or "no choice"
@@ -99,6 +98,20 @@ class Catalog:
                 field="settings.voice",
             )
         return settings
+
+    def check_reserved(self, settings: SessionSettings, principal: str) -> None:
+        """Raises UnknownFunction for one that is there for other principals."""
+        for name in settings.tools.registered:
+            if name not in self.defaults.tools.registered and principal not in self.reserved.get(
+                name, (principal,)
+            ):
+                raise self._unknown(name)
+
+    def _unknown(self, name: str) -> UnknownFunction:
+        known = ", ".join(one for one in self.functions if one not in self.reserved) or "none"
+        return UnknownFunction(
+            f"there is no function {name!r}; there is: {known}", field="settings.tools.registered"
+        )
 
     async def check_schemas(self, settings: SessionSettings, principal: str) -> None:
         """Of the answer, and of the functions of which one must be called.

@@ -266,7 +266,9 @@ class Sessions:
 
     async def _check(self, settings: SessionSettings, principal: str) -> SessionSettings:
         """The same settings. Raises what `Catalog` does."""
-        await self.choices.check_schemas(self.choices.check(settings), principal)
+        self.choices.check(settings)
+        self.choices.check_reserved(settings, principal)
+        await self.choices.check_schemas(settings, principal)
         return settings
 
     async def charge(self, principal: str, size: int) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.to_thread
@@ -15,12 +15,16 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
 from pipeline.core.surrogates import joined
+from pipeline.core.task_scope import TaskScope
 from pipeline.engines.ports import Function
-from pipeline.tools.remote_functions import RemoteFunction, ToolCallContext
+from pipeline.tools.remote_functions import RemoteFunction, ToolCallContext, pseudonym
 from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
 from schemas.languages import primary
-from schemas.settings.model_settings import OUTPUT_CHARS
-from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredFunction
+from schemas.settings.model_settings import DESCRIPTION_CHARS, OUTPUT_CHARS
+from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredFunction, RegisteredMcpServer
+
+if TYPE_CHECKING:
+    from pipeline.tools.mcp_connection import McpConnection
 
 
 class PythonFunction:
@@ -84,6 +88,7 @@ def _found(place: str) -> Callable[..., Any]:
 
 _THREADS: Final = 8
 _CONNECT_S: Final = 3.0
+_MCP: Final = "pipeline.tools.mcp_connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +99,14 @@ class ToolResult:
     cut: bool
 
 
-class ToolRegistry:
-    """Calls registered functions. Raises ValueError when made, naming a function that cannot be had."""
+class ToolRegistry(TaskScope):
+    """Calls registered functions. Raises ValueError when made, naming a function that cannot be had.
+
+    A context manager where there are MCP servers: their connections end with it.
+    """
 
     def __init__(self, settings: FunctionHouseSettings) -> None:
+        super().__init__()
         self.settings = settings
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(None, connect=_CONNECT_S), follow_redirects=False
@@ -105,6 +114,13 @@ class ToolRegistry:
         self._threads = anyio.CapacityLimiter(_THREADS)
         self._functions = {
             name: self._opened(name, registered) for name, registered in settings.functions.items()
+        }
+        self._tools = settings.mcp_tools
+        self._servers: dict[str, McpConnection] = {}
+        self._allowed = {
+            name: frozenset(map(pseudonym, server.principals))
+            for name, server in settings.mcp_servers.items()
+            if server.principals
         }
 
     def _opened(self, name: str, registered: RegisteredFunction) -> PythonFunction | RemoteFunction:
@@ -117,39 +133,77 @@ class ToolRegistry:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(self._functions)
+        return (*self._functions, *self._tools)
+
+    def allowed(self, names: Iterable[str], principal: str) -> tuple[str, ...]:
+        """Those of these functions that are there for a principal (see `pseudonym`)."""
+        found = []
+        for name in names:
+            tool = self._tools.get(name)
+            only = None if tool is None else self._allowed.get(tool.server)
+            if name in self._functions or (tool is not None and (only is None or principal in only)):
+                found.append(name)
+        return tuple(found)
+
+    async def ready(self, names: Iterable[str]) -> None:
+        """Returns when the MCP servers of these functions are connected, or cannot be."""
+        servers = {self._tools[name].server for name in names if name in self._tools}
+        async with anyio.create_task_group() as group:
+            for server in servers:
+                group.start_soon(self._reach, server)
+
+    async def _reach(self, name: str) -> None:
+        await (await self._server(name)).ready(self.spawn)
+
+    async def _server(self, name: str) -> "McpConnection":
+        """The SDK is imported for the first server that is needed: it takes 0.7 s and 24 MB."""
+        if name not in self._servers:
+            module = await anyio.to_thread.run_sync(importlib.import_module, _MCP)
+            if name not in self._servers:
+                self._servers[name] = module.McpConnection(name, self.settings.mcp_servers[name])
+        return self._servers[name]
 
     def offers(self, names: Iterable[str]) -> tuple[Function, ...]:
         """Descriptions for a model; names that are no longer there are passed over."""
-        return tuple(self._offer(name) for name in names if name in self._functions)
+        offered = (self._offer(name) for name in names)
+        return tuple(offer for offer in offered if offer is not None)
 
-    def _offer(self, name: str) -> Function:
-        registered, function = self.settings.functions[name], self._functions[name]
-        parameters = function.parameters if registered.parameters is None else registered.parameters
-        return Function(name, registered.description or function.description, parameters)
+    def _offer(self, name: str) -> Function | None:
+        if name in self._functions:
+            registered, function = self.settings.functions[name], self._functions[name]
+            parameters = function.parameters if registered.parameters is None else registered.parameters
+            return Function(name, registered.description or function.description, parameters)
+        place = self._tools.get(name)
+        server = None if place is None else self._servers.get(place.server)
+        described = None if place is None or server is None else server.tools.get(place.tool)
+        if described is None:
+            return None
+        return Function(name, (described.description or "")[:DESCRIPTION_CHARS], described.input_schema)
 
     def filler(self, names: Iterable[str], language: str) -> str:
         """Sentence that is spoken while these functions take long: the first that has one of its own."""
         for name in names:
-            own = self.settings.functions[name].filler if name in self._functions else None
+            registered = self._registered(name)
+            own = None if registered is None else registered.filler
             if own is not None and (said := _in_language(own, language)):
                 return said
         return _in_language(self.settings.fillers, language)
 
+    def _registered(self, name: str) -> RegisteredFunction | RegisteredMcpServer | None:
+        place = self._tools.get(name)
+        return self.settings.functions.get(name) if place is None else self.settings.mcp_servers[place.server]
+
     async def call(self, name: str, call: str, arguments: str, about: ToolCallContext) -> ToolResult:
         """Raises ToolUnknown, ToolArguments, ToolTimeout or ToolError."""
-        function = self._functions.get(name)
-        if function is None:
-            known = ", ".join(self._functions) or "none"
+        registered = self._registered(name)
+        if registered is None or not self.allowed([name], about.principal):
+            known = ", ".join(self.allowed(self.names, about.principal)) or "none"
             raise ToolUnknown(f"there is no function {name!r}; there is: {known}")
         given = _parsed(arguments)
-        timeout_s = self.settings.functions[name].timeout_s
+        timeout_s = registered.timeout_s
         try:
             with anyio.fail_after(timeout_s):
-                if isinstance(function, PythonFunction):
-                    output = await function.call(given)
-                else:
-                    output = await function.call(call, given, about)
+                output = await self._made(name, call, given, about)
         except TimeoutError as error:
             raise ToolTimeout(f"{name} took longer than {timeout_s:g} s") from error
         except ToolError:
@@ -157,6 +211,15 @@ class ToolRegistry:
         except Exception as error:  # nothing that a function does may end the turn that called it
             raise ToolError(f"{name} failed: {type(error).__name__}: {error}") from error
         return ToolResult(joined(output[:OUTPUT_CHARS]), cut=len(output) > OUTPUT_CHARS)
+
+    async def _made(self, name: str, call: str, given: Mapping[str, Any], about: ToolCallContext) -> str:
+        function = self._functions.get(name)
+        if isinstance(function, PythonFunction):
+            return await function.call(given)
+        if function is not None:
+            return await function.call(call, given, about)
+        server, tool = self._tools[name]
+        return await (await self._server(server)).call(tool, given, self.spawn)
 
     async def aclose(self) -> None:
         await self._http.aclose()

@@ -87,6 +87,12 @@ _MOST: Final = 16
 """Calls of one round where this server calls nothing itself."""
 
 
+def _registered(question: Question, registry: ToolRegistry | None) -> tuple[str, ...]:
+    """Functions of this server that the question's settings name and its principal may use."""
+    names = question.settings.tools.registered
+    return names if registry is None else registry.allowed(names, pseudonym(question.asked_by))
+
+
 class ToolCallStep:
     """Carries out what a model wants called. A function that fails ends nothing: the model is told."""
 
@@ -94,7 +100,7 @@ class ToolCallStep:
         self._question = question
         self._registry = registry
         self._sink = sink
-        self._registered = frozenset(question.settings.tools.registered)
+        self._registered = frozenset(_registered(question, registry))
         self._clients = frozenset(one.name for one in question.settings.tools.functions)
         self._most = _MOST if registry is None else registry.settings.calls
 
@@ -262,6 +268,8 @@ class Generation:
     async def write(self) -> None:
         """Return when the model has said all. Raises what it raised; what it wrote before stands."""
         await self._retrieve()
+        if self._models.functions is not None:
+            await self._models.functions.ready(_registered(self._question, self._models.functions))
         tool_calls = ToolCallStep(self._question, self._models.functions, self._sink)
         pending = [call for call in self._calls if not call.over]
         while True:
@@ -370,7 +378,7 @@ class Generation:
     def _request(self) -> ChatRequest:
         settings = self._question.settings
         registry, tools = self._models.functions, settings.tools
-        offered = () if registry is None else registry.offers(tools.registered)
+        offered = () if registry is None else registry.offers(_registered(self._question, registry))
         functions = (*offered, *(Function(**one.model_dump()) for one in tools.functions))
         choice = tools.choice if self._round == 0 else "auto"  # else it would call for ever
         if self._round >= (_ROUNDS if registry is None else registry.settings.rounds):

@@ -162,7 +162,7 @@ Tool = Annotated[
     Discriminator(
         kind_of,
         custom_error_type="unsupported",
-        custom_error_message="tools are functions; MCP servers are not supported",
+        custom_error_message="tools are functions; MCP servers are registered by the operator",
     ),
 ]
 

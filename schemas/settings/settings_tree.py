@@ -277,7 +277,7 @@ class AppSettings(_Settings):
         wished = (
             ("llm_provider", self.session.llm_provider, self.language_model.providers.keys()),
             ("tts_provider", self.session.tts_provider, self.text_to_speech.providers.keys()),
-            *(("tools.registered", name, self.tools.functions) for name in self.session.tools.registered),
+            *(("tools.registered", name, self.tools.names) for name in self.session.tools.registered),
         )
         for field, name, known in wished:
             kind = "function" if field == "tools.registered" else "provider"

@@ -1,7 +1,9 @@
 """One open server with scripted engines, functions of its own and a document, and what reads its streams."""
 
 import json
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -30,6 +32,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
             "reply_to": {"slowly": SLOWLY * 4, "lit": CITED, "weather": "Take an umbrella.", "echo": "Yes."},
             "fail_on": "break off",
             "call_for": {
+                "Kiel": [{"name": "station_forecast", "arguments": '{"city": "Kiel"}'}],
                 "the tides": [{"name": "tides", "arguments": '{"harbour": "Oslo"}', "say": "I look. "}],
                 "the barometer": [{"name": "broken"}],
                 "weather": [WEATHER],
@@ -41,7 +44,16 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
             "functions": {
                 "tides": {"entry_point": f"{HERE}:tides"},
                 "broken": {"entry_point": f"{HERE}:broken"},
-            }
+            },
+            "mcp_servers": {
+                "station": {
+                    "command": [sys.executable, "-m", "tests.support.servers.mcp_station"],
+                    "env": {"PYTHONPATH": str(Path(__file__).parents[3])},
+                    "tools": ["forecast"],
+                    "connect_s": 60,
+                },
+                "private": {"command": ["true"], "tools": ["code"], "principals": ["anna"]},
+            },
         },
         session={"max_tokens": 4_096},
         limits={"prompt_chars": 5_000, "text_chars": 20_000, "heartbeat_s": 0.2},

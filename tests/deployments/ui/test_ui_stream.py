@@ -85,6 +85,14 @@ def test_a_call_of_the_server_is_a_step_with_its_output(http: httpx.Client) -> N
     assert all(part["dynamic"] and part["providerExecuted"] for part in (given, output))
 
 
+def test_a_tool_of_an_mcp_server_is_called_like_any_function(http: httpx.Client) -> None:
+    settings = {"tools": {"registered": ["station_forecast"]}}
+    parts = ask(http, new_chat(), said("How is it in Kiel?"), settings=settings)
+    [output] = of_type(parts, "tool-output-available")
+    assert output["output"] == "Kiel: rain, and wind"
+    assert text_in(parts) == STORY
+
+
 def test_a_call_that_fails_is_an_error_of_the_call(http: httpx.Client) -> None:
     settings = {"tools": {"registered": ["broken"]}}
     parts = ask(http, new_chat(), said("Read the barometer."), settings=settings)
@@ -214,6 +222,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a long text": ({"messages": [said("word " * 2_000)]}, "messages"),
     "an unknown field": ({"messages": [said("Hello.")], "model": "x"}, "model"),
     "an unknown trigger": ({"messages": [said("Hello.")], "trigger": "x"}, "trigger"),
+    "a tool that is there for others": (
+        {"messages": [said("Hello.")], "settings": {"tools": {"registered": ["private_code"]}}},
+        "settings.tools.registered",
+    ),
     "an unknown function": (
         {"messages": [said("Hello.")], "settings": {"tools": {"registered": ["fly"]}}},
         "settings.tools.registered",

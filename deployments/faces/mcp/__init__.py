@@ -1,0 +1,1 @@
+"""The Model Context Protocol: sessions, speech and transcripts as tools of other programs."""

@@ -1,0 +1,28 @@
+"""The route of MCP's streamable HTTP, without sessions of its own: docs/mcp.md."""
+
+import importlib
+from typing import Any, Final
+
+import anyio.to_thread
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from deployments.faces.native.session_routes import Open
+from deployments.web.resource_access import Caller
+
+router = APIRouter(prefix="/v1", tags=["mcp"])
+
+PATH: Final = "/v1/mcp"
+"""Takes bodies as large as chat completions do: recordings are in them."""
+_TOOLS: Final = "deployments.faces.mcp.mcp_tools"
+_MESSAGE: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+}
+
+
+@router.post("/mcp", response_class=Response, openapi_extra=_MESSAGE)
+async def mcp(services: Open, caller: Caller) -> Response:
+    """One message of an MCP client, answered by an event or by JSON."""
+    tools = await anyio.to_thread.run_sync(importlib.import_module, _TOOLS)
+    answer: Response = tools.McpAnswer(services, caller)
+    return answer
