@@ -30,9 +30,10 @@ HERE_ONLY: Final = frozenset(
 """Commands about this machine and its files: an address or a key of a server would say nothing to them."""
 _ENDLESS: Final[Mapping[str, tuple[str, bool, str]]] = {
     "up": ("detach", False, "Without --detach it does not return, so there is no JSON."),
+    "mcp": ("", True, "It speaks MCP, so there is no JSON of ours."),
     "logs": ("follow", True, "With --follow it does not return, so there is no JSON."),
 }
-"""Commands that do not return where this parameter has this value."""
+"""Commands that do not return where this parameter has this value, or in any case."""
 _COMMON: Final = (("url", Url), ("key", Key), ("as_json", Json))
 
 
@@ -102,7 +103,7 @@ def _take(name: str, given: dict[str, Any]) -> None:
 def _as_json(name: str, run: Callable[[], Any], given: Mapping[str, Any]) -> Any:
     """Run a command that knows only words, and tell its lines as {"output": [...]}."""
     parameter, value, why = _ENDLESS.get(name, ("", None, ""))
-    if parameter and given[parameter] == value:
+    if why and (not parameter or given[parameter] == value):
         raise CliError("--json is for what returns.", why, status=MISUSED)
     out, fine = io.StringIO(), False
     try:

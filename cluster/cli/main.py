@@ -15,7 +15,6 @@ from rich.markup import escape
 from cluster.cli import (
     document_commands,
     key_commands,
-    mcp_command,
     model_commands,
     rollout_commands,
     transcribe_commands,
@@ -237,12 +236,29 @@ def narrate(
     _speak("prompt", prompt, out, {"voice": voice, "speech_speed": rate}, start=start, words_shown=True)
 
 
+@app.command()
+def mcp() -> None:
+    """Be an MCP server on standard input and output, for programs that start one.
+
+    Its tools are those of a running system's /v1/mcp: ask, speak, transcribe, list_sessions, read_session.
+
+    Example: rhapsode mcp
+    """
+    from cluster.client import mcp_bridge
+    from cluster.terminal.requests import ask
+    from cluster.terminal.run_state import credential
+
+    with explained():
+        address = running_at()
+        ask(address, "GET", "/v1/voices")  # who is refused is told here, and not the program that started it
+        anyio.run(mcp_bridge.serve, address, credential())
+
+
 app.command()(metrics)
 app.command()(top)
 app.command("reload")(rollout_commands.reload_config)
 app.command()(rollout_commands.deploy)
 app.command()(rollout_commands.drain)
-app.command()(mcp_command.mcp)
 app.command()(transcribe_commands.hear)
 app.command()(transcribe_commands.compare)
 

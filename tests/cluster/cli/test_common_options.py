@@ -25,6 +25,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "check-config": ["serve_config.yaml"],
     "say": ["Hello.", "--out", "OUT.wav"],
     "narrate": ["Hello.", "--out", "OUT.wav"],
+    "mcp": [],
     "metrics": [],
     "top": ["--once"],
     "reload": [],
@@ -169,7 +170,7 @@ def test_a_command_of_words_tells_its_lines() -> None:
     assert told["output"][0].startswith("serve_config.yaml is right")
 
 
-@pytest.mark.parametrize("words", [["up", "--json"], ["logs", "--follow", "--json"]])
+@pytest.mark.parametrize("words", [["up", "--json"], ["logs", "--follow", "--json"], ["mcp", "--json"]])
 def test_what_does_not_return_tells_no_json(words: list[str]) -> None:
     said = rhapsode(*words)
     assert (said.exit_code, said.stdout) == (2, "")
