@@ -120,6 +120,10 @@ export class Api {
     return (await patiently("PATCH", this.url(session), { settings })).json();
   }
 
+  async rename(session, title) {
+    await patiently("PATCH", this.url(session), { title });
+  }
+
   async remove(session) {
     await patiently("DELETE", this.url(session));
   }

@@ -1,68 +1,293 @@
-/** The page: which of its places is meant, and what is there in all of them. */
+/** The page: one document with its side bar, its player and its text box, and the place that is on show. */
 
-import { AskPlace } from "./ask.js";
+import { Api, orElse } from "./api.js";
+import { ChatPlace } from "./chat.js";
+import { ChatHead } from "./chat-head.js";
+import { Composer } from "./composer.js";
+import { Controls } from "./controls.js";
 import { isGuest } from "./credentials.js";
-import { byId, make } from "./dom.js";
+import { whatIsDone } from "./doing.js";
+import { asSentence, byId, make, oncePerFrame, say } from "./dom.js";
+import { Hearing } from "./hearing.js";
 import { bindHelp } from "./help.js";
+import { LogView } from "./log-view.js";
+import { addressOf, Menu } from "./menu.js";
+import { Listening } from "./microphone/listening.js";
+import { momentAt } from "./seek.js";
+import { Sidebar } from "./sidebar.js";
 import { staySignedIn } from "./staying.js";
+import { emptyStory, isOver, runningTurn } from "./story.js";
 
-const query = new URLSearchParams(location.search);
-const listening = isGuest;
-const SILENT = { contextState: "none", rms: 0, turn: null, positionMs: 0, samplesPlayed: 0, underruns: 0, lastSeq: 0 };
+const OFFLINE = "You are offline. What is missing comes by itself when you are connected again.";
 
-/** Name, and how to begin it. Asking is the page's first place, so only its modules are always loaded. */
-const PLACES = [
-  ["story", async (id) => new (await import("./stories/story-place.js")).StoryPlace(id)],
-  ["stories", async () => new (await import("./stories/list-place.js")).StoriesPlace()],
-  ["thread", async (id) => new (await import("./conversations/thread-place.js")).ThreadPlace(id)],
-  ["threads", async () => new (await import("./conversations/threads-place.js")).ThreadsPlace()],
-  ["characters", async () => new (await import("./conversations/characters-place.js")).CharactersPlace()],
-  ["collections", async () => new (await import("./conversations/collections-place.js")).CollectionsPlace()],
-  ["collection", async (id) => new (await import("./conversations/collection-place.js")).CollectionPlace(id)],
-  ["history", async () => new (await import("./history/list-place.js")).HistoryPlace()],
-  ["timeline", async (id) => new (await import("./history/timeline-place.js")).TimelinePlace(id)],
+/** Query of an address, in which of the side bar's places it is, and how it begins. Old addresses lead on. */
+const ROUTES = [
+  ["story", "stories", async (id, shell) => new (await import("./stories/story-place.js")).StoryPlace(id, shell)],
+  ["stories", "stories", async (_, shell) => new (await import("./stories/list-place.js")).StoriesPlace(shell)],
+  ["characters", "library", async (_, shell) => new (await import("./conversations/characters-place.js")).CharactersPlace(shell)],
+  ["collections", "library", async (_, shell) => new (await import("./conversations/collections-place.js")).CollectionsPlace(shell)],
+  ["collection", "library", async (id, shell) => new (await import("./conversations/collection-place.js")).CollectionPlace(id, shell)],
+  ["timeline", "timeline", async (id, shell) => new (await import("./history/timeline-place.js")).TimelinePlace(id, shell)],
+  ["session", "chat", async (id, shell) => new ChatPlace(id, shell)],
+  ["thread", "chat", async (id, shell) => new ChatPlace(id, shell)],
 ];
-const PARENTS = {
-  ...{ story: "stories", timeline: "history" },
-  ...{ thread: "threads", characters: "threads", collections: "threads", collection: "threads" },
-};
 
-let place = null;
-window.rhapsode = Object.freeze({ stats: () => place?.stats() ?? SILENT });
+class Shell {
+  constructor() {
+    this.guest = isGuest;
+    this.api = new Api();
+    this.place = null;
+    this.paint = oncePerFrame(() => this._draw());
+    this._doing = "";
+    this.hearing = new Hearing({
+      control: (session, action, about) => this._control(session, action, about),
+      onChange: () => this.paint(),
+      onTrouble: (text) => this.controls.showNotice(text),
+    });
+    this.controls = this._makeControls();
+    this.composer = new Composer({ onSend: (request) => this.place.send(request) });
+    this.ear = isGuest ? null : this._makeEar();
+    this.head = new ChatHead({ onWish: (wish) => this.place.choose(wish) });
+    this._log = new LogView();
+    this._menu = new Menu({
+      onRenamed: (about, title) => this.noted({ ...about, title }),
+      onDeleted: ({ id }) => this._deleted(id),
+      onProblem: (text) => this.controls.showNotice(text),
+    });
+    this._sidebar = isGuest ? null : new Sidebar({ menu: this._menu });
+  }
 
-async function begin() {
-  const [name, make] = PLACES.find(([name]) => !listening && query.has(name)) ?? ["ask", null];
-  document.body.dataset.place = name;
-  document.body.dataset.listening = String(listening);
-  const current = document.querySelector(`.places [data-place="${PARENTS[name] ?? name}"]`);
-  current?.setAttribute("aria-current", name in PARENTS ? "true" : "page");
-  place = make ? await make(query.get(name)) : new AskPlace({ id: query.get("session"), listening });
-  await place.start();
+  _makeControls() {
+    const { hearing } = this;
+    return new Controls({
+      onPause: () => (hearing.heard ? hearing.togglePause() : this.place?.play?.()),
+      onSkip: () => hearing.skip(),
+      onBack: () => hearing.back(),
+      onSeek: (ms) => hearing.seek(ms),
+      onStop: () => {
+        this.place?.stopped?.();
+        void hearing.stop();
+      },
+      onUnlock: () => hearing.unlock(),
+      onVoice: (voice) => hearing.setVoice(voice),
+      onVolume: (volume) => hearing.setVolume(volume),
+      onTyping: (typing) => hearing.prefer({ typing }),
+      onSettings: (patch) => this._wishSettings(patch),
+    });
+  }
+
+  _makeEar() {
+    return new Listening({
+      begin: () => this.place.begun(),
+      change: async (patch) => this.place.changeSettings?.({ listening: patch }),
+      announce: (text) => this.controls.announce(text),
+      onChange: () => this.paint(),
+    });
+  }
+
+  async start() {
+    bindHelp(byId("help-button"));
+    addEventListener("popstate", () => this._show());
+    addEventListener("pagehide", () => this.place?.save?.() ?? this.hearing.save());
+    for (const gesture of ["pointerdown", "keydown"]) addEventListener(gesture, () => this.hearing.unlock());
+    document.addEventListener("click", (event) => this._clicked(event));
+    byId("more").addEventListener("click", () => this._menu.toggle(byId("more"), this.place.about));
+    byId("story").addEventListener("click", (event) => this._hearFrom(event));
+    if (isGuest) byId("dock").prepend(make("p", { class: "guest" }, "You are listening along. Only the owner of this session can ask."));
+    else void this._furnish();
+    await Promise.all([this._show(), this._openSound()]);
+  }
+
+  /** What belongs to the owner of the sessions; a guest with a share link has none of it. */
+  async _furnish() {
+    staySignedIn();
+    byId("settings-button").addEventListener("click", async () => {
+      const { openSettings } = await import("./settings/panel.js");
+      openSettings({ onChange: (preferences) => this.place?.preferencesChanged?.(preferences), listening: this.ear });
+    });
+    void this._sidebar.reload();
+    void this._showVoices();
+    const { Notices } = await import("./notices.js");
+    new Notices({ place: () => this.place }).open();
+  }
+
+  async _openSound() {
+    const audible = await this.hearing.open();
+    if (!audible) this.controls.showMute("This browser plays sound only on https:// or localhost.");
+  }
+
+  async _showVoices() {
+    this.controls.showVoices(await orElse(() => [], () => this.api.voices()));
+    this.paint();
+  }
+
+  /** Go to another place of this page. */
+  go(href) {
+    history.pushState(null, "", href);
+    return this._show();
+  }
+
+  _clicked(event) {
+    const link = event.target.closest?.("a[href^='./']");
+    const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+    if (!link || !plain || event.defaultPrevented || link.target || link.hasAttribute("download")) return;
+    event.preventDefault();
+    void this.go(link.getAttribute("href"));
+  }
+
+  async _show() {
+    const query = new URLSearchParams(location.search);
+    const [name, where, begin] = (isGuest ? ROUTES.filter(([route]) => route === "session") : ROUTES).find(([route]) =>
+      query.has(route),
+    ) ?? ["chat", "chat", async () => new ChatPlace(null, this, query.has("with") ? { character: query.get("with") } : {})];
+    const id = query.get(name) || null;
+    const showing = (this._showing = Symbol(name));
+    const place = await begin(id, this);
+    if (showing !== this._showing) return; // another place was gone to meanwhile
+    const first = this.place === null;
+    this.place?.leave();
+    this._clear(where === "chat" ? "chat" : name);
+    this.place = place;
+    this._sidebar?.mark(where, id);
+    await place.start();
+    if (!first && document.activeElement === document.body) byId("heading").focus({ preventScroll: true });
+    if (query.has("history")) this._sidebar?.open();
+    this.paint();
+  }
+
+  /** Nothing of the place before is left. */
+  _clear(name) {
+    document.body.dataset.place = name;
+    document.body.dataset.listening = String(isGuest);
+    for (const id of ["welcome", "place", "refusal", "more", "with", "speech"]) byId(id).hidden = true;
+    for (const id of ["place", "story", "speech", "head"]) byId(id).replaceChildren();
+    byId("composer").hidden = isGuest;
+    byId("dock").hidden = false;
+    this.controls.showConnection({ state: "idle" });
+    this.controls.showNotice(null);
+    this._log.reset();
+    if (this.place) scrollTo({ top: 0, behavior: "instant" });
+  }
+
+  title(text) {
+    if (byId("heading").textContent === text) return;
+    byId("heading").textContent = text;
+    document.title = `${text} · Rhapsode`;
+  }
+
+  /** The place on show has begun a session, and goes on under its address. */
+  named(place, about) {
+    if (place === this.place) {
+      history.replaceState(null, "", addressOf(about));
+      this.composer.keepAs(about.id);
+      this._sidebar?.mark("chat", about.id);
+    }
+    this.noted(about);
+  }
+
+  noted(about) {
+    this._sidebar?.noted(about);
+  }
+
+  _deleted(id) {
+    this._sidebar?.gone(id);
+    if (this.place?.about?.id === id) void this.go("./");
+  }
+
+  /** Of the session on show. */
+  connection(state) {
+    this.controls.showConnection(state);
+    if (state.state === "offline") this.controls.showNotice(OFFLINE);
+    if (state.state === "live") {
+      this.controls.showNotice(null);
+      this.composer.connected();
+    }
+    const over = state.state === "ended";
+    if (state.state === "refused") this.refused(asSentence(state.message));
+    if (over) this.ear?.hangUp();
+    byId("composer").hidden = isGuest || over || state.state === "refused";
+  }
+
+  /** There is nothing to show here; `words` say why. */
+  refused(words) {
+    this.ear?.hangUp();
+    this.title("Not found");
+    for (const id of ["place", "more", "with"]) byId(id).hidden = true;
+    byId("composer").hidden = true;
+    byId("refusal").hidden = false;
+    say(byId("refusal").firstElementChild, words);
+  }
+
+  _control(session, action, about) {
+    if (isGuest) return null;
+    const onProblem = ({ code, message }) => {
+      if (code !== "turn.none_running") this.controls.showNotice(asSentence(message));
+    };
+    this.controls.showNotice(null);
+    return orElse(onProblem, () => this.api.control(session.id, action, about));
+  }
+
+  _wishSettings(patch) {
+    const onProblem = ({ message }) => {
+      this.controls.showSettingsProblem(asSentence(message));
+      this.paint();
+    };
+    return orElse(onProblem, () => this.place.changeSettings(patch));
+  }
+
+  /** A click on a word: to hear from there. */
+  _hearFrom(event) {
+    const id = Number(event.target.closest?.(".turn")?.dataset.turn);
+    const turn = this.place?.heardIn?.(id);
+    const ms = turn?.audioMs ? momentAt(event, turn) : null;
+    if (ms !== null) this.place.hear(id, ms);
+  }
+
+  _draw() {
+    const { place, hearing } = this;
+    if (!place) return;
+    const { heard, heardTurn: turn, paused, preferences, session } = hearing;
+    const shown = place.story ?? emptyStory();
+    const answering = Boolean((heard && !paused) || runningTurn(shown));
+    place.draw?.({ heard, paused, answering });
+    if (byId("refusal").hidden && place.title) this.title(place.title);
+    byId("more").hidden = isGuest || !place.about || !byId("refusal").hidden;
+    if (place.story) this._log.update(shown);
+    this.controls.showSound(preferences);
+    this.controls.showUnlock(Boolean(heard) && hearing.locked);
+    const active = Boolean(session ?? runningTurn(shown));
+    this.controls.showTransport({
+      hearing: Boolean(heard),
+      active,
+      paused,
+      time: turn?.audioMs ? { ms: heard.ms, ofMs: turn.audioMs } : null,
+      doing: this._describe(session?.story ?? shown, turn),
+      source: session && session.id !== place.about?.id && session.story.lastSeq ? sourceOf(session) : null,
+    });
+    byId("dock").hidden = byId("composer").hidden && !active && !isGuest;
+  }
+
+  /** An answer that is not read out is told to a screen reader when it is complete. */
+  _describe(story, turn) {
+    const { paused, buffering, queued, wantsVoice } = this.hearing;
+    const doing = whatIsDone(story, turn, { paused, buffering: false });
+    const last = story.turns[story.order.at(-1)];
+    const written = wantsVoice || !last ? "Finished" : isOver(last) ? last.text : "";
+    const spoken = doing || (turn ? "Reading aloud" : written);
+    if (spoken !== this._doing && last) this.controls.announce(spoken);
+    this._doing = spoken;
+    const waiting = queued ? [`Queued (${queued})`] : [];
+    return [whatIsDone(story, turn, { paused, buffering }), ...waiting].filter(Boolean).join(" · ");
+  }
 }
 
-/** What belongs to whoever owns the sessions; a guest with a share link has none of it. */
-async function furnish() {
-  byId("settings-button").hidden = false;
-  byId("settings-button").addEventListener("click", async () => {
-    const { openSettings } = await import("./settings/panel.js");
-    const onChange = (preferences) => place?.preferencesChanged?.(preferences);
-    openSettings({ onChange, listening: place?.listening });
-  });
-  byId("share").addEventListener("click", async ({ currentTarget }) => {
-    const { openShares } = await import("./share.js");
-    openShares(currentTarget.dataset.session);
-  });
-  const { Notices } = await import("./notices.js");
-  new Notices({ place: () => place }).open();
+/** What is heard, where it is not on show: its title, and the way to it. */
+function sourceOf({ id, story }) {
+  const title = story.title || story.turns[story.order[0]]?.prompt.slice(0, 60) || "another place";
+  return { title, href: addressOf({ id, kind: story.kind }) };
 }
 
-function welcomeGuest() {
-  const words = "You are listening along. Only the owner of this session can ask.";
-  byId("dock").prepend(make("p", { class: "guest" }, words));
-}
-
-bindHelp(byId("help-button"));
 addEventListener("rhapsode:who", async () => (await import("./sign-in.js")).askForKey());
-if (listening) welcomeGuest();
-else staySignedIn();
-await Promise.all([begin(), listening || furnish()]);
+const shell = new Shell();
+window.rhapsode = Object.freeze({ stats: () => ({ ...shell.hearing.stats(), lastSeq: 0, ...shell.place?.stats?.() }) });
+await shell.start();

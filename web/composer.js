@@ -9,27 +9,25 @@ const SUGGESTIONS = [
   "Describe a night train crossing the mountains",
 ];
 const ASKING = [
-  { mode: "prompt", label: "Ask", placeholder: "Ask for a story, an answer, an idea…" },
+  { mode: "prompt", label: "Chat", placeholder: "Message…" },
   { mode: "text", label: "Text to speech", placeholder: "Paste a text to hear it word for word…" },
 ];
 
 export class Composer {
   /**
-   * `onSend({[mode]: text})` resolves when it was accepted and rejects with what to show. `modes`: {mode, label,
-   * placeholder, optional}; in an `optional` one the box may be empty.
+   * `onSend({[mode]: text})` resolves when it was accepted and rejects with what to show.
    */
-  constructor({ onSend, modes = ASKING }) {
+  constructor({ onSend }) {
     this._onSend = onSend;
-    this._modes = modes;
+    this._modes = [];
     this._form = byId("composer");
-    this._form.querySelector("legend").after(...modes.map(radio));
     this._text = byId("text");
     this._send = byId("send");
     this._problem = byId("problem");
     this._chosen = false;
     this._sending = false;
     this._unreached = false;
-    this._draft = draftIn(document.body.dataset.place);
+    this._draft = null;
     this._form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this._submit();
@@ -46,8 +44,29 @@ export class Composer {
     const items = SUGGESTIONS.map((text) => make("li", {}, make("button", { type: "button" }, text)));
     byId("suggestions").append(...items);
     byId("suggestions").addEventListener("click", ({ target }) => this._suggest(target.closest("button")));
-    this._text.value ||= this._draft.read() ?? ""; // what was typed while the page loaded is the newer one
+  }
+
+  /**
+   * From now on for another place, whose text that was not sent is kept under the name `draft`. `modes`: {mode,
+   * label, placeholder, optional}; in an `optional` one the box may be empty.
+   */
+  use({ draft, modes = ASKING }) {
+    const typed = this._draft ? "" : this._text.value; // while the page loaded: newer than what was kept
+    this._draft = draftIn(draft);
+    this._text.value = typed || (this._draft.read() ?? "");
+    this._modes = modes;
+    this._chosen = false;
+    for (const label of this._form.querySelectorAll(".modes > label")) label.remove();
+    this._form.querySelector("legend").after(...modes.map(radio));
+    say(this._problem, null);
     this._showMode();
+  }
+
+  /** The place has a name of its own now. */
+  keepAs(draft) {
+    this._draft.write(null);
+    this._draft = draftIn(draft);
+    this._edited();
   }
 
   /** Ready to be typed into, where that opens no keyboard over the page. */
@@ -114,9 +133,11 @@ export class Composer {
     this._edited();
     say(this._problem, null);
     const text = this._text.value;
+    const draft = this._draft;
     try {
       await this._onSend(request ?? { [this._mode]: text });
       if (!request && this._text.value === text) this._text.value = "";
+      if (!request && draft.read() === text) draft.write(null); // its place may have been left
     } catch (error) {
       this._unreached = error.code === "network";
       say(this._problem, asSentence(inWords(error)));

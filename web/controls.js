@@ -1,6 +1,6 @@
-/** Transport, voice and volume, connection: everything round the story that can be pressed or read. */
+/** The dock's player and what is told around it: everything that can be pressed or read, whichever place is on show. */
 
-import { byId, clockTime, isTyping, make, say, setIcon } from "./dom.js";
+import { byId, clockTime, isTyping, say, setIcon } from "./dom.js";
 import { voiceOptions } from "./languages.js";
 
 const CONNECTION_WORDS = {
@@ -17,16 +17,23 @@ const LOST = ["waiting", "offline"];
 const MOVABLE = "input, textarea, select, [tabindex]";
 
 export class Controls {
-  /** Handlers: onPause, onSkip, onBack, onStop, onUnlock, onVoice(on), onVolume(x), onSettings(patch). */
+  /**
+   * Handlers: onPause, onSkip, onBack, onStop, onUnlock, onSeek(ms), onVoice(on), onVolume(x), onTyping(choice),
+   * onSettings(patch).
+   */
   constructor(handlers) {
     this._handlers = handlers;
     this._lost = false;
     byId("pause").addEventListener("click", () => handlers.onPause());
+    byId("back").addEventListener("click", () => handlers.onBack());
     byId("skip").addEventListener("click", () => handlers.onSkip());
     byId("stop").addEventListener("click", () => handlers.onStop());
     byId("unlock").addEventListener("click", () => handlers.onUnlock());
+    byId("seek").addEventListener("input", ({ target }) => this._showTime(Number(target.value), Number(target.max)));
+    byId("seek").addEventListener("change", ({ target }) => handlers.onSeek(Number(target.value)));
     byId("voice").addEventListener("change", ({ target }) => handlers.onVoice(target.checked));
     byId("volume").addEventListener("input", ({ target }) => handlers.onVolume(Number(target.value)));
+    byId("typing").addEventListener("change", ({ target }) => handlers.onTyping(target.value));
     byId("speed").addEventListener("input", ({ target }) => this._showSpeed(Number(target.value)));
     byId("speed").addEventListener("change", ({ target }) => this._change({ speech_speed: Number(target.value) }));
     byId("voices").addEventListener("change", ({ target }) => this._change({ voice: target.value }));
@@ -45,27 +52,44 @@ export class Controls {
     badge.lastElementChild.textContent = CONNECTION_WORDS[state];
   }
 
-  /** `hearing`: something can be paused or skipped; `active`: or at least stopped. `time`: {ms, ofMs} or null. */
-  showTransport({ hearing, active, paused, time, doing }) {
-    const pause = byId("pause");
-    const leaves = document.activeElement.matches(active ? "#skip, #pause" : "#transport-buttons *") && !hearing;
+  /**
+   * `hearing`: something can be paused or skipped; `active`: or at least stopped. `time`: {ms, ofMs} or null.
+   * `source`: {title, href} of what is heard of another place, or null.
+   */
+  showTransport({ hearing, active, paused, time, doing, source }) {
+    const leaves = document.activeElement.matches(active ? "#player :not(#stop)" : "#player *") && !hearing;
     if (leaves && document.activeElement.matches(":focus-visible")) byId(active ? "stop" : "text").focus();
-    byId("transport-buttons").hidden = !active;
-    byId("skip").hidden = !hearing;
-    pause.hidden = !hearing;
-    setIcon(pause, paused ? "play" : "pause");
-    pause.setAttribute("aria-label", paused ? "Go on" : "Pause");
-    say(byId("time"), time && `${clockTime(time.ms)} / ${clockTime(time.ofMs)}`);
+    byId("player").hidden = !active;
+    for (const id of ["back", "pause", "skip"]) byId(id).hidden = !hearing;
+    setIcon(byId("pause"), paused ? "play" : "pause");
+    byId("pause").setAttribute("aria-label", paused ? "Go on" : "Pause");
+    byId("seek").hidden = byId("time").hidden = !time;
+    if (time && !byId("seek").matches(":active")) {
+      byId("seek").max = String(Math.ceil(time.ofMs));
+      byId("seek").value = String(Math.round(time.ms));
+      this._showTime(time.ms, time.ofMs);
+    }
     say(byId("doing"), doing);
+    say(byId("source"), source?.title);
+    if (source) byId("source").setAttribute("href", source.href);
+  }
+
+  _showTime(ms, ofMs) {
+    const [now, end] = [clockTime(ms), clockTime(ofMs)];
+    say(byId("time"), `${now} / ${end}`);
+    const words = `${now} of ${end}`;
+    if (byId("seek").getAttribute("aria-valuetext") !== words) byId("seek").setAttribute("aria-valuetext", words);
+    byId("seek").style.setProperty("--heard", `${ofMs ? (100 * ms) / ofMs : 0}%`);
   }
 
   showUnlock(needed) {
     byId("unlock").hidden = !needed;
   }
 
-  showSound({ voice, volume }) {
+  showSound({ voice, volume, typing }) {
     byId("voice").checked = voice;
     byId("volume").value = String(volume);
+    byId("typing").value = typing;
     setIcon(byId("sound-icon"), voice && volume > 0 ? "sound" : "silent");
   }
 
@@ -73,7 +97,7 @@ export class Controls {
   showMute(reason) {
     byId("voice").disabled = true;
     say(byId("voice-note"), reason);
-    this.showSound({ voice: false, volume: Number(byId("volume").value) });
+    this.showSound({ voice: false, volume: Number(byId("volume").value), typing: byId("typing").value });
   }
 
   showSettings(settings) {
@@ -117,7 +141,8 @@ export class Controls {
 
   /** Esc stops wherever one is; Space and the arrows work unless they mean something where the focus is. */
   _key(event) {
-    if (event.altKey || event.ctrlKey || event.metaKey || document.querySelector("dialog[open]")) return;
+    if (event.altKey || event.ctrlKey || event.metaKey || event.defaultPrevented) return;
+    if (document.querySelector("dialog[open], :popover-open, body[data-drawer]")) return;
     const { target } = event;
     const free = !isTyping(target) && (target.id === "text" || !target.closest?.(MOVABLE));
     if (event.key === "ArrowRight" && free) this._handlers.onSkip();

@@ -1,30 +1,33 @@
-/** Everything about being heard: the player, what it plays, and the buttons that reach into it. */
+/** The page's one player: what it plays, whichever place is on show, and the buttons that reach into it. */
 
 import { bestCodec } from "./decoder.js";
 import { Ledger } from "./heard.js";
 import { Narration } from "./narration.js";
 import { Player } from "./player.js";
 import { placeIn, preferences } from "./storage.js";
-import { isOver, runningTurn } from "./story.js";
+import { isOver } from "./story.js";
 import { previousBeginning, sentenceAt } from "./timeline.js";
 
+const STILL = { contextState: "none", rms: 0, turn: null, positionMs: 0, samplesPlayed: 0, underruns: 0 };
+
 /**
- * `control(action, about)` tells the server; `onChange()` whenever there may be something new to draw;
- * `onTrouble(text)` for what the listener should know; `tell(message)` says to the server what was heard, and
- * returns whether it could.
+ * `control(session, action, about)` tells the server; `onChange()` whenever there may be something new to draw;
+ * `onTrouble(text)` for what the listener should know.
+ *
+ * A session that is heard stays heard when its place is left; the one on show is heard once that is over, or as
+ * soon as somebody plays something of it or asks in it.
  */
 export class Hearing {
-  constructor({ control, onChange, onTrouble, tell = null }) {
-    this.preferences = { voice: true, volume: 1, ...preferences().read() };
+  constructor({ control, onChange, onTrouble }) {
+    this.preferences = { voice: true, volume: 1, typing: "interrupt", ...preferences().read() };
     this._able = typeof AudioWorkletNode !== "undefined"; // only in secure contexts
     this._control = control;
     this._onChange = onChange;
     this._onTrouble = onTrouble;
-    this._ledger = tell ? new Ledger({ tell }) : undefined;
     this._player = null;
     this._narration = null;
-    this._session = null;
-    this._skewMs = 0;
+    this._shown = null; // the session on show, and how it is to be begun
+    this._kept = null; // a session that is heard although its place was left
   }
 
   /** False if this browser will not let us make sound at all. */
@@ -38,46 +41,82 @@ export class Hearing {
       },
       onEnded: (turn, ms) => {
         this._narration?.ended(turn, ms);
-        this._onChange();
+        this._settle();
       },
       onState: () => this._onChange(),
       onError: () => this._onTrouble("A part of the sound could not be played."),
     });
     this._player.graph.setVolume(this.preferences.volume);
-    this._begin();
+    this._settle();
     return true;
   }
 
   /**
-   * The session's past is known; `skewMs`: how far its server's clock is ahead of ours.
-   * `silent`: nothing is heard but what is asked for.
+   * The past of the session on show is known; `skewMs`: how far its server's clock is ahead of ours; `after`: the
+   * turn after which nothing was missed here; `silent`: nothing is heard but what is asked for; `acks`: the
+   * server is told how much was heard.
    */
-  attach(session, { skewMs, fromTheStart = false, silent = false }) {
-    this._session = session;
-    this._skewMs = skewMs;
-    this._fromTheStart = fromTheStart;
-    this._silent = silent;
-    this._begin();
+  attach(session, { skewMs = 0, after = null, silent = false, acks = false }) {
+    this._shown = { session, skewMs, after, silent, acks };
+    if (this._kept === session) this._kept = null;
+    this._settle();
   }
 
-  /** Begin as soon as both the past and the loudspeaker are there. */
-  _begin() {
-    if (!this._player || !this._session) return;
-    this._narration = new Narration({
-      player: this._player,
-      place: placeIn(this._session.id),
-      session: this._session,
-      nowMs: () => Date.now() + this._skewMs,
-      voice: this.preferences.voice,
-      ledger: this._ledger,
-    });
-    if (!this._silent) this._narration.start(this._fromTheStart);
+  /** The place of this session is left. It is closed, now or when it is not heard any more. */
+  leave(session) {
+    if (this._shown?.session === session) this._shown = null;
+    if (this._isHeard(session)) {
+      this._kept = session;
+      session.listen({ onFact: (fact) => this.onFact(session, fact), onChange: this._onChange });
+    } else {
+      if (this._narration?.session === session) this._narration = null;
+      session.close();
+    }
+  }
+
+  /** The session of this id that is heard although its place was left, or null. */
+  kept(id) {
+    return this._kept?.id === id ? this._kept : null;
+  }
+
+  get _engaged() {
+    return Boolean(this._narration && (this._narration.turn !== null || this._narration.queue.length));
+  }
+
+  _isHeard(session) {
+    return this._engaged && this._narration.session === session;
+  }
+
+  /** Where nothing is heard any more, it is the turn of what is on show. */
+  _settle() {
+    if (!this._engaged) this._take();
     this._onChange();
+  }
+
+  _take(begin = true) {
+    const shown = this._shown;
+    if (!this._player || this._narration?.session === (shown?.session ?? this._kept)) return;
+    this._narration?.silence();
+    this._kept?.close();
+    this._kept = null;
+    this._narration = shown && this._narrationOf(shown);
+    if (shown && begin && !shown.silent) this._narration.start(shown.after);
+  }
+
+  _narrationOf({ session, skewMs, acks }) {
+    return new Narration({
+      player: this._player,
+      place: placeIn(session.id),
+      session,
+      nowMs: () => Date.now() + skewMs,
+      voice: this.preferences.voice,
+      ledger: acks ? new Ledger({ tell: (message) => session.tell(message) }) : undefined,
+    });
   }
 
   /** Something can be played at once. */
   get ready() {
-    return this._narration !== null;
+    return this._player !== null && (this._shown !== null || this._narration !== null);
   }
 
   /** What is heard is heard for oneself alone. */
@@ -89,15 +128,25 @@ export class Hearing {
     return this.preferences.voice && this._able;
   }
 
-  /** What comes out of the loudspeaker now: {session, turn, ms}, or null. */
+  /** What comes out of the loudspeaker now: {session, turn, ms}, or null. `session`: the id of where the sound is. */
   get heard() {
-    if (!this._player || this._player.turn === null) return null;
-    const session = this._narration.source.id;
-    return {
-      session,
-      turn: this._player.turn,
-      ms: this._player.placeMs,
-    };
+    if (!this._narration || this._player.turn === null) return null;
+    return { session: this._narration.source.id, turn: this._player.turn, ms: this._player.placeMs };
+  }
+
+  /** The turn that is heard, as far as it is known, or null. */
+  get heardTurn() {
+    return (this.heard && this._narration.source.story.turns[this._player.turn]) ?? null;
+  }
+
+  /** The session that is heard, or on whose behalf another one is; null while there is silence. */
+  get session() {
+    return this._engaged ? this._narration.session : null;
+  }
+
+  /** How many turns wait until what is heard is over. */
+  get queued() {
+    return this._narration?.queue.length ?? 0;
   }
 
   get paused() {
@@ -119,26 +168,36 @@ export class Hearing {
     void this._player?.graph.resume();
   }
 
-  onFact(fact) {
-    this._narration?.onFact(fact);
+  onFact(session, fact) {
+    if (this._narration?.session !== session) return;
+    this._narration.onFact(fact);
+    this._settle();
   }
 
   save() {
     this._narration?.save();
   }
 
-  /** `ms` to begin at, and `of` which session, if it is another one. */
+  /** `ms` to begin at, and `of` which session, if it is another one. What is heard of another place ends. */
   replay(turn, where) {
+    if (this._shown) this._take(false);
     this._narration?.replay(turn, where);
     this._onChange();
   }
 
-  /** To the beginning of the sentence, or of the one before; from there on one listens for oneself. */
-  back() {
-    const turn = this._heardTurn();
+  /** To `ms` of what is heard; from there on one listens for oneself. */
+  seek(ms) {
+    const turn = this.heardTurn;
     if (!turn) return;
-    const ms = previousBeginning(turn, this._player.positionMs);
-    this.replay(turn.id, { ms, of: this._narration.source });
+    const { paused } = this;
+    this._narration.replay(turn.id, { ms: Math.max(0, Math.min(ms, turn.audioMs)), of: this._narration.source });
+    if (paused) this._player.pause();
+    this._onChange();
+  }
+
+  /** To the beginning of the sentence, or of the one before. */
+  back() {
+    if (this.heardTurn) this.seek(previousBeginning(this.heardTurn, this._player.positionMs));
   }
 
   togglePause() {
@@ -146,62 +205,82 @@ export class Hearing {
     const pausing = !this.paused;
     if (pausing) this._player.pause();
     else this._player.resume();
-    if (!this._narration.replaying) this._control(pausing ? "pause" : "resume");
+    if (!this.replaying) void this._control(this._narration.session, pausing ? "pause" : "resume");
     this._onChange();
   }
 
   skip() {
-    const turn = this._heardTurn();
+    const turn = this.heardTurn;
     const sentence = turn ? sentenceAt(turn, this._player.positionMs) : -1;
     if (sentence < 0) return;
     this._player.skip(sentence);
-    if (!this._narration.replaying && !isOver(turn)) this._control("skip", { turn: turn.id, sentence });
+    if (!this.replaying && !isOver(turn)) {
+      void this._control(this._narration.session, "skip", { turn: turn.id, sentence });
+    }
   }
 
   /**
-   * End what is heard, for everybody, be it written to its end or not; while nothing is heard, end what is
-   * being written.
+   * Silence, and nothing that waits: what is heard ends for everybody, be it written to its end or not, and so
+   * does what is still being written here or waits for it. What one hears for oneself alone ends only here.
    */
-  stop(story) {
-    const target = this._heardTurn() ?? runningTurn(story);
-    if (!target) return;
-    const shared = !this._narration?.replaying && story.ended === null;
-    this._narration?.stop();
-    if (shared) this._control("stop", { turn: target.id });
-    this._onChange();
+  async stop() {
+    const targets = [...this._stoppable()];
+    this._narration?.silence();
+    this._settle();
+    for (const [session, turn] of targets) await this._control(session, "stop", { turn });
+  }
+
+  /** Those that wait come first, so that none of them begins. */
+  *_stoppable() {
+    const { session, queue = [], turn } = this._narration ?? {};
+    const sessions = new Set([session, this._shown?.session].filter((one) => one?.tell && one.story.ended === null));
+    for (const one of sessions) {
+      const { turns, order } = one.story;
+      const heard = one === session && !this.replaying ? turn : null;
+      const wanted = (id) => !isOver(turns[id]) || id === heard || (one === session && queue.includes(id));
+      for (const id of order.filter(wanted).reverse()) yield [one, id];
+    }
   }
 
   /** Fall silent; what others hear is not touched. */
   stopReplay() {
     if (this.heard) this._narration.stop();
-    this._onChange();
+    this._settle();
+  }
+
+  /** Before somebody asks: what is heard ends, unless questions are to wait until it is over. */
+  makeRoom() {
+    const elsewhere = this._engaged && this._narration.session !== this._shown?.session;
+    if (elsewhere && this._shown) this._shown.after = this._shown.session.story.order.at(-1) ?? 0;
+    if (this.preferences.typing === "queue") return;
+    if (elsewhere) this._narration.silence();
+    else void this.stop(); // it names its turns, so the question may come before it
+    this._settle();
   }
 
   setVoice(voice) {
-    this._prefer({ voice });
+    this.prefer({ voice });
     this._narration?.setVoice(voice);
-    this._onChange();
+    this._settle();
   }
 
   setVolume(volume) {
-    this._prefer({ volume });
+    this.prefer({ volume });
     this._player?.graph.setVolume(volume);
     this._onChange();
   }
 
-  stats() {
-    const player = this._player;
-    if (!player) return { contextState: "none", rms: 0, turn: null, positionMs: 0, samplesPlayed: 0, underruns: 0 };
-    const { codec, turn, paused, positionMs, samplesPlayed, underruns, graph } = player;
-    return { contextState: graph.state, rms: graph.rms(), codec, turn, paused, positionMs, samplesPlayed, underruns };
-  }
-
-  _heardTurn() {
-    return this._narration?.source.story.turns[this._player?.turn];
-  }
-
-  _prefer(choice) {
+  /** Of `preferences`, in all tabs. */
+  prefer(choice) {
     this.preferences = { ...this.preferences, ...choice };
     preferences().write(this.preferences);
+  }
+
+  stats() {
+    const player = this._player;
+    if (!player) return STILL;
+    const { codec, turn, paused, positionMs, samplesPlayed, underruns, graph } = player;
+    const heard = { contextState: graph.state, rms: graph.rms(), session: this.heard?.session ?? null };
+    return { ...heard, codec, turn, paused, positionMs, samplesPlayed, underruns };
   }
 }

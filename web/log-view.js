@@ -25,6 +25,13 @@ export class LogView {
     });
   }
 
+  /** Another session is on show. */
+  reset() {
+    this._shownSeq = 0;
+    this._list.replaceChildren();
+    this._panel.hidden = true;
+  }
+
   update(story) {
     this._story = story;
     this._panel.hidden = story.lastSeq === 0 || isGuest;

@@ -36,17 +36,27 @@ export class Narration {
     return this._player.turn;
   }
 
+  /** The session whose turns are heard one after another. */
+  get session() {
+    return this._session;
+  }
+
+  /** The turns that are to be heard after this one. */
+  get queue() {
+    return [...this._queue];
+  }
+
   /**
    * The past is known: go on where this tab was, or else join those who have listened all along.
-   * Whoever is there `fromTheStart` of the session has missed nothing and joins nobody.
+   * A listener that has missed nothing after the turn `after` joins nobody (0: it was there from the start).
    */
-  start(fromTheStart) {
+  start(after = null) {
     const place = this._place.read();
     const story = this._session.story;
     if (!this.voice) return;
     const fresh = place && story.turns[place.turn] && Date.now() - place.at < STALE_MS;
-    if (fromTheStart) {
-      this._enqueueAfter(0);
+    if (after !== null) {
+      this._enqueueAfter(after);
       this._next();
     } else if (!fresh) {
       this.join();
@@ -90,6 +100,12 @@ export class Narration {
     this._player.stop();
     this.replaying = false;
     this._next();
+  }
+
+  /** Silence: nothing that waits is heard either. */
+  silence() {
+    this._queue = [];
+    this.stop();
   }
 
   setVoice(on) {

@@ -4,24 +4,39 @@ import { Cursor } from "./cursor.js";
 import { emptyStory, reduce } from "./story.js";
 import { Wire } from "./wire.js";
 
+const NOBODY = { onPast() {}, onFact() {}, onChange() {}, onState() {} };
+
 export class Session {
-  /** `onPast()` once all is known that happened before, from then on `onFact(fact)`; `onChange()` for both. */
-  constructor({ id, url, onPast, onFact, onChange, onState }) {
+  constructor({ id, url, ...handlers }) {
     this.id = id;
     this.url = url;
     this.story = emptyStory();
+    this.state = { state: "idle" }; // of the connection
     this._head = null;
     this._live = false;
-    this._onPast = onPast;
-    this._onFact = onFact;
-    this._onChange = onChange;
+    this._handlers = { ...NOBODY, ...handlers };
     this._wire = new Wire({
       url,
-      onState,
+      onState: (state) => this._handlers.onState((this.state = state)),
       onHello: ({ head_seq: head }) => this._caughtUpAt(head),
       onFact: (fact) => this._take(fact),
     });
     this._wire.open();
+  }
+
+  /**
+   * Tell another listener from now on: `onPast()` once all is known that happened before (at once if it is
+   * already), from then on `onFact(fact)`; `onChange()` for both; `onState(state)` of the connection.
+   */
+  listen(handlers) {
+    this._handlers = { ...NOBODY, ...handlers };
+    this._handlers.onState(this.state);
+    if (this._live) this._handlers.onPast();
+  }
+
+  close() {
+    this._handlers = NOBODY;
+    this._wire.close();
   }
 
   get cursor() {
@@ -45,14 +60,14 @@ export class Session {
 
   _take(fact) {
     this.story = reduce(this.story, fact);
-    if (this._live) this._onFact(fact);
+    if (this._live) this._handlers.onFact(fact);
     else this._settle();
-    this._onChange();
+    this._handlers.onChange();
   }
 
   _settle() {
     if (this._live || this.story.lastSeq < this._head) return;
     this._live = true;
-    this._onPast();
+    this._handlers.onPast();
   }
 }

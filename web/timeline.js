@@ -5,7 +5,7 @@ import { isOver, playClock } from "./story.js";
 const JUST_BEGUN_MS = 1_500;
 
 /** The number of the last of `items` (ordered by `key`) that begins at or before `ms`, or -1. */
-function lastBegun(items, ms, key) {
+export function lastBegun(items, ms, key) {
   let low = 0;
   let high = items.length;
   while (low < high) {

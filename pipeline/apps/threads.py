@@ -18,8 +18,9 @@ from schemas.errors import (
     StateError,
 )
 from schemas.events import MemberAdded, MemberRemoved, SessionRenamed, SessionStarted
-from schemas.ids import SessionId, TurnId, derived_session_id
-from schemas.native.client_commands import CreateSession, RequestTurn, SettingsPatch, UpdateSession
+from schemas.ids import Seq, SessionId, TurnId, derived_session_id
+from schemas.native.client_commands import CreateSession, RequestTurn, SettingsPatch
+from schemas.settings import SessionSettings
 
 _EPOCH_MS: Final = 1_767_225_600_000
 """2026-01-01: the creation time in the ids of chats, so that they follow from the clients' names."""
@@ -142,6 +143,29 @@ class Threads:
                 await self.name(thread, params.message)
         return turn
 
+    async def choose(self, thread: SessionId, character: str | None) -> None:
+        """Let this character answer from the next question on; None: the default assistant.
+
+        The collections stay those of the thread, unless the character has some. Raises CharacterNotFound.
+        """
+        conversation, seen = await self.thread(thread)
+        before, defaults = conversation.settings, self._sessions.choices.defaults
+        if character is None:
+            kept = {"collections": before.collections, "character": None, "character_seq": Seq(0)}
+            now = before.model_copy(update={name: getattr(defaults, name) for name in _ITS} | kept)
+        else:
+            saved = await self._characters.get(conversation.principal, character)
+            at = await self._characters.saved_at(conversation.principal, character)
+            now = as_character(saved, at, before, defaults)
+            now = await self._sessions.readable(now, conversation.principal)
+            if not saved.collections:
+                now = now.model_copy(update={"collections": before.collections})
+        await self._change(thread, now, seen)
+
+    async def _change(self, thread: SessionId, now: SessionSettings, seen: Head) -> None:
+        patch = SettingsPatch.model_validate({name: getattr(now, name) for name in (*_ITS, "character")})
+        await self._sessions.update(thread, patch, seen)
+
     async def _keep_up(self, thread: SessionId, conversation: Conversation, seen: Head) -> None:
         """Changes of the character since the thread was made apply from here on."""
         before = conversation.settings
@@ -156,8 +180,7 @@ class Threads:
             return
         now = as_character(character, at, before, self._sessions.choices.defaults)
         now = await self._sessions.readable(now, conversation.principal)
-        patch = SettingsPatch.model_validate({name: getattr(now, name) for name in _ITS})
-        await self._sessions.update(thread, UpdateSession(settings=patch), seen)
+        await self._change(thread, now, seen)
 
     async def name(self, thread: SessionId, message: str) -> None:
         """Gives a thread a title after its first question; once, whoever asks at the same time."""

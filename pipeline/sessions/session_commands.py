@@ -53,7 +53,6 @@ from schemas.native.client_commands import (
     CreateSession,
     RequestTurn,
     SettingsPatch,
-    UpdateSession,
 )
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
@@ -430,17 +429,15 @@ class Sessions:
         return outcome.last
 
     async def update(
-        self, session: SessionId, command: UpdateSession, seen: Head | None = None
+        self, session: SessionId, patch: SettingsPatch, seen: Head | None = None
     ) -> tuple[Seq, SessionSettings]:
         """Change the settings for turns requested from now on."""
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session, seen)
             if conversation.ended or conversation.ending:
                 raise SessionAlreadyEnded("this session has ended; create a new one")
-            settings = await self._check(
-                command.settings.apply(conversation.settings), conversation.principal
-            )
-            await check_readable(self._views.log, command.settings, conversation.principal)
+            settings = await self._check(patch.apply(conversation.settings), conversation.principal)
+            await check_readable(self._views.log, patch, conversation.principal)
             changed = SettingsChanged(settings=settings)
             outcome = await self._recorder.post(session, changed, by=conversation.principal)
             self._views.wrote(session, outcome.last)

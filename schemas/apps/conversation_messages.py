@@ -50,7 +50,16 @@ class CreateThread(_Shape):
 
 
 class ChangeThread(_Shape):
-    title: Annotated[Said, Field(max_length=200)]
+    """What is given changes; a `character` of `null` takes the character away."""
+
+    title: Annotated[Said, Field(max_length=200)] | None = None
+    character: Annotated[Readable, Field(max_length=64)] | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.title is None and "character" not in self.model_fields_set:
+            raise ValueError('give "title" or "character"')
+        return self
 
 
 class AddMember(_Shape):

@@ -207,9 +207,16 @@ class CreateSession(_Command):
 
 
 class UpdateSession(_Command):
-    """The settings for turns requested from now on."""
+    """The settings for turns requested from now on, a new title, or both."""
 
-    settings: SettingsPatch
+    settings: SettingsPatch | None = None
+    title: Annotated[Said, Field(max_length=200)] | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.settings is None and self.title is None:
+            raise ValueError('give "settings" or "title"')
+        return self
 
 
 class CreateShare(_Command):

@@ -41,6 +41,21 @@ class Reader:
         self.page.fill("#text", text)
         self.page.press("#text", "Enter")
 
+    def choose(self, action: str) -> None:
+        """One of the actions of the conversation on show."""
+        self.page.click("#more")
+        self.page.locator("#menu").get_by_text(action, exact=True).click()
+
+    def open_sidebar(self) -> None:
+        """Where it is a drawer."""
+        if not self.page.locator("#sidebar").is_visible():
+            self.page.click("#open-sidebar")
+
+    def goes_to(self, place: str) -> None:
+        """By the side bar, in the same document."""
+        self.open_sidebar()
+        self.page.locator(".places").get_by_role("link", name=place).click()
+
     def look_up(self) -> None:
         """Take the cursor out of the text box."""
         self.page.evaluate("document.activeElement.blur()")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -16,10 +17,10 @@ OpenPage = Callable[..., Reader]
 
 
 def test_a_character_is_made_changed_and_talked_to(open_page: OpenPage, app: RunningApp) -> None:
-    collection = new_collection(app.url, "Hives", bees_md=BEES)
+    new_collection(app.url, "Hives", bees_md=BEES)
     reader = open_page("/?threads")
     page = reader.page
-    page.get_by_role("link", name="Characters").click()
+    reader.goes_to("Library")
     page.get_by_label("Name", exact=True).fill("Ida")
     page.get_by_label("Persona").fill("A keeper, dry and kind.")
     page.get_by_label("Hives").first.check()
@@ -29,14 +30,7 @@ def test_a_character_is_made_changed_and_talked_to(open_page: OpenPage, app: Run
     page.get_by_label("Name", exact=True).fill("Ida the keeper")
     page.get_by_role("button", name="Save").click()
     page.get_by_role("link", name="Ida the keeper").click()
-    expect(page.get_by_label("With", exact=True)).to_have_value(page.url.partition("with=")[2])
-    expect(page.get_by_label("Hives").first).to_be_checked()
-    page.get_by_role("button", name="Start chat").click()
-    page.wait_for_url("**/?thread=*")
-    expect(page.get_by_text("with Ida the keeper")).to_be_visible()
-    expect(page.get_by_role("link", name="Hives").first).to_have_attribute(
-        "href", f"./?collection={collection}"
-    )
+    expect(page.get_by_role("button", name="Ida the keeper")).to_be_visible()
     reader.ask("briefly, please")
     reader.hears(200)
     reader.status_is("completed")
@@ -50,7 +44,7 @@ def test_a_character_is_made_changed_and_talked_to(open_page: OpenPage, app: Run
 
 def test_a_marker_opens_the_passage_in_its_document(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page(new_talk(app.url, new_collection(app.url, "Bees", bees_md=BEES)))
-    expect(reader.page.get_by_text("Knows Bees")).to_be_visible()
+    expect(reader.page.get_by_role("button", name="Default assistant · Bees")).to_be_visible()
     reader.ask("What is a hive built of?")
     reader.hears(200)
     reader.page.locator(".sentence.speaking").wait_for()
@@ -70,35 +64,61 @@ def test_a_marker_opens_the_passage_in_its_document(open_page: OpenPage, app: Ru
     expect(reader.page.locator(".prose").get_by_role("button", name="Source 2")).to_have_text("[2]")
 
 
-def test_talks_are_found_by_their_words_renamed_and_deleted(open_page: OpenPage, app: RunningApp) -> None:
+def test_chats_are_found_by_their_words_renamed_and_deleted(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page(new_talk(app.url))
-    expect(reader.page.get_by_role("heading", name="A new talk")).to_be_visible()
+    expect(reader.page.get_by_role("heading", name="New chat")).to_be_visible()
     reader.ask("briefly about quaggas")
     reader.status_is("completed")
-    expect(reader.page.get_by_role("heading", name="briefly about quaggas").first).to_be_visible()
+    expect(reader.page.get_by_role("heading", name="briefly about quaggas", level=1)).to_be_visible()
     new_talk(app.url, title="Something else")
     page = reader.page
-    page.goto(f"{app.url}/?threads")
-    talks = page.get_by_role("list", name="Your talks").get_by_role("link")
-    expect(talks.filter(has_text="Something else")).to_have_count(1)
-    page.get_by_label("Find a talk").fill("quaggas")
-    expect(talks).to_have_count(1)
-    page.get_by_role("button", name="Rename briefly about quaggas").click()
+    page.goto(f"{app.url}/?history")
+    chats = page.locator(".history").get_by_role("link")
+    expect(chats.filter(has_text="Something else").first).to_be_visible()
+    page.get_by_label("Search the history").fill("quaggas")
+    expect(chats).to_have_count(1)
+    page.get_by_role("button", name="Actions for briefly about quaggas").click()
+    page.get_by_role("button", name="Rename").click()
     page.get_by_label("Title").fill("Quaggas")
     page.get_by_role("button", name="Save").click()
-    expect(talks).to_contain_text("Quaggas")
-    talks.click()
+    expect(chats).to_contain_text("Quaggas")
+    chats.click()
     expect(page.get_by_role("heading", name="Quaggas", exact=True)).to_be_visible()
-    page.goto(f"{app.url}/?threads")
-    page.get_by_role("button", name="Delete Quaggas").click()
+    reader.choose("Delete")
     page.get_by_role("button", name="Delete Quaggas for good?").click()
-    expect(talks.filter(has_text="Quaggas")).to_have_count(0)
+    expect(chats).to_have_count(0)
+    expect(page.get_by_role("heading", name="What would you like to hear?")).to_be_visible()
+
+
+def test_character_and_knowledge_are_chosen_in_a_chats_title_at_any_time(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    collection = new_collection(app.url, "Of wax", bees_md=BEES)
+    character = new_character(app.url, "Otto the smith")
+    reader = open_page()
+    reader.ask("briefly")
+    reader.status_is("completed")
+    page = reader.page
+    page.get_by_role("button", name="Default assistant").click()
+    page.get_by_label("Character", exact=True).select_option(character)
+    expect(page.locator("#with")).to_contain_text("Otto the smith")
+    page.locator("#with-panel").get_by_label("Of wax").check()
+    expect(page.locator("#with")).to_contain_text("Otto the smith · Of wax")
+    page.keyboard.press("Escape")
+    reader.ask("the hive")
+    expect(page.get_by_role("list", name="Sources").get_by_role("button")).to_have_count(2)
+    settings = httpx.get(f"{app.url}/v1/sessions/{reader.session}").json()["settings"]
+    assert (settings["character"], settings["collections"]) == (character, [collection])
+    assert settings["system_prompt"].startswith("You are Otto the smith.")
+    page.get_by_role("button", name="Otto the smith").click()
+    page.get_by_label("Character", exact=True).select_option("")
+    expect(page.locator("#with")).to_contain_text("Default assistant · Of wax")
 
 
 def test_several_people_are_in_one_talk(open_page: OpenPage, app: RunningApp) -> None:
     address = new_talk(app.url, new_collection(app.url, "Bees", bees_md=BEES), title="Together")
     one, other = open_page(address), open_page(address)
-    one.page.get_by_role("button", name="Share").click()
+    one.choose("Share")
     one.page.get_by_role("button", name="Make a link").click()
     link = one.page.get_by_role("textbox", name="The link")
     expect(link).to_be_visible()
@@ -127,7 +147,7 @@ def test_a_talk_is_spoken(visit: Visit, app: RunningApp) -> None:
 def test_a_talk_with_a_character_that_knows_something(open_page: OpenPage, app: RunningApp) -> None:
     collection = new_collection(app.url, "Of the hive", bees_md=BEES)
     reader = open_page(new_talk(app.url, character=new_character(app.url, "Bea", collection)))
-    expect(reader.page.get_by_text("with Bea · knows")).to_be_visible()
+    expect(reader.page.get_by_role("button", name="Bea · Of the hive")).to_be_visible()
     reader.ask("the hive")
     expect(reader.page.get_by_role("list", name="Sources").get_by_role("button")).to_have_count(2)
 

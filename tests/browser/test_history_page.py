@@ -35,24 +35,31 @@ def asked_in(app: RunningApp, prompt: str) -> str:
 
 def test_the_list_leads_to_what_happened(open_page: OpenPage, told: str) -> None:
     reader = open_page("/?history")
-    expect(reader.page.get_by_role("link", name=re.compile("^Asked once")).first).to_be_visible()
-    reader.page.get_by_text("Stories", exact=True).nth(1).click()
-    expect(reader.page.get_by_role("link", name=re.compile("^Asked once"))).to_have_count(0)
-    reader.page.get_by_text("Asked", exact=True).click()
-    reader.page.get_by_role("link", name="Timeline of Asked once").first.click()
-    expect(reader.page.get_by_role("heading", name="Asked once")).to_be_visible()
+    page = reader.page
+    entry = page.locator(".history").get_by_role("link", name="Asked once")
+    expect(entry.first).to_be_visible()
+    page.get_by_label("Show in the history").select_option("Stories")
+    expect(entry).to_have_count(0)
+    page.get_by_label("Show in the history").select_option("Chats")
+    page.get_by_role("button", name="Actions for Asked once").first.click()
+    page.locator("#menu").get_by_role("link", name="Timeline").click()
+    expect(page.get_by_role("heading", name="Asked once", level=1)).to_be_visible()
+    page.get_by_role("link", name="Open the conversation").click()
+    page.locator(".turn").wait_for()
+    assert "session=" in page.url
 
 
 def test_an_entry_opens_the_conversation_and_can_be_deleted(
     open_page: OpenPage, app: RunningApp, told: str
 ) -> None:
-    reader = open_page("/?history")
-    entry = reader.page.locator("li", has=reader.page.locator(f'a[href="./?session={told}"]'))
-    entry.get_by_role("link", name=re.compile("^Asked once")).click()
+    reader = open_page()
+    entry = reader.page.locator(".history li", has=reader.page.locator(f'a[href="./?session={told}"]'))
+    entry.get_by_role("link").click()
     reader.page.locator(".turn").wait_for()
     reader.page.go_back()
-    entry.get_by_role("button", name="Delete Asked once").click()
-    entry.get_by_role("button", name="Delete Asked once for good?").click()
+    entry.get_by_role("button", name="Actions for Asked once").click()
+    reader.page.get_by_role("button", name="Delete Asked once").click()
+    reader.page.get_by_role("button", name="Delete Asked once for good?").click()
     expect(entry).to_have_count(0)
     assert httpx.get(f"{app.url}/v1/sessions/{told}").status_code in {404, 410}
 
@@ -62,14 +69,15 @@ def test_requests_of_other_programs_are_listed_only_when_asked_for(
 ) -> None:
     with httpx.Client(base_url=app.url, timeout=30) as http:
         model = http.get("/v1/models").json()["data"][0]["id"]
-        asked = {"model": model, "messages": [{"role": "user", "content": "briefly"}]}
+        asked = {"model": model, "messages": [{"role": "user", "content": "briefly, says a program"}]}
         http.post("/v1/chat/completions", json=asked).raise_for_status()
-    reader = open_page("/?history")
-    reader.page.locator(".shelf li").first.wait_for()
-    requests = reader.page.locator(".about", has_text="API request")
-    assert requests.count() == 0
-    reader.page.get_by_text("API requests").click()
-    expect(requests.first).to_be_visible()
+    reader = open_page()
+    entries = reader.page.locator(".history li")
+    entries.first.wait_for()
+    assert entries.filter(has_text="says a program").count() == 0
+    reader.page.get_by_label("Show in the history").select_option("API requests")
+    expect(entries.filter(has_text="says a program").first).to_be_visible()
+    expect(entries.filter(has_text="Asked once")).to_have_count(0)
 
 
 def test_a_timeline_shows_latencies(open_page: OpenPage, app: RunningApp, told: str) -> None:

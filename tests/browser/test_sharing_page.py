@@ -18,7 +18,7 @@ def shared(open_page: OpenPage) -> tuple[Reader, str]:
     reader = open_page()
     reader.ask("briefly")
     reader.status_is("completed")
-    reader.page.get_by_role("button", name="Share").click()
+    reader.choose("Share")
     reader.page.get_by_label("For whom").fill("Ada")
     reader.page.get_by_role("button", name="Make a link").click()
     link = reader.page.get_by_role("textbox", name="The link")
@@ -32,7 +32,7 @@ def test_a_guest_listens_and_does_nothing_else(open_page: OpenPage, shared: tupl
     guest.status_is("completed")
     assert guest.answer == SHORT
     expect(guest.page.get_by_text("You are listening along")).to_be_visible()
-    for part in ("#composer", ".places", "#share", "#settings-button"):
+    for part in ("#composer", "#sidebar", "#more", "#with", "#open-sidebar"):
         expect(guest.page.locator(part)).not_to_be_visible()
     expect(guest.page.get_by_role("button", name="Copy", exact=True)).to_be_visible()
     assert guest.page.get_by_role("button", name="Retry").count() == 0

@@ -52,7 +52,7 @@ def test_a_key_opens_the_page_and_a_link_one_story(
     tell(reader, "another evening", aloud=True)
     written(reader, 2)
     expect(scene(reader, 2).get_by_role("button", name="Regenerate audio")).to_be_visible()
-    reader.page.get_by_role("button", name="Share").click()
+    reader.choose("Share")
     reader.page.get_by_role("button", name="Make a link").click()
     link = reader.page.get_by_role("textbox", name="The link")
     expect(link).to_be_visible()

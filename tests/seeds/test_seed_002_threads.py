@@ -133,6 +133,44 @@ async def test_threads_are_titled_listed_searched_renamed_and_deleted(person: Pe
     await until(gone)
 
 
+async def test_another_character_is_chosen_for_a_thread_and_taken_away_again(person: Person) -> None:
+    collection = (await person.http.post("/v1/collections", json={"name": "Salt works"})).json()["id"]
+    wish = {"name": "Smith", "persona": "Loud.", "voice": "alto"}
+    character = (await person.http.post("/v1/characters", json=wish)).json()["id"]
+    thread = await thread_of(person, settings={"collections": [collection]})
+
+    async def chosen(who: str | None) -> tuple[object, ...]:
+        answer = await person.http.patch(f"/v1/threads/{thread}", json={"character": who})
+        assert answer.status_code == 200, answer.text
+        settings = (await person.http.get(f"/v1/sessions/{thread}")).json()["settings"]
+        assert settings["collections"] == [collection]
+        return answer.json()["character"] and answer.json()["character"]["name"], *map(
+            settings.get, ("character", "system_prompt", "voice")
+        )
+
+    default = (await person.http.get(f"/v1/sessions/{thread}")).json()["settings"]["system_prompt"]
+    assert await chosen(character) == ("Smith", character, "You are Smith. Loud.", "alto")
+    assert await chosen(None) == (None, None, default, "joe")
+    unknown = await person.http.patch(f"/v1/threads/{thread}", json={"character": "nobody"})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "character.not_found")
+    for nothing in ("threads", "sessions"):
+        refused = await person.http.patch(f"/v1/{nothing}/{thread}", json={})
+        assert refused.status_code == 422, refused.text
+
+
+async def test_a_session_of_any_kind_is_renamed_and_found_by_its_title(person: Person) -> None:
+    session = (await person.http.post("/v1/sessions", json={"title": "Before"})).json()["session_id"]
+    renamed = await person.http.patch(f"/v1/sessions/{session}", json={"title": "Of quaggas"})
+    assert renamed.status_code == 200, renamed.text
+    assert (await person.http.get(f"/v1/sessions/{session}")).json()["title"] == "Of quaggas"
+
+    async def found() -> bool:
+        listed = (await person.http.get("/v1/sessions", params={"query": "QUAGGAS"})).json()["sessions"]
+        return [one["session_id"] for one in listed] == [session]
+
+    await until(found)
+
+
 async def test_a_list_comes_in_pages(person: Person) -> None:
     for number in range(5):
         await thread_of(person, title=f"Thread {number}")

@@ -10,11 +10,6 @@ const search = (query) => {
 };
 
 export class ConversationsApi {
-  /** Newest first; `next` is the `before` of those that follow. */
-  async threads(query = {}) {
-    return (await patiently("GET", path("threads") + search(query))).json();
-  }
-
   async thread(id) {
     return (await patiently("GET", path("threads", id))).json();
   }
@@ -23,12 +18,9 @@ export class ConversationsApi {
     return (await once("POST", path("threads"), wish)).json();
   }
 
-  async rename(id, title) {
-    await patiently("PATCH", path("threads", id), { title });
-  }
-
-  async remove(id) {
-    await patiently("DELETE", path("threads", id));
+  /** Another character, from the next question on; null: none. */
+  async change(id, { character }) {
+    await patiently("PATCH", path("threads", id), { character });
   }
 
   /** The question is in the log when this resolves; the answer comes from there, so its stream is let go. */

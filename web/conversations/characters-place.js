@@ -15,6 +15,8 @@ const LANGUAGES = [
 ];
 
 export class CharactersPlace {
+  title = "Characters";
+
   constructor() {
     this._api = new ConversationsApi();
     this._collections = [];
@@ -25,12 +27,10 @@ export class CharactersPlace {
     this._form = make("div");
   }
 
-  stats() {
-    return undefined;
-  }
+  leave() {}
 
   async start() {
-    furnish("Characters", "characters", this._form, make("h2", {}, "Recent"), this._problem, this._list, this._empty);
+    furnish("characters", this._form, make("h2", {}, "Recent"), this._problem, this._list, this._empty);
     await tried(this._problem, async () => {
       const [{ voices, languages }, { collections }] = await Promise.all([this._api.voices(), this._api.collections({ limit: 200 })]);
       const spoken = Object.assign({}, ...Object.values(languages).reverse());
@@ -53,7 +53,7 @@ export class CharactersPlace {
     const about = [persona.slice(0, 100), ...(knows.length ? [`knows ${knows.join(", ")}`] : [])].filter(Boolean);
     const edit = quiet("Edit", `Edit ${name}`);
     edit.addEventListener("click", () => this._edit(character));
-    const talk = make("a", { href: `./?threads&with=${encodeURIComponent(id)}` });
+    const talk = make("a", { href: `./?with=${encodeURIComponent(id)}` });
     talk.append(make("strong", {}, name), make("span", { class: "about" }, about.join(" · ")));
     const remove = removing(name, () =>
       tried(this._problem, async () => {

@@ -1,7 +1,7 @@
 /** One collection: its documents as they come in, however many people add to it, and a look at what is found. */
 
 import { orElse, socketUrl } from "../api.js";
-import { asSentence, byId, make, oncePerFrame, say } from "../dom.js";
+import { asSentence, make, oncePerFrame } from "../dom.js";
 import { Wire } from "../wire.js";
 import { ConversationsApi } from "./api.js";
 import { announce, furnish, problemLine, quiet, removing, renaming, tried } from "./furniture.js";
@@ -13,8 +13,11 @@ import { Uploads } from "./uploads.js";
 const KINDS = ".pdf,.docx,.html,.htm,.md,.markdown,.txt";
 
 export class CollectionPlace {
-  constructor(id) {
+  constructor(id, shell) {
     this.id = id;
+    this.title = "Knowledge";
+    this._shell = shell;
+    this._left = new AbortController();
     this._api = new ConversationsApi();
     this._shelf = emptyShelf();
     this._rows = new Map();
@@ -32,8 +35,9 @@ export class CollectionPlace {
     });
   }
 
-  stats() {
-    return undefined;
+  leave() {
+    this._left.abort();
+    this._wire.close();
   }
 
   async start() {
@@ -41,14 +45,13 @@ export class CollectionPlace {
     rename.addEventListener("click", () =>
       renaming("Rename", "Name", this._shelf.name, (name) => this._api.renameCollection(this.id, name)),
     );
-    const root = furnish("Documents", "", rename, this._dropping(), this._problem, this._list, this._empty, this._search());
-    this._head = root.querySelector("h1");
+    furnish("", rename, this._dropping(), this._problem, this._list, this._empty, this._search());
     const collection = await orElse(
       () => null,
       () => this._api.collection(this.id),
     );
     if (!collection) {
-      this._refused("There is no such collection, or it is somebody else's.");
+      this._shell.refused("There is no such collection, or it is somebody else's.");
       return;
     }
     this._wire.open();
@@ -64,17 +67,20 @@ export class CollectionPlace {
       this._uploads.send([...input.files]);
       input.value = "";
     });
-    addEventListener("dragover", (event) => {
+    const { signal } = this._left;
+    const over = (event) => {
       if (!event.dataTransfer.types.includes("Files")) return;
       event.preventDefault();
       label.classList.add("over");
-    });
-    addEventListener("dragleave", ({ relatedTarget }) => relatedTarget || label.classList.remove("over"));
-    addEventListener("drop", (event) => {
+    };
+    const dropped = (event) => {
       event.preventDefault();
       label.classList.remove("over");
       this._uploads.send([...event.dataTransfer.files]);
-    });
+    };
+    addEventListener("dragover", over, { signal });
+    addEventListener("dragleave", ({ relatedTarget }) => relatedTarget || label.classList.remove("over"), { signal });
+    addEventListener("drop", dropped, { signal });
     return make("div", { class: "dropping" }, input, label);
   }
 
@@ -109,8 +115,9 @@ export class CollectionPlace {
   }
 
   _draw() {
-    say(this._head, this._shelf.name || "Documents");
-    document.title = `${this._shelf.name || "Documents"} · Rhapsode`;
+    if (this._left.signal.aborted) return;
+    this.title = this._shelf.name || "Knowledge";
+    this._shell.paint();
     const shown = this._uploads.beside(this._shelf);
     const ids = new Set(shown.map(({ id }) => id));
     for (const [id, row] of this._rows) {
@@ -147,14 +154,9 @@ export class CollectionPlace {
   }
 
   _connection(state) {
-    if (state.state === "ended") this._refused("This collection was deleted.");
-    if (state.state === "refused") this._refused(asSentence(state.message));
-  }
-
-  _refused(words) {
-    byId("place").hidden = true;
-    byId("refusal").hidden = false;
-    say(byId("refusal").firstElementChild, words);
+    if (this._left.signal.aborted) return;
+    if (state.state === "ended") this._shell.refused("This collection was deleted.");
+    if (state.state === "refused") this._shell.refused(asSentence(state.message));
   }
 }
 

@@ -8,21 +8,22 @@ import { announce, furnish, problemLine, removing, tried } from "./furniture.js"
 const PAGE = 100;
 
 export class CollectionsPlace {
-  constructor() {
+  title = "Knowledge";
+
+  constructor(shell) {
+    this._shell = shell;
     this._api = new ConversationsApi();
     this._problem = problemLine();
     this._list = make("ul", { class: "shelf", "aria-label": "Your collections" });
     this._empty = make("p", { class: "note", hidden: "" }, "No documents yet. Name the first collection above.");
   }
 
-  stats() {
-    return undefined;
-  }
+  leave() {}
 
   async start() {
     const words = "Answers can cite passages of your documents.";
     const note = make("p", { class: "note" }, words);
-    furnish("Documents", "collections", note, this._form(), make("h2", {}, "Recent"), this._problem, this._list, this._empty);
+    furnish("collections", note, this._form(), make("h2", {}, "Recent"), this._problem, this._list, this._empty);
     await tried(this._problem, async () => {
       let before = null;
       do {
@@ -44,7 +45,7 @@ export class CollectionsPlace {
       event.preventDefault();
       void tried(problem, async () => {
         const { id } = await this._api.createCollection(name.value.trim());
-        location.assign(`./?collection=${encodeURIComponent(id)}`);
+        await this._shell.go(`./?collection=${encodeURIComponent(id)}`);
       });
     });
     return form;

@@ -1,28 +1,26 @@
-/** What the places of conversations have in common: the way between them, and small tools for lists. */
+/** What the places of the library have in common: the way between them, and small tools for lists. */
 
 import { orElse } from "../api.js";
 import { makeDialog } from "../dialog.js";
 import { asSentence, byId, make, say } from "../dom.js";
 
 const PLACES = [
-  ["threads", "Talks"],
   ["characters", "Characters"],
-  ["collections", "Documents"],
+  ["collections", "Knowledge"],
 ];
 
 /** Begin a place that is a page of lists: its root, with the way to its neighbours. */
-export function furnish(title, current, ...content) {
-  document.title = `${title} · Rhapsode`;
-  byId("dock").hidden = true;
+export function furnish(current, ...content) {
+  byId("composer").hidden = true;
   const links = PLACES.map(([name, words]) => {
     const link = make("a", { href: `./?${name}` }, words);
     if (name === current) link.setAttribute("aria-current", "page");
     return link;
   });
-  const neighbours = make("nav", { class: "places neighbours", "aria-label": "Talks, characters, documents" }, ...links);
+  const neighbours = make("nav", { class: "neighbours", "aria-label": "Library" }, ...links);
   const root = byId("place");
   root.hidden = false;
-  root.replaceChildren(neighbours, make("h1", {}, title), ...content);
+  root.replaceChildren(neighbours, ...content);
   return root;
 }
 

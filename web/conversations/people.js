@@ -2,9 +2,12 @@
 
 import { makeDialog } from "../dialog.js";
 import { make } from "../dom.js";
+import { ConversationsApi } from "./api.js";
 import { problemLine, quiet, tried } from "./furniture.js";
 
-export function openPeople({ id, owner, members }, api) {
+export async function openPeople(id) {
+  const api = new ConversationsApi();
+  const { owner, members } = await api.thread(id);
   const problem = problemLine();
   const list = make("ul", { class: "shelf", "aria-label": "People" });
   const name = make("input", { maxlength: "200", required: "", "aria-label": "Their name", placeholder: "Key name" });
@@ -32,6 +35,6 @@ export function openPeople({ id, owner, members }, api) {
       name.value = "";
     });
   });
-  const words = "They find it among their talks. For listening only, share a link instead.";
+  const words = "They find it in their history. For listening only, share a link instead.";
   makeDialog("People", { id: "people" }, make("p", { class: "note" }, words), form, problem, list);
 }

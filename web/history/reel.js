@@ -31,6 +31,7 @@ export class Reel {
   }
 
   close() {
+    this._onFact = () => {};
     this._wire.close();
   }
 

@@ -1,9 +1,7 @@
 /** One session: what happened when; and told again as it happened. */
 
-import { Api } from "../api.js";
-import { Controls } from "../controls.js";
-import { asSentence, byId, make, oncePerFrame, say } from "../dom.js";
-import { Hearing } from "../hearing.js";
+import { byId, make, say } from "../dom.js";
+import { addressOf } from "../menu.js";
 import { clock, when } from "../times.js";
 import { heardSpans } from "./chronicle.js";
 import { Reel } from "./reel.js";
@@ -19,47 +17,41 @@ const SPEEDS = [
 ];
 
 export class TimelinePlace {
-  constructor(id) {
+  constructor(id, shell) {
+    this.about = { id, kind: "session", title: "Timeline" };
     this.sessionId = id;
-    this._api = new Api();
-    this._paint = oncePerFrame(() => this._draw());
+    this.title = "Timeline";
+    this._shell = shell;
+    this._api = shell.api;
+    this._hearing = shell.hearing;
     this._drawn = -1;
-    this._hearing = new Hearing({
-      control: () => {},
-      onChange: () => this._paint(),
-      onTrouble: (text) => this._controls.showNotice(text),
-    });
-    this._controls = new Controls({
-      onPause: () => this._hearing.togglePause(),
-      onSkip: () => this._hearing.skip(),
-      onBack: () => this._hearing.back(),
-      onStop: () => this._stop(),
-      onUnlock: () => this._hearing.unlock(),
-      onVoice: (voice) => this._hearing.setVoice(voice),
-      onVolume: (volume) => this._hearing.setVolume(volume),
-      onSettings: () => {},
-    });
   }
 
   async start() {
     byId("composer").hidden = true;
-    byId("share").hidden = false;
-    byId("share").dataset.session = this.sessionId;
     this._build();
-    for (const gesture of ["pointerdown", "keydown"]) addEventListener(gesture, () => this._hearing.unlock());
     this._tell(null);
-    const audible = await this._hearing.open();
-    if (!audible) this._controls.showMute("This browser plays sound only on https:// or localhost.");
+  }
+
+  leave() {
+    this._letGo();
+    this._moments.remove();
+  }
+
+  _letGo() {
+    this._soundtrack.end();
+    if (this._hearing.session === this._reel) this._hearing.stopReplay();
+    this._hearing.leave(this._reel);
   }
 
   stats() {
     const { story, head, speed } = this._reel;
-    return { ...this._hearing.stats(), lastSeq: story.lastSeq, head, speed };
+    return { lastSeq: story.lastSeq, head, speed };
   }
 
   _build() {
-    this._title = make("h1", {});
     this._about = make("p", { class: "about" });
+    this._open = make("a", { class: "quiet", href: addressOf(this.about) }, "Open the conversation");
     this._facts = make(
       "a",
       { class: "quiet", href: this._api.link(this.sessionId, "/export"), download: "" },
@@ -69,7 +61,7 @@ export class TimelinePlace {
     this._note = make("p", { class: "note", role: "status", hidden: "" });
     const root = byId("place");
     root.hidden = false;
-    root.replaceChildren(this._title, this._about, this._speeds(), this._progress, this._note);
+    root.replaceChildren(this._about, this._open, this._speeds(), this._progress, this._note);
     this._moments = make("div", { class: "numbers session-moments" });
     byId("story").after(this._moments);
   }
@@ -97,22 +89,20 @@ export class TimelinePlace {
 
   /** From the beginning, at `speed`; null: all at once, and then as it goes on. */
   _tell(speed) {
-    this._reel?.close();
-    this._hearing.stopReplay();
+    if (this._reel) this._letGo();
     this._panels = new Map();
     this._drawn = -1;
     this._shown = -1;
     byId("story").replaceChildren();
-    this._ended = false;
     this._reel = new Reel({
       id: this.sessionId,
       url: this._api.streamUrl(this.sessionId),
       speed,
       onFact: (fact) => this._took(fact),
-      onState: (state) => this._connection(state),
+      onState: (state) => this._shell.connection(state.state === "ended" ? { state: "idle" } : state),
     });
     this._soundtrack = new Soundtrack(this._hearing, this._reel);
-    this._hearing.attach(this._reel, { skewMs: 0, silent: true });
+    this._hearing.attach(this._reel, { silent: true });
     const words = {
       1: "Replay at the original speed, with sound. Long silences between turns are shortened.",
       4: "Replay at four times the speed. Sound plays only at the original speed.",
@@ -122,51 +112,41 @@ export class TimelinePlace {
 
   _took(fact) {
     if (this._reel.speed === 1) this._soundtrack.take(fact);
-    this._paint();
+    this._shell.paint();
   }
 
-  _stop() {
+  /** The player's Stop. */
+  stopped() {
     this._soundtrack.end();
-    this._hearing.stopReplay();
   }
 
-  _connection(state) {
-    this._controls.showConnection(state.state === "ended" ? { state: "idle" } : state);
-    const refused = state.state === "refused";
-    byId("refusal").hidden = !refused;
-    byId("place").hidden = byId("dock").hidden = refused;
-    if (refused) say(byId("refusal").firstElementChild, asSentence(state.message));
-    this._ended = state.state === "ended";
-    this._paint();
-  }
-
-  _draw() {
+  draw({ heard }) {
     const { story, chronicle, head } = this._reel;
+    byId("composer").hidden = true;
     this._soundtrack.next();
-    const { heard, paused } = this._hearing;
     this._progress.max = Math.max(1, head);
     this._progress.value = story.lastSeq;
     if (this._drawn !== chronicle.version) this._drawTurns(story, chronicle);
-    for (const [id, panel] of this._panels) panel.text.light(heard?.turn === id ? heard.ms : null);
-    const turn = heard && story.turns[heard.turn];
-    this._controls.showSound(this._hearing.preferences);
-    this._controls.showUnlock(heard !== null && this._hearing.locked);
-    const time = turn?.audioMs ? { ms: heard.ms, ofMs: turn.audioMs } : null;
-    this._controls.showTransport({
-      hearing: heard !== null,
-      active: heard !== null,
-      paused,
-      time,
-      doing: paused ? "Paused" : "",
-    });
+    const mine = heard?.session === this.sessionId ? heard : null;
+    for (const [id, panel] of this._panels) panel.text.light(mine?.turn === id ? mine.ms : null);
+  }
+
+  /** A click on a word is heard, too. */
+  heardIn(turn) {
+    return this._reel.story.turns[turn] ?? null;
+  }
+
+  hear(turn, ms = 0) {
+    this._hearing.replay(turn, { ms, of: this._reel });
   }
 
   _drawTurns(story, chronicle) {
     this._drawn = chronicle.version;
     const first = story.turns[story.order[0]]?.prompt.slice(0, 80);
     const title = story.title || first || { user: "Settings and notifications" }[story.kind] || "Untitled";
-    say(this._title, title);
-    document.title = `${title} · History · Rhapsode`;
+    this.title = title;
+    this.about = { id: this.sessionId, kind: story.kind, title };
+    this._open.href = addressOf(this.about);
     if (chronicle.startedAt)
       say(this._about, `${when(chronicle.startedAt)} · ${story.lastSeq} of ${this._reel.head} events`);
     this._drawMoments(chronicle);
@@ -188,7 +168,7 @@ export class TimelinePlace {
 
   _add(turn, number) {
     const panel = new TurnPanel(turn, number, {
-      onReplay: (id) => this._hearing.replay(id),
+      onReplay: (id) => this.hear(id),
       link: (path, query) => this._api.link(this.sessionId, path, query),
     });
     this._panels.set(turn.id, panel);

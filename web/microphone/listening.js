@@ -83,6 +83,12 @@ export class Listening {
     this._microphone.close();
   }
 
+  /** The session is left: the next one is listened to as was chosen, and by a microphone that is switched on anew. */
+  leave() {
+    this.hangUp();
+    this._known = this.choices;
+  }
+
   /** The element of what is being said, or null; `answering`: something is being answered or read out. */
   draw(story, answering) {
     if (story.settings?.listening) this._follow(story.settings.listening);

@@ -4,7 +4,8 @@ import { Api, Problem } from "../api.js";
 import { asSentence, byId, clockTime, say } from "../dom.js";
 import { upload } from "./upload.js";
 
-const holdsFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files") ?? false;
+const holdsFiles = ({ dataTransfer }) =>
+  document.body.dataset.place === "chat" && (dataTransfer?.types.includes("Files") ?? false);
 
 export class Recordings {
   /** `begin()`: the session, which is made if need be. */

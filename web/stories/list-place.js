@@ -9,7 +9,10 @@ import { StoriesApi } from "./api.js";
 const PAGE = 30;
 
 export class StoriesPlace {
-  constructor() {
+  title = "Stories";
+
+  constructor(shell) {
+    this._shell = shell;
     this._api = new StoriesApi();
     this._sessions = new Api();
     this._before = null;
@@ -20,18 +23,14 @@ export class StoriesPlace {
     this._more.addEventListener("click", () => this._load());
   }
 
-  stats() {
-    return undefined;
-  }
+  leave() {}
 
   async start() {
-    document.title = "Stories · Rhapsode";
-    byId("dock").hidden = true;
+    byId("composer").hidden = true;
     const root = byId("place");
     root.hidden = false;
-    const head = make("h1", {}, "Stories");
     const before = make("h2", {}, "Recent");
-    root.replaceChildren(head, this._form(), before, this._problem, this._list, this._empty, this._more);
+    root.replaceChildren(this._form(), before, this._problem, this._list, this._empty, this._more);
     await this._load();
   }
 
@@ -68,7 +67,7 @@ export class StoriesPlace {
     };
     await orElse(refused, async () => {
       const { id } = await this._api.create(wish);
-      location.assign(`./?story=${encodeURIComponent(id)}`);
+      await this._shell.go(`./?story=${encodeURIComponent(id)}`);
     });
   }
 

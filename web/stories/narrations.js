@@ -56,6 +56,11 @@ export class Narrations {
     this._opened = new Map();
   }
 
+  /** All but the one that is heard. */
+  close(heard) {
+    for (const [id, opened] of this._opened) if (id !== heard) opened.session.close();
+  }
+
   get(id) {
     return this._opened.get(id) ?? null;
   }

@@ -1,17 +1,14 @@
-/** Below a scene: play, pause, skip, stop, how far it is, and what went wrong with reading it out. */
+/** Below a scene: play or pause, how far it is, and what went wrong with reading it out. The player does the rest. */
 
 import { asSentence, clockTime, icon, make, say, setIcon } from "../dom.js";
 
 const button = (name, look, ...content) => make("button", { type: "button", class: look, title: name }, ...content);
 
 export class SceneBar {
-  /** Handlers: onPlay, onSkip, onStop, onNarrate(again), onCancel. */
+  /** Handlers: onPlay, onNarrate(again), onCancel. */
   constructor(number, handlers) {
     this._number = number;
     this.play = button("Play", "icon play", icon("play"));
-    this.skip = button("Skip this sentence", "icon", icon("skip"));
-    this.stop = button("Stop", "icon", icon("stop"));
-    for (const bare of [this.skip, this.stop]) bare.setAttribute("aria-label", bare.title);
     this.heard = make("i");
     this.made = make("b");
     this.track = make("div", { class: "track", role: "progressbar", "aria-valuemin": "0" }, this.made, this.heard);
@@ -22,17 +19,15 @@ export class SceneBar {
     this.problem = make("p", { class: "problem" });
     this.retry = button("Try again", "quiet retry", icon("again"), "Retry");
     this.trouble = make("div", { class: "trouble", role: "alert" }, this.problem, this.retry);
-    const row = [this.play, this.skip, this.stop, this.track, this.time, this.making, this.cancel, this.narrate];
+    const row = [this.play, this.track, this.time, this.making, this.cancel, this.narrate];
     const group = make("div", { class: "scene-bar", role: "group", "aria-label": `Scene ${number}, voice` }, ...row);
     this.element = make("div", {}, group, this.trouble);
     this._group = group;
     this._listen(handlers);
   }
 
-  _listen({ onPlay, onSkip, onStop, onNarrate, onCancel }) {
+  _listen({ onPlay, onNarrate, onCancel }) {
     this.play.addEventListener("click", onPlay);
-    this.skip.addEventListener("click", onSkip);
-    this.stop.addEventListener("click", onStop);
     this.cancel.addEventListener("click", onCancel);
     this.narrate.addEventListener("click", () => onNarrate(this._has));
     this.retry.addEventListener("click", () => onNarrate(true));
@@ -46,7 +41,6 @@ export class SceneBar {
     this.play.hidden = ms === 0 && !heard;
     setIcon(this.play, heard && !paused ? "pause" : "play");
     this.play.setAttribute("aria-label", `${heard && !paused ? "Pause" : "Play"} scene ${this._number}`);
-    this.skip.hidden = this.stop.hidden = !heard;
     this._progress(heardMs ?? 0, ms, sound, total);
     const reading = state === "making" && over;
     say(this.making, reading || asking ? making(sound, total, asking) : null);

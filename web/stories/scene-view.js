@@ -9,7 +9,7 @@ import { readOut } from "./sound.js";
 const GO_ON = /^Write the (first|next) scene of the story\.$/; // what the server asks where nobody else did
 
 export class SceneView {
-  /** Handlers, all with the scene's turn: onPlay, onSkip, onStop, onNarrate(again), onCancel, onRewrite; and `link`. */
+  /** Handlers, all with the scene's turn: onPlay, onNarrate(again), onCancel, onRewrite; and `link`. */
   constructor(scene, number, { link, ...handlers }) {
     const call = (name) => (argument) => handlers[name](scene.id, argument);
     this._link = link;
@@ -26,7 +26,7 @@ export class SceneView {
     this.element.prepend(make("p", { class: "scene-number" }, `Scene ${number}`, this.badge));
     if (GO_ON.test(scene.prompt)) this.text.prompt.textContent = "";
     this.text.replay.remove();
-    const handed = ["onPlay", "onSkip", "onStop", "onNarrate", "onCancel"].map((name) => [name, call(name)]);
+    const handed = ["onPlay", "onNarrate", "onCancel"].map((name) => [name, call(name)]);
     this.bar = new SceneBar(number, Object.fromEntries(handed));
     this.rewrite = make("button", { type: "button", class: "quiet retry" }, icon("again"), "Write it again");
     this.rewrite.addEventListener("click", call("onRewrite"));

@@ -44,35 +44,40 @@ export class Voices {
 
   playOrPause(scene) {
     if (this._sceneOf(this._hearing.heard) === scene) this._hearing.togglePause();
-    else this._want({ scene, ms: 0, patient: false });
+    else this.hear(scene, 0);
   }
 
-  /** The space bar: pause, go on, or begin the latest scene that can be heard. */
-  toggle() {
-    if (this._hearing.heard) {
-      this._hearing.togglePause();
-      return;
-    }
+  /** Begin the latest scene that can be heard. */
+  latest() {
     const scene = this._session.story.order.findLast((id) => this._sounds.get(id)?.ms > 0);
-    if (scene !== undefined) this._want({ scene, ms: 0, patient: false });
+    if (scene !== undefined) this.hear(scene, 0);
   }
 
-  stop() {
-    this._wanted = null;
-    this._hearing.stop(this._session.story);
+  hear(scene, ms) {
+    this._want({ scene, ms, patient: false });
   }
 
-  /** Something new is about to be told: a replay gives way to it. */
-  makeRoom() {
+  /** The turn that is heard of a scene, as far as it is known, or null. */
+  readingOf(scene) {
+    return this._sounds.get(scene)?.reading ?? null;
+  }
+
+  /** Nothing is wanted any more. */
+  forget() {
     this._wanted = null;
-    if (this._hearing.replaying) this._hearing.stop(this._session.story);
+  }
+
+  /** The place is left; what is heard goes on. */
+  leave() {
+    this.save();
+    this._narrations.close(this._hearing.heard?.session);
   }
 
   /** Have it read out and hear it. */
   narrate(scene, again) {
     return this._ask(scene, async () => {
       const { session_id: session } = await this._stories.narrate(this._nameOf(scene), again);
-      if (this._sceneOf(this._hearing.heard) === scene) this._hearing.stop(this._session.story);
+      if (this._sceneOf(this._hearing.heard) === scene) this._hearing.stopReplay();
       this._want({ scene, ms: 0, patient: false, session: session === this._nameOf(scene) ? null : session });
     });
   }
@@ -130,7 +135,7 @@ export class Voices {
     const { narration } = scene;
     const opened =
       narration &&
-      (narration.status === "requested"
+      (narration.status === "requested" || narration.session === this._hearing.heard?.session
         ? this._narrations.open(narration.session)
         : this._narrations.get(narration.session));
     const told = opened?.session.story ?? null;
@@ -141,7 +146,10 @@ export class Voices {
 
   _sceneOf(heard) {
     if (!heard) return null;
-    return heard.session === this._session.id ? heard.turn : (this._played.get(heard.session) ?? null);
+    const { id, story } = this._session;
+    if (heard.session === id) return heard.turn;
+    const read = (scene) => story.turns[scene].narration?.session === heard.session; // before this place was left
+    return this._played.get(heard.session) ?? story.order.find(read) ?? null;
   }
 
   _nameOf(scene) {

@@ -40,13 +40,16 @@ async def list_sessions(
     services: Open,
     caller: Caller,
     kind: Annotated[list[Kind] | None, Query(max_length=7)] = None,
+    query: Annotated[str, Query(max_length=200)] = "",
     before: Annotated[str | None, _CURSOR] = None,
     limit: Limit = 50,
 ) -> SessionList:
-    """The caller's own, newest first: of one or several kinds. A new one is listed a moment
-    after its creation.
+    """The caller's own, newest first: of one or several kinds; with `query` those that have all of its words
+    in their title, or a thread in its questions. A new one is listed a moment after its creation.
     """
-    return await services.directory.list(caller.name, kinds=kind or KINDS, before=before, limit=limit)
+    return await services.directory.list(
+        caller.name, kinds=kind or KINDS, before=before, limit=limit, query=query
+    )
 
 
 @router.get("/v1/workers", dependencies=[Admin])

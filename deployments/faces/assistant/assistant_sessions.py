@@ -8,7 +8,7 @@ from deployments.faces.native.session_routes import refuse_affairs
 from pipeline.auth.principals import Principal
 from schemas.errors import RhapsodeError, SessionNotFound
 from schemas.ids import SessionId, parse_session_id
-from schemas.native.client_commands import CreateSession, SettingsPatch, UpdateSession
+from schemas.native.client_commands import CreateSession, SettingsPatch
 from schemas.settings.listening_settings import Mode
 
 _THRESHOLD: Final = 50
@@ -51,7 +51,7 @@ class AssistantSession:
         conversation, _ = await self._services.sessions.view(session)
         if conversation.settings.listening.mode != mode:
             patch = SettingsPatch.model_validate({"listening": {"mode": mode}})
-            await self._services.sessions.update(session, UpdateSession(settings=patch))
+            await self._services.sessions.update(session, patch)
 
 
 async def place(services: GatewayContainer, caller: Principal, name: str) -> AssistantSession:

@@ -96,8 +96,12 @@ async def get_thread(services: Open, thread: Thread) -> ThreadView:
 
 
 @router.patch("/{thread_id}")
-async def rename_thread(services: Open, thread: OwnThread, params: ChangeThread) -> ThreadView:
-    await services.sessions.rename(thread, params.title)
+async def change_thread(services: Open, thread: OwnThread, params: ChangeThread) -> ThreadView:
+    """Another title, or another character from the next question on."""
+    if params.title is not None:
+        await services.sessions.rename(thread, params.title)
+    if "character" in params.model_fields_set:
+        await services.threads.choose(thread, params.character)
     return await _view(services, thread)
 
 

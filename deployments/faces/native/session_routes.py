@@ -14,6 +14,7 @@ from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from schemas.errors import InputError, SessionGone, SessionNotFound, StateError
+from schemas.errors.access_errors import Forbidden
 from schemas.ids import SessionId, parse_session_id
 from schemas.native.client_commands import Control, CreateSession, RequestTurn, UpdateSession
 from schemas.native.native_messages import (
@@ -105,9 +106,17 @@ async def get_session(services: Open, session: Session) -> SessionView:
 
 @router.patch("/sessions/{session_id}")
 async def update_session(
-    services: Open, session: Session, seen: Commanded, command: UpdateSession
+    services: Open, caller: Caller, session: Session, seen: Commanded, command: UpdateSession
 ) -> SessionUpdated:
-    seq, settings = await services.sessions.update(session, command, seen)
+    """Raises Forbidden where a member gives a title: it stays with the owner."""
+    conversation, _ = await services.sessions.view(session, seen)
+    if command.title is not None and not caller.commands(conversation.principal):
+        raise Forbidden("only who made a session may rename it")
+    seq, settings = conversation.head, conversation.settings
+    if command.settings is not None:
+        seq, settings = await services.sessions.update(session, command.settings, seen)
+    if command.title is not None:
+        seq = await services.sessions.rename(session, command.title)
     return SessionUpdated(seq=seq, settings=settings)
 
 

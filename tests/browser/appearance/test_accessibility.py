@@ -20,16 +20,17 @@ LOOKS = {
 SCREENS = {
     "welcome": "/",
     "stories": "/?stories",
-    "talks": "/?threads",
     "characters": "/?characters",
-    "documents": "/?collections",
-    "history": "/?history",
+    "knowledge": "/?collections",
     "conversation": "/?session={session}",
     "timeline": "/?timeline={session}",
     "story": "/?story={story}",
     "talk": "/?thread={thread}",
     "no such session": "/?session=0190a000-0000-7000-8000-000000000000",
     "settings": "/",
+    "actions": "/?session={session}",
+    "character and knowledge": "/?thread={thread}",
+    "drawer": "/?session={session}",
     "reference": "/docs",
 }
 
@@ -58,6 +59,15 @@ def test_axe_finds_nothing_on_any_screen(open_page: OpenPage, ids: dict[str, str
         if screen == "settings":
             reader.page.click("#settings-button")
             reader.page.get_by_label("Minimum chunk length").wait_for()
+        elif screen == "actions":
+            reader.page.click("#more")
+        elif screen == "character and knowledge":
+            reader.page.click("#with")
+            reader.page.get_by_label("Character", exact=True).wait_for()
+        elif screen == "drawer":
+            reader.page.set_viewport_size({"width": 390, "height": 844})
+            reader.page.click("#open-sidebar")
+            reader.page.locator(".history li").first.wait_for()
         for one in Axe().run(reader.page).response["violations"]:
             found.append((screen, one["id"], [node["html"][:120] for node in one["nodes"]]))
     assert found == []

@@ -35,7 +35,7 @@ def test_pictures_of_talks_and_none_scrolls_sideways(
         page.screenshot(path=pictures / f"{device}-{scheme}-{name}.png")
         assert page.evaluate(WIDE_ENOUGH), name
 
-    expect(page.get_by_text("Ask something, by hand or by voice")).to_be_visible()
+    expect(page.get_by_role("heading", name="What would you like to hear?")).to_be_visible()
     picture("talk-empty")
     reader.ask("What is the hive built of?")
     reader.page.locator(".sentence.speaking").wait_for()
@@ -45,9 +45,6 @@ def test_pictures_of_talks_and_none_scrolls_sideways(
     expect(page.locator("#passage mark")).to_be_visible()
     expect(page.locator("#passage .excerpt")).to_contain_text("Bees dance")
     picture("passage")
-    page.goto(f"{app.url}/?threads")
-    expect(page.get_by_role("list", name="Your talks").get_by_role("link").first).to_be_visible()
-    picture("talks")
     page.goto(f"{app.url}/?characters")
     page.get_by_role("button", name="Edit Ines").first.click()
     picture("characters")
@@ -59,7 +56,7 @@ def test_pictures_of_talks_and_none_scrolls_sideways(
     broken = {"name": "broken.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4"}
     page.set_input_files("#files", [broken, file("long.txt", "Bees fly. " * 38_000)])  # type: ignore[list-item]
     expect(row(reader, "broken.pdf")).to_have_attribute("data-state", "failed")
-    page.get_by_label("Look something up").last.fill("what are combs built of")
+    page.get_by_role("searchbox", name="Look something up").fill("what are combs built of")
     page.get_by_role("button", name="Find").click()
     expect(page.get_by_role("button", name="Open The hive").first).to_be_visible()
     picture("collection")
@@ -70,14 +67,15 @@ def test_pictures_of_talks_and_none_scrolls_sideways(
 
 def test_the_keyboard_is_enough(open_page: OpenPage, app: RunningApp) -> None:
     collection = new_collection(app.url, "By keys", bees_md=BEES)
-    reader = open_page("/?threads")
+    reader = open_page()
     keys = reader.page.keyboard
+    reader.page.locator("#with").focus()
+    keys.press("Enter")
     reader.page.get_by_label("By keys", exact=True).last.focus()
     keys.press("Space")
-    reader.page.get_by_role("button", name="Start chat").focus()
-    keys.press("Enter")
-    reader.page.wait_for_url("**/?thread=*")
-    expect(reader.page.locator("#text")).to_be_focused()
+    keys.press("Escape")
+    expect(reader.page.locator("#with")).to_be_focused()
+    reader.page.locator("#text").focus()
     keys.type("the hive")
     keys.press("Enter")
     reader.status_is("completed")
@@ -93,7 +91,7 @@ def test_the_keyboard_is_enough(open_page: OpenPage, app: RunningApp) -> None:
     expect(reader.page.get_by_role("button", name="Delete bees.md", exact=True)).to_be_visible()
 
 
-@pytest.mark.parametrize("place", ["threads", "characters", "collections", "collection"])
+@pytest.mark.parametrize("place", ["characters", "collections", "collection"])
 def test_every_control_has_a_name(open_page: OpenPage, app: RunningApp, place: str) -> None:
     collection = new_collection(app.url, "Named", bees_md=BEES)
     new_character(app.url, "Somebody", collection)

@@ -50,7 +50,7 @@ def test_a_phone_never_scrolls_sideways(open_page: OpenPage, pictures: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/?stories", "/?threads", "/?history", "/?characters", "/?collections"]
+    "path", ["/", "/?stories", "/?history", "/?characters", "/?collections"]
 )
 def test_no_width_scrolls_sideways(open_page: OpenPage, path: str) -> None:
     reader = open_page(path)

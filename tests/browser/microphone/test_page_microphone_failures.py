@@ -73,7 +73,7 @@ def test_a_session_that_cannot_be_made_leaves_no_microphone_on(visit: Visit) -> 
     reader = visit(0.2, YOUNG_MAN, 60.0)
     reader.page.evaluate(WATCHED)
     reader.page.route(
-        "**/v1/sessions", lambda route: route.fulfill(body="<html>Sign in to this network</html>")
+        "**/v1/threads", lambda route: route.fulfill(body="<html>Sign in to this network</html>")
     )
     reader.page.click("#microphone")
     expect(reader.page.locator("#ear-trouble")).to_contain_text("could not be opened")
@@ -81,7 +81,7 @@ def test_a_session_that_cannot_be_made_leaves_no_microphone_on(visit: Visit) -> 
     (mistake,) = reader.mistakes  # it stays loud, for whoever looks after the server
     assert "not valid JSON" in mistake
     reader.mistakes.clear()
-    reader.page.unroute("**/v1/sessions")
+    reader.page.unroute("**/v1/threads")
     reader.page.click("#microphone")
     state_is(reader, "listening", "hearing")
 
@@ -139,9 +139,9 @@ def test_a_recording_that_is_taken_back_before_it_leaves_is_not_sent(
     sent: list[str] = []
     held: list[Route] = []
     reader.page.on("request", lambda request: sent.append(request.url))
-    reader.page.route("**/v1/sessions", lambda route: held.append(route))
+    reader.page.route("**/v1/threads", lambda route: held.append(route))
     recording = record(tmp_path_factory.mktemp("taken_back") / "a reading.wav", YOUNG_MAN)
-    with reader.page.expect_request("**/v1/sessions"):
+    with reader.page.expect_request("**/v1/threads"):
         reader.page.set_input_files("#recording-file", recording)
     reader.page.click("#recording-cancel")
     held[0].continue_()

@@ -1,0 +1,84 @@
+/** Whom a chat is with and what it knows: chosen in its title, at any time. */
+
+import { orElse } from "./api.js";
+import { ConversationsApi } from "./conversations/api.js";
+import { knowledge, problemLine, tried } from "./conversations/furniture.js";
+import { byId, make, say } from "./dom.js";
+
+const DEFAULT = "Default assistant";
+
+export class ChatHead {
+  /** `onWish({character?, collections?})` keeps what was chosen, or rejects with a Problem. */
+  constructor({ onWish }) {
+    this._api = new ConversationsApi();
+    this._onWish = onWish;
+    this._names = { characters: new Map(), collections: new Map() }; // by id
+    this._chosen = { character: null, collections: [] };
+    this._button = byId("with");
+    this._panel = byId("with-panel");
+    this._panel.addEventListener("beforetoggle", ({ newState }) => newState === "open" && this._fill());
+  }
+
+  /** `settings`: of the session, or what was chosen before there is one; null: there is nothing to choose here. */
+  show(settings) {
+    this._button.hidden = !settings;
+    if (!settings) return;
+    const { character = null, collections = [] } = settings;
+    const chosen = { character, collections };
+    if (JSON.stringify(chosen) !== JSON.stringify(this._chosen)) {
+      this._chosen = chosen;
+      void this._learn();
+    }
+    const known = collections.map((id) => this._names.collections.get(id) || "documents");
+    const who = character ? (this._names.characters.get(character) ?? "…") : DEFAULT;
+    say(this._button.firstElementChild, [who, ...known].join(" · "));
+  }
+
+  /** A character of the session's owner, whose list is not ours. */
+  named({ id, name }) {
+    this._names.characters.set(id, name);
+  }
+
+  /** The names of what was chosen. */
+  async _learn() {
+    const { character, collections } = this._chosen;
+    const none = () => {};
+    if (character && !this._names.characters.has(character)) {
+      await orElse(none, async () => (await this._api.characters()).forEach((one) => this.named(one)));
+    }
+    for (const id of collections.filter((one) => !this._names.collections.has(one))) {
+      await orElse(none, async () => this._names.collections.set(id, (await this._api.collection(id)).name));
+    }
+    this.show(this._chosen);
+  }
+
+  async _fill() {
+    const problem = problemLine();
+    this._panel.replaceChildren(problem);
+    await tried(problem, async () => {
+      const [characters, { collections }] = await Promise.all([
+        this._api.characters(),
+        this._api.collections({ limit: 200 }),
+      ]);
+      for (const one of characters) this.named(one);
+      for (const { id, name } of collections) this._names.collections.set(id, name);
+      const options = characters.map(({ id, name }) => make("option", { value: id }, name));
+      const select = make("select", { id: "character" }, make("option", { value: "" }, DEFAULT), ...options);
+      select.value = this._chosen.character ?? "";
+      const known = knowledge(collections, "Knowledge");
+      known.show(this._chosen.collections);
+      select.addEventListener("change", () =>
+        tried(problem, async () => {
+          await this._onWish({ character: select.value || null });
+          const own = characters.find(({ id }) => id === select.value)?.collections ?? [];
+          if (own.length) known.show(own);
+        }),
+      );
+      known.element.addEventListener("change", () => tried(problem, () => this._onWish({ collections: known.value })));
+      const label = make("label", { for: "character" }, "Character");
+      const more = make("p", { class: "note" }, make("a", { href: "./?characters" }, "Characters"), " and ");
+      more.append(make("a", { href: "./?collections" }, "knowledge"), " are made in the library.");
+      this._panel.replaceChildren(label, select, known.element, more, problem);
+    });
+  }
+}

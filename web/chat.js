@@ -1,0 +1,203 @@
+/** A chat: one session, asked by hand or by voice, with a character and what it knows. */
+
+import { orElse } from "./api.js";
+import { ConversationsApi } from "./conversations/api.js";
+import { asSentence, byId } from "./dom.js";
+import { Session } from "./session.js";
+import { emptyStory, runningTurn } from "./story.js";
+import { StoryView } from "./story-view.js";
+
+const TITLE_CHARS = 60;
+
+export class ChatPlace {
+  /** `id` of the session, or null to begin one; `wish`: {character, collections} to begin it with. */
+  constructor(id, shell, wish = {}) {
+    this.id = id;
+    this._shell = shell;
+    this._conversations = new ConversationsApi();
+    this._session = null;
+    this._making = null;
+    this._wish = { character: null, collections: [], ...wish };
+    this._settings = {}; // chosen before there is a session to keep them
+    this._madeHere = false; // this page made the session, nobody was there before
+    this._named = ""; // the title that the history was told
+    this._storyView = new StoryView({
+      onReplay: (turn) => this.hear(turn),
+      onAsk: shell.guest ? null : (request) => this._askFurther(request),
+      onProblem: (text) => shell.controls.showNotice(text),
+      link: (path, query) => shell.api.link(this._session.id, path, query),
+    });
+  }
+
+  get story() {
+    return this._session?.story ?? emptyStory();
+  }
+
+  /** {id, kind, title}, or null while there is no session. */
+  get about() {
+    return this._session && { id: this._session.id, kind: this.story.kind, title: this.title };
+  }
+
+  get title() {
+    const { story } = this;
+    return story.title || story.turns[story.order[0]]?.prompt.slice(0, TITLE_CHARS) || "New chat";
+  }
+
+  start() {
+    this._shell.composer.use({ draft: this.id ?? "new" });
+    if (this.id) this._open(this.id);
+    else this._welcome();
+  }
+
+  leave() {
+    this._shell.ear?.leave();
+    if (this._session) this._shell.hearing.leave(this._session);
+  }
+
+  /** Hear a turn from `ms` on, for oneself. */
+  hear(turn, ms = 0) {
+    this._shell.hearing.replay(turn, { ms, of: this._session });
+  }
+
+  /** The turn of an element on the page, as far as it can be heard. */
+  heardIn(turn) {
+    return this.story.turns[turn] ?? null;
+  }
+
+  _open(id) {
+    this.id = id;
+    const kept = this._shell.hearing.kept(id);
+    this._session = kept ?? new Session({ id, url: this._shell.api.streamUrl(id) });
+    const here = (handle) => (about) => this._shell.place === this && handle(about);
+    this._session.listen({
+      onPast: here(() => this._pastIsKnown()),
+      onChange: here(this._shell.paint),
+      onFact: here((fact) => this._happened(fact)),
+      onState: here((state) => this._shell.connection(state)),
+    });
+  }
+
+  _happened(fact) {
+    const { ear, hearing } = this._shell;
+    // A listener that hears something for itself, or of another place, and begins to speak wants an answer.
+    const mine = fact.type === "speech.started" && ear?.owns(fact.data.input);
+    if (mine && (hearing.replaying || hearing.session !== this._session)) hearing.stopReplay();
+    hearing.onFact(this._session, fact);
+  }
+
+  async _pastIsKnown() {
+    const session = this._session;
+    const { story } = session;
+    if (!this._madeHere && story.order.length === 0 && story.ended === null) this._welcome();
+    if (story.kind === "thread" && story.settings?.character && !this._shell.guest) void this._learnCharacter();
+    const skewMs = this._madeHere ? 0 : await orElse(() => 0, () => this._shell.api.clockSkewMs(session.id));
+    if (session !== this._session || this._shell.place !== this) return;
+    this._shell.hearing.attach(session, { skewMs, after: this._madeHere ? 0 : null, acks: !this._shell.guest });
+  }
+
+  /** Members do not have the owner's characters in their own list. */
+  async _learnCharacter() {
+    const { character } = await orElse(() => ({}), () => this._conversations.thread(this.id));
+    if (character) this._shell.head.named(character);
+    this._shell.paint();
+  }
+
+  /** The session; the first request, by hand or by voice, makes it. */
+  async begun() {
+    if (!this._session) await (this._making ??= this._make().finally(() => (this._making = null)));
+    return this._session;
+  }
+
+  async _make() {
+    const listening = { ...this._shell.ear.choices, ...this._settings.listening };
+    const { character, collections } = this._wish;
+    const known = collections.length ? { collections } : {};
+    const wish = { character, settings: { ...this._settings, ...known, listening } };
+    const { id } = await this._conversations.begin(wish);
+    this._madeHere = true;
+    this._open(id);
+    this._shell.named(this, { id, kind: "thread", title: "" });
+  }
+
+  async send(request) {
+    const { hearing } = this._shell;
+    hearing.unlock();
+    hearing.makeRoom();
+    const session = await this.begun();
+    const key = crypto.randomUUID();
+    const speak = hearing.wantsVoice;
+    const { id } = session;
+    if (request.prompt && (this._madeHere || this.story.kind === "thread")) {
+      await this._conversations.ask(id, request.prompt, { aloud: speak, key });
+    } else {
+      await this._shell.api.requestTurn(id, { ...request, settings: { speak } }, key);
+    }
+    if (this._shell.place !== this) session.close(); // its place was left while it was being made
+  }
+
+  /** By a button below an answer; what is wrong is said where other refusals of the session are. */
+  _askFurther(request) {
+    const refused = ({ message }) => this._shell.controls.showNotice(asSentence(message));
+    if (request.text) this._shell.hearing.setVoice(true);
+    return orElse(refused, () => this.send(request));
+  }
+
+  /** Of the session, or of the one that will be begun. */
+  async changeSettings(patch) {
+    const listening = { ...this._settings.listening, ...patch.listening };
+    this._settings = { ...this._settings, ...patch, listening };
+    this._shell.paint();
+    if (this._session) await this._shell.api.changeSettings(this._session.id, patch);
+  }
+
+  /** Another character, other knowledge: from the next question on. */
+  async choose(wish) {
+    this._wish = { ...this._wish, ...wish };
+    this._shell.paint();
+    if (!this._session) return;
+    if (wish.collections) await this._shell.api.changeSettings(this.id, { collections: wish.collections });
+    else await this._conversations.change(this.id, wish);
+  }
+
+  _welcome() {
+    byId("welcome").hidden = false;
+    this._shell.composer.invite();
+  }
+
+  draw({ heard, answering }) {
+    const { story } = this;
+    const { ear, controls, head, guest } = this._shell;
+    const coming = ear?.draw(story, answering) ?? null;
+    if (story.order.length || coming) byId("welcome").hidden = true;
+    const mine = heard?.session === this.id ? heard : null;
+    this._storyView.update(story, mine, coming);
+    controls.showSettings(story.settings);
+    if (!guest) head.show(this._session ? story.kind === "thread" && story.settings : this._wish);
+    if (!this._session || story.lastSeq === 0) return;
+    if (this._named !== this.title) this._tellName(story);
+  }
+
+  /** A chat that was begun by voice, or with a text to be read, has its first words as its title. */
+  _tellName(story) {
+    this._named = this.title;
+    const first = story.turns[story.order[0]];
+    if (!first) return;
+    this._shell.noted(this.about);
+    if (!this._madeHere || story.title || (first.kind === "prompt" && !first.spoken)) return;
+    void orElse(() => {}, () => this._shell.api.rename(this.id, this.title));
+  }
+
+  /** Nothing is heard, and the space bar or the headset asks for something. */
+  play() {
+    const last = this.story.order.findLast((id) => this.story.turns[id].audioMs > 0);
+    if (last !== undefined) this.hear(last);
+  }
+
+  stats() {
+    return { lastSeq: this.story.lastSeq };
+  }
+
+  get running() {
+    return runningTurn(this.story);
+  }
+}

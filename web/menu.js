@@ -1,0 +1,122 @@
+/** What can be done with a conversation or a story, in a menu beside it: in the header and in the history. */
+
+import { Api, orElse } from "./api.js";
+import { renaming, quiet, removing } from "./conversations/furniture.js";
+import { userName } from "./credentials.js";
+import { makeDialog } from "./dialog.js";
+import { asSentence, byId, make } from "./dom.js";
+
+const COPIED_MS = 2_000;
+const FILES = [
+  ["Audio (MP3)", "/audio", { format: "mp3" }],
+  ["Audio (WAV)", "/audio", { format: "wav" }],
+  ["Captions (VTT)", "/captions.vtt", {}],
+  ["Captions (SRT)", "/captions.srt", {}],
+  ["All events (ZIP)", "/export", {}],
+];
+
+/** Its address within this page. */
+export const addressOf = ({ id, kind }) => `./?${kind === "story" ? "story" : "session"}=${encodeURIComponent(id)}`;
+
+export class Menu {
+  /** `onRenamed(about, title)`, `onDeleted(about)`, `onProblem(text)`; `about`: {id, kind, title}. */
+  constructor({ onRenamed, onDeleted, onProblem }) {
+    this._api = new Api();
+    this._on = { onRenamed, onDeleted, onProblem };
+    this._element = byId("menu");
+    this._element.addEventListener("keydown", (event) => this._key(event));
+  }
+
+  /** Beside `button`; once more, and it is closed. */
+  toggle(button, about) {
+    if (this._element.matches(":popover-open") && this._button === button) {
+      this._element.hidePopover();
+      return;
+    }
+    this._button = button;
+    this._element.replaceChildren(...this._items(about));
+    this._element.setAttribute("aria-label", `Actions for ${about.title}`);
+    this._element.showPopover({ source: button });
+    this._stand(button.getBoundingClientRect());
+    this._element.firstElementChild.focus();
+  }
+
+  _stand({ right, bottom, top }) {
+    const { offsetWidth: width, offsetHeight: height, style } = this._element;
+    style.left = `${Math.max(8, Math.min(right - width, innerWidth - width - 8))}px`;
+    style.top = `${bottom + height + 8 < innerHeight ? bottom + 4 : Math.max(8, top - height - 4)}px`;
+  }
+
+  *_items(about) {
+    const { id, title } = about;
+    yield this._item("Share", async () => (await import("./share.js")).openShares(id));
+    yield this._copier(about);
+    yield this._item("Download", () => this._download(id));
+    const timeline = make("a", { class: "quiet", href: `./?timeline=${encodeURIComponent(id)}` }, "Timeline");
+    timeline.addEventListener("click", () => this._element.hidePopover());
+    yield timeline;
+    if (about.kind === "thread" && userName() !== "me") {
+      yield this._item("People", async () => (await import("./conversations/people.js")).openPeople(id));
+    }
+    yield this._item("Rename", () =>
+      renaming("Rename", "Title", title, async (text) => {
+        await this._api.rename(id, text);
+        this._on.onRenamed(about, text);
+      }),
+    );
+    yield removing(title, () => this._delete(about));
+  }
+
+  _item(words, action) {
+    const item = quiet(words);
+    item.addEventListener("click", () => {
+      this._element.hidePopover();
+      void action();
+    });
+    return item;
+  }
+
+  _copier(about) {
+    const copy = quiet("Copy link");
+    copy.addEventListener("click", async () => {
+      const address = new URL(addressOf(about), document.baseURI).href;
+      try {
+        await navigator.clipboard.writeText(address);
+        copy.textContent = "Copied";
+        setTimeout(() => this._element.hidePopover(), COPIED_MS);
+      } catch (error) {
+        if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
+        this._element.hidePopover();
+        this._on.onProblem(`The link is ${address}`); // the browser keeps its clipboard to itself
+      }
+    });
+    return copy;
+  }
+
+  _download(id) {
+    const links = FILES.map(([name, path, query]) =>
+      make("li", {}, make("a", { href: this._api.link(id, path, query), download: "" }, make("strong", {}, name))),
+    );
+    makeDialog("Download", { id: "download" }, make("ul", { class: "shelf" }, ...links));
+  }
+
+  async _delete(about) {
+    this._element.hidePopover();
+    const refused = ({ message }) => this._on.onProblem(asSentence(message));
+    await orElse(refused, async () => {
+      if (about.kind === "story") {
+        const { StoriesApi } = await import("./stories/api.js");
+        await new StoriesApi().remove(about.id); // with what was read out of it
+      } else await this._api.remove(about.id);
+      this._on.onDeleted(about);
+    });
+  }
+
+  _key(event) {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const items = [...this._element.children];
+    items.at((items.indexOf(document.activeElement) + step) % items.length).focus();
+  }
+}

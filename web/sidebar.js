@@ -1,0 +1,196 @@
+/** The side bar: the places, and the history with its search and its filter. On narrow windows it is a drawer. */
+
+import { Api } from "./api.js";
+import { problemLine, quiet, tried } from "./conversations/furniture.js";
+import { byId, icon, make, say } from "./dom.js";
+import { addressOf } from "./menu.js";
+import { counted, when } from "./times.js";
+
+const PAGE = 30;
+const TYPED_MS = 250;
+const DAY_MS = 86_400_000;
+const WIDE = matchMedia("(min-width: 64rem)");
+const FILTERS = [
+  ["thread session story", "Chats and stories"],
+  ["thread session", "Chats"],
+  ["story", "Stories"],
+  ["narration", "Narrations"],
+  ["completion", "API requests"],
+];
+const UNNAMED = { story: "Untitled", narration: "Narration", completion: "API request" };
+
+export const nameOf = ({ kind, title, created_ms: created }) => title || UNNAMED[kind] || `Chat, ${when(created)}`;
+
+function dayOf(ms, now = Date.now()) {
+  const day = (then) => new Date(then).toDateString();
+  if (day(ms) === day(now)) return "Today";
+  return day(ms) === day(now - DAY_MS) ? "Yesterday" : "Earlier";
+}
+
+export class Sidebar {
+  /** `menu`: opened beside an entry. */
+  constructor({ menu }) {
+    this._api = new Api();
+    this._menu = menu;
+    this._asked = 0;
+    this._before = null;
+    this._entries = new Map(); // by id: {about, element}
+    this._current = null;
+    this._root = byId("history");
+    this._problem = problemLine();
+    this._empty = make("p", { class: "note", hidden: "" });
+    this._more = quiet("Show older ones");
+    this._more.addEventListener("click", () => this._load());
+    this._lists = make("div");
+    this._root.replaceChildren(this._problem, this._lists, this._empty, this._more);
+    const options = FILTERS.map(([value, words]) => make("option", { value }, words));
+    byId("history-filter").replaceChildren(...options);
+    byId("history-filter").addEventListener("change", () => this.reload());
+    byId("history-query").addEventListener("input", () => {
+      clearTimeout(this._typed);
+      this._typed = setTimeout(() => this.reload(), TYPED_MS);
+    });
+    this._bindDrawer();
+  }
+
+  /** The place on show: its entry, and the link of its kind, are marked. */
+  mark(place, id) {
+    for (const link of document.querySelectorAll(".places [data-place]")) {
+      const here = link.dataset.place === place && !(place === "chat" && id); // "New chat" is no old one
+      if (here) link.setAttribute("aria-current", id ? "true" : "page");
+      else link.removeAttribute("aria-current");
+    }
+    this._current = id;
+    for (const [one, { element }] of this._entries) markEntry(element, one === id);
+    this.close();
+  }
+
+  reload() {
+    this._before = null;
+    return this._load();
+  }
+
+  /** A session that this page has begun or renamed; the server's list lags a moment behind. */
+  noted(about) {
+    const known = this._entries.get(about.id);
+    if (known) {
+      known.about = { ...known.about, ...about };
+      const name = nameOf(known.about);
+      if (known.name.textContent === name) return;
+      known.name.textContent = name;
+      known.actions.setAttribute("aria-label", `Actions for ${name}`);
+    } else if (byId("history-filter").value.includes(about.kind) && !byId("history-query").value) {
+      this._add({ created_ms: Date.now(), ...about }, true);
+    }
+  }
+
+  gone(id) {
+    const list = this._entries.get(id)?.element.parentElement;
+    this._entries.get(id)?.element.remove();
+    this._entries.delete(id);
+    if (list && !list.childElementCount) list.parentElement.remove();
+    this._tellEmpty();
+  }
+
+  async _load() {
+    const asked = (this._asked += 1);
+    const query = byId("history-query").value.trim();
+    const kinds = byId("history-filter").value.split(" ").map((kind) => ["kind", kind]);
+    const wish = [["limit", PAGE], ...kinds, ...(query ? [["query", query]] : [])];
+    if (this._before) wish.push(["before", this._before]);
+    await tried(this._problem, async () => {
+      const { sessions, next } = await this._api.sessions(wish);
+      if (asked !== this._asked) return; // something else was looked for meanwhile
+      if (!this._before) this._clear();
+      for (const session of sessions) this._add({ ...session, id: session.session_id });
+      this._before = next;
+      this._more.hidden = !next;
+      this._tellEmpty();
+      if (query) byId("announcer").textContent = `${counted(this._entries.size, "result")} in the history`;
+    });
+  }
+
+  _clear() {
+    this._entries.clear();
+    this._lists.replaceChildren();
+  }
+
+  _tellEmpty() {
+    const words = byId("history-query").value.trim() ? "Nothing has these words in its title or its questions." : "Nothing here yet.";
+    say(this._empty, this._entries.size || !this._more.hidden ? null : words);
+  }
+
+  _add(about, first = false) {
+    if (this._entries.has(about.id)) return;
+    const name = make("span", {}, nameOf(about));
+    const kind = about.kind === "story" ? [make("span", { class: "unseen" }, " (story)"), icon("story")] : [];
+    const link = make("a", { href: hrefOf(about) }, name, ...kind);
+    const actions = make("button", { type: "button", class: "icon", "aria-label": `Actions for ${name.textContent}` }, icon("more"));
+    const element = make("li", {}, link, actions);
+    this._entries.set(about.id, { about, element, name, actions });
+    actions.addEventListener("click", () => {
+      const entry = this._entries.get(about.id);
+      this._menu.toggle(actions, { ...entry.about, title: entry.name.textContent });
+    });
+    markEntry(element, about.id === this._current);
+    const list = this._listOf(dayOf(about.created_ms), first);
+    if (first) list.prepend(element);
+    else list.append(element);
+    this._tellEmpty();
+  }
+
+  _listOf(day, first) {
+    const known = [...this._lists.children].find((section) => section.dataset.day === day);
+    if (known) return known.lastElementChild;
+    const list = make("ul", { "aria-label": day });
+    const section = make("div", { "data-day": day }, make("p", { "aria-hidden": "true" }, day), list);
+    if (first) this._lists.prepend(section);
+    else this._lists.append(section);
+    return list;
+  }
+
+  _bindDrawer() {
+    byId("open-sidebar").addEventListener("click", () => this.open());
+    byId("close-sidebar").addEventListener("click", () => this.close());
+    byId("shade").addEventListener("click", () => this.close());
+    byId("sidebar").addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !this._isOpen) return;
+      event.preventDefault();
+      this.close();
+    });
+    WIDE.addEventListener("change", () => this.close());
+    this._show(false);
+  }
+
+  get _isOpen() {
+    return document.body.hasAttribute("data-drawer");
+  }
+
+  open() {
+    if (WIDE.matches) return;
+    this._show(true);
+    byId("close-sidebar").focus();
+  }
+
+  close() {
+    const within = byId("sidebar").contains(document.activeElement);
+    if (this._isOpen && within) {
+      this._show(false);
+      byId("open-sidebar").focus();
+    } else this._show(false);
+  }
+
+  _show(open) {
+    document.body.toggleAttribute("data-drawer", open);
+    byId("sidebar").inert = !open && !WIDE.matches;
+    byId("page").inert = open;
+  }
+}
+
+const markEntry = (element, here) => {
+  if (here) element.firstElementChild.setAttribute("aria-current", "page");
+  else element.firstElementChild.removeAttribute("aria-current");
+};
+
+/** A narration belongs to its story. */
+const hrefOf = ({ id, kind, parent }) => addressOf(kind === "narration" && parent ? { id: parent, kind: "story" } : { id, kind });
