@@ -49,9 +49,7 @@ def test_a_phone_never_scrolls_sideways(open_page: OpenPage, pictures: Path) -> 
     assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/?stories", "/?history", "/?characters", "/?collections"]
-)
+@pytest.mark.parametrize("path", ["/", "/?stories", "/?history", "/?characters", "/?collections"])
 def test_no_width_scrolls_sideways(open_page: OpenPage, path: str) -> None:
     reader = open_page(path)
     if path == "/":
