@@ -50,7 +50,7 @@ class CreateThread(_Shape):
 
 
 class ChangeThread(_Shape):
-    """What is given changes; a `character` of `null` takes the character away."""
+    """Changes a thread; a `character` of `null` takes the character away."""
 
     title: Annotated[Said, Field(max_length=200)] | None = None
     character: Annotated[Readable, Field(max_length=64)] | None = None
