@@ -84,6 +84,10 @@ system:
 run: $(VENV)/.runtime ## Start Rhapsode and print its address (Ctrl-C stops it)
 	@exec $(BIN)/rhapsode up $(ARGS)
 
+.PHONY: examples
+examples: $(VENV)/.runtime $(VENV)/.dev ## Run every example against a server with scripted engines
+	@$(BIN)/python examples/run_all.py $(ARGS)
+
 .PHONY: test
 test: $(VENV)/.runtime $(VENV)/.dev system ## The tests, with real models, servers and browser (those that take long: test-long)
 	@$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder -m 'not long' $(ARGS) || { \

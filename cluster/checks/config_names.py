@@ -12,12 +12,7 @@ from schemas.settings import AppSettings
 PROFILES: Final = ("laptop", "gpu", "small", "cluster")
 """Of the files that come with Rhapsode."""
 _ARGS: Final = "applications.0.args"
-_ENGINES: Final[Mapping[str, tuple[str, ...]]] = {
-    "language_model": tuple(registry.LANGUAGE_MODELS),
-    "text_to_speech": tuple(registry.TEXT_TO_SPEECH),
-    "speech_to_text": tuple(registry.SPEECH_TO_TEXT),
-    "quality_speech_to_text": ("auto", *registry.QUALITY_SPEECH_TO_TEXT),
-}
+_PORTS: Final = ("language_model", "text_to_speech", "speech_to_text", "quality_speech_to_text")
 _FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "language_model": ("model_path", "script"),
     "text_to_speech": ("voice_path", "model_path", "config_path", "speaker_wav", "script"),
@@ -30,7 +25,8 @@ def unknown(settings: AppSettings, *, here: bool) -> Iterator[Trouble]:
     """Yields names without a target. `here`: files and drivers are wanted on this machine."""
     if settings.profile not in PROFILES:
         yield f"{_ARGS}.profile", f"there is no profile {settings.profile!r}; there are {', '.join(PROFILES)}"
-    for part, known in _ENGINES.items():
+    for part in _PORTS:
+        known = (*registry.known(part), *(("auto",) if part == "quality_speech_to_text" else ()))
         if (engine := getattr(settings, part).engine) not in known:
             yield f"{_ARGS}.{part}.engine", f"there is no engine {engine!r}; there are {', '.join(known)}"
     yield from _archive(settings, here)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,6 +58,17 @@ SPEECH_PROVIDERS: Final[Mapping[str, str]] = {
 }
 
 
+_OURS: Final[Mapping[str, Mapping[str, str]]] = {
+    "language_model": LANGUAGE_MODELS,
+    "text_to_speech": TEXT_TO_SPEECH,
+    "speech_to_text": SPEECH_TO_TEXT,
+    "quality_speech_to_text": QUALITY_SPEECH_TO_TEXT,
+    "chat_provider": CHAT_PROVIDERS,
+    "transcription_provider": TRANSCRIPTION_PROVIDERS,
+    "speech_provider": SPEECH_PROVIDERS,
+}
+
+
 class UnknownEngine(ValueError):
     """The settings name an engine that does not exist. Raised at start-up, so it needs no code."""
 
@@ -66,19 +78,19 @@ def build_language_model(settings: LanguageModelSettings, cache: Path) -> LocalL
 
     vLLM only loads in its own environment: see `vllm_python`.
     """
-    model: LocalLanguageModel = _factory("language model", LANGUAGE_MODELS, settings.engine)(settings, cache)
+    model: LocalLanguageModel = _factory("language_model", settings.engine)(settings, cache)
     return model
 
 
 def build_text_to_speech(settings: TextToSpeechSettings, cache: Path) -> LocalTextToSpeech:
     """Load the voice that `settings` name; takes about a second, and more on its first run."""
-    voice: LocalTextToSpeech = _factory("text-to-speech", TEXT_TO_SPEECH, settings.engine)(settings, cache)
+    voice: LocalTextToSpeech = _factory("text_to_speech", settings.engine)(settings, cache)
     return voice
 
 
 def build_speech_to_text(settings: SpeechToTextSettings, cache: Path) -> LocalSpeechToText:
     """Load the ear of the realtime way; providers are connected when they are first asked."""
-    engine: LocalSpeechToText = _factory("speech-to-text", SPEECH_TO_TEXT, settings.engine)(settings, cache)
+    engine: LocalSpeechToText = _factory("speech_to_text", settings.engine)(settings, cache)
     providers = {name: build_transcription_provider(name, one) for name, one in settings.providers.items()}
     return SpeechToTextWithProviders(engine, providers)
 
@@ -86,33 +98,45 @@ def build_speech_to_text(settings: SpeechToTextSettings, cache: Path) -> LocalSp
 def build_quality_speech_to_text(settings: QualitySpeechToTextSettings, cache: Path) -> LocalSpeechToText:
     """Load the ear of the quality way. WhisperX only loads in its own environment: see `whisperx_python`."""
     name = quality_engine(settings)
-    engine: LocalSpeechToText = _factory("quality speech-to-text", QUALITY_SPEECH_TO_TEXT, name)(
-        settings, cache
-    )
+    engine: LocalSpeechToText = _factory("quality_speech_to_text", name)(settings, cache)
     return SpeechToTextWithProviders(engine, {})
 
 
 def build_chat_provider(name: str, settings: ChatProviderSettings) -> LanguageModel:
     """The client of a server elsewhere that answers; connects when it is first asked."""
-    model: LanguageModel = _factory("chat", CHAT_PROVIDERS, "openai")(name, settings)
+    model: LanguageModel = _factory("chat_provider", "openai")(name, settings)
     return model
 
 
 def build_transcription_provider(name: str, settings: TranscriptionProviderSettings) -> SpeechToText:
     """The client of a transcription server elsewhere; connects when it is first asked."""
-    engine: SpeechToText = _factory("transcription", TRANSCRIPTION_PROVIDERS, "openai")(name, settings)
+    engine: SpeechToText = _factory("transcription_provider", "openai")(name, settings)
     return engine
 
 
 def build_speech_provider(name: str, settings: SpeechProviderSettings) -> "RemoteVoice":
     """The client of a speech server elsewhere; connects when it first speaks."""
-    voice: RemoteVoice = _factory("speech provider", SPEECH_PROVIDERS, settings.kind)(name, settings)
+    voice: RemoteVoice = _factory("speech_provider", settings.kind)(name, settings)
     return voice
 
 
-def _factory(kind: str, engines: Mapping[str, str], name: str) -> Any:
-    if name not in engines:
-        known = ", ".join(sorted(engines))
-        raise UnknownEngine(f"There is no {kind} engine {name!r}; there are: {known}.")
-    module, function = engines[name].split(":")
-    return getattr(import_module(module), function)
+def known(port: str) -> tuple[str, ...]:
+    """Names of the engines of a port, a branch of the settings: ours, and those of installed packages."""
+    return (*_OURS[port], *sorted(_plugins(port)))
+
+
+def _factory(port: str, name: str) -> Any:
+    """The function `build(settings, cache)` of an engine. Raises UnknownEngine."""
+    if name in _OURS[port]:
+        module, function = _OURS[port][name].split(":")
+        return getattr(import_module(module), function)
+    if (plugin := _plugins(port).get(name)) is not None:
+        return plugin.load()
+    kind = port.replace("_", " ")
+    raise UnknownEngine(f"There is no {kind} engine {name!r}; there are: {', '.join(sorted(known(port)))}.")
+
+
+def _plugins(port: str) -> dict[str, EntryPoint]:
+    """Engines of other packages: entry points such as "text_to_speech.NAME" in the group rhapsode.engines."""
+    found = entry_points(group="rhapsode.engines")
+    return {one.name.partition(".")[2]: one for one in found if one.name.partition(".")[0] == port}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_validator
 
 from schemas.languages import LanguageChoice
 from schemas.settings.provider_settings import header_key, plain_address
@@ -115,6 +115,8 @@ class SpeechToTextSettings(_Listening):
     """The realtime way: which engine writes short windows down, and who else may."""
 
     engine: str = "whisper"
+    options: dict[str, JsonValue] = {}
+    """Settings of an engine from another package, as it describes them."""
     model_path: Path | None = None
     """Your own Whisper model for CTranslate2, a folder; None: the packaged multilingual "base"."""
     partial_model_path: Path | None = None

@@ -103,6 +103,8 @@ class LanguageModelSettings(VllmSettings, _Settings):
     """Which engine writes the answers, and who else may."""
 
     engine: str = "llama"
+    options: dict[str, JsonValue] = {}
+    """Settings of an engine from another package, as it describes them."""
     model_path: Path | None = None
     """llama: your own GGUF file; None: the packaged SmolLM2-135M-Instruct, prepared into the cache."""
     threads: int = Field(default=2, ge=1, le=64)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -16,6 +16,8 @@ class LocalVoiceSettings(BaseModel):
     engine: str = "piper"
     """`piper`; `coqui`: VITS or XTTS, in an environment of its own (`make env-speech-gpu`); `none`: text
     only, or what `providers` speak; `scripted`."""
+    options: dict[str, JsonValue] = {}
+    """Settings of an engine from another package, as it describes them."""
     voice_path: Path | None = None
     """Your own Piper voice (.onnx with its .onnx.json beside it); None: the packaged voice "joe". Coqui
     converts it once."""

@@ -2,10 +2,10 @@
 
 import pytest
 
+from rhapsode.testing.clips import needs_clips
 from tests.clients.conftest import RunClient
 from tests.support.clients.openai_requests import SLOWLY
 from tests.support.running_app import RunningApp
-from tests.support.speech.clips import needs_clips
 
 pytestmark = [needs_clips, pytest.mark.timeout(300)]
 

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from loadtests.client import recorded_speech
+from rhapsode.testing.clips import needs_clips, word_errors
 from tests.clients.conftest import SAID, RunClient
 from tests.support.clients.openai_requests import SLOWLY
 from tests.support.eventually import eventually
 from tests.support.running_app import RunningApp
-from tests.support.speech.clips import needs_clips, word_errors
 
 pytestmark = [needs_clips, pytest.mark.timeout(300)]
 HELLO = "The old fox ran over the green hill."

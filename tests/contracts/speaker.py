@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.audio.opus import PACKET_MS, RATE, OpusDecoder, packet_count
 from pipeline.engines.ports import OpusChunk, Speaker, WordTimes
+from rhapsode.testing.text_to_speech_contract import SENTENCE
 from schemas.errors import UnknownVoice
-from tests.contracts.text_to_speech import SENTENCE
 
 
 async def heard(speaker: Speaker, text: str) -> tuple[WordTimes, list[OpusChunk]]:

@@ -8,10 +8,10 @@ import openai
 import pytest
 
 from loadtests.client import recorded_speech
+from rhapsode.testing.clips import needs_clips, word_errors
 from schemas.settings import AppSettings
 from tests.deployments.realtime.realtime_sound import silence, wide
 from tests.support.running_app import running_app, scripted_settings
-from tests.support.speech.clips import needs_clips, word_errors
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights, needs_clips]
 

@@ -7,9 +7,9 @@ from ray import serve
 
 from deployments.replicas.language_model import LanguageModelReplica, RemoteLanguageModel
 from pipeline.engines.ports import ChatRequest, Completion, Message
+from rhapsode.testing.language_model_contract import answer
 from schemas.errors import EngineBusy, UnknownModel, UnknownProvider
 from schemas.settings import LanguageModelSettings
-from tests.contracts.language_model import answer
 from tests.support.servers.chat_server import ANSWER, ChatHouse
 
 pytestmark = pytest.mark.anyio

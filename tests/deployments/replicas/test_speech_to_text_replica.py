@@ -9,9 +9,9 @@ from ray import serve
 
 from deployments.replicas.speech_to_text import RemoteSpeechToText, SpeechToTextReplica
 from pipeline.engines.ports import Transcript, Utterance, WrittenWord
+from rhapsode.testing.speech_to_text_contract import written
 from schemas.errors import UnknownProvider
 from schemas.settings.listening_settings import QualitySpeechToTextSettings, SpeechToTextSettings
-from tests.contracts.speech_to_text import written
 
 pytestmark = pytest.mark.anyio
 SOUND = b"\x00\x10\x00\xf0" * 8_000

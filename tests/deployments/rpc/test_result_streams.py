@@ -19,9 +19,9 @@ from deployments.rpc.serve_client import streamed
 from pipeline.engines.ports import ChatRequest, Message, Written
 from pipeline.engines.scripted import ScriptedLanguageModel
 from pipeline.observability import span_names
+from rhapsode.testing.language_model_contract import LanguageModelContract
 from schemas.errors import EngineDead, EngineFailed
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
-from tests.contracts.language_model import LanguageModelContract
 from tests.contracts.speaker import SpeakerContract
 from tests.support.eventually import eventually
 from tests.support.local_replicas import HERE, NearHandle, NearReply

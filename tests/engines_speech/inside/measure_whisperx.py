@@ -15,9 +15,9 @@ from statistics import median
 from loadtests.client.recorded_speech import Clip, cards, librivox
 from pipeline.engines.ports import Transcript
 from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX, build
+from rhapsode.testing.clips import word_errors
 from schemas.settings.listening_settings import QualitySpeechToTextSettings
 from tests.engines_speech.expected_text import said
-from tests.support.speech.clips import word_errors
 
 ROUNDS = 3
 

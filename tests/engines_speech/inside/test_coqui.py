@@ -21,12 +21,12 @@ from pipeline.engines.tts.coqui.coqui_engine import CoquiFrames, CoquiTextToSpee
 from pipeline.engines.tts.coqui.coqui_vits import VitsVoice
 from pipeline.engines.tts.piper_device import NoDevice
 from pipeline.engines.weights.prepared_folders import UnusableWeights
+from rhapsode.testing.clips import word_errors
+from rhapsode.testing.text_to_speech_contract import SENTENCE, TimedTextToSpeechContract, length_ms, spoken
 from schemas.errors import EngineDead, EngineFailed
 from schemas.settings.listening_settings import QualitySpeechToTextSettings
 from tests.contracts.busy_text_to_speech import is_busy_beyond_five, says_that_it_was_shut_down
-from tests.contracts.text_to_speech import SENTENCE, TimedTextToSpeechContract, length_ms, spoken
 from tests.engines_speech.inside.conftest import COQUI
-from tests.support.speech.clips import word_errors
 
 pytestmark = pytest.mark.anyio
 SAID = "The keeper climbed the stairs and lit the lamp before the storm came in."

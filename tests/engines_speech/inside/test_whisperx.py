@@ -11,10 +11,10 @@ from loadtests.client.recorded_speech import librivox
 from pipeline.engines.ports import Transcript, Utterance
 from pipeline.engines.stt.whisper_windows import repeats_itself
 from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX
+from rhapsode.testing.clips import needs_clips, plain, word_errors
 from schemas.errors import EngineBusy, EngineDead, EngineFailed
 from tests.engines_speech.expected_text import said, with_pauses
 from tests.engines_speech.inside.conftest import SETTINGS
-from tests.support.speech.clips import needs_clips, plain, word_errors
 
 pytestmark = [pytest.mark.anyio, needs_clips]
 

@@ -7,7 +7,7 @@ import pytest
 
 from loadtests.client.recorded_speech import command
 from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX
-from tests.contracts.speech_to_text import TimedSpeechToTextContract
+from rhapsode.testing.speech_to_text_contract import TimedSpeechToTextContract
 from tests.engines_speech.expected_text import said
 from tests.engines_speech.inside.conftest import SETTINGS
 

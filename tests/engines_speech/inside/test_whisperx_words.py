@@ -13,10 +13,10 @@ from loadtests.client.recorded_speech import librivox
 from pipeline.engines.ports import Transcript, WrittenWord
 from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX, build
 from pipeline.engines.stt.whisperx.whisperx_model import Aligner, Aligners, open_diarizer, with_speakers
+from rhapsode.testing.clips import needs_clips
 from schemas.settings.listening_settings import QualitySpeechToTextSettings
 from tests.engines_speech.expected_text import said
 from tests.engines_speech.inside.conftest import SETTINGS
-from tests.support.speech.clips import needs_clips
 
 
 @needs_clips

@@ -9,10 +9,10 @@ import pytest
 from deployments.replicas.speech_to_text import RemoteSpeechToText
 from loadtests.client.recorded_speech import librivox
 from pipeline.engines.ports import Transcript, Utterance
+from rhapsode.testing.clips import needs_clips, plain
 from schemas.errors import EngineDead, EngineFailed, UnknownProvider
 from tests.engines_speech.expected_text import said, with_pauses
 from tests.engines_speech.outside.conftest import replica_process
-from tests.support.speech.clips import needs_clips, plain
 
 pytestmark = [needs_clips, pytest.mark.anyio, pytest.mark.serve, pytest.mark.timeout(300)]
 

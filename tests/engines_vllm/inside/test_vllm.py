@@ -12,8 +12,8 @@ from vllm.v1.metrics.reader import get_metrics_snapshot
 from pipeline.engines.llm.vllm.vllm_engine import VllmLanguageModel
 from pipeline.engines.llm.vllm.vllm_environment import SPARE
 from pipeline.engines.ports import ChatRequest, Completion, Function, Message, ToolCall, Written
+from rhapsode.testing.language_model_contract import answer, asking
 from schemas.errors import EngineBusy, EngineFailed, UnknownModel
-from tests.contracts.language_model import answer, asking
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.anyio

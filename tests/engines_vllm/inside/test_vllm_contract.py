@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.engines.llm.vllm.vllm_engine import VllmLanguageModel
-from tests.contracts.language_model import LanguageModelContract
+from rhapsode.testing.language_model_contract import LanguageModelContract
 
 
 class TestVllm(LanguageModelContract):

@@ -6,8 +6,8 @@ import httpx
 import pytest
 import ray
 
+from rhapsode.testing.language_model_contract import answer, asking
 from schemas.errors import EngineDead, EngineError
-from tests.contracts.language_model import answer, asking
 from tests.engines_vllm.outside.conftest import Application, alive, engine_processes, replica_process
 from tests.support.clients.native_client import Heard, ask, create, frames, listen_until_over, open_stream
 from tests.support.eventually import eventually

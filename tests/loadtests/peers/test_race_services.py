@@ -16,11 +16,11 @@ from pipeline.engines.registry import (
 )
 from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeech
 from pipeline.engines.tts.remote_voice import RemoteVoice
+from rhapsode.testing.language_model_contract import LanguageModelContract
+from rhapsode.testing.text_to_speech_contract import TextToSpeechContract
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
 from schemas.settings.listening_settings import SpeechToTextSettings, TranscriptionProviderSettings
 from schemas.settings.provider_settings import ChatProviderSettings, SpeechProviderSettings
-from tests.contracts.language_model import LanguageModelContract
-from tests.contracts.text_to_speech import TextToSpeechContract
 from tests.support.servers.web_server_thread import serving_somewhere
 
 

@@ -11,10 +11,10 @@ from pipeline.engines.ports import TextToSpeech
 from pipeline.engines.routed_speaker import EncodingSpeaker
 from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeech
 from pipeline.engines.tts.piper import PiperTextToSpeech
+from rhapsode.testing.language_model_contract import LanguageModelContract
+from rhapsode.testing.text_to_speech_contract import TimedTextToSpeechContract
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
-from tests.contracts.language_model import LanguageModelContract
 from tests.contracts.speaker import SpeakerContract
-from tests.contracts.text_to_speech import TimedTextToSpeechContract
 
 
 class TestScriptedLanguageModel(LanguageModelContract):

@@ -11,7 +11,7 @@ import pytest
 from pipeline.engines.forced_calls import call_in, forced, must_call, plain
 from pipeline.engines.llm.llama_cpp import knows_calls
 from pipeline.engines.ports import ChatRequest, Function, LanguageModel, Message, ToolCall
-from tests.contracts.language_model import answer
+from rhapsode.testing.language_model_contract import answer
 
 pytestmark = pytest.mark.anyio
 

@@ -14,10 +14,10 @@ import pytest
 from loadtests.client.recorded_speech import command, librivox
 from pipeline.engines.ports import Transcript, Utterance
 from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
+from rhapsode.testing.clips import joined
+from rhapsode.testing.speech_to_text_contract import TimedSpeechToTextContract, faint_noise, written
 from schemas.errors import EngineBusy, EngineDead
-from tests.contracts.speech_to_text import TimedSpeechToTextContract, faint_noise, written
 from tests.support.eventually import eventually
-from tests.support.speech.clips import joined
 
 pytestmark = pytest.mark.anyio
 

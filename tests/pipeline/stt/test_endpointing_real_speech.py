@@ -8,8 +8,8 @@ import pytest
 from loadtests.client.recorded_speech import Clip
 from pipeline.stt.endpointing import Began, Endpointer
 from pipeline.stt.vad import FRAME_MS
+from rhapsode.testing.clips import joined, noisy
 from schemas.settings.listening_settings import EndpointingSettings
-from tests.support.speech.clips import joined, noisy
 from tests.support.speech.recordings import (
     AFTER_MS,
     BEFORE_MS,

@@ -20,8 +20,8 @@ from pipeline.engines.llm import grammar_check
 from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.llm.json_grammars import HeldAnswer, beneath, closed, grammar
 from pipeline.engines.ports import ChatRequest, Completion, Function, LanguageModel, Message, ToolCall
+from rhapsode.testing.language_model_contract import answer
 from schemas.errors import EngineBusy, SchemaInvalid
-from tests.contracts.language_model import answer
 from tests.support.eventually import eventually
 
 Schema = dict[str, Any]

@@ -12,8 +12,8 @@ import pytest
 
 from pipeline.engines.llm.llama_cpp import LlamaLanguageModel
 from pipeline.engines.ports import ChatRequest, Message
+from rhapsode.testing.language_model_contract import SYSTEM, answer, asking
 from schemas.errors import ContextTooLong, EngineBusy, EngineDead
-from tests.contracts.language_model import SYSTEM, answer, asking
 from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from pipeline.engines.llm.openai_chat import OpenAiChat
 from pipeline.engines.ports import ChatRequest, Completion, Message
 from pipeline.engines.registry import build_chat_provider
+from rhapsode.testing.language_model_contract import answer
 from schemas.errors import EngineBusy, EngineFailed
 from schemas.settings import LanguageModelSettings
 from schemas.settings.provider_settings import ChatProviderSettings
-from tests.contracts.language_model import answer
 from tests.support.eventually import eventually
 from tests.support.servers.chat_server import ANSWER, ChatHouse
 from tests.support.servers.fake_server import event

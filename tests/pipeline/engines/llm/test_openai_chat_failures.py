@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.engines.llm.openai_chat import OpenAiChat
 from pipeline.engines.ports import ChatRequest, Message
+from rhapsode.testing.language_model_contract import answer
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
-from tests.contracts.language_model import answer
 from tests.support.eventually import eventually
 from tests.support.servers.chat_server import ChatHouse
 from tests.support.servers.fake_server import event

@@ -3,7 +3,7 @@
 from contextlib import aclosing
 
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, Speaker, WordTimes
-from tests.contracts.text_to_speech import SENTENCE
+from rhapsode.testing.text_to_speech_contract import SENTENCE
 
 CLOUD = EngineResult(provider="cloud")
 

@@ -13,9 +13,9 @@ from pipeline.engines.ports import ChatRequest, Completion, Message
 from pipeline.engines.routed import Breaker, Retry, Target
 from pipeline.engines.routed_language_model import RoutedLanguageModel, open_language_model
 from pipeline.engines.scripted import ScriptedLanguageModel
+from rhapsode.testing.language_model_contract import LanguageModelContract, answer
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, UnknownModel, UnknownProvider
 from schemas.settings import LanguageModelSettings
-from tests.contracts.language_model import LanguageModelContract, answer
 from tests.support.clocks import HandClock
 from tests.support.eventually import eventually
 from tests.support.servers.chat_server import ANSWER, ChatHouse, chat_house

@@ -11,10 +11,10 @@ import pytest
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, WordTimes
 from pipeline.engines.routed_speaker import RoutedSpeaker, open_speaker
 from pipeline.engines.scripted import ScriptedTextToSpeech
+from rhapsode.testing.text_to_speech_contract import SENTENCE
 from schemas.errors import EngineBusy, EngineFailed, LanguageNotSpoken, UnknownProvider, UnknownVoice
 from schemas.settings import TextToSpeechSettings
 from tests.contracts.speaker import SpeakerContract
-from tests.contracts.text_to_speech import SENTENCE
 from tests.pipeline.engines.routing.heard_speech import CLOUD, heard
 from tests.support.clocks import HandClock
 from tests.support.eventually import eventually

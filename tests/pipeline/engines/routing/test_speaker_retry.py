@@ -8,9 +8,9 @@ from pipeline.engines.registry import build_speech_provider
 from pipeline.engines.routed import Breaker, Retry, Target
 from pipeline.engines.routed_speaker import EncodingSpeaker, RoutedSpeaker, open_speaker
 from pipeline.engines.scripted import ScriptedTextToSpeech
+from rhapsode.testing.text_to_speech_contract import SENTENCE
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from schemas.settings import TextToSpeechSettings
-from tests.contracts.text_to_speech import SENTENCE
 from tests.pipeline.engines.routing.heard_speech import CLOUD, heard
 from tests.support.clocks import HandClock
 from tests.support.servers.speech_server import SpeechHouse

@@ -10,12 +10,12 @@ from pipeline.engines.ports import Utterance, WrittenWord
 from pipeline.engines.registry import build_speech_to_text
 from pipeline.engines.stt.openai_transcription import OpenAiTranscription
 from pipeline.engines.stt.transcription_providers import SpeechToTextWithProviders
+from rhapsode.testing.clips import joined
+from rhapsode.testing.speech_to_text_contract import SpeechToTextContract, faint_noise, written
 from schemas.errors import UnknownProvider
 from schemas.settings.listening_settings import SpeechToTextSettings
-from tests.contracts.speech_to_text import SpeechToTextContract, faint_noise, written
 from tests.pipeline.engines.stt.known_transcripts import SOUND, heard
 from tests.support.servers.transcription_server import TranscriptionHouse, Wire
-from tests.support.speech.clips import joined
 
 pytestmark = pytest.mark.anyio
 

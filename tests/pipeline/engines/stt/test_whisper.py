@@ -17,15 +17,15 @@ from pipeline.engines.stt.whisper_model import load
 from pipeline.engines.stt.whisper_weights import whisper_files, whisper_partial_files
 from pipeline.engines.stt.whisper_whole import FullWindows
 from pipeline.engines.weights.prepared_folders import UnusableWeights
-from schemas.settings.listening_settings import SpeechToTextSettings
-from tests.contracts.speech_to_text import (
+from rhapsode.testing.clips import needs_clips, noisy, word_errors
+from rhapsode.testing.speech_to_text_contract import (
     SECOND,
     CountingSpeechToText,
     TimedSpeechToTextContract,
     heard,
     written,
 )
-from tests.support.speech.clips import needs_clips, noisy, word_errors
+from schemas.settings.listening_settings import SpeechToTextSettings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 SETTINGS = SpeechToTextSettings()

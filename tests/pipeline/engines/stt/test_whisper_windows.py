@@ -29,9 +29,9 @@ from pipeline.engines.stt.whisper_windows import (
     window_s,
 )
 from pipeline.engines.stt.whisper_words import word_times
+from rhapsode.testing.speech_to_text_contract import written
 from schemas.errors import EngineBusy, EngineDead, EngineFailed
 from schemas.settings.listening_settings import QualitySpeechToTextSettings
-from tests.contracts.speech_to_text import written
 from tests.support.eventually import eventually
 
 # ---------------------------------------------------------------- windows

@@ -9,9 +9,9 @@ import pytest
 from pipeline.engines.ports import WordTimes
 from pipeline.engines.tts.piper import PiperTextToSpeech
 from pipeline.engines.tts.piper_voice import Voice
+from rhapsode.testing.text_to_speech_contract import SENTENCE, length_ms, spoken
 from schemas.settings import TextToSpeechSettings
 from tests.contracts.busy_text_to_speech import is_busy_beyond_five, says_that_it_was_shut_down
-from tests.contracts.text_to_speech import SENTENCE, length_ms, spoken
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 

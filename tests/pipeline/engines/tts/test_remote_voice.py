@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from pipeline.engines.ports import EngineResult
 from pipeline.engines.registry import build_speech_provider
 from pipeline.engines.tts.remote_voice import RemoteVoice
+from rhapsode.testing.text_to_speech_contract import SENTENCE, TextToSpeechContract, length_ms, spoken
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from schemas.settings.provider_settings import SpeechProviderSettings
-from tests.contracts.text_to_speech import SENTENCE, TextToSpeechContract, length_ms, spoken
 from tests.support.eventually import eventually
 from tests.support.servers.speech_server import SpeechHouse, Wire
 

@@ -7,8 +7,7 @@ import anyio
 import pytest
 
 from pipeline.engines.ports import ChatRequest, Completion, LanguageModel, Message
-from tests.contracts.streams import take_turns
-from tests.support.eventually import eventually
+from rhapsode.testing.waiting import eventually, take_turns
 
 SYSTEM = Message("system", "You are a helpful assistant. Answer in plain prose.")
 

@@ -9,9 +9,9 @@ import pytest
 
 from loadtests.client.recorded_speech import Clip, command, librivox
 from pipeline.engines.ports import SpeechToText, Transcript, Utterance
+from rhapsode.testing.clips import joined, needs_clips, word_errors
+from rhapsode.testing.waiting import eventually
 from schemas.errors import EngineBusy
-from tests.support.eventually import eventually
-from tests.support.speech.clips import joined, needs_clips, word_errors
 
 SECOND = 16_000
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.engines.ports import TextToSpeech, TimedWord, WordTimes
+from rhapsode.testing.waiting import eventually, take_turns
 from schemas.errors import UnknownVoice
-from tests.contracts.streams import take_turns
-from tests.support.eventually import eventually
 
 SENTENCE = "One of the foxes ran by, and the old keeper saw it."
 
