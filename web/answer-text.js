@@ -226,7 +226,7 @@ function attributesOf({ tag, href, first, align }) {
 }
 
 function codeBlock({ language }, children) {
-  const copy = { tag: "button", attributes: { type: "button", class: "quiet copy-code" }, children: ["Copy"] };
+  const copy = { tag: "button", attributes: { type: "button", class: "quiet copy-code", "aria-label": "Copy code" }, children: ["Copy"] };
   const about = [{ tag: "span", attributes: { class: "language" }, children: language ? [language] : [] }, copy];
   const label = language ? `Code, ${language}` : "Code";
   const code = [{ tag: "code", attributes: {}, children }];

@@ -163,7 +163,11 @@ const ON_TURN = {
   "passages.failed": (turn, { data }) => ({ ...turn, lookedUp: data.message }),
   "answer.cited": (turn, { data }) => ({ ...turn, supports: data.supports }),
   "text.delta": (turn, { data }) => grown(turn, data),
-  "text.completed": (turn, { data }) => ({ ...turn, textWhole: true, cut: data.finish === "length" }),
+  "text.completed": (turn, { data }) => {
+    const cut = data.finish === "length";
+    const standing = cut ? grown(turn, { at: Math.min(data.chars, turn.chars), text: "" }) : turn; // ends at a sentence
+    return { ...standing, textWhole: true, cut };
+  },
   "sentence.ready": (turn, { data }) => withSentence(turn, data.sentence, newSentence(data.start, data.end)),
   "sentence.voiced": (turn, { data }) =>
     withSentence(turn, data.sentence, { voiced: true, atMs: data.at_ms, ms: 0, words: data.words ?? [] }),

@@ -259,9 +259,7 @@ def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
             turn.parts.append(data["text"])
             turn.stalled = 0
         case "text.completed":
-            turn.text_whole = True
-            turn.finish = data["finish"]
-            turn.tokens = (data.get("tokens_in", 0), data.get("tokens_out", 0))
+            _apply_text_end(turn, data)
         case kind if kind in ANSWER_EVENTS:
             _apply_to_grounds(turn, recorded)
         case "sentence.ready":
@@ -274,6 +272,14 @@ def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
                 turn.error = dict(data)
         case _ if data.get("sentence") is not None and data["sentence"] < len(turn.sentences):
             _apply_to_sentence(turn, turn.sentences[data["sentence"]], recorded)
+
+
+def _apply_text_end(turn: TurnState, data: Mapping[str, Any]) -> None:
+    turn.text_whole = True
+    turn.finish = data["finish"]
+    turn.tokens = (data.get("tokens_in", 0), data.get("tokens_out", 0))
+    if turn.finish == "length":
+        turn.parts = [turn.answer[: data["chars"]]]  # what follows its last whole sentence is dropped
 
 
 def _apply_to_grounds(turn: TurnState, recorded: Recorded) -> None:

@@ -82,6 +82,11 @@ def planned(
         room=room,
         session=session,
         traceparent=state.traceparent,
+        whole_sentences=(
+            state.given is None
+            and not conversation.items.managed
+            and state.settings.sampling.json_schema is None
+        ),
         progress=progress(state),
     )
 

@@ -397,6 +397,10 @@ _EARLY: Final = (1, 2)
 """So many times as long must the first and the second one be: each is heard while the next is written."""
 
 
+_WHOLE: Final = re.compile(r"[.!?…。！？।؟](?:[\"'”’»)\]*_]|\s)*$")
+"""The end of a sentence at the end of a text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fragment:
     """Characters [start, end) of the whole text. A text's fragments follow each other without gaps."""
@@ -434,13 +438,30 @@ class SentenceBuffer:
         self._scanner.feed(delta)
         return self._take(final=False)
 
-    def flush(self) -> list[Fragment]:
-        """The text is complete: the fragments that are left."""
+    def flush(self, *, cut_short: bool = False) -> list[Fragment]:
+        """The text is complete: the fragments that are left.
+
+        `cut_short`: its end is missing, so that what follows the last whole sentence is left out. A block of
+        code and a text without a whole sentence stay as they are.
+        """
         ready = self._take(final=True)
-        if self._start < self._scanner.length:
-            ready.append(self._cut(self._scanner.length))
+        end = self._last_sentence_end() if cut_short else self._scanner.length
+        if self._start < end:
+            ready.append(self._cut(end))
         self._passed.clear()
         return ready
+
+    @property
+    def end(self) -> int:
+        """Characters of the text that are in fragments."""
+        return self._start
+
+    def _last_sentence_end(self) -> int:
+        whole = _WHOLE.search(self._scanner.slice(self._start, self._scanner.length))
+        if self._code or whole:
+            return self._scanner.length
+        ends = [each.at for each in self._passed if each.strength >= Strength.SENTENCE]
+        return max(ends, default=self._start) or self._scanner.length
 
     def _take(self, *, final: bool) -> list[Fragment]:
         ready: list[Fragment] = []

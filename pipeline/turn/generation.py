@@ -283,8 +283,19 @@ class Generation:
             pending = await tool_calls.note(requested, self._calls, at=len(self._text))
             self._calls += pending
 
-    async def complete(self) -> None:
-        """Record that the text is whole, and what it rests on."""
+    @property
+    def text(self) -> str:
+        """All that the model has written."""
+        return self._text
+
+    @property
+    def cut_short(self) -> bool:
+        """The model had more to say than it may."""
+        return self._completion.finish == "length"
+
+    async def complete(self, chars: int | None = None) -> None:
+        """Record that the text is whole, and what it rests on. `chars`: so much of it stands; None: all."""
+        self._text = self._text[:chars]
         if self._passages:
             language = self._question.settings.language
             await self._sink.record(AnswerCited(supports=supports(self._text, self._passages, language)))

@@ -69,6 +69,8 @@ class TurnPlan:
     session: str = ""
     traceparent: str = ""
     """The caller's span, whose trace the turn continues."""
+    whole_sentences: bool = False
+    """An answer that the length limit cuts ends at its last whole sentence."""
     progress: TurnCheckpoint | None = None
     """Work that an owner before this one left; None: no owner has begun."""
 
@@ -219,9 +221,16 @@ class Turn:
                 raise
             self._failure = error
         await sink.release()
-        await self._cut(self._buffer.flush(), queue)
+        cut_short = plan.whole_sentences and self._failure is None and answer.cut_short
+        if cut_short and not plan.settings.speak:
+            for piece in _pieces(answer.text):
+                self._buffer.push(piece)
+                await anyio.lowlevel.checkpoint()
+        fragments = self._buffer.flush(cut_short=cut_short)
+        if plan.settings.speak:
+            await self._cut(fragments, queue)
         if self._failure is None:
-            await answer.complete()
+            await answer.complete(self._buffer.end if cut_short else None)
 
     async def _read_out(self, queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         """Show a given text at once, then cut it as fast as the voice takes it."""

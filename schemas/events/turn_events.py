@@ -43,6 +43,7 @@ class TextCompleted(_Event):
     type: Literal["text.completed"] = "text.completed"
     v: Literal[1] = 1
     chars: int
+    """So much of the text stands; fewer than were shown where the length limit cut a sentence."""
     finish: Literal["stop", "length", "verbatim", "tool_calls"]
     """`tool_calls`: the client has functions to call before it goes on."""
     tokens_in: int = 0

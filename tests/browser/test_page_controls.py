@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import session_log
-from tests.browser.conftest import SHORT
+from tests.browser.conftest import SHORT, STORY
 from tests.browser.page_reader import Reader
 from tests.support.running_app import RunningApp
 
@@ -195,6 +195,7 @@ def test_an_answer_that_was_cut_says_so_and_can_be_continued(open_page: OpenPage
     session = asked_with(app.url, {"max_tokens": 20}, prompt="a story")
     reader = open_page(f"/?session={session}")
     reader.page.get_by_text("Cut off at its length limit").wait_for()
+    assert reader.answer == STORY[: STORY.index("Ines.") + 6]  # 120 characters were written
     reader.page.get_by_role("button", name="Continue").click()
     expect(reader.page.locator(".turn")).to_have_count(2)
     expect(reader.page.locator(".turn .prompt").nth(1)).to_have_text("Continue exactly where you stopped.")

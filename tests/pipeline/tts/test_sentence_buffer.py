@@ -246,6 +246,32 @@ def test_quotation_marks_that_never_close_do_not_stop_the_cutting() -> None:
     assert len(cut(text, WHOLE_SENTENCES)) > 10
 
 
+@pytest.mark.parametrize(
+    ("text", "standing"),
+    [
+        (
+            "The lamp burned all night long over it. Then that moment",
+            "The lamp burned all night long over it. ",
+        ),
+        ("One two three four. Five six seven eight.", "One two three four. Five six seven eight."),
+        ("She said: “Go home now.” He", "She said: “Go home now.” "),
+        ("- a first item here\n- another item\n- half of", "- a first item here\n- another item\n"),
+        ("Steps to take in turn:\n7. Stir it well.\n8. 20", "Steps to take in turn:\n7. Stir it well.\n"),
+        ("灯亮了一整夜。然后那一刻", "灯亮了一整夜。"),
+        ("No end here at all", "No end here at all"),
+        (
+            "Here is some code for it.\n\n```py\ndef x(): pa",
+            "Here is some code for it.\n\n```py\ndef x(): pa",
+        ),
+    ],
+)
+def test_of_a_text_that_was_cut_short_whole_sentences_stand(text: str, standing: str) -> None:
+    buffer = SentenceBuffer(SentenceSettings(), "en")
+    fragments = [*buffer.push(text), *buffer.flush(cut_short=True)]
+    assert "".join(fragment.text for fragment in fragments) == standing
+    assert buffer.end == len(standing)
+
+
 def test_nothing_yields_nothing() -> None:
     buffer = SentenceBuffer(WHOLE_SENTENCES)
     assert buffer.push("") == buffer.flush() == buffer.flush() == []

@@ -13,6 +13,7 @@ from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import AS_CONFIGURED, ChatRequest, Completion, EngineResult, OpusChunk, WordTimes
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis import group_committer
+from pipeline.session_state.turn_state import TurnState, apply_to_turn
 from pipeline.tts.sentence_synthesizer import FirstAudioPriority
 from pipeline.turn.generation import Engines
 from pipeline.turn.turn import Turn, TurnPlan
@@ -34,8 +35,8 @@ TURN = TurnId(1)
 class Writer:
     """A language model that writes `text` in pieces, then completes or fails."""
 
-    def __init__(self, text: str = TEXT, error: RhapsodeError | None = None) -> None:
-        self._text, self._error = text, error
+    def __init__(self, text: str = TEXT, error: RhapsodeError | None = None, finish: str = "stop") -> None:
+        self._text, self._error, self._finish = text, error, finish
         self.open = 0
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
@@ -46,7 +47,7 @@ class Writer:
                 yield self._text[at : at + 7]
             if self._error is not None:
                 raise self._error
-            yield Completion("stop", 3, 5)
+            yield Completion(self._finish, 3, 5)  # type: ignore[arg-type]
         finally:
             self.open -= 1
 
@@ -102,8 +103,10 @@ class Stage:
         kind: str = "prompt",
         settings: SessionSettings | None = None,
         priority: FirstAudioPriority | None = None,
+        whole_sentences: bool = False,
     ) -> None:
         self.priority = priority
+        self._whole_sentences = whole_sentences
         self.settings = settings or SessionSettings()
         self.log = GatedLog()
         self.session = new_session_id()
@@ -116,7 +119,9 @@ class Stage:
         async with Recorder(self.log) as recorder:
             await recorder.post(self.session, SessionStarted(settings=SessionSettings()), mode="create")
             pen = recorder.open(self.session, producer="test", epoch=1)
-            plan = TurnPlan(TURN, self._kind, TEXT, self.settings)  # type: ignore[arg-type]
+            plan = TurnPlan(  # type: ignore[arg-type]
+                TURN, self._kind, TEXT, self.settings, whole_sentences=self._whole_sentences
+            )
             models = Engines(self.writer, self.voice)
             self.turn = Turn(
                 plan, pen, models, SystemClock(), sentences_ahead=self._ahead, priority=self.priority
@@ -131,6 +136,31 @@ class Stage:
 
 def types(events: list[Recorded]) -> list[str]:
     return [event.type for event in events]
+
+
+@pytest.mark.parametrize("speak", [True, False], ids=["spoken", "silent"])
+@pytest.mark.parametrize("whole_sentences", [True, False])
+async def test_an_answer_that_the_length_limit_cuts_ends_at_its_last_whole_sentence(
+    speak: bool, whole_sentences: bool
+) -> None:
+    written = f"{SENTENCES[0]} {SENTENCES[1]} Then that moment left"
+    stage = Stage(
+        Writer(written, finish="length"),
+        Voice(),
+        settings=SessionSettings(speak=speak),
+        whole_sentences=whole_sentences,
+    )
+    events = await stage.run()
+    (completed,) = [event for event in events if event.type == "text.completed"]
+    standing = written.removesuffix("Then that moment left") if whole_sentences else written
+    assert completed.data["chars"] == len(standing)
+    assert "".join(event.data["text"] for event in events if event.type == "text.delta") == written
+    state = TurnState(TURN, "prompt", TEXT, stage.settings, 0)
+    for event in events:
+        apply_to_turn(state, event)
+    assert state.answer == standing
+    ends = [event.data["end"] for event in events if event.type == "sentence.ready"]
+    assert ends[-1:] == ([len(standing)] if speak else [])
 
 
 async def test_audio_keeps_the_order_of_the_sentences_whichever_voice_is_ready_first() -> None:
