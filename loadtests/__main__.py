@@ -16,7 +16,7 @@ COMMANDS: Final = {
     "chaos-nodes": "chaos.nodes_command:main",
     "chaos-redis": "chaos.redis_command:main",
     "costs": "capacity.costs.cost_command:main",
-    "dashboard": "report.dashboard_command:main",
+    "dashboard": "runner.dashboard_command:main",
     "gpu": "capacity.gpu.gpu_command:main",
     "load": "runner.load_command:load_main",
     "load-curve": "runner.curve_command:curve_main",

@@ -29,8 +29,8 @@ from loadtests.peers.contestants import FAILURES
 from loadtests.report.result_store import ROOT
 from loadtests.report.run_info import say
 from loadtests.report.tables import ComparisonRow
-from loadtests.runner.rhapsode_process import bare_stream, rhapsode
-from loadtests.runner.system_processes import SystemMeter
+from loadtests.servers.rhapsode_process import bare_stream, rhapsode
+from loadtests.servers.system_processes import SystemMeter
 from schemas.errors import RhapsodeError
 
 _SILENCE_MS: Final = 500

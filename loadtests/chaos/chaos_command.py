@@ -1,16 +1,80 @@
 """`make chaos`: 50 owners killed and 1,000 connections cut, under callers who compare every word."""
 
 import argparse
+import random
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
+from typing import Final
 
 import anyio
 
-from loadtests.chaos.chaos_run import ChaosPlan, ChaosReport, run
+from loadtests.chaos.chaos_run import (
+    judged,
+    recorded,
+    running,
+    script,
+    spread_line,
+    summary,
+    takeovers,
+    under_faults,
+)
+from loadtests.chaos.consistency_check import ConsistencyFindings
+from loadtests.chaos.resuming_listeners import ChaosCallers, WaitedInVain
 from loadtests.report.run_info import say
-from loadtests.report.tables import percentile
+from loadtests.servers.gateway_system import GatewaySystem
+
+Say = Callable[[str], None]
+_LONGEST_S: Final = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChaosPlan:
+    """Faults and callers of a run."""
+
+    people: int
+    gateways: int
+    owner_kills: int
+    cuts: int
+    log_kills: int = 0
+    zombies: int = 0
+    every_s: float = 2.0
+    cut_after: int = 60
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChaosReport:
+    """Result of a run, with the findings of the consistency check."""
+
+    findings: ConsistencyFindings
+    seconds: float
+    turns: int
+    owner_kills: int
+    log_kills: int
+    zombies: int
+    cuts: int
+    takeovers_ms: list[float]
+    """From a kill to the next words or sound of each turn that the dead process was running."""
+    dark_takeovers_ms: list[float]
+    """The same where the log server was killed at about the same time."""
+    resumes_ms: list[float]
+
+    def __str__(self) -> str:
+        return summary(
+            self.findings,
+            f"{self.seconds:.0f} s, {self.turns} turns, {self.findings.events} events",
+            f"kills: {self.owner_kills} owners, {self.log_kills} log servers, {self.zombies} zombies;"
+            f" {self.cuts} connections cut",
+            times=(
+                spread_line("takeover, from the kill to the next words or sound", self.takeovers_ms),
+                spread_line("the same while the log server was killed as well", self.dark_takeovers_ms),
+                spread_line("resume, from the handshake to the first missed event", self.resumes_ms),
+            ),
+        )
 
 
 def main() -> None:
@@ -26,42 +90,88 @@ def main() -> None:
     parser.add_argument("--zombies", type=int, default=5, help="owners frozen beyond their lease (default 5)")
     parser.add_argument("--cuts", type=int, default=1_000, help="connections cut, at least (default 1000)")
     parser.add_argument("--seed", type=int, default=1, help="of the dice (default 1)")
-    given = parser.parse_args()
-    plan = ChaosPlan(
-        people=given.people,
-        gateways=given.gateways,
-        owner_kills=given.owner_kills,
-        cuts=given.cuts,
-        log_kills=given.log_kills,
-        zombies=given.zombies,
-        seed=given.seed,
-    )
+    plan = ChaosPlan(**vars(parser.parse_args()))
     with tempfile.TemporaryDirectory(prefix="rhapsode-chaos-") as home:
         report = anyio.run(run, plan, Path(home), say)
-    print(summary(report))
+    print(report)
     sys.exit(0 if report.findings.fine else 1)
 
 
-def summary(report: ChaosReport) -> str:
-    """The figures of a run, and everything that was wrong."""
-    found = report.findings
-    lines = [
-        "",
-        f"{report.seconds:.0f} s, {report.turns} turns, {found.events} events",
-        f"kills: {report.owner_kills} owners, {report.log_kills} log servers, {report.zombies} zombies;"
-        f" {report.cuts} connections cut",
-        f"lost {len(found.lost)}, doubled {len(found.doubled)}, disordered {len(found.disordered)},"
-        f" otherwise wrong {len(found.wrong)}",
-        _series("takeover, from the kill to the next words or sound", report.takeovers_ms),
-        _series("the same while the log server was killed as well", report.dark_takeovers_ms),
-        _series("resume, from the handshake to the first missed event", report.resumes_ms),
-    ]
-    wrong = [*found.lost, *found.doubled, *found.disordered, *found.wrong]
-    return "\n".join([*lines, *(f"  ! {line}" for line in wrong[:40])])
+async def run(plan: ChaosPlan, home: Path, say: Say) -> ChaosReport:
+    """Raises only if the system could not be started or somebody waited for a minute in vain."""
+    dice, began = random.Random(plan.seed), monotonic()
+    async with GatewaySystem(home, plan.gateways, script(plan.people), dice) as system:
+        callers = ChaosCallers(system.url, dice, plan.cut_after)
+        try:
+            await under_faults(
+                callers,
+                plan.people,
+                lambda: _faults(plan, system, callers, say),
+                longest_s=_LONGEST_S,
+                cuts=plan.cuts,
+            )
+        except* WaitedInVain as group:
+            await _tell(system, group, say)
+            raise
+        say(f"{len(callers.asked)} turns heard; reading the log")
+        findings, logs = await judged(system.settings, callers)
+        plain, dark = takeovers(logs, system.kills, system.log_kills)
+        return ChaosReport(
+            findings=findings,
+            seconds=monotonic() - began,
+            turns=len(callers.asked),
+            owner_kills=len(system.kills) - system.zombies,
+            log_kills=len(system.log_kills),
+            zombies=system.zombies,
+            cuts=callers.cuts,
+            takeovers_ms=plain,
+            dark_takeovers_ms=dark,
+            resumes_ms=callers.resumes_ms,
+        )
 
 
-def _series(name: str, series: Sequence[float]) -> str:
-    if not series:
-        return f"{name}: none"
-    middle, high = percentile(series, 0.5), percentile(series, 0.95)
-    return f"{name}: p50 {middle:.0f} ms, p95 {high:.0f} ms, worst {max(series):.0f} ms (n {len(series)})"
+async def _tell(system: GatewaySystem, group: BaseExceptionGroup[WaitedInVain], say: Say) -> None:
+    """Tell which events the log has that the waiting listeners lack: not delivered, or never written?"""
+    for one in _leaves(group):
+        [events] = (await recorded(system.settings, [one.listener.session])).values()
+        missed = [event for event in events if event.seq > one.listener.last]
+        last = ", ".join(f"{event.seq} {event.type} at {event.ts_ms}" for event in (missed or events)[-5:])
+        say(f"{one}; the log has {len(missed)} more; its last: {last}")
+
+
+def _leaves(group: BaseExceptionGroup[WaitedInVain]) -> Iterable[WaitedInVain]:
+    for one in group.exceptions:
+        if isinstance(one, WaitedInVain):
+            yield one
+        else:
+            yield from _leaves(one)
+
+
+async def _faults(plan: ChaosPlan, system: GatewaySystem, callers: ChaosCallers, say: Say) -> None:
+    """Kill owners in mid-turn, with the other faults spread between them."""
+    kinds = ["owner"] * plan.owner_kills + ["log"] * plan.log_kills + ["zombie"] * plan.zombies
+    system.dice.shuffle(kinds)
+    for number, kind in enumerate(kinds, 1):
+        await anyio.sleep(plan.every_s * system.dice.uniform(0.5, 1.5))
+        if kind == "log":
+            system.kill_log()
+        else:
+            await system.ready()
+            victim = await _an_owner(system, callers)
+            if kind == "owner":
+                system.kill_gateway(victim)
+            else:
+                await system.freeze_gateway(victim)
+        say(f"fault {number} of {len(kinds)} ({kind}); {callers.cuts} cuts, {len(callers.asked)} turns")
+
+
+async def _an_owner(system: GatewaySystem, callers: ChaosCallers) -> int:
+    """The process that runs a turn somebody is listening to right now."""
+    while True:
+        listeners = list(callers.listeners)
+        system.dice.shuffle(listeners)
+        for listener in listeners:
+            pid = running(listener)
+            if pid is not None and system.owns(pid):
+                return pid
+        await anyio.sleep(0.05)

@@ -1,25 +1,21 @@
-"""One chaos run: callers, faults, then the judge."""
+"""What every chaos run shares: callers under faults, the log they are compared with, and its report."""
 
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from time import monotonic
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import anyio
 
 from loadtests.chaos.consistency_check import ConsistencyFindings, ListenerRecord, judge
-from loadtests.chaos.gateway_system import GatewaySystem
-from loadtests.chaos.resuming_listeners import ChaosCallers, WaitedInVain, chaos_caller
+from loadtests.chaos.resuming_listeners import ChaosCallers, chaos_caller
+from loadtests.report.tables import percentile
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.open_log import open_log
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
+from schemas.settings import AppSettings
 
-Say = Callable[[str], None]
-_WORDS: Final = (
+_WORDS: Final = [
     "the",
     "keeper",
     "lit",
@@ -33,44 +29,10 @@ _WORDS: Final = (
     "sea",
     "came",
     "in",
-)
-_LONGEST_S: Final = 900.0
+]
 _OPENINGS: Final = frozenset({"turn.started", "turn.resumed"})
 _PAGE: Final = 2_000
 _OUTAGE_MS: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class ChaosPlan:
-    """Faults and callers of a run."""
-
-    people: int
-    gateways: int
-    owner_kills: int
-    cuts: int
-    log_kills: int = 0
-    zombies: int = 0
-    every_s: float = 2.0
-    cut_after: int = 60
-    seed: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class ChaosReport:
-    """Result of a run, with the findings of the consistency check."""
-
-    findings: ConsistencyFindings
-    seconds: float
-    turns: int
-    owner_kills: int
-    log_kills: int
-    zombies: int
-    cuts: int
-    takeovers_ms: Sequence[float]
-    """From a kill to the next words or sound of each turn that the dead process was running."""
-    dark_takeovers_ms: Sequence[float]
-    """The same where the log server was killed at about the same time."""
-    resumes_ms: Sequence[float]
 
 
 def answer_of(number: int) -> str:
@@ -87,100 +49,56 @@ def script(people: int) -> dict[str, object]:
     return {"reply_to": answers, "delta_chars": 9, "per_delta_ms": 35}
 
 
-async def run(plan: ChaosPlan, home: Path, say: Say) -> ChaosReport:
-    """Raises only if the system could not be started or somebody waited for a minute in vain."""
-    dice, began = random.Random(plan.seed), monotonic()
-    async with GatewaySystem(home, plan.gateways, script(plan.people), dice) as system:
-        callers = ChaosCallers(system.url, dice, plan.cut_after)
-        done = anyio.Event()
+async def under_faults(
+    callers: ChaosCallers,
+    people: int,
+    faults: Callable[[], Awaitable[None]],
+    *,
+    longest_s: float,
+    cuts: int = 0,
+) -> None:
+    """Callers ask and listen until all faults have happened and `cuts` connections were cut.
 
-        def going_on() -> bool:
-            return not done.is_set() or callers.cuts < plan.cuts
+    Raises WaitedInVain, in a group, where a listener waited for a minute in vain.
+    """
+    done = anyio.Event()
 
-        try:
-            with anyio.fail_after(_LONGEST_S):
-                async with anyio.create_task_group() as everything:
-                    for number in range(plan.people):
-                        everything.start_soon(
-                            chaos_caller, callers, f"person-{number}", answer_of(number), going_on
-                        )
-                    await _faults(plan, system, callers, say)
-                    done.set()
-        except* WaitedInVain as group:
-            await _tell(system, group, say)
-            raise
-        say(f"{len(callers.asked)} turns heard; reading the log")
-        log = open_log(system.settings.log, system.home)
-        try:
-            logs = {session: await all_events(log, session) for session in {w.session for w in callers.asked}}
-        finally:
-            await log.aclose()
-        plain, dark = takeovers(logs, system.kills, system.log_kills)
-        return ChaosReport(
-            findings=judge(logs, callers.listeners, callers.asked),
-            seconds=monotonic() - began,
-            turns=len(callers.asked),
-            owner_kills=len(system.kills) - system.zombies,
-            log_kills=len(system.log_kills),
-            zombies=system.zombies,
-            cuts=callers.cuts,
-            takeovers_ms=plain,
-            dark_takeovers_ms=dark,
-            resumes_ms=callers.resumes_ms,
-        )
+    def going_on() -> bool:
+        return not done.is_set() or callers.cuts < cuts
+
+    with anyio.fail_after(longest_s):
+        async with anyio.create_task_group() as everything:
+            for number in range(people):
+                name, answer = f"person-{number}", answer_of(number)
+                everything.start_soon(chaos_caller, callers, name, answer, going_on)
+            await faults()
+            done.set()
 
 
-async def _tell(system: GatewaySystem, group: BaseExceptionGroup[WaitedInVain], say: Say) -> None:
-    """Tell which events the log has that the waiting listeners lack: not delivered, or never written?"""
-    log = open_log(system.settings.log, system.home)
+async def recorded(settings: AppSettings, sessions: Iterable[str]) -> dict[str, list[Recorded]]:
+    """All events of these sessions, from the log."""
+    log = open_log(settings.log, settings.home)
     try:
-        for one in _leaves(group):
-            events = await all_events(log, one.listener.session)
-            missed = [event for event in events if event.seq > one.listener.last]
-            last = ", ".join(
-                f"{event.seq} {event.type} at {event.ts_ms}" for event in (missed or events)[-5:]
-            )
-            say(f"{one}; the log has {len(missed)} more; its last: {last}")
+        return {session: await _all_events(log, session) for session in set(sessions)}
     finally:
         await log.aclose()
 
 
-def _leaves(group: BaseExceptionGroup[WaitedInVain]) -> Iterable[WaitedInVain]:
-    for one in group.exceptions:
-        if isinstance(one, WaitedInVain):
-            yield one
-        else:
-            yield from _leaves(one)
+async def _all_events(log: EventLog, session: str) -> list[Recorded]:
+    events: list[Recorded] = []
+    while page := await log.read(
+        SessionId(session), events[-1].seq if events else Seq(0), limit=_PAGE, audio=True
+    ):
+        events += page
+    return events
 
 
-async def _faults(plan: ChaosPlan, system: GatewaySystem, callers: ChaosCallers, say: Say) -> None:
-    """Kill owners in mid-turn, with the other faults spread between them."""
-    kinds = ["owner"] * plan.owner_kills + ["log"] * plan.log_kills + ["zombie"] * plan.zombies
-    system.dice.shuffle(kinds)
-    for number, kind in enumerate(kinds, 1):
-        await anyio.sleep(plan.every_s * system.dice.uniform(0.5, 1.5))
-        if kind == "log":
-            system.kill_log()
-        else:
-            await system.ready()
-            victim = await _an_owner(system, callers)
-            if kind == "owner":
-                system.kill_gateway(victim)
-            else:
-                await system.freeze_gateway(victim)
-        say(f"fault {number} of {len(kinds)} ({kind}); {callers.cuts} cuts, {len(callers.asked)} turns")
-
-
-async def _an_owner(system: GatewaySystem, callers: ChaosCallers) -> int:
-    """The process that runs a turn somebody is listening to right now."""
-    while True:
-        listeners = list(callers.listeners)
-        system.dice.shuffle(listeners)
-        for listener in listeners:
-            pid = running(listener)
-            if pid is not None and system.owns(pid):
-                return pid
-        await anyio.sleep(0.05)
+async def judged(
+    settings: AppSettings, callers: ChaosCallers
+) -> tuple[ConsistencyFindings, dict[str, list[Recorded]]]:
+    """What was heard beside the log; and the log."""
+    logs = await recorded(settings, (turn.session for turn in callers.asked))
+    return judge(logs, callers.listeners, callers.asked), logs
 
 
 def running(listener: ListenerRecord) -> int | None:
@@ -189,21 +107,12 @@ def running(listener: ListenerRecord) -> int | None:
         if event["type"] in TERMINAL:
             return None
         if event["type"] in _OPENINGS:
-            return pid_of(event["data"]["node"])
+            return _pid_of(event["data"]["node"])
     return None
 
 
-def pid_of(node: str) -> int:
+def _pid_of(node: str) -> int:
     return int(node.partition(".")[0])
-
-
-async def all_events(log: EventLog, session: str) -> list[Recorded]:
-    events: list[Recorded] = []
-    while page := await log.read(
-        SessionId(session), events[-1].seq if events else Seq(0), limit=_PAGE, audio=True
-    ):
-        events += page
-    return events
 
 
 def takeovers(
@@ -227,10 +136,30 @@ def _takeover(events: Sequence[Recorded], at_ms: int, pid: int) -> float | None:
     """None where the process ran no turn of this session, or had just finished it."""
     before = sum(event.ts_ms <= at_ms for event in events)
     latest = next((f for f in reversed(events[:before]) if f.type in _OPENINGS or f.type in TERMINAL), None)
-    if latest is None or latest.type in TERMINAL or pid_of(latest.data["node"]) != pid:
+    if latest is None or latest.type in TERMINAL or _pid_of(latest.data["node"]) != pid:
         return None
     of_turn = [event for event in events[before:] if event.turn == latest.turn]
     resumed = next((n for n, f in enumerate(of_turn) if f.type == "turn.resumed"), len(of_turn))
     if resumed + 1 >= len(of_turn):
         return None
     return of_turn[resumed + 1].ts_ms - at_ms
+
+
+def summary(found: ConsistencyFindings, *figures: str, times: Sequence[str] = ()) -> str:
+    """The figures of a run, what was lost, how long things took, and everything that was wrong."""
+    counts = (
+        f"lost {len(found.lost)}, doubled {len(found.doubled)}, disordered {len(found.disordered)},"
+        f" otherwise wrong {len(found.wrong)}"
+    )
+    wrong = [*found.lost, *found.doubled, *found.disordered, *found.wrong]
+    return "\n".join(["", *figures, counts, *times, *(f"  ! {line}" for line in wrong[:40])])
+
+
+def spread_line(name: str, series: Sequence[float], unit: str = "ms", digits: int = 0) -> str:
+    if not series:
+        return f"{name}: none"
+    middle, high, worst = (
+        f"{value:.{digits}f} {unit}"
+        for value in (percentile(series, 0.5), percentile(series, 0.95), max(series))
+    )
+    return f"{name}: p50 {middle}, p95 {high}, worst {worst} (n {len(series)})"

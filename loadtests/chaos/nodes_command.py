@@ -20,15 +20,13 @@ import anyio
 import httpx
 import yaml
 
-from loadtests.chaos.chaos_run import all_events, answer_of, running, script, takeovers
-from loadtests.chaos.consistency_check import ConsistencyFindings, judge
-from loadtests.chaos.gateway_system import reserve_port
-from loadtests.chaos.ray_nodes import RayNodes
-from loadtests.chaos.resuming_listeners import ChaosCallers, chaos_caller
+from loadtests.chaos.chaos_run import judged, running, script, spread_line, summary, takeovers, under_faults
+from loadtests.chaos.consistency_check import ConsistencyFindings
+from loadtests.chaos.resuming_listeners import ChaosCallers
 from loadtests.report.result_store import ROOT
-from loadtests.report.tables import percentile
-from loadtests.runner.rhapsode_process import free_port
-from pipeline.eventlog.open_log import open_log
+from loadtests.servers.gateway_system import reserve_port
+from loadtests.servers.ray_nodes import RayNodes
+from loadtests.servers.rhapsode_process import free_port
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import AppSettings, LogSettings
 
@@ -99,30 +97,22 @@ async def run(people: int, kills: int, home: Path, ray: Path) -> NodeReport:
 async def _attack(
     raylets: RayNodes, callers: ChaosCallers, people: int, kills: int, settings: AppSettings
 ) -> NodeReport:
-    done, killed = anyio.Event(), list[tuple[int, int]]()
-    with anyio.fail_after(_LONGEST_S):
-        async with anyio.create_task_group() as everybody:
-            for number in range(people):
-                name = f"person-{number}"
-                everybody.start_soon(
-                    chaos_caller, callers, name, answer_of(number), lambda: not done.is_set()
-                )
-            for number in range(kills):
-                await _two_gateways(callers.url, [pid for _, pid in killed])
-                node, pid = await _a_busy_node(raylets, callers)
-                killed.append((time_ns() // 1_000_000, pid))
-                raylets.kill(node)
-                print(f"... node {number + 1} of {kills} killed, with gateway {pid}", flush=True)
-                await raylets.add("gateway")
-                await _another(callers, pid)
-            done.set()
-    log = open_log(settings.log, settings.home)
-    try:
-        logs = {session: await all_events(log, session) for session in {w.session for w in callers.asked}}
-    finally:
-        await log.aclose()
+    killed: list[tuple[int, int]] = []
+
+    async def faults() -> None:
+        for number in range(kills):
+            await _two_gateways(callers.url, [pid for _, pid in killed])
+            node, pid = await _a_busy_node(raylets, callers)
+            killed.append((time_ns() // 1_000_000, pid))
+            raylets.kill(node)
+            print(f"... node {number + 1} of {kills} killed, with gateway {pid}", flush=True)
+            await raylets.add("gateway")
+            await _another(callers, pid)
+
+    await under_faults(callers, people, faults, longest_s=_LONGEST_S)
+    findings, logs = await judged(settings, callers)
     plain, _ = takeovers(logs, killed, [])
-    return NodeReport(judge(logs, callers.listeners, callers.asked), len(callers.asked), killed, plain)
+    return NodeReport(findings, len(callers.asked), killed, plain)
 
 
 async def _two_gateways(url: str, dead: Sequence[int]) -> None:
@@ -154,22 +144,6 @@ async def _another(callers: ChaosCallers, lost: int) -> None:
             return
 
 
-def summary(report: NodeReport, seconds: float) -> str:
-    found, times = report.findings, report.takeovers_ms
-    figures = f"{report.turns} turns, {found.events} events, {len(report.kills)} nodes killed"
-    lines = [
-        f"{seconds:.0f} s, {figures}",
-        f"lost {len(found.lost)}, doubled {len(found.doubled)}, disordered {len(found.disordered)},"
-        f" otherwise wrong {len(found.wrong)}",
-    ]
-    if times:
-        p50, p95 = (percentile(times, share) for share in (0.5, 0.95))
-        worst = f"worst {max(times):.0f} ms (n {len(times)})"
-        lines.append(f"takeover to the next words: p50 {p50:.0f} ms, p95 {p95:.0f} ms, {worst}")
-    wrong = [*found.lost, *found.doubled, *found.disordered, *found.wrong]
-    return "\n".join([*lines, *(f"  ! {line}" for line in wrong[:40])])
-
-
 def main() -> None:
     """Ends with 1 if anything was lost or doubled."""
     parser = argparse.ArgumentParser(prog="make chaos-nodes ARGS=", description=__doc__)
@@ -180,8 +154,10 @@ def main() -> None:
     ray = Path(tempfile.mkdtemp(prefix="rn-", dir="/tmp"))
     with tempfile.TemporaryDirectory(prefix="rhapsode-nodes-") as home:
         report = anyio.run(run, given.people, given.kills, Path(home), ray)
-    print(summary(report, monotonic() - began))
     found = report.findings
+    figures = f"{monotonic() - began:.0f} s, {report.turns} turns, {found.events} events"
+    times = [spread_line("takeover to the next words", report.takeovers_ms)]
+    print(summary(found, f"{figures}, {len(report.kills)} nodes killed", times=times))
     if found.fine:
         shutil.rmtree(ray, ignore_errors=True)  # after trouble Ray's logs stay
     sys.exit(0 if found.fine else 1)

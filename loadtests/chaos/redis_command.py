@@ -15,21 +15,20 @@ from typing import Final, Literal
 import anyio
 import anyio.to_thread
 
-from loadtests.chaos.chaos_run import Say, all_events, answer_of, running, script
-from loadtests.chaos.consistency_check import ConsistencyFindings, ListenerRecord, judge
-from loadtests.chaos.gateway_system import GatewaySystem
+from loadtests.chaos.chaos_command import Say
+from loadtests.chaos.chaos_run import judged, running, script, spread_line, summary, under_faults
+from loadtests.chaos.consistency_check import ConsistencyFindings, ListenerRecord
 from loadtests.chaos.redis_faults import RedisFailover, fail_master_over, fail_shard_over, move_slots
-from loadtests.chaos.redis_servers import (
+from loadtests.chaos.resuming_listeners import ChaosCallers
+from loadtests.report.run_info import say
+from loadtests.servers.gateway_system import GatewaySystem
+from loadtests.servers.redis_servers import (
     RedisCluster,
     SentinelRedis,
     find_server,
     redis_cluster,
     watched_redis,
 )
-from loadtests.chaos.resuming_listeners import ChaosCallers, chaos_caller
-from loadtests.report.run_info import say
-from loadtests.report.tables import percentile
-from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
 from schemas.events import TERMINAL
@@ -71,6 +70,22 @@ class RedisReport:
     moving_s: list[float] = field(default_factory=list)
     """The same of sessions whose slot was on its way."""
 
+    def __str__(self) -> str:
+        times = {
+            "a replica has the dead one's place after": [failover.promoted_s for failover in self.failovers],
+            "longest silence for listeners of the failed server": self.silences_s,
+            "the same on the other shards": self.elsewhere_s,
+            "the same while the session's slot moved": self.moving_s,
+        }
+        return summary(
+            self.findings,
+            f"Redis, {self.plan.mode}: {self.seconds:.0f} s, {self.turns} turns,"
+            f" {self.findings.events} events",
+            f"{len(self.failovers)} failovers, {self.moved} slots moved;"
+            f" events that only their owners still had: {[failover.lost for failover in self.failovers]}",
+            times=[spread_line(name, series, "s", 2) for name, series in times.items()],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Servers:
@@ -89,15 +104,14 @@ async def run_redis(plan: RedisPlan, home: Path, say: Say) -> RedisReport:
             home / "system", plan.gateways, script(plan.people), dice, log=log_tree
         ) as system:
             callers = ChaosCallers(system.url, dice, _CUT_AFTER)
-            await _live(plan, servers, callers, report, say)
+            await under_faults(
+                callers,
+                plan.people,
+                lambda: _faults(plan, servers, callers, report, say),
+                longest_s=_LONGEST_S,
+            )
             report.turns = len(callers.asked)
-            log = open_log(system.settings.log, system.home)
-            try:
-                sessions = {wish.session for wish in callers.asked}
-                logs = {session: await all_events(log, session) for session in sessions}
-            finally:
-                await log.aclose()
-            report.findings = judge(logs, callers.listeners, callers.asked)
+            report.findings, _ = await judged(system.settings, callers)
     report.seconds = monotonic() - began
     return report
 
@@ -116,23 +130,16 @@ async def _servers(plan: RedisPlan, folder: Path) -> AsyncGenerator[_Servers, No
             yield _Servers(settings, watched=watched)
 
 
-async def _live(
+async def _faults(
     plan: RedisPlan, servers: _Servers, callers: ChaosCallers, report: RedisReport, say: Say
 ) -> None:
-    done = anyio.Event()
-    with anyio.fail_after(_LONGEST_S):
-        async with anyio.create_task_group() as everything:
-            for number in range(plan.people):
-                name, answer = f"person-{number}", answer_of(number)
-                everything.start_soon(chaos_caller, callers, name, answer, lambda: not done.is_set())
-            for number in range(1, plan.failovers + 1):
-                await anyio.sleep(_EVERY_S)
-                await _failover(servers, callers, report)
-                say(f"failover {number} of {plan.failovers}: {report.failovers[-1].lost} events given back")
-            if servers.cluster is not None:
-                await _moves(plan, servers.cluster, servers.settings, callers, report)
-                say(f"{report.moved} slots moved")
-            done.set()
+    for number in range(1, plan.failovers + 1):
+        await anyio.sleep(_EVERY_S)
+        await _failover(servers, callers, report)
+        say(f"failover {number} of {plan.failovers}: {report.failovers[-1].lost} events given back")
+    if servers.cluster is not None:
+        await _moves(plan, servers.cluster, servers.settings, callers, report)
+        say(f"{report.moved} slots moved")
 
 
 async def _failover(servers: _Servers, callers: ChaosCallers, report: RedisReport) -> None:
@@ -229,32 +236,6 @@ def main() -> None:
         plan = RedisPlan(mode, given.people, failovers=given.failovers, moves=given.moves, seed=given.seed)
         with tempfile.TemporaryDirectory(prefix="rhapsode-chaos-") as home:
             report = anyio.run(run_redis, plan, Path(home), say)
-        print(summary(report))
+        print(report)
         fine = fine and report.findings.fine
     sys.exit(0 if fine else 1)
-
-
-def summary(report: RedisReport) -> str:
-    found = report.findings
-    promoted = [failover.promoted_s for failover in report.failovers]
-    lines = [
-        "",
-        f"Redis, {report.plan.mode}: {report.seconds:.0f} s, {report.turns} turns, {found.events} events",
-        f"{len(report.failovers)} failovers, {report.moved} slots moved;"
-        f" events that only their owners still had: {[failover.lost for failover in report.failovers]}",
-        f"lost {len(found.lost)}, doubled {len(found.doubled)}, disordered {len(found.disordered)},"
-        f" otherwise wrong {len(found.wrong)}",
-        _series("a replica has the dead one's place after", promoted),
-        _series("longest silence for listeners of the failed server", report.silences_s),
-        _series("the same on the other shards", report.elsewhere_s),
-        _series("the same while the session's slot moved", report.moving_s),
-    ]
-    wrong = [*found.lost, *found.doubled, *found.disordered, *found.wrong]
-    return "\n".join([*lines, *(f"  ! {line}" for line in wrong[:40])])
-
-
-def _series(name: str, series_s: Sequence[float]) -> str:
-    if not series_s:
-        return f"{name}: none"
-    middle, high, worst = percentile(series_s, 0.5), percentile(series_s, 0.95), max(series_s)
-    return f"{name}: p50 {middle:.2f} s, p95 {high:.2f} s, worst {worst:.2f} s (n {len(series_s)})"

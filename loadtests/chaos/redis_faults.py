@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from loadtests.chaos.redis_servers import RedisCluster, RedisServer, SentinelRedis, wait_for
+from loadtests.servers.redis_servers import RedisCluster, RedisServer, SentinelRedis, wait_for
 from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 
 _CUT_OFF_S: Final = 0.4

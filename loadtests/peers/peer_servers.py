@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 
 from loadtests.report.result_store import ROOT
-from loadtests.runner.rhapsode_process import answers, child_process, free_port
+from loadtests.servers.rhapsode_process import answers, child_process, free_port
 
 Marks = Mapping[str, Sequence[tuple[float, float]]]
 """Engine (as in houses.KINDS) to pairs: when a request came, and when it had its first answer."""

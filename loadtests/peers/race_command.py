@@ -21,7 +21,7 @@ from loadtests.peers.session_climb import ClimbStep, ClimbSystem, PeerSystem, Rh
 from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import publish
 from loadtests.report.run_info import as_typed, commit, first, machine, when
-from loadtests.runner.rhapsode_process import rhapsode
+from loadtests.servers.rhapsode_process import rhapsode
 
 _ROWS: Final = ("typed", "spoken", "read", "sessions")
 _SYSTEM_PROMPT: Final = "You are a warm storyteller and a helpful assistant. Answer in plain, flowing prose."

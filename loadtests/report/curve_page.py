@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from loadtests.report.curve_verdicts import CurveStep, LoadCurve, knee
 from loadtests.report.result_store import ROOT, keep_newest, mark_of
 from loadtests.report.svg_charts import ChartLine, Figure, lines, milliseconds, per_second, plain, rendered
 from loadtests.report.tables import markdown
-from loadtests.runner.curve_verdicts import CurveStep, LoadCurve, knee
 
 _ALONG: Final = "by callers who come a second"
 _FIGURES: Final = (

@@ -4,10 +4,9 @@ from typing import Final
 
 from loadtests.client import oracles
 from loadtests.client.caller_record import SERIES
-from loadtests.report.load_result import LoadResult
+from loadtests.report.load_result import PARTS, LoadResult
 from loadtests.report.svg_charts import ChartLine, Figure, histogram, lines, milliseconds, plain, rendered
 from loadtests.report.system_charts import cost_values, growth_values
-from loadtests.runner.process_killer import PARTS
 
 _NAMES: Final = {
     "ttfa": "Time to first audio",

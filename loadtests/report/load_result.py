@@ -4,6 +4,15 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+PARTS: Final = {
+    "Gateway": "a gateway",
+    "Log server": "the log server",
+    "Workers": "a worker",
+    "TextToSpeech": "a voice",
+    "SpeechToText": "an ear",
+    "LanguageModel": "a language model",
+}
+"""Parts of the system that are killed, each once in a round, with their names in words."""
 LATE_MS: Final = 25.0
 """A client that is late by more than that itself (p99) is seen in its own figures."""
 

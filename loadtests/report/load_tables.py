@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from loadtests.client import oracles
-from loadtests.report.load_result import LoadResult, SystemSeen
+from loadtests.report.load_result import PARTS, LoadResult, SystemSeen
 from loadtests.report.result_store import MEASUREMENTS, keep_newest, mark_of
 from loadtests.report.svg_charts import rendered
 from loadtests.report.system_charts import pictures
 from loadtests.report.tables import percentile
-from loadtests.runner.process_killer import PARTS
 
 TABLES: Final = MEASUREMENTS
 MARK: Final = mark_of("make load")

@@ -5,9 +5,8 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from loadtests.report.load_result import SystemLoad, SystemSeen
+from loadtests.report.load_result import PARTS, SystemLoad, SystemSeen
 from loadtests.report.svg_charts import ChartDots, ChartLine, Figure, dots, lines, plain, rendered
-from loadtests.runner.process_killer import PARTS
 
 _ROLES: Final = {
     "Gateway": "gateways",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from statistics import linear_regression
 
 
 def percentile(series: Sequence[float], share: float) -> float:
@@ -9,6 +10,12 @@ def percentile(series: Sequence[float], share: float) -> float:
     ordered = sorted(series)
     rank = max(1, -(-len(ordered) * share // 1))  # ceiling, without floating-point dust from math.ceil
     return ordered[min(int(rank), len(ordered)) - 1]
+
+
+def slope_per_minute(at_s: Sequence[float], values: Sequence[float]) -> float:
+    """Slope of a series' second half, a minute: what is made once and kept is made in the first."""
+    half = len(values) // 2
+    return linear_regression(at_s[half:], values[half:]).slope * 60 if len(values) - half > 1 else 0.0
 
 
 def verdict(kept: bool | None) -> str:

@@ -13,13 +13,13 @@ from typing import Final
 import httpx
 
 from loadtests.client.api_connection import ApiConnection, Failed
-from loadtests.report import result_store
+from loadtests.report import curve_verdicts, result_store
 from loadtests.report.command_line import address, command_parser, count, number, processes, rate, seconds
 from loadtests.report.curve_page import DOCS, MARK, curve_table, keep, page, picture
+from loadtests.report.curve_verdicts import LoadCurve
 from loadtests.report.load_result import LoadResult
 from loadtests.report.run_info import as_typed, commit, machine, when
-from loadtests.runner import curve_verdicts, load_command
-from loadtests.runner.curve_verdicts import LoadCurve
+from loadtests.runner import load_command
 from loadtests.runner.load_arguments import parsed
 from loadtests.runner.load_command import BROKEN, KEPT, STOPPED, WRONG
 

@@ -18,8 +18,9 @@ from loadtests.report.command_line import (
     rate,
     seconds,
 )
+from loadtests.report.load_result import PARTS
 from loadtests.runner.arrival_times import PROFILES
-from loadtests.runner.process_killer import PARTS, schedule
+from loadtests.runner.process_killer import schedule
 from loadtests.scenarios import SCENARIOS
 
 TASTE: Final = {"scenario": "day", "rate": 0.6, "seconds": 120.0}

@@ -25,11 +25,11 @@ from loadtests.runner.load_arguments import parsed
 from loadtests.runner.load_run import LoadRun, interruptible
 from loadtests.runner.open_loop import LoadPlan, LoadProgress
 from loadtests.runner.process_killer import ProcessKiller, schedule
-from loadtests.runner.rhapsode_process import own
 from loadtests.runner.system_probe import SystemProbe
 from loadtests.runner.worker_pool import room
 from loadtests.scenarios import cast
 from loadtests.scenarios.scenario import ScenarioOptions
+from loadtests.servers.rhapsode_process import own
 
 KEPT, BROKEN, WRONG, STOPPED = 0, 1, 2, 130
 _WORTH_TELLING: Final = 0.02

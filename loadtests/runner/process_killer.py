@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -10,18 +10,9 @@ from typing import Final
 
 import psutil
 
-from loadtests.report.load_result import ProcessKill
-from loadtests.runner.system_processes import LOG, log_server, processes
+from loadtests.report.load_result import PARTS, ProcessKill
+from loadtests.servers.system_processes import LOG, log_server, processes
 
-PARTS: Final[Mapping[str, str]] = {
-    "Gateway": "a gateway",
-    "Log server": "the log server",
-    "Workers": "a worker",
-    "TextToSpeech": "a voice",
-    "SpeechToText": "an ear",
-    "LanguageModel": "a language model",
-}
-"""Parts of the system that are killed, each once in a round, with their names in words."""
 _MARGIN_S: Final = 60.0
 """Before the first kill and after the last, at most: somebody is there, and everything is back at the end."""
 
@@ -104,16 +95,8 @@ def _killed(victim: psutil.Process) -> int | None:
 
 def _of_part(home: Path, part: str) -> list[psutil.Process]:
     """Those that live, in order of their numbers."""
-    found = _log_server(home) if part == LOG else [one for role, one in processes(home) if role == part]
+    found = log_server(home) if part == LOG else [one for role, one in processes(home) if role == part]
     return sorted(filter(_lives, found), key=lambda one: one.pid)
-
-
-def _log_server(home: Path) -> list[psutil.Process]:
-    pid = log_server(home)
-    try:
-        return [] if pid is None else [psutil.Process(pid)]
-    except psutil.NoSuchProcess:
-        return []
 
 
 def _lives(process: psutil.Process) -> bool:

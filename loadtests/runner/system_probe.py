@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from loadtests.client.api_connection import ApiConnection, Failed
-from loadtests.runner.system_processes import ProcessSample, members
+from loadtests.servers.system_processes import ProcessSample, members
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.observability import metric_names
 

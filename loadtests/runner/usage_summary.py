@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import Final
 
-from loadtests.bench.voice.voice_soak import slope_per_minute
 from loadtests.report.load_result import ClientSeen, ProcessKill, ProcessSeen, SystemLoad, SystemSeen
 from loadtests.report.load_summary import CallersInside
-from loadtests.report.tables import percentile
+from loadtests.report.tables import percentile, slope_per_minute
 from loadtests.runner.open_loop import ProcessShare
 from loadtests.runner.system_probe import SystemSample
-from loadtests.runner.system_processes import ProcessSample
+from loadtests.servers.system_processes import ProcessSample
 
 WARM_S: Final = 120.0
 """The beginning of a life, in which what is made once and kept is made."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.runner.rhapsode_process import SCRIPTS
+from loadtests.servers.rhapsode_process import SCRIPTS
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 

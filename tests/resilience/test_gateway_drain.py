@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from cluster.client.http_client import Client
-from loadtests.chaos.gateway_system import GatewaySystem
+from loadtests.servers.gateway_system import GatewaySystem
 from rhapsode.connection import Event as ReceivedEvent
 from schemas.events import TERMINAL
 from tests.support.clients.native_client import (

@@ -11,8 +11,8 @@ import httpx
 import psutil
 import pytest
 
-from loadtests.chaos.fork_server import end, fork
-from loadtests.chaos.gateway_system import reserve_port
+from loadtests.servers.fork_server import end, fork
+from loadtests.servers.gateway_system import reserve_port
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import AppSettings
 from tests.seeds.people import Message, Person, messages, of, until
@@ -63,7 +63,7 @@ def quick(home: Path, **changes: Any) -> AppSettings:
 
 
 def start(file: Path) -> ForkServerProcess:
-    return fork("loadtests.chaos.scripted_gateway", str(file))
+    return fork("loadtests.servers.scripted_gateway", str(file))
 
 
 @contextmanager

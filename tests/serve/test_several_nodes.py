@@ -18,7 +18,7 @@ import redis
 import yaml
 
 from loadtests.chaos.nodes_command import configuration
-from loadtests.runner.rhapsode_process import free_port
+from loadtests.servers.rhapsode_process import free_port
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.embedded.embedded_server import find_binary
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from loadtests.chaos.fork_server import end, fork
-from loadtests.chaos.gateway_system import reserve_port
+from loadtests.servers.fork_server import end, fork
+from loadtests.servers.gateway_system import reserve_port
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import AppSettings
 from tests.support.running_app import RunningApp
@@ -69,7 +69,7 @@ class Gateways:
         settings = self._settings.model_copy(update={"gateway": gateway})
         file = self._settings.home / f"settings-{port}.json"
         file.write_text(settings.model_dump_json())
-        process = fork("loadtests.chaos.scripted_gateway", str(file), output=self._output)
+        process = fork("loadtests.servers.scripted_gateway", str(file), output=self._output)
         app = RunningApp(f"http://127.0.0.1:{port}", settings)
         self._running[app.url] = process  # ends with the block, whether it gets ready or not
         return app

@@ -16,7 +16,7 @@ from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import publish
 from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import ComparisonRow, percentile, table
-from loadtests.runner.rhapsode_process import bare_stream, rhapsode
+from loadtests.servers.rhapsode_process import bare_stream, rhapsode
 
 _MS: Final = 1e6
 _SHORT: Final = {"reply": "The lamp is lit. The fox is here.", "delta_chars": 8}

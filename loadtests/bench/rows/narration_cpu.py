@@ -11,7 +11,7 @@ from loadtests.bench.rows.first_audio import PROMPTS, DirectEngines
 from loadtests.client.received_answers import CallerPlan, ask_together
 from loadtests.report.run_info import say
 from loadtests.report.tables import ComparisonRow
-from loadtests.runner.system_processes import SystemMeter, SystemUsage
+from loadtests.servers.system_processes import SystemMeter, SystemUsage
 from schemas.settings import AppSettings
 
 TOKENS: Final = 64

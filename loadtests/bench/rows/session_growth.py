@@ -12,7 +12,7 @@ from loadtests.bench.rows.stream_latency import ages
 from loadtests.client.event_socket import TimedFrame
 from loadtests.report.run_info import say
 from loadtests.report.tables import ComparisonRow, percentile
-from loadtests.runner.system_processes import SystemMeter, SystemUsage
+from loadtests.servers.system_processes import SystemMeter, SystemUsage
 
 SCRIPT: Final[dict[str, Any]] = {"stamp": True, "delta_chars": 1, "per_delta_ms": 50, "reply": "x" * 40}
 """Two seconds, each delta with the time it was made at."""

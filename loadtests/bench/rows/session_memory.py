@@ -14,7 +14,7 @@ from loadtests.bench.measured_row import MeasuredRow
 from loadtests.bench.rows.steady_load import SteadySessions, living, refusals
 from loadtests.report.run_info import say
 from loadtests.report.tables import ComparisonRow, percentile
-from loadtests.runner.system_processes import processes
+from loadtests.servers.system_processes import processes
 
 STEPS: Final = 4
 """The sessions come in so many groups of the same size: each is a round."""

@@ -15,13 +15,13 @@ from typing import Final
 import psutil
 
 from loadtests.bench.rows.stream_latency import ages
-from loadtests.capacity.costs.bare_gateway import bare_gateway, scripted_settings
 from loadtests.client.api_connection import ApiConnection
 from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import publish
 from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import markdown, spread
-from loadtests.runner.rhapsode_process import answers, child_process, free_port
+from loadtests.servers.bare_gateway import bare_gateway, scripted_settings
+from loadtests.servers.rhapsode_process import answers, child_process, free_port
 from pipeline.observability import span_names
 from pipeline.observability.tracer import span
 
@@ -51,7 +51,7 @@ class TracedGateway:
 def gateways(folder: Path) -> Iterator[list[TracedGateway]]:
     """All of them, ready; none is left afterwards."""
     port = free_port()
-    command = [sys.executable, "-m", "loadtests.bench.rows.trace_sink", str(port)]
+    command = [sys.executable, "-m", "loadtests.servers.trace_sink", str(port)]
     with (
         child_process(command, folder / "sink.txt", answers(f"http://127.0.0.1:{port}")),
         ExitStack() as held,

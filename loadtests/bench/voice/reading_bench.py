@@ -4,12 +4,12 @@ import argparse
 import asyncio
 import time
 from contextlib import aclosing
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import soxr
 
-from loadtests.bench.voice.reading_sentences import ENGLISH
 from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import markdown
 from pipeline.engines.ports import LocalSpeechToText, LocalTextToSpeech, Transcript, Utterance
@@ -18,6 +18,7 @@ from pipeline.stt.evaluation.word_error_rate import WordErrors, altogether, word
 from pipeline.tts.normalisation.spoken_text import to_spoken
 from schemas.settings import AppSettings
 
+ENGLISH: Final = Path(__file__).with_name("reading_sentences.txt").read_text("utf-8").splitlines()
 _HEARD_HZ: Final = 16_000
 _CPU_RUNS: Final = 50
 

@@ -29,7 +29,7 @@ from loadtests.report.command_line import command_parser, seconds
 from loadtests.report.result_store import publish
 from loadtests.report.run_info import commit, machine, say, when
 from loadtests.report.tables import markdown, spread, table
-from loadtests.runner.rhapsode_process import rhapsode
+from loadtests.servers.rhapsode_process import rhapsode
 from pipeline.stt.evaluation.word_error_rate import altogether
 from schemas.settings.listening_settings import ListeningSettings
 

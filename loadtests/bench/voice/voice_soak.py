@@ -1,8 +1,6 @@
 """The processes of a system under load: what they hold, and whether they stay."""
 
 import asyncio
-import os
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
@@ -13,7 +11,8 @@ import numpy as np
 from loadtests.client import recorded_speech
 from loadtests.client.api_connection import ApiConnection
 from loadtests.client.voice_call import VoiceCall, voice_call
-from loadtests.report.tables import markdown, percentile, spread
+from loadtests.report.tables import markdown, percentile, slope_per_minute, spread
+from loadtests.servers.system_processes import ProcessSample, members
 
 REPLICAS: Final = ("Gateway", "SpeechToText")
 _SAMPLE_S: Final = 10.0
@@ -29,7 +28,7 @@ class ReplicaSample:
 
 
 class ReplicaWatch:
-    """Looks at the replicas of the system whose home this is; None: there is none to look at."""
+    """Samples of the replicas of the system whose home this is; None: there is none to look at."""
 
     def __init__(self, home: Path | None) -> None:
         self.samples: list[ReplicaSample] = []
@@ -37,7 +36,7 @@ class ReplicaWatch:
         """Processes that are gone, and when that was seen."""
         self._home = home
         self._began_s = monotonic()
-        self._known: dict[Path, str] = {}
+        self._known: dict[str, ProcessSample] = {}
 
     async def run(self) -> None:
         """Take samples, until cancelled."""
@@ -49,34 +48,16 @@ class ReplicaWatch:
         """Take a sample, and note the processes that have gone since the last one."""
         at_s = round(monotonic() - self._began_s, 1)
         rss, fds = dict.fromkeys(REPLICAS, 0.0), dict.fromkeys(REPLICAS, 0)
-        present: dict[Path, str] = {}
-        for name, process in _replicas(self._home) if self._home else ():
-            try:
-                pages = int((process / "statm").read_text().split()[1])
-                fds[name] += len(os.listdir(process / "fd"))
-            except OSError:
-                continue  # it has just gone away
-            rss[name] += pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-            present[process] = name
-        for process, name in self._known.items():
-            if process not in present:
-                self.gone.append(f"{name} (process {process.name}), seen after {at_s:g} s")
+        present = {one.life: one for one in members(self._home)} if self._home else {}
+        present = {life: one for life, one in present.items() if one.part in REPLICAS}
+        for one in present.values():
+            rss[one.part] += one.mb
+            fds[one.part] += one.fds
+        for life, one in self._known.items():
+            if life not in present:
+                self.gone.append(f"{one.part} (process {one.process.split()[0]}), seen after {at_s:g} s")
         self._known = present
         return ReplicaSample(at_s, rss, fds)
-
-
-def _replicas(home: Path) -> Iterator[tuple[str, Path]]:
-    """The processes of the system whose home this is, and no others'."""
-    wanted = f"RHAPSODE_HOME={home}".encode()
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            title = (process / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
-            is_ours = title.startswith("ray::ServeReplica") and wanted in (process / "environ").read_bytes()
-        except OSError:
-            continue  # it is gone, or not ours to look at
-        name = title.rpartition(":")[2].partition(".")[0]  # asked something: "Gateway.check_health"
-        if is_ours and name in REPLICAS:
-            yield name, process
 
 
 _PIECE_MS: Final = 100
@@ -197,14 +178,6 @@ def _lags(caller: VoiceCall, kind: str, field: str, sent: _Sent) -> list[float]:
     times = np.array([at_s for at_s, _ in sent])
     reached = np.array([ms for _, ms in sent])
     return [float(np.interp(each.at_s, times, reached)) - each.data[field] for each in found]
-
-
-def slope_per_minute(at_s: Sequence[float], values: Sequence[float]) -> float:
-    """Of the second half: what is made once and kept is made in the first."""
-    half = len(values) // 2
-    if len(values) - half < 2:
-        return 0.0
-    return float(np.polyfit(np.array(at_s[half:]), np.array(values[half:]), 1)[0]) * 60
 
 
 def soak_table(soak: Soak) -> str:

@@ -10,8 +10,8 @@ from typing import Any, Final
 import psutil
 
 from loadtests.report.tables import markdown
-from loadtests.runner.rhapsode_process import rhapsode
-from loadtests.runner.system_processes import ProcessSample, SystemMeter, members
+from loadtests.servers.rhapsode_process import rhapsode
+from loadtests.servers.system_processes import ProcessSample, SystemMeter, members
 
 _SETTLE_S: Final = 30.0
 _REST_S: Final = 60.0

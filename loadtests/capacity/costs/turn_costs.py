@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from redis import Redis
 
-from loadtests.capacity.costs.bare_gateway import bare_gateway, scripted_settings
 from loadtests.client import recorded_speech
 from loadtests.client.api_connection import ApiConnection
 from loadtests.client.received_answers import CallerPlan, CallerResults, ask_together
 from loadtests.client.voice_call import voice_call
-from loadtests.runner.rhapsode_process import rhapsode
-from loadtests.runner.system_processes import SystemMeter, SystemUsage
+from loadtests.servers.bare_gateway import bare_gateway, scripted_settings
+from loadtests.servers.rhapsode_process import rhapsode
+from loadtests.servers.system_processes import SystemMeter, SystemUsage
 from pipeline.eventlog.redis.codec import Keys
 from schemas.ids import SessionId
 

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from loadtests.capacity.costs.bare_gateway import bare_gateway
 from loadtests.capacity.gpu import gpu_rows, random_llama, random_whisper
 from loadtests.capacity.gpu.gpu_rows import GpuRow
 from loadtests.client import recorded_speech
@@ -22,7 +21,8 @@ from loadtests.report.command_line import command_parser, numbers
 from loadtests.report.result_store import ROOT, publish
 from loadtests.report.run_info import commit, machine, say, when
 from loadtests.report.tables import markdown, spread
-from loadtests.runner.rhapsode_process import rhapsode
+from loadtests.servers.bare_gateway import bare_gateway
+from loadtests.servers.rhapsode_process import rhapsode
 from pipeline.engines.registry import LANGUAGE_MODELS, TEXT_TO_SPEECH
 from pipeline.engines.stt.whisper_weights import whisper_files
 from schemas.settings import AppSettings

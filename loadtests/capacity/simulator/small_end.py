@@ -15,12 +15,12 @@ from typing import Any, Final
 import psutil
 
 from loadtests.bench.rows.first_audio import PROMPTS
-from loadtests.capacity.costs.bare_gateway import bare_gateway, scripted_settings
 from loadtests.client.received_answers import CallerPlan, CallerResults, ask_together
 from loadtests.report.result_store import ROOT
 from loadtests.report.run_info import machine, when
 from loadtests.report.tables import percentile
-from loadtests.runner.system_processes import SystemMeter
+from loadtests.servers.bare_gateway import bare_gateway, scripted_settings
+from loadtests.servers.system_processes import SystemMeter
 from schemas.settings import AppSettings
 
 KEPT: Final = ROOT / "docs" / "small-end.json"

@@ -14,8 +14,8 @@ import redis
 
 from cluster.checks import log_check
 from cluster.terminal.cli_errors import CliError
-from loadtests.chaos.redis_servers import find_server
-from loadtests.runner.rhapsode_process import free_port
+from loadtests.servers.redis_servers import find_server
+from loadtests.servers.rhapsode_process import free_port
 from schemas.settings import LogSettings
 
 pytestmark = pytest.mark.redis

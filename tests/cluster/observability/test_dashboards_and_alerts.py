@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from cluster.observability.__main__ import made
-from loadtests.report.prometheus_server import prometheus
+from loadtests.servers.prometheus_server import prometheus
 from pipeline.observability.metric_names import ALL
 from tests.support.eventlog.log_events import wait_for
 from tests.support.fixtures.metrics_fixtures import Gateways

@@ -11,7 +11,7 @@ from fastapi import FastAPI, WebSocket
 from websockets.asyncio.client import connect
 
 from deployments.web.direct_listener import listening
-from loadtests.chaos.gateway_system import reserve_port
+from loadtests.servers.gateway_system import reserve_port
 from pipeline.sessions.drain import Drain
 from schemas.settings.limit_settings import GatewaySettings, LeavingSettings
 from tests.support.eventually import eventually

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from loadtests.bench.rows import narration_climb, session_growth
-from loadtests.capacity.costs.bare_gateway import bare_gateway, scripted_settings
-from loadtests.runner.system_processes import SystemMeter
+from loadtests.servers.bare_gateway import bare_gateway, scripted_settings
+from loadtests.servers.system_processes import SystemMeter
 from tests.support.running_app import RunningApp, running_app
 from tests.support.running_app import scripted_settings as scripts
 

@@ -10,7 +10,7 @@ from loadtests.bench.rows.session_lengths import session_of
 from loadtests.bench.rows.session_lengths import turns as past_turns
 from loadtests.client.api_connection import ApiConnection
 from loadtests.peers.session_climb import ClimbStep
-from loadtests.runner.rhapsode_process import bare_stream
+from loadtests.servers.rhapsode_process import bare_stream
 from pipeline.eventlog.open_log import open_log
 from schemas.ids import Seq
 from schemas.settings import SessionSettings

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.capacity.simulator import queueing_formulas
 from loadtests.capacity.simulator.event_calendar import EventCalendar, Walk
 from loadtests.capacity.simulator.work_station import WorkHost, WorkStation
+from tests.loadtests.capacity import queueing_formulas
 
 JOBS = 30_000
 

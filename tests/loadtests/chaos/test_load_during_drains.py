@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.chaos.gateway_system import GatewaySystem
 from loadtests.client import oracles
 from loadtests.client.blocking_client import BlockingClient
 from loadtests.client.received_events import ReceivedEvents
@@ -20,6 +19,7 @@ from loadtests.client.recorded_speech import PER_MS, available
 from loadtests.client.session_connection import PIECE_MS, ResumableInput
 from loadtests.runner.load_arguments import parsed
 from loadtests.runner.load_command import measured
+from loadtests.servers.gateway_system import GatewaySystem
 from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]

@@ -17,17 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
 
-from loadtests.chaos.gateway_system import GatewaySystem
 from loadtests.client.api_connection import Failed, Refused
 from loadtests.client.recorded_speech import available
 from loadtests.report import load_tables
-from loadtests.report.load_result import LoadResult
+from loadtests.report.load_result import PARTS, LoadResult
 from loadtests.runner import process_killer
 from loadtests.runner.load_arguments import parsed
 from loadtests.runner.load_command import KEPT, load_main, measured
-from loadtests.runner.process_killer import PARTS, DueKill, ProcessKiller, schedule
+from loadtests.runner.process_killer import DueKill, ProcessKiller, schedule
 from loadtests.runner.system_probe import keys
-from loadtests.runner.system_processes import members
+from loadtests.servers.gateway_system import GatewaySystem
+from loadtests.servers.system_processes import members
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import LogSettings
 from tests.loadtests.chaos.test_load_during_drains import SCRIPT, SLOWLY, listened_to

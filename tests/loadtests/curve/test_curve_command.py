@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from loadtests.client.api_connection import ApiConnection, Failed
+from loadtests.report.curve_verdicts import LoadCurve
 from loadtests.report.load_result import LoadResult
 from loadtests.runner import curve_command, load_command
 from loadtests.runner.curve_command import curve_main, curve_parsed
-from loadtests.runner.curve_verdicts import LoadCurve
 from loadtests.runner.load_command import STOPPED, WRONG
 from tests.loadtests.load_results import result_with
 from tests.loadtests.typed_commands import ended

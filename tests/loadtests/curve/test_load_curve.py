@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtests.report import curve_verdicts
 from loadtests.report.curve_page import MARK, curve_table, keep, page, picture
-from loadtests.runner import curve_command, curve_verdicts
+from loadtests.report.curve_verdicts import CurveStep, LoadCurve
+from loadtests.runner import curve_command
 from loadtests.runner.curve_command import RATES, curve_main, curve_parsed
-from loadtests.runner.curve_verdicts import CurveStep, LoadCurve
 from loadtests.runner.load_command import BROKEN, KEPT, WRONG
 from tests.loadtests.typed_commands import ended, refused
 from tests.support.running_app import RunningApp

@@ -13,7 +13,7 @@ from loadtests.report.system_charts import costs as drawn
 from loadtests.report.system_charts import growth, pictures
 from loadtests.runner import usage_summary
 from loadtests.runner.system_probe import SystemSample, read
-from loadtests.runner.system_processes import ProcessSample
+from loadtests.servers.system_processes import ProcessSample
 
 MB = 2.0**20
 

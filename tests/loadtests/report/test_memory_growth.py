@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from loadtests.bench.voice.voice_soak import slope_per_minute
+from loadtests.report.tables import slope_per_minute
 from loadtests.runner.usage_summary import WARM_S, Life, growth_of_all, growth_per_minute, lives_of, settled
 
 EVERY_S = 2.0

@@ -81,5 +81,5 @@ async def test_a_book_of_a_hundred_pages_is_heard_to_its_end(app: RunningApp) ->
     result = await result_of(app, words)
     assert (result.people.fine, result.people.codes) == (1, {})
     assert result.judgement.answers == 1
-    assert result.judgement.events > 100 * 32 * 2, "each of its sentences is told and completed"
+    assert result.judgement.facts > 100 * 32 * 2, "each of its sentences is told and completed"
     assert all(one.kept for one in result.requirements)

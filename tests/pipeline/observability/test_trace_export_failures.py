@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from loadtests.runner.rhapsode_process import free_port
+from loadtests.servers.rhapsode_process import free_port
 from pipeline.observability.trace_export import CLOSE_S
 from tests.support.clients.native_client import ask, create, listen_until_over
 from tests.support.eventually import eventually

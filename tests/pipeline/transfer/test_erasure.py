@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from loadtests.chaos.fork_server import end, fork
+from loadtests.servers.fork_server import end, fork
 from pipeline.background.redis.aof_rewrite import Rewritten, rewrite
 from pipeline.background.redis.pointers import LETTERS
 from pipeline.background.redis.redis_directory import RedisDirectory

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from loadtests.chaos.fork_server import end, fork
+from loadtests.servers.fork_server import end, fork
 from pipeline.eventlog.archive.archiver import Archiver
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.ids import SessionId

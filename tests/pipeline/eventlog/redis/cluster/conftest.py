@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 
-from loadtests.chaos.redis_servers import RedisCluster, find_server, redis_cluster
+from loadtests.servers.redis_servers import RedisCluster, find_server, redis_cluster
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.settings import LogSettings

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio.connection import ConnectionPool
 
 from loadtests.chaos.redis_faults import replicas_of
-from loadtests.chaos.redis_servers import (
+from loadtests.servers.redis_servers import (
     RedisCluster,
     RedisServer,
     find_server,

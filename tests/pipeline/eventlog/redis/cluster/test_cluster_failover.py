@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from loadtests.chaos.redis_faults import fail_shard_over, move_slots
-from loadtests.chaos.redis_servers import RedisCluster
+from loadtests.servers.redis_servers import RedisCluster
 from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
 from schemas.ids import SessionId

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from loadtests.chaos.redis_faults import replicas_of
-from loadtests.chaos.redis_servers import RedisCluster, RedisServer, wait_for
+from loadtests.servers.redis_servers import RedisCluster, RedisServer, wait_for
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis import group_committer

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.chaos.redis_faults import replicas_of
-from loadtests.chaos.redis_servers import RedisCluster
+from loadtests.servers.redis_servers import RedisCluster
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.cluster.hash_slots import slot_of

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio.connection import ConnectionPool
 
-from loadtests.chaos.redis_servers import RedisCluster, free_ports
+from loadtests.servers.redis_servers import RedisCluster, free_ports
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_measures import RedisMeasures

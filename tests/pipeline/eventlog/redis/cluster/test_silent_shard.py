@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio.connection import ConnectionPool
 
 from loadtests.chaos.redis_faults import replicas_of
-from loadtests.chaos.redis_servers import RedisCluster, RedisServer, wait_for
+from loadtests.servers.redis_servers import RedisCluster, RedisServer, wait_for
 from pipeline.eventlog.redis.cluster.cluster_log import ClusterEventLog
 from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 from pipeline.eventlog.redis.codec import Keys

@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from loadtests.chaos.redis_servers import RedisServer, SentinelRedis, find_server, wait_for, watched_redis
+from loadtests.servers.redis_servers import RedisServer, SentinelRedis, find_server, wait_for, watched_redis
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.codec import Keys

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from loadtests.chaos.redis_faults import fail_master_over
-from loadtests.chaos.redis_servers import find_server, watched_redis
+from loadtests.servers.redis_servers import find_server, watched_redis
 from pipeline.eventlog.redis.codec import Keys
 from schemas.ids import SessionId
 from tests.pipeline.eventlog.redis.cluster.test_cluster_failover import STORY, one_turn, turns

@@ -1,6 +1,6 @@
 """A collector that takes everything and keeps nothing, in a process of its own: what it costs is not counted.
 
-python -m loadtests.bench.rows.trace_sink PORT
+python -m loadtests.servers.trace_sink PORT
 """
 
 import sys

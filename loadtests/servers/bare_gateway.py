@@ -9,7 +9,7 @@ from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from loadtests.runner.rhapsode_process import child_process, free_port
+from loadtests.servers.rhapsode_process import child_process, free_port
 from pipeline.engines.ports import ChatRequest, Message, OpusChunk
 from pipeline.engines.registry import build_language_model, build_text_to_speech
 from pipeline.engines.routed_language_model import CoalescingLanguageModel
@@ -43,7 +43,7 @@ def bare_gateway(settings: AppSettings) -> Iterator[str]:
     gateway = settings.gateway.model_copy(update={"direct_port": port})
     file = home / "settings.json"
     file.write_text(settings.model_copy(update={"gateway": gateway}).model_dump_json())
-    command = [sys.executable, "-m", "loadtests.chaos.scripted_gateway", str(file)]
+    command = [sys.executable, "-m", "loadtests.servers.scripted_gateway", str(file)]
     try:
         with child_process(
             command,

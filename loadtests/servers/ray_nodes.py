@@ -13,7 +13,7 @@ from typing import Final
 import anyio
 import psutil
 
-from loadtests.runner.rhapsode_process import free_port
+from loadtests.servers.rhapsode_process import free_port
 
 _START_S: Final = 90.0
 _DEPLOY_S: Final = 240.0

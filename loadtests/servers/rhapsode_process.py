@@ -117,7 +117,7 @@ def rhapsode(
 def bare_stream(home: Path, script: Mapping[str, Any]) -> Iterator[str]:
     """A WebSocket server that sends a scripted answer and does nothing else: the floor of every delta."""
     port = free_port()
-    command = [sys.executable, "-m", "loadtests.bench.rows.bare_stream_server", str(port), json.dumps(script)]
+    command = [sys.executable, "-m", "loadtests.servers.bare_stream_server", str(port), json.dumps(script)]
 
     def ready(_: int) -> bool:
         socket.create_connection(("127.0.0.1", port), 1).close()

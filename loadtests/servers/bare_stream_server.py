@@ -1,6 +1,6 @@
 """The floor of a text stream: the scripted engine straight into a WebSocket, no log, no Ray, no pipeline.
 
-python -m loadtests.bench.rows.bare_stream_server PORT SCRIPT_JSON
+python -m loadtests.servers.bare_stream_server PORT SCRIPT_JSON
 """
 
 import asyncio

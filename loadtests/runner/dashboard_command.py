@@ -18,10 +18,10 @@ from loadtests.client.caller_record import CallerRecord
 from loadtests.client.session_connection import SessionConnection, Traffic
 from loadtests.client.virtual_caller import VirtualCaller
 from loadtests.report.command_line import command_parser
-from loadtests.report.dashboard_picture import drawing, shoot
-from loadtests.report.prometheus_server import prometheus
 from loadtests.report.result_store import ROOT
-from loadtests.runner.rhapsode_process import rhapsode
+from loadtests.runner.dashboard_picture import drawing, shoot
+from loadtests.servers.prometheus_server import prometheus
+from loadtests.servers.rhapsode_process import rhapsode
 
 _QUESTIONS: Final = (
     "Tell me about the sea.",

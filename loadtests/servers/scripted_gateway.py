@@ -1,6 +1,6 @@
 """One gateway with scripted engines and workers, in a process that may be killed at any moment. Knows no Ray.
 
-python -m loadtests.chaos.scripted_gateway SETTINGS.json
+python -m loadtests.servers.scripted_gateway SETTINGS.json
 """
 
 import asyncio

@@ -10,7 +10,7 @@ from typing import Any, Final
 import httpx
 
 from loadtests.report.result_store import ROOT
-from loadtests.runner.rhapsode_process import child_process, free_port
+from loadtests.servers.rhapsode_process import child_process, free_port
 
 RULES: Final = ROOT / "cluster" / "observability" / "rules" / "rhapsode.yaml"
 

@@ -14,8 +14,8 @@ from typing import Final
 
 import anyio
 
-from loadtests.capacity.costs.bare_gateway import scripted_settings
-from loadtests.chaos.fork_server import end, fork
+from loadtests.servers.bare_gateway import scripted_settings
+from loadtests.servers.fork_server import end, fork
 from pipeline.eventlog.redis.embedded import embedded_server
 
 _START_S: Final = 90.0
@@ -82,7 +82,9 @@ class GatewaySystem:
         embedded_server.stop(self.home)
 
     def start_one(self) -> None:
-        process = fork("loadtests.chaos.scripted_gateway", str(self._file), output=self.home / "gateways.txt")
+        process = fork(
+            "loadtests.servers.scripted_gateway", str(self._file), output=self.home / "gateways.txt"
+        )
         assert process.pid is not None
         self._processes[process.pid] = process
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -72,13 +72,9 @@ def used(home: Path) -> tuple[dict[str, float], dict[str, float]]:
     """Processor seconds so far, and resident megabytes, of each role."""
     cpu: dict[str, float] = defaultdict(float)
     rss: dict[str, float] = defaultdict(float)
-    for role, process in processes(home):
-        try:
-            times = process.cpu_times()
-            rss[role] += process.memory_info().rss / 2**20
-        except psutil.Error:
-            continue  # it has just gone away
-        cpu[role] += times.user + times.system
+    for one in _samples(processes(home)):
+        cpu[one.part] += one.cpu_s
+        rss[one.part] += one.mb
     return dict(cpu), dict(rss)
 
 
@@ -95,7 +91,7 @@ def processes(home: Path) -> Iterator[tuple[str, psutil.Process]]:
 
 def _role(words: list[str], name: str) -> str:
     title = words[0] if words else name
-    if "loadtests.chaos.scripted_gateway" in words:
+    if "loadtests.servers.scripted_gateway" in words:
         return "Gateway"
     if title.startswith("ray::ServeReplica"):
         return title.rpartition(":")[2].partition(".")[0]  # asked something: "Gateway.check_health"
@@ -131,37 +127,33 @@ class ProcessSample:
 
 
 def members(home: Path) -> list[ProcessSample]:
-    """All that belong to the system whose home this is."""
-    found: dict[int, ProcessSample] = {}
-    for part, process in processes(home):
-        _note(found, part, process.pid)
-    server = log_server(home)
-    if server is not None:
-        _note(found, LOG, server)
-    return list(found.values())
+    """All that belong to the system whose home this is, and its log server."""
+    found = {process.pid: (part, process) for part, process in processes(home)}
+    found |= {process.pid: (LOG, process) for process in log_server(home)}
+    return list(_samples(found.values()))
 
 
-def log_server(home: Path) -> int | None:
-    """Its number, found by its socket: it has written its title over what says whose it is."""
+def log_server(home: Path) -> list[psutil.Process]:
+    """The log server, found by its socket: it has written its title over what says whose it is."""
     try:
         server = embedded_server.status(home)
-    except LogUnavailable:
-        return None
-    return None if server is None else server.pid
+        return [] if server is None else [psutil.Process(server.pid)]
+    except (LogUnavailable, psutil.NoSuchProcess):
+        return []
 
 
-def _note(found: dict[int, ProcessSample], part: str, pid: int) -> None:
-    try:
-        process = psutil.Process(pid)
-        with process.oneshot():
-            times = process.cpu_times()
-            found[pid] = ProcessSample(
-                part=part,
-                process=f"{pid} {process.create_time():.2f}",
-                cpu_s=times.user + times.system,
-                mb=process.memory_info().rss / 2**20,
-                fds=process.num_fds(),
-                threads=process.num_threads(),
-            )
-    except psutil.Error:
-        return  # it has just gone away
+def _samples(found: Iterable[tuple[str, psutil.Process]]) -> Iterator[ProcessSample]:
+    for part, process in found:
+        try:
+            with process.oneshot():
+                times = process.cpu_times()
+                yield ProcessSample(
+                    part=part,
+                    process=f"{process.pid} {process.create_time():.2f}",
+                    cpu_s=times.user + times.system,
+                    mb=process.memory_info().rss / 2**20,
+                    fds=process.num_fds(),
+                    threads=process.num_threads(),
+                )
+        except psutil.Error:
+            continue  # it has just gone away

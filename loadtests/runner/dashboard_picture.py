@@ -10,9 +10,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
-from loadtests.report.prometheus_server import Prometheus, PrometheusSeries
 from loadtests.report.result_store import ROOT
 from loadtests.report.svg_charts import rendered
+from loadtests.servers.prometheus_server import Prometheus, PrometheusSeries
 
 DASHBOARD: Final = ROOT / "cluster" / "observability" / "dashboards" / "rhapsode.json"
 _COLUMN, _ROW_PX, _GAP, _AROUND, _LEFT = 66, 34, 8, 48, 52
