@@ -1,4 +1,4 @@
-"""What every chaos run shares: callers under faults, the log they are compared with, and its report."""
+"""Parts that every chaos run shares: callers under faults, the log they are compared with, the report."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -96,7 +96,7 @@ async def _all_events(log: EventLog, session: str) -> list[Recorded]:
 async def judged(
     settings: AppSettings, callers: ChaosCallers
 ) -> tuple[ConsistencyFindings, dict[str, list[Recorded]]]:
-    """What was heard beside the log; and the log."""
+    """Findings of a comparison of the listeners with the log; and the log."""
     logs = await recorded(settings, (turn.session for turn in callers.asked))
     return judge(logs, callers.listeners, callers.asked), logs
 
