@@ -1,4 +1,4 @@
-"""What every test may use."""
+"""Fixtures and options of all tests."""
 
 import os
 import ssl
@@ -15,8 +15,8 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.hypothesis_profiles import UNTIMED
-from tests.support.servers.chat_server import ChatHouse, chat_house
-from tests.support.servers.speech_server import SpeechHouse, speech_house
+from tests.support.servers.chat_server import FakeChatServer, fake_chat_server
+from tests.support.servers.speech_server import FakeSpeechServer, fake_speech_server
 
 # There are thousands of HTTP clients in these tests, all of them for this machine. Each would read 140
 # certificates, which takes 60 to 100 ms. From a folder they are read only when somebody is to be trusted.
@@ -112,28 +112,28 @@ def socket_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def running_house() -> Iterator[SpeechHouse]:
+def running_remote() -> Iterator[FakeSpeechServer]:
     """A provider of voices elsewhere, for applications that outlive a test."""
-    with speech_house() as house:
-        yield house
+    with fake_speech_server() as remote:
+        yield remote
 
 
 @pytest.fixture
-def house(running_house: SpeechHouse) -> SpeechHouse:
+def remote(running_remote: FakeSpeechServer) -> FakeSpeechServer:
     """The same, well behaved and without a memory when the test begins."""
-    running_house.forget()
-    return running_house
+    running_remote.forget()
+    return running_remote
 
 
 @pytest.fixture(scope="session")
-def running_elsewhere() -> Iterator[ChatHouse]:
+def running_elsewhere() -> Iterator[FakeChatServer]:
     """A language model elsewhere, for applications that outlive a test."""
-    with chat_house() as house:
-        yield house
+    with fake_chat_server() as remote:
+        yield remote
 
 
 @pytest.fixture
-def elsewhere(running_elsewhere: ChatHouse) -> ChatHouse:
+def elsewhere(running_elsewhere: FakeChatServer) -> FakeChatServer:
     """The same, well behaved and without a memory when the test begins."""
     running_elsewhere.forget()
     return running_elsewhere

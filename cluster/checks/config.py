@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from ray.serve.schema import ServeDeploySchema
 
 from cluster.checks.config_names import unknown
-from cluster.checks.placement_check import troubles
+from cluster.checks.placement_check import failures
 from cluster.terminal import run_state
 from cluster.terminal.cli_errors import MISUSED, CliError
 from cluster.terminal.run_state import KEY
@@ -238,7 +238,7 @@ def _does_not_go_with(settings: AppSettings, raw: dict[str, Any]) -> Iterator[Fi
     """Yields names without a target and contradictions; on several nodes each has its own files."""
     here = raw.get("proxy_location") != "EveryNode"
     deployments = raw["applications"][0].get("deployments") or []
-    for path, message in (*unknown(settings, here=here), *troubles(settings, deployments)):
+    for path, message in (*unknown(settings, here=here), *failures(settings, deployments)):
         yield Finding(path, message)
 
 

@@ -26,7 +26,7 @@ ON_DEMAND: Final = frozenset({"QualitySpeechToText", "Librarian"})
 _ARGS: Final = "applications.0.args"
 
 
-def troubles(settings: AppSettings, deployments: list[dict[str, Any]]) -> Iterator[Trouble]:
+def failures(settings: AppSettings, deployments: list[dict[str, Any]]) -> Iterator[Trouble]:
     """Yields settings that contradict each other; `deployments` as the file has them."""
     for number, deployment in enumerate(deployments):
         path = f"applications.0.deployments.{number}"

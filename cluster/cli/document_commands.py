@@ -122,8 +122,8 @@ def _lines(collection: dict[str, Any]) -> list[str]:
     for one in collection["contents"]:
         view = one["view"]
         size = f"{view['chunks']} passages" if view else f"{one['done']:.0%}"
-        trouble = f"  {one['message']} ({one['code']})" if one["code"] else ""
-        lines.append(f"    {one['state']:<10}{one['name']}  {size}{trouble}")
+        failure = f"  {one['message']} ({one['code']})" if one["code"] else ""
+        lines.append(f"    {one['state']:<10}{one['name']}  {size}{failure}")
     return lines if collection["contents"] else [*lines, "    empty"]
 
 

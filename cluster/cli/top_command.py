@@ -62,12 +62,12 @@ def top(
             Live(Screen(figures(readings), address), screen=True, auto_refresh=False) as live,
         ):
             while not pressed(_EVERY_S):
-                trouble = ""
+                failure = ""
                 try:
                     readings.add(monotonic(), metrics_page(address))
                 except CliError as error:
-                    trouble = str(error)
-                live.update(Screen(figures(readings), address, trouble), refresh=True)
+                    failure = str(error)
+                live.update(Screen(figures(readings), address, failure), refresh=True)
 
 
 @contextmanager

@@ -21,10 +21,10 @@ _NOTHING: Final = "·"
 class Screen:
     """One moment, drawn to the width that there is."""
 
-    def __init__(self, found: Figures, url: str, trouble: str = "") -> None:
+    def __init__(self, found: Figures, url: str, failure: str = "") -> None:
         self._found = found
         self._url = url
-        self._trouble = trouble
+        self._failure = failure
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found = self._found
@@ -55,8 +55,8 @@ class Screen:
         title = Text.assemble(
             ("rhapsode top", "bold"), f"  {self._url}  ", (span, "dim"), ("  q quits", "dim")
         )
-        if self._trouble:
-            title.append(f"  {self._trouble}", "bold red")
+        if self._failure:
+            title.append(f"  {self._failure}", "bold red")
         title.no_wrap, title.overflow = True, "ellipsis"
         return title
 

@@ -30,18 +30,18 @@ def deploy_again(state: RunState, file: Path | None, steps: Steps) -> RunState:
     from cluster.local import ray_host
     from cluster.local.launch import prepare_weights
 
-    trouble = ""
+    failure = ""
     try:
         config = load(file or default_file())
         prepare_weights(config, steps)  # Serve stops the only replica of a model before it starts the next
         with steps.step("Reload") as note:
             ray_host.deploy(config.serve, note, logs=process_logs.folder(run_state.home()))
     except CliError as error:
-        trouble = f"{error} {error.advice}".strip()
+        failure = f"{error} {error.advice}".strip()
     except Exception as error:  # what runs outlives a reload, whatever is wrong with the file or with Ray
         log.exception("reloading")
-        trouble = f"The reload failed: {type(error).__name__}: {error}"
-    return state.model_copy(update={"reloads": state.reloads + 1, "reload_trouble": trouble})
+        failure = f"The reload failed: {type(error).__name__}: {error}"
+    return state.model_copy(update={"reloads": state.reloads + 1, "reload_trouble": failure})
 
 
 def ask_for_reload() -> str:

@@ -51,7 +51,7 @@ def _of_admission(code: str) -> bool:
     return code in _BUSY or code.startswith("limit.")
 
 
-def trouble(frame: Mapping[str, Any]) -> Refused | Failed:
+def error_of_frame(frame: Mapping[str, Any]) -> Refused | Failed:
     """Exception for an `error` frame of a socket or an event stream."""
     code = str(frame.get("code", "unknown"))
     if _of_admission(code):
@@ -133,7 +133,7 @@ class ApiConnection:
                 if "data" in event:
                     found[event["seq"]] = fingerprint(event)
                 elif event["type"] == "error":
-                    raise trouble(event)
+                    raise error_of_frame(event)
         return found
 
     async def page(self, path: str) -> httpx.Response:

@@ -9,7 +9,7 @@ import httpx
 import orjson
 from websockets.sync.client import ClientConnection, connect
 
-from loadtests.client.api_connection import Failed, parsed_block, trouble
+from loadtests.client.api_connection import Failed, error_of_frame, parsed_block
 from loadtests.client.received_events import ReceivedEvents
 
 _PATIENCE_S: Final = 60.0
@@ -116,7 +116,7 @@ class BlockingClient:
     def _checked(self, answer: httpx.Response) -> dict[str, Any]:
         found: dict[str, Any] = orjson.loads(answer.content) if answer.content else {}
         if not answer.is_success:
-            raise trouble(found | {"code": found.get("code", f"http.{answer.status_code}")})
+            raise error_of_frame(found | {"code": found.get("code", f"http.{answer.status_code}")})
         return found
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ def _take(notes: ReceivedEvents, event: dict[str, Any]) -> None:
     if "data" in event:
         notes.take(event, monotonic())
     elif event["type"] == "error":
-        raise trouble(event)
+        raise error_of_frame(event)
     elif event["type"] == "reconnect":
         raise _Moved(event["cursor"], event["after_s"])
     elif event["type"] == "end":

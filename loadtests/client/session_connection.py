@@ -11,7 +11,7 @@ import orjson
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from loadtests.client.api_connection import AGAIN_S, LEAVING, ApiConnection, Failed, Refused, trouble
+from loadtests.client.api_connection import AGAIN_S, LEAVING, ApiConnection, Failed, Refused, error_of_frame
 from loadtests.client.caller_record import CallerRecord
 from loadtests.client.event_socket import split_frame
 from loadtests.client.received_events import ReceivedEvents, ReceivedTurn
@@ -171,7 +171,7 @@ class SessionConnection:
         """Repeat to the next server the open input and the question that had not been taken."""
         hello = orjson.loads(await socket.recv())
         if hello["type"] == "error":
-            raise trouble(hello)
+            raise error_of_frame(hello)
         if self.voice is not None:
             await socket.send(orjson.dumps(self.voice.opening()).decode())
         if self._untaken is not None:
@@ -192,7 +192,7 @@ class SessionConnection:
         elif kind == "error" and event["code"] == LEAVING:  # it took nobody any more
             self._away = _Away(str(self.notes.last), now + (event["retry_after_s"] or AGAIN_S))
         elif kind == "error":
-            raise trouble(event)
+            raise error_of_frame(event)
         elif kind == "end":
             raise Failed("stream.end", str(event.get("reason", "")))
         elif kind == "input.ack" and self.voice is not None:

@@ -39,7 +39,7 @@ class LoadRun:
     looks: list[SystemSample] = field(default_factory=list)
     epoch_s: float = 0.0
     _killing: list[asyncio.Task[None]] = field(default_factory=list, init=False)
-    _troubles: list[str] = field(default_factory=list, init=False)
+    _failures: list[str] = field(default_factory=list, init=False)
     """Of whoever looked at the system or killed it: what callers heard is told all the same."""
 
     async def through(self, said: Callable[[LoadProgress, float], None]) -> None:
@@ -62,7 +62,7 @@ class LoadRun:
             for task in beside:
                 task.cancel()
             ended = await asyncio.gather(*beside, return_exceptions=True)
-            self._troubles += [f"{type(one).__name__}: {one}" for one in ended if isinstance(one, Exception)]
+            self._failures += [f"{type(one).__name__}: {one}" for one in ended if isinstance(one, Exception)]
 
     async def _followed(self) -> None:
         """Return when the last process that was killed has been followed, or when nobody waits for it."""
@@ -127,7 +127,7 @@ class LoadRun:
             for share in self.shares
             if share.died
         ]
-        said += [f"Looking at the system, or killing, ended before its time: {one}" for one in self._troubles]
+        said += [f"Looking at the system, or killing, ended before its time: {one}" for one in self._failures]
         if self.stop.is_set():
             came = sum(len(share.visits) for share in self.shares)
             said.append(f"Stopped by hand: {len(self.plan.due_s) - came} people had not come yet.")

@@ -38,23 +38,23 @@ class _Listener(User):
         """Do it in a session of its own, and tell Locust what came of it."""
         notes = ReceivedEvents(marks.mark(_RUN, randrange(marks.PEOPLE)), hears=False)
         began_s = monotonic()
-        trouble: Exception | None = None
+        failure: Exception | None = None
         try:
             act(notes)
         except Exception as error:  # whatever went wrong is this user's result, and Locust's to show
-            trouble = error
+            failure = error
         faults = oracles.judge(notes)
-        if trouble is None and faults:
-            trouble = RuntimeError(f"{faults[0].kind}: {faults[0].words}")
-        self._fire(name, (monotonic() - began_s) * 1_000, trouble)
+        if failure is None and faults:
+            failure = RuntimeError(f"{faults[0].kind}: {faults[0].words}")
+        self._fire(name, (monotonic() - began_s) * 1_000, failure)
         for turn in notes.turns.values():
             answer = turn.answer
             for series, ms in (("first text", answer.ttft_ms), ("first audio", answer.ttfa_ms)):
                 if ms is not None:
                     self._fire(f"{name}: {series}", ms, None)
 
-    def _fire(self, name: str, ms: float, trouble: Exception | None) -> None:
-        figures: dict[str, Any] = {"response_time": ms, "response_length": 0, "exception": trouble}
+    def _fire(self, name: str, ms: float, failure: Exception | None) -> None:
+        figures: dict[str, Any] = {"response_time": ms, "response_length": 0, "exception": failure}
         self.environment.events.request.fire(request_type="rhapsode", name=name, context={}, **figures)
 
 

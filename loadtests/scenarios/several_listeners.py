@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from time import monotonic
 
-from loadtests.client.api_connection import LEAVING, Failed, Refused, trouble
+from loadtests.client.api_connection import LEAVING, Failed, Refused, error_of_frame
 from loadtests.client.received_events import ReceivedEvents
 from loadtests.client.virtual_caller import VirtualCaller
 from loadtests.scenarios import prompts
@@ -82,7 +82,7 @@ async def _followed(
                 caller.visit.moves += 1
                 return event["cursor"], event["after_s"]
             elif event["type"] == "error":
-                raise trouble(event)
+                raise error_of_frame(event)
             elif event["type"] == "end":
                 raise Failed("stream.end")
     raise Failed("connection", "the event stream ended before the answer")

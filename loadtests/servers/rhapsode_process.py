@@ -71,17 +71,17 @@ def child_process(
 
 
 def _await(process: subprocess.Popen[bytes], ready: Ready, output: Path) -> None:
-    deadline, trouble = time.monotonic() + _START_S, f"was not ready in {_START_S:.0f} s"
+    deadline, failure = time.monotonic() + _START_S, f"was not ready in {_START_S:.0f} s"
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            trouble = f"ended with {process.returncode}"
+            failure = f"ended with {process.returncode}"
             break
         with suppress(OSError, httpx.HTTPError):
             if ready(process.pid):
                 return
         time.sleep(0.1)
     said = "\n".join(output.read_text(errors="replace").splitlines()[-12:])
-    raise RuntimeError(f"{process.args!r} {trouble}:\n{said}")
+    raise RuntimeError(f"{process.args!r} {failure}:\n{said}")
 
 
 @contextmanager

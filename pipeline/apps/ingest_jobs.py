@@ -228,8 +228,8 @@ class IngestJobs(TaskScope):
         try:
             await self._retrieval.drop(CollectionId(held.session))
             await self._held.let_go(held)
-        except RhapsodeError as trouble:  # tried again by whoever finds it left by us
-            log.warning("collection %s: document %s is still there: %s", *held, trouble)
+        except RhapsodeError as failure:  # tried again by whoever finds it left by us
+            log.warning("collection %s: document %s is still there: %s", *held, failure)
 
     @property
     def _lease_ms(self) -> int:

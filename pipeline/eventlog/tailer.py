@@ -113,7 +113,7 @@ class _Feed:
     listeners: set[LogListener] = field(default_factory=set)
     head: Seq = START
     """As far as we know."""
-    trouble: Exception | None = None
+    failure: Exception | None = None
     subscribed: bool = False
     quiet: bool = True
     """No push since the last look at the heads."""
@@ -259,8 +259,8 @@ class Tailer:
                 if events:
                     yield events
                     idle.restart()
-                elif feed.trouble is not None:
-                    raise feed.trouble
+                elif feed.failure is not None:
+                    raise feed.failure
                 elif feed.away is not away:
                     away = feed.away
                     if idle_s is not None:
@@ -293,7 +293,7 @@ class Tailer:
             pass  # the watch wakes the listeners, and they ask again
         except LogError as error:
             if session in self._feeds:
-                self._feeds[session].trouble = error
+                self._feeds[session].failure = error
         finally:
             del self._reads[place]
             reading.set_result(events)
@@ -384,14 +384,14 @@ class Tailer:
             for session in sessions:
                 await self._check([session])
         elif isinstance(error, ArchiveDamaged) and (feed := self._feeds.get(sessions[0])) is not None:
-            feed.trouble = error
+            feed.failure = error
             feed.wake()
         else:
             _logger.warning("cannot look at the head of session %s: %s", sessions[0], error)
 
     def _give_up(self, error: LogError) -> None:
         for feed in self._feeds.values():
-            feed.trouble = error
+            feed.failure = error
             feed.wake()
 
     def _compare(self, feed: _Feed, head: Head | None) -> None:
@@ -399,7 +399,7 @@ class Tailer:
         try:
             feed.head = max(feed.head, _present(head).seq)
         except (SessionNotFound, SessionGone) as error:
-            feed.trouble = error
+            feed.failure = error
         feed.wake()
 
 

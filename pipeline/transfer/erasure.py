@@ -311,21 +311,21 @@ def _looked_at(found: _Erased, log: Rewritten) -> Sequence[ErasurePlace]:
     )
 
 
-def _place(name: str, count: int, done: bool, trouble: str) -> ErasurePlace:
+def _place(name: str, count: int, done: bool, failure: str) -> ErasurePlace:
     state = "pending" if not done else "erased" if count else "clear"
     values: Mapping[str, object] = {"place": name, "state": state, "found": count}
-    return ErasurePlace.model_validate({**values, "detail": "" if done else trouble})
+    return ErasurePlace.model_validate({**values, "detail": "" if done else failure})
 
 
 def _documents_place(found: _Erased) -> ErasurePlace:
     if found.documents_left:
         return _place("documents", len(found.collections), False, "collections are still in the store")
-    trouble = (
+    failure = (
         "the store may still have their text in its files: PostgreSQL until VACUUM FULL, and in its WAL"
         if found.scrubbed is False
         else "the store cannot be reached: its files were not looked after"
     )
-    return _place("documents", len(found.collections), found.scrubbed is True, trouble)
+    return _place("documents", len(found.collections), found.scrubbed is True, failure)
 
 
 def _threads_place(found: _Erased) -> ErasurePlace:
@@ -340,5 +340,5 @@ def _threads_place(found: _Erased) -> ErasurePlace:
             "until their owner or an administrator deletes them; the membership has ended"
             + ("" if found.list_current else "; there may be more, for the list of sessions is behind"),
         )
-    trouble = "the list of sessions is behind: there may be words of theirs in threads of others"
-    return _place("threads_of_others", 0, found.list_current, trouble)
+    failure = "the list of sessions is behind: there may be words of theirs in threads of others"
+    return _place("threads_of_others", 0, found.list_current, failure)

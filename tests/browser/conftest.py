@@ -18,7 +18,7 @@ from tests.browser.browser_microphone import CHROMIUM, Visit, browser_that_hears
 from tests.browser.network_cable import Cable, cable_to
 from tests.browser.page_reader import PATIENCE_MS, Reader
 from tests.browser.stories_page import prefer
-from tests.support.servers.speech_server import SpeechHouse
+from tests.support.servers.speech_server import FakeSpeechServer
 
 STORY = (
     "At the edge of the northern sea there stood a lighthouse, and in it lived a keeper named Ines. "
@@ -52,7 +52,7 @@ FLAGS = [
 
 
 @pytest.fixture(scope="package")
-def app(running_house: SpeechHouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+def app(running_remote: FakeSpeechServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     settings = scripted_settings(
         tmp_path_factory.mktemp("page"),
         llm={
@@ -71,7 +71,7 @@ def app(running_house: SpeechHouse, tmp_path_factory: pytest.TempPathFactory) ->
         },
         tts={"ms_per_char": 30},
         session={"max_tokens": 4_096},
-        text_to_speech={"providers": {"cloud": running_house.given(breaker_failures=1_000)}},
+        text_to_speech={"providers": {"cloud": running_remote.given(breaker_failures=1_000)}},
         workers={"retry_s": 0.01},
         retrieval={"embedding": "wordllama", "judge": None, "limits": {"bytes": 400_000}},
         limits={"prompt_chars": 2_000, "queued_turns": 12},

@@ -10,7 +10,7 @@ from tests.browser.conftest import SHORT, STORY
 from tests.browser.page_reader import Reader
 from tests.browser.stories_page import new_story, prefer, scene, story_of, tell, written
 from tests.support.running_app import RunningApp
-from tests.support.servers.speech_server import SpeechHouse
+from tests.support.servers.speech_server import FakeSpeechServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("default_settings")]
 OpenPage = Callable[..., Reader]
@@ -61,9 +61,9 @@ def test_a_written_scene_is_read_out_when_one_wants_it(open_page: OpenPage, app:
 
 
 def test_while_it_is_read_one_sees_how_far_it_is(
-    open_page: OpenPage, app: RunningApp, house: SpeechHouse
+    open_page: OpenPage, app: RunningApp, remote: FakeSpeechServer
 ) -> None:
-    house.silent = True
+    remote.silent = True
     prefer(app.url, tts_provider="cloud", tts_timeout=60)
     reader = open_page(new_story(app.url, "In the making", "briefly"))
     written(reader, 1).get_by_role("button", name="Read aloud").click()
@@ -117,16 +117,16 @@ def _has_played(reader: Reader) -> bool:
 
 
 def test_a_narration_that_fails_says_why_and_is_tried_again(
-    open_page: OpenPage, app: RunningApp, house: SpeechHouse
+    open_page: OpenPage, app: RunningApp, remote: FakeSpeechServer
 ) -> None:
     prefer(app.url, tts_provider="cloud", auto_play_last_scene=True)
-    house.refusals = [(500, {})] * 20
+    remote.refusals = [(500, {})] * 20
     reader = open_page(new_story(app.url, "Out of order"))
     tell(reader, "briefly", aloud=False)
     written(reader, 1)
     alert = scene(reader, 1).get_by_role("alert").filter(has_text="It could not be read out")
     expect(alert).to_be_visible(timeout=25_000)
-    house.forget()
+    remote.forget()
     alert.get_by_role("button", name="Retry").click()
     reader.hears(200)
     expect(alert).not_to_be_visible()

@@ -21,7 +21,7 @@ RunClient = Callable[..., dict[str, Any]]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Who runs all tests does not get these: their environment takes minutes, and they speak in real time."""
+    """A run of all tests leaves these out: their environment takes minutes, and they speak in real time."""
     return None if any("tests/clients" in argument for argument in config.args) else True
 
 
@@ -45,7 +45,7 @@ def run_client() -> RunClient:
 
 @pytest.fixture(scope="package")
 def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """What this server hears and says is known."""
+    """Settings of a server whose transcripts and sentences are scripted."""
     settings = scripted_settings(
         tmp_path_factory.mktemp("scripted"),
         llm={

@@ -1,1 +1,1 @@
-"""What is put under a cluster: manifests and images."""
+"""Tests of the files below a cluster: manifests and images."""

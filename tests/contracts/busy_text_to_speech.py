@@ -1,4 +1,4 @@
-"""What every voice that works in a queue of its own answers when it is full, and when it is shut down."""
+"""Contract of voices that work in a queue: their answers when the queue is full and when they shut down."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing

@@ -1,4 +1,4 @@
-"""What every log must do. A test class derives from this one and gives it the fixture `log`."""
+"""Contract of every log. A test class derives from this one and gives it the fixture `log`."""
 
 import anyio
 import pytest

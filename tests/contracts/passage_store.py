@@ -1,4 +1,4 @@
-"""What every store of passages promises; a class of tests for each store to inherit."""
+"""Contract of every store of passages; a class of tests for each store to inherit."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""What every librarian promises, in this process or in a replica; a class of tests for each to inherit."""
+"""Contract of retrieval services, in this process or in a replica; a class of tests for each to inherit."""
 
 import asyncio
 from contextlib import aclosing

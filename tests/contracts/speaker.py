@@ -1,4 +1,4 @@
-"""What every speaker must do. A test class derives from this one and gives it the fixture `speaker`."""
+"""Contract of every speaker. A test class derives from this one and gives it the fixture `speaker`."""
 
 from contextlib import aclosing
 

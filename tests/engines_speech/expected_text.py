@@ -1,4 +1,4 @@
-"""What the tests have WhisperX write down."""
+"""Sentences that WhisperX writes down in the tests."""
 
 from loadtests.client.recorded_speech import Clip, librivox
 from pipeline.engines.ports import Utterance

@@ -1,4 +1,4 @@
-"""What a listener is sent, and the same with one thing wrong."""
+"""Events as a listener gets them, and the same with one fault."""
 
 from collections.abc import Iterator
 from typing import Any

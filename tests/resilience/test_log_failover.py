@@ -43,7 +43,7 @@ def redis_server(folder: Path) -> Iterator[Path]:
 
 
 class Address:
-    """What clients know of the log: one socket, behind which the server may change."""
+    """Address of the log as clients know it: one socket, behind which the server may change."""
 
     def __init__(self, server: Path) -> None:
         self.server = server

@@ -1,4 +1,4 @@
-"""What is said: events stay readable for ever, commands are checked, the exported documents are true."""
+"""Events stay readable for ever, commands are checked, the exported documents are true."""
 
 import json
 from collections.abc import Iterator

@@ -11,7 +11,7 @@ from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.tiered_log import TieredLog
 from tests.seeds.people import Person
 from tests.support.running_app import RunningApp, running_app, scripted_settings
-from tests.support.servers.speech_server import SpeechHouse
+from tests.support.servers.speech_server import FakeSpeechServer
 
 STORY = (
     "Once upon a time there was a lighthouse keeper, old and kind. Every night he lit the great lamp. "
@@ -67,7 +67,7 @@ def keys(home: Path) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(scope="package")
-def app(home: Path, keys: object, running_house: SpeechHouse) -> Iterator[RunningApp]:
+def app(home: Path, keys: object, running_remote: FakeSpeechServer) -> Iterator[RunningApp]:
     settings = scripted_settings(
         home,
         llm={
@@ -78,7 +78,7 @@ def app(home: Path, keys: object, running_house: SpeechHouse) -> Iterator[Runnin
             "fail_on": "impossible",
         },
         tts={"ms_per_char": 3, "fail_on": "unspeakable"},
-        text_to_speech={"providers": {"cloud": running_house.given(breaker_failures=1_000)}},
+        text_to_speech={"providers": {"cloud": running_remote.given(breaker_failures=1_000)}},
         workers={"retry_s": 0.01},
     )
     with running_app(settings, workers=True) as running:

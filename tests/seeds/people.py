@@ -96,7 +96,7 @@ class Person:
 
 @dataclass
 class Notifications:
-    """What a user is told of."""
+    """Notifications of one user."""
 
     socket: ClientConnection
 
@@ -122,7 +122,7 @@ class Notifications:
 async def messages(
     person: Person, path: str, *, until: Callable[[list[Message]], bool] | None = None
 ) -> list[Message]:
-    """What a socket says up to its end, or until `until` holds; then the connection breaks."""
+    """Messages of a socket up to its end, or until `until` holds; then the connection breaks."""
     got: list[Message] = []
     with anyio.fail_after(150):
         async with person.socket(path) as socket:

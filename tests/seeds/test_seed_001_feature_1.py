@@ -13,7 +13,7 @@ from tests.seeds.conftest import STORY
 from tests.seeds.people import AUTO, Person, messages, milliseconds, nothing_left_to_do, of, until
 from tests.support.eventually import eventually
 from tests.support.running_app import RunningApp
-from tests.support.servers.speech_server import SpeechHouse
+from tests.support.servers.speech_server import FakeSpeechServer
 
 pytestmark = pytest.mark.anyio
 
@@ -214,8 +214,8 @@ async def test_5_no_chunk_is_shorter_than_wished_and_each_is_whole_sentences(
     assert all(len(chunk["sentence_text"]) >= length for chunk in live[:-1])
 
 
-async def test_6_the_provider_is_down_and_the_scene_stands(person: Person, house: SpeechHouse) -> None:
-    house.refusals = [(500, {})] * 20
+async def test_6_the_provider_is_down_and_the_scene_stands(person: Person, remote: FakeSpeechServer) -> None:
+    remote.refusals = [(500, {})] * 20
     await person.prefer(tts_provider="cloud", **AUTO)
     story = await person.story()
     async with person.notifications() as news:
@@ -229,15 +229,17 @@ async def test_6_the_provider_is_down_and_the_scene_stands(person: Person, house
     assert shown["narration"]["status"] == "failed"
 
 
-async def test_6_a_manual_retry_works_once_the_provider_is_back(person: Person, house: SpeechHouse) -> None:
-    house.refusals = [(503, {})] * 40
+async def test_6_a_manual_retry_works_once_the_provider_is_back(
+    person: Person, remote: FakeSpeechServer
+) -> None:
+    remote.refusals = [(503, {})] * 40
     await person.prefer(tts_provider="cloud", **AUTO)
     async with person.notifications() as news:
         scene = await person.scene(await person.story())
         assert (await news.next())["type"] == "tts_failed"
         assert (await person.generate(scene["id"]))["created"]
         assert (await news.next())["type"] == "tts_failed"
-        house.refusals = []
+        remote.refusals = []
         retried = await person.generate(scene["id"])
         told = await news.next()
         await news.quiet()
@@ -251,9 +253,9 @@ async def test_6_a_manual_retry_works_once_the_provider_is_back(person: Person, 
 
 
 async def test_6_a_provider_that_is_silent_costs_its_timeout_and_no_more(
-    person: Person, house: SpeechHouse
+    person: Person, remote: FakeSpeechServer
 ) -> None:
-    house.silent = True
+    remote.silent = True
     await person.prefer(tts_provider="cloud", tts_timeout=1, min_sentence_length=500, **AUTO)
     async with person.notifications() as news:
         await person.scene(await person.story(), content="One sentence is enough for this.")
@@ -279,15 +281,17 @@ async def test_6_what_was_made_is_not_made_again_unless_it_is_forced(person: Per
     assert shown["narration"]["session_id"] == forced["session_id"]
 
 
-async def test_6_forcing_while_one_is_being_made_stops_that_one(person: Person, house: SpeechHouse) -> None:
-    house.silent = True
+async def test_6_forcing_while_one_is_being_made_stops_that_one(
+    person: Person, remote: FakeSpeechServer
+) -> None:
+    remote.silent = True
     await person.prefer(tts_provider="cloud")
     scene = await person.scene(await person.story())
     first = await person.generate(scene["id"])
     async with person.notifications() as news:
         forced = await person.generate(scene["id"], force_regenerate=True)
         got = await messages(person, f"/ws/tts/{first['session_id']}")
-        house.silent = False
+        remote.silent = False
         told = await news.next()
         await news.quiet()
     assert (got[-1]["type"], got[-1]["stopped"]) == ("complete", True)

@@ -23,7 +23,7 @@ from tests.seeds.people import (
 )
 from tests.support.eventually import eventually
 from tests.support.running_app import RunningApp
-from tests.support.servers.speech_server import SpeechHouse
+from tests.support.servers.speech_server import FakeSpeechServer
 
 pytestmark = pytest.mark.anyio
 
@@ -204,21 +204,21 @@ async def test_6_long_and_short_sentences(person: Person) -> None:
     assert got[-1]["total_sentences"] == len(spoken)
 
 
-async def test_7_a_fast_writer_does_not_drown_a_slow_voice(person: Person, house: SpeechHouse) -> None:
+async def test_7_a_fast_writer_does_not_drown_a_slow_voice(person: Person, remote: FakeSpeechServer) -> None:
     """All text is there while the first sentence is still being spoken; few sentences wait at the voice."""
-    house.silent = True
+    remote.silent = True
     await person.prefer(tts_provider="cloud")
     url = await person.stream(await person.story(), "slowly")
     written = await messages(person, url, until=lambda got: len(text_of(got)) == len(SLOW))
     assert of(written, "audio_chunk") == []
-    assert len(house.requests) <= person.app.settings.limits.sentences_ahead + 2
-    house.silent = False
+    assert len(remote.requests) <= person.app.settings.limits.sentences_ahead + 2
+    remote.silent = False
     got = await messages(person, url)
     spoken = of(got, "audio_chunk")
     assert [chunk["sentence_number"] for chunk in spoken] == list(range(SLOWLY))
     assert " ".join(chunk["sentence_text"] for chunk in spoken) == SLOW.strip()
     # Those that wait together are asked for side by side.
-    asked = sorted(request["input"] for request in house.requests)
+    asked = sorted(request["input"] for request in remote.requests)
     assert asked == sorted(chunk["sentence_text"] for chunk in spoken)
 
 
@@ -238,36 +238,36 @@ async def test_9_stop_generation_mid_stream(person: Person) -> None:
     await eventually(lambda: engines["text_to_speech"].open_streams == 0)
 
 
-async def test_9_pause_and_resume(person: Person, house: SpeechHouse) -> None:
+async def test_9_pause_and_resume(person: Person, remote: FakeSpeechServer) -> None:
     """While it is paused no further sentence is begun; the text goes on."""
-    house.silent = True
+    remote.silent = True
     await person.prefer(tts_provider="cloud")
     story = await person.story()
     async with person.socket(await person.stream(story, "slowly")) as socket:
-        await eventually(lambda: len(house.requests) == 3)
+        await eventually(lambda: len(remote.requests) == 3)
         await socket.send('{"type": "pause"}')
 
         async def paused() -> bool:
             return bool(await person.events_of(story, "playback.paused"))
 
         await until(paused)
-        house.silent = False
+        remote.silent = False
         got: list[Message] = []
         while len(of(got, "audio_chunk")) < 3 or len(text_of(got)) < len(SLOW):
             got.append(json.loads(await socket.recv()))
-        assert len(house.requests) in (3, 4)  # one may have been on its way
+        assert len(remote.requests) in (3, 4)  # one may have been on its way
         await socket.send('{"type": "resume"}')
         got += [json.loads(text) async for text in socket]
     assert [chunk["sentence_number"] for chunk in of(got, "audio_chunk")] == list(range(SLOWLY))
     assert got[-1]["total_sentences"] == SLOWLY
 
 
-async def test_9_skip_a_sentence(person: Person, house: SpeechHouse) -> None:
-    house.silent = True
+async def test_9_skip_a_sentence(person: Person, remote: FakeSpeechServer) -> None:
+    remote.silent = True
     await person.prefer(tts_provider="cloud")
     story = await person.story()
     async with person.socket(await person.stream(story, "slowly")) as socket:
-        await eventually(lambda: len(house.requests) >= 1)
+        await eventually(lambda: len(remote.requests) >= 1)
         await socket.send('{"type": "skip"}')
         await socket.send('{"type": "skip", "sentence": 4}')
 
@@ -275,7 +275,7 @@ async def test_9_skip_a_sentence(person: Person, house: SpeechHouse) -> None:
             return len(await person.events_of(story, "sentence.skip_requested")) == 2
 
         await until(skipped)
-        house.silent = False
+        remote.silent = False
         got = [json.loads(text) async for text in socket]
     assert len(of(got, "audio_chunk")) == got[-1]["total_sentences"] == SLOWLY - 2
     numbers = [event["data"]["sentence"] for event in await person.events_of(story, "sentence.skipped")]

@@ -27,7 +27,7 @@ from tests.seeds.people import (
 )
 from tests.support.eventually import eventually
 from tests.support.running_app import running_app, scripted_settings
-from tests.support.servers.speech_server import SpeechHouse
+from tests.support.servers.speech_server import FakeSpeechServer
 
 pytestmark = pytest.mark.anyio
 
@@ -87,10 +87,10 @@ async def test_a_sentence_that_cannot_be_spoken_is_left_out_and_the_text_goes_on
 
 
 async def test_a_voice_that_breaks_off_inside_a_sentence_costs_that_sentence(
-    person: Person, house: SpeechHouse
+    person: Person, remote: FakeSpeechServer
 ) -> None:
     """Its log has the sound that came; clients that are given whole sentences are not given this one."""
-    house.chunks = 2
+    remote.chunks = 2
     await person.prefer(tts_provider="cloud")
     url = await person.stream(await person.story(), "something unspeakable")
     scene = url.rpartition("/")[2]
@@ -108,12 +108,12 @@ async def test_a_voice_that_breaks_off_inside_a_sentence_costs_that_sentence(
 
 
 async def test_a_provider_that_dies_in_the_middle_of_a_scene_costs_sentences_only(
-    person: Person, house: SpeechHouse
+    person: Person, remote: FakeSpeechServer
 ) -> None:
     await person.prefer(tts_provider="cloud")
     url = await person.stream(await person.story(), "slowly")
-    await eventually(lambda: len(house.requests) >= 5)
-    house.refusals = [(500, {})] * 10
+    await eventually(lambda: len(remote.requests) >= 5)
+    remote.refusals = [(500, {})] * 10
     got = await messages(person, url)
     assert text_of(got) == SLOW
     assert len(of(got, "audio_chunk")) == got[-1]["total_sentences"] == SLOWLY - 10

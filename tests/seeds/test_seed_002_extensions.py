@@ -1,4 +1,4 @@
-"""What seed 002 calls possible extensions: sound, sockets, several people, pause and resume."""
+"""The possible extensions of seed 002: sound, sockets, several people, pause and resume."""
 
 import base64
 import json

@@ -139,7 +139,7 @@ async def test_documents_that_cannot_be_reached_leave_an_event_and_an_answer(
     reader: Person, library: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def busy_elsewhere(_: OrphanScanLease) -> bool:
-        """Who can reach them shares the log, and would take up what this gateway is slow to begin."""
+        """Another gateway that shares the log, and would take up what this gateway is slow to begin."""
         return False
 
     monkeypatch.setattr(OrphanScanLease, "may_look", busy_elsewhere)

@@ -9,7 +9,7 @@ import pytest
 from tests.seeds.conftest import STORY
 from tests.seeds.people import Message, Person, messages, milliseconds, of, sound, until
 from tests.support.eventually import eventually
-from tests.support.servers.speech_server import SpeechHouse
+from tests.support.servers.speech_server import FakeSpeechServer
 
 pytestmark = pytest.mark.anyio
 NUMBERED = " ".join(f"This is sentence number {number} of them all." for number in range(30))
@@ -30,14 +30,14 @@ async def test_the_backend_websocket_accepts_connections(person: Person) -> None
 
 
 async def test_session_creation_works_and_does_not_wait_for_the_audio(
-    person: Person, house: SpeechHouse
+    person: Person, remote: FakeSpeechServer
 ) -> None:
-    house.silent = True
+    remote.silent = True
     await person.prefer(tts_provider="cloud")
     _, answer = await narrated(person)
     assert set(answer) == {"session_id", "websocket_url", "status", "total_chunks", "created"}
     assert (answer["status"], answer["created"]) == ("requested", True)
-    house.silent = False
+    remote.silent = False
     assert (await messages(person, answer["websocket_url"]))[-1]["type"] == "complete"
 
 
@@ -76,12 +76,14 @@ async def test_chunks_come_in_the_format_that_was_asked_for(person: Person, audi
     assert by_rest.content == sound(chunks[0])
 
 
-async def test_progress_is_n_of_m_and_m_is_right_from_the_start(person: Person, house: SpeechHouse) -> None:
-    house.silent = True
+async def test_progress_is_n_of_m_and_m_is_right_from_the_start(
+    person: Person, remote: FakeSpeechServer
+) -> None:
+    remote.silent = True
     await person.prefer(tts_provider="cloud")
     _, answer = await narrated(person, NUMBERED)
     connected = await messages(person, answer["websocket_url"], until=lambda got: True)
-    house.forget()
+    remote.forget()
     got = await messages(person, answer["websocket_url"])
     total = len(of(got, "chunk_ready"))
     assert (got[-1]["type"], got[-1]["missing_chunks"]) == ("complete", 0)
@@ -92,9 +94,9 @@ async def test_progress_is_n_of_m_and_m_is_right_from_the_start(person: Person, 
 
 
 async def test_error_handling_a_narration_that_cannot_be_made_says_why(
-    person: Person, house: SpeechHouse
+    person: Person, remote: FakeSpeechServer
 ) -> None:
-    house.refusals = [(500, {})] * 50
+    remote.refusals = [(500, {})] * 50
     await person.prefer(tts_provider="cloud")
     scene, answer = await narrated(person)
     got = await messages(person, answer["websocket_url"])
@@ -117,7 +119,7 @@ async def test_connection_recovery_after_every_chunk(person: Person) -> None:
         assert rest[-1]["type"] == "complete"
 
 
-async def test_connection_recovery_while_it_is_being_made(person: Person, house: SpeechHouse) -> None:
+async def test_connection_recovery_while_it_is_being_made(person: Person, remote: FakeSpeechServer) -> None:
     """The connection breaks after every chunk; each one is heard once, and nothing is made twice."""
     await person.prefer(tts_provider="cloud")
     _, answer = await narrated(person, NUMBERED)
@@ -130,17 +132,19 @@ async def test_connection_recovery_while_it_is_being_made(person: Person, house:
     chunks = of(got, "chunk_ready")
     assert [chunk["chunk_number"] for chunk in chunks] == list(range(len(chunks)))
     assert " ".join(chunk["text"] for chunk in chunks) == NUMBERED
-    assert len({request["input"] for request in house.requests}) == len(house.requests) == len(chunks)
+    assert len({request["input"] for request in remote.requests}) == len(remote.requests) == len(chunks)
 
 
-async def test_a_client_without_a_socket_fetches_chunk_by_chunk(person: Person, house: SpeechHouse) -> None:
-    house.silent = True
+async def test_a_client_without_a_socket_fetches_chunk_by_chunk(
+    person: Person, remote: FakeSpeechServer
+) -> None:
+    remote.silent = True
     await person.prefer(tts_provider="cloud")
     scene, answer = await narrated(person)
     early = await person.http.get(f"/api/tts/audio/{scene}/chunk/0")
     assert (early.status_code, early.json()["code"]) == (425, "chunk.not_ready")
     assert int(early.headers["retry-after"]) > 0
-    house.silent = False
+    remote.silent = False
     played = []
     for number in range(answer["total_chunks"]):
 
@@ -181,7 +185,9 @@ async def test_multiple_concurrent_users(person: Person, keys: Iterator[tuple[st
         assert (got[-1]["type"], got[-1]["total_chunks"]) == ("complete", len(chunks))
 
 
-async def test_many_listeners_of_one_narration_hear_the_same(person: Person, house: SpeechHouse) -> None:
+async def test_many_listeners_of_one_narration_hear_the_same(
+    person: Person, remote: FakeSpeechServer
+) -> None:
     await person.prefer(tts_provider="cloud")
     _, answer = await narrated(person, NUMBERED)
     heard: list[list[Message]] = []
@@ -193,17 +199,17 @@ async def test_many_listeners_of_one_narration_hear_the_same(person: Person, hou
         for _ in range(8):
             listeners.start_soon(listen)
     assert all(chunks == heard[0] for chunks in heard)
-    assert len(house.requests) == len(heard[0])
+    assert len(remote.requests) == len(heard[0])
 
 
 # ---------------------------------------------------------------- manual controls
 
 
 async def test_a_narration_can_be_cancelled_and_what_was_made_stays(
-    person: Person, house: SpeechHouse
+    person: Person, remote: FakeSpeechServer
 ) -> None:
     await person.prefer(tts_provider="cloud")
-    house.answers = 4
+    remote.answers = 4
     scene, answer = await narrated(person, NUMBERED)
     await messages(person, answer["websocket_url"], until=lambda got: len(of(got, "chunk_ready")) == 4)
     stopped = await person.http.delete(f"/api/tts/generate/{answer['session_id']}")
@@ -221,18 +227,18 @@ async def test_a_narration_can_be_cancelled_and_what_was_made_stays(
         return bool(shown["narration"]["status"] == "failed")
 
     await until(known)
-    house.forget()
+    remote.forget()
     anew = await person.generate(scene)
     assert anew["created"]
     assert (await messages(person, anew["websocket_url"]))[-1]["missing_chunks"] == 0
 
 
-async def test_pause_resume_and_skip_by_the_socket(person: Person, house: SpeechHouse) -> None:
-    house.silent = True
+async def test_pause_resume_and_skip_by_the_socket(person: Person, remote: FakeSpeechServer) -> None:
+    remote.silent = True
     await person.prefer(tts_provider="cloud")
     _, answer = await narrated(person, NUMBERED)
     async with person.socket(answer["websocket_url"]) as socket:
-        await eventually(lambda: len(house.requests) == 3)
+        await eventually(lambda: len(remote.requests) == 3)
         for command in ({"type": "skip", "sentence": 1}, {"type": "pause"}, {"type": "ping"}):
             await socket.send(json.dumps(command))
         got: list[Message] = []
@@ -243,7 +249,7 @@ async def test_pause_resume_and_skip_by_the_socket(person: Person, house: Speech
             return bool(await person.events_of(answer["session_id"], "playback.paused"))
 
         await until(paused)
-        house.silent = False
+        remote.silent = False
         await socket.send('{"type": "resume"}')
         got += [json.loads(text) async for text in socket]
     assert len(of(got, "chunk_ready")) == answer["total_chunks"] - 1
@@ -280,7 +286,7 @@ async def test_a_scene_heard_live_can_be_played_again_like_a_narration(person: P
 # ---------------------------------------------------------------- voices
 
 
-async def test_every_voice_can_be_heard_before_it_is_chosen(person: Person, house: SpeechHouse) -> None:
+async def test_every_voice_can_be_heard_before_it_is_chosen(person: Person, remote: FakeSpeechServer) -> None:
     listed = (await person.http.get("/api/tts/voices")).json()
     assert {(voice["provider"], voice["id"]) for voice in listed} == {
         *(("local", "joe"), ("local", "alto")),
@@ -291,16 +297,16 @@ async def test_every_voice_can_be_heard_before_it_is_chosen(person: Person, hous
         assert first.headers["content-type"] == "audio/mpeg"
         assert milliseconds(first.content) > 100
         assert (await person.http.get(voice["preview_url"])).content == first.content
-    assert {request["voice"] for request in house.requests} == {"joe", "alto"}
-    spoken = len(house.requests)
+    assert {request["voice"] for request in remote.requests} == {"joe", "alto"}
+    spoken = len(remote.requests)
     await person.http.get(listed[-1]["preview_url"])
-    assert len(house.requests) == spoken
+    assert len(remote.requests) == spoken
 
 
-async def test_a_preview_that_failed_is_tried_again(person: Person, house: SpeechHouse) -> None:
+async def test_a_preview_that_failed_is_tried_again(person: Person, remote: FakeSpeechServer) -> None:
     path = "/api/tts/voices/alto/preview?provider=cloud"
-    house.refusals = [(500, {})] * 100
+    remote.refusals = [(500, {})] * 100
     failed = await person.http.get(path)
     assert (failed.status_code, failed.json()["code"]) == (502, "engine.failed")
-    house.forget()
+    remote.forget()
     assert milliseconds((await person.http.get(path)).content) > 100

@@ -50,7 +50,7 @@ class Site:
     nodes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def home(self, name: str, *, used_before: bool) -> Path:
-        """Somebody's home; Ray left a token of its own there where an earlier release ran."""
+        """A home for one user; Ray left a token of its own there where an earlier release ran."""
         home = self.folder / name
         (home / ".ray").mkdir(parents=True)
         if used_before:

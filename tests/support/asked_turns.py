@@ -81,7 +81,7 @@ def passage(text: str, collection: CollectionId, config: SearchToolConfig) -> Pa
     )
 
 
-def house(filler_after_ms: int = 60_000, **functions: RegisteredFunction) -> ToolRegistry:
+def tool_registry(filler_after_ms: int = 60_000, **functions: RegisteredFunction) -> ToolRegistry:
     return ToolRegistry(FunctionHouseSettings(functions=functions, rounds=2, filler_after_ms=filler_after_ms))
 
 
@@ -128,7 +128,7 @@ async def events_of(  # noqa: PLR0913 - all that a turn depends on
     principal: str = "",
     by: str = "",
 ) -> list[Recorded]:
-    """What a turn leaves in the log, its request excepted."""
+    """Events of a turn in the log, its request excepted."""
     log, session = MemoryEventLog(), new_session_id()
     models = Engines(model, voice or Voice(), finder, functions)
     async with Recorder(log) as recorder, owning(log, recorder, models, tracing=tracing) as owners:

@@ -5,7 +5,7 @@ import selectors
 
 
 class _Jumping(selectors.DefaultSelector):
-    """Where nothing is ready, so much time is over at once as the loop would wait for."""
+    """A selector that lets time pass at once, by as much as the loop would wait."""
 
     def __init__(self) -> None:
         super().__init__()

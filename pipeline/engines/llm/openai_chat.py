@@ -83,7 +83,7 @@ class ChatAnswer:
             self.done = True
             return None
         if document.get("error"):
-            raise _trouble(document["error"])
+            raise _failure(document["error"])
         self._note(document)
         said: str | None = None
         for choice in _choices(document):
@@ -138,7 +138,7 @@ def _count(value: Any, otherwise: int) -> int:
     return value if type(value) is int and 0 <= value < _LARGEST else otherwise
 
 
-def _trouble(error: Any) -> BadAnswer:
+def _failure(error: Any) -> BadAnswer:
     try:
         words = f"failed: {words_of(error)}"
     except RecursionError:

@@ -42,22 +42,22 @@ class BlockingWaiter:
         self._client = client
         self._ready = ready
         self._connection: AbstractConnection | None = None
-        self._troubles = 0
+        self._failures = 0
 
     async def read(self, words: Command, places: Mapping[str, str], wait_s: float) -> Streams:
         await self._ready()  # after a break: is it the same log?
         block: Command = ("BLOCK", max(1, int(wait_s * 1000)), "STREAMS")
         try:
             reply = await self._once((*words, *block, *places, *places.values()), wait_s)
-        except BROKEN as trouble:
+        except BROKEN as failure:
             self._client.broke()
-            reply = trouble
+            reply = failure
         if isinstance(reply, Exception):
             judge(reply)
-            self._troubles += 1
-            await self._client.recover(reply, self._troubles)
+            self._failures += 1
+            await self._client.recover(reply, self._failures)
             return []
-        self._troubles = 0
+        self._failures = 0
         return [(name, entries) for name, entries in reply or ()]
 
     async def _once(self, command: Command, wait_s: float) -> Any:

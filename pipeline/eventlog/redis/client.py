@@ -144,19 +144,19 @@ class RedisClient:
                 raise FailedOver("The log server is another one now.")
             try:
                 replies = await self._server.once(commands, replicas=replicas, run=run)
-                trouble: Exception | None = next(filter(troubled, replies), None)
+                failure: Exception | None = next(filter(troubled, replies), None)
             except BROKEN as error:
-                trouble = error
-            self._server.see(trouble)
-            if trouble is None:
+                failure = error
+            self._server.see(failure)
+            if failure is None:
                 return replies
-            judge(trouble)
+            judge(failure)
             if self._server.closed:
-                raise LogUnavailable("This process has closed its log.") from trouble
-            if isinstance(trouble, Silent) or time.monotonic() > deadline:
-                raise LogUnavailable("The log does not answer.") from trouble
+                raise LogUnavailable("This process has closed its log.") from failure
+            if isinstance(failure, Silent) or time.monotonic() > deadline:
+                raise LogUnavailable("The log does not answer.") from failure
             with anyio.move_on_after(max(0.0, deadline - time.monotonic())):
-                await self.recover(trouble, attempt)
+                await self.recover(failure, attempt)
             attempt += 1
 
     async def each(self, *commands: Command) -> list[Any]:
@@ -188,12 +188,12 @@ class RedisClient:
             if cursor == b"0":
                 return
 
-    async def recover(self, trouble: Exception, attempt: int) -> None:
+    async def recover(self, failure: Exception, attempt: int) -> None:
         """Do what may help, then wait a little longer than the time before."""
-        if NO_FUNCTION in str(trouble):
+        if NO_FUNCTION in str(failure):
             await self._load_libraries()
             return
-        if self._heal is not None and not isinstance(trouble, ResponseError | Stranger):
+        if self._heal is not None and not isinstance(failure, ResponseError | Stranger):
             await self._healed(self._heal)
         if attempt > 0:
             await anyio.sleep(pause_s(attempt))

@@ -68,17 +68,17 @@ class RedisPushSubscription:
                     heard = understand(self._sessions, message)
                     if heard is not None:
                         yield heard
-            except (*BROKEN, ResponseError, LogError) as trouble:
+            except (*BROKEN, ResponseError, LogError) as failure:
                 attempt += 1
-                await self._recover(trouble, attempt)
+                await self._recover(failure, attempt)
             finally:
                 self._connection = None
                 await connection.disconnect(nowait=True)
 
-    async def _recover(self, trouble: Exception, attempt: int) -> None:
+    async def _recover(self, failure: Exception, attempt: int) -> None:
         """Listeners wait as long as it takes: what cannot be healed now is tried again."""
         try:
-            await self._client.recover(trouble, attempt)
+            await self._client.recover(failure, attempt)
         except LogError as error:
             _logger.warning("the log cannot be heard: %s", error)
             await anyio.sleep(RETRY_S)

@@ -179,11 +179,11 @@ class Server:
             return "unavailable"
         return "full" if time.monotonic() < self._full_until else "ok"
 
-    def see(self, trouble: Exception | None) -> None:
+    def see(self, failure: Exception | None) -> None:
         """Error of a pipeline; None where all went well."""
-        if not isinstance(trouble, Waited):  # nothing was sent
-            self._down = isinstance(trouble, BROKEN)
-        if isinstance(trouble, OutOfMemoryError):
+        if not isinstance(failure, Waited):  # nothing was sent
+            self._down = isinstance(failure, BROKEN)
+        if isinstance(failure, OutOfMemoryError):
             self._full_until = time.monotonic() + FULL_S
 
     async def once(self, commands: Sequence[Command], *, replicas: int = 0, run: bytes = b"") -> list[Any]:
@@ -365,24 +365,24 @@ def lacks_group(reply: Any) -> bool:
     return isinstance(reply, ResponseError) and str(reply).startswith(_NO_GROUP)
 
 
-def passes(trouble: Exception) -> bool:
+def passes(failure: Exception) -> bool:
     """Will the same command do later?"""
-    if not isinstance(trouble, ResponseError):
+    if not isinstance(failure, ResponseError):
         return True
-    if isinstance(trouble, OutOfMemoryError | ReadOnlyError | AskError):
+    if isinstance(failure, OutOfMemoryError | ReadOnlyError | AskError):
         return True
-    if isinstance(trouble, _OF_CLUSTERS) or NO_FUNCTION in str(trouble):
+    if isinstance(failure, _OF_CLUSTERS) or NO_FUNCTION in str(failure):
         return True
-    return str(trouble).partition(" ")[0] in _PASSING
+    return str(failure).partition(" ")[0] in _PASSING
 
 
-def judge(trouble: Exception) -> None:
+def judge(failure: Exception) -> None:
     """Raises LogError where the same command will not do later either, and LogFull at once where memory is
     full: nothing is gained by asking again before something was deleted."""
-    if isinstance(trouble, OutOfMemoryError):
-        raise LogFull(FULL) from trouble
-    if not passes(trouble):
-        raise LogError(f"The log server refuses: {trouble}") from trouble
+    if isinstance(failure, OutOfMemoryError):
+        raise LogFull(FULL) from failure
+    if not passes(failure):
+        raise LogError(f"The log server refuses: {failure}") from failure
 
 
 OPTIONS: Final[dict[str, Any]] = {

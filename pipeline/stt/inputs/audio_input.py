@@ -169,7 +169,7 @@ class AudioInput:
         """When it is closed, what waited for more is asked."""
         self.abandoned = False
         """No client waits for sound that is not listened to yet."""
-        self.trouble: RhapsodeError | None = None
+        self.failure: RhapsodeError | None = None
         """Why it can go no further, if so."""
         self.tell = acknowledge
         self._services = services

@@ -224,7 +224,7 @@ class AudioInputs(TaskScope):
         except* Exception as group:
             handle.error = RhapsodeError("listening failed unexpectedly")
             log.exception("session %s: input %s failed", opening.session, opening.input, exc_info=group)
-            handle.audio_input.trouble = handle.error
+            handle.audio_input.failure = handle.error
             await self._close_failed(handle)
         finally:
             if self._open.get(held) is handle:
@@ -232,13 +232,13 @@ class AudioInputs(TaskScope):
             handle.done.set()
 
     async def _close(self, handle: OpenInputHandle, reason: CloseReason) -> None:
-        opening, trouble = handle.audio_input.opening, handle.audio_input.trouble
+        opening, failure = handle.audio_input.opening, handle.audio_input.failure
         event = InputClosed(
             input=opening.input,
             ms=handle.audio_input.at_ms,
             reason=reason,
-            code="" if trouble is None else trouble.code,
-            message="" if trouble is None else str(trouble),
+            code="" if failure is None else failure.code,
+            message="" if failure is None else str(failure),
         )
         await self._services.recorder.post(opening.session, event)
         await self._services.held.let_go(InputLease(opening.session, opening.input))

@@ -75,7 +75,7 @@ class OpenInputHandle:
         try:
             await allowed.spend(count)
         except LimitReached as error:
-            self.reason, self.audio_input.trouble = "failed", error
+            self.reason, self.audio_input.failure = "failed", error
             with suppress(NoInput):
                 await self.queue_command("close")
             raise
@@ -121,7 +121,7 @@ class OpenInputHandle:
         first = self.reason is None
         if first:
             self.reason = reason
-            self.audio_input.asks, self.audio_input.trouble = error is None, error
+            self.audio_input.asks, self.audio_input.failure = error is None, error
         with suppress(NoInput):
             if first:
                 await self.give(self._incoming.flush())
@@ -132,7 +132,7 @@ class OpenInputHandle:
 
     async def abandon(self, error: RhapsodeError) -> None:
         """Return when it is over: what waits is not listened to any more, and nothing is asked."""
-        self.reason, self.audio_input.trouble = "failed", error
+        self.reason, self.audio_input.failure = "failed", error
         self.audio_input.asks, self.audio_input.abandoned = False, True
         with suppress(NoInput):
             await self.queue_command("close")

@@ -46,7 +46,7 @@ class Talk:
 
 
 class Answer:
-    """What one generation says, while it says it."""
+    """Speech of one generation, kept while it is being spoken."""
 
     def __init__(self) -> None:
         self.id = ""

@@ -1,4 +1,4 @@
-"""What Pipecat's scripts share: a call without a telephone, and somebody who notes what happens."""
+"""Parts that Pipecat's scripts share: a call without a telephone, and a participant that notes events."""
 
 import asyncio
 import json
@@ -134,7 +134,7 @@ class Watcher(BaseObserver):
         return self.frames[-1][0]
 
     def told(self) -> dict[str, Any]:
-        """What a person who took part would say of it."""
+        """Report of a participant."""
         sound = self.of(TTSAudioRawFrame)
         return {
             "transcriptions": [frame.text for frame in self.of(TranscriptionFrame)],

@@ -110,7 +110,7 @@ async def ears(url: str, sound: str, server_vad: bool) -> dict[str, Any]:
 
 
 class Nothing(FrameProcessor):
-    """Where the model would be."""
+    """Stand-in for the model."""
 
     async def process_frame(self, frame: Any, direction: Any) -> None:
         await super().process_frame(frame, direction)

@@ -1,4 +1,4 @@
-"""Whatever command line a document shows, the program understands."""
+"""The program understands every command line that a document shows."""
 
 import re
 import shlex

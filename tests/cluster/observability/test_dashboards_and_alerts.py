@@ -1,4 +1,4 @@
-"""What Prometheus and Grafana are given asks for what there is, works, and is explained."""
+"""Dashboards and alerts ask for metrics that exist, work, and are explained."""
 
 import json
 import re

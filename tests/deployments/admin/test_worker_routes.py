@@ -1,4 +1,4 @@
-"""Whoever looks after a system sees how the workers stand, and what they could not do."""
+"""An administrator sees how far the workers are, and which work they could not do."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path

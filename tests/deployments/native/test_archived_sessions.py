@@ -63,7 +63,7 @@ async def told(app: RunningApp) -> SessionId:
 
 
 async def everything(app: RunningApp, session: str) -> dict[str, object]:
-    """Whatever a client can read of the session, as bytes; and the validators."""
+    """Bytes of everything that a client can read of the session; and the validators."""
     found: dict[str, object] = {}
     paths = [
         "",

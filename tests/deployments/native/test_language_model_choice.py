@@ -9,7 +9,7 @@ import pytest
 from tests.support.clients.native_client import ask, create, listen_until_over
 from tests.support.eventually import eventually
 from tests.support.running_app import RunningApp, running_app, scripted_settings
-from tests.support.servers.chat_server import ANSWER, ChatHouse
+from tests.support.servers.chat_server import ANSWER, FakeChatServer
 
 pytestmark = pytest.mark.anyio
 PROMPT = "Which colour is the fox?"
@@ -17,7 +17,7 @@ CLOUD = {"llm_provider": "cloud"}
 
 
 @pytest.fixture(scope="module")
-def app(running_elsewhere: ChatHouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+def app(running_elsewhere: FakeChatServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     providers = {
         "cloud": running_elsewhere.given(models=["fox-2"], context_tokens=100_000, breaker_failures=100),
         "alone": running_elsewhere.given(breaker_failures=100),
@@ -44,7 +44,7 @@ async def answered(
 
 
 async def test_each_turn_may_choose_who_answers_and_the_log_says_who_did(
-    app: RunningApp, http: httpx.AsyncClient, elsewhere: ChatHouse
+    app: RunningApp, http: httpx.AsyncClient, elsewhere: FakeChatServer
 ) -> None:
     session = await create(http)
     text, said = await answered(app, http, session, **CLOUD, llm_model="fox-2")
@@ -57,7 +57,7 @@ async def test_each_turn_may_choose_who_answers_and_the_log_says_who_did(
 
 
 async def test_a_session_may_choose_for_all_its_turns(
-    app: RunningApp, http: httpx.AsyncClient, elsewhere: ChatHouse
+    app: RunningApp, http: httpx.AsyncClient, elsewhere: FakeChatServer
 ) -> None:
     session = await create(http, settings=CLOUD)
     assert (await answered(app, http, session))[1]["provider"] == "cloud"
@@ -69,7 +69,7 @@ async def test_a_session_may_choose_for_all_its_turns(
 
 
 async def test_a_provider_that_is_out_of_order_costs_no_answer(
-    app: RunningApp, http: httpx.AsyncClient, elsewhere: ChatHouse
+    app: RunningApp, http: httpx.AsyncClient, elsewhere: FakeChatServer
 ) -> None:
     elsewhere.refusals = [(500, {})]
     text, said = await answered(app, http, await create(http), **CLOUD)
@@ -77,7 +77,7 @@ async def test_a_provider_that_is_out_of_order_costs_no_answer(
 
 
 async def test_an_answer_that_breaks_off_fails_and_keeps_its_text(
-    app: RunningApp, http: httpx.AsyncClient, elsewhere: ChatHouse
+    app: RunningApp, http: httpx.AsyncClient, elsewhere: FakeChatServer
 ) -> None:
     elsewhere.deltas = 2
     session = await create(http)
@@ -92,7 +92,7 @@ async def test_an_answer_that_breaks_off_fails_and_keeps_its_text(
     assert (told["answer"], told["status"], told["error"]["code"]) == ("The fox", "failed", "engine.failed")
 
 
-async def test_stopping_hangs_up(app: RunningApp, http: httpx.AsyncClient, elsewhere: ChatHouse) -> None:
+async def test_stopping_hangs_up(app: RunningApp, http: httpx.AsyncClient, elsewhere: FakeChatServer) -> None:
     elsewhere.deltas, elsewhere.stalls = 1, True
     session = await create(http)
     turn = await ask(http, session, prompt=PROMPT, settings=CLOUD)
@@ -104,7 +104,7 @@ async def test_stopping_hangs_up(app: RunningApp, http: httpx.AsyncClient, elsew
 
 
 async def test_an_answer_that_comes_in_one_huge_piece_is_recorded_in_pieces(
-    app: RunningApp, http: httpx.AsyncClient, elsewhere: ChatHouse
+    app: RunningApp, http: httpx.AsyncClient, elsewhere: FakeChatServer
 ) -> None:
     elsewhere.wire, elsewhere.answer = "json", "The fox is red. " * 6_000
     session = await create(http, settings={"speak": False})
@@ -113,7 +113,7 @@ async def test_an_answer_that_comes_in_one_huge_piece_is_recorded_in_pieces(
 
 
 async def test_a_provider_is_told_as_much_of_the_session_as_it_can_take(
-    app: RunningApp, http: httpx.AsyncClient, elsewhere: ChatHouse
+    app: RunningApp, http: httpx.AsyncClient, elsewhere: FakeChatServer
 ) -> None:
     elsewhere.wire, elsewhere.answer = "json", "The fox is red. " * 1_500
     session = await create(http, settings={"speak": False})

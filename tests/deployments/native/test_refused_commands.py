@@ -1,4 +1,4 @@
-"""Whatever is sent: a clear answer with a code and a field, never a 500, and the session stays usable."""
+"""A bad command gets an error with a code and a field, never a 500, and the session stays usable."""
 
 import json
 from string import ascii_lowercase

@@ -8,17 +8,17 @@ import pytest
 from tests.support.clients.native_client import ask, create, listen_until_over
 from tests.support.eventually import eventually
 from tests.support.running_app import RunningApp, running_app, scripted_settings
-from tests.support.servers.speech_server import SpeechHouse
+from tests.support.servers.speech_server import FakeSpeechServer
 
 pytestmark = pytest.mark.anyio
 TEXT = "The keeper lit the lamp and went upstairs. The red fox sat down by the fire at once."
 
 
 @pytest.fixture(scope="module")
-def app(running_house: SpeechHouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+def app(running_remote: FakeSpeechServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     settings = scripted_settings(
         tmp_path_factory.mktemp("providers"),
-        text_to_speech={"providers": {"cloud": running_house.given()}, "fallback": ["local"]},
+        text_to_speech={"providers": {"cloud": running_remote.given()}, "fallback": ["local"]},
     )
     with running_app(settings) as running:
         yield running
@@ -28,20 +28,20 @@ CLOUD = {"tts_provider": "cloud", "voice": "alto", "tts_extra": {"exaggeration":
 
 
 async def test_the_chosen_provider_speaks_with_the_users_parameters(
-    app: RunningApp, http: httpx.AsyncClient, house: SpeechHouse
+    app: RunningApp, http: httpx.AsyncClient, remote: FakeSpeechServer
 ) -> None:
     session = await create(http)
     turn = await ask(http, session, text=TEXT, settings=CLOUD)
     heard = await listen_until_over(app.ws_url, session, turn, audio="opus")
     assert heard.types(turn)[-1] == "turn.completed"
-    assert len(house.requests) == len(heard.of("sentence.completed", turn)) == 2
-    assert {(asked["voice"], asked["exaggeration"]) for asked in house.requests} == {("alto", 0.7)}
+    assert len(remote.requests) == len(heard.of("sentence.completed", turn)) == 2
+    assert {(asked["voice"], asked["exaggeration"]) for asked in remote.requests} == {("alto", 0.7)}
 
 
 async def test_a_provider_that_is_out_of_order_costs_no_sentence(
-    app: RunningApp, http: httpx.AsyncClient, house: SpeechHouse
+    app: RunningApp, http: httpx.AsyncClient, remote: FakeSpeechServer
 ) -> None:
-    house.refusals = [(500, {})]
+    remote.refusals = [(500, {})]
     session = await create(http)
     turn = await ask(http, session, text=TEXT, settings=CLOUD)
     heard = await listen_until_over(app.ws_url, session, turn, audio="opus")
@@ -59,7 +59,7 @@ async def test_voices_are_listed_by_who_has_them(http: httpx.AsyncClient) -> Non
 
 
 async def test_a_voice_must_be_one_of_the_chosen_provider(
-    http: httpx.AsyncClient, house: SpeechHouse
+    http: httpx.AsyncClient, remote: FakeSpeechServer
 ) -> None:
     session = await create(http)
     wrong = {"text": TEXT, "settings": CLOUD | {"voice": "nobody"}}
@@ -67,10 +67,10 @@ async def test_a_voice_must_be_one_of_the_chosen_provider(
     assert (answer.status_code, answer.json()["code"]) == (422, "voice.unknown")
 
 
-async def test_stopping_hangs_up(app: RunningApp, http: httpx.AsyncClient, house: SpeechHouse) -> None:
-    house.chunks, house.stalls = 2, True
+async def test_stopping_hangs_up(app: RunningApp, http: httpx.AsyncClient, remote: FakeSpeechServer) -> None:
+    remote.chunks, remote.stalls = 2, True
     session = await create(http)
     await ask(http, session, text=TEXT, settings=CLOUD)
-    await eventually(lambda: house.speaking > 0)
+    await eventually(lambda: remote.speaking > 0)
     assert (await http.post(f"/v1/sessions/{session}/control", json={"action": "stop"})).is_success
-    await eventually(lambda: house.speaking == 0)
+    await eventually(lambda: remote.speaking == 0)

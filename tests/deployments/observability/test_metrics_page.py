@@ -43,7 +43,7 @@ async def page_where(http: httpx.AsyncClient, metric: metric_names.Metric, value
 
 
 async def counted(gateways: Gateways, turns: int) -> Tally:
-    """What the workers have counted, once that many turns are in it and all that was heard."""
+    """Counts of the workers, once that many turns and all acknowledged playback are in them."""
     settings = gateways.first.settings
     log = open_log(settings.log, settings.home, settings.archive)
     try:

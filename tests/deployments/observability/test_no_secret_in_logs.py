@@ -1,4 +1,4 @@
-"""Whatever is logged, at whatever level: no key, no token, no share link and no secret is in it."""
+"""Log lines of every level contain no key, no token, no share link and no secret."""
 
 import logging
 from collections.abc import Iterator

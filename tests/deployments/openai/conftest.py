@@ -7,15 +7,17 @@ import pytest
 
 from tests.support.clients.openai_requests import SAID, SLOWLY, STORY
 from tests.support.running_app import RunningApp, running_app, scripted_settings
-from tests.support.servers.chat_server import ChatHouse
-from tests.support.servers.speech_server import SpeechHouse
+from tests.support.servers.chat_server import FakeChatServer
+from tests.support.servers.speech_server import FakeSpeechServer
 
 WEATHER = {"name": "get_weather", "arguments": '{"city": "Oslo"}'}
 
 
 @pytest.fixture(scope="package")
 def app(
-    running_elsewhere: ChatHouse, running_house: SpeechHouse, tmp_path_factory: pytest.TempPathFactory
+    running_elsewhere: FakeChatServer,
+    running_remote: FakeSpeechServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningApp]:
     cloud = running_elsewhere.given(models=["fox-2"], context_tokens=100_000, breaker_failures=1_000)
     settings = scripted_settings(
@@ -30,7 +32,7 @@ def app(
         tts={"fail_on": "unspeakable", "voices": ["joe", "alto"]},
         stt={"texts": [SAID]},
         language_model={"providers": {"cloud": cloud}},
-        text_to_speech={"providers": {"house": running_house.given(breaker_failures=1_000)}},
+        text_to_speech={"providers": {"house": running_remote.given(breaker_failures=1_000)}},
         limits={"prompt_chars": 5_000, "text_chars": 20_000, "heartbeat_s": 0.2, "upload_bytes": 3_000_000},
         openai={"grace_s": 0.2, "chat_bytes": 3_000_000, "input_chars": 4_096},
     )

@@ -20,7 +20,7 @@ from tests.support.clients.openai_requests import (
     spoken_part,
     words_of,
 )
-from tests.support.servers.chat_server import ANSWER, ChatHouse
+from tests.support.servers.chat_server import ANSWER, FakeChatServer
 
 pytestmark = pytest.mark.anyio
 
@@ -76,7 +76,9 @@ async def test_a_completion_is_a_session_that_closes(http: httpx.AsyncClient) ->
     assert not any(kind.startswith(("audio.", "sentence.")) for kind in kinds(written))
 
 
-async def test_what_is_wished_for_reaches_the_model(http: httpx.AsyncClient, elsewhere: ChatHouse) -> None:
+async def test_what_is_wished_for_reaches_the_model(
+    http: httpx.AsyncClient, elsewhere: FakeChatServer
+) -> None:
     wishes: dict[str, Any] = {
         **{"temperature": 0.3, "top_p": 0.8, "seed": 11, "stop": ["END"], "max_completion_tokens": 77},
         **{"presence_penalty": 0.5, "frequency_penalty": -0.5},
@@ -93,7 +95,7 @@ async def test_what_is_wished_for_reaches_the_model(http: httpx.AsyncClient, els
 
 
 async def test_the_model_is_told_all_messages_and_nothing_else(
-    http: httpx.AsyncClient, elsewhere: ChatHouse
+    http: httpx.AsyncClient, elsewhere: FakeChatServer
 ) -> None:
     call = {
         "id": "call_7",
@@ -115,7 +117,9 @@ async def test_the_model_is_told_all_messages_and_nothing_else(
     assert request["tools"][0]["function"]["name"] == "get_weather"
 
 
-async def test_a_question_of_any_length_is_told_whole(http: httpx.AsyncClient, elsewhere: ChatHouse) -> None:
+async def test_a_question_of_any_length_is_told_whole(
+    http: httpx.AsyncClient, elsewhere: FakeChatServer
+) -> None:
     """Chains put passages into it; a shorter limit is for what is spoken or typed here."""
     told = "What is in this? " + "word " * 2_000
     made = await answered(http, asked(told) | {"model": "fox-1"})
@@ -189,7 +193,9 @@ async def test_a_spoken_answer_is_streamed_sound_and_words_together(http: httpx.
     assert sum("expires_at" in part for part in spoken_parts) == 1
 
 
-async def test_what_was_said_is_written_down_and_asked(http: httpx.AsyncClient, elsewhere: ChatHouse) -> None:
+async def test_what_was_said_is_written_down_and_asked(
+    http: httpx.AsyncClient, elsewhere: FakeChatServer
+) -> None:
     content = [{"type": "text", "text": "Listen:"}, spoken_part(spoken())]
     body = {"model": "fox-1", "messages": [{"role": "user", "content": content}]}
     answer = await http.post(CHAT, json=body)
@@ -200,7 +206,7 @@ async def test_what_was_said_is_written_down_and_asked(http: httpx.AsyncClient, 
 
 
 async def test_an_earlier_spoken_answer_is_known_by_its_id(
-    http: httpx.AsyncClient, elsewhere: ChatHouse
+    http: httpx.AsyncClient, elsewhere: FakeChatServer
 ) -> None:
     wish = {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "mp3"}}
     before = (await answered(http, asked("at once", **wish)))["choices"][0]["message"]

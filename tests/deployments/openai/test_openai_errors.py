@@ -1,4 +1,4 @@
-"""Whatever is sent: an error as OpenAI tells it, with the right status; our own routes keep theirs."""
+"""A bad request gets an error in OpenAI's form with the right status; our own routes keep theirs."""
 
 import json
 from string import ascii_lowercase
@@ -16,7 +16,7 @@ from schemas.openai.chat_request import ChatCompletionRequest
 from tests.support.clients.openai_requests import CHAT, SPEECH, TRANSCRIPTIONS, asked
 from tests.support.hypothesis_profiles import examples
 from tests.support.running_app import RunningApp
-from tests.support.servers.chat_server import ChatHouse
+from tests.support.servers.chat_server import FakeChatServer
 
 pytestmark = pytest.mark.anyio
 REQUEST = "invalid_request_error"
@@ -165,7 +165,7 @@ async def test_a_bad_completion_is_refused_by_code_and_param(
 )
 async def test_what_only_the_model_can_tell_is_a_400_before_anything_is_sent(
     http: httpx.AsyncClient,
-    elsewhere: ChatHouse,
+    elsewhere: FakeChatServer,
     stream: bool,
     said: dict[str, Any],
     asks: dict[str, Any],

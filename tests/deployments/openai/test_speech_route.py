@@ -10,7 +10,7 @@ import pytest
 from pipeline.audio.file_streams import STREAM_MIME, StreamFormat, file_stream
 from pipeline.audio.opus import OpusEncoder, frame
 from tests.support.clients.openai_requests import SPEECH, STORY, events_of, kinds, log_events_of, seconds_of
-from tests.support.servers.speech_server import SpeechHouse
+from tests.support.servers.speech_server import FakeSpeechServer
 from tests.support.speech.recordings import tone
 
 pytestmark = pytest.mark.anyio
@@ -112,9 +112,9 @@ async def test_a_voice_that_fails_later_is_an_event(http: httpx.AsyncClient) -> 
     assert events[-1]["error"]["code"] == "engine_error"
 
 
-async def test_a_provider_is_told_the_instructions(http: httpx.AsyncClient, house: SpeechHouse) -> None:
+async def test_a_provider_is_told_the_instructions(http: httpx.AsyncClient, remote: FakeSpeechServer) -> None:
     body = wished("Good morning.", model="house/tts-1", voice="joe", instructions="Gently.")
     answer = await http.post(SPEECH, json=body)
     assert answer.status_code == 200, answer.text
-    assert house.requests[0]["instructions"] == "Gently."
-    assert house.requests[0]["voice"] == "joe"
+    assert remote.requests[0]["instructions"] == "Gently."
+    assert remote.requests[0]["voice"] == "joe"

@@ -161,5 +161,5 @@ async def client(
 
 
 def plain(events: list[Event]) -> list[Event]:
-    """What belongs to events: the same for everybody who listens."""
+    """Events without the fields that differ between listeners."""
     return [event for event in events if event["event_id"].count("_") > 2]

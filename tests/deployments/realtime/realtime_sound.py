@@ -1,4 +1,4 @@
-"""What is said into Realtime connections: recorded speech at their rate, and silence."""
+"""Sound for Realtime connections: recorded speech at their rate, and silence."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""Who may open a Realtime session: by key, by protocol, and by a client secret, which opens nothing else."""
+"""A key, a protocol or a client secret opens a Realtime session; a secret opens nothing else."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.deployments.realtime.realtime_client import client
 from tests.support.clients.access_people import People, settings_at
 from tests.support.clients.access_people import client as http_client
 from tests.support.running_app import RunningApp, running_app
-from tests.support.servers.chat_server import ChatHouse
+from tests.support.servers.chat_server import FakeChatServer
 
 pytestmark = pytest.mark.anyio
 WISH = {
@@ -34,7 +34,7 @@ def people(home: Path) -> People:
 
 
 @pytest.fixture(scope="module")
-def app(home: Path, people: People, running_elsewhere: ChatHouse) -> Iterator[RunningApp]:
+def app(home: Path, people: People, running_elsewhere: FakeChatServer) -> Iterator[RunningApp]:
     models = {"engine": "scripted", "providers": {"cloud": running_elsewhere.given(models=["large"])}}
     with running_app(settings_at(home, language_model=models)) as running:
         yield running
@@ -198,7 +198,7 @@ async def test_who_has_had_enough_secrets_is_told_when_to_come_back(tmp_path: Pa
 
 
 async def test_the_model_of_a_secret_answers_and_cannot_be_changed(
-    tmp_path: Path, running_elsewhere: ChatHouse
+    tmp_path: Path, running_elsewhere: FakeChatServer
 ) -> None:
     key = People.at(tmp_path).anna
     models = {"engine": "scripted", "providers": {"cloud": running_elsewhere.given(models=["fox-2"])}}

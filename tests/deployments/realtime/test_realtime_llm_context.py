@@ -1,4 +1,4 @@
-"""What the model is told: exactly the conversation as its clients have made it, and nobody else's."""
+"""The model's context is exactly the conversation that its clients have made."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from tests.deployments.realtime.realtime_client import Client, client
 from tests.deployments.realtime.realtime_sound import silence, speech
 from tests.support.running_app import RunningApp, running_app, scripted_settings
-from tests.support.servers.chat_server import ANSWER, ChatHouse
+from tests.support.servers.chat_server import ANSWER, FakeChatServer
 
 pytestmark = pytest.mark.anyio
 HEARD = "Please tell me a story."
@@ -17,7 +17,7 @@ Message = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory, running_elsewhere: ChatHouse) -> Iterator[RunningApp]:
+def app(tmp_path_factory: pytest.TempPathFactory, running_elsewhere: FakeChatServer) -> Iterator[RunningApp]:
     """It asks a server elsewhere, which remembers what it was told."""
     settings = scripted_settings(
         tmp_path_factory.mktemp("told"),
@@ -29,9 +29,9 @@ def app(tmp_path_factory: pytest.TempPathFactory, running_elsewhere: ChatHouse) 
         yield running
 
 
-def told(house: ChatHouse) -> list[tuple[str, str]]:
+def told(remote: FakeChatServer) -> list[tuple[str, str]]:
     """Of the latest question."""
-    messages: list[Message] = house.requests[-1]["messages"]
+    messages: list[Message] = remote.requests[-1]["messages"]
     return [(message["role"], message.get("content") or "") for message in messages]
 
 
@@ -46,7 +46,7 @@ async def put(caller: Client, role: str, text: str, **more: Any) -> str:
 
 
 async def test_items_are_told_in_their_order_and_deleted_ones_are_not(
-    app: RunningApp, elsewhere: ChatHouse
+    app: RunningApp, elsewhere: FakeChatServer
 ) -> None:
     async with client(app) as caller:
         await caller.update(output_modalities=["text"], instructions="Be brief.")
@@ -69,7 +69,7 @@ async def test_items_are_told_in_their_order_and_deleted_ones_are_not(
 
 
 async def test_an_answer_that_was_truncated_is_told_as_far_as_it_was_heard(
-    app: RunningApp, elsewhere: ChatHouse
+    app: RunningApp, elsewhere: FakeChatServer
 ) -> None:
     async with client(app) as caller:
         await caller.say("Who comes by?")
@@ -100,7 +100,7 @@ async def test_an_answer_that_was_truncated_is_told_as_far_as_it_was_heard(
 
 
 async def test_a_spoken_question_knows_what_was_written_before_and_is_told_once(
-    app: RunningApp, elsewhere: ChatHouse
+    app: RunningApp, elsewhere: FakeChatServer
 ) -> None:
     async with client(app) as caller:
         await caller.update(instructions="Be brief.")
@@ -120,7 +120,7 @@ async def test_a_spoken_question_knows_what_was_written_before_and_is_told_once(
 
 
 async def test_calls_are_told_with_their_results_and_not_before(
-    app: RunningApp, elsewhere: ChatHouse
+    app: RunningApp, elsewhere: FakeChatServer
 ) -> None:
     async with client(app) as caller:
         await caller.say("How is the weather?")
@@ -138,7 +138,7 @@ async def test_calls_are_told_with_their_results_and_not_before(
 
 
 async def test_a_response_beside_the_conversation_knows_its_own_input_only(
-    app: RunningApp, elsewhere: ChatHouse
+    app: RunningApp, elsewhere: FakeChatServer
 ) -> None:
     async with client(app) as caller:
         asked = await put(caller, "user", "I am Anna.")
@@ -168,7 +168,7 @@ async def test_a_response_beside_the_conversation_knows_its_own_input_only(
     assert [text for role, text in told(elsewhere) if role != "system"] == ["I am Anna.", "Who comes by?"]
 
 
-async def test_sessions_know_nothing_of_each_other(app: RunningApp, elsewhere: ChatHouse) -> None:
+async def test_sessions_know_nothing_of_each_other(app: RunningApp, elsewhere: FakeChatServer) -> None:
     names = [f"secret number {number}" for number in range(6)]
 
     async def converse(name: str) -> None:

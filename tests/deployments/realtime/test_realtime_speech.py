@@ -200,7 +200,7 @@ async def test_an_input_that_ended_is_followed_by_another_and_it_is_told_once(
 
 
 async def take(services: GatewayContainer, session: str) -> None:
-    """Somebody else has the microphone of this session, and gives it up."""
+    """Another client takes the microphone of this session, and gives it up."""
     [held] = [held for held in services.audio_inputs.held if held.session == session]
     wish = OpenInput.model_validate({"input": held.input})
     handle = await services.audio_inputs.open(held.session, wish, nobody)

@@ -1,4 +1,4 @@
-"""What a language model in a replica says arrives as it was said, over a handle of Serve."""
+"""Items of a language model in a replica arrive unchanged over a handle of Serve."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pipeline.engines.ports import ChatRequest, Completion, Message
 from rhapsode.testing.language_model_contract import answer
 from schemas.errors import EngineBusy, UnknownModel, UnknownProvider
 from schemas.settings import LanguageModelSettings
-from tests.support.servers.chat_server import ANSWER, ChatHouse
+from tests.support.servers.chat_server import ANSWER, FakeChatServer
 
 pytestmark = pytest.mark.anyio
 MESSAGES = (Message("system", "Be brief."), Message("user", "Which colour?"))
@@ -18,7 +18,7 @@ MESSAGES = (Message("system", "Be brief."), Message("user", "Which colour?"))
 
 @pytest.fixture
 def remote(
-    tmp_path: Path, running_elsewhere: ChatHouse, request: pytest.FixtureRequest
+    tmp_path: Path, running_elsewhere: FakeChatServer, request: pytest.FixtureRequest
 ) -> RemoteLanguageModel:
     cloud = running_elsewhere.given(models=["fox-2"], breaker_failures=100)
     settings = LanguageModelSettings.model_validate({"engine": "scripted", "providers": {"cloud": cloud}})
@@ -28,7 +28,7 @@ def remote(
 
 
 async def test_the_whole_question_and_the_whole_answer_travel(
-    remote: RemoteLanguageModel, elsewhere: ChatHouse
+    remote: RemoteLanguageModel, elsewhere: FakeChatServer
 ) -> None:
     await remote.check()
     request = ChatRequest(MESSAGES, 24, 0.5, 7, ("END",), provider="cloud", model="fox-2")
@@ -40,13 +40,13 @@ async def test_the_whole_question_and_the_whole_answer_travel(
 
 
 async def test_nobody_chosen_means_the_model_in_this_server(
-    remote: RemoteLanguageModel, elsewhere: ChatHouse
+    remote: RemoteLanguageModel, elsewhere: FakeChatServer
 ) -> None:
     _, completion = await answer(remote, ChatRequest(MESSAGES))
     assert (completion.provider, elsewhere.requests) == ("local", [])
 
 
-async def test_errors_arrive_as_what_they_are(remote: RemoteLanguageModel, elsewhere: ChatHouse) -> None:
+async def test_errors_arrive_as_what_they_are(remote: RemoteLanguageModel, elsewhere: FakeChatServer) -> None:
     with pytest.raises(UnknownProvider) as unknown:
         await answer(remote, ChatRequest(MESSAGES, provider="nobody"))
     assert unknown.value.field == "llm_provider"

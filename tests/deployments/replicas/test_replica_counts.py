@@ -1,4 +1,4 @@
-"""Who looks at the metrics every second does not have Serve asked every second."""
+"""A scrape of the metrics every second does not ask Serve every second."""
 
 import anyio
 import pytest

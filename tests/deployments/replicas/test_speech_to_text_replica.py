@@ -1,4 +1,4 @@
-"""What an ear in a replica says arrives as it was said, over a handle of Serve."""
+"""Transcripts of a replica arrive unchanged over a handle of Serve."""
 
 import hashlib
 import json

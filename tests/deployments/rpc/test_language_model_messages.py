@@ -1,4 +1,4 @@
-"""What crosses to the language model's replica, and back, is the same on the other side."""
+"""Messages to the language model's replica, and back, are the same on the other side."""
 
 from dataclasses import asdict, replace
 

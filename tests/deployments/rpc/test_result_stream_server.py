@@ -1,4 +1,4 @@
-"""What comes to a gateway's inbox: frames of replicas, however they are cut, and nobody else's."""
+"""A gateway's result stream server takes frames of its replicas, however they are cut, and no others."""
 
 import asyncio
 from itertools import pairwise

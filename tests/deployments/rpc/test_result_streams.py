@@ -1,4 +1,4 @@
-"""What engines make comes to the gateway past Serve: whole, in order, and never mixed up."""
+"""Results of engines reach the gateway past Serve: whole, in order, and never mixed up."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Whatever is sent to the stories and narration faces: a clear answer with a code, never a 500."""
+"""A bad request to stories and narration gets an error with a code, never a 500."""
 
 import json
 from typing import Any

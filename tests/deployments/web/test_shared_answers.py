@@ -1,4 +1,4 @@
-"""What everybody may ask without a credential costs the same however often it is asked."""
+"""Routes without a credential cost the same however often they are asked."""
 
 import anyio
 import pytest

@@ -1,4 +1,4 @@
-"""Where WhisperX's word times come from, and who is said to have spoken them."""
+"""WhisperX gives word times, and the speaker of each word."""
 
 import logging
 from itertools import pairwise

@@ -30,7 +30,7 @@ async def whole(engine: RemoteSpeechToText, utterance: Utterance) -> Transcript:
 
 
 async def batches(handle: Any) -> list[int]:
-    """What the replica has decoded together so far."""
+    """Batches that the replica has decoded so far."""
     sizes: list[int] = await handle.options(method_name="batches", _by_reference=False).remote()
     return sizes
 

@@ -1,4 +1,4 @@
-"""What only vLLM does: what was read is kept, adapters answer by name, JSON keeps to its schema."""
+"""vLLM alone keeps what it has read, answers by adapters' names, and keeps JSON to its schema."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What goes into the model and comes out of it, with the model's own tokenizer and without the model."""
+"""Prompts and answers of the model, with its own tokenizer and without the model."""
 
 from pathlib import Path
 from typing import Any

@@ -24,7 +24,7 @@ from tests.support.running_app import scripted_settings
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """Where it answers, and the way past the gateway to its language model."""
+    """Address of the application, and the way past the gateway to its language model."""
 
     url: str
     handle: Any

@@ -43,7 +43,7 @@ async def answered_again(application: Application) -> None:
 
 
 def metrics_of_ray() -> str:
-    """What Prometheus would read of this node."""
+    """Metrics of this node, as Prometheus reads them."""
     (node,) = ray.nodes()
     return httpx.get(f"http://127.0.0.1:{node['MetricsExportPort']}/metrics").text
 

@@ -1,4 +1,4 @@
-"""What is kept can be read again, and make bench-check says what got worse and what it knows nothing of."""
+"""Kept runs can be read again, and make bench-check names rows that got worse or have no history."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What other machines on the same hardware took is told beside what was measured meanwhile."""
+"""Reports name the processor time that other machines on the same hardware took."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

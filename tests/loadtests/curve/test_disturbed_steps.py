@@ -39,7 +39,7 @@ async def test_one_that_is_stopped_by_hand_is_the_last(monkeypatch: pytest.Monke
 
 
 async def fairest(made: list[Made], monkeypatch: pytest.MonkeyPatch) -> object:
-    """What counts of these, all of which must be made."""
+    """Step that counts of these, all of which must be made."""
     left = iter(made)
 
     async def measured(*_: object) -> Made:

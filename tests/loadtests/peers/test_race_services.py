@@ -1,4 +1,4 @@
-"""What the race gives everybody: engines behind OpenAI's interface, as our own clients of it find them."""
+"""Engines of the race answer by OpenAI's interface, as our own clients of it find them."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing

@@ -1,4 +1,4 @@
-"""What the system used is told by part and per person, as load grows."""
+"""The report has the system's usage by part and per caller, as load grows."""
 
 import re
 

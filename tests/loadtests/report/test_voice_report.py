@@ -40,7 +40,7 @@ def answered(at_ms: float = 300.0) -> VoiceTrace:
 
 
 def judged(outcome: VoiceOutcome) -> dict[str, tuple[str, str]]:
-    """What was measured and the verdict, by the first words of the target."""
+    """Measured value and verdict, by the first words of the target."""
     return {row[0].partition(",")[0]: (row[1], row[3]) for row in verdicts([outcome])}
 
 

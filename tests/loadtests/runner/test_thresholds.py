@@ -1,4 +1,4 @@
-"""What is required without a word: that people were served at all, and that what was killed came back."""
+"""Requirements without a word: callers were served, and killed processes came back."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def test_of_a_run_that_was_stopped_nothing_is_missed() -> None:
     ids=["one that was followed", "none", "one that found nobody", "one that nobody followed"],
 )
 def test_what_was_to_be_killed_was_and_came_back(kills: tuple[ProcessKill, ...], missed: list[str]) -> None:
-    """Somebody may fail then: --require says how many."""
+    """Callers may fail then: --require says how many."""
     result = result_with("fine", "failed", kills=kills, **ANSWERED)
     assert broken(result, killing=True) == missed
     assert broken(result, "kills>=0", "kills_not_followed<=9", killing=True) == []

@@ -1,4 +1,4 @@
-"""Who comes is let in while answers begin in time; once they did not, as many as were answered in time."""
+"""The limiter admits callers while answers begin in time; later, as many as were answered in time."""
 
 import random
 from contextlib import ExitStack
@@ -57,7 +57,7 @@ def let_in(limiter: ConcurrencyLimiter) -> bool:
 
 @dataclass
 class Turn:
-    """What is being made, and how much of it there is."""
+    """Progress of an answer, and how long it is."""
 
     came_s: float
     wait: Wait
@@ -67,7 +67,7 @@ class Turn:
 
 
 @dataclass
-class House:
+class SimulatedGateway:
     """Makes so many turns at a time in `MAKING_S`, and more of them in proportion more slowly."""
 
     limiter: ConcurrencyLimiter
@@ -80,7 +80,7 @@ class House:
     def per_s(self) -> float:
         return self.at_a_time / MAKING_S
 
-    def go_through(self, seconds: float, come_per_s: float) -> "House":
+    def go_through(self, seconds: float, come_per_s: float) -> "SimulatedGateway":
         """People come evenly."""
         inside: list[Turn] = []
         due = 0.0
@@ -144,8 +144,8 @@ def test_who_is_alone_is_not_late_because_of_others(times_s: list[float]) -> Non
 @given(st.floats(0.3, 0.9), st.integers(4, 40))
 def test_less_than_can_be_made_is_all_taken(part: float, at_a_time: int) -> None:
     limiter, clock = accustomed()
-    house = House(limiter, clock, at_a_time)
-    assert house.go_through(60, part * house.per_s).turned_away == 0
+    gateway = SimulatedGateway(limiter, clock, at_a_time)
+    assert gateway.go_through(60, part * gateway.per_s).turned_away == 0
 
 
 @given(st.floats(1.5, 6), st.integers(4, 40))
@@ -153,39 +153,39 @@ def test_of_more_than_that_so_many_are_turned_away_that_the_others_begin_in_time
     part: float, at_a_time: int
 ) -> None:
     limiter, clock = accustomed()
-    house = House(limiter, clock, at_a_time)
-    house.go_through(90, part * house.per_s)
-    later = house.waits[len(house.waits) // 4 :]
+    gateway = SimulatedGateway(limiter, clock, at_a_time)
+    gateway.go_through(90, part * gateway.per_s)
+    later = gateway.waits[len(gateway.waits) // 4 :]
     assert median(later) <= 1.3 * BOUND * USUAL_S
     assert percentile(later, 0.95) <= 1.5 * BOUND * USUAL_S
-    assert house.turned_away > 0
-    assert len(house.waits) >= 0.9 * 90 * house.per_s, "and as much is made as can be"
+    assert gateway.turned_away > 0
+    assert len(gateway.waits) >= 0.9 * 90 * gateway.per_s, "and as much is made as can be"
 
 
 @given(st.integers(8, 60))
 def test_a_spike_that_is_answered_in_time_turns_nobody_away(at_a_time: int) -> None:
     limiter, clock = accustomed()
-    house = House(limiter, clock, at_a_time)
-    house.go_through(10, 0.3 * house.per_s)
-    house.go_through(0.4, 2.5 * house.per_s)
-    assert house.go_through(20, 0.3 * house.per_s).turned_away == 0
+    gateway = SimulatedGateway(limiter, clock, at_a_time)
+    gateway.go_through(10, 0.3 * gateway.per_s)
+    gateway.go_through(0.4, 2.5 * gateway.per_s)
+    assert gateway.go_through(20, 0.3 * gateway.per_s).turned_away == 0
 
 
 def crowded(at_a_time: int = 8) -> tuple[ConcurrencyLimiter, Hours]:
     """It has learned for how many there is room."""
     limiter, clock = accustomed()
-    house = House(limiter, clock, at_a_time)
-    house.go_through(30, 4 * house.per_s)
+    gateway = SimulatedGateway(limiter, clock, at_a_time)
+    gateway.go_through(30, 4 * gateway.per_s)
     assert limiter.room < 3 * at_a_time
     return limiter, clock
 
 
 def test_when_more_can_be_made_there_is_room_for_more() -> None:
     limiter, clock = crowded(at_a_time=8)
-    house = House(limiter, clock, at_a_time=32)
-    house.go_through(60, 0.9 * house.per_s)
-    before = house.turned_away
-    assert house.go_through(30, 0.9 * house.per_s).turned_away == before
+    gateway = SimulatedGateway(limiter, clock, at_a_time=32)
+    gateway.go_through(60, 0.9 * gateway.per_s)
+    before = gateway.turned_away
+    assert gateway.go_through(30, 0.9 * gateway.per_s).turned_away == before
 
 
 def test_where_there_is_room_somebody_may_come_whatever_was_late_before() -> None:

@@ -1,4 +1,4 @@
-"""What everybody shares is bounded for each principal: places, disk, listening, searches, the reader."""
+"""Each principal's share is bounded: places, disk, listening, searches, the reader."""
 
 import asyncio
 from collections.abc import Iterator

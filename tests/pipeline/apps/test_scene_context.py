@@ -1,4 +1,4 @@
-"""What the language model is told of a story before each scene: the premise, and the scenes that fit."""
+"""The language model's context before each scene: the premise, and the scenes that fit."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is recorded can be heard again, at the time when it was said."""
+"""A recording plays each sound at the time when it was said."""
 
 from hashlib import sha256
 

@@ -32,7 +32,7 @@ TOTAL_MS = sum(chunk.ms for chunk in CHUNKS)
 
 
 def played(file: bytes) -> NDArray[np.float64]:
-    """What ffmpeg hears in a file, as mono at 24 kHz."""
+    """Sound of a file as ffmpeg decodes it, mono at 24 kHz."""
     with av.open(io.BytesIO(file), "r") as container:
         resampler = av.AudioResampler("s16", "mono", RATE)
         frames = [part for one in container.decode(audio=0) for part in resampler.resample(one)]

@@ -1,4 +1,4 @@
-"""Whatever a client sends becomes the same 16 kHz, however it is cut into frames."""
+"""Input of every format becomes the same 16 kHz, however it is cut into frames."""
 
 from typing import Any
 

@@ -25,7 +25,7 @@ def tone(seconds: float, rate: int = RATE, pitch_hz: float = 440.0) -> NDArray[n
 
 
 def through(sound: NDArray[np.int16], rate: int = RATE, *, piece: int = 4_000) -> NDArray[np.float64]:
-    """What is heard of a sound that is encoded piece by piece."""
+    """Decoded sound of a sound that is encoded piece by piece."""
     encoder, packets = OpusEncoder(rate, 24_000), list[bytes]()
     for at in range(0, len(sound), piece):
         packets += encoder.encode(sound[at : at + piece].tobytes())

@@ -1,4 +1,4 @@
-"""Where a request may come from: pages of other sites, other names and other machines are kept out."""
+"""Requests from pages of other sites, other names and other machines are refused."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,7 +138,7 @@ async def test_an_allowed_site_s_page_may_call_and_read(friendly: tuple[RunningA
 
 
 async def test_an_open_server_answers_its_own_machine_only(open_app: RunningApp) -> None:
-    """Whoever bound it where: the gateway looks at its peer."""
+    """The gateway looks at its peer, whatever address it is bound to."""
     for peer, status in (("127.0.0.1", 200), ("::1", 200), ("10.0.0.7", 403), ("2001:db8::7", 403)):
         assert await status_for_peer(open_app, peer) == status
 

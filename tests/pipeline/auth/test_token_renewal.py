@@ -1,4 +1,4 @@
-"""Who stays signed in: a renewal is good for the next token only; a socket ends with what vouched for it."""
+"""A renewal is good for the next token only; a socket ends with the token that opened it."""
 
 from collections.abc import Sequence
 from pathlib import Path

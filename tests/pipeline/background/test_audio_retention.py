@@ -1,4 +1,4 @@
-"""What people said is dropped as sound when it is old, in the log and in the archive; all else stays."""
+"""Old input audio is dropped in the log and in the archive; all else stays."""
 
 from hashlib import sha256
 

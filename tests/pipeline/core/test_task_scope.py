@@ -1,4 +1,4 @@
-"""What goes on when whoever asked for it has left knows nothing of their request."""
+"""Tasks that outlive a request know nothing of it."""
 
 from contextvars import ContextVar
 

@@ -15,7 +15,7 @@ from pipeline.engines.tts.piper_voice import Voice
 from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
 from schemas.settings.provider_settings import ChatProviderSettings
 from tests.pipeline.engines.stt.known_transcripts import SAID
-from tests.support.servers.transcription_server import TranscriptionHouse, transcription_house
+from tests.support.servers.transcription_server import FakeTranscriptionServer, fake_transcription_server
 
 LLAMA = LanguageModelSettings(slots=2, context_tokens=512)
 LLAMA_KEY = "the-key-of-llama.cpp's-own-server"
@@ -63,20 +63,20 @@ async def llama_by_http(llama: LlamaLanguageModel) -> AsyncGenerator[OpenAiChat,
 
 
 @pytest.fixture(scope="session")
-def running_transcribers() -> Iterator[TranscriptionHouse]:
-    with transcription_house() as house:
-        yield house
+def running_transcribers() -> Iterator[FakeTranscriptionServer]:
+    with fake_transcription_server() as remote:
+        yield remote
 
 
 @pytest.fixture
-def there(running_transcribers: TranscriptionHouse) -> TranscriptionHouse:
+def there(running_transcribers: FakeTranscriptionServer) -> FakeTranscriptionServer:
     running_transcribers.forget()
     running_transcribers.texts = dict(SAID)
     return running_transcribers
 
 
 @pytest.fixture
-async def cloud(there: TranscriptionHouse) -> AsyncGenerator[OpenAiTranscription, None]:
+async def cloud(there: FakeTranscriptionServer) -> AsyncGenerator[OpenAiTranscription, None]:
     engine = OpenAiTranscription("cloud", there.settings())
     yield engine
     await engine.aclose()

@@ -30,7 +30,7 @@ def script(tmp_path: Path) -> Script:
 
 
 async def until_failure(stream: AsyncGenerator[Any, None], error: type[Exception]) -> tuple[list[Any], str]:
-    """What came before the failure, and the failure's message."""
+    """Items before the failure, and the failure's message."""
     items = []
     try:
         async with aclosing(stream):

@@ -1,4 +1,4 @@
-"""What scripted ears hear follows from the sound and the script."""
+"""Scripted transcripts follow from the sound and the script."""
 
 import asyncio
 import hashlib

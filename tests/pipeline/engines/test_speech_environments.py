@@ -1,4 +1,4 @@
-"""Where a voice runs: on which device, in which environment, with whose weights."""
+"""A voice runs on its device, in its environment, with its weights."""
 
 import json
 from pathlib import Path

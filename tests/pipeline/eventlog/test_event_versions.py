@@ -96,7 +96,7 @@ def of_a_later_program() -> list[Recorded]:
 
 
 async def shown(events: Iterable[Recorded]) -> dict[str, Any]:
-    """What the folds and translators make of a session."""
+    """Results of the folds and translators for a session."""
     conversation, meter, translator = Conversation(), SessionMeter(SESSION), Translator(SESSION)
     found: dict[str, Any] = {"counted": [], "realtime": [], "chunks": []}
     teller: ChunkTranslator | None = None

@@ -31,7 +31,7 @@ async def session(recorder: Recorder) -> SessionId:
 
 
 class TestTogether:
-    """What happens while a round trip is under way."""
+    """Calls during a round trip wait for the next one."""
 
     @pytest.fixture
     def log(self) -> GatedLog:

@@ -210,7 +210,7 @@ async def test_a_log_that_lost_its_end_freezes_its_listeners(
 
 
 def lose_all_but(log: MemoryEventLog, session: SessionId, head: int) -> None:
-    """What a replica does that takes over before it has everything."""
+    """Acts as a replica that takes over before it has everything."""
     known = log._sessions[session]
     del known.events[head:]
     known.seq = Seq(head)

@@ -1,4 +1,4 @@
-"""What a process tells of itself, also where there is nothing to tell."""
+"""Metrics of a process, also where there is nothing to report."""
 
 from pathlib import Path
 

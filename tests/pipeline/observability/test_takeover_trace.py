@@ -38,7 +38,7 @@ def two(tmp_path: Path, collecting: Collector, quickly: None) -> Iterator[Gatewa
 
 
 def lines(home: Path) -> list[dict[str, Any]]:
-    """What the gateways have written, each line an object."""
+    """Log lines of the gateways, each an object."""
     return [json.loads(line) for line in (home / "gateways.txt").read_text().splitlines()]
 
 

@@ -1,4 +1,4 @@
-"""What a collector is told of a turn: one trace, its parts in their places, no word of what was said."""
+"""A collector gets one trace of a turn, its parts in their places, and no word of its text."""
 
 import httpx
 import pytest
@@ -10,7 +10,7 @@ from schemas.settings import SessionSettings
 from schemas.settings.telemetry_settings import TracingSettings
 from schemas.settings.tool_settings import RegisteredFunction
 from schemas.version import BUILD
-from tests.support.asked_turns import COLLECTION, Author, Shelf, call, events_of, house, registered
+from tests.support.asked_turns import COLLECTION, Author, Shelf, call, events_of, registered, tool_registry
 from tests.support.clients.native_client import ask, create, listen_until_over
 from tests.support.eventually import eventually
 from tests.support.fixtures.tracing_fixtures import STORY
@@ -144,7 +144,7 @@ async def test_words_are_told_only_where_the_operator_wants_them(
     settings = TracingSettings(enabled=True, endpoint=collecting.url, content=content)
     calling = Author([call("tides", '{"harbour": "Quagga"}')], ("Zebu.", Completion("stop")))
     wish = registered("tides").model_copy(update={"speak": True, "collections": (COLLECTION,)})
-    tools = house(tides=RegisteredFunction(entry_point="tests.support.operator_functions:tides"))
+    tools = tool_registry(tides=RegisteredFunction(entry_point="tests.support.operator_functions:tides"))
     async with open_tracing(settings, part="test", instance=f"content {content}") as tracing:
         await events_of(calling, wish, functions=tools, finder=Shelf("Okapi."), text="Gnu?", tracing=tracing)
     spans = [one for one in collecting.spans if one.by["service.instance.id"] == f"content {content}"]

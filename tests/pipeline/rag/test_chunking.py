@@ -1,4 +1,4 @@
-"""Where texts are cut: every passage is exactly its place, nothing is lost, nothing is too long."""
+"""Passages are exactly their places in the text, nothing is lost, nothing is too long."""
 
 from itertools import pairwise
 

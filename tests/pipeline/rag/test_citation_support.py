@@ -1,4 +1,4 @@
-"""What of an answer rests on which passage."""
+"""Sentences of an answer are matched with the passages that they rest on."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What a session is asked for with every batch of events is the same as its whole past would tell."""
+"""State that is folded batch by batch equals the state of the whole past."""
 
 from typing import Final
 

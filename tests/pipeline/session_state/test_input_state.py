@@ -1,4 +1,4 @@
-"""What the events of an input add up to: from where it must be heard again, and what waits to be asked."""
+"""Events of an input add up to a place to transcribe again from, and to utterances that wait."""
 
 from tests.pipeline.stt.inputs.test_input_recovery import final, opened, said, sound, told
 

@@ -50,7 +50,7 @@ def half_spoken() -> tuple[Story, TurnId]:
 
 
 def interrupted(heard_ms: int | None) -> str:
-    """What the next turn is told that the answer was."""
+    """Text of the interrupted answer, as the next turn gets it."""
     story, turn = half_spoken()
     story.tell(PlaybackFlushed(reason="barge_in"), turn)
     if heard_ms is not None:

@@ -1,4 +1,4 @@
-"""What a process remembers of sessions: what it is asked for, as long as it is asked for it."""
+"""A process keeps views of sessions for as long as they are asked for."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the language model is told of earlier turns: as much as its window holds, and no more."""
+"""The language model gets as many earlier turns as its window holds, and no more."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Who is there is told by the log server's clock: a gateway whose own is wrong is no less present."""
+"""The log server's clock decides which gateways are present, however wrong their own clocks are."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a gateway makes of what the others of its machine have announced."""
+"""A gateway reads the announcements of the others on its machine."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What was said is asked as it is, or it is told why not."""
+"""A command becomes a turn as it is, or is refused with a reason."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager

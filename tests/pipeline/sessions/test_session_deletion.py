@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Overtaken(Recorder):
-    """Somebody else closes the session just before its end is asked for."""
+    """A log in which another writer closes the session just before its end is asked for."""
 
     def __init__(self, log: EventLog) -> None:
         super().__init__(log)

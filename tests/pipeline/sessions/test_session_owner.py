@@ -1,4 +1,4 @@
-"""Who runs a session's turns: takeovers, ends, and owners that fail."""
+"""One owner runs a session's turns: takeovers, ends, and owners that fail."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

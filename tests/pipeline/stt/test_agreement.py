@@ -1,4 +1,4 @@
-"""What two transcripts agree on is shown for good; the rest may still change."""
+"""Words on which two transcripts agree are final; the rest may still change."""
 
 import pytest
 from hypothesis import given, settings

@@ -18,7 +18,7 @@ def push(endpointer: Endpointer, *stretches: tuple[int, float]) -> list[Event]:
 
 
 def speaking(settings: EndpointingSettings = PLAIN, *, manual: bool = False) -> Endpointer:
-    """Somebody has been speaking for 640 ms."""
+    """An endpointer after 640 ms of speech."""
     endpointer = Endpointer(settings, manual=manual)
     assert push(endpointer, (20, VOICE)) == [Began(0)]
     return endpointer

@@ -1,4 +1,4 @@
-"""Whatever a microphone hears, what is said about it holds together."""
+"""Decisions of the endpointer are consistent, whatever a microphone hears."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -36,7 +36,7 @@ FOLLOWS: dict[type | None, set[type]] = {
 
 
 def voiced_frames(heard: list[float], threshold: float) -> list[int]:
-    """Where the frames begin that count as speech."""
+    """Beginnings of the frames that count as speech."""
     found, voiced = [], False
     for number, probability in enumerate(heard):
         voiced = probability >= (max(threshold - 0.15, 0.01) if voiced else threshold)

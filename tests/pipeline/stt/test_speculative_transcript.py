@@ -77,7 +77,7 @@ class Hints(list[str | None]):
 async def writing(
     engine: GuidedEar, settings: ListeningSettings = ELSEWHERE
 ) -> AsyncIterator[tuple[UtteranceTranscriber, TaskGroup]]:
-    """Somebody has spoken until 1,000 ms and has been silent for 200."""
+    """A transcript under way: speech until 1,000 ms, then 200 ms of silence."""
     tape = AudioRingBuffer(max_ms=5_000)
     tape.push(numbered(1_200))
     async with anyio.create_task_group() as tasks:

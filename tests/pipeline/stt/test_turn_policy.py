@@ -1,4 +1,4 @@
-"""What becomes of an utterance follows from what the session's events say, and from nothing else."""
+"""The fate of an utterance follows from the session's events, and from nothing else."""
 
 import pytest
 

@@ -79,4 +79,4 @@ async def test_what_comes_after_the_end_was_known_is_no_part_of_it() -> None:
 
 
 async def nobody(_text: str, _stable: int, _at_ms: int) -> None:
-    """Nobody reads along."""
+    """A listener that takes no partial transcripts."""

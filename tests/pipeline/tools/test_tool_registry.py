@@ -17,8 +17,8 @@ from schemas.errors import RhapsodeError
 from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
 from schemas.settings.model_settings import OUTPUT_CHARS
 from schemas.settings.tool_settings import RegisteredFunction
-from tests.support.asked_turns import house
-from tests.support.servers.fake_server import House, open_house
+from tests.support.asked_turns import tool_registry
+from tests.support.servers.fake_server import FakeServer, open_server
 
 pytestmark = pytest.mark.anyio
 HERE = "tests.support.operator_functions"
@@ -30,7 +30,7 @@ def python(name: str, **changes: Any) -> RegisteredFunction:
 
 
 @dataclass
-class Office(House):
+class Office(FakeServer):
     """Answers calls over HTTP."""
 
     answer: str = '{"open": true}'
@@ -49,7 +49,7 @@ def serving_office() -> Iterator[Office]:
         office.seen.append({"headers": dict(request.headers), "body": await request.json()})
         return Response(office.answer, office.status, media_type="application/json")
 
-    with open_house(office, app, "the office"):
+    with open_server(office, app, "the office"):
         yield office
 
 
@@ -72,7 +72,7 @@ async def said(functions: ToolRegistry, name: str, arguments: Any = "{}") -> str
 
 
 async def test_a_python_function_tells_by_its_annotations_what_it_takes() -> None:
-    [offer] = house(weather=python("weather")).offers(["weather"])
+    [offer] = tool_registry(weather=python("weather")).offers(["weather"])
     assert offer.description == "The weather of the next days."
     assert offer.parameters["required"] == ["city"]
     assert offer.parameters["properties"]["days"]["type"] == "integer"
@@ -80,14 +80,14 @@ async def test_a_python_function_tells_by_its_annotations_what_it_takes() -> Non
 
 async def test_what_the_operator_says_of_a_function_comes_first() -> None:
     schema: dict[str, Any] = {"type": "object", "properties": {"city": {"enum": ["Kiel"]}}}
-    [offer] = house(weather=python("weather", description="Kiel only.", parameters=schema)).offers(
+    [offer] = tool_registry(weather=python("weather", description="Kiel only.", parameters=schema)).offers(
         ["weather", "gone"]
     )
     assert (offer.description, offer.parameters) == ("Kiel only.", schema)
 
 
 async def test_plain_and_async_functions_are_called_with_their_arguments() -> None:
-    functions = house(weather=python("weather"), tides=python("tides"))
+    functions = tool_registry(weather=python("weather"), tides=python("tides"))
     result = await functions.call("weather", "c", '{"city": "Kiel", "days": 2}', ABOUT)
     assert json.loads(result.output) == {"city": "Kiel", "celsius": [7, 7]}
     assert await said(functions, "tides", {"harbour": "Husum"}) == "Husum: 04:12 and 16:40"
@@ -112,7 +112,7 @@ async def test_plain_and_async_functions_are_called_with_their_arguments() -> No
 async def test_a_call_that_cannot_be_made_says_why(
     name: str, arguments: Any, error: type[RhapsodeError], words: str
 ) -> None:
-    functions = house(
+    functions = tool_registry(
         weather=python("weather"),
         tides=python("tides"),
         broken=python("broken"),
@@ -125,7 +125,7 @@ async def test_a_call_that_cannot_be_made_says_why(
 
 
 async def test_a_long_result_is_cut_and_says_so() -> None:
-    functions = house(long=python("long"))
+    functions = tool_registry(long=python("long"))
     result = await functions.call("long", "c", "{}", ABOUT)
     assert (len(result.output), result.cut) == (OUTPUT_CHARS, True)
     await functions.aclose()
@@ -133,7 +133,7 @@ async def test_a_long_result_is_cut_and_says_so() -> None:
 
 async def test_a_function_at_an_address_is_posted_to_with_a_key_that_stays_the_same(office: Office) -> None:
     registered = at(office, headers={"Authorization": SecretStr("Bearer open-sesame")})
-    assert await said(house(hours=registered), "hours", {"day": "monday"}) == '{"open": true}'
+    assert await said(tool_registry(hours=registered), "hours", {"day": "monday"}) == '{"open": true}'
     [seen] = office.seen
     assert seen["body"] == {
         "call": "call_1",
@@ -147,7 +147,7 @@ async def test_a_function_at_an_address_is_posted_to_with_a_key_that_stays_the_s
 
 
 async def test_a_function_is_told_by_a_pseudonym_who_asks(office: Office) -> None:
-    functions = house(hours=at(office))
+    functions = tool_registry(hours=at(office))
     for principal in ("anna", "anna", "bob", ""):
         about = ToolCallContext("session-1", 7, pseudonym(principal))
         await functions.call("hours", "call_1", '{"day": "monday"}', about)
@@ -161,22 +161,22 @@ async def test_a_function_is_told_by_a_pseudonym_who_asks(office: Office) -> Non
 async def test_wrong_arguments_are_told_before_anybody_is_asked(office: Office) -> None:
     schema: dict[str, Any] = {"type": "object", "properties": {"day": {"enum": ["monday"]}}}
     with pytest.raises(ToolArguments, match="day: 'fryday' is not one of"):
-        await said(house(hours=at(office, parameters=schema)), "hours", {"day": "fryday"})
+        await said(tool_registry(hours=at(office, parameters=schema)), "hours", {"day": "fryday"})
     assert not office.seen
 
 
 async def test_a_server_that_refuses_is_quoted(office: Office) -> None:
     office.status, office.answer = 418, "teapots only"
     with pytest.raises(ToolError, match="hours answered HTTP 418: teapots only"):
-        await said(house(hours=at(office)), "hours")
+        await said(tool_registry(hours=at(office)), "hours")
 
 
 async def test_a_server_that_is_silent_or_gone_is_not_waited_for(office: Office) -> None:
     office.silent = True
     with pytest.raises(ToolTimeout, match=r"longer than 0\.1 s"):
-        await said(house(hours=at(office, timeout_s=0.1)), "hours")
+        await said(tool_registry(hours=at(office, timeout_s=0.1)), "hours")
     with pytest.raises(ToolError, match="hours cannot be reached"):
-        await said(house(hours=RegisteredFunction(url="http://127.0.0.1:9/hours")), "hours")
+        await said(tool_registry(hours=RegisteredFunction(url="http://127.0.0.1:9/hours")), "hours")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ async def test_a_server_that_is_silent_or_gone_is_not_waited_for(office: Office)
 )
 def test_a_function_that_cannot_be_had_is_named_at_the_start(place: str, words: str) -> None:
     with pytest.raises(ValueError, match=r"tools\.functions\.weather") as caught:
-        house(weather=RegisteredFunction(entry_point=place))
+        tool_registry(weather=RegisteredFunction(entry_point=place))
     assert words in str(caught.value)
 
 
@@ -204,5 +204,5 @@ def test_a_function_is_in_one_place(wrong: dict[str, Any]) -> None:
 
 
 async def test_halves_of_characters_reach_no_server(office: Office) -> None:
-    assert await said(house(hours=at(office)), "hours", '{"day": "\ud83d"}') == '{"open": true}'
+    assert await said(tool_registry(hours=at(office)), "hours", '{"day": "\ud83d"}') == '{"open": true}'
     assert office.seen[0]["body"]["arguments"] == {"day": "\ufffd"}

@@ -57,7 +57,7 @@ def workers(app: RunningApp) -> Iterator[None]:
 
 @dataclass
 class Traces:
-    """What somebody has left, and where it would be seen."""
+    """Data that a user has left, and the places where it would be seen."""
 
     home: Path
     word: str

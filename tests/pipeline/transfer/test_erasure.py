@@ -262,7 +262,7 @@ async def test_dead_letters_of_erased_sessions_go_with_them(tiers: Tiers) -> Non
 
 
 async def test_a_list_that_is_behind_only_with_what_came_since_is_current(tiers: Tiers) -> None:
-    """Where others ask all the time, some worker is always a little behind."""
+    """Under constant load some worker is always a little behind."""
     hot = tiers.log.hot
     traces = RedisTraces(hot)
     assert await traces.reached(await traces.ends())

@@ -1,4 +1,4 @@
-"""What is wrong with a bundle is refused, and nothing is left of it."""
+"""A wrong bundle is refused, and nothing is left of it."""
 
 import io
 import tracemalloc

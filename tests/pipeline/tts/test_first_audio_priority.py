@@ -1,4 +1,4 @@
-"""Who is being heard makes no more in advance while somebody else has heard nothing yet."""
+"""A turn that is audible makes no more in advance while another one has no audio yet."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
@@ -57,7 +57,7 @@ class Somebody:
 
 
 class Long(Voice):
-    """Whose sentences take an hour to be heard."""
+    """A voice whose sentences last an hour."""
 
     async def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
@@ -67,7 +67,7 @@ class Long(Voice):
 
 
 class Halting(Voice):
-    """Who stops in the middle of every sentence."""
+    """A voice that stops in the middle of every sentence."""
 
     async def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED

@@ -1,4 +1,4 @@
-"""Where text is cut: the properties first, then cases as a careful reader would decide them."""
+"""Cutting of text: the properties first, then cases as a careful reader would decide them."""
 
 from itertools import pairwise
 

@@ -21,11 +21,11 @@ from tests.support.asked_turns import (
     Author,
     call,
     events_of,
-    house,
     of_type,
     offered,
     owning,
     registered,
+    tool_registry,
 )
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +45,7 @@ def text_of(events: list[Recorded]) -> str:
 
 async def test_a_function_is_called_and_the_model_goes_on_with_its_result() -> None:
     model = Author(["Let me see. ", call("weather", KIEL), CALLED], ["Seven degrees.", DONE])
-    events = await events_of(model, registered("weather"), functions=house(**BOTH))
+    events = await events_of(model, registered("weather"), functions=tool_registry(**BOTH))
     assert text_of(events) == "Let me see. Seven degrees."
     [called] = of_type(events, "tool.called")
     assert (called.data["place"], called.data["at"], called.data["arguments"]) == ("server", 12, KIEL)
@@ -62,21 +62,21 @@ async def test_a_function_is_called_and_the_model_goes_on_with_its_result() -> N
 
 async def test_the_model_is_offered_what_the_session_allows_and_nothing_else() -> None:
     model = Author(["Hello.", DONE])
-    await events_of(model, registered("tides"), functions=house(**BOTH))
+    await events_of(model, registered("tides"), functions=tool_registry(**BOTH))
     assert [function.name for function in model.asked[0].functions] == ["tides"]
 
 
 async def test_several_calls_run_side_by_side() -> None:
     waiting = {"first": anyio.Event(), "second": anyio.Event()}
 
-    class Meeting(type(house())):  # type: ignore[misc]
+    class Meeting(type(tool_registry())):  # type: ignore[misc]
         async def call(self, name: str, *rest: object) -> object:
             mine, other = ("first", "second") if name == "weather" else ("second", "first")
             waiting[mine].set()
             await waiting[other].wait()
             return await super().call(name, *rest)
 
-    functions = Meeting(house(**BOTH).settings)
+    functions = Meeting(tool_registry(**BOTH).settings)
     model = Author([call("weather", KIEL), call("tides", '{"harbour": "Husum"}'), CALLED], ["Fine.", DONE])
     with anyio.fail_after(10):
         events = await events_of(model, registered("weather", "tides"), functions=functions)
@@ -124,7 +124,7 @@ async def test_a_conversation_that_the_client_keeps_is_told_as_it_is() -> None:
 async def test_a_model_that_wants_calls_for_ever_has_to_answer_in_the_end() -> None:
     rounds = [[call("weather", KIEL, id=f"c{n}"), CALLED] for n in range(2)]
     model = Author(*rounds, ["Enough.", DONE])
-    events = await events_of(model, registered("weather"), functions=house(**BOTH))
+    events = await events_of(model, registered("weather"), functions=tool_registry(**BOTH))
     assert [request.choice for request in model.asked] == ["auto", "auto", "none"]
     assert text_of(events) == "Enough."
 
@@ -133,7 +133,7 @@ async def test_a_choice_that_was_forced_is_forced_once() -> None:
     settings = registered("weather")
     forced = settings.model_copy(update={"tools": settings.tools.model_copy(update={"choice": "required"})})
     model = Author([call("weather", KIEL), CALLED], ["Seven.", DONE])
-    await events_of(model, forced, functions=house(**BOTH))
+    await events_of(model, forced, functions=tool_registry(**BOTH))
     assert [request.choice for request in model.asked] == ["required", "auto"]
 
 
@@ -148,7 +148,7 @@ async def test_a_choice_that_was_forced_is_forced_once() -> None:
 )
 async def test_a_call_that_fails_is_told_to_the_model_which_goes_on(wish: ToolCall, code: str) -> None:
     model = Author([wish, CALLED], ["Then not.", DONE])
-    events = await events_of(model, registered("weather"), functions=house(**BOTH))
+    events = await events_of(model, registered("weather"), functions=tool_registry(**BOTH))
     assert [event.data["code"] for event in of_type(events, "tool.failed")] == [code]
     assert model.asked[1].messages[-1].content.startswith("error: ")
     assert (text_of(events), events[-1].type) == ("Then not.", "turn.completed")
@@ -156,7 +156,7 @@ async def test_a_call_that_fails_is_told_to_the_model_which_goes_on(wish: ToolCa
 
 async def test_a_server_that_calls_although_it_may_not_is_not_obeyed() -> None:
     stubborn = Author(*[[call("weather", KIEL, id=f"c{n}"), CALLED] for n in range(9)])
-    events = await events_of(stubborn, registered("weather"), functions=house(**BOTH))
+    events = await events_of(stubborn, registered("weather"), functions=tool_registry(**BOTH))
     assert len(of_type(events, "tool.completed")) == 2
     assert stubborn.asked[-1].functions == ()
     assert events[-1].type == "turn.completed"
@@ -165,14 +165,16 @@ async def test_a_server_that_calls_although_it_may_not_is_not_obeyed() -> None:
 async def test_a_choice_of_none_is_kept_to() -> None:
     settings = registered("weather")
     never = settings.model_copy(update={"tools": settings.tools.model_copy(update={"choice": "none"})})
-    events = await events_of(Author(["No. ", call("weather", KIEL), CALLED]), never, functions=house(**BOTH))
+    events = await events_of(
+        Author(["No. ", call("weather", KIEL), CALLED]), never, functions=tool_registry(**BOTH)
+    )
     assert not of_type(events, "tool.called")
 
 
 async def test_whatever_a_function_raises_the_turn_goes_on() -> None:
     functions = {"shouting": RegisteredFunction(entry_point=f"{HERE}:shouting")}
     model = Author([call("shouting"), CALLED], ["Then not.", DONE])
-    events = await events_of(model, registered("shouting"), functions=house(**functions))
+    events = await events_of(model, registered("shouting"), functions=tool_registry(**functions))
     [failed] = of_type(events, "tool.failed")
     assert len(failed.data["message"]) == 2_000
     assert (text_of(events), events[-1].type) == ("Then not.", "turn.completed")
@@ -180,7 +182,7 @@ async def test_whatever_a_function_raises_the_turn_goes_on() -> None:
 
 async def test_halves_of_characters_that_a_model_writes_are_no_trouble() -> None:
     model = Author([call("weather", '{"city": "\ud83d"}'), CALLED], ["Fine.", DONE])
-    events = await events_of(model, registered("weather"), functions=house(**BOTH))
+    events = await events_of(model, registered("weather"), functions=tool_registry(**BOTH))
     assert of_type(events, "tool.called")[0].data["arguments"] == '{"city": "\ufffd"}'
     assert events[-1].type == "turn.completed"
 
@@ -188,7 +190,7 @@ async def test_halves_of_characters_that_a_model_writes_are_no_trouble() -> None
 async def test_calls_beyond_the_limit_are_not_made() -> None:
     wishes = [call("weather", KIEL, id=f"c{n}") for n in range(20)]
     events = await events_of(
-        Author([*wishes, CALLED], ["Ok.", DONE]), registered("weather"), functions=house(**BOTH)
+        Author([*wishes, CALLED], ["Ok.", DONE]), registered("weather"), functions=tool_registry(**BOTH)
     )
     assert len(of_type(events, "tool.completed")) == 16
     assert {event.data["code"] for event in of_type(events, "tool.failed")} == {"tool.too_many"}
@@ -197,7 +199,7 @@ async def test_calls_beyond_the_limit_are_not_made() -> None:
 async def test_ids_that_the_model_uses_twice_are_told_apart() -> None:
     wishes = [call("weather", KIEL, id="same"), call("weather", KIEL, id="same")]
     events = await events_of(
-        Author([*wishes, CALLED], ["Ok.", DONE]), registered("weather"), functions=house(**BOTH)
+        Author([*wishes, CALLED], ["Ok.", DONE]), registered("weather"), functions=tool_registry(**BOTH)
     )
     assert [event.data["call"] for event in of_type(events, "tool.called")] == ["same", "call_0_1"]
 
@@ -207,7 +209,7 @@ async def test_a_word_is_said_and_not_shown_while_a_call_takes_long() -> None:
     model = Author(["Let me look. ", call("slow"), CALLED], ["There is nothing to be seen.", DONE])
     settings = registered("slow").model_copy(update={"speak": True})
     voice = Voice()
-    events = await events_of(model, settings, functions=house(0, **functions), voice=voice)
+    events = await events_of(model, settings, functions=tool_registry(0, **functions), voice=voice)
     ready = [(f.data["spoken"], f.data["start"], f.data["end"]) for f in of_type(events, "sentence.ready")]
     assert ready == [
         ("Let me look.", 0, 13),
@@ -224,7 +226,7 @@ async def test_a_turn_with_calls_goes_on_after_any_event_of_an_owner_that_died()
         return Author(["Let me see. ", call("weather", KIEL), CALLED], ["Seven degrees.", DONE])
 
     settings = registered("weather").model_copy(update={"speak": True})
-    whole = await events_of(author(), settings, functions=house(**BOTH))
+    whole = await events_of(author(), settings, functions=tool_registry(**BOTH))
     for cut in range(1, len(whole)):
         log, session = MemoryEventLog(), new_session_id()
         async with Recorder(log) as recorder:
@@ -238,7 +240,7 @@ async def test_a_turn_with_calls_goes_on_after_any_event_of_an_owner_that_died()
             for event in whole[:cut]:
                 audio = b"\x00\x01x" if event.type == "audio.chunk" else b""
                 await old.commit(event.event(), turn=event.turn, audio=audio)
-            models = Engines(author(), Voice(), None, house(**BOTH))
+            models = Engines(author(), Voice(), None, tool_registry(**BOTH))
             async with owning(log, recorder, models, "next") as owners:
                 owners.wake(session, Seq(TURN))
                 await until_over(log, session, "turn.completed")
@@ -258,12 +260,12 @@ async def test_a_function_learns_who_has_asked(owner: str, by: str, asked: str) 
     """A guest of a thread, or its owner; on an open server nobody vouches for a name."""
     told: list[ToolCallContext] = []
 
-    class Listening(type(house())):  # type: ignore[misc]
+    class Listening(type(tool_registry())):  # type: ignore[misc]
         async def call(self, name: str, call: str, arguments: str, about: ToolCallContext) -> ToolResult:
             told.append(about)
             return ToolResult("7", cut=False)
 
     model = Author([call("weather", KIEL), CALLED], ["Seven.", DONE])
-    functions = Listening(house(**BOTH).settings)
+    functions = Listening(tool_registry(**BOTH).settings)
     await events_of(model, registered("weather"), functions=functions, principal=owner, by=by)
     assert [about.principal for about in told] == [pseudonym(asked)]

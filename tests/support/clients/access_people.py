@@ -134,7 +134,7 @@ async def said_by_socket(
     stays: bool = False,
     **headers: str,
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """What a socket says first after `messages` were sent, without heartbeats; how it was closed, if so.
+    """First message of a socket after `messages` were sent, without heartbeats; how it was closed, if so.
 
     `stays`: an error is the answer to a message, and the socket stays open after it.
     """

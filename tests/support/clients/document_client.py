@@ -1,4 +1,4 @@
-"""What a client does with collections and documents."""
+"""A client of collections and documents."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What was said, as the log has it, so that two runs can be compared."""
+"""Utterances as the log has them, so that two runs can be compared."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -19,7 +19,7 @@ SCENES, STREAM = "/api/stories/{story}/scenes", "/api/stories/{story}/scenes/gen
 
 @dataclass
 class Heard:
-    """What one listener got, checked as it came: no gap, no repetition, no disorder."""
+    """Events of one listener, checked as they came: no gap, no repetition, no disorder."""
 
     events: list[Event] = field(default_factory=list)
     audio: dict[int, bytes] = field(default_factory=dict)

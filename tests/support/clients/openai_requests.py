@@ -1,4 +1,4 @@
-"""What the tests ask for, and how they read the answers."""
+"""Requests of the tests, and how they read the answers."""
 
 import base64
 import io

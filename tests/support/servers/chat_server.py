@@ -11,14 +11,14 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from schemas.settings.provider_settings import ChatProviderSettings
 from tests.support.eventually import eventually
-from tests.support.servers.fake_server import House, event, open_house
+from tests.support.servers.fake_server import FakeServer, event, open_server
 
 ANSWER = "The fox is red."
 USAGE = {"prompt_tokens": 7, "completion_tokens": 4, "total_tokens": 11}
 
 
 @dataclass
-class ChatHouse(House):
+class FakeChatServer(FakeServer):
     """Writes answers."""
 
     answer: str = ANSWER
@@ -47,7 +47,7 @@ class ChatHouse(House):
         self.life = life
 
     def given(self, **changes: Any) -> dict[str, Any]:
-        """What the settings say of this server as a provider."""
+        """Settings of this server as a provider."""
         return {"url": self.url, "model": "fox-1", "timeout_s": 30, "attempts": 1} | changes
 
     def settings(self, **changes: Any) -> ChatProviderSettings:
@@ -110,9 +110,9 @@ class ChatHouse(House):
 
 
 @contextmanager
-def chat_house() -> Iterator[ChatHouse]:
+def fake_chat_server() -> Iterator[FakeChatServer]:
     """Serve until the block ends."""
-    house, app = ChatHouse(), FastAPI()
-    app.post("/v1/chat/completions")(house.respond)
-    with open_house(house, app, "the chat server"):
-        yield house
+    remote, app = FakeChatServer(), FastAPI()
+    app.post("/v1/chat/completions")(remote.respond)
+    with open_server(remote, app, "the chat server"):
+        yield remote

@@ -1,4 +1,4 @@
-"""What our own servers elsewhere have in common: they are on a loopback port, and misbehave when told to."""
+"""Common parts of our fake servers: they are on a loopback port, and misbehave when told to."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.support.servers.web_server_thread import serving_somewhere
 
 
 @dataclass
-class House:
+class FakeServer:
     """A server and what it is told to do; change it between requests."""
 
     url: str = ""
@@ -49,10 +49,10 @@ def event(**data: Any) -> bytes:
 
 
 @contextmanager
-def open_house(house: House, app: FastAPI, what: str) -> Iterator[None]:
+def open_server(remote: FakeServer, app: FastAPI, what: str) -> Iterator[None]:
     """Serve until the block ends."""
-    with serving_somewhere(app, what) as house.url:
+    with serving_somewhere(app, what) as remote.url:
         try:
             yield
         finally:
-            house.forget()  # before the server stops: some requests wait for that
+            remote.forget()  # before the server stops: some requests wait for that

@@ -17,7 +17,7 @@ ONE_SHARD = b"*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$4\r\nhere\r\n:1\r\n$2\r\nid\r\n
 """CLUSTER SLOTS of a cluster whose only server is here:1."""
 
 
-class House:
+class ScriptedRedis:
     """Answers INFO with its run id, all else with `reply`. Asleep it hangs: no connection breaks."""
 
     def __init__(self, path: Path, reply: Reply = lambda _: b"+OK\r\n") -> None:
@@ -66,8 +66,10 @@ class House:
 
 
 @asynccontextmanager
-async def house(path: Path, reply: Reply = lambda _: b"+OK\r\n") -> AsyncGenerator[House, None]:
-    opened = House(path, reply)
+async def redis_server(
+    path: Path, reply: Reply = lambda _: b"+OK\r\n"
+) -> AsyncGenerator[ScriptedRedis, None]:
+    opened = ScriptedRedis(path, reply)
     server = await asyncio.start_unix_server(opened.serve, path)
     yield opened
     server.close()
@@ -77,12 +79,12 @@ async def house(path: Path, reply: Reply = lambda _: b"+OK\r\n") -> AsyncGenerat
 class Address(ConnectionPool):
     """Leads to whichever house is there when a connection is made."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, redis_server: ScriptedRedis) -> None:
         super().__init__()
-        self.house = house
+        self.redis_server = redis_server
 
     def make_connection(self) -> UnixDomainSocketConnection:
-        return UnixDomainSocketConnection(path=str(self.house.path), **OPTIONS)
+        return UnixDomainSocketConnection(path=str(self.redis_server.path), **OPTIONS)
 
 
 class Caller:

@@ -16,7 +16,7 @@ from pipeline.engines.scripted import ScriptedTextToSpeech
 from schemas.settings import TextToSpeechSettings
 from schemas.settings.provider_settings import SpeechProviderSettings
 from tests.support.eventually import eventually
-from tests.support.servers.fake_server import House, event, open_house
+from tests.support.servers.fake_server import FakeServer, event, open_server
 
 Wire = Literal["pcm", "wav", "mp3", "sse"]
 VOICES = ("joe", "alto")
@@ -29,7 +29,7 @@ _MIME: dict[Wire, str] = {
 
 
 @dataclass
-class SpeechHouse(House):
+class FakeSpeechServer(FakeServer):
     """Speaks."""
 
     wire: Wire | None = None
@@ -44,7 +44,7 @@ class SpeechHouse(House):
     """Sentences under way."""
 
     def given(self, **changes: Any) -> dict[str, Any]:
-        """What the settings say of this server as a provider of speech."""
+        """Settings of this server as a provider of speech."""
         return {"kind": "openai", "url": self.url, "default_voice": "alto", "attempts": 1} | changes
 
     def settings(self, **changes: Any) -> SpeechProviderSettings:
@@ -111,21 +111,21 @@ def _pieces(pcm: bytes, size: int) -> Iterator[bytes]:
     return (pcm[at : at + size] for at in range(0, len(pcm), size))
 
 
-def _app(house: SpeechHouse) -> FastAPI:
+def _app(remote: FakeSpeechServer) -> FastAPI:
     app = FastAPI()
 
     @app.post("/v1/audio/speech")
     async def speech(request: Request) -> Response:
         body = await request.json()
         wire: Wire = "sse" if body.get("stream_format") == "sse" else body["response_format"]
-        return await house.answer(request, body["input"], wire, body["voice"], body["speed"])
+        return await remote.answer(request, body["input"], wire, body["voice"], body["speed"])
 
     @app.post("/tts")
     async def tts(request: Request) -> Response:
         body = await request.json()
         assert body["stream"] is True
         voice = body["predefined_voice_id"].removesuffix(".wav")
-        return await house.answer(request, body["text"], "wav", voice, body["speed_factor"])
+        return await remote.answer(request, body["text"], "wav", voice, body["speed_factor"])
 
     @app.get("/v1/audio/voices")
     async def voices() -> Any:
@@ -135,8 +135,8 @@ def _app(house: SpeechHouse) -> FastAPI:
 
 
 @contextmanager
-def speech_house() -> Iterator[SpeechHouse]:
+def fake_speech_server() -> Iterator[FakeSpeechServer]:
     """Serve until the block ends."""
-    house = SpeechHouse()
-    with open_house(house, _app(house), "the speech server"):
-        yield house
+    remote = FakeSpeechServer()
+    with open_server(remote, _app(remote), "the speech server"):
+        yield remote

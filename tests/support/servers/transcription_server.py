@@ -15,13 +15,13 @@ from starlette.datastructures import UploadFile
 
 from schemas.settings.listening_settings import TranscriptionProviderSettings
 from tests.support.eventually import eventually
-from tests.support.servers.fake_server import House, event, open_house
+from tests.support.servers.fake_server import FakeServer, event, open_server
 
 Wire = Literal["openai", "vllm", "json"]
 
 
 @dataclass
-class TranscriptionHouse(House):
+class FakeTranscriptionServer(FakeServer):
     """Writes speech down. `requests` has the form of each, without its file."""
 
     wire: Wire = "openai"
@@ -93,9 +93,9 @@ class TranscriptionHouse(House):
 
 
 @contextmanager
-def transcription_house() -> Iterator[TranscriptionHouse]:
+def fake_transcription_server() -> Iterator[FakeTranscriptionServer]:
     """Serve until the block ends."""
-    house, app = TranscriptionHouse(), FastAPI()
-    app.post("/v1/audio/transcriptions")(house.answer)
-    with open_house(house, app, "the transcription server"):
-        yield house
+    remote, app = FakeTranscriptionServer(), FastAPI()
+    app.post("/v1/audio/transcriptions")(remote.answer)
+    with open_server(remote, app, "the transcription server"):
+        yield remote

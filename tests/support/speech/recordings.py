@@ -81,7 +81,7 @@ def utterances(events: list[Event]) -> list[Ended]:
 
 
 def spoken_ms(sound: bytes) -> tuple[int, int]:
-    """Where speech begins and ends in a clean recording, by its loudness in steps of 10 ms.
+    """Bounds of the speech in a clean recording, by its loudness in steps of 10 ms.
 
     The floor is the quietest tenth; speech is 15 dB above that, and above a fiftieth of the loudest step.
     """

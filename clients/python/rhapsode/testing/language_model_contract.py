@@ -1,4 +1,4 @@
-"""What every language model must do. A test class derives from this one and gives it the fixture `model`."""
+"""Contract of every language model. A test class derives from this one and gives it the fixture `model`."""
 
 from contextlib import aclosing
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What every voice must do. A test class derives from this one and gives it the fixture `voice`."""
+"""Contract of every voice. A test class derives from this one and gives it the fixture `voice`."""
 
 from contextlib import aclosing
 from itertools import pairwise

@@ -103,20 +103,20 @@ class RedisClusterClient:
         todo: Sequence[int] = range(len(commands))
         attempt = 0
         while True:
-            troubles = await self._try(sent, todo)
-            if not troubles:
+            failures = await self._try(sent, todo)
+            if not failures:
                 return sent.replies
-            for trouble in troubles.values():
-                judge(trouble)
-            trouble = next(iter(troubles.values()))
+            for failure in failures.values():
+                judge(failure)
+            failure = next(iter(failures.values()))
             if self.shards.closed:
-                raise LogUnavailable("This process has closed its log.") from trouble
+                raise LogUnavailable("This process has closed its log.") from failure
             if anyio.current_time() > sent.until:
-                raise LogUnavailable("A part of the log does not answer.") from trouble
-            sent.asks = await self._mend(sent, troubles, attempt)
-            if self._silent(sent, troubles):
-                raise LogUnavailable("A part of the log does not answer.") from trouble
-            todo = list(from_slot_on(sent.slots, troubles))
+                raise LogUnavailable("A part of the log does not answer.") from failure
+            sent.asks = await self._mend(sent, failures, attempt)
+            if self._silent(sent, failures):
+                raise LogUnavailable("A part of the log does not answer.") from failure
+            todo = list(from_slot_on(sent.slots, failures))
             attempt += 1
 
     def _sent(self, commands: Sequence[Command], replicas: int = 0, outdated: Doubt | None = None) -> _Sent:
@@ -126,24 +126,24 @@ class RedisClusterClient:
 
     async def each(self, *commands: Command) -> list[Any]:
         sent = self._sent(commands)
-        troubles = _but_groups(await self._try(sent, range(len(commands))))
-        if troubles:
-            await self._mend(sent, troubles, 0)
+        failures = _but_groups(await self._try(sent, range(len(commands))))
+        if failures:
+            await self._mend(sent, failures, 0)
         return sent.replies
 
     async def partly(self, *commands: Command, look: Look | None = None) -> list[Any]:
         sent = self._sent(commands)
         todo: Sequence[int] = range(len(commands))
         for attempt in range(_CHASES):
-            troubles = _but_groups(await self._try(sent, todo))
-            for trouble in troubles.values():
-                judge(trouble)
-            if not troubles:
+            failures = _but_groups(await self._try(sent, todo))
+            for failure in failures.values():
+                judge(failure)
+            if not failures:
                 break
-            sent.asks = await self._mend(sent, troubles, attempt)
-            if self._silent(sent, troubles):
+            sent.asks = await self._mend(sent, failures, attempt)
+            if self._silent(sent, failures):
                 break
-            todo = list(from_slot_on(sent.slots, troubles))
+            todo = list(from_slot_on(sent.slots, failures))
         if commands and all(isinstance(r, Exception) and not lacks_group(r) for r in sent.replies):
             raise LogUnavailable("The log does not answer.") from sent.replies[0]
         return sent.replies
@@ -165,8 +165,8 @@ class RedisClusterClient:
                 tasks.start_soon(ask, address)
         if not replies:
             raise LogUnavailable("No server of the log answers.")
-        for trouble in (reply for reply in replies if isinstance(reply, Exception)):
-            _raise(trouble)
+        for failure in (reply for reply in replies if isinstance(reply, Exception)):
+            _raise(failure)
         return replies
 
     async def everyone(self) -> list[Server]:
@@ -183,7 +183,7 @@ class RedisClusterClient:
         """One attempt at these; what went wrong, by place."""
         if not self.shards.found:
             await self.shards.look(until=sent.until)
-        troubles: dict[int, Exception] = {}
+        failures: dict[int, Exception] = {}
         refused: list[LogError] = []
 
         async def go(address: str, asking: bool, places: Sequence[int]) -> None:
@@ -193,7 +193,7 @@ class RedisClusterClient:
             except LogError as error:
                 refused.append(error)
                 return
-            troubles.update(sent.answer(places, replies))
+            failures.update(sent.answer(places, replies))
 
         ways = [(*way, places) for way, places in sent.ways(todo, self.shards.primary).items()]
         if len(ways) == 1:
@@ -204,7 +204,7 @@ class RedisClusterClient:
                     tasks.start_soon(go, *way)
         if refused:
             raise refused[0]
-        return troubles
+        return failures
 
     async def _once(
         self,
@@ -228,22 +228,22 @@ class RedisClusterClient:
                 return replies
             pairs = [word for command in commands for word in (_ASKING, command)]
             return (await node.server.once(pairs, replicas=replicas, run=node.run_id))[1::2]
-        except (*BROKEN, ResponseError) as trouble:
-            node.server.see(trouble)
-            return [trouble] * len(commands)
+        except (*BROKEN, ResponseError) as failure:
+            node.server.see(failure)
+            return [failure] * len(commands)
 
-    async def _mend(self, sent: _Sent, troubles: Mapping[int, Exception], attempt: int) -> dict[int, str]:
+    async def _mend(self, sent: _Sent, failures: Mapping[int, Exception], attempt: int) -> dict[int, str]:
         """Learn where things are now, and wait where waiting may help; whom to ask next time, by place."""
         asks: dict[int, str] = {}
         dead: set[str] = set()
         moved: dict[int, str] = {}
-        for place, trouble in troubles.items():
+        for place, failure in failures.items():
             at = self.shards.primary(sent.slots[place])
-            if isinstance(trouble, MovedError):
-                moved[sent.slots[place]] = completed(str(trouble).rpartition(" ")[2], at)
-            elif isinstance(trouble, AskError):
-                asks[place] = completed(str(trouble).rpartition(" ")[2], at)
-            elif NO_FUNCTION in str(trouble):
+            if isinstance(failure, MovedError):
+                moved[sent.slots[place]] = completed(str(failure).rpartition(" ")[2], at)
+            elif isinstance(failure, AskError):
+                asks[place] = completed(str(failure).rpartition(" ")[2], at)
+            elif NO_FUNCTION in str(failure):
                 self.shards.node(at).doubt()
             else:
                 dead.add(at)
@@ -254,9 +254,9 @@ class RedisClusterClient:
             await anyio.sleep(pause_s(attempt, PAUSE_S))
         return asks
 
-    def _silent(self, sent: _Sent, troubles: Mapping[int, Exception]) -> bool:
+    def _silent(self, sent: _Sent, failures: Mapping[int, Exception]) -> bool:
         """Does a server say nothing at all that still has one of the slots after the latest look?"""
-        places = [place for place, trouble in troubles.items() if isinstance(trouble, Silent)]
+        places = [place for place, failure in failures.items() if isinstance(failure, Silent)]
         at = {self.shards.primary(sent.slots[place]) for place in places} - {""}
         return any(self.shards.node(address).server.silent for address in at)
 
@@ -280,13 +280,13 @@ class RedisClusterClient:
         await self.shards.aclose()
 
 
-def _but_groups(troubles: Mapping[int, Exception]) -> Mapping[int, Exception]:
+def _but_groups(failures: Mapping[int, Exception]) -> Mapping[int, Exception]:
     """The caller makes the group that is missing: neither a look nor another try does."""
-    return {place: trouble for place, trouble in troubles.items() if not lacks_group(trouble)}
+    return {place: failure for place, failure in failures.items() if not lacks_group(failure)}
 
 
-def _raise(trouble: Exception) -> NoReturn:
-    if isinstance(trouble, LogError):
-        raise trouble
-    judge(trouble)
-    raise LogUnavailable("A part of the log does not answer.") from trouble
+def _raise(failure: Exception) -> NoReturn:
+    if isinstance(failure, LogError):
+        raise failure
+    judge(failure)
+    raise LogUnavailable("A part of the log does not answer.") from failure

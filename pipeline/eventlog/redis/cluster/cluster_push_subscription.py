@@ -142,9 +142,9 @@ class ClusterPushSubscription:
                 try:
                     await self._listen(line)
                     attempt = 0
-                except (*BROKEN, ResponseError, LogError) as trouble:
+                except (*BROKEN, ResponseError, LogError) as failure:
                     attempt += 1
-                    await self._recover(line, trouble, attempt)
+                    await self._recover(line, failure, attempt)
         except Exception as error:
             await self._heard.put(error)
         finally:
@@ -187,7 +187,7 @@ class ClusterPushSubscription:
         self._shards.move({slot: address})
         await self._place_all()
 
-    async def _recover(self, line: _Line, trouble: Exception, attempt: int) -> None:
+    async def _recover(self, line: _Line, failure: Exception, attempt: int) -> None:
         """Listeners wait as long as it takes: what cannot be healed now is tried again."""
         try:
             await self._shards.look(last={line.address})
@@ -196,5 +196,5 @@ class ClusterPushSubscription:
             _logger.warning("a part of the log cannot be heard: %s", error)
             await anyio.sleep(RETRY_S)
         if line.channels:
-            _logger.debug("%s: %s", line.address, trouble)
+            _logger.debug("%s: %s", line.address, failure)
             await anyio.sleep(pause_s(attempt))

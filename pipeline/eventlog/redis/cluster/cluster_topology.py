@@ -35,7 +35,7 @@ class Node:
     _doubts: int = 0
     _known_at: tuple[int, int] | None = None
     _greeting: anyio.Lock = field(default_factory=anyio.Lock)
-    _trouble: Exception | None = None
+    _failure: Exception | None = None
     """Error of the last greeting, if it failed."""
 
     @property
@@ -48,23 +48,23 @@ class Node:
         return self._known_at == self.state
 
     def greeted(self, state: tuple[int, int]) -> None:
-        self._known_at, self._trouble = state, None
+        self._known_at, self._failure = state, None
 
     async def meet(self, on_connect: "OnConnect") -> None:
         """Greet it unless it is known. One greeting is for all who wait for it, also one that is in vain."""
         if self.known:
             return
-        before = self._trouble
+        before = self._failure
         async with self._greeting:
             if self.known:
                 return
-            if self._trouble is not None and self._trouble is not before:
-                raise self._trouble.with_traceback(None)  # or it would grow with each who waits
+            if self._failure is not None and self._failure is not before:
+                raise self._failure.with_traceback(None)  # or it would grow with each who waits
             state = self.state
             try:
                 await on_connect(self)
-            except Exception as trouble:
-                self._trouble = trouble
+            except Exception as failure:
+                self._failure = failure
                 raise
             self.greeted(state)
 
@@ -201,8 +201,8 @@ class ClusterTopology:
                     async with aclosing(self._scan_one(address, pattern, count)) as pages:
                         async for names in pages:
                             yield names
-                except LogUnavailable as trouble:
-                    away = trouble
+                except LogUnavailable as failure:
+                    away = failure
             if away is not None:
                 raise away
             if "[" not in "".join(before.values()) and before == await self._marks():
@@ -214,8 +214,8 @@ class ClusterTopology:
             command: Command = ("SCAN", cursor, "MATCH", pattern, "COUNT", count, "TYPE", "hash")
             try:
                 [reply] = await self.node(address).server.once([command])
-            except BROKEN as trouble:
-                raise LogUnavailable("A part of the log does not answer.") from trouble
+            except BROKEN as failure:
+                raise LogUnavailable("A part of the log does not answer.") from failure
             if isinstance(reply, Exception):
                 judge(reply)
                 raise LogUnavailable("A part of the log does not answer.") from reply
@@ -231,8 +231,8 @@ class ClusterTopology:
         for address in self.addresses:
             try:
                 [reply] = await self.node(address).server.once([("CLUSTER", "NODES")])
-            except BROKEN as trouble:
-                reply = trouble
+            except BROKEN as failure:
+                reply = failure
             if isinstance(reply, Exception):
                 judge(reply)
                 found[address] = "?"  # asking it for its keys will say so
@@ -252,8 +252,8 @@ class ClusterTopology:
                 commands: list[Command] = [("CLUSTER", "SLOTS"), ("CLUSTER", "NODES")]
                 slots, nodes = await self.node(address).server.once(commands)
                 refused = [reply for reply in (slots, nodes) if isinstance(reply, Exception)]
-                for trouble in refused:
-                    judge(trouble)
+                for failure in refused:
+                    judge(failure)
                 if not refused:
                     return everyone_of(slots, nodes.decode(), address)
         raise LogUnavailable("No server of the log answers.")

@@ -1,4 +1,4 @@
-"""What is in Anna's collections is nobody else's to read, whatever way they ask."""
+"""Only Anna reads her collections, whatever way others ask."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What several people do to a collection at the same time, or one of them twice."""
+"""Several clients change one collection at the same time, or one client does so twice."""
 
 import tempfile
 from collections.abc import AsyncGenerator
@@ -86,7 +86,7 @@ async def test_a_step_told_after_the_removal_does_not_bring_the_document_back(sh
 
 
 async def test_a_document_does_not_outlive_its_collection(shelves: Shelves) -> None:
-    """Somebody deletes the collection while a gateway is just about to begin with a document of it."""
+    """Another client deletes the collection just before a gateway begins with a document of it."""
     collection, services = CollectionId(await shelves.create()), shelves.app.services
     assert services is not None
 

@@ -1,4 +1,4 @@
-"""Who adds a document may die, and a store may be lost: what is shown is what there is."""
+"""A gateway that adds a document may die and a store may be lost: views show what is there."""
 
 import asyncio
 import subprocess

@@ -1,4 +1,4 @@
-"""What cannot be taken is refused with a code that names the field, and leaves nothing."""
+"""A refused upload gets a code that names the field, and leaves nothing."""
 
 from pathlib import Path
 from typing import Any

@@ -171,7 +171,7 @@ async def test_a_body_that_is_too_large_is_refused(app: RunningApp) -> None:
 
 @pytest.mark.parametrize("rate", [1, 4_000, 11_025, 96_000])
 async def test_a_rate_that_nobody_uses_is_read_as_it_says(app: RunningApp, rate: int) -> None:
-    """What is slowed down or sped up so much may be no speech any more, but it is a recording."""
+    """Sound that is slowed down or sped up so much may be no speech, but it is a recording."""
     answer = await upload(app, wav(SPEECH[: 64_000 if rate > 1 else 8], rate=rate))
     assert answer.status_code == 200, answer.text
 

@@ -1,4 +1,4 @@
-"""What stock clients send beside what OpenAI documents is taken: unknown fields, odd text, odd methods."""
+"""The server takes what stock clients send beside OpenAI's documents: unknown fields, odd texts, methods."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Who asks for what is somebody else's costs the server next to nothing."""
+"""A request for another principal's data costs the server next to nothing."""
 
 import pytest
 

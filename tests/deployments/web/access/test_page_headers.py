@@ -1,4 +1,4 @@
-"""What the page's own headers keep away: frames of other sites, foreign scripts, addresses told to others."""
+"""Headers of the page keep away frames of other sites, foreign scripts, and addresses told to others."""
 
 import pytest
 

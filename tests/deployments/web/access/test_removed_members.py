@@ -1,4 +1,4 @@
-"""Who is removed from a thread hears nothing of it from then on, however they listen."""
+"""A removed member gets nothing of the thread from then on, on any connection."""
 
 import json
 from collections.abc import AsyncGenerator

@@ -150,7 +150,7 @@ REFUSED: list[tuple[Schema, str]] = [
 
 @pytest.fixture(autouse=True)
 def _no_process_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where others keep the machine busy, a check that has a lower priority gets no processor for seconds."""
+    """Gives the check normal priority: on a busy machine a lower one gets no processor for seconds."""
     monkeypatch.setattr(grammar_check, "_COMPILED_S", 100.0)
     monkeypatch.setattr(grammar_check, "_WAIT_S", 100.0)
 

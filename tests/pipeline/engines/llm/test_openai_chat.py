@@ -15,7 +15,7 @@ from schemas.errors import EngineBusy, EngineFailed
 from schemas.settings import LanguageModelSettings
 from schemas.settings.provider_settings import ChatProviderSettings
 from tests.support.eventually import eventually
-from tests.support.servers.chat_server import ANSWER, ChatHouse
+from tests.support.servers.chat_server import ANSWER, FakeChatServer
 from tests.support.servers.fake_server import event
 
 pytestmark = pytest.mark.anyio
@@ -25,25 +25,25 @@ BEGUN = ChatRequest((Message("user", "Which colour?"), Message("assistant", "The
 
 
 @pytest.fixture
-async def cloud(elsewhere: ChatHouse) -> AsyncGenerator[OpenAiChat, None]:
+async def cloud(elsewhere: FakeChatServer) -> AsyncGenerator[OpenAiChat, None]:
     model = OpenAiChat("cloud", elsewhere.settings(timeout_s=60))
     yield model
     await model.aclose()
 
 
-async def asked(house: ChatHouse, request: ChatRequest, **settings: object) -> dict[str, object]:
-    """What the server is asked with these settings."""
-    model = build_chat_provider("cloud", house.settings(**settings))
+async def asked(remote: FakeChatServer, request: ChatRequest, **settings: object) -> dict[str, object]:
+    """Request that the server gets with these settings."""
+    model = build_chat_provider("cloud", remote.settings(**settings))
     await answer(model, request)
     await model.aclose()
-    return house.requests[-1]
+    return remote.requests[-1]
 
 
 # ---------------------------------------------------------------- what is asked
 
 
 async def test_a_server_is_asked_for_a_stream_and_for_nothing_that_it_might_not_know(
-    elsewhere: ChatHouse,
+    elsewhere: FakeChatServer,
 ) -> None:
     assert await asked(elsewhere, QUESTION) == {
         "model": "fox-1",
@@ -58,27 +58,27 @@ async def test_a_server_is_asked_for_a_stream_and_for_nothing_that_it_might_not_
     }
 
 
-async def test_what_the_question_says_goes_along(elsewhere: ChatHouse) -> None:
+async def test_what_the_question_says_goes_along(elsewhere: FakeChatServer) -> None:
     request = ChatRequest(QUESTION.messages, seed=7, stop=("END",), temperature=0.0, model="fox-2")
     body = await asked(elsewhere, request)
     assert (body["seed"], body["stop"], body["temperature"], body["model"]) == (7, ["END"], 0.0, "fox-2")
 
 
-async def test_the_deployments_parameters_win_and_can_take_ours_away(elsewhere: ChatHouse) -> None:
+async def test_the_deployments_parameters_win_and_can_take_ours_away(elsewhere: FakeChatServer) -> None:
     extra = {"temperature": None, "stream_options": None, "reasoning_effort": "low", "max_tokens": 7}
     body = await asked(elsewhere, QUESTION, extra=extra)
     assert (body["reasoning_effort"], body["max_tokens"]) == ("low", 7)
     assert not {"temperature", "stream_options"} & body.keys()
 
 
-async def test_a_server_may_have_its_own_path(elsewhere: ChatHouse) -> None:
+async def test_a_server_may_have_its_own_path(elsewhere: FakeChatServer) -> None:
     model = OpenAiChat("cloud", elsewhere.settings(path="/beta/chat/completions"))
     with pytest.raises(EngineFailed, match=r"cloud refused this \(HTTP 404\)"):
         await answer(model, QUESTION)
     await model.aclose()
 
 
-async def test_newer_models_know_the_limit_by_another_name(elsewhere: ChatHouse) -> None:
+async def test_newer_models_know_the_limit_by_another_name(elsewhere: FakeChatServer) -> None:
     body = await asked(elsewhere, QUESTION, limit_field="max_completion_tokens")
     assert (body["max_completion_tokens"], "max_tokens" in body) == (24, False)
 
@@ -92,7 +92,7 @@ async def test_newer_models_know_the_limit_by_another_name(elsewhere: ChatHouse)
     ],
 )
 async def test_an_answer_begun_is_gone_on_with_in_the_servers_way(
-    elsewhere: ChatHouse, how: str, last: tuple[str, str], more: dict[str, bool]
+    elsewhere: FakeChatServer, how: str, last: tuple[str, str], more: dict[str, bool]
 ) -> None:
     body = await asked(elsewhere, BEGUN, going_on=how)
     messages = body["messages"]
@@ -112,28 +112,28 @@ async def test_the_answer_comes_as_it_is_written_and_says_who_wrote_it(cloud: Op
 
 @pytest.mark.parametrize(("said", "finish"), [("length", "length"), ("stop", "stop"), ("eos", "stop")])
 async def test_an_answer_that_is_too_long_says_so(
-    elsewhere: ChatHouse, cloud: OpenAiChat, said: str, finish: str
+    elsewhere: FakeChatServer, cloud: OpenAiChat, said: str, finish: str
 ) -> None:
     elsewhere.finish = said
     assert (await answer(cloud, QUESTION))[1].finish == finish
 
 
 async def test_whoever_does_not_stream_is_understood_all_the_same(
-    elsewhere: ChatHouse, cloud: OpenAiChat
+    elsewhere: FakeChatServer, cloud: OpenAiChat
 ) -> None:
     elsewhere.wire = "json"
     assert await answer(cloud, QUESTION) == ([ANSWER], Completion("stop", 7, 4, "cloud", "fox-1-2026"))
 
 
 async def test_events_are_understood_whatever_they_are_called(
-    elsewhere: ChatHouse, cloud: OpenAiChat
+    elsewhere: FakeChatServer, cloud: OpenAiChat
 ) -> None:
     elsewhere.raw, elsewhere.raw_type = [event(choices=[{"delta": {"content": "Red."}}]), b"data: [DONE]"], ""
     assert (await answer(cloud, QUESTION))[0] == ["Red."]
 
 
 async def test_characters_and_lines_cut_in_the_middle_are_put_together(
-    elsewhere: ChatHouse, cloud: OpenAiChat
+    elsewhere: FakeChatServer, cloud: OpenAiChat
 ) -> None:
     text = "Füchse sind 🦊\u2028rot."
     sent = b": hello\r\n\r\n" + event(choices=[{"delta": {"content": text}}]) + b"data: [DONE]\n\n"
@@ -141,7 +141,7 @@ async def test_characters_and_lines_cut_in_the_middle_are_put_together(
     assert (await answer(cloud, QUESTION))[0] == [text]
 
 
-async def test_thoughts_are_waited_for_and_not_told(elsewhere: ChatHouse) -> None:
+async def test_thoughts_are_waited_for_and_not_told(elsewhere: FakeChatServer) -> None:
     """The thinking goes on for longer than the server may be silent."""
     elsewhere.chatter = (event(choices=[{"delta": {"reasoning_content": "Hm."}}]), 840)
     model = OpenAiChat("cloud", elsewhere.settings(timeout_s=4))
@@ -150,27 +150,27 @@ async def test_thoughts_are_waited_for_and_not_told(elsewhere: ChatHouse) -> Non
 
 
 async def test_a_server_that_forgets_to_say_goodbye_has_answered_all_the_same(
-    elsewhere: ChatHouse, cloud: OpenAiChat
+    elsewhere: FakeChatServer, cloud: OpenAiChat
 ) -> None:
     elsewhere.raw = [event(choices=[{"delta": {"content": "Red."}, "finish_reason": "stop"}])]
     assert (await answer(cloud, QUESTION))[0] == ["Red."]
 
 
 async def test_an_answer_that_a_filter_cut_is_no_whole_answer(
-    elsewhere: ChatHouse, cloud: OpenAiChat
+    elsewhere: FakeChatServer, cloud: OpenAiChat
 ) -> None:
     elsewhere.finish = "content_filter"
     with pytest.raises(EngineFailed, match=r"cloud withheld the rest of its answer"):
         await answer(cloud, QUESTION)
 
 
-async def test_connections_are_used_again(elsewhere: ChatHouse, cloud: OpenAiChat) -> None:
+async def test_connections_are_used_again(elsewhere: FakeChatServer, cloud: OpenAiChat) -> None:
     for _ in range(3):
         await answer(cloud, QUESTION)
     assert len(elsewhere.callers) == 1
 
 
-async def test_leaving_hangs_up_at_once(elsewhere: ChatHouse, cloud: OpenAiChat) -> None:
+async def test_leaving_hangs_up_at_once(elsewhere: FakeChatServer, cloud: OpenAiChat) -> None:
     elsewhere.deltas, elsewhere.stalls = 1, True
     async with aclosing(cloud.stream(QUESTION)) as items:
         assert await anext(items) == "The"
@@ -179,7 +179,9 @@ async def test_leaving_hangs_up_at_once(elsewhere: ChatHouse, cloud: OpenAiChat)
     await eventually(lambda: (elsewhere.writing, elsewhere.hung_up) == (0, 1))
 
 
-async def test_more_answers_at_once_than_there_are_connections_are_sent_away(elsewhere: ChatHouse) -> None:
+async def test_more_answers_at_once_than_there_are_connections_are_sent_away(
+    elsewhere: FakeChatServer,
+) -> None:
     elsewhere.silent = True
     model = OpenAiChat("cloud", elsewhere.settings(timeout_s=60))
     async with anyio.create_task_group() as askers:

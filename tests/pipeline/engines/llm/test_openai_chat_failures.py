@@ -13,7 +13,7 @@ from pipeline.engines.ports import ChatRequest, Message
 from rhapsode.testing.language_model_contract import answer
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from tests.support.eventually import eventually
-from tests.support.servers.chat_server import ChatHouse
+from tests.support.servers.chat_server import FakeChatServer
 from tests.support.servers.fake_server import event
 
 pytestmark = pytest.mark.anyio
@@ -23,14 +23,14 @@ DELTA = event(choices=[{"delta": {"content": "One"}}])
 
 
 @pytest.fixture
-async def cloud(elsewhere: ChatHouse) -> AsyncGenerator[OpenAiChat, None]:
+async def cloud(elsewhere: FakeChatServer) -> AsyncGenerator[OpenAiChat, None]:
     model = OpenAiChat("cloud", elsewhere.settings(timeout_s=60))
     yield model
     await model.aclose()
 
 
 @pytest.fixture
-async def impatient(elsewhere: ChatHouse) -> AsyncGenerator[OpenAiChat, None]:
+async def impatient(elsewhere: FakeChatServer) -> AsyncGenerator[OpenAiChat, None]:
     """Asks the same server, and waits a second for a sign of life."""
     model = OpenAiChat("cloud", elsewhere.settings(timeout_s=1))
     yield model
@@ -64,7 +64,7 @@ async def failure(model: OpenAiChat) -> tuple[EngineError, list[str]]:
     ],
 )
 async def test_refusals_say_whether_they_may_pass(
-    elsewhere: ChatHouse, cloud: OpenAiChat, status: int, kind: type[EngineError], says: str
+    elsewhere: FakeChatServer, cloud: OpenAiChat, status: int, kind: type[EngineError], says: str
 ) -> None:
     elsewhere.refusals = [(status, {"error": {"message": "no such model"}})]
     error, deltas = await failure(cloud)
@@ -74,7 +74,7 @@ async def test_refusals_say_whether_they_may_pass(
 async def test_nobody_there_is_a_dead_engine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
-    model = OpenAiChat("cloud", ChatHouse(f"http://127.0.0.1:{port}").settings())
+    model = OpenAiChat("cloud", FakeChatServer(f"http://127.0.0.1:{port}").settings())
     error, _ = await failure(model)
     assert (type(error), str(error)) == (EngineDead, "cloud cannot be reached.")
     await model.aclose()
@@ -84,7 +84,7 @@ async def test_nobody_there_is_a_dead_engine() -> None:
     "chatter", [b": ping\n\n", event(choices=[]), event(choices=[{"delta": {"content": ""}}])]
 )
 async def test_keeping_the_line_open_is_not_answering(
-    elsewhere: ChatHouse, impatient: OpenAiChat, chatter: bytes
+    elsewhere: FakeChatServer, impatient: OpenAiChat, chatter: bytes
 ) -> None:
     elsewhere.chatter = (chatter, 1_000_000)
     error, deltas = await failure(impatient)
@@ -93,14 +93,16 @@ async def test_keeping_the_line_open_is_not_answering(
 
 
 async def test_silence_is_not_waited_for_longer_than_agreed(
-    elsewhere: ChatHouse, impatient: OpenAiChat
+    elsewhere: FakeChatServer, impatient: OpenAiChat
 ) -> None:
     elsewhere.silent = True
     error, _ = await failure(impatient)
     assert (type(error), str(error)) == (EngineDead, "cloud was silent for 1 s.")
 
 
-async def test_silence_in_the_middle_fails_the_answer(elsewhere: ChatHouse, impatient: OpenAiChat) -> None:
+async def test_silence_in_the_middle_fails_the_answer(
+    elsewhere: FakeChatServer, impatient: OpenAiChat
+) -> None:
     elsewhere.deltas, elsewhere.stalls = 2, True
     error, deltas = await failure(impatient)
     assert (type(error), deltas) == (EngineFailed, ["The", " fox"])
@@ -110,7 +112,7 @@ async def test_silence_in_the_middle_fails_the_answer(elsewhere: ChatHouse, impa
 
 
 async def test_a_connection_that_breaks_in_the_middle_fails_the_answer(
-    elsewhere: ChatHouse, cloud: OpenAiChat
+    elsewhere: FakeChatServer, cloud: OpenAiChat
 ) -> None:
     elsewhere.deltas = 2
     error, deltas = await failure(cloud)
@@ -120,7 +122,7 @@ async def test_a_connection_that_breaks_in_the_middle_fails_the_answer(
 
 @pytest.mark.parametrize("raw", [[], [b": ping\n\n"], [b"data: {"], [b"<html>Sign in</html>"]])
 async def test_a_stream_that_ends_before_it_began_may_be_asked_for_again(
-    elsewhere: ChatHouse, cloud: OpenAiChat, raw: list[bytes]
+    elsewhere: FakeChatServer, cloud: OpenAiChat, raw: list[bytes]
 ) -> None:
     elsewhere.raw = raw
     error, _ = await failure(cloud)
@@ -128,7 +130,7 @@ async def test_a_stream_that_ends_before_it_began_may_be_asked_for_again(
 
 
 async def test_a_stream_that_ends_without_saying_so_is_not_the_whole_answer(
-    elsewhere: ChatHouse, cloud: OpenAiChat
+    elsewhere: FakeChatServer, cloud: OpenAiChat
 ) -> None:
     elsewhere.raw = [DELTA, b'data: {"choices": [{"del']
     error, deltas = await failure(cloud)
@@ -144,7 +146,7 @@ async def test_a_stream_that_ends_without_saying_so_is_not_the_whole_answer(
     ],
 )
 async def test_an_error_inside_the_stream_is_one(
-    elsewhere: ChatHouse, cloud: OpenAiChat, before: bool, error: dict[str, Any], kind: type[EngineError]
+    elsewhere: FakeChatServer, cloud: OpenAiChat, before: bool, error: dict[str, Any], kind: type[EngineError]
 ) -> None:
     elsewhere.raw = [DELTA] * before + [event(error=error), b"data: [DONE]\n\n"]
     failed, deltas = await failure(cloud)
@@ -166,7 +168,7 @@ async def test_an_error_inside_the_stream_is_one(
     ],
 )
 async def test_nonsense_is_a_failure_that_says_so(
-    elsewhere: ChatHouse, cloud: OpenAiChat, raw: list[bytes], kind: str, says: str
+    elsewhere: FakeChatServer, cloud: OpenAiChat, raw: list[bytes], kind: str, says: str
 ) -> None:
     elsewhere.raw, elsewhere.raw_type = raw, kind
     error, _ = await failure(cloud)
@@ -175,14 +177,14 @@ async def test_nonsense_is_a_failure_that_says_so(
 
 
 async def test_a_server_that_says_nothing_in_json_has_not_answered(
-    elsewhere: ChatHouse, cloud: OpenAiChat
+    elsewhere: FakeChatServer, cloud: OpenAiChat
 ) -> None:
     elsewhere.raw, elsewhere.raw_type = [b"{}"], "application/json"
     assert type((await failure(cloud))[0]) is EngineDead
 
 
 async def test_the_key_is_sent_and_never_shown(
-    elsewhere: ChatHouse, caplog: pytest.LogCaptureFixture
+    elsewhere: FakeChatServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     settings = elsewhere.settings(api_key=KEY)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.engines.llm.chat_body import CallsInPieces
 from pipeline.engines.ports import ChatRequest, Completion, Function, Message, ToolCall
 from pipeline.engines.registry import build_chat_provider
-from tests.support.servers.chat_server import USAGE, ChatHouse
+from tests.support.servers.chat_server import USAGE, FakeChatServer
 from tests.support.servers.fake_server import event
 
 pytestmark = pytest.mark.anyio
@@ -30,16 +30,16 @@ def piece(number: int | None, **call: Any) -> bytes:
     return chunk(tool_calls=[place | call])
 
 
-async def said(house: ChatHouse, *events: bytes, request: ChatRequest = ASKED) -> list[Any]:
-    house.raw = list(events)
-    model = build_chat_provider("cloud", house.settings())
+async def said(remote: FakeChatServer, *events: bytes, request: ChatRequest = ASKED) -> list[Any]:
+    remote.raw = list(events)
+    model = build_chat_provider("cloud", remote.settings())
     try:
         return [item async for item in model.stream(request)]
     finally:
         await model.aclose()
 
 
-async def test_functions_are_offered_as_openai_has_them(elsewhere: ChatHouse) -> None:
+async def test_functions_are_offered_as_openai_has_them(elsewhere: FakeChatServer) -> None:
     messages = (
         *ASKED.messages,
         Message("assistant", "", (ToolCall("c1", "weather", KIEL),)),
@@ -61,7 +61,7 @@ async def test_functions_are_offered_as_openai_has_them(elsewhere: ChatHouse) ->
     ]
 
 
-async def test_calls_that_come_in_pieces_are_put_together(elsewhere: ChatHouse) -> None:
+async def test_calls_that_come_in_pieces_are_put_together(elsewhere: FakeChatServer) -> None:
     items = await said(
         elsewhere,
         chunk(content="Let me see."),
@@ -80,7 +80,7 @@ async def test_calls_that_come_in_pieces_are_put_together(elsewhere: ChatHouse) 
 
 @pytest.mark.parametrize("finish", ["tool_calls", "stop"])
 async def test_a_call_without_a_number_or_an_id_is_one_all_the_same(
-    elsewhere: ChatHouse, finish: str
+    elsewhere: FakeChatServer, finish: str
 ) -> None:
     call, completion = await said(
         elsewhere,
@@ -92,7 +92,7 @@ async def test_a_call_without_a_number_or_an_id_is_one_all_the_same(
     assert completion.finish == "tool_calls"
 
 
-async def test_a_character_that_comes_in_two_halves_is_one(elsewhere: ChatHouse) -> None:
+async def test_a_character_that_comes_in_two_halves_is_one(elsewhere: FakeChatServer) -> None:
     halves = [
         b'data: {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": '
         b'{"name": "weather", "arguments": "\\ud83e"}}]}}]}\n\n',
@@ -103,7 +103,7 @@ async def test_a_character_that_comes_in_two_halves_is_one(elsewhere: ChatHouse)
     assert call.arguments == "\U0001f98a"
 
 
-async def test_calls_that_were_cut_off_are_not_made(elsewhere: ChatHouse) -> None:
+async def test_calls_that_were_cut_off_are_not_made(elsewhere: FakeChatServer) -> None:
     items = await said(
         elsewhere,
         piece(0, id="c1", function={"name": "weather", "arguments": '{"ci'}),
@@ -115,7 +115,7 @@ async def test_calls_that_were_cut_off_are_not_made(elsewhere: ChatHouse) -> Non
     assert completion.finish == "length"
 
 
-async def test_a_server_that_answers_at_once_may_call_as_well(elsewhere: ChatHouse) -> None:
+async def test_a_server_that_answers_at_once_may_call_as_well(elsewhere: FakeChatServer) -> None:
     function = {"name": "weather", "arguments": KIEL}
     message = {"content": None, "tool_calls": [{"id": "c1", "type": "function", "function": function}]}
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}

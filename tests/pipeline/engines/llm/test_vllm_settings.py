@@ -1,4 +1,4 @@
-"""What of vLLM needs no vLLM: settings, names, adapters' sizes, and the numbers of the converted model."""
+"""Parts of vLLM's engine without vLLM: settings, names, adapters' sizes, numbers of the converted model."""
 
 import json
 import math

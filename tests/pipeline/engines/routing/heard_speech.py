@@ -1,4 +1,4 @@
-"""What is heard of a speaker."""
+"""Sound and failures of a speaker."""
 
 from contextlib import aclosing
 

@@ -85,7 +85,7 @@ def test_sentences_from_before_do_not_keep_it_open_longer(breaker: Breaker, cloc
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Whatever happens: open admits nobody, half open one, and time alone makes it admit again."""
+    """In any order an open breaker admits none, a half-open one a single call; time alone half opens it."""
 
     def __init__(self) -> None:
         super().__init__()

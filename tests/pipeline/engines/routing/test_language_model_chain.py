@@ -1,4 +1,4 @@
-"""Who answers when somebody cannot: retries, fallback and the breaker, against real servers of ours."""
+"""Retries, fallback and the breaker of language models, against real servers of ours."""
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -18,7 +18,7 @@ from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, Un
 from schemas.settings import LanguageModelSettings
 from tests.support.clocks import HandClock
 from tests.support.eventually import eventually
-from tests.support.servers.chat_server import ANSWER, ChatHouse, chat_house
+from tests.support.servers.chat_server import ANSWER, FakeChatServer, fake_chat_server
 
 pytestmark = pytest.mark.anyio
 HERE = ChatRequest((Message("user", "Which colour?"),))
@@ -26,13 +26,13 @@ CLOUD = replace(HERE, provider="cloud")
 
 
 @pytest.fixture(scope="module")
-def running_other() -> Iterator[ChatHouse]:
-    with chat_house() as house:
-        yield house
+def running_other() -> Iterator[FakeChatServer]:
+    with fake_chat_server() as remote:
+        yield remote
 
 
 @pytest.fixture
-def other(running_other: ChatHouse) -> ChatHouse:
+def other(running_other: FakeChatServer) -> FakeChatServer:
     running_other.forget()
     return running_other
 
@@ -61,7 +61,7 @@ async def failing(model: RoutedLanguageModel, request: ChatRequest = CLOUD) -> E
 class Counting(RoutedLanguageModel):
     """One that says how much is open, as the contract wants to know."""
 
-    def __init__(self, local: ScriptedLanguageModel, elsewhere: ChatHouse) -> None:
+    def __init__(self, local: ScriptedLanguageModel, elsewhere: FakeChatServer) -> None:
         cloud = OpenAiChat("cloud", elsewhere.settings())
         super().__init__([Target("local", local), Target("cloud", cloud, choices=("fox-1",))], ("cloud",))
         self._local = local
@@ -73,7 +73,7 @@ class Counting(RoutedLanguageModel):
 
 class TestLocalAmongOthers(LanguageModelContract):
     @pytest.fixture
-    async def model(self, tmp_path: Path, elsewhere: ChatHouse) -> AsyncGenerator[Counting, None]:
+    async def model(self, tmp_path: Path, elsewhere: FakeChatServer) -> AsyncGenerator[Counting, None]:
         script = tmp_path / "script.json"
         script.write_text('{"delta_chars": 8, "per_delta_ms": 1}')
         model = Counting(ScriptedLanguageModel(LanguageModelSettings(script=script)), elsewhere)
@@ -82,7 +82,7 @@ class TestLocalAmongOthers(LanguageModelContract):
 
 
 async def test_the_model_in_this_server_answers_unless_somebody_else_is_chosen(
-    local: ScriptedLanguageModel, elsewhere: ChatHouse, other: ChatHouse
+    local: ScriptedLanguageModel, elsewhere: FakeChatServer, other: FakeChatServer
 ) -> None:
     model = opened(local, [], cloud=elsewhere.settings(), box=other.settings())
     asked = (HERE, replace(HERE, provider="local"), CLOUD, replace(HERE, provider="box"))
@@ -93,7 +93,7 @@ async def test_the_model_in_this_server_answers_unless_somebody_else_is_chosen(
 
 
 async def test_a_model_is_one_of_the_chosen_providers(
-    local: ScriptedLanguageModel, elsewhere: ChatHouse
+    local: ScriptedLanguageModel, elsewhere: FakeChatServer
 ) -> None:
     model = opened(local, [], cloud=elsewhere.settings(models=["fox-2"]))
     for name in (None, "fox-1", "fox-2"):
@@ -112,7 +112,7 @@ async def test_a_model_is_one_of_the_chosen_providers(
 
 
 async def test_the_fallback_order_is_kept(
-    local: ScriptedLanguageModel, elsewhere: ChatHouse, other: ChatHouse
+    local: ScriptedLanguageModel, elsewhere: FakeChatServer, other: FakeChatServer
 ) -> None:
     model = opened(local, ["box", "local"], cloud=elsewhere.settings(), box=other.settings())
     elsewhere.refusals, other.refusals = [(503, {}), (404, {})], [(503, {})]
@@ -123,7 +123,7 @@ async def test_the_fallback_order_is_kept(
 
 
 async def test_a_model_that_the_fallback_does_not_have_becomes_its_usual_one(
-    local: ScriptedLanguageModel, elsewhere: ChatHouse, other: ChatHouse
+    local: ScriptedLanguageModel, elsewhere: FakeChatServer, other: FakeChatServer
 ) -> None:
     cloud = elsewhere.settings(models=["fox-2", "fox-3"])
     model = opened(local, ["box"], cloud=cloud, box=other.settings(model="owl-1", models=["fox-2"]))
@@ -135,7 +135,7 @@ async def test_a_model_that_the_fallback_does_not_have_becomes_its_usual_one(
 
 
 async def test_nobody_takes_over_after_the_first_word(
-    local: ScriptedLanguageModel, elsewhere: ChatHouse
+    local: ScriptedLanguageModel, elsewhere: FakeChatServer
 ) -> None:
     model = opened(local, ["local"], cloud=elsewhere.settings(attempts=3))
     elsewhere.deltas = 1
@@ -146,7 +146,7 @@ async def test_nobody_takes_over_after_the_first_word(
 
 
 async def test_when_nobody_can_all_reasons_are_told_and_whether_that_may_pass(
-    local: ScriptedLanguageModel, elsewhere: ChatHouse, other: ChatHouse
+    local: ScriptedLanguageModel, elsewhere: FakeChatServer, other: FakeChatServer
 ) -> None:
     model = opened(local, ["box"], cloud=elsewhere.settings(), box=other.settings())
     elsewhere.refusals = [(422, {"detail": "too sad"})] * 2
@@ -158,7 +158,7 @@ async def test_when_nobody_can_all_reasons_are_told_and_whether_that_may_pass(
     await model.aclose()
 
 
-async def test_closing_hangs_up_at_once(local: ScriptedLanguageModel, elsewhere: ChatHouse) -> None:
+async def test_closing_hangs_up_at_once(local: ScriptedLanguageModel, elsewhere: FakeChatServer) -> None:
     elsewhere.deltas, elsewhere.stalls = 1, True
     model = opened(local, ["local"], cloud=elsewhere.settings())
     async with aclosing(model.stream(CLOUD)) as items:
@@ -172,7 +172,7 @@ async def test_closing_hangs_up_at_once(local: ScriptedLanguageModel, elsewhere:
 # ---------------------------------------------------------------- asking again, and leaving alone
 
 
-async def test_a_busy_server_is_asked_again_until_it_answers(elsewhere: ChatHouse) -> None:
+async def test_a_busy_server_is_asked_again_until_it_answers(elsewhere: FakeChatServer) -> None:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -189,7 +189,7 @@ async def test_a_busy_server_is_asked_again_until_it_answers(elsewhere: ChatHous
 
 @pytest.mark.parametrize(("trouble", "asked"), [((400, {}), 1), ((503, {}), 3)])
 async def test_only_what_may_pass_is_asked_again(
-    local: ScriptedLanguageModel, elsewhere: ChatHouse, trouble: tuple[int, Any], asked: int
+    local: ScriptedLanguageModel, elsewhere: FakeChatServer, trouble: tuple[int, Any], asked: int
 ) -> None:
     elsewhere.refusals = [trouble] * 5
     retry = Retry(Breaker(99, 10.0, HandClock()), 3, draw=lambda low, high: low)
@@ -200,7 +200,7 @@ async def test_only_what_may_pass_is_asked_again(
 
 
 async def test_a_server_that_keeps_failing_is_left_alone_until_it_had_its_rest(
-    local: ScriptedLanguageModel, elsewhere: ChatHouse
+    local: ScriptedLanguageModel, elsewhere: FakeChatServer
 ) -> None:
     clock = HandClock()
     cloud = elsewhere.settings(breaker_failures=2, breaker_reset_s=10)
@@ -218,7 +218,7 @@ async def test_a_server_that_keeps_failing_is_left_alone_until_it_had_its_rest(
 
 
 async def test_while_it_is_left_alone_the_next_one_answers_at_once(
-    local: ScriptedLanguageModel, elsewhere: ChatHouse
+    local: ScriptedLanguageModel, elsewhere: FakeChatServer
 ) -> None:
     model = opened(local, ["local"], cloud=elsewhere.settings(breaker_failures=1))
     elsewhere.refusals = [(500, {})]

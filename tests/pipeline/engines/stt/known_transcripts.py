@@ -1,4 +1,4 @@
-"""What the servers elsewhere are given to write down."""
+"""Transcripts that the remote servers are given."""
 
 import hashlib
 from typing import Any

@@ -15,7 +15,7 @@ from rhapsode.testing.speech_to_text_contract import SpeechToTextContract, faint
 from schemas.errors import UnknownProvider
 from schemas.settings.listening_settings import SpeechToTextSettings
 from tests.pipeline.engines.stt.known_transcripts import SOUND, heard
-from tests.support.servers.transcription_server import TranscriptionHouse, Wire
+from tests.support.servers.transcription_server import FakeTranscriptionServer, Wire
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 class TestOpenAI(SpeechToTextContract):
     @pytest.fixture(params=["openai", "vllm", "json"])
     def engine(
-        self, there: TranscriptionHouse, cloud: OpenAiTranscription, request: pytest.FixtureRequest
+        self, there: FakeTranscriptionServer, cloud: OpenAiTranscription, request: pytest.FixtureRequest
     ) -> OpenAiTranscription:
         clips = [
             *librivox(),
@@ -37,7 +37,7 @@ class TestOpenAI(SpeechToTextContract):
         return cloud
 
     @pytest.fixture
-    def full_engine(self, there: TranscriptionHouse, cloud: OpenAiTranscription) -> OpenAiTranscription:
+    def full_engine(self, there: FakeTranscriptionServer, cloud: OpenAiTranscription) -> OpenAiTranscription:
         there.refusals = [(429, {})] * 2
         return cloud
 
@@ -46,7 +46,7 @@ class TestOpenAI(SpeechToTextContract):
 
 
 async def test_a_server_is_asked_for_nothing_that_it_might_not_know(
-    there: TranscriptionHouse, cloud: OpenAiTranscription
+    there: FakeTranscriptionServer, cloud: OpenAiTranscription
 ) -> None:
     await heard(cloud, language="en", prompt="About foxes.", words=True, partial=True)
     await heard(cloud, language="auto")
@@ -54,7 +54,7 @@ async def test_a_server_is_asked_for_nothing_that_it_might_not_know(
     assert there.requests == [plain | {"language": "en", "prompt": "About foxes."}, plain]
 
 
-async def test_without_streaming_words_have_times(there: TranscriptionHouse) -> None:
+async def test_without_streaming_words_have_times(there: FakeTranscriptionServer) -> None:
     engine = OpenAiTranscription("box", there.settings(stream=False, model="large"))
     deltas, transcript = await heard(engine, words=True, language="en")
     assert deltas == []
@@ -65,7 +65,7 @@ async def test_without_streaming_words_have_times(there: TranscriptionHouse) -> 
     await engine.aclose()
 
 
-async def test_silence_is_not_sent(there: TranscriptionHouse, cloud: OpenAiTranscription) -> None:
+async def test_silence_is_not_sent(there: FakeTranscriptionServer, cloud: OpenAiTranscription) -> None:
     await written(cloud, Utterance(bytes(32_000)))
     assert there.requests == []
 
@@ -75,14 +75,14 @@ async def test_silence_is_not_sent(there: TranscriptionHouse, cloud: OpenAiTrans
 
 @pytest.mark.parametrize("wire", ["openai", "vllm"])
 async def test_the_text_comes_as_it_is_made(
-    there: TranscriptionHouse, cloud: OpenAiTranscription, wire: Wire
+    there: FakeTranscriptionServer, cloud: OpenAiTranscription, wire: Wire
 ) -> None:
     there.wire = wire
     assert (await heard(cloud))[0] == ["The", " fox", " is", " red."]
 
 
 async def test_whoever_does_not_stream_is_understood_all_the_same(
-    there: TranscriptionHouse, cloud: OpenAiTranscription
+    there: FakeTranscriptionServer, cloud: OpenAiTranscription
 ) -> None:
     there.wire = "json"
     deltas, transcript = await heard(cloud)
@@ -114,7 +114,7 @@ async def test_whoever_does_not_stream_is_understood_all_the_same(
     ],
 )
 async def test_dialects_of_events_are_understood(
-    there: TranscriptionHouse, cloud: OpenAiTranscription, raw: str, deltas: list[str]
+    there: FakeTranscriptionServer, cloud: OpenAiTranscription, raw: str, deltas: list[str]
 ) -> None:
     there.raw = raw
     assert (await heard(cloud))[0] == deltas
@@ -123,7 +123,7 @@ async def test_dialects_of_events_are_understood(
 # ---------------------------------------------------------------- beside this server's own
 
 
-async def test_the_utterance_says_who_writes_it_down(there: TranscriptionHouse, tmp_path: Any) -> None:
+async def test_the_utterance_says_who_writes_it_down(there: FakeTranscriptionServer, tmp_path: Any) -> None:
     provider = there.settings().model_dump()
     settings = SpeechToTextSettings.model_validate({"engine": "scripted", "providers": {"cloud": provider}})
     engine = build_speech_to_text(settings, tmp_path)

@@ -11,7 +11,7 @@ from pipeline.engines.stt.openai_transcription import OpenAiTranscription
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from tests.pipeline.engines.stt.known_transcripts import SOUND, heard
 from tests.support.eventually import eventually
-from tests.support.servers.transcription_server import TranscriptionHouse
+from tests.support.servers.transcription_server import FakeTranscriptionServer
 
 pytestmark = pytest.mark.anyio
 KEY = "sk-very-secret-0123456789"
@@ -44,7 +44,7 @@ async def failure(engine: OpenAiTranscription) -> tuple[EngineError, list[str]]:
     ],
 )
 async def test_refusals_that_may_pass_are_tried_once_more(
-    there: TranscriptionHouse,
+    there: FakeTranscriptionServer,
     cloud: OpenAiTranscription,
     status: int,
     kind: type[EngineError],
@@ -55,13 +55,13 @@ async def test_refusals_that_may_pass_are_tried_once_more(
     assert (type(error), deltas, len(there.requests)) == (kind, [], asked)
 
 
-async def test_a_second_attempt_may_help(there: TranscriptionHouse, cloud: OpenAiTranscription) -> None:
+async def test_a_second_attempt_may_help(there: FakeTranscriptionServer, cloud: OpenAiTranscription) -> None:
     there.refusals = [(503, {})]
     assert (await heard(cloud))[1].text == "The fox is red."
 
 
 async def test_a_broken_stream_is_not_tried_again(
-    there: TranscriptionHouse, cloud: OpenAiTranscription
+    there: FakeTranscriptionServer, cloud: OpenAiTranscription
 ) -> None:
     there.deltas = 2
     error, deltas = await failure(cloud)
@@ -69,7 +69,7 @@ async def test_a_broken_stream_is_not_tried_again(
     assert str(error) == "cloud broke off in the middle of an utterance."
 
 
-async def test_silence_of_the_server_is_waited_for_so_long(there: TranscriptionHouse) -> None:
+async def test_silence_of_the_server_is_waited_for_so_long(there: FakeTranscriptionServer) -> None:
     engine = OpenAiTranscription("cloud", there.settings(timeout_s=0.5))
     there.silent = True
     error, _ = await failure(engine)
@@ -95,7 +95,7 @@ async def test_silence_of_the_server_is_waited_for_so_long(there: TranscriptionH
     ],
 )
 async def test_nonsense_is_a_failure_that_says_so(
-    there: TranscriptionHouse, cloud: OpenAiTranscription, raw: str, says: str
+    there: FakeTranscriptionServer, cloud: OpenAiTranscription, raw: str, says: str
 ) -> None:
     there.raw = raw
     error, _ = await failure(cloud)
@@ -116,7 +116,7 @@ async def test_nonsense_is_a_failure_that_says_so(
         '{"text": ' * 100_000,
     ],
 )
-async def test_nonsense_without_streaming_is_one_too(there: TranscriptionHouse, raw: str) -> None:
+async def test_nonsense_without_streaming_is_one_too(there: FakeTranscriptionServer, raw: str) -> None:
     engine = OpenAiTranscription("cloud", there.settings(stream=False))
     there.raw = raw
     error, _ = await failure(engine)
@@ -125,7 +125,7 @@ async def test_nonsense_without_streaming_is_one_too(there: TranscriptionHouse, 
 
 
 async def test_a_refusal_nested_beyond_reason_is_still_a_refusal(
-    there: TranscriptionHouse, cloud: OpenAiTranscription
+    there: FakeTranscriptionServer, cloud: OpenAiTranscription
 ) -> None:
     nested: Any = "no"
     for _ in range(300):
@@ -135,7 +135,7 @@ async def test_a_refusal_nested_beyond_reason_is_still_a_refusal(
 
 
 async def test_the_key_is_sent_and_never_shown(
-    there: TranscriptionHouse, caplog: pytest.LogCaptureFixture
+    there: FakeTranscriptionServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     settings = there.settings(api_key=KEY)
@@ -149,7 +149,7 @@ async def test_the_key_is_sent_and_never_shown(
     await engine.aclose()
 
 
-async def test_leaving_hangs_up(there: TranscriptionHouse, cloud: OpenAiTranscription) -> None:
+async def test_leaving_hangs_up(there: FakeTranscriptionServer, cloud: OpenAiTranscription) -> None:
     there.deltas, there.stalls = 1, True
     async with aclosing(cloud.transcribe(Utterance(SOUND))) as items:
         assert await anext(items) == "The"

@@ -1,4 +1,4 @@
-"""What surrounds Whisper, without it: windows, words, threads and processor time."""
+"""Parts around Whisper, without it: windows, words, threads and processor time."""
 
 import asyncio
 import threading

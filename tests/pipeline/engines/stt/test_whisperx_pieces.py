@@ -1,4 +1,4 @@
-"""What WhisperX's engine decides without WhisperX: where sound is cut, where words stand, what NLTK finds."""
+"""WhisperX's engine without WhisperX: it cuts sound, places words, and finds NLTK's data."""
 
 from itertools import pairwise
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who waits when the device gets free goes together, in turn, and each with an answer of their own."""
+"""Calls that wait when the device gets free run together, in turn, each with an answer of its own."""
 
 import asyncio
 import threading

@@ -122,7 +122,7 @@ async def test_a_speed_is_as_fast_as_it_says_and_words_are_where_they_are_heard(
 
 
 def _loud_ms(piper: PiperTextToSpeech, chunks: list[bytes]) -> float:
-    """Where the last sound is."""
+    """Position of the last sound."""
     sound = np.abs(np.frombuffer(b"".join(chunks), "<i2").astype(float))
     return float(np.flatnonzero(sound > 500)[-1]) * 1_000 / piper.sample_rate
 

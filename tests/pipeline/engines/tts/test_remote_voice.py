@@ -15,15 +15,15 @@ from rhapsode.testing.text_to_speech_contract import SENTENCE, TextToSpeechContr
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from schemas.settings.provider_settings import SpeechProviderSettings
 from tests.support.eventually import eventually
-from tests.support.servers.speech_server import SpeechHouse, Wire
+from tests.support.servers.speech_server import FakeSpeechServer, Wire
 
 pytestmark = pytest.mark.anyio
 KEY = "sk-very-secret-0123456789"
 
 
 @pytest.fixture
-async def cloud(house: SpeechHouse) -> AsyncGenerator[RemoteVoice, None]:
-    voice = build_speech_provider("cloud", house.settings())
+async def cloud(remote: FakeSpeechServer) -> AsyncGenerator[RemoteVoice, None]:
+    voice = build_speech_provider("cloud", remote.settings())
     yield voice
     await voice.aclose()
 
@@ -43,17 +43,19 @@ async def failure(voice: RemoteVoice, delivery: EngineResult | None = None) -> t
 
 class TestOpenAI(TextToSpeechContract):
     @pytest.fixture(params=["pcm", "wav", "mp3", "sse"])
-    def voice(self, house: SpeechHouse, cloud: RemoteVoice, request: pytest.FixtureRequest) -> RemoteVoice:
-        house.wire = request.param
+    def voice(
+        self, remote: FakeSpeechServer, cloud: RemoteVoice, request: pytest.FixtureRequest
+    ) -> RemoteVoice:
+        remote.wire = request.param
         return cloud
 
 
 class TestChatterbox(TextToSpeechContract):
     @pytest.fixture(params=["speech", "tts"])
     async def voice(
-        self, house: SpeechHouse, request: pytest.FixtureRequest
+        self, remote: FakeSpeechServer, request: pytest.FixtureRequest
     ) -> AsyncGenerator[RemoteVoice, None]:
-        given = house.settings(kind="chatterbox", api=request.param)
+        given = remote.settings(kind="chatterbox", api=request.param)
         voice = build_speech_provider("box", given)
         yield voice
         await voice.aclose()
@@ -63,37 +65,37 @@ class TestChatterbox(TextToSpeechContract):
 
 
 async def test_an_openai_server_is_asked_for_pcm_and_for_nothing_it_might_not_know(
-    house: SpeechHouse, cloud: RemoteVoice
+    remote: FakeSpeechServer, cloud: RemoteVoice
 ) -> None:
     await spoken(cloud, "Fox.", speed=1.5)
-    assert house.requests == [
+    assert remote.requests == [
         {"model": "tts-1", "input": "Fox.", "voice": "joe", "speed": 1.5, "response_format": "pcm"}
     ]
 
 
 @pytest.mark.parametrize(("api", "path"), [("speech", "/v1/audio/speech"), ("tts", "/tts")])
-async def test_a_chatterbox_server_is_asked_to_stream(house: SpeechHouse, api: str, path: str) -> None:
+async def test_a_chatterbox_server_is_asked_to_stream(remote: FakeSpeechServer, api: str, path: str) -> None:
     voice = build_speech_provider(
-        "box", house.settings(kind="chatterbox", api=api, extra={"cfg_weight": 0.4})
+        "box", remote.settings(kind="chatterbox", api=api, extra={"cfg_weight": 0.4})
     )
     _, chunks = await spoken(voice, SENTENCE)
-    assert (house.paths, len(chunks) > 1) == ([path], True)
-    assert house.requests[0].get("stream_format") == "sse" or house.requests[0].get("stream") is True
-    assert house.requests[0]["cfg_weight"] == 0.4
+    assert (remote.paths, len(chunks) > 1) == ([path], True)
+    assert remote.requests[0].get("stream_format") == "sse" or remote.requests[0].get("stream") is True
+    assert remote.requests[0]["cfg_weight"] == 0.4
     await voice.aclose()
 
 
-async def test_a_server_that_knows_one_speed_only_is_as_fast_as_is_wished(house: SpeechHouse) -> None:
-    voice = build_speech_provider("box", house.settings(kind="chatterbox", api="speech"))
+async def test_a_server_that_knows_one_speed_only_is_as_fast_as_is_wished(remote: FakeSpeechServer) -> None:
+    voice = build_speech_provider("box", remote.settings(kind="chatterbox", api="speech"))
     lengths = [length_ms(voice, (await spoken(voice, SENTENCE, speed=speed))[1]) for speed in (1.0, 2.0, 0.5)]
-    assert [asked["speed"] for asked in house.requests] == [1.0] * 3
+    assert [asked["speed"] for asked in remote.requests] == [1.0] * 3
     assert lengths[0] / lengths[1] == pytest.approx(2.0, rel=0.05)
     assert lengths[0] / lengths[2] == pytest.approx(0.5, rel=0.05)
     await voice.aclose()
 
 
-async def test_extra_parameters_add_and_tune_but_never_replace_what_we_ask(house: SpeechHouse) -> None:
-    given = house.settings(extra={"exaggeration": 0.5, "response_format": "wav"})
+async def test_extra_parameters_add_and_tune_but_never_replace_what_we_ask(remote: FakeSpeechServer) -> None:
+    given = remote.settings(extra={"exaggeration": 0.5, "response_format": "wav"})
     voice = build_speech_provider("cloud", given)
     extra: dict[str, str | int | float | bool] = {
         "exaggeration": 0.9,
@@ -104,24 +106,24 @@ async def test_extra_parameters_add_and_tune_but_never_replace_what_we_ask(house
     }
     async with aclosing(voice.synthesize("Fox.", voice="joe", delivery=EngineResult(extra=extra))) as pieces:
         assert [piece async for piece in pieces]
-    asked = house.requests[0]
+    asked = remote.requests[0]
     assert (asked["exaggeration"], asked["seed"]) == (0.9, 7)
     assert (asked["model"], asked["input"], asked["response_format"]) == ("tts-1", "Fox.", "wav")
     await voice.aclose()
 
 
 @pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/"])
-async def test_the_address_may_end_in_v1_or_not(house: SpeechHouse, ending: str) -> None:
-    voice = build_speech_provider("cloud", house.settings(url=house.url + ending))
+async def test_the_address_may_end_in_v1_or_not(remote: FakeSpeechServer, ending: str) -> None:
+    voice = build_speech_provider("cloud", remote.settings(url=remote.url + ending))
     await spoken(voice, "Fox.")
-    assert house.paths == ["/v1/audio/speech"]
+    assert remote.paths == ["/v1/audio/speech"]
     await voice.aclose()
 
 
-async def test_a_server_names_its_voices_where_the_settings_do_not(house: SpeechHouse) -> None:
-    asked = build_speech_provider("cloud", house.settings(voices=[], default_voice="nova"))
-    told = build_speech_provider("cloud", house.settings(voices=["nova"]))
-    nobody = build_speech_provider("cloud", house.settings(voices=[], url="http://127.0.0.1:9"))
+async def test_a_server_names_its_voices_where_the_settings_do_not(remote: FakeSpeechServer) -> None:
+    asked = build_speech_provider("cloud", remote.settings(voices=[], default_voice="nova"))
+    told = build_speech_provider("cloud", remote.settings(voices=["nova"]))
+    nobody = build_speech_provider("cloud", remote.settings(voices=[], url="http://127.0.0.1:9"))
     for voice in (asked, told, nobody):
         await voice.ask_voices()
         await voice.aclose()
@@ -136,14 +138,16 @@ async def test_a_server_names_its_voices_where_the_settings_do_not(house: Speech
 
 
 @pytest.mark.parametrize("wire", ["pcm", "wav", "mp3", "sse"])
-async def test_every_format_says_the_same(house: SpeechHouse, cloud: RemoteVoice, wire: Wire) -> None:
+async def test_every_format_says_the_same(remote: FakeSpeechServer, cloud: RemoteVoice, wire: Wire) -> None:
     plain = length_ms(cloud, (await spoken(cloud, SENTENCE))[1])
-    house.wire = wire
+    remote.wire = wire
     assert length_ms(cloud, (await spoken(cloud, SENTENCE))[1]) == pytest.approx(plain, abs=80)
 
 
-async def test_sound_is_passed_on_in_pieces_worth_an_event(house: SpeechHouse, cloud: RemoteVoice) -> None:
-    house.chunk_ms = 10
+async def test_sound_is_passed_on_in_pieces_worth_an_event(
+    remote: FakeSpeechServer, cloud: RemoteVoice
+) -> None:
+    remote.chunk_ms = 10
     _, chunks = await spoken(cloud, SENTENCE)
     assert [length_ms(cloud, [chunk]) for chunk in chunks][:-1] == [40, *[200] * (len(chunks) - 2)]
 
@@ -151,48 +155,50 @@ async def test_sound_is_passed_on_in_pieces_worth_an_event(house: SpeechHouse, c
 # ---------------------------------------------------------------- how it fails
 
 
-async def test_a_server_that_is_down_may_be_asked_again(house: SpeechHouse) -> None:
-    voice = build_speech_provider("cloud", house.settings(url="http://127.0.0.1:9"))
+async def test_a_server_that_is_down_may_be_asked_again(remote: FakeSpeechServer) -> None:
+    voice = build_speech_provider("cloud", remote.settings(url="http://127.0.0.1:9"))
     error, _ = await failure(voice)
     assert (type(error), str(error)) == (EngineDead, "cloud cannot be reached.")
     await voice.aclose()
 
 
-async def test_a_silent_server_may_be_asked_again(house: SpeechHouse) -> None:
-    house.silent = True
-    voice = build_speech_provider("cloud", house.settings(timeout_s=0.05))
+async def test_a_silent_server_may_be_asked_again(remote: FakeSpeechServer) -> None:
+    remote.silent = True
+    voice = build_speech_provider("cloud", remote.settings(timeout_s=0.05))
     error, _ = await failure(voice)
     assert (type(error), str(error)) == (EngineDead, "cloud was silent for 0.05 s.")
     await voice.aclose()
 
 
 async def test_a_users_patience_counts_for_more_than_the_servers_settings(
-    house: SpeechHouse, cloud: RemoteVoice
+    remote: FakeSpeechServer, cloud: RemoteVoice
 ) -> None:
-    house.silent = True
+    remote.silent = True
     error, _ = await failure(cloud, EngineResult(timeout_s=0.06))
     assert str(error) == "cloud was silent for 0.06 s."
 
 
-async def test_a_server_that_stops_in_the_middle_has_failed(house: SpeechHouse) -> None:
-    house.chunks, house.stalls = 2, True
-    voice = build_speech_provider("cloud", house.settings(timeout_s=2))
+async def test_a_server_that_stops_in_the_middle_has_failed(remote: FakeSpeechServer) -> None:
+    remote.chunks, remote.stalls = 2, True
+    voice = build_speech_provider("cloud", remote.settings(timeout_s=2))
     error, heard = await failure(voice)
     assert (type(error), error.retryable, heard > 0) == (EngineFailed, False, True)
     await voice.aclose()
 
 
 @pytest.mark.parametrize("wire", ["pcm", "wav", "mp3", "sse"])
-async def test_a_stream_that_is_cut_has_failed(house: SpeechHouse, cloud: RemoteVoice, wire: Wire) -> None:
-    house.wire, house.chunks = wire, 3
+async def test_a_stream_that_is_cut_has_failed(
+    remote: FakeSpeechServer, cloud: RemoteVoice, wire: Wire
+) -> None:
+    remote.wire, remote.chunks = wire, 3
     error, heard = await failure(cloud)
     assert (str(error), heard > 0) == ("cloud broke off in the middle of a sentence.", True)
 
 
 async def test_a_stream_that_is_cut_before_any_sound_may_be_asked_again(
-    house: SpeechHouse, cloud: RemoteVoice
+    remote: FakeSpeechServer, cloud: RemoteVoice
 ) -> None:
-    house.chunks = 0
+    remote.chunks = 0
     error, heard = await failure(cloud)
     assert (type(error), heard) == (EngineDead, 0)
 
@@ -202,9 +208,9 @@ async def test_a_stream_that_is_cut_before_any_sound_may_be_asked_again(
     [(429, EngineBusy), (503, EngineBusy), (500, EngineDead), (502, EngineDead), (400, EngineFailed)],
 )
 async def test_a_status_says_whether_trying_again_can_help(
-    house: SpeechHouse, cloud: RemoteVoice, status: int, kind: type[EngineError]
+    remote: FakeSpeechServer, cloud: RemoteVoice, status: int, kind: type[EngineError]
 ) -> None:
-    house.refusals = [(status, {"detail": "no"})]
+    remote.refusals = [(status, {"detail": "no"})]
     error, _ = await failure(cloud)
     assert type(error) is kind
     await spoken(cloud, "Fox.")
@@ -221,48 +227,48 @@ async def test_a_status_says_whether_trying_again_can_help(
     ],
 )
 async def test_a_refusal_is_told_in_the_servers_words(
-    house: SpeechHouse, cloud: RemoteVoice, body: Any
+    remote: FakeSpeechServer, cloud: RemoteVoice, body: Any
 ) -> None:
-    house.refusals = [(422, body)]
+    remote.refusals = [(422, body)]
     error, _ = await failure(cloud)
     assert str(error) == "cloud refused this (HTTP 422): Input is too long."
 
 
-async def test_a_long_refusal_is_shortened(house: SpeechHouse, cloud: RemoteVoice) -> None:
-    house.refusals = [(400, {"detail": "x" * 10_000})]
+async def test_a_long_refusal_is_shortened(remote: FakeSpeechServer, cloud: RemoteVoice) -> None:
+    remote.refusals = [(400, {"detail": "x" * 10_000})]
     error, _ = await failure(cloud)
     assert len(str(error)) < 250
 
 
-async def test_an_answer_that_is_no_sound_is_not_played(house: SpeechHouse, cloud: RemoteVoice) -> None:
-    house.refusals = [(200, {"status": "queued"})]
+async def test_an_answer_that_is_no_sound_is_not_played(remote: FakeSpeechServer, cloud: RemoteVoice) -> None:
+    remote.refusals = [(200, {"status": "queued"})]
     error, heard = await failure(cloud)
     assert (type(error), heard) == (EngineFailed, 0)
     assert "application/json" in str(error)
 
 
-async def test_hanging_up_reaches_the_server_at_once(house: SpeechHouse, cloud: RemoteVoice) -> None:
-    house.chunks, house.stalls = 2, True
+async def test_hanging_up_reaches_the_server_at_once(remote: FakeSpeechServer, cloud: RemoteVoice) -> None:
+    remote.chunks, remote.stalls = 2, True
     async with aclosing(cloud.synthesize(SENTENCE, voice="joe")) as pieces:
         await anext(pieces)
-        assert house.speaking == 1
-    await eventually(lambda: (house.speaking, house.hung_up) == (0, 1))
+        assert remote.speaking == 1
+    await eventually(lambda: (remote.speaking, remote.hung_up) == (0, 1))
 
 
 # ---------------------------------------------------------------- secrets
 
 
 async def test_the_key_opens_the_door_and_is_seen_nowhere(
-    house: SpeechHouse, caplog: pytest.LogCaptureFixture
+    remote: FakeSpeechServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    house.key = KEY
-    given = house.settings(api_key=KEY)
+    remote.key = KEY
+    given = remote.settings(api_key=KEY)
     voice = build_speech_provider("cloud", given)
     await spoken(voice, "Fox.")
     told = []
     for status in (400, 401, 500):
-        house.refusals = [(status, {"error": {"message": f"Incorrect key {KEY} in {'x' * 190}"}})]
+        remote.refusals = [(status, {"error": {"message": f"Incorrect key {KEY} in {'x' * 190}"}})]
         error, _ = await failure(voice)
         told += [str(error), repr(error), repr(error.__cause__)]
     told += [repr(voice), repr(vars(voice)), repr(given), given.model_dump_json(), caplog.text]
@@ -271,9 +277,9 @@ async def test_the_key_opens_the_door_and_is_seen_nowhere(
     await voice.aclose()
 
 
-async def test_a_wrong_key_is_told_without_the_servers_words(house: SpeechHouse) -> None:
-    house.key = KEY
-    voice = build_speech_provider("cloud", house.settings(api_key="wrong"))
+async def test_a_wrong_key_is_told_without_the_servers_words(remote: FakeSpeechServer) -> None:
+    remote.key = KEY
+    voice = build_speech_provider("cloud", remote.settings(api_key="wrong"))
     error, _ = await failure(voice)
     assert str(error) == "cloud does not let us in (HTTP 401): look at its api_key."
     await voice.aclose()

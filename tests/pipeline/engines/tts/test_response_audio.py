@@ -1,4 +1,4 @@
-"""What speech servers send becomes the same PCM, however it is cut on the way."""
+"""Responses of speech servers become the same PCM, however they are cut on the way."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""What is archived is what was said; nothing leaves the log before; whoever dies, nothing is lost."""
+"""The archive has every event; no event leaves the log before; no death loses one."""
 
 import os
 from pathlib import Path

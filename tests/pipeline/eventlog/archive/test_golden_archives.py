@@ -1,4 +1,4 @@
-"""What was ever archived or exported can be read for ever: these files are never made anew."""
+"""Archives and bundles of every version stay readable: these files are never made anew."""
 
 from pathlib import Path
 

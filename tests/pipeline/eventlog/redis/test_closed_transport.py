@@ -1,4 +1,4 @@
-"""What event loops say of a connection that is being closed: broken, and never made anew by a write."""
+"""A closing connection is reported as broken by event loops, and a write never makes it anew."""
 
 import pytest
 from redis.asyncio.connection import AbstractConnection, Connection

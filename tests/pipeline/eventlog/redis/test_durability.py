@@ -1,4 +1,4 @@
-"""What the log has acknowledged survives kill -9, and a file that was cut anywhere holds whole batches."""
+"""Acknowledged events survive kill -9, and a file that was cut anywhere holds whole batches."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""What a server refuses for the moment is tried again by whoever asked; the rest is an error, everywhere."""
+"""Callers try a passing error of a server again; every other one is an error, everywhere."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +11,7 @@ from pipeline.eventlog.redis.client import RedisClient
 from pipeline.eventlog.redis.cluster.cluster_client import RedisClusterClient
 from pipeline.eventlog.redis.cluster.cluster_log import PollingWaiter
 from schemas.errors import LogError, LogFull, LogUnavailable
-from tests.support.servers.scripted_redis import ONE_SHARD, Address, House, house
+from tests.support.servers.scripted_redis import ONE_SHARD, Address, ScriptedRedis, redis_server
 
 pytestmark = pytest.mark.anyio
 
@@ -34,14 +34,14 @@ async def ready() -> None:
 
 
 @asynccontextmanager
-async def blocking(at: House) -> AsyncGenerator[Waiter, None]:
+async def blocking(at: ScriptedRedis) -> AsyncGenerator[Waiter, None]:
     wire = RedisClient(Address(at), libraries=())
     yield BlockingWaiter(wire, ready)
     await wire.aclose()
 
 
 @asynccontextmanager
-async def polling(at: House) -> AsyncGenerator[Waiter, None]:
+async def polling(at: ScriptedRedis) -> AsyncGenerator[Waiter, None]:
     wire = RedisClusterClient(["here:1"], lambda _: Address(at))
     yield PollingWaiter(wire, ready)
     await wire.aclose()
@@ -51,7 +51,7 @@ async def polling(at: House) -> AsyncGenerator[Waiter, None]:
 async def case(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncGenerator[tuple[Waiter, Callable[[str], None]], None]:
-    """Who waits, and what sets the error that the server answers until it has been told of another."""
+    """A waiting call, and a function that sets the error which the server answers."""
     refusal = ""
 
     def reply(command: list[bytes]) -> bytes:
@@ -63,7 +63,7 @@ async def case(
         nonlocal refusal
         refusal = error
 
-    async with house(tmp_path / "house", reply) as at, request.param(at) as waiter:
+    async with redis_server(tmp_path / "house", reply) as at, request.param(at) as waiter:
         yield waiter, refuse
         await waiter.aclose()
 
@@ -105,7 +105,7 @@ async def test_a_shard_that_refuses_for_the_moment_is_away(tmp_path: Path, error
     def reply(command: list[bytes]) -> bytes:
         return ONE_SHARD if command == [b"CLUSTER", b"SLOTS"] else f"-{error}\r\n".encode()
 
-    async with house(tmp_path / "house", reply) as at:
+    async with redis_server(tmp_path / "house", reply) as at:
         wire = RedisClusterClient(["here:1"], lambda _: Address(at))
         with pytest.raises(LogError) as scanned:
             await anext(wire.scan("*", 10))

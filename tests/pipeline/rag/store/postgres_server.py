@@ -50,7 +50,7 @@ def _programs() -> Path:
 
 
 def _not_root(folder: Path) -> dict[str, Any]:
-    """Who the server runs as: it refuses to be root."""
+    """User of the server: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     person = pwd.getpwnam("postgres")

@@ -1,4 +1,4 @@
-"""What a session heard can be written down again after it has left the log."""
+"""Input audio of a session can be transcribed again after it has left the log."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What counts as a wrong word, and what is only written differently."""
+"""A wrong word counts, another way of writing it does not."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Somebody who speaks over a connection that breaks, and keeps what was not acknowledged."""
+"""A speaker over a connection that breaks keeps the audio that was not acknowledged."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -83,6 +83,6 @@ class Speaker:
         return answer
 
     def note(self, caller: Caller) -> None:
-        """What this connection acknowledged need not be said again."""
+        """Drops the audio that this connection acknowledged."""
         acks = [f["ms"] for f in caller.frames if f["type"] == "input.ack" and f["input"] == self.input]
         self.acked_ms = max([self.acked_ms, *acks])

@@ -1,4 +1,4 @@
-"""What speech holds goes on when the speech is over, whoever listens then; what the user holds does not."""
+"""Playback that speech holds goes on after the speech; playback that the user holds does not."""
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""What was taken back is heard by nobody, and costs nothing that was said before or is said after."""
+"""Cleared audio is not transcribed, and nothing before or after it is lost."""
 
 import json
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ MORE = silence(300) + austen("0930")[: 32 * 2_000]
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """Whoever comes back is faster than its ears, and nobody hears an answer."""
+    """A transcriber slower than the speaker, and no answers."""
     settings = scripted_settings(
         tmp_path_factory.mktemp("clearing"),
         llm={"reply": "Yes.", "first_delta_ms": 60_000},

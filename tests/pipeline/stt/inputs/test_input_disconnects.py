@@ -29,7 +29,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 @pytest.fixture
 def patient(tmp_path: Path) -> Iterator[RunningApp]:
-    """Nobody comes back too late."""
+    """Settings with so long a grace that every speaker returns in time."""
     with an_app(tmp_path, limits={"rejoin_s": 30}) as running:
         yield running
 

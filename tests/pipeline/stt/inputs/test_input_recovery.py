@@ -1,4 +1,4 @@
-"""Where somebody goes on with an input, and with what."""
+"""An input goes on from its last certain place, with the audio from there."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ RECORDING, NOT_RECORDING = ListeningSettings(), ListeningSettings(record=False)
 
 
 def told(*events: tuple[str, dict[str, Any]]) -> InputState:
-    """What these events say of an input."""
+    """Recovery that these events give of an input."""
     inputs: dict[str, InputState] = {}
     for seq, (kind, data) in enumerate(events, 1):
         apply_to_inputs(inputs, Recorded(Seq(seq), 0, NO_TURN, kind, 1, {"input": "i", **data}))

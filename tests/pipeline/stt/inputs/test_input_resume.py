@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """Nobody hears an answer while the test runs, so that all that is said is one question in the end."""
+    """An application without answers, so that all speech of a test is one question in the end."""
     settings = scripted_settings(
         tmp_path_factory.mktemp("cuts"),
         llm={"reply": "Yes.", "first_delta_ms": 60_000},

@@ -60,7 +60,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningApp, 
 
 
 async def sound_of(settings: AppSettings, session: str, name: str) -> tuple[list[CapturedPiece], bytes]:
-    """What was recorded, as pieces and as it sounds."""
+    """Recorded sound, as pieces and decoded."""
     log = open_log(settings.log, settings.home, settings.archive)
     try:
         pieces = [piece async for piece in recorded_pieces(log, SessionId(session), name)]
@@ -191,7 +191,7 @@ async def test_who_never_comes_back_after_a_kill_is_heard_as_far_as_was_acknowle
 
 
 async def test_a_recording_whose_gateway_was_killed_is_not_asked_in_part(gateways: Gateways) -> None:
-    """Whoever sent it has no answer and sends it again."""
+    """The client has no answer and sends the recording again."""
     doomed, spare = gateways.start(2)
     session = await new_session(doomed, partials_ms=0)
     long = wav((silence(500) + austen()) * 60)

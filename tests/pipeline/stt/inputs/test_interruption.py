@@ -1,4 +1,4 @@
-"""Somebody speaks while an answer is heard: it stops at once, or goes on if it was nothing."""
+"""Speech over an answer stops it at once, or lets it go on if it was nothing."""
 
 from collections.abc import Iterator
 

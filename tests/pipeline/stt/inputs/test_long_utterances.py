@@ -1,4 +1,4 @@
-"""What is cut by its length, heard twice or too long for a question is asked once, taken back, or told."""
+"""Speech that is cut by its length, heard twice or too long is asked once, taken back, or reported."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ def an_app(home: Path, stt: dict[str, Any], **changes: Any) -> Iterator[RunningA
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """Whoever says little says nothing."""
+    """An application for which short speech is no speech."""
     with an_app(tmp_path_factory.mktemp("long"), {"by_ms": {1_500: "", 60_000: LONG}}) as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""Where the sound of people is, and where it is not: in the log, its copies, files, and after an erasure."""
+"""Input audio is in the log, its copies and files, and in none of them after an erasure."""
 
 from collections.abc import Iterator
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""What is said into a microphone is written down, asked and answered."""
+"""Speech into a microphone is transcribed, asked and answered."""
 
 import pytest
 

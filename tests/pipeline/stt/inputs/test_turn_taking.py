@@ -1,4 +1,4 @@
-"""Who speaks when: pushing to talk, going on before the answer comes, speaking for long."""
+"""Turn taking: pushing to talk, going on before the answer comes, speaking for long."""
 
 from collections.abc import Iterator
 

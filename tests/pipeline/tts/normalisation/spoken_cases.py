@@ -1,4 +1,4 @@
-"""What is shown, and what a voice is given to say for it."""
+"""Shown texts, each with the text that a voice is given for it."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What is said for shown text, and how the said finds back to the shown."""
+"""Spoken text for shown text, and the way from the spoken back to the shown."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What was deleted stays deleted: it counts once replicas know, and no server's file has it any more."""
+"""A deletion stays: it counts once replicas know of it, and no server's file has the session any more."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager

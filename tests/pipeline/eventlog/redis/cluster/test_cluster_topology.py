@@ -1,4 +1,4 @@
-"""What a cluster's map says of its servers, also when it is out of date. No I/O."""
+"""A cluster's map names its servers, also when it is out of date. No I/O."""
 
 from collections.abc import Sequence
 from traceback import walk_tb

@@ -30,7 +30,7 @@ KEYS = Keys(64)
 
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waits for a replica waits for the whole failover, however long that takes here."""
+    """Gives a wait for replicas the time of a whole failover, however long that takes here."""
     monkeypatch.setattr(group_committer, "UNSURE_S", 60.0)
 
 

@@ -1,4 +1,4 @@
-"""Where a command's key is, and what is sent again after trouble."""
+"""A command's key decides its slot; some commands are sent again after an error."""
 
 from hypothesis import given
 from hypothesis import strategies as st

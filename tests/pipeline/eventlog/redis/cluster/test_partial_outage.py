@@ -1,4 +1,4 @@
-"""What spans the shards: sums over all of them, and what the others say where one is away."""
+"""Answers that span the shards: sums over all of them, and the rest where one shard is away."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -33,7 +33,7 @@ WISH = TurnRequested(kind="prompt", text="Go on", settings=SessionSettings())
 
 @asynccontextmanager
 async def opened(cluster: RedisCluster, away: str = "") -> AsyncGenerator[ClusterEventLog, None]:
-    """Nobody answers where we look for the server `away`; then we are not patient."""
+    """A log whose server `away` does not answer, and that does not wait long."""
     [nowhere] = free_ports(1)
 
     def dial(address: str) -> ConnectionPool:

@@ -46,7 +46,7 @@ class _Door:
 
 
 class _Connection:
-    """What Server needs of one. A frozen server's machine still accepts connections."""
+    """Connection as Server needs it. A frozen server's machine still accepts connections."""
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers

@@ -80,7 +80,7 @@ async def test_events_of_a_session_whose_beginning_nobody_has_are_given_up_in_th
 
 
 class Unread(Forgetful):
-    """What may be in its archive cannot be said while that is away."""
+    """An archive that cannot be read while it is away."""
 
     away = False
 

@@ -60,7 +60,7 @@ async def told(log: RedisEventLog, watched: SentinelRedis) -> SessionId:
 
 
 def cut_off(watched: SentinelRedis) -> RedisServer:
-    """What comes now only the master has."""
+    """Freezes the replicas: later events are on the master alone."""
     master = watched.master()
     for replica in watched.servers:
         if replica is not master:

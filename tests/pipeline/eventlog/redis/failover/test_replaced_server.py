@@ -16,7 +16,7 @@ from pipeline.eventlog.redis.cluster.cluster_client import RedisClusterClient
 from pipeline.eventlog.redis.cluster.cluster_topology import Node
 from pipeline.eventlog.redis.server import CONNECTIONS, run_id
 from tests.support.eventually import eventually
-from tests.support.servers.scripted_redis import ONE_SHARD, Address, Caller, House, house
+from tests.support.servers.scripted_redis import ONE_SHARD, Address, Caller, ScriptedRedis, redis_server
 
 pytestmark = pytest.mark.anyio
 
@@ -25,9 +25,11 @@ TURNS = 50
 
 
 @asynccontextmanager
-async def two_houses(folder: Path) -> AsyncGenerator[tuple[House, House, Address, RedisClient], None]:
+async def two_redis_servers(
+    folder: Path,
+) -> AsyncGenerator[tuple[ScriptedRedis, ScriptedRedis, Address, RedisClient], None]:
     """The address leads to the first."""
-    async with house(folder / "old") as old, house(folder / "new") as new:
+    async with redis_server(folder / "old") as old, redis_server(folder / "new") as new:
         address = Address(old)
         wire = RedisClient(address, libraries=())
         yield old, new, address, wire
@@ -35,15 +37,15 @@ async def two_houses(folder: Path) -> AsyncGenerator[tuple[House, House, Address
 
 
 @asynccontextmanager
-async def replaced(folder: Path) -> AsyncGenerator[tuple[House, RedisClient, Caller], None]:
+async def replaced(folder: Path) -> AsyncGenerator[tuple[ScriptedRedis, RedisClient, Caller], None]:
     """The new house, while a call hangs in the old one, where the caller has spoken before."""
-    async with two_houses(folder) as (old, new, address, wire), anyio.create_task_group() as tasks:
+    async with two_redis_servers(folder) as (old, new, address, wire), anyio.create_task_group() as tasks:
         caller = Caller(wire)
         await caller.say("first")
         old.awake.clear()
         tasks.start_soon(caller.say, "hangs")
         await eventually(lambda: old.heard[1:] == [[b"hangs"]])
-        address.house = new
+        address.redis_server = new
         yield new, wire, caller
         tasks.cancel_scope.cancel()
 
@@ -58,7 +60,7 @@ async def test_a_new_connection_to_another_server_is_sent_nothing_before_the_loo
 
 
 async def test_who_waited_for_a_turn_meanwhile_looks_first(tmp_path: Path) -> None:
-    async with two_houses(tmp_path) as (old, new, address, wire), anyio.create_task_group() as tasks:
+    async with two_redis_servers(tmp_path) as (old, new, address, wire), anyio.create_task_group() as tasks:
         caller, hangs = Caller(wire), anyio.CancelScope()
         await caller.say("first")
         old.awake.clear()
@@ -78,7 +80,7 @@ async def test_who_waited_for_a_turn_meanwhile_looks_first(tmp_path: Path) -> No
         async with anyio.create_task_group() as late:
             late.start_soon(speak)
             await anyio.wait_all_tasks_blocked()
-            address.house = new
+            address.redis_server = new
             hangs.cancel()
         assert (caller.run, new.heard) == (b"new", [])
         tasks.cancel_scope.cancel()
@@ -99,7 +101,7 @@ async def test_a_shard_that_came_back_meanwhile_is_greeted_first(tmp_path: Path)
         with pytest.raises(FailedOver):
             await wire.call(("GET", "key"), outdated=lambda: greeted[-1] != b"old")
 
-    async with house(tmp_path / "old", reply) as old, house(tmp_path / "new", reply) as new:
+    async with redis_server(tmp_path / "old", reply) as old, redis_server(tmp_path / "new", reply) as new:
         address = Address(old)
         wire = RedisClusterClient(["here:1"], lambda _: address)
         wire.on_connect = on_connect
@@ -119,7 +121,7 @@ async def test_a_shard_that_came_back_meanwhile_is_greeted_first(tmp_path: Path)
             async with anyio.create_task_group() as late:
                 late.start_soon(speak)
                 await anyio.wait_all_tasks_blocked()
-                address.house = new
+                address.redis_server = new
                 hangs.cancel()
             assert greeted == [b"old", b"new"]
             assert [b"GET", b"key"] not in new.heard
@@ -137,14 +139,14 @@ async def test_many_who_find_a_new_server_look_at_it_and_all_are_served(tmp_path
 
 
 async def test_a_late_answer_of_the_old_server_brings_nobody_back_to_it(tmp_path: Path) -> None:
-    async with two_houses(tmp_path) as (old, new, address, wire):
+    async with two_redis_servers(tmp_path) as (old, new, address, wire):
         caller = Caller(wire)
         await caller.say("first")
         old.awake.clear()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(caller.say, "hangs")
             await eventually(lambda: len(wire._server._busy) == 1)
-            address.house = new
+            address.redis_server = new
             await caller.say("one")
             old.awake.set()
         for _ in range(CONNECTIONS):
@@ -153,7 +155,7 @@ async def test_a_late_answer_of_the_old_server_brings_nobody_back_to_it(tmp_path
 
 
 async def test_who_meets_the_new_server_last_leaves_no_way_to_the_old_one(tmp_path: Path) -> None:
-    async with two_houses(tmp_path) as (old, new, address, wire):
+    async with two_redis_servers(tmp_path) as (old, new, address, wire):
         caller = Caller(wire)
         await caller.say("first")
         old.awake.clear()
@@ -161,7 +163,7 @@ async def test_who_meets_the_new_server_last_leaves_no_way_to_the_old_one(tmp_pa
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(caller.say, "hangs")
             await eventually(lambda: len(wire._server._busy) == 1)
-            address.house = new
+            address.redis_server = new
             tasks.start_soon(caller.say, "meets")
             await eventually(lambda: len(wire._server._busy) == 2)
             old.awake.set()
@@ -193,36 +195,42 @@ def test_whatever_happens_each_server_hears_only_who_knows_it(steps: list[tuple[
 async def play(steps: list[tuple[str, bool]]) -> None:
     with TemporaryDirectory() as folder:
         async with AsyncExitStack() as opened:
-            houses = [await opened.enter_async_context(house(Path(folder) / name)) for name in "abcd"]
-            address = Address(houses[0])
+            redis_servers = [
+                await opened.enter_async_context(redis_server(Path(folder) / name)) for name in "abcd"
+            ]
+            address = Address(redis_servers[0])
             wire = RedisClient(address, libraries=())
             caller, said = Caller(wire), list[asyncio.Task[None]]()
             for step, rest in steps:
-                act(step, houses, address, caller, said)
+                act(step, redis_servers, address, caller, said)
                 for _ in range(TURNS if rest else 0):
                     await asyncio.sleep(0)
-            for each in houses:
+            for each in redis_servers:
                 each.awake.set()
             ends = await asyncio.gather(*said, return_exceptions=True)
             await wire.aclose()
-        for each in houses:
+        for each in redis_servers:
             assert {run for _, run in each.heard} <= {each.run}
         assert {type(end) for end in ends} <= {type(None), FailedOver, asyncio.CancelledError}
 
 
 def act(
-    step: str, houses: list[House], address: Address, caller: Caller, said: list[asyncio.Task[None]]
+    step: str,
+    redis_servers: list[ScriptedRedis],
+    address: Address,
+    caller: Caller,
+    said: list[asyncio.Task[None]],
 ) -> None:
-    at = houses.index(address.house)
+    at = redis_servers.index(address.redis_server)
     match step:
         case "say":
             said.append(asyncio.create_task(caller.say_here()))
         case "sleep":
-            address.house.awake.clear()
+            address.redis_server.awake.clear()
         case "wake":
-            address.house.awake.set()
+            address.redis_server.awake.set()
         case "move":
-            address.house = houses[(at + 1) % len(houses)]
+            address.redis_server = redis_servers[(at + 1) % len(redis_servers)]
         case _:
             for task in [task for task in said if not task.done()][:1]:
                 task.cancel()

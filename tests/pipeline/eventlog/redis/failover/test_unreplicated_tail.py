@@ -1,4 +1,4 @@
-"""What a process keeps to give back: long enough for an outage, not so long that the erased comes back."""
+"""A process keeps events to give back for the length of an outage, and not until erased ones come back."""
 
 from collections.abc import Sequence
 
