@@ -111,25 +111,18 @@ async def test_a_closed_session_reads_the_same_when_the_log_has_forgotten_it(
     assert await everything(teller, session) == hot
 
 
-async def test_events_may_expire_before_what_is_known_of_the_session(
-    teller: RunningApp, fresh: RunningApp, log: TieredLog, archiver: Archiver
+@pytest.mark.parametrize("gone", ["events", "audio"])
+async def test_events_may_expire_before_what_is_known_of_the_session_and_audio_before_its_events(
+    teller: RunningApp, fresh: RunningApp, log: TieredLog, archiver: Archiver, gone: str
 ) -> None:
     session = await told(teller)
     await log.append([batch(session, 1, ENDED, producer="end", mode="seal")])
     hot = await everything(teller, session)
     await archiver.archive(session)
-    await vanish(log, session, meta=False)
-    assert await everything(fresh, session) == hot
-
-
-async def test_audio_may_expire_before_its_events(
-    teller: RunningApp, fresh: RunningApp, log: TieredLog, archiver: Archiver
-) -> None:
-    session = await told(teller)
-    await log.append([batch(session, 1, ENDED, producer="end", mode="seal")])
-    hot = await everything(teller, session)
-    await archiver.archive(session)
-    await log.hot.call(("DEL", (await log.hot.keys()).audio(session)))
+    if gone == "events":
+        await vanish(log, session, meta=False)
+    else:
+        await log.hot.call(("DEL", (await log.hot.keys()).audio(session)))
     assert await everything(fresh, session) == hot
 
 

@@ -1,11 +1,9 @@
 """The recorder: in order, in groups, once, and honest about what did not work."""
 
-from collections.abc import AsyncGenerator
-
 import anyio
 import pytest
 
-from pipeline.eventlog.event_log import EventLog, Outcome, Verdict
+from pipeline.eventlog.event_log import Outcome, Verdict
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import WRITERS, Recorder
 from pipeline.eventlog.redis.codec import AUDIO_MAX
@@ -28,19 +26,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def log() -> MemoryEventLog:
     return MemoryEventLog()
-
-
-@pytest.fixture
-async def recorder(log: EventLog) -> AsyncGenerator[Recorder, None]:
-    async with Recorder(log) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def session(recorder: Recorder) -> SessionId:
-    created = new_session_id()
-    await recorder.post(created, STARTED, mode="create")
-    return created
 
 
 async def test_what_is_recorded_first_is_first_in_the_log(

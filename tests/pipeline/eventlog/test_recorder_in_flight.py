@@ -1,11 +1,9 @@
 """The recorder while a round trip is under way, and while the log is away."""
 
-from collections.abc import AsyncGenerator
-
 import anyio
 import pytest
 
-from pipeline.eventlog.event_log import EventLog, Verdict
+from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.producer_queue import BATCH_EVENTS
 from pipeline.eventlog.recorder import HIGH_WATER, Recorder, SessionWriter
 from pipeline.eventlog.redis import group_committer
@@ -15,19 +13,6 @@ from tests.support.eventlog.faulty_logs import AwayLog, GatedLog
 from tests.support.eventlog.log_events import STARTED, delta, offsets, until
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def recorder(log: EventLog) -> AsyncGenerator[Recorder, None]:
-    async with Recorder(log) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def session(recorder: Recorder) -> SessionId:
-    created = new_session_id()
-    await recorder.post(created, STARTED, mode="create")
-    return created
 
 
 class TestTogether:
