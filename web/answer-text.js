@@ -151,7 +151,8 @@ export class AnswerText {
     const children = isLit ? this._inWords(number, from, to) : this._markers(this._source.slice(from, to));
     const { error, done } = this._turn.sentences[number];
     const title = error && done ? { title: `Not spoken: ${asSentence(error)}` } : {};
-    return span(this._classOf(number), children, title);
+    const place = { "data-sentence": String(number), "data-from": String(from) }; // for a click on a word
+    return span(this._classOf(number), children, { ...title, ...place });
   }
 
   _classOf(number) {

@@ -11,6 +11,7 @@ import { asSentence, byId, make, oncePerFrame, say } from "./dom.js";
 import { Hearing } from "./hearing.js";
 import { bindHelp } from "./help.js";
 import { LogView } from "./log-view.js";
+import { MediaControls } from "./media-session.js";
 import { addressOf, Menu } from "./menu.js";
 import { Listening } from "./microphone/listening.js";
 import { momentAt } from "./seek.js";
@@ -59,7 +60,7 @@ class Shell {
 
   _makeControls() {
     const { hearing } = this;
-    return new Controls({
+    const handlers = {
       onPause: () => (hearing.heard ? hearing.togglePause() : this.place?.play?.()),
       onSkip: () => hearing.skip(),
       onBack: () => hearing.back(),
@@ -71,9 +72,12 @@ class Shell {
       onUnlock: () => hearing.unlock(),
       onVoice: (voice) => hearing.setVoice(voice),
       onVolume: (volume) => hearing.setVolume(volume),
+      onSpeed: (speed) => hearing.setSpeed(speed),
       onTyping: (typing) => hearing.prefer({ typing }),
       onSettings: (patch) => this._wishSettings(patch),
-    });
+    };
+    this._media = new MediaControls(handlers);
+    return new Controls(handlers);
   }
 
   _makeEar() {
@@ -264,6 +268,8 @@ class Shell {
       doing: this._describe(session?.story ?? shown, turn),
       source: session && session.id !== place.about?.id && session.story.lastSeq ? sourceOf(session) : null,
     });
+    const title = heard && sourceOf(session).title;
+    this._media.show({ title, paused, ms: heard?.ms, ofMs: turn?.audioMs, speed: preferences.speed });
     byId("dock").hidden = byId("composer").hidden && !active && !isGuest;
   }
 

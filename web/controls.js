@@ -18,8 +18,8 @@ const MOVABLE = "input, textarea, select, [tabindex]";
 
 export class Controls {
   /**
-   * Handlers: onPause, onSkip, onBack, onStop, onUnlock, onSeek(ms), onVoice(on), onVolume(x), onTyping(choice),
-   * onSettings(patch).
+   * Handlers: onPause, onSkip, onBack, onStop, onUnlock, onSeek(ms), onVoice(on), onVolume(x), onSpeed(x),
+   * onTyping(choice), onSettings(patch).
    */
   constructor(handlers) {
     this._handlers = handlers;
@@ -34,8 +34,7 @@ export class Controls {
     byId("voice").addEventListener("change", ({ target }) => handlers.onVoice(target.checked));
     byId("volume").addEventListener("input", ({ target }) => handlers.onVolume(Number(target.value)));
     byId("typing").addEventListener("change", ({ target }) => handlers.onTyping(target.value));
-    byId("speed").addEventListener("input", ({ target }) => this._showSpeed(Number(target.value)));
-    byId("speed").addEventListener("change", ({ target }) => this._change({ speech_speed: Number(target.value) }));
+    byId("speed").addEventListener("change", ({ target }) => handlers.onSpeed(Number(target.value)));
     byId("voices").addEventListener("change", ({ target }) => this._change({ voice: target.value }));
     addEventListener("keydown", (event) => this._key(event));
     addEventListener("pointerdown", ({ target }) => {
@@ -86,7 +85,8 @@ export class Controls {
     byId("unlock").hidden = !needed;
   }
 
-  showSound({ voice, volume, typing }) {
+  showSound({ voice, volume, speed, typing }) {
+    byId("speed").value = String(speed);
     byId("voice").checked = voice;
     byId("volume").value = String(volume);
     byId("typing").value = typing;
@@ -97,14 +97,12 @@ export class Controls {
   showMute(reason) {
     byId("voice").disabled = true;
     say(byId("voice-note"), reason);
-    this.showSound({ voice: false, volume: Number(byId("volume").value), typing: byId("typing").value });
+    byId("voice").checked = false;
+    setIcon(byId("sound-icon"), "silent");
   }
 
   showSettings(settings) {
-    if (!settings) return;
-    if (document.activeElement !== byId("speed")) byId("speed").value = String(settings.speech_speed);
-    this._showSpeed(Number(byId("speed").value));
-    if (byId("voices").value !== settings.voice) byId("voices").value = settings.voice;
+    if (settings && byId("voices").value !== settings.voice) byId("voices").value = settings.voice;
   }
 
   showVoices(voices) {
@@ -122,10 +120,6 @@ export class Controls {
 
   announce(text) {
     byId("announcer").textContent = text;
-  }
-
-  _showSpeed(speed) {
-    byId("speed-value").textContent = `${speed.toFixed(1)}×`;
   }
 
   _closeSound() {

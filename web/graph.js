@@ -38,8 +38,8 @@ export class AudioGraph {
     return this._context.resume();
   }
 
-  push(samples, ms, epoch) {
-    this._node.port.postMessage({ order: "push", samples, ms, epoch }, [samples.buffer]);
+  push(samples, ms, epoch, speed) {
+    this._node.port.postMessage({ order: "push", samples, ms, epoch, speed }, [samples.buffer]);
   }
 
   /** One of finish, clear (with the new epoch), hold, release. */

@@ -19,7 +19,7 @@ const STILL = { contextState: "none", rms: 0, turn: null, positionMs: 0, samples
  */
 export class Hearing {
   constructor({ control, onChange, onTrouble }) {
-    this.preferences = { voice: true, volume: 1, typing: "interrupt", ...preferences().read() };
+    this.preferences = { voice: true, volume: 1, speed: 1, typing: "interrupt", ...preferences().read() };
     this._able = typeof AudioWorkletNode !== "undefined"; // only in secure contexts
     this._control = control;
     this._onChange = onChange;
@@ -47,6 +47,7 @@ export class Hearing {
       onError: () => this._onTrouble("A part of the sound could not be played."),
     });
     this._player.graph.setVolume(this.preferences.volume);
+    this._player.setSpeed(this.preferences.speed);
     this._settle();
     return true;
   }
@@ -262,6 +263,12 @@ export class Hearing {
     this.prefer({ voice });
     this._narration?.setVoice(voice);
     this._settle();
+  }
+
+  setSpeed(speed) {
+    this.prefer({ speed });
+    this._player?.setSpeed(speed);
+    this._onChange();
   }
 
   setVolume(volume) {

@@ -3,6 +3,7 @@
 import { makeDecoder } from "./decoder.js";
 import { Feed } from "./feed.js";
 import { AudioGraph } from "./graph.js";
+import { Stretcher } from "./stretch.js";
 
 const AHEAD_MS = 3_000; // decoded and waiting in the audio thread
 
@@ -15,7 +16,7 @@ export class Player {
     const player = new Player(codec, onProgress, onEnded);
     player._decoder = makeDecoder(codec, {
       onSamples: (samples, ms) => player._decoded(samples, ms),
-      onFinished: () => player._graph.order("finish", player._epoch),
+      onFinished: () => player._whole(),
       onError,
     });
     const rate = player._decoder.rate;
@@ -28,6 +29,8 @@ export class Player {
     this.turn = null;
     this.positionMs = 0;
     this.paused = false;
+    this.speed = 1;
+    this._stretcher = null;
     this.sounding = false;
     this.samplesPlayed = 0;
     this.underruns = 0;
@@ -99,6 +102,13 @@ export class Player {
     if (this._unheard.some(({ fact }) => fact.data.sentence === sentence)) this.seek(this.positionMs);
   }
 
+  /** From what is heard next on, at the same pitch. */
+  setSpeed(speed) {
+    if (speed === this.speed) return;
+    this.speed = speed;
+    if (this.turn !== null) this.seek(this.positionMs);
+  }
+
   /** Go on at `ms`, which lies ahead (or is where we are). */
   seek(ms) {
     this._feed.unshift(this._unheard);
@@ -117,6 +127,7 @@ export class Player {
     this._cutMs = 0;
     this._playedMs = 0;
     this._finished = false;
+    this._stretcher = this.speed === 1 ? null : new Stretcher(this._decoder.rate, this.speed);
     this._decoder.reset();
     this._graph.order("clear", this._epoch);
   }
@@ -147,7 +158,19 @@ export class Player {
     const cut = Math.max(0, Math.min(samples.length, early));
     this._cutMs += (cut * 1000) / this._decoder.rate;
     if (cut === samples.length) this._pump();
-    else this._graph.push(samples.slice(cut), Math.max(ms, this._fromMs), this._epoch);
+    else this._push({ samples: samples.slice(cut), ms: Math.max(ms, this._fromMs) });
+  }
+
+  _push(block) {
+    const { samples, ms } = this._stretcher ? this._stretcher.push(block.samples, block.ms) : block;
+    if (samples.length) this._graph.push(samples, ms, this._epoch, this.speed);
+  }
+
+  /** The decoder has given all that it had. */
+  _whole() {
+    const rest = this._stretcher?.finish();
+    if (rest?.samples.length) this._graph.push(rest.samples, rest.ms, this._epoch, 1);
+    this._graph.order("finish", this._epoch);
   }
 
   _heard({ epoch, played, playedEver, underruns, positionMs, flowing, done }) {
@@ -155,7 +178,7 @@ export class Player {
     this.underruns = underruns;
     if (epoch !== this._epoch || this.turn === null) return;
     this.sounding = flowing && !this.paused;
-    this._playedMs = (played * 1000) / this._decoder.rate;
+    this._playedMs = (played * 1000 * this.speed) / this._decoder.rate;
     if (positionMs !== null) this._advance(positionMs);
     this._onProgress();
     if (done) this._ended();

@@ -36,14 +36,17 @@ export class Playout {
     this.done = false;
   }
 
-  /** `ms` is the time of the first sample in the turn's audio. Blocks of another epoch are dropped. */
-  push(samples, ms, epoch) {
+  /**
+   * `ms` is the time of the first sample in the turn's audio, of which `speed` ms go by in one. Blocks of another
+   * epoch are dropped.
+   */
+  push(samples, ms, epoch, speed = 1) {
     if (epoch !== this.epoch) return;
     if (this._clearing) {
-      this._after.push({ samples, ms });
+      this._after.push({ samples, ms, speed });
       return;
     }
-    this._queue.push({ samples, ms });
+    this._queue.push({ samples, ms, speed });
     this._queued += samples.length;
   }
 
@@ -108,7 +111,7 @@ export class Playout {
     this.playedEver += 1;
     if (!this._clearing) {
       this.played += 1;
-      this.positionMs = block.ms + (this._offset / this._rate) * 1000;
+      this.positionMs = block.ms + (this._offset / this._rate) * 1000 * block.speed;
     }
     if (this._offset === block.samples.length) this._nextBlock();
     return sample;
@@ -133,7 +136,7 @@ export class Playout {
     this._restart();
     this._clearing = false;
     this._gain = 0;
-    for (const { samples, ms } of blocks) this.push(samples, ms, this.epoch);
+    for (const { samples, ms, speed } of blocks) this.push(samples, ms, this.epoch, speed);
     this._finished = this._finishAfter;
   }
 }

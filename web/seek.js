@@ -1,7 +1,6 @@
 /** From a click on a word to the moment at which it is said. */
 
-import { codePoints } from "./text.js";
-import { lastBegun } from "./timeline.js";
+import { unitAt } from "./text.js";
 
 /** The text node and the place in it below a click, or null. */
 function caretAt({ clientX, clientY }) {
@@ -11,22 +10,21 @@ function caretAt({ clientX, clientY }) {
   return range ? { node: range.startContainer, offset: range.startOffset } : null;
 }
 
-function lettersBefore(sentence, { node, offset }) {
+function lettersBefore(span, { node, offset }) {
   const range = document.createRange();
-  range.selectNodeContents(sentence);
+  range.selectNodeContents(span);
   range.setEnd(node, offset);
-  return codePoints(range.toString());
+  return range.toString().length;
 }
 
 /** Milliseconds of `turn`'s sound, or null where the click meant no word of it that is spoken. */
 export function momentAt(event, turn) {
   const span = event.target.closest(".sentence");
   if (!span || event.target.closest("a, button") || !getSelection().isCollapsed) return null;
-  const number = Number(span.dataset.sentence ?? [...span.closest(".prose").querySelectorAll(".sentence")].indexOf(span));
-  const sentence = turn.sentences[number];
+  const sentence = turn.sentences[Number(span.dataset.sentence)];
   if (!sentence?.firstChunk) return null;
   const caret = caretAt(event);
-  if (!caret || !span.contains(caret.node)) return sentence.atMs;
-  const letter = sentence.start + lettersBefore(span, caret);
-  return sentence.words[lastBegun(sentence.words, letter, "start")]?.start_ms ?? sentence.atMs;
+  const place = Number(span.dataset.from) + (caret && span.contains(caret.node) ? lettersBefore(span, caret) : 0);
+  const word = sentence.words.findLast(({ start }) => unitAt(turn.wide, start) <= place);
+  return word?.start_ms ?? sentence.atMs;
 }

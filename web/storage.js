@@ -36,5 +36,5 @@ export const signedIn = () => new Shelf(() => localStorage, "rhapsode:token");
 /** What was chosen about being listened to, in the words of the session's settings, the same in all tabs. */
 export const listeningChoices = () => new Shelf(() => localStorage, "rhapsode:listening");
 
-/** {voice, volume, typing: "interrupt" or "queue"}, the same in all tabs. */
+/** {voice, volume, speed, typing: "interrupt" or "queue"}, the same in all tabs. */
 export const preferences = () => new Shelf(() => localStorage, "rhapsode:preferences");

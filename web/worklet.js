@@ -12,9 +12,9 @@ class PlayoutProcessor extends AudioWorkletProcessor {
     this.port.onmessage = ({ data }) => this._obey(data);
   }
 
-  _obey({ order, samples, ms, epoch }) {
+  _obey({ order, samples, ms, epoch, speed }) {
     const playout = this._playout;
-    if (order === "push") playout.push(samples, ms, epoch);
+    if (order === "push") playout.push(samples, ms, epoch, speed);
     else if (order === "finish") playout.finish(epoch);
     else if (order === "clear") playout.clear(epoch);
     else if (order === "hold") playout.hold();

@@ -155,20 +155,46 @@ def test_a_request_that_is_too_long_is_refused_and_kept(open_page: OpenPage) -> 
     assert reader.page.input_value("#text") == "long " * 500
 
 
-def test_speed_is_a_setting_of_the_session(open_page: OpenPage, app: RunningApp) -> None:
-    reader = open_page()
-    reader.ask("briefly")
+def test_speed_counts_at_once_and_for_all_that_is_heard(listener: Reader) -> None:
+    listener.page.select_option("#speed", "2")
+    listener.page.wait_for_function(
+        """() => {
+            const { positionMs, samplesPlayed, rms } = rhapsode.stats();
+            const begun = (window.begun ??= { positionMs, samplesPlayed });
+            const played = (samplesPlayed - begun.samplesPlayed) / 48;
+            return rms > 0.005 && played > 1500 && (positionMs - begun.positionMs) / played > 1.7;
+        }"""
+    )
+    listener.page.locator(".word.said").wait_for()
+    listener.page.reload()
+    listener.page.wait_for_function("() => document.querySelector('#speed').value === '2'")
+
+
+def test_the_lock_screen_and_the_headset_reach_the_player(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page("/web/icon.svg")
+    reader.page.add_init_script(
+        """navigator.mediaSession.setActionHandler = (action, handle) => {
+            (window.actions ??= {})[action] = handle;
+        };"""
+    )
+    reader.page.goto(app.url)
+    reader.ask("a story at length")
+    reader.hears(200)
+    told = "() => [navigator.mediaSession.metadata?.title ?? null, navigator.mediaSession.playbackState]"
+    assert reader.page.evaluate(told) == ["a story at length", "playing"]
+    reader.page.evaluate("actions.pause()")
+    reader.wait("s.paused && s.rms < 0.0005")
+    reader.sees(lambda: reader.page.evaluate(told)[1] == "paused")
+    reader.page.evaluate("actions.play()")
     reader.hears()
-    other = open_page(reader.page.url)
-    reader.page.click("#sound summary")
-    reader.page.fill("#speed", "1.5")
-    other.page.wait_for_function("() => document.querySelector('#speed').value === '1.5'")
+    reader.page.wait_for_function("() => Number(document.querySelector('#seek').max) > 4000")
+    reader.page.evaluate("actions.seekto({ seekTime: 3 })")
+    reader.wait("s.positionMs > 3000 && s.rms > 0.005")
+    reader.page.evaluate("actions.previoustrack()")
+    reader.wait("s.positionMs < 3000 && s.rms > 0.005")
+    reader.page.evaluate("actions.stop()")
     reader.wait("s.turn === null")
-    reader.ask("briefly, but faster")
-    reader.page.locator(".turn").nth(1).wait_for()
-    reader.status_is("completed")
-    slow, fast = session_log.turns(app.url, reader.session)
-    assert fast["audio_ms"] < slow["audio_ms"]
+    reader.sees(lambda: reader.page.evaluate(told) == [None, "none"])
 
 
 def test_volume_down_is_silence_without_losing_the_place(listener: Reader) -> None:

@@ -1,0 +1,44 @@
+/** What is heard, told to the lock screen and the headset, whose buttons reach into the player. */
+
+const SILENCE_S = 10; // shorter ones are not told of
+
+/** A sound of silence: browsers tell only of media elements, and ours comes out of an audio graph. */
+function silence() {
+  const rate = 8_000;
+  const bytes = new Uint8Array(44 + SILENCE_S * rate).fill(128);
+  const view = new DataView(bytes.buffer);
+  const words = [[0, 0x52494646], [8, 0x57415645], [12, 0x666d7420], [36, 0x64617461]]; // RIFF, WAVE, fmt, data
+  for (const [at, word] of words) view.setUint32(at, word);
+  const numbers = [[4, 36 + SILENCE_S * rate], [16, 16], [20, 0x00010001], [24, rate], [28, rate], [32, 0x00080001], [40, SILENCE_S * rate]];
+  for (const [at, number] of numbers) view.setUint32(at, number, true);
+  const sound = new Audio(URL.createObjectURL(new Blob([bytes], { type: "audio/wav" })));
+  sound.loop = true;
+  return sound;
+}
+
+export class MediaControls {
+  /** Handlers: onPause, onSkip, onBack, onStop, onSeek(ms). */
+  constructor({ onPause, onSkip, onBack, onStop, onSeek }) {
+    this._session = navigator.mediaSession;
+    this._sound = null;
+    this._told = "";
+    const seek = ({ seekTime }) => onSeek(seekTime * 1_000);
+    const actions = { play: onPause, pause: onPause, stop: onStop, nexttrack: onSkip, previoustrack: onBack, seekto: seek };
+    for (const [action, handle] of Object.entries(actions)) this._session?.setActionHandler(action, handle);
+  }
+
+  /** `title` null: nothing is heard. */
+  show({ title, paused, ms = 0, ofMs = 0, speed }) {
+    if (!this._session) return;
+    const state = title === null ? "none" : paused ? "paused" : "playing";
+    const told = [state, title, speed, Math.round(ofMs / 1_000), Math.round(ms / 5_000)].join();
+    if (told === this._told) return;
+    this._told = told;
+    this._session.playbackState = state;
+    this._session.metadata = title === null ? null : new MediaMetadata({ title, artist: "Rhapsode" });
+    const [position, duration] = [Math.min(ms, ofMs) / 1_000, ofMs / 1_000];
+    if (title !== null && ofMs) this._session.setPositionState({ position, duration, playbackRate: speed });
+    if (state === "playing") void (this._sound ??= silence()).play().catch(() => {}); // not allowed yet: told without it
+    else this._sound?.pause();
+  }
+}
