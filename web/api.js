@@ -23,7 +23,9 @@ async function problemOf(response) {
     return new Problem({ detail: body.title ?? response.statusText, ...body, status: response.status });
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    return new Problem({ detail: `The server answered ${response.status}.`, status: response.status });
+    const trouble = "The server has trouble and did not do it";
+    const detail = response.status >= 500 ? `${trouble} (${response.status}). Try again.` : `The server answered ${response.status}.`;
+    return new Problem({ detail, status: response.status });
   }
 }
 

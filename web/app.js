@@ -293,6 +293,12 @@ function sourceOf({ id, story }) {
   return { title, href: addressOf({ id, kind: story.kind }) };
 }
 
+/** A part of the page that is loaded when it is wanted, and could not be. */
+addEventListener("unhandledrejection", (event) => {
+  if (!/dynamically imported module|importing a module/i.test(event.reason?.message)) return;
+  event.preventDefault();
+  shell.controls.showNotice("This part of the page could not be loaded. Try again when you are connected.");
+});
 addEventListener("rhapsode:who", async () => (await import("./sign-in.js")).askForKey());
 const shell = new Shell();
 window.rhapsode = Object.freeze({ stats: () => ({ ...shell.hearing.stats(), lastSeq: 0, ...shell.place?.stats?.() }) });

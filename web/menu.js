@@ -77,7 +77,7 @@ export class Menu {
   }
 
   _copier(about) {
-    const copy = quiet("Copy link");
+    const copy = quiet(userName() === "me" ? "Copy link" : "Copy link for yourself"); // others need a share
     copy.addEventListener("click", async () => {
       const address = new URL(addressOf(about), document.baseURI).href;
       try {

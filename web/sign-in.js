@@ -19,7 +19,10 @@ export function askForKey() {
     void exchange(key.value.trim(), problem);
   });
   for (const other of document.querySelectorAll("dialog[open]")) other.close();
-  makeDialog("Sign in", { id: "sign-in" }, make("p", { class: "note" }, words), form);
+  const dialog = makeDialog("Sign in", { id: "sign-in" }, make("p", { class: "note" }, words), form);
+  byId("sign-in-button").onclick = askForKey;
+  byId("sign-in-button").hidden = true;
+  dialog.addEventListener("close", () => (byId("sign-in-button").hidden = false)); // the way back
   key.focus();
 }
 
@@ -32,6 +35,6 @@ async function exchange(key, problem) {
     location.reload();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    say(problem, asSentence(error.message));
+    say(problem, error.status === 401 ? "This server does not know the key. Check it and try again." : asSentence(error.message));
   }
 }

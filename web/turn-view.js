@@ -17,10 +17,13 @@ const KEEPSAKES = [
   ["Captions (SRT)", "/captions.srt", {}],
 ];
 
+/** As long as a title. */
+const beginning = (text) => (text.length > 60 ? `${text.slice(0, 60).trimEnd()}…` : text);
+
 export class TurnView {
   /** `onReplay(turn)`; `link(path, query)` gives the address of a download; `actions` are those of a conversation. */
   constructor(turn, { onReplay, onUnfold, link, actions = null }) {
-    this.prompt = make("h2", { class: "prompt" }, turn.kind === "prompt" ? turn.prompt : "Text to speech");
+    this.prompt = make("h2", { class: "prompt" }, turn.kind === "prompt" ? turn.prompt : `Text to speech: ${beginning(turn.prompt)}`);
     this.text = new AnswerText();
     this.prose = this.text.element;
     this.state = make("span", { class: "state" });

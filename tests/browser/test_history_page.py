@@ -98,6 +98,8 @@ def test_a_timeline_shows_latencies(open_page: OpenPage, app: RunningApp, told: 
     row = table.get_by_role("row").filter(has_text="First sound")
     expect(row).to_contain_text(f"{sound - asked:,} ms")
     expect(reader.page.get_by_role("table", name="The session itself")).to_contain_text("Begun")
+    prose = reader.page.locator(".prose").first
+    assert prose.evaluate("(text) => text.scrollHeight <= text.clientHeight + 2"), "the text is whole"
 
 
 @pytest.mark.parametrize(

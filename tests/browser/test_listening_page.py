@@ -130,6 +130,8 @@ def test_a_text_is_read_out_word_for_word(open_page: OpenPage) -> None:
     reader.page.press("#text", "Enter")
     reader.hears()
     assert reader.answer == "First line\nand the second one."
+    heading = reader.page.get_by_role("heading", name="Text to speech: First line and the second one.")
+    expect(heading).to_be_visible()
 
 
 def test_markup_in_an_answer_is_text(open_page: OpenPage) -> None:

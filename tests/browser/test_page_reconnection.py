@@ -228,3 +228,25 @@ def test_a_lost_connection_is_told_where_one_looks_and_told_away_again(
     expect(notice).to_be_visible()
     reader.page.context.set_offline(False)
     expect(notice).to_be_hidden()
+
+
+def test_a_part_that_cannot_be_loaded_says_so_and_is_loaded_later(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.page.locator(".history").wait_for()
+    reader.page.context.set_offline(True)
+    reader.page.click("#settings-button")
+    expect(reader.page.get_by_text("This part of the page could not be loaded.")).to_be_visible()
+    reader.page.context.set_offline(False)
+    reader.page.click("#settings-button")
+    expect(reader.page.get_by_role("dialog", name="Settings")).to_be_visible()
+
+
+def test_a_server_in_trouble_is_told_in_words_and_what_was_typed_stays(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.page.route("**/v1/threads", lambda route: route.fulfill(status=502, body="Bad gateway"))
+    reader.ask("briefly")
+    expect(reader.page.locator("#problem")).to_contain_text("The server has trouble and did not do it (502).")
+    assert reader.page.input_value("#text") == "briefly"
+    reader.page.unroute("**/v1/threads")
+    reader.page.click("#send")
+    reader.status_is("completed")

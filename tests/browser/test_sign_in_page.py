@@ -40,7 +40,8 @@ def test_a_key_opens_the_page_and_a_link_one_story(
     app, key = closed
     reader = open_page(f"{app.url}/?stories")
     sign_in(reader, "rk_wrong")
-    expect(reader.page.get_by_role("dialog", name="Sign in").get_by_role("alert")).to_be_visible()
+    alert = reader.page.get_by_role("dialog", name="Sign in").get_by_role("alert")
+    expect(alert).to_have_text("This server does not know the key. Check it and try again.")
     sign_in(reader, key)
     expect(reader.page.get_by_text("No stories yet")).to_be_visible()
     reader.page.get_by_label("Title").fill("Mine")
@@ -68,6 +69,11 @@ def test_somebody_without_a_key_is_asked_for_one(open_page: OpenPage, closed: tu
     app, _ = closed
     reader = open_page(app.url)
     expect(reader.page.get_by_role("dialog", name="Sign in")).to_be_visible()
+    for _ in range(2):
+        reader.page.keyboard.press("Escape")
+        expect(reader.page.get_by_role("dialog", name="Sign in")).to_have_count(0)
+        reader.page.get_by_role("button", name="Sign in").click()
+        expect(reader.page.get_by_role("dialog", name="Sign in")).to_be_visible()
     reader.page.keyboard.press("Escape")
     expect(reader.page.get_by_role("heading", name="What would you like to hear?")).to_be_visible()
     reader.ask("a story")

@@ -24,13 +24,14 @@ export class CharactersPlace {
     this._problem = problemLine();
     this._list = make("ul", { class: "shelf", "aria-label": "Your characters" });
     this._empty = make("p", { class: "note", hidden: "" });
+    this._saved = make("p", { class: "note", role: "status" });
     this._form = make("div");
   }
 
   leave() {}
 
   async start() {
-    furnish("characters", this._form, make("h2", {}, "Recent"), this._problem, this._list, this._empty);
+    furnish("characters", this._problem, this._list, this._empty, this._saved, this._form);
     await tried(this._problem, async () => {
       const [{ voices, languages }, { collections }] = await Promise.all([this._api.voices(), this._api.collections({ limit: 200 })]);
       const spoken = Object.assign({}, ...Object.values(languages).reverse());
@@ -44,7 +45,7 @@ export class CharactersPlace {
   async _load() {
     const characters = await this._api.characters();
     this._list.replaceChildren(...characters.map((character) => this._item(character)));
-    say(this._empty, characters.length ? null : "No characters yet. Create the first one above.");
+    say(this._empty, characters.length ? null : "No characters yet. Create the first one below.");
   }
 
   _item(character) {
@@ -107,7 +108,7 @@ export class CharactersPlace {
       });
       send.disabled = false;
       if (!done) return;
-      announce(`${wish.name} is saved`);
+      this._saved.textContent = `${wish.name} is saved.`;
       this._edit(null);
     });
     this._form.replaceChildren(form);

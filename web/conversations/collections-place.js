@@ -15,7 +15,7 @@ export class CollectionsPlace {
     this._api = new ConversationsApi();
     this._problem = problemLine();
     this._list = make("ul", { class: "shelf", "aria-label": "Your collections" });
-    this._empty = make("p", { class: "note", hidden: "" }, "No documents yet. Name the first collection above.");
+    this._empty = make("p", { class: "note", hidden: "" }, "No documents yet. Name the first collection below.");
   }
 
   leave() {}
@@ -23,7 +23,7 @@ export class CollectionsPlace {
   async start() {
     const words = "Answers can cite passages of your documents.";
     const note = make("p", { class: "note" }, words);
-    furnish("collections", note, this._form(), make("h2", {}, "Recent"), this._problem, this._list, this._empty);
+    furnish("collections", note, this._problem, this._list, this._empty, this._form());
     await tried(this._problem, async () => {
       let before = null;
       do {

@@ -1,5 +1,7 @@
 /** Facts of a collection to the documents in it: a pure reducer. States are never changed, only replaced. */
 
+import { counted } from "../times.js";
+
 export const emptyShelf = () => ({ lastSeq: 0, name: "", over: false, documents: {}, order: [] });
 
 const NEW = { state: "waiting", done: 0, bytes: 0, name: "", view: null, code: null, message: null };
@@ -49,7 +51,7 @@ export function standing({ state, done, view, message }) {
     case "failed":
       return message;
     default:
-      return [...(view.pages ? [`${view.pages} pages`] : []), `${view.chunks} passages`].join(" · ");
+      return [...(view.pages ? [counted(view.pages, "page")] : []), counted(view.chunks, "passage")].join(" · ");
   }
 }
 

@@ -52,7 +52,8 @@ export class StoryPlace {
     const { composer, hearing, paint } = this._shell;
     composer.use({ draft: this.id, modes: MODES });
     this._premise = make("p", { class: "premise", hidden: "" });
-    byId("head").replaceChildren(this._premise);
+    this._hint = make("p", { class: "note", hidden: "" }, "Say below how the story begins, or leave the box empty and send.");
+    byId("head").replaceChildren(this._premise, this._hint);
     this._session.listen({
       onPast: () => this._pastIsKnown(),
       onChange: paint,
@@ -167,6 +168,8 @@ export class StoryPlace {
 
   draw() {
     const voice = this._voices.update();
-    if (this.story.lastSeq > 0) this._scenes.update(this.story, voice);
+    if (this.story.lastSeq === 0) return;
+    this._hint.hidden = this.story.order.length > 0;
+    this._scenes.update(this.story, voice);
   }
 }

@@ -19,6 +19,7 @@ test("a document comes, can be found, is replaced and goes", () => {
   assert.equal(standing(coming.documents[ID]), "Learning, 40 %");
   const there = shelve(coming, { seq: 4, type: "document.added", data: { view: VIEW } });
   assert.equal(standing(there.documents[ID]), "2 passages");
+  assert.equal(standing({ ...there.documents[ID], view: { ...VIEW, pages: 1, chunks: 1 } }), "1 page · 1 passage");
   const failed = { document: ID, code: "document.unreadable", message: "It is damaged." };
   const replaced = [STEP, failed].reduce(
     (shelf, data, at) => shelve(shelf, { seq: 5 + at, type: at ? "document.failed" : "document.progressed", data }),
