@@ -46,6 +46,7 @@ from deployments.faces.openai.routes import (
     transcription_routes,
 )
 from deployments.faces.realtime import client_secret_routes, realtime_routes
+from deployments.faces.realtime.webrtc import call_routes
 from deployments.faces.responses import response_routes
 from deployments.faces.stories import (
     narration_routes,
@@ -214,6 +215,7 @@ FACES: Final[tuple[APIRouter, ...]] = tuple(
         transcription_routes,
         realtime_routes,
         client_secret_routes,
+        call_routes,
         story_routes,
         stream_routes,
         thread_socket,

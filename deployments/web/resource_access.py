@@ -5,6 +5,7 @@ being told: it knows what the names of path parameters mean, and what it does no
 """
 
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Final
@@ -126,8 +127,12 @@ async def _listens(connection: HTTPConnection, share: tuple[str, str]) -> None:
 def _opens_realtime(connection: HTTPConnection) -> None:
     """A client secret opens Realtime connections, and nothing else."""
     path = connection.scope["path"].removeprefix(connection.scope.get("root_path", ""))
-    if connection.scope["type"] != "websocket" or path != PATH:
+    opens = path == PATH if connection.scope["type"] == "websocket" else _CALLS.fullmatch(path)
+    if not opens:
         raise Forbidden("a client secret is for Realtime connections only")
+
+
+_CALLS: Final = re.compile(f"{PATH}/calls(/[^/]+/hangup)?")
 
 
 def _only_reads(connection: HTTPConnection) -> bool:
@@ -244,7 +249,7 @@ _CHECKS: Final[Mapping[str, Callable[[HTTPConnection, Principal, str], Awaitable
     "response_id": _response,
     "user_id": _user,
     **dict.fromkeys(("kind", "share", "member", "number", "n", "chunk", "turn", "provider"), _for_all),
-    **dict.fromkeys(("voice", "document_id", "model", "stream"), _for_all),
+    **dict.fromkeys(("voice", "document_id", "model", "stream", "call_id"), _for_all),
 }
 
 

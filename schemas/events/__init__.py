@@ -15,6 +15,7 @@ from schemas.events.document_events import (
     DocumentRemoved,
 )
 from schemas.events.realtime_events import (
+    CallHungUp,
     InputCleared,
     InputIdled,
     ItemAdded,
@@ -112,6 +113,7 @@ __all__ = [
     "TRIGGERS",
     "AnswerCited",
     "AudioChunk",
+    "CallHungUp",
     "CharacterDeleted",
     "CharacterSaved",
     "DocumentAdded",

@@ -140,3 +140,12 @@ class InputIdled(_Event):
     input: str
     start_ms: int
     end_ms: int
+
+
+class CallHungUp(_Event):
+    """The end of a WebRTC call of this session was asked for: the gateway that holds the call ends it."""
+
+    type: Literal["call.hung_up"] = "call.hung_up"
+    v: Literal[1] = 1
+    call: str
+    """Its id, as in the `Location` of the answer to the offer."""

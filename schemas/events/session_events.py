@@ -25,6 +25,7 @@ from schemas.events.document_events import (
 )
 from schemas.events.event_model import EventModel as _Event
 from schemas.events.realtime_events import (
+    CallHungUp,
     InputCleared,
     InputIdled,
     ItemAdded,
@@ -284,6 +285,7 @@ Event = Annotated[
     | ResponseAsked
     | InputCleared
     | InputIdled
+    | CallHungUp
     | StreamCreated
     | StreamAppended
     | StreamClosed

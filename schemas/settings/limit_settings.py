@@ -1,6 +1,8 @@
 """Bounds of the gateway and its own listener."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from schemas.settings.access_settings import NO_LIMITS, PrincipalLimits
 
@@ -95,6 +97,49 @@ class LimitSettings(_Settings):
     """For all together, on an open server."""
 
 
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class WebRtcSettings(_Settings):
+    """Calls over WebRTC (`POST /v1/realtime/calls`): where their sound comes in, and their bounds.
+
+    Every call has one UDP socket on each of `hosts`. Nothing is asked of any other server unless `stun` or
+    `turn` name one.
+    """
+
+    hosts: tuple[str, ...] = Field(default=("127.0.0.1",), min_length=1, max_length=16)
+    """Addresses of this machine that calls may reach; "all": every one but loopback."""
+    announce: str | None = None
+    """The address that clients are told instead, where a router forwards the same ports from it."""
+    ports: tuple[Port, Port] | None = None
+    """The first and the last UDP port of calls; None: any that is free."""
+    stun: str | None = Field(default=None, pattern=r"^stun:\S{1,255}$")
+    """A STUN server, as `stun:host:port`."""
+    turn: str | None = Field(default=None, pattern=r"^turns?:\S{1,255}$")
+    """A TURN server that relays sound, as `turn:host:port?transport=udp`."""
+    turn_username: str = ""
+    turn_credential: SecretStr = SecretStr("")
+    calls: int = Field(default=100, ge=0)
+    """Calls of one gateway; one more is refused: 503 `gateway.busy`."""
+    calls_per_principal: int = Field(default=8, ge=1)
+    """Calls of one principal on one gateway; one more is refused: 429 `limit.listeners`. On an open server
+    nobody is counted so."""
+    sdp_bytes: int = Field(default=64 * 1024, ge=1_000)
+    """A longer offer is refused: 413 `body.too_large`."""
+    message_bytes: int = Field(default=256 * 1024, ge=1_000, le=256 * 1024)
+    """A longer event on the data channel is answered by the error `event_too_large`."""
+    connect_s: float = Field(default=15.0, gt=0)
+    """A call whose data channel is not open after so long is given up."""
+    idle_s: float = Field(default=900.0, gt=0)
+    """A call from which neither sound nor an event came for so long is ended."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "WebRtcSettings":
+        if self.ports is not None and self.ports[0] > self.ports[1]:
+            raise ValueError("ports: the first port is greater than the last one")
+        return self
+
+
 class GatewaySettings(_Settings):
     """The gateway's own listener, beside Serve's proxy."""
 
@@ -104,6 +149,7 @@ class GatewaySettings(_Settings):
     frame_bytes: int = Field(default=16 * 1024 * 1024, ge=1_000)
     """A larger WebSocket message closes the connection (1009)."""
     leaving: LeavingSettings = LeavingSettings()
+    webrtc: WebRtcSettings = WebRtcSettings()
 
 
 class StreamingSettings(_Settings):

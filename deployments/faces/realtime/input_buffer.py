@@ -34,7 +34,11 @@ class RealtimeAudioInput:
         services: GatewayContainer,
         commands: RealtimeCommands,
         refused: Callable[[RhapsodeError], Awaitable[None]],
+        *,
+        tracks: bool = False,
     ) -> None:
+        """`tracks`: its sound comes by an audio track, as PCM whatever the session's format is."""
+        self._tracks = tracks
         self._services = services
         self._commands = commands
         self._refused = refused
@@ -54,9 +58,11 @@ class RealtimeAudioInput:
 
     async def append(self, audio: str) -> None:
         """Raises RealtimeInvalid, or what ended the input."""
-        sound = await _decoded(audio)
-        if not sound:
-            return
+        if sound := await _decoded(audio):
+            await self.push(sound)
+
+    async def push(self, sound: bytes) -> None:
+        """Raises RealtimeInvalid, or what ended the input."""
         handle = await self._current() or await self._open()
         self._sent += len(sound)
         with self._using(handle):
@@ -157,6 +163,8 @@ class RealtimeAudioInput:
         return self._handle
 
     def _format_of(self, conversation: Conversation) -> str:
+        if self._tracks:
+            return "audio/pcm"
         config = config_of(conversation, model=self._commands.model)
         found: str = config["audio"]["input"]["format"]["type"]
         return found

@@ -1,10 +1,13 @@
-"""One Realtime connection: the client's events become commands, what happens is told as server events."""
+"""One Realtime connection: the client's events become commands, what happens is told as server events.
 
-from collections.abc import Awaitable, Callable
+A transport carries the events: a WebSocket or a data channel. The sound of a call goes beside them.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import anyio
 import orjson
@@ -16,14 +19,14 @@ from deployments.faces.realtime.idle_timeout import IdleTimeout
 from deployments.faces.realtime.input_buffer import RealtimeAudioInput
 from deployments.faces.realtime.output_audio import AnswerSound
 from deployments.faces.realtime.realtime_opening import Opened
-from deployments.faces.realtime.realtime_socket import RealtimeSocket, read_json
+from deployments.faces.realtime.realtime_socket import Transport, read_json
 from deployments.faces.realtime.session_config import config_of, shown
 from deployments.web.realtime_error_events import error_body
 from pipeline.delivery.listener import Listening, SessionListener
 from schemas.errors import RhapsodeError
 from schemas.errors.realtime_errors import RealtimeInvalid
+from schemas.events.recorded import Recorded
 from schemas.realtime.client_events import (
-    APPEND_CHARS,
     BufferAppend,
     BufferClear,
     BufferCommit,
@@ -41,8 +44,6 @@ from schemas.realtime.client_events import (
 )
 from schemas.realtime.realtime_session import ResponseWish
 
-_ROOM: Final = 1_000
-"""Around the sound of the longest piece."""
 _JOBS: Final = 32
 """Queue of client events; when there is more, the client waits to be heard."""
 _EVENT_ID: Final = 512
@@ -56,12 +57,25 @@ class _Job:
     event_id: str | None
 
 
-class Connection:
-    """`send_created` first, then `receive`, `work` and `run` side by side."""
+class Media(Protocol):
+    """Sound of a connection that is not part of its events."""
 
-    def __init__(self, services: GatewayContainer, socket: RealtimeSocket, opened: Opened) -> None:
+    async def follow(self, recorded: Recorded, events: list[ServerEvent]) -> None:
+        """Takes the next event of the session, and the server events that follow from it."""
+
+    async def clear(self) -> None:
+        """Drops the sound that was not heard yet."""
+
+
+class Connection:
+    """`send_created` first, then `receive`, `work` and `run` side by side, as in `converse`."""
+
+    def __init__(
+        self, services: GatewayContainer, transport: Transport, opened: Opened, media: Media | None = None
+    ) -> None:
         self._services = services
-        self._socket = socket
+        self._transport = transport
+        self._media = media
         self._opened = opened
         self._commands = opened.commands
         self._translator = opened.translator
@@ -69,8 +83,10 @@ class Connection:
         self._number = opened.last_number
         """Of the event that was told last."""
         self._own = 0
-        self._audio_input = RealtimeAudioInput(services, opened.commands, self._refused)
-        self._idle_timeout = IdleTimeout(services, opened.commands, self._audio_input)
+        self.audio_input = RealtimeAudioInput(
+            services, opened.commands, self.refused, tracks=media is not None
+        )
+        self._idle_timeout = IdleTimeout(services, opened.commands, self.audio_input)
         self._send_job, self._jobs = anyio.create_memory_object_stream[_Job](_JOBS)
 
     # ------------------------------------------------------------ what is told
@@ -79,7 +95,7 @@ class Connection:
         """The first event says which session this is, and how it stands."""
         conversation, _ = await self._services.sessions.view(self._opened.session)
         config = config_of(conversation, model=self._commands.model)
-        await self._say("session.created", session=shown(self._opened.session, config))
+        await self.say("session.created", session=shown(self._opened.session, config))
 
     async def run(self) -> None:
         """Yields the session's events from this client's position until the session ends."""
@@ -91,7 +107,11 @@ class Connection:
         async with aclosing(listener.listen(self._opened.session, self._opened.head, params)) as batches:
             async for batch in batches:
                 for recorded in batch:
-                    for event in self._translator.apply(recorded):
+                    events = self._translator.apply(recorded)
+                    if self._media is not None:
+                        await self._media.follow(recorded, events)
+                        events = [event for event in events if event.sound is None]
+                    for event in events:
                         if event.number > self._opened.last_number:
                             await self._send_event(event)
 
@@ -100,19 +120,19 @@ class Connection:
         if event.sound is not None:
             data = data | {"delta": await self._sound.of(event.sound, event.format)}
         self._number = event.number
-        await self._socket.send(data)
+        await self._transport.send(data)
         self._idle_timeout.note(event, self._translator.conversation)
 
-    async def _say(self, kind: str, **data: Any) -> None:
+    async def say(self, kind: str, **data: Any) -> None:
         """An event of this connection alone, which belongs to no event."""
         self._own += 1
         about = {"event_id": f"event_{self._number}_{self._own}", "sequence_number": self._number}
-        await self._socket.send({**about, "type": kind, **data})
+        await self._transport.send({**about, "type": kind, **data})
 
     async def _complain(self, error: RhapsodeError, event_id: str | None = None) -> None:
-        await self._say("error", error=error_body(error, event_id))
+        await self.say("error", error=error_body(error, event_id))
 
-    async def _refused(self, error: RhapsodeError) -> None:
+    async def refused(self, error: RhapsodeError) -> None:
         """Something that was said is not answered."""
         with suppress(WebSocketDisconnect, TimeoutError):
             await self._complain(error)
@@ -122,7 +142,7 @@ class Connection:
     async def receive(self) -> None:
         """Obey until the client leaves; what is wrong with an event is told, and nothing more."""
         async with self._send_job:
-            while (message := await self._socket.receive()) is not None:
+            while (message := await self._transport.receive()) is not None:
                 event_id: str | None = None
                 try:
                     raw = await self._parsed(message)
@@ -134,10 +154,8 @@ class Connection:
     async def _parsed(self, message: str | bytes) -> Any:
         if isinstance(message, bytes):
             raise RealtimeInvalid("Events are texts; sound comes in base64.", reason="invalid_json")
-        if len(message) > APPEND_CHARS + _ROOM:
-            raise RealtimeInvalid(
-                f"An event has at most {APPEND_CHARS} characters of sound.", reason="event_too_large"
-            )
+        if len(message) > (longest := self._transport.longest):
+            raise RealtimeInvalid(f"An event has at most {longest} characters.", reason="event_too_large")
         try:
             raw = await read_json(message)
         except orjson.JSONDecodeError as error:
@@ -164,12 +182,18 @@ class Connection:
     async def _take(self, event: ClientEvent) -> None:
         """Sound has its place at once; whatever needs the log waits its turn."""
         match event:
+            case BufferAppend() if self._media is not None:
+                raise RealtimeInvalid(
+                    "The sound of a call comes by its audio track.", reason="unsupported_value", field="type"
+                )
             case BufferAppend():
-                await self._audio_input.append(event.audio)
+                await self.audio_input.append(event.audio)
             case BufferCommit():
-                await self._later(await self._audio_input.commit(), event)
+                await self._later(await self.audio_input.commit(), event)
             case BufferClear():
-                await self._later(await self._audio_input.clear(), event)
+                await self._later(await self.audio_input.clear(), event)
+            case OutputClear() if self._media is not None:
+                await self._later(self._media.clear, event)
             case OutputClear():
                 raise RealtimeInvalid(
                     "output_audio_buffer.clear is for WebRTC and SIP: here the client has the buffer itself.",
@@ -179,7 +203,7 @@ class Connection:
             case SessionUpdate():
                 await self._settled()
                 await self._commands.configure(session_patch(event.session))
-                await self._audio_input.adopt()
+                await self.audio_input.adopt()
             case _:
                 await self._later(self._action(event), event)
 
@@ -200,7 +224,7 @@ class Connection:
         raise AssertionError(event.type)
 
     async def _retrieve(self, name: str) -> None:
-        await self._say("conversation.item.retrieved", item=await self._commands.retrieve(name))
+        await self.say("conversation.item.retrieved", item=await self._commands.retrieve(name))
 
     async def _later(self, action: Callable[[], Awaitable[None]], event: ClientEvent) -> None:
         await self._send_job.send(_Job(action, event.event_id))
@@ -217,7 +241,40 @@ class Connection:
 
     def leave(self) -> None:
         """Commits the audio received by now: no client can send the rest again."""
-        self._audio_input.leave()
+        self.audio_input.leave()
+
+
+async def converse(
+    connection: Connection, transport: Transport, *beside: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    """Until either side leaves; whichever task ends first ends the others, but for those `beside`."""
+    try:
+        async with anyio.create_task_group() as tasks:
+
+            async def receive() -> None:
+                await connection.receive()
+                tasks.cancel_scope.cancel()
+
+            await connection.send_created()
+            tasks.start_soon(receive)
+            tasks.start_soon(connection.work)
+            for work in beside:
+                tasks.start_soon(work)
+            await connection.run()
+            await transport.close()
+            tasks.cancel_scope.cancel()
+    except* (WebSocketDisconnect, TimeoutError):
+        pass  # a client left, or takes nothing any more
+    except* RhapsodeError as group:
+        with suppress(WebSocketDisconnect):
+            await transport.refuse(_first(group))
+    finally:
+        connection.leave()
+
+
+def _first(group: BaseExceptionGroup[RhapsodeError]) -> RhapsodeError:
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
 def _event_id(raw: Any) -> str | None:

@@ -1,5 +1,6 @@
 """Which session a Realtime connection is about, and from where it is told."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +9,7 @@ from deployments.container import GatewayContainer
 from deployments.faces.native.session_routes import refuse_affairs
 from deployments.faces.realtime.event_translator import PER_EVENT, Translator, position
 from deployments.faces.realtime.realtime_commands import RealtimeCommands
-from deployments.faces.realtime.session_config import checked, initial
+from deployments.faces.realtime.session_config import checked, initial, updated
 from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
 from schemas.errors import SessionNotFound
@@ -16,6 +17,7 @@ from schemas.errors.realtime_errors import RealtimeInvalid
 from schemas.events import RealtimeConfigured
 from schemas.ids import Seq, SessionId, parse_session_id
 from schemas.native.client_commands import CreateSession
+from schemas.realtime.realtime_session import SessionPatch, TranscriptionPatch
 from schemas.settings.provider_settings import LOCAL
 
 _PREFIX: Final = "sess_"
@@ -23,6 +25,8 @@ _MODEL_CHARS: Final = 128
 _TITLE: Final = "Realtime"
 _TRANSCRIPTION: Final = "transcription"
 _PAGE: Final = 2_000
+_CURSOR: Final = re.compile(r"[0-9]{1,15}\.[0-9]{1,9}")
+Patch = SessionPatch | TranscriptionPatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +41,58 @@ class Opened:
     last_number: int
     """... and of their events those after this number are told."""
     head: Head
+    sound_after: tuple[Seq, int] | None = None
+    """Of a call: the sound after so many milliseconds of this event is played; None: that of events told."""
 
     @property
     def session(self) -> SessionId:
         return self.commands.session
 
 
-async def open_session(services: GatewayContainer, caller: Principal, query: Mapping[str, str]) -> Opened:
-    """The session of the query, or a new one. Raises RealtimeInvalid, ModelNotFound, SessionNotFound or a
-    StateError.
+async def open_session(
+    services: GatewayContainer, caller: Principal, query: Mapping[str, str], patch: Patch | None = None
+) -> Opened:
+    """The session of the query, or a new one, configured by `patch`. Raises RealtimeInvalid, ModelNotFound,
+    SessionNotFound or a StateError.
     """
-    model = query.get("model") or ""
+    model = query.get("model") or getattr(patch, "model", None) or ""
     if len(model) > _MODEL_CHARS or not model.isprintable():
         raise RealtimeInvalid("The name of a model is a short text.", field="model")
     if query.get("intent") == _TRANSCRIPTION:
         model = LOCAL  # what is named writes down; who does that here is this server's affair
-    if "call_id" in query:
-        raise RealtimeInvalid(
-            "Calls over WebRTC and SIP are not supported.", reason="unsupported_value", field="call_id"
-        )
     number = _number(query.get("starting_after"))
+    sound_after = _sound_cursor(query.get("audio_starting_after"))
     name = query.get("session_id")
+    if "call_id" in query:
+        name = session_of_call(query["call_id"])
+    if name is not None and patch is not None:
+        raise RealtimeInvalid("A session that goes on keeps its configuration.", field="session")
+    if number is None and sound_after is not None:
+        raise RealtimeInvalid("audio_starting_after goes with starting_after.", field="audio_starting_after")
     if name is not None:
         session = await _known(services, caller, name)
     elif number is None:
-        session = await _new(services, caller, model)
+        session = await _new(services, caller, model, patch)
     else:
         raise RealtimeInvalid("starting_after goes with a session_id.", field="starting_after")
-    return await _open(services, session, model or LOCAL, number)
+    return await _open(services, session, model or LOCAL, number, sound_after)
+
+
+def session_of_call(call: str) -> str:
+    """The session of a call's id, `rtc_<session>_<call>`."""
+    return call.removeprefix("rtc_").rpartition("_")[0]
+
+
+def _sound_cursor(text: str | None) -> tuple[Seq, int] | None:
+    if text is None:
+        return None
+    if _CURSOR.fullmatch(text) is None:
+        raise RealtimeInvalid(
+            "audio_starting_after is the audio_cursor of the last output_audio_buffer.position.",
+            field="audio_starting_after",
+        )
+    seq, _, ms = text.partition(".")
+    return Seq(int(seq)), int(ms)
 
 
 def _number(text: str | None) -> int | None:
@@ -90,7 +118,7 @@ async def _known(services: GatewayContainer, caller: Principal, name: str) -> Se
     return session
 
 
-async def _new(services: GatewayContainer, caller: Principal, model: str) -> SessionId:
+async def _new(services: GatewayContainer, caller: Principal, model: str, patch: Patch | None) -> SessionId:
     """`model` says who answers; with a client secret, the one that the secret was made for."""
     config = await services.secrets.config(caller.secret) if caller.secret else None
     if config is None:
@@ -103,6 +131,9 @@ async def _new(services: GatewayContainer, caller: Principal, model: str) -> Ses
                 f"This client secret was made for the model {config['model']!r}.", field="model"
             )
         config = config | {"model": model}
+    if patch is not None:
+        config = updated(config, patch)
+        model = LOCAL if config["type"] == _TRANSCRIPTION else model
     settings = checked(config, services.names)
     if (name := model or config.get("model", LOCAL)) != LOCAL:
         provider, named = services.names.answering(name)
@@ -113,7 +144,13 @@ async def _new(services: GatewayContainer, caller: Principal, model: str) -> Ses
     return session
 
 
-async def _open(services: GatewayContainer, session: SessionId, model: str, number: int | None) -> Opened:
+async def _open(
+    services: GatewayContainer,
+    session: SessionId,
+    model: str,
+    number: int | None,
+    sound_after: tuple[Seq, int] | None,
+) -> Opened:
     _, head = await services.sessions.attend(session)
     last = position(head.seq)
     last_number = last if number is None else number
@@ -122,6 +159,8 @@ async def _open(services: GatewayContainer, session: SessionId, model: str, numb
             f"The session ends at {last}, starting_after names {last_number}.", field="starting_after"
         )
     after = Seq(max(0, last_number // PER_EVENT - 1))
+    if sound_after is not None:
+        after = min(after, Seq(max(0, sound_after[0] - 1)))
     translator = Translator(session)
     await _fold(services, translator, after)
     settings = services.settings
@@ -135,7 +174,7 @@ async def _open(services: GatewayContainer, session: SessionId, model: str, numb
         services.transcribers.realtime,
         services.names,
     )
-    return Opened(commands, translator, after, last_number, head)
+    return Opened(commands, translator, after, last_number, head, sound_after)
 
 
 async def _fold(services: GatewayContainer, translator: Translator, after: Seq) -> None:

@@ -1,7 +1,7 @@
-"""The frames of a Realtime connection: events, sent whole, with a deadline; refusals, with a reason."""
+"""What carries the events of a Realtime connection, and the WebSocket that does."""
 
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import anyio
 import anyio.to_thread
@@ -12,14 +12,35 @@ from deployments.web import problem_details
 from deployments.web.realtime_error_events import error_event
 from deployments.web.ws_send import deliver
 from schemas.errors import RhapsodeError
+from schemas.realtime.client_events import APPEND_CHARS
 
 _NORMAL: Final = 1000
 _AT_ONCE: Final = 256 * 1024
 """Characters of an event that are read on the loop; more of them would keep others waiting."""
 
 
+class Transport(Protocol):
+    """Carries events both ways, each whole and in order, until one side leaves."""
+
+    longest: int
+    """Characters of a client's event."""
+
+    async def send(self, event: dict[str, Any]) -> None:
+        """Raises WebSocketDisconnect if the client is gone, TimeoutError if it does not read."""
+
+    async def receive(self) -> str | bytes | None:
+        """Returns the client's next event; None: it left."""
+
+    async def close(self) -> None: ...
+
+    async def refuse(self, error: RhapsodeError) -> None:
+        """Say why, then close."""
+
+
 class RealtimeSocket:
-    """One accepted connection."""
+    """One accepted WebSocket."""
+
+    longest = APPEND_CHARS + 1_000
 
     def __init__(self, websocket: WebSocket) -> None:
         self._socket = websocket

@@ -1,0 +1,132 @@
+"""ICE of a call: candidates on the configured addresses and ports only.
+
+aioice binds every address of the machine to a port of the system's choice, and has no setting for either, so
+the method of its `Connection` that gathers candidates is replaced on each connection (aioice 0.13).
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Final
+
+from aioice import Candidate, Connection
+from aioice.candidate import candidate_foundation, candidate_priority
+from aioice.ice import StunProtocol, server_reflexive_candidate
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
+
+from schemas.errors import GatewayBusy
+from schemas.settings.limit_settings import WebRtcSettings
+
+_ALL: Final = "all"
+_STUN_S: Final = 3.0
+_CANDIDATES: Final = 32
+"""Of an offer; further ones are passed over."""
+
+
+def new_peer(settings: WebRtcSettings) -> RTCPeerConnection:
+    """A peer connection that asks the configured servers, and no others."""
+    servers = [RTCIceServer(settings.stun)] if settings.stun else []
+    if settings.turn:
+        credential = settings.turn_credential.get_secret_value()
+        servers.append(RTCIceServer(settings.turn, settings.turn_username, credential))
+    return RTCPeerConnection(RTCConfiguration(iceServers=servers))
+
+
+def bind_to_configured(peer: RTCPeerConnection, settings: WebRtcSettings) -> None:
+    """Of a peer connection that has its offer and gathers no candidates yet."""
+    transports = {transceiver.receiver.transport.transport for transceiver in peer.getTransceivers()}
+    if peer.sctp is not None:
+        transports.add(peer.sctp.transport.transport)
+    for transport in transports:
+        connection = transport._connection
+        gather = connection.get_component_candidates
+        gathering = partial(_candidates, connection, gather, settings)
+        connection.get_component_candidates = gathering  # type: ignore[method-assign]
+
+
+async def _candidates(
+    connection: Connection,
+    gather: Callable[..., Awaitable[list[Candidate]]],
+    settings: WebRtcSettings,
+    component: int,
+    addresses: list[str],
+    timeout: int = 5,
+) -> list[Candidate]:
+    """As `Connection.get_component_candidates`. Raises GatewayBusy where no port is free."""
+    hosts = addresses if _ALL in settings.hosts else settings.hosts
+    protocols = [await _bound(connection, settings, host) for host in hosts]
+    connection._protocols += protocols
+    found = []
+    for protocol in protocols:
+        host, port = protocol.transport.get_extra_info("sockname")[:2]
+        protocol.local_candidate = Candidate(
+            foundation=candidate_foundation("host", "udp", host),
+            component=component,
+            transport="udp",
+            priority=candidate_priority(component, "host"),
+            host=host,
+            port=port,
+            type="host",
+        )
+        found.append(protocol.local_candidate)
+    if connection.stun_server is not None:
+        asked = (server_reflexive_candidate(protocol, connection.stun_server) for protocol in protocols)
+        answers = await asyncio.gather(
+            *(asyncio.wait_for(one, _STUN_S) for one in asked), return_exceptions=True
+        )
+        found += [answer[0] for answer in answers if not isinstance(answer, BaseException)]
+    # What aioice gathers without addresses are the relayed candidates of the TURN server, if there is one.
+    return [*found, *await gather(component=component, addresses=[], timeout=timeout)]
+
+
+async def _bound(connection: Connection, settings: WebRtcSettings, host: str) -> StunProtocol:
+    loop = asyncio.get_running_loop()
+    for port in _ports(settings):
+        try:
+            _, protocol = await loop.create_datagram_endpoint(
+                lambda: StunProtocol(connection), local_addr=(host, port)
+            )
+        except OSError:
+            continue
+        return protocol
+    raise GatewayBusy(f"No UDP port is free on {host} for another call.")
+
+
+def _ports(settings: WebRtcSettings) -> Iterable[int]:
+    if settings.ports is None:
+        return (0,)
+    first, last = settings.ports
+    return random.sample(range(first, last + 1), last + 1 - first)
+
+
+def without_names(sdp: str) -> str:
+    """An offer without candidates that are names of multicast DNS, and with a bounded number of others.
+
+    A browser that hides its address is found all the same: its checks arrive from it. So the offer's list
+    never counts as complete.
+    """
+    lines, many = [], 0
+    for line in sdp.splitlines():
+        if line.startswith("a=end-of-candidates"):
+            continue
+        if line.startswith("a=candidate:"):
+            many += 1
+            if many > _CANDIDATES or ".local " in line:
+                continue
+        lines.append(line)
+    return "\r\n".join(lines) + "\r\n"
+
+
+def announced(sdp: str, settings: WebRtcSettings) -> str:
+    """An answer with the address that clients are to be told."""
+    if settings.announce is None:
+        return sdp
+    lines = []
+    for line in sdp.splitlines():
+        parts = line.split(" ")
+        if line.startswith("a=candidate:") and "host" in parts:
+            parts[4] = settings.announce
+            line = " ".join(parts)
+        lines.append(line)
+    return "\r\n".join(lines) + "\r\n"
