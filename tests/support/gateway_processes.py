@@ -58,6 +58,11 @@ class Gateways:
         """kill -9."""
         end(self._running.pop(app.url))
 
+    def terminate(self, app: RunningApp) -> None:
+        """SIGTERM: the gateway drains and ends."""
+        process = self._running[app.url]
+        process.terminate()
+
     @property
     def _output(self) -> Path:
         return self._settings.home / "gateways.txt"

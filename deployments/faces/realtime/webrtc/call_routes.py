@@ -26,8 +26,10 @@ from schemas.realtime.client_events import session_patch
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     services: GatewayContainer = app.state.services
-    async with Calls(services) as app.state.calls:
+    async with Calls(services) as calls:
+        app.state.calls = calls
         yield
+        await calls.see_out()
 
 
 router = APIRouter(prefix="/v1/realtime/calls", tags=["realtime"], lifespan=_lifespan)

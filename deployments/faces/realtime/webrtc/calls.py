@@ -58,6 +58,16 @@ class Calls(TaskScope):
         self._services = services
         self._settings = services.settings.gateway.webrtc
         self._whose: Counter[str] = Counter()
+        self._ending = anyio.Event()
+        self._emptied = anyio.Event()
+
+    async def see_out(self) -> None:
+        """End all calls where another gateway can go on, for it is time to close."""
+        self._ending.set()
+        with anyio.move_on_after(_CLOSE_S):
+            while self._whose:
+                self._emptied = anyio.Event()
+                await self._emptied.wait()
 
     async def answer(self, whose: str, offer: str, open_: Open, allowed: Work) -> Answered:
         """Begin a call of this principal. `open_` opens its session once the offer is understood; `allowed`
@@ -87,7 +97,7 @@ class Calls(TaskScope):
         self, whose: str, offer: str, open_: Open, allowed: Work, answered: asyncio.Future[Answered]
     ) -> None:
         self._whose[whose] += 1
-        call = _Call(self._services, self._settings)
+        call = _Call(self._services, self._settings, self._ending)
         try:
             with self._services.leaving.drain.guest():
                 sdp = await call.negotiate(offer)
@@ -109,13 +119,15 @@ class Calls(TaskScope):
             self._whose += Counter()  # principals without calls are forgotten
             with anyio.move_on_after(_CLOSE_S, shield=True):
                 await call.close()
+            self._emptied.set()
 
 
 class _Call:
     """One peer connection."""
 
-    def __init__(self, services: GatewayContainer, settings: WebRtcSettings) -> None:
+    def __init__(self, services: GatewayContainer, settings: WebRtcSettings, ending: anyio.Event) -> None:
         self.name = ""
+        self._ending = ending
         self._services = services
         self._settings = settings
         self._peer: RTCPeerConnection = new_peer(settings)
@@ -186,7 +198,14 @@ class _Call:
 
     async def _see_out(self) -> None:
         """Return when this gateway leaves, at a place from which another one can go on."""
-        await self._services.leaving.drain.leave_signal()
+        async with anyio.create_task_group() as either:
+
+            async def first(signal: Work) -> None:
+                await signal()
+                either.cancel_scope.cancel()
+
+            either.start_soon(first, self._services.leaving.drain.leave_signal)
+            either.start_soon(first, self._ending.wait)
         await self._output.leave()
 
     async def _idle(self, channel: EventChannel, heard: SoundInput) -> None:

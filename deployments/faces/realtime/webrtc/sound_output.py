@@ -1,7 +1,6 @@
 """The answers' sound on its way to a caller: the log's own Opus packets, one every 20 ms."""
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -100,7 +99,9 @@ class SoundOutput(MediaStreamTrack):
         self._log: EventLog | None = None
         self._session: SessionId | None = None
         self._tell, self._told = anyio.create_memory_object_stream[tuple[str, dict[str, Any]]](_TOLD)
-        self._due = time.monotonic()
+        self._due = 0.0
+        """When the next packet is to be sent, by the clock of the event loop."""
+        self._begun = 0.0
         self._pts = 0
         self._quiet = 0
         self._leaving = asyncio.Event()
@@ -173,6 +174,7 @@ class SoundOutput(MediaStreamTrack):
         """The next packet, when it is due. Raises MediaStreamError when the track was stopped."""
         if self.readyState != "live":
             raise MediaStreamError
+        self._begun = self._begun or asyncio.get_running_loop().time()
         content = await self._next()
         if content is None:
             content = await self._quiet_packet()
@@ -185,7 +187,7 @@ class SoundOutput(MediaStreamTrack):
         return packet
 
     async def _wait(self) -> None:
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         if self._due > now:
             await asyncio.sleep(self._due - now)
         elif now - self._due > _BEHIND_S:
@@ -197,15 +199,16 @@ class SoundOutput(MediaStreamTrack):
         if self._quiet <= _TRAIL:
             await self._wait()
             return _SILENCE
-        begun = self._due
         self._news.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(_IDLE_S):
                 await self._news.wait()
         content = await self._next()
-        now = time.monotonic()
-        self._pts += max(0, int((now - begun) * 1_000) // PACKET_MS) * _SAMPLES
-        self._due = max(now, begun)
+        now = asyncio.get_running_loop().time()
+        # From the beginning, so that what each rounding loses does not add up.
+        passed = round((now - self._begun) * 1_000 / PACKET_MS) * _SAMPLES
+        self._pts = max(self._pts, passed)
+        self._due = max(now, self._due)
         return content or _SILENCE
 
     async def _next(self) -> bytes | None:
