@@ -70,7 +70,7 @@ class Listener:
     @property
     def cursor(self) -> tuple[int, int]:
         """Of the last position that was told."""
-        kind, data = [one for one in self.told if one[0].endswith(".position")][-1]
+        _, data = [one for one in self.told if one[0].endswith(".position")][-1]
         seq, _, ms = data["audio_cursor"].partition(".")
         return int(seq), int(ms)
 
@@ -171,6 +171,9 @@ def test_what_is_cleared_is_not_heard_and_it_is_known_how_much_was() -> None:
         assert (cut.turn, cut.about, cut.heard_ms) == (2, ABOUT, 500)
         assert len(listener.packets) == 25
         buffer = [(kind.rpartition(".")[2], data["response_id"]) for kind, data in listener.told]
-        assert [one for one in buffer if one[0] != "position"] == [("started", "resp_1"), ("cleared", "resp_1")]
+        assert [one for one in buffer if one[0] != "position"] == [
+            ("started", "resp_1"),
+            ("cleared", "resp_1"),
+        ]
 
     run(cleared())
