@@ -205,9 +205,7 @@ def _query() -> tuple[RealtimeRow, ...]:
             "0",
             "An addition, with session_id: the sequence_number of the last event that the client has.",
         ),
-        _cannot(
-            QUERY, "call_id", "rtc_1", "Calls over WebRTC and SIP (/v1/realtime/calls) are not supported."
-        ),
+        _can(QUERY, "call_id", "rtc_{session}_1", "The session of a call over WebRTC. SIP is not supported."),
     )
 
 

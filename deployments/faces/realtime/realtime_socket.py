@@ -1,4 +1,4 @@
-"""What carries the events of a Realtime connection, and the WebSocket that does."""
+"""Transport of a Realtime connection's events, and the WebSocket that is one."""
 
 from contextlib import suppress
 from typing import Any, Final, Protocol

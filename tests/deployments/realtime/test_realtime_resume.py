@@ -110,7 +110,7 @@ async def test_an_ordinary_session_is_heard_and_spoken_to_as_well(app: RunningAp
         ({"session_id": "{known}", "starting_after": 10**9}, "invalid_value"),
         ({"session_id": "{known}", "starting_after": "x"}, "invalid_value"),
         ({"session_id": "{known}", "starting_after": -1}, "invalid_value"),
-        ({"call_id": "rtc_1"}, "unsupported_value"),
+        ({"call_id": "rtc_1"}, "session.not_found"),
     ],
 )
 async def test_a_wrong_wish_is_refused_with_a_reason(

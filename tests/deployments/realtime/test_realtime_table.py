@@ -38,7 +38,8 @@ def filled(value: Any, **names: str) -> Any:
         return {key: filled(one, **names) for key, one in value.items()}
     if isinstance(value, list):
         return [filled(one, **names) for one in value]
-    return value.format(**names) if isinstance(value, str) and value.startswith("{") else value
+    named = isinstance(value, str) and (value.startswith("{") or "{session}" in value)
+    return value.format(**names) if named else value
 
 
 async def refused(caller: Client, row: RealtimeRow, param: str) -> None:

@@ -107,10 +107,10 @@ class SoundOutput(MediaStreamTrack):
         self._leaving = asyncio.Event()
         self._left = asyncio.Event()
         self.cursor = ""
-        """Where the sound goes on that has not been sent yet: the number of its event, and milliseconds."""
+        """Place of the sound that was not sent yet: the number of its event, and milliseconds."""
 
     def read_from(self, log: EventLog, session: SessionId) -> None:
-        """Where sound that does not wait in memory lies."""
+        """Takes the place of sound that does not wait in memory."""
         self._log, self._session = log, session
 
     async def run(self, tell: Tell) -> None:
