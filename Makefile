@@ -62,10 +62,10 @@ env-vllm: $(BIN)/python ## vLLM for the answers, in .venv-vllm (GPU=yes|no overr
 	@GPU="$(GPU)" bash requirements/vllm.sh $(BIN)/python
 
 .PHONY: env-clients
-env-clients: $(BIN)/python ## Pipecat, LiveKit's agents and the Agents SDK, in .venv-clients; Durable Streams and the AI SDK
+env-clients: $(BIN)/python ## Pipecat, LiveKit's agents and the Agents SDK, in .venv-clients; Durable Streams, the AI SDK and the JavaScript agents
 	@bash requirements/clients.sh $(BIN)/python
 	@if ! command -v npm >/dev/null; then echo 'npm is not there: Durable Streams and the AI SDK are left out.'; \
-		else for client in durable_streams ui_stream; do npm ci --prefix tests/clients/$$client --ignore-scripts --no-audit --no-fund || exit 1; done; fi
+		else for client in durable_streams ui_stream agents_realtime; do npm ci --prefix tests/clients/$$client --ignore-scripts --no-audit --no-fund || exit 1; done; fi
 
 .PHONY: env-peers
 race env-peers test-clients: export PEERS := yes
