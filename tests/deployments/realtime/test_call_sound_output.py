@@ -43,7 +43,7 @@ def chunks(lengths: list[int]) -> list[tuple[Recorded, list[bytes]]]:
 
 
 class Listener:
-    """What comes out of a track, and what is told beside it."""
+    """Takes the packets of a track, and what is told beside it."""
 
     def __init__(self, output: SoundOutput) -> None:
         self.output = output
