@@ -74,7 +74,7 @@ def alive(pid: int) -> bool:
 
 async def test_a_program_s_tools_are_offered_with_its_own_words_and_called(tmp_path: Path) -> None:
     env = {"PYTHONPATH": str(ROOT), "STATION": "hail"}
-    async with registry(remote=program(tools=("forecast",), env=env)) as made:
+    async with registry(house=program(tools=("forecast",), env=env)) as made:
         assert made.names == ("house_forecast",)
         assert made.offers(made.names) == ()
         await made.ready(made.names)
@@ -100,7 +100,7 @@ async def test_tools_at_an_address_are_called_side_by_side(address: str) -> None
 @pytest.mark.parametrize("far", [False, True], ids=["program", "address"])
 async def test_an_error_of_a_server_is_an_error_of_the_call(address: str, far: bool) -> None:
     server = {"url": address, "tools": ALL} if far else program()
-    async with registry(remote=server | {"timeout_s": 0.5, "connect_s": 20}) as made:
+    async with registry(house=server | {"timeout_s": 0.5, "connect_s": 20}) as made:
         await made.ready(made.names)
         with pytest.raises(ToolError, match="fell off the wall"):
             await said(made, "house_broken")
@@ -112,7 +112,7 @@ async def test_an_error_of_a_server_is_an_error_of_the_call(address: str, far: b
 
 
 async def test_a_result_is_cut_where_every_function_s_is() -> None:
-    async with registry(remote=program()) as made:
+    async with registry(house=program()) as made:
         result = await made.call("house_long", "c", '{"chars": 50000}', ABOUT)
         assert (len(result.output), result.cut) == (OUTPUT_CHARS, True)
 
@@ -120,14 +120,14 @@ async def test_a_result_is_cut_where_every_function_s_is() -> None:
 @pytest.mark.parametrize("far", [False, True], ids=["program", "address"])
 async def test_an_answer_beyond_the_bound_is_not_held(address: str, far: bool) -> None:
     server = {"url": address, "tools": ALL} if far else program()
-    async with registry(remote=server | {"answer_bytes": 20_000}) as made:
+    async with registry(house=server | {"answer_bytes": 20_000}) as made:
         with pytest.raises(ToolError):
             await said(made, "house_long", '{"chars": 50000}')
         assert await said(made, "house_long", '{"chars": 5}') == "aaaaa"
 
 
 async def test_a_program_that_dies_is_started_again() -> None:
-    async with registry(remote=program()) as made:
+    async with registry(house=program()) as made:
         first = int(await said(made, "house_process"))
         with pytest.raises(ToolError, match="ended before it answered"):
             await said(made, "house_die")
@@ -149,7 +149,7 @@ async def test_a_server_that_was_restarted_is_connected_again() -> None:
 
 
 async def test_programs_end_with_the_registry_also_those_that_do_not_want_to() -> None:
-    async with registry(remote=program(), hut=program("stubborn")) as made:
+    async with registry(house=program(), hut=program("stubborn")) as made:
         pids = [int(await said(made, f"{name}_process")) for name in ("house", "hut")]
         assert all(map(alive, pids))
     assert not any(map(alive, pids))
