@@ -148,6 +148,11 @@ race: $(VENV)/.runtime system env-peers ## Ours beside Pipecat, LiveKit Agents a
 bench-reading: $(VENV)/.runtime $(VENV)/.dev ## Word errors of sentences full of numbers, read by the voice and transcribed (ARGS=--help)
 	@$(BIN)/python -m loadtests bench-reading $(ARGS)
 
+.PHONY: bench-turns
+bench-turns: export TURNS := yes
+bench-turns: $(VENV)/.runtime system ## False cut-offs and dead air at the ends of hesitant turns, by policy (ARGS=--help)
+	@$(BIN)/python -m loadtests bench-turns $(ARGS)
+
 .PHONY: bench-tracing
 bench-tracing: $(VENV)/.runtime ## Cost of tracing for a turn: off, for a tenth of them, for all
 	@$(BIN)/python -m loadtests bench-tracing $(ARGS)

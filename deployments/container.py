@@ -41,6 +41,7 @@ from pipeline.delivery.recordings import Recordings
 from pipeline.delivery.renderings import Renderings
 from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.ports import Transcribers
+from pipeline.engines.registry import build_turn_detector
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
@@ -73,6 +74,7 @@ from pipeline.turn.generation import Engines
 from schemas.errors import LogError
 from schemas.ids import SessionId
 from schemas.settings import AppSettings
+from schemas.settings.listening_settings import SpeechToTextSettings
 from schemas.version import BUILD
 
 Check = Callable[[], Awaitable[str | None]]
@@ -267,6 +269,19 @@ async def _warn_of_what_loses_events(measures: RedisMeasures) -> None:
 
 
 @asynccontextmanager
+async def _hearing_turns(
+    transcribers: Transcribers, settings: SpeechToTextSettings
+) -> AsyncGenerator[Transcribers, None]:
+    """The transcribers with the detector of the end of a turn that the settings name."""
+    turns = build_turn_detector(settings)
+    try:
+        yield replace(transcribers, turns=turns)
+    finally:
+        if turns is not None:
+            await turns.aclose()
+
+
+@asynccontextmanager
 async def open_services(
     settings: AppSettings,
     models: Engines,
@@ -301,8 +316,9 @@ async def open_services(
             Tailer(log, delivered=meter.delivered) as tailer,
             HeardLedger(recorder, clock) as ledger,
             functions,
+            _hearing_turns(transcribers, settings.speech_to_text) as ears,
         ):
-            outside = (settings, models, transcribers, log, clock, allowance, backpressure)
+            outside = (settings, models, ears, log, clock, allowance, backpressure)
             parts = _Resources(*outside, recorder, tailer, ledger, library, tracing, SessionViews(log))
             async with OwnerPool(node=node, services=parts.for_owners()) as owners:
                 leaving = parts.leaving(node, owners, stop_requested)

@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "bench-faces": "bench.rows.face_latency:main",
     "bench-reading": "bench.voice.reading_bench:main",
     "bench-tracing": "bench.rows.tracing_cost:main",
+    "bench-turns": "bench.turns.turns_bench:main",
     "bench-voice": "bench.voice.voice_command:main",
     "chaos": "chaos.chaos_command:main",
     "chaos-nodes": "chaos.nodes_command:main",

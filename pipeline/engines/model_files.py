@@ -13,6 +13,7 @@ from typing import Final
 
 from pipeline.engines.llm.vllm.vllm_environment import vllm_python
 from pipeline.engines.speech_environment import quality_engine, voice_python
+from pipeline.engines.stt.smart_turn import smart_turn_file
 from pipeline.engines.stt.whisper_weights import (
     PACKAGED,
     quality_model,
@@ -79,6 +80,8 @@ def prepare(settings: AppSettings, progress: Progress = no_progress) -> None:
     if settings.speech_to_text.engine == "whisper":
         whisper_files(settings.speech_to_text.model_path, settings.cache, progress)
         whisper_partial_files(settings.speech_to_text.partial_model_path)
+    if settings.speech_to_text.hears_turns_by == "smart_turn":
+        smart_turn_file()
     if quality_engine(settings.quality_speech_to_text) != "scripted":
         quality_model(settings.quality_speech_to_text, settings.cache, progress)
 

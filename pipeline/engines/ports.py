@@ -263,12 +263,27 @@ class LocalSpeechToText(SpeechToText, Checked, Protocol):
     """Speech to text in this process."""
 
 
+class TurnDetector(Protocol):
+    """Tells from the sound whether a speaker who is silent now has finished the turn."""
+
+    async def end_of_turn(self, pcm: bytes) -> float:
+        """Probability, from 0 to 1, that PCM16 mono at 16 kHz, up to now, is a finished turn.
+
+        The last eight seconds count. Raises EngineBusy where others wait already, EngineFailed or EngineDead.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Transcribers:
-    """The two ways of writing speech down, local or remote."""
+    """The two ways of writing speech down, local or remote, and the detector of the end of a turn."""
 
     realtime: SpeechToText
     quality: SpeechToText
+    turns: TurnDetector | None = None
+    """Asked in a silence whether the turn is over; None: only the text is."""
 
 
 Providers = Mapping[str, Mapping[str, tuple[str, ...]]]

@@ -12,6 +12,7 @@ from pipeline.engines.ports import (
     LocalSpeechToText,
     LocalTextToSpeech,
     SpeechToText,
+    TurnDetector,
 )
 from pipeline.engines.speech_environment import quality_engine
 from pipeline.engines.stt.transcription_providers import SpeechToTextWithProviders
@@ -48,6 +49,9 @@ QUALITY_SPEECH_TO_TEXT: Final[Mapping[str, str]] = {
     "whisper": "pipeline.engines.stt.whisper_whole:build",
     "whisperx": "pipeline.engines.stt.whisperx.whisperx_engine:build",
     "scripted": "pipeline.engines.scripted_speech_to_text:build_quality",
+}
+TURN_DETECTORS: Final[Mapping[str, str]] = {
+    "smart_turn": "pipeline.engines.stt.smart_turn:SmartTurn",
 }
 TRANSCRIPTION_PROVIDERS: Final[Mapping[str, str]] = {
     "openai": "pipeline.engines.stt.openai_transcription:OpenAiTranscription",
@@ -100,6 +104,15 @@ def build_quality_speech_to_text(settings: QualitySpeechToTextSettings, cache: P
     name = quality_engine(settings)
     engine: LocalSpeechToText = _factory("quality_speech_to_text", name)(settings, cache)
     return SpeechToTextWithProviders(engine, {})
+
+
+def build_turn_detector(settings: SpeechToTextSettings) -> TurnDetector | None:
+    """The detector of the end of a turn; it loads its model when it is first asked. None: `none` is set."""
+    name = settings.hears_turns_by
+    if name == "none":
+        return None
+    detector: TurnDetector = _factory("turn detector", TURN_DETECTORS, name)()
+    return detector
 
 
 def build_chat_provider(name: str, settings: ChatProviderSettings) -> LanguageModel:

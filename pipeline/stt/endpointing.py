@@ -4,11 +4,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from pipeline.stt.turn_hints import Wait
 from pipeline.stt.vad import FRAME_MS
 from schemas.settings.listening_settings import EndpointingSettings
 
 Reason = Literal["silence", "commit", "max_length", "closed"]
-Wait = Literal["complete", "incomplete"]
 
 _HYSTERESIS: Final = 0.15
 """A voiced frame stays voiced down to this much below the threshold, as Silero's authors recommend."""
@@ -160,7 +160,7 @@ class Endpointer:
         return self._wait(self._running) if self._running else self._forget_blips()
 
     def expect(self, wait: Wait | None) -> None:
-        """Shortens or lengthens this silence's limit, as the words before it read as complete or not.
+        """Shortens or lengthens this silence's limit, as what was said before it seems complete or not.
 
         The hint holds until the next voiced frame; during voiced frames it is ignored.
         """
@@ -232,6 +232,8 @@ class Endpointer:
                 return min(settings.silence_ms, settings.complete_ms)
             case "incomplete":
                 return max(settings.silence_ms, settings.incomplete_ms)
+            case "doubtful":
+                return max(settings.silence_ms, settings.doubtful_ms)
             case None:
                 return settings.silence_ms
 

@@ -1,13 +1,17 @@
-"""Hints from an utterance's words about the silence after it: complete, unfinished, or a backchannel."""
+"""Hints from an utterance's words and sound: complete, unfinished, or no more than a backchannel."""
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from schemas.languages import primary
 
 Reading = Literal["complete", "incomplete", "unclear"]
+Wait = Literal["complete", "doubtful", "incomplete"]
+Hint = Callable[[Wait | None], None]
+"""Is told how long the silence should be waited for; None: as usual."""
 
 
 def _table(text: str) -> frozenset[str]:
@@ -81,11 +85,65 @@ _GERMAN: Final = _Tells(
         "ach_so achso alles_klar na_klar ich_verstehe verstehe ach danke"
     ),
 )
-_LANGUAGES: Final = {"en": _ENGLISH, "de": _GERMAN}
+_SPANISH: Final = _Tells(
+    hanging=_table(
+        "y e o u pero porque aunque si que cuando mientras donde como un una unos unas el la los las mi "
+        "mis tu tus su sus nuestro nuestra de del a al en con sin por para según desde hasta entre "
+        "sobre contra eh em mm más"
+    ),
+    leaning=_table(
+        "ese esa esto eso este esta qué quién cuál dónde cuándo cómo no solo también muy yo tú él ella "
+        "nosotros ellos he ha han es son está están era fue tengo tiene quiero quiere puedo puede debo "
+        "debe hay pues entonces bueno ya me te se le lo nos"
+    ),
+    phrases=("es decir", "por ejemplo", "o sea", "así que", "a ver", "tal vez", "ya que"),
+    digits=_table(
+        "cero uno una dos tres cuatro cinco seis siete ocho nueve diez once doce veinte treinta "
+        "cuarenta cincuenta sesenta setenta ochenta noventa cien mil"
+    ),
+    numbered=_table("número números teléfono código pin tarjeta cuenta extensión postal dni matrícula"),
+    agreeing=_table(
+        "sí si claro vale ok okay bueno bien exacto exactamente cierto verdad ajá ya entiendo comprendo "
+        "perfecto genial gracias de_acuerdo por_supuesto muy_bien"
+    ),
+)
+_FRENCH: Final = _Tells(
+    hanging=_table(
+        "et ou mais car donc or ni parce que si quand lorsque puisque comme un une des le la les l du "
+        "de d au aux mon ma mes ton ta tes son sa ses notre votre leur leurs à dans en avec sans par "
+        "pour sur sous chez vers entre depuis jusque contre euh heu bah ben c'est j'ai qu'il qu'elle"
+    ),
+    leaning=_table(
+        "ce cet cette ces qui quoi quel quelle où comment combien pourquoi ne pas plus aussi très je j "
+        "tu il elle on nous vous ils elles est sont suis était ai as a avons avez ont veux veut peux "
+        "peut dois doit voudrais alors enfin bon peut-être me te se y lui"
+    ),
+    phrases=(
+        "c'est à dire",
+        "c'est-à-dire",
+        "par exemple",
+        "je veux dire",
+        "parce que",
+        "afin de",
+        "est-ce que",
+    ),
+    digits=_table(
+        "zéro un une deux trois quatre cinq six sept huit neuf dix onze douze vingt trente quarante "
+        "cinquante soixante cent mille"
+    ),
+    numbered=_table("numéro numéros téléphone code pin carte compte poste postal dossier"),
+    agreeing=_table(
+        "oui ouais voilà d'accord bien exactement exact absolument certes ok okay super parfait merci "
+        "ah bon je_vois je_comprends très_bien bien_sûr en_effet"
+    ),
+)
+_LANGUAGES: Final = {"en": _ENGLISH, "de": _GERMAN, "es": _SPANISH, "fr": _FRENCH}
 _HUM: Final = re.compile(r"[mh]+|u+m+|u+h+|uhhuh|a+h+|o+h+|aha|huh|mhm+|mmhm+|mmhmm|uhu|ä+h+m*|ö+h+m*|e+r*m+")
 _CLOSING: Final = "\"'”’»«)]} "
 _GOES_ON: Final = (",", ";", ":", "-", "–", "—", "…", "..", "،", "、")
 _STOPS: Final = (".", "!", "?", "。", "！", "？")
+ENDED: Final = 0.5
+"""From this probability on the sound counts as that of a finished turn."""
 _PHONE_DIGITS: Final = 7
 """A dictated number may be complete with so many."""
 _CUE_WORDS: Final = 4
@@ -113,6 +171,51 @@ def reads_as(text: str, language: str) -> Reading:
     if not text.endswith(_STOPS):
         return "incomplete" if last in tells.leaning | tells.hanging else "unclear"
     return "unclear" if last in tells.leaning and not asked else "complete"
+
+
+def expected_wait(reading: Reading, ended: float | None, threshold: float = ENDED) -> Wait | None:
+    """The wait, by the text and by the probability that the turn is over; None: as usual.
+
+    Chosen by a sweep over hesitant speech (`make bench-turns`). `ended` is None where no detector answers.
+    """
+    if reading == "incomplete":
+        return "incomplete"
+    if ended is None:
+        return "complete" if reading == "complete" else None
+    over = ended >= threshold
+    if reading == "complete":
+        return "complete" if over else None
+    return None if over else "doubtful"
+
+
+class TurnSigns:
+    """Signs of text and sound about one silence, each when it is known; `hint` hears what follows from them."""
+
+    def __init__(self, hint: Hint) -> None:
+        self._hint: Hint | None = hint
+        self._reading: Reading = "unclear"
+        self._ended: float | None = None
+        self._told: Wait | None = None
+
+    def read(self, reading: Reading) -> None:
+        """The text reads like this."""
+        self._reading = reading
+        self._tell()
+
+    def heard(self, ended: float) -> None:
+        """The detector of the end of a turn has answered: a probability from 0 to 1."""
+        self._ended = ended
+        self._tell()
+
+    def drop(self) -> None:
+        """The silence is over: what is known later of it counts for nothing."""
+        self._hint = None
+
+    def _tell(self) -> None:
+        wait = expected_wait(self._reading, self._ended)
+        if self._hint is not None and wait != self._told:
+            self._told = wait
+            self._hint(wait)
 
 
 def is_backchannel(text: str, language: str) -> bool:

@@ -4,18 +4,18 @@ import logging
 import re
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.core.clock import Clock
-from pipeline.engines.ports import SpeechToText, Transcribers, Transcript, Utterance
+from pipeline.engines.ports import SpeechToText, Transcribers, Transcript, TurnDetector, Utterance
 from pipeline.stt.agreement import Agreement
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
-from pipeline.stt.turn_hints import reads_as
+from pipeline.stt.turn_hints import Hint, TurnSigns, reads_as
 from pipeline.stt.utterance_span import UtteranceSpan
 from schemas.errors import EngineError, EngineFailed, InputError, RhapsodeError
 from schemas.settings.listening_settings import ListeningSettings, Mode
@@ -33,7 +33,6 @@ _LEISURE: Final = 2.0
 _HALVES: Final = re.compile(r"[\ud800-\udfff]")
 Tell = Callable[[str, int, int], Awaitable[None]]
 """The text so far, its stable characters, and how far it was listened."""
-Hint = Callable[[Literal["complete", "incomplete"] | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +112,10 @@ async def _items(engine: SpeechToText, utterance: Utterance) -> AsyncGenerator[s
         raise EngineFailed(f"the engine failed unexpectedly ({type(error).__name__})") from None
 
 
+def _ignore(wait: object) -> None:
+    """Before the first silence there is nothing to say."""
+
+
 def _writable(text: str) -> str:
     """Halves of surrogate pairs, which no encoding can write, become U+FFFD; nothing else moves."""
     return _HALVES.sub("\ufffd", text)
@@ -146,6 +149,7 @@ class UtteranceTranscriber:
         self.next_partial_ms = from_ms + settings.endpointing.prefix_padding_ms + settings.partials_ms
         """The sound up to here is enough for the next partial text."""
         self._speculative: SpeculativeTranscript | None = None
+        self._signs = TurnSigns(_ignore)
         self._sound: bytes | None = None
         """All of it, once it is over."""
         self.over = False
@@ -191,15 +195,23 @@ class UtteranceTranscriber:
         return made.text
 
     def pause(self, end_ms: int, at_ms: int, hint: Hint) -> None:
-        """Silence: write down what would be the text if it ended here, and say how that reads."""
+        """Silence: write down what would be the text if it ended here, and say whether it seems to end."""
+        sound = self._ring_buffer.slice(self.from_ms, at_ms)
+        signs = self._signs = TurnSigns(hint)
+        if self._transcribers.turns is not None and self._settings.endpointing.hint:
+            self._tasks.start_soon(self._ask_whether_over, self._transcribers.turns, sound, signs)
         if self._settings.mode != "realtime":
             return
         self._drop_partial()
         self._speculative = SpeculativeTranscript(end_ms)
-        sound = self._ring_buffer.slice(self.from_ms, at_ms)
-        self._tasks.start_soon(self._write_ahead, self._speculative, sound, hint)
+        self._tasks.start_soon(self._write_ahead, self._speculative, sound, signs)
 
-    async def _write_ahead(self, speculative: SpeculativeTranscript, sound: bytes, hint: Hint) -> None:
+    async def _ask_whether_over(self, detector: TurnDetector, sound: bytes, signs: TurnSigns) -> None:
+        """Without an answer the text alone decides."""
+        with suppress(EngineError):
+            signs.heard(await detector.end_of_turn(sound))
+
+    async def _write_ahead(self, speculative: SpeculativeTranscript, sound: bytes, signs: TurnSigns) -> None:
         with speculative.scope:
             try:
                 speculative.written = await self._write(
@@ -209,14 +221,12 @@ class UtteranceTranscriber:
                 return  # then at the end
             finally:
                 speculative.done.set()
-            if (
-                self._speculative is speculative
-                and (reading := reads_as(speculative.text, speculative.language)) != "unclear"
-            ):
-                hint(reading)
+            if self._speculative is speculative:
+                signs.read(reads_as(speculative.text, speculative.language))
 
     def go_on(self) -> None:
         """It was not the end."""
+        self._signs.drop()
         if self._speculative is not None:
             self._speculative.scope.cancel()
             self._speculative = None
@@ -237,6 +247,7 @@ class UtteranceTranscriber:
         if self._sound is None:
             self.end(end_ms, self._ring_buffer.at_ms)
         self._drop_partial()
+        self._signs.drop()
         speculative, self._speculative = self._speculative, None
         self.over = True
 

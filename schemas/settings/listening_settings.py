@@ -41,9 +41,11 @@ class EndpointingSettings(_Listening):
     speculate_elsewhere_ms: int | None = Field(default=192, ge=64, le=5_000)
     """The same where a provider writes down: later, as each time is a request of all that was said so far."""
     hint: bool = True
-    """May the text so far shorten or lengthen the wait?"""
+    """May what was said so far, its text and its sound, shorten or lengthen the wait?"""
     complete_ms: int = Field(default=300, ge=100, le=5_000)
-    """The silence that ends an utterance whose text reads as complete, if that is shorter."""
+    """The silence that ends an utterance that reads as complete and sounds so, if that is shorter."""
+    doubtful_ms: int = Field(default=900, ge=100, le=10_000)
+    """The silence that ends one that sounds unfinished while its text does not say, if that is longer."""
     incomplete_ms: int = Field(default=900, ge=100, le=10_000)
     """The silence that ends one whose text breaks off, as after "and" or a comma, if that is longer."""
 
@@ -129,12 +131,22 @@ class SpeechToTextSettings(_Listening):
     queued: int = Field(default=64, ge=1, le=4_096)
     """Windows that wait for that; one more is refused: `engine.busy`."""
     beam: int = Field(default=1, ge=1, le=10)
+    turn_detector: str = "auto"
+    """Engine that hears in a silence whether the turn is over, in the gateway's process: `smart_turn`, or
+    `none`; `auto`: the first, unless `engine` is scripted."""
     stall_s: float = Field(default=60.0, gt=0)
     """So long a window may be at work; then the engine counts as stopped, and its replica is replaced."""
     script: Path | None = None
     """Scripted engine only: a JSON file that says what it hears."""
     providers: dict[Annotated[str, Field(min_length=1, max_length=64)], TranscriptionProviderSettings] = {}
     """Servers elsewhere, by the names that sessions choose."""
+
+    @property
+    def hears_turns_by(self) -> str:
+        """`turn_detector`, with `auto` resolved."""
+        if self.turn_detector == "auto":
+            return "none" if self.engine == "scripted" else "smart_turn"
+        return self.turn_detector
 
 
 class QualitySpeechToTextSettings(_Listening):

@@ -32,8 +32,13 @@ _INPUT: Final = {
     "transcription": None,
     "turn_detection": _DETECTION,
 }
-_EAGERNESS: Final = {"low": (800, 8_000), "medium": (500, 4_000), "auto": (500, 4_000), "high": (300, 2_000)}
-"""The usual wait, and the longest where the text breaks off, in milliseconds of silence."""
+_EAGERNESS: Final = {
+    "low": (800, 1_600, 8_000),
+    "medium": (500, 1_000, 4_000),
+    "auto": (500, 1_000, 4_000),
+    "high": (300, 600, 2_000),
+}
+"""The wait as usual, where the sound is unfinished, and where the text breaks off, in ms of silence."""
 _KEPT_WHOLE: Final = frozenset({"format", "turn_detection", "transcription", "noise_reduction", "voice"})
 """Within `audio` these are replaced, not merged."""
 
@@ -220,12 +225,13 @@ def _endpointing(detection: Mapping[str, Any]) -> dict[str, Any]:
             "prefix_padding_ms": detection["prefix_padding_ms"],
             "hint": False,
         }
-    silence_ms, longest_ms = _EAGERNESS[detection["eagerness"]]
+    silence_ms, doubtful_ms, longest_ms = _EAGERNESS[detection["eagerness"]]
     return {
         "threshold": 0.5,
         "silence_ms": silence_ms,
         "prefix_padding_ms": 300,
         "hint": True,
         "complete_ms": 300,
+        "doubtful_ms": doubtful_ms,
         "incomplete_ms": longest_ms,
     }

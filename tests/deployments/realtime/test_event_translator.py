@@ -220,9 +220,15 @@ SERVER_VAD = {"type": "server_vad", "threshold": 0.7, "silence_duration_ms": 700
     ("detection", "meaning"),
     [
         (SERVER_VAD, {"threshold": 0.7, "silence_ms": 700, "prefix_padding_ms": 100, "hint": False}),
-        ({"type": "semantic_vad", "eagerness": "low"}, {"hint": True, "incomplete_ms": 8_000}),
-        ({"type": "semantic_vad"}, {"hint": True, "incomplete_ms": 4_000}),
-        ({"type": "semantic_vad", "eagerness": "high"}, {"hint": True, "incomplete_ms": 2_000}),
+        (
+            {"type": "semantic_vad", "eagerness": "low"},
+            {"hint": True, "doubtful_ms": 1_600, "incomplete_ms": 8_000},
+        ),
+        ({"type": "semantic_vad"}, {"hint": True, "doubtful_ms": 1_000, "incomplete_ms": 4_000}),
+        (
+            {"type": "semantic_vad", "eagerness": "high"},
+            {"hint": True, "doubtful_ms": 600, "incomplete_ms": 2_000},
+        ),
     ],
 )
 def test_turn_detection_means_our_endpointing(detection: Any, meaning: dict[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed, Wait
+from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
+from pipeline.stt.turn_hints import Wait
 from pipeline.stt.vad import FRAME_MS
 from schemas.settings.listening_settings import EndpointingSettings
 from tests.support.speech.recordings import said, utterances
@@ -108,9 +109,11 @@ def test_it_is_told_how_long_somebody_speaks_and_is_silent() -> None:
 # ---------------------------------------------------------------- hints
 
 
-@pytest.mark.parametrize(("wait", "frames"), [("complete", 10), ("incomplete", 28), (None, 16)])
+@pytest.mark.parametrize(
+    ("wait", "frames"), [("complete", 10), ("doubtful", 22), ("incomplete", 28), (None, 16)]
+)
 def test_the_text_shortens_or_lengthens_the_wait(wait: Wait | None, frames: int) -> None:
-    endpointer = speaking()
+    endpointer = speaking(PLAIN.model_copy(update={"doubtful_ms": 700}))
     push(endpointer, (7, QUIET))
     endpointer.expect(wait)
     assert utterances(push(endpointer, (frames - 8, QUIET))) == []
@@ -155,8 +158,8 @@ def test_hints_are_ignored_where_they_are_not_wanted() -> None:
 
 def test_a_hint_never_makes_the_wait_worse_than_its_name() -> None:
     """`complete` never lengthens and `incomplete` never shortens, whatever the settings say."""
-    settings = PLAIN.model_copy(update={"complete_ms": 900, "incomplete_ms": 100})
-    waits: tuple[Wait, ...] = ("complete", "incomplete")
+    settings = PLAIN.model_copy(update={"complete_ms": 900, "doubtful_ms": 100, "incomplete_ms": 100})
+    waits: tuple[Wait, ...] = ("complete", "doubtful", "incomplete")
     for wait in waits:
         endpointer = speaking(settings)
         push(endpointer, (1, QUIET))

@@ -7,12 +7,12 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from pipeline.engines.ports import Transcribers, Transcript, Utterance
+from pipeline.engines.ports import Transcribers, Transcript, TurnDetector, Utterance
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.evaluation.audio_clock import AudioClock
 from pipeline.stt.inputs.input_opening import for_source
 from pipeline.stt.utterance_transcriber import UtteranceTranscriber
-from schemas.errors import EngineDead, RhapsodeError, UnknownProvider
+from schemas.errors import EngineBusy, EngineDead, RhapsodeError, UnknownProvider
 from schemas.settings.listening_settings import EndpointingSettings, ListeningSettings
 from tests.pipeline.stt.test_audio_ring_buffer import numbered
 from tests.support.eventually import eventually
@@ -75,13 +75,13 @@ class Hints(list[str | None]):
 
 @asynccontextmanager
 async def writing(
-    engine: GuidedEar, settings: ListeningSettings = ELSEWHERE
+    engine: GuidedEar, settings: ListeningSettings = ELSEWHERE, detector: TurnDetector | None = None
 ) -> AsyncIterator[tuple[UtteranceTranscriber, TaskGroup]]:
     """A transcript under way: speech until 1,000 ms, then 200 ms of silence."""
     tape = AudioRingBuffer(max_ms=5_000)
     tape.push(numbered(1_200))
     async with anyio.create_task_group() as tasks:
-        ways = Transcribers(engine, GuidedEar("quality"))
+        ways = Transcribers(engine, GuidedEar("quality"), detector)
         yield UtteranceTranscriber(ways, settings, "en", tape, AudioClock(0.0), tasks, 100), tasks
 
 
@@ -95,6 +95,64 @@ async def test_the_end_finds_the_text_that_a_server_elsewhere_made_ahead() -> No
     assert (written.transcript.text, written.mode) == ("What now?", "realtime")
     assert [(each.provider, each.pcm) for each in engine.asked] == [("cloud", numbered(1_200)[32 * 100 :])]
     assert (hints, reader.read) == (["complete"], [])
+
+
+class CertainDetector:
+    """Answers one probability, or fails, when it is allowed to."""
+
+    def __init__(self, ended: float | EngineBusy) -> None:
+        self._ended = ended
+        self.allowed = anyio.Event()
+        self.asked: list[bytes] = []
+
+    async def end_of_turn(self, pcm: bytes) -> float:
+        self.asked.append(pcm)
+        await self.allowed.wait()
+        if isinstance(self._ended, EngineBusy):
+            raise self._ended
+        return self._ended
+
+    async def aclose(self) -> None:
+        """Nothing to give back."""
+
+
+async def test_sound_that_is_unfinished_lengthens_the_wait_whatever_the_way_of_writing() -> None:
+    detector, hints = CertainDetector(0.1), Hints()
+    async with writing(GuidedEar("All"), ListeningSettings(mode="quality"), detector) as (scribe, _):
+        scribe.pause(1_000, 1_200, hints)
+        detector.allowed.set()
+        await eventually(lambda: bool(hints))
+    assert hints == ["doubtful"]
+    assert detector.asked == [numbered(1_200)[32 * 100 :]]
+
+
+async def test_an_answer_about_a_silence_that_is_over_says_nothing() -> None:
+    detector, hints = CertainDetector(0.1), Hints()
+    async with writing(GuidedEar("All", allowed=0), ELSEWHERE, detector) as (scribe, _):
+        scribe.pause(500, 700, hints)
+        await anyio.wait_all_tasks_blocked()
+        scribe.go_on()
+        detector.allowed.set()
+    assert hints == []
+
+
+async def test_without_the_hint_the_detector_is_not_asked() -> None:
+    detector, hints = CertainDetector(0.1), Hints()
+    settings = ListeningSettings(endpointing=EndpointingSettings(hint=False))
+    detector.allowed.set()
+    async with writing(GuidedEar("All", "words."), settings, detector) as (scribe, _):
+        scribe.pause(1_000, 1_200, hints)
+        await eventually(lambda: bool(hints))
+    assert (detector.asked, hints) == ([], ["complete"])
+
+
+async def test_a_busy_detector_leaves_the_decision_to_the_text() -> None:
+    detector, hints = CertainDetector(EngineBusy("full")), Hints()
+    detector.allowed.set()
+    async with writing(GuidedEar("What", "now?"), ELSEWHERE, detector) as (scribe, _):
+        scribe.pause(1_000, 1_200, hints)
+        await eventually(lambda: bool(hints))
+    assert hints == ["complete"]
 
 
 async def test_an_end_that_comes_before_the_text_reads_the_rest_of_it() -> None:

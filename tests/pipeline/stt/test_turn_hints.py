@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.stt.turn_hints import Reading, is_backchannel, reads_as
+from pipeline.stt.turn_hints import Reading, TurnSigns, Wait, expected_wait, is_backchannel, reads_as
 
 READINGS: list[tuple[str, str, Reading]] = [
     ("en", "What is the capital of France?", "complete"),
@@ -46,8 +46,18 @@ READINGS: list[tuple[str, str, Reading]] = [
     ("de-AT", "Für.", "incomplete"),
     ("de", "Ich will dorthin", "unclear"),
     ("fr", "Où est la gare ?", "complete"),
-    ("fr", "La gare est là.", "unclear"),
+    ("fr", "La gare est là.", "complete"),
     ("fr", "La gare,", "incomplete"),
+    ("fr", "Vous avez deux messages et...", "incomplete"),
+    ("fr", "Je voudrais parler à l'", "incomplete"),
+    ("fr", "Je voudrais parler de.", "incomplete"),
+    ("fr", "Mon numéro est cinq deux.", "incomplete"),
+    ("es", "¿Dónde está la estación?", "complete"),
+    ("es", "Cierra la puerta.", "complete"),
+    ("es", "Quiero un billete para", "incomplete"),
+    ("es", "Usted tiene siete mensajes y.", "incomplete"),
+    ("es", "Mi número es cinco dos.", "incomplete"),
+    ("nl", "Het station is daar.", "unclear"),
     ("ja", "今日は、", "incomplete"),
 ]
 
@@ -79,6 +89,10 @@ def test_case_says_nothing(text: str) -> None:
         ("de", "Alles klar!"),
         ("", "Okay, ja."),
         ("nl", "Ja."),
+        ("fr", "Oui, d'accord."),
+        ("fr", "Ah bon."),
+        ("es", "Sí, claro."),
+        ("es", "De acuerdo."),
     ],
 )
 def test_a_word_of_agreement_is_no_interruption(language: str, text: str) -> None:
@@ -101,7 +115,43 @@ def test_a_word_of_agreement_is_no_interruption(language: str, text: str) -> Non
         ("de", "Halt!"),
         ("de", "Ja, aber"),
         ("de", "Warte mal."),
+        ("fr", "Oui, mais"),
+        ("fr", "Attends."),
+        ("es", "Espera."),
+        ("es", "Sí, pero"),
     ],
 )
 def test_whoever_says_more_wants_to_be_heard(language: str, text: str) -> None:
     assert not is_backchannel(text, language)
+
+
+@pytest.mark.parametrize(
+    ("reading", "ended", "wait"),
+    [
+        ("complete", None, "complete"),
+        ("unclear", None, None),
+        ("incomplete", None, "incomplete"),
+        ("complete", 0.9, "complete"),
+        ("complete", 0.1, None),
+        ("unclear", 0.9, None),
+        ("unclear", 0.1, "doubtful"),
+        ("incomplete", 0.9, "incomplete"),
+        ("incomplete", 0.1, "incomplete"),
+    ],
+)
+def test_text_and_sound_together_say_how_long_to_wait(
+    reading: Reading, ended: float | None, wait: Wait | None
+) -> None:
+    assert expected_wait(reading, ended) == wait
+
+
+def test_a_hint_is_told_when_it_changes_and_never_after_the_silence() -> None:
+    told: list[Wait | None] = []
+    signs = TurnSigns(told.append)
+    signs.heard(0.1)
+    signs.heard(0.2)
+    signs.read("complete")
+    signs.heard(0.9)
+    signs.drop()
+    signs.read("incomplete")
+    assert told == ["doubtful", None, "complete"]

@@ -1,0 +1,1 @@
+"""Detection of the end of a turn in hesitant speech: false cut-offs against dead air."""
