@@ -189,7 +189,7 @@ def expected_wait(reading: Reading, ended: float | None, threshold: float = ENDE
 
 
 class TurnSigns:
-    """Signs of text and sound about one silence, each when it is known; `hint` hears what follows from them."""
+    """Signs of text and sound about one silence, each when it is known; `hint` hears what follows."""
 
     def __init__(self, hint: Hint) -> None:
         self._hint: Hint | None = hint
