@@ -13,7 +13,7 @@ compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql
 [ -d /usr/share/pocketsphinx/test/data/librivox ] || missing+=(pocketsphinx-testdata)
 command -v promtool >/dev/null || missing+=(prometheus)
 for language in en es fr; do
-    [ "${TURNS:-no}" = no ] || [ -d /usr/share/asterisk/sounds/${language}_* ] || missing+=("asterisk-core-sounds-$language-g722")
+    [ "${TURNS:-no}" = no ] || compgen -G "/usr/share/asterisk/sounds/${language}_*" >/dev/null || missing+=("asterisk-core-sounds-$language-g722")
 done
 [ "${PEERS:-no}" = no ] || [ -f /usr/include/portaudio.h ] || missing+=(portaudio19-dev)
 [ ${#missing[@]} -eq 0 ] && exit 0
