@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import anyio
@@ -270,10 +271,10 @@ async def _warn_of_what_loses_events(measures: RedisMeasures) -> None:
 
 @asynccontextmanager
 async def _hearing_turns(
-    transcribers: Transcribers, settings: SpeechToTextSettings
+    transcribers: Transcribers, settings: SpeechToTextSettings, cache: Path
 ) -> AsyncGenerator[Transcribers, None]:
     """The transcribers with the detector of the end of a turn that the settings name."""
-    turns = build_turn_detector(settings)
+    turns = build_turn_detector(settings, cache)
     try:
         yield replace(transcribers, turns=turns)
     finally:
@@ -316,7 +317,7 @@ async def open_services(
             Tailer(log, delivered=meter.delivered) as tailer,
             HeardLedger(recorder, clock) as ledger,
             functions,
-            _hearing_turns(transcribers, settings.speech_to_text) as ears,
+            _hearing_turns(transcribers, settings.speech_to_text, settings.cache) as ears,
         ):
             outside = (settings, models, ears, log, clock, allowance, backpressure)
             parts = _Resources(*outside, recorder, tailer, ledger, library, tracing, SessionViews(log))

@@ -51,7 +51,7 @@ QUALITY_SPEECH_TO_TEXT: Final[Mapping[str, str]] = {
     "scripted": "pipeline.engines.scripted_speech_to_text:build_quality",
 }
 TURN_DETECTORS: Final[Mapping[str, str]] = {
-    "smart_turn": "pipeline.engines.stt.smart_turn:SmartTurn",
+    "smart_turn": "pipeline.engines.stt.smart_turn:build",
 }
 TRANSCRIPTION_PROVIDERS: Final[Mapping[str, str]] = {
     "openai": "pipeline.engines.stt.openai_transcription:OpenAiTranscription",
@@ -67,6 +67,7 @@ _OURS: Final[Mapping[str, Mapping[str, str]]] = {
     "text_to_speech": TEXT_TO_SPEECH,
     "speech_to_text": SPEECH_TO_TEXT,
     "quality_speech_to_text": QUALITY_SPEECH_TO_TEXT,
+    "turn_detector": TURN_DETECTORS,
     "chat_provider": CHAT_PROVIDERS,
     "transcription_provider": TRANSCRIPTION_PROVIDERS,
     "speech_provider": SPEECH_PROVIDERS,
@@ -106,12 +107,12 @@ def build_quality_speech_to_text(settings: QualitySpeechToTextSettings, cache: P
     return SpeechToTextWithProviders(engine, {})
 
 
-def build_turn_detector(settings: SpeechToTextSettings) -> TurnDetector | None:
+def build_turn_detector(settings: SpeechToTextSettings, cache: Path) -> TurnDetector | None:
     """The detector of the end of a turn; it loads its model when it is first asked. None: `none` is set."""
     name = settings.hears_turns_by
     if name == "none":
         return None
-    detector: TurnDetector = _factory("turn detector", TURN_DETECTORS, name)()
+    detector: TurnDetector = _factory("turn_detector", name)(settings, cache)
     return detector
 
 

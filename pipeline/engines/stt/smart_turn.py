@@ -8,6 +8,7 @@ from pipeline.engines.slots import Slots
 from pipeline.engines.stt.log_mel import log_mel
 from pipeline.engines.weights.prepared_folders import UnusableWeights, package, sha256
 from schemas.errors import EngineFailed
+from schemas.settings.listening_settings import SpeechToTextSettings
 
 _FILE: Final = Path("audio", "turn", "smart_turn", "data", "smart-turn-v3.2-cpu.onnx")
 _SHA256: Final = "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f"
@@ -21,6 +22,11 @@ def smart_turn_file() -> Path:
     if not path.is_file() or sha256(path) != _SHA256:
         raise UnusableWeights(f"{path} is not the Smart Turn model that this version was made for.")
     return path
+
+
+def build(settings: SpeechToTextSettings, cache: Path) -> "SmartTurn":
+    """Nothing of it is set or prepared; the model is loaded when it is first asked."""
+    return SmartTurn()
 
 
 class SmartTurn:

@@ -1,6 +1,7 @@
 """Smart Turn keeps the contract of turn detectors, and hears what Whisper's features are."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +48,8 @@ def test_short_sound_is_preceded_by_silence() -> None:
         ("smart_turn", "scripted", True),
     ],
 )
-def test_the_setting_says_whether_there_is_one(name: str, engine: str, *, there: bool) -> None:
+def test_the_setting_says_whether_there_is_one(
+    tmp_path: Path, name: str, engine: str, *, there: bool
+) -> None:
     settings = SpeechToTextSettings(engine=engine, turn_detector=name)
-    assert (build_turn_detector(settings) is not None) == there
+    assert (build_turn_detector(settings, tmp_path) is not None) == there
