@@ -6,8 +6,8 @@ import pytest
 
 from loadtests.client.recorded_speech import command
 from pipeline.engines.ports import TurnDetector
+from rhapsode.testing.clips import needs_clips
 from schemas.errors import EngineBusy, EngineDead
-from tests.support.speech.clips import needs_clips
 
 SECOND = 32_000
 
