@@ -182,7 +182,9 @@ class _Resources:
             self.settings.language_model.choices,
             self.settings.tools.names,
             self.settings.tools.reserved,
-            grammars=GrammarChecker() if self.settings.language_model.makes_grammars else None,
+            grammars=GrammarChecker(self.allowance.schema)
+            if self.settings.language_model.makes_grammars
+            else None,
         )
 
     def for_faces(

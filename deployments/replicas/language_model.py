@@ -83,6 +83,7 @@ class RemoteLanguageModel:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         asked = asdict(request)
+        del asked["principal"]  # replicas do not need it, and those of 0.1.0 refuse it
         newer = {name: asked.pop(name) for name in _NEWER}
         reply = streamed(
             self._results, lambda back: self._stream.remote(asked, **{CONTEXT: {**inject(), **newer, **back}})

@@ -11,6 +11,7 @@ from deployments.observability import log_lines
 from deployments.rpc.replica_telemetry import replica_name
 from pipeline.apps.auto_play import AutoPlay, Kinds, NarrationBegun, NarrationNotifications
 from pipeline.apps.narrations import Narrations
+from pipeline.apps.stream_expiry import StreamExpiry
 from pipeline.apps.users import Users
 from pipeline.background.archive_ended import ArchiveEnded
 from pipeline.background.audio_retention import Retention
@@ -47,10 +48,12 @@ def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder) -> Work:
     archiver = Archiver(log.archival, log.archive.store, settings.archive)
     maintenance, directory = RedisMaintenance(log.hot), RedisDirectory(log.hot)
     every_s = settings.workers.upkeep_s
+    sound = RedisSound(log.hot)
+    expiry = StreamExpiry(log, directory, sound.partitions, clock)
     retention = Retention(
         log,
         directory,
-        RedisSound(log.hot),
+        sound,
         AudioRedaction(log.archival, log.archive.store, clock).redact,
         clock,
         days=settings.workers.input_audio_days,
@@ -68,6 +71,7 @@ def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder) -> Work:
         scheduled_tasks=(
             ScheduledTask("archive", settings.archive.sweep_s, archiver.sweep),
             ScheduledTask("retention", max(every_s, _RETENTION_S), retention.sweep),
+            ScheduledTask("streams", max(every_s, _RETENTION_S), expiry.sweep),
             ScheduledTask("janitor", every_s, Janitor(maintenance, settings.workers).tidy),
             ScheduledTask(
                 "reaper",

@@ -34,6 +34,7 @@ _MINUTE_MS: Final = 60_000
 _REFUSALS: Final[dict[str, tuple[type[LimitReached], str]]] = {
     "sessions": (SessionLimit, "{limit} sessions an hour"),
     "turns": (TurnLimit, "{limit} turns a minute"),
+    "schemas": (TurnLimit, "{limit} new schemas a minute"),
     "characters": (CharacterLimit, "{limit} characters a minute"),
     "audio": (AudioLimit, "{minutes} minutes of speech an hour"),
     "heard": (HeardLimit, "{minutes} minutes of sound that is listened to an hour"),
@@ -103,6 +104,10 @@ class Allowance(TaskScope):
             await stored.count(principal)
         except LogError as error:
             log.warning("what a principal has stored is not counted: %s", error)
+
+    async def schema(self, principal: str) -> None:
+        """One more schema is about to be compiled, whatever comes of it: as many a minute as turns."""
+        await self._take(principal, [_cost("schemas", 1, self._of(principal).turns_per_minute, _MINUTE)])
 
     async def characters(self, principal: str, chars: int) -> None:
         """So much text beside any turn."""

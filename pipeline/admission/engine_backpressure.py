@@ -1,6 +1,6 @@
 """Whether the engines keep up: what is asked of them here, how long it waits, and when there will be room."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
 from dataclasses import replace
@@ -33,7 +33,10 @@ _WINDOW_S: Final = 10.0
 _RETRY_LEAST_S: Final = 1.0
 _RETRY_MOST_S: Final = 60.0
 _PAUSE_S: Final = 0.1
-_PAUSE_MOST_S: Final = 2.0
+_PAUSE_MOST_S: Final = 4.0
+_ASKS_PER_S: Final = 32.0
+"""So often a busy engine is asked again in a second, for all calls together: each principal that waits has as
+many of these as any other, whether one or sixty of its calls wait."""
 
 
 class EngineBackpressure:
@@ -46,6 +49,9 @@ class EngineBackpressure:
         self.priority = FirstAudioPriority()
         self._waiting: dict[int, float] = {}
         """Call -> since when; the oldest first."""
+        self._principals = Counter[str]()
+        """How many of those calls are of each principal."""
+        self._asked_by: dict[int, str] = {}
         self._calls = 0
         self._answered: deque[float] = deque()
         self._busy_until = 0.0
@@ -61,21 +67,38 @@ class EngineBackpressure:
         first = next(iter(self._waiting.values()), None)
         return 0.0 if first is None else self.clock.monotonic() - first
 
-    def ask(self) -> int:
+    def ask(self, principal: str = "") -> int:
         """A call begins to wait; its number, for `answered` and `give_up`."""
         self._calls += 1
         self._waiting[self._calls] = self.clock.monotonic()
+        self._asked_by[self._calls] = principal
+        self._principals[principal] += 1
         return self._calls
+
+    def pause_s(self, principal: str) -> float:
+        """How long one of the principal's calls waits before it asks a busy engine again."""
+        asks_per_s = _ASKS_PER_S / max(1, len(self._principals))
+        return min(_PAUSE_MOST_S, max(_PAUSE_S, self._principals[principal] / asks_per_s))
 
     def answered(self, call: int) -> None:
         """An engine has begun to answer it; telling it again changes nothing."""
-        if self._waiting.pop(call, None) is not None:
+        if self._left(call):
             self._answered.append(self.clock.monotonic())
             self._forget()
 
     def give_up(self, call: int) -> None:
         """Forgets a call that was given up."""
-        self._waiting.pop(call, None)
+        self._left(call)
+
+    def _left(self, call: int) -> bool:
+        """Whether it was waiting."""
+        if self._waiting.pop(call, None) is None:
+            return False
+        principal = self._asked_by.pop(call)
+        self._principals[principal] -= 1
+        if not self._principals[principal]:
+            del self._principals[principal]
+        return True
 
     def busy(self) -> None:
         """An engine has refused a call for want of a place."""
@@ -114,8 +137,8 @@ class EngineBackpressure:
             self._answered.popleft()
 
     @contextmanager
-    def call(self) -> Iterator[int]:
-        number = self.ask()
+    def call(self, principal: str) -> Iterator[int]:
+        number = self.ask(principal)
         try:
             yield number
         finally:
@@ -130,7 +153,7 @@ class RetryWhenBusyLanguageModel:
         self._backpressure = backpressure
 
     def stream(self, request: ChatRequest) -> Stream[Written]:
-        patience = _Patience(self._backpressure, request.provider)
+        patience = _Patience(self._backpressure, request.provider, request.principal)
         return patience.asked(lambda: self._engine.stream(request))
 
     async def aclose(self) -> None:
@@ -178,12 +201,17 @@ class _Patience:
     """
 
     def __init__(
-        self, backpressure: EngineBackpressure, provider: str | None, *, waited_s: float = 0.0
+        self,
+        backpressure: EngineBackpressure,
+        provider: str | None,
+        principal: str = "",
+        *,
+        waited_s: float = 0.0,
     ) -> None:
         self._backpressure = backpressure
+        self._principal = principal
         self._ours = is_ours(provider)
         self._until = backpressure.clock.monotonic() + backpressure.limits.patience_s - waited_s
-        self._pause_s = _PAUSE_S
 
     async def asked(self, ask: Callable[[], Stream[T]]) -> AsyncGenerator[T, None]:
         """Yields the engine's answer; asks again while the engine is busy and has yielded nothing."""
@@ -202,14 +230,14 @@ class _Patience:
 
     def _call(self) -> AbstractContextManager[int]:
         """Counts a call of our own engines; calls of remote providers do not count as backpressure."""
-        return self._backpressure.call() if self._ours else nullcontext(0)
+        return self._backpressure.call(self._principal) if self._ours else nullcontext(0)
 
     async def _pause(self, error: EngineBusy) -> None:
         """Return when it is time to ask again. Raises `error` when that is of no use."""
         if not self._ours:
             raise error
         self._backpressure.busy()
-        if self._backpressure.clock.monotonic() + self._pause_s > self._until:
+        pause_s = self._backpressure.pause_s(self._principal)
+        if self._backpressure.clock.monotonic() + pause_s > self._until:
             raise error
-        await self._backpressure.clock.sleep(self._pause_s)
-        self._pause_s = min(2 * self._pause_s, _PAUSE_MOST_S)
+        await self._backpressure.clock.sleep(pause_s)

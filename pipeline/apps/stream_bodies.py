@@ -1,6 +1,6 @@
 """Bodies of durable streams: JSON messages lie in the log as they came, with commas between them."""
 
-import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -11,6 +11,8 @@ from schemas.errors.stream_errors import StreamInvalid
 
 JSON: Final = "application/json"
 _BLANK: Final = b" \t\r\n"
+_PART: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+"""Strings, brackets and commas of a JSON text."""
 
 
 def is_json(content_type: str) -> bool:
@@ -46,21 +48,21 @@ def split_at(message: bytes, count: int, content_type: str) -> bytes:
 
     Raises StreamInvalid where there are fewer.
     """
-    ends = list(_ends(message.decode())) if is_json(content_type) else range(1, len(message) + 1)
+    ends = list(_ends(message)) if is_json(content_type) else range(1, len(message) + 1)
     if count > len(ends):
         raise StreamInvalid("the append behind the offset is shorter", field="Stream-Fork-Sub-Offset")
-    if not is_json(content_type):
-        return message[:count]
-    return message.decode()[: ends[count - 1]].encode()
+    return message[: ends[count - 1] if count else 0].rstrip(_BLANK if is_json(content_type) else b"")
 
 
-def _ends(text: str) -> Iterator[int]:
-    """Ends of the values that commas separate."""
-    decoder, at = json.JSONDecoder(), 0
-    while at < len(text):
-        while text[at] in ", \t\r\n":
-            at += 1
-        _, at = decoder.raw_decode(text, at)
-        yield at
-        while at < len(text) and text[at] in ", \t\r\n":
-            at += 1
+def _ends(message: bytes) -> Iterator[int]:
+    """Ends of the values that commas separate, with the blanks behind them; however deep they are nested."""
+    depth = 0
+    for part in _PART.finditer(message):
+        if part[0] in b"[{":
+            depth += 1
+        elif part[0] in b"]}":
+            depth -= 1
+        elif part[0] == b"," and not depth:
+            yield part.start()
+    if message:
+        yield len(message)

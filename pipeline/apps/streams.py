@@ -162,12 +162,18 @@ class Streams:
         return FoundStream(session, state)
 
     async def _has_forks(self, named: StreamName) -> bool:
-        for name, session in list(named.forks):
+        """Whether a fork of the stream is there, or a fork of one of its forks."""
+        looked, forks = set[SessionId](), list(named.forks)
+        while forks:
+            name, session = forks.pop()
+            if session in looked:
+                continue
+            looked.add(session)
             if await self._live(session) is not None:
                 return True
             fork = await self._name(name)
-            if fork.session == session and await self._has_forks(fork):
-                return True
+            if fork.session == session:
+                forks += fork.forks
         return False
 
     async def create(self, principal: str, name: str, new: NewStream) -> tuple[FoundStream, bool]:

@@ -103,7 +103,7 @@ class Threads:
         thread, found = await self._life(chat, principal)
         if found is not None:
             return thread, found[2]
-        self._sessions.check_admission()
+        self._sessions.check_admission(principal)
         await self._sessions.admit(principal)
         defaults = self._sessions.choices.defaults
         started = SessionStarted(settings=defaults, kind="thread", principal=principal)

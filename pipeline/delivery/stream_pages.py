@@ -1,6 +1,6 @@
 """Pages of a durable stream: messages between two offsets, first what there is, then as it is appended."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -129,11 +129,17 @@ class StreamPages:
         return events
 
     async def follow(
-        self, after: Seq, end: StreamEnd, *, idle_s: float
+        self,
+        after: Seq,
+        end: StreamEnd,
+        *,
+        idle_s: float,
+        recheck: Callable[[Sequence[Recorded]], Awaitable[None]],
     ) -> AsyncGenerator[StreamPage | None, None]:
         """Pages from `after` on, the first at once; then as it is appended, until it is closed.
 
-        None: nothing came for `idle_s`. Raises as `page`, and SessionGone once the stream is deleted.
+        None: nothing came for `idle_s`. `recheck` is called before anything that came is told, and raises
+        where the client may no longer read. Raises as `page`, and SessionGone once the stream is deleted.
         """
         page = await self.page(after, end)
         yield page
@@ -146,6 +152,7 @@ class StreamPages:
             return
         async with following as batches, aclosing(batches):
             async for batch in batches:
+                await recheck(batch)
                 if not batch:
                     yield None
                     continue

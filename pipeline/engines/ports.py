@@ -76,6 +76,8 @@ class ChatRequest:
     """Which of their models; None: as configured."""
     whole: bool = False
     """The oldest messages may not be forgotten: what does not fit is ContextTooLong."""
+    principal: str = ""
+    """Asks: calls to a busy engine are shared out between principals. Engines do not read it."""
 
 
 @dataclass(frozen=True, slots=True)

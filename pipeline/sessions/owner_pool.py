@@ -2,6 +2,7 @@
 
 import logging
 import random
+from collections import Counter
 
 import anyio
 from anyio.abc import TaskGroup
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 0.25
 _RETRY_MOST_S = 30.0
+_SEVERAL = 2
+"""Turns of one principal from which others that have none are let in beside it."""
 _INSIDE_MS = 300_000
 """A request in a session that has had an event since then is not taken for a new session."""
 
@@ -51,18 +54,25 @@ class OwnerPool(TaskScope):
         tasks.start_soon(self._leases.run)
         tasks.start_soon(self._look_for_work)
 
-    def admit(self, latest_ms: int | None = None) -> None:
+    def admit(self, principal: str, latest_ms: int | None = None) -> None:
         """Raises GatewayBusy when this replica runs as many turns as it may, or the engines lag behind.
 
         `latest_ms`: when something happened last in the session, wall clock; None: it is new. To newcomers
-        also when answers begin so late that not everybody can be let in.
+        also when answers begin so late that not everybody can be let in. A principal none of whose turns runs
+        here is let in where others have several: those are what the engines lag behind with.
         """
         if self._full:
             raise GatewayBusy(f"this replica runs {self.running} turns; try again shortly")
-        if self._services.backpressure is not None:
+        if self._services.backpressure is None:
+            return
+        try:
             self._services.backpressure.check()
             if latest_ms is None or self._services.clock.now_ms() - latest_ms > _INSIDE_MS:
                 self._services.backpressure.limiter.check()
+        except GatewayBusy:
+            turns = Counter(one.principal for one in self._owners.values() if one.busy and one.principal)
+            if not principal or turns[principal] or max(turns.values(), default=0) < _SEVERAL:
+                raise
 
     async def hand_over(self, patience_s: float) -> None:
         """Run nothing from now on. Returns when every session that was run here is free for another replica.

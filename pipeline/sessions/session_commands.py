@@ -237,7 +237,7 @@ class Sessions:
         """The new session's id, generation, head and settings. `also`: what is recorded at once with it."""
         settings = command.settings.apply(self.choices.defaults)
         if kind not in _UNSPOKEN:
-            self.check_admission()  # before there is anything: a session without its turn is of no use
+            self.check_admission(principal)  # before there is anything: without its turn it is of no use
         if kind == "completion":  # one for each request: its turns are what is counted
             await self._check(settings, principal)
         else:
@@ -249,9 +249,9 @@ class Sessions:
         outcome = await self._recorder.post(session, event, *also, mode="create", by=principal)
         return session, mark, outcome.last, settings
 
-    def check_admission(self) -> None:
+    def check_admission(self, principal: str) -> None:
         """Admits a new session. Raises GatewayBusy."""
-        self._owners.admit()
+        self._owners.admit(principal)
 
     async def readable(self, settings: SessionSettings, principal: str) -> SessionSettings:
         """Without the collections that this principal does not have (any more)."""
@@ -363,7 +363,7 @@ class Sessions:
         settings = await self.readable(params.settings, conversation.principal)
         params = params.model_copy(update={"settings": settings, "traceparent": CALLER.get()})
         event = conversation.request(params, queue_limit=self._limits.queued_turns)
-        self._owners.admit(conversation.latest_ms)
+        self._owners.admit(conversation.principal, conversation.latest_ms)
         plain = [each.event if isinstance(each, RequestContext) else each for each in before]
         await self._allowance.turn(conversation.principal, params.chars, size=bytes_of(*plain, event))
         outcome = await self._recorder.post(session, *before, event, key=key)

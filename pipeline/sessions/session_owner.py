@@ -194,6 +194,11 @@ class SessionOwner:
         self._over = anyio.Event()
 
     @property
+    def principal(self) -> str:
+        """The session's; empty before its first event was read."""
+        return self._conversation.principal
+
+    @property
     def busy(self) -> bool:
         """A turn is running."""
         return self._turn is not None

@@ -404,6 +404,7 @@ class Generation:
             provider=settings.llm_provider,
             model=settings.llm_model,
             whole=self._question.given is not None,
+            principal=self._question.asked_by,
             **settings.sampling.model_dump(),
         )
 

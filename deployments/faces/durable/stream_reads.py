@@ -13,14 +13,17 @@ from fastapi.responses import Response, StreamingResponse
 
 from deployments.container import GatewayContainer
 from deployments.faces.durable.stream_headers import EVERYWHERE, ReadQuery, next_cursor, offset_text
+from deployments.web.resource_access import PRINCIPAL, AccessRecheck
 from deployments.web.sse_format import HEADERS, QUIET
 from deployments.web.ws_drain import Left, until
 from pipeline.apps.stream_bodies import is_json, joined
+from pipeline.auth.principals import Principal
 from pipeline.delivery.stream_pages import StreamEnd, StreamPage, StreamPages
 from pipeline.session_state.stream_state import media_type
 from schemas.errors import InputError, LogError
+from schemas.errors.access_errors import AccessError
 from schemas.errors.stream_errors import StreamInvalid
-from schemas.ids import Seq
+from schemas.ids import Seq, SessionId
 
 LONG_POLL_S: Final = 20.0
 """A long poll is answered after so long even if nothing has come."""
@@ -32,7 +35,7 @@ SSE_S: Final = 60.0
 class ReadableStream:
     """A stream that a client made, or a session, as a face reads it."""
 
-    name: str
+    session: SessionId
     """Part of the ETag: two streams never share one."""
     content_type: str
     end: StreamEnd
@@ -45,7 +48,7 @@ async def read(services: GatewayContainer, stream: ReadableStream, request: Requ
     after = stream.end.tail if query.after is None else query.after
     if after > stream.end.tail:
         raise StreamInvalid("the stream ends before this offset", field="offset")
-    reading = _Reading(services, stream, query, after)
+    reading = _Reading(services, stream, query, after, request.scope[PRINCIPAL])
     if query.live == "sse":
         return reading.sse()
     if query.live == "long-poll":
@@ -55,8 +58,14 @@ async def read(services: GatewayContainer, stream: ReadableStream, request: Requ
 
 class _Reading:
     def __init__(
-        self, services: GatewayContainer, stream: ReadableStream, query: ReadQuery, after: Seq
+        self,
+        services: GatewayContainer,
+        stream: ReadableStream,
+        query: ReadQuery,
+        after: Seq,
+        caller: Principal,
     ) -> None:
+        self._recheck = AccessRecheck(services, caller, stream.session)
         self._services = services
         self._stream = stream
         self._query = query
@@ -67,7 +76,7 @@ class _Reading:
         if self._query.after is None:
             return self._answer(page, {"Cache-Control": "no-store"})
         closed = ":closed" if page.closed else ""
-        etag = f'"{self._stream.name}:{self._after}:{page.next}{closed}"'
+        etag = f'"{self._stream.session}:{self._after}:{page.next}{closed}"'
         kept = "private, no-cache" if page.up_to_date and not page.closed else _KEPT
         headers = {"ETag": etag, "Cache-Control": kept}
         if known is not None and etag in (one.strip().removeprefix("W/") for one in known.split(",")):
@@ -86,7 +95,7 @@ class _Reading:
                         break
         headers = {"Cache-Control": "no-store", "Stream-Cursor": self._cursor()}
         if last.messages:
-            etag = f'"{self._stream.name}:{self._after}:{last.next}{":closed" if last.closed else ""}"'
+            etag = f'"{self._stream.session}:{self._after}:{last.next}{":closed" if last.closed else ""}"'
             return self._answer(last, headers | {"ETag": etag})
         return Response(status_code=204, headers={**EVERYWHERE, **headers, **_place(last)})
 
@@ -108,12 +117,14 @@ class _Reading:
                     yield QUIET if page is None else self._event(page)
                     if self._services.clock.monotonic() >= ends_s:
                         return
-        except (InputError, LogError):  # deleted, or the log is away: the client comes back and is told
+        except (AccessError, InputError, LogError):  # the client comes back, and is told why
             return
 
     def _pages(self) -> AsyncGenerator[StreamPage | None, None]:
         idle_s = self._services.settings.limits.heartbeat_s
-        return self._stream.pages.follow(self._after, self._stream.end, idle_s=idle_s)
+        return self._stream.pages.follow(
+            self._after, self._stream.end, idle_s=idle_s, recheck=self._recheck.check
+        )
 
     @property
     def _encoded(self) -> bool:

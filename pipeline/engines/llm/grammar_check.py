@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,7 +44,9 @@ _PROCESS: Final = Path(__file__).with_name("grammar_process.py")
 class GrammarChecker:
     """Compiles one grammar at a time, for one principal after another. One thread only."""
 
-    def __init__(self) -> None:
+    def __init__(self, charge: Callable[[str], Awaitable[None]] | None = None) -> None:
+        """`charge` is asked before a grammar is compiled for a principal, and refuses by raising."""
+        self._charge = charge
         self._places = FairPlaces(1)
         self._verdicts: OrderedDict[str, str] = OrderedDict()
 
@@ -82,6 +84,8 @@ class GrammarChecker:
     async def _compile(self, grammar: str, principal: str) -> str:
         if self._places.waiting(principal) >= _WAITING:
             raise EngineBusy(_BUSY)
+        if self._charge is not None:
+            await self._charge(principal)
         async with AsyncExitStack() as place:
             with anyio.move_on_after(_WAIT_S) as waiting:
                 await place.enter_async_context(self._places.place(principal))

@@ -8,7 +8,7 @@ import secrets
 import struct
 import sys
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -162,18 +162,22 @@ class LlamaLanguageModel:
 
     async def _whole(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         """Forgets the oldest messages until the rest fits. Raises SchemaInvalid."""
-        text, held = None, None
-        if request.json_schema is not None:
-            text = grammar(request.json_schema)
-            await self._grammars.check(text)
-            held = await asyncio.to_thread(HeldAnswer, text, cut=bool(request.stop))
+        text = None if request.json_schema is None else grammar(request.json_schema)
+        held: HeldAnswer | None = None
+
+        async def hold() -> None:
+            nonlocal held
+            if text is not None and held is None:
+                await self._grammars.check(text)
+                held = await asyncio.to_thread(HeldAnswer, text, cut=bool(request.stop))
+
         context = self._settings.context_tokens
         messages = request.messages
         if not request.whole:
             messages = fitting(messages, context_tokens=context, answer_tokens=request.max_tokens)
         while True:
             try:
-                async with aclosing(self._attempt(_body(messages, request, text))) as items:
+                async with aclosing(self._attempt(_body(messages, request, text), hold)) as items:
                     async for item in items:
                         if held is not None:
                             held.take(item)
@@ -197,10 +201,14 @@ class LlamaLanguageModel:
         await asyncio.to_thread(self._pool.shutdown)
         self._server = None
 
-    async def _attempt(self, body: dict[str, Any]) -> AsyncGenerator[Written, None]:
+    async def _attempt(
+        self, body: dict[str, Any], hold: Callable[[], Awaitable[None]]
+    ) -> AsyncGenerator[Written, None]:
+        """`hold` compiles the answer's grammar: in a slot, so that a full queue is refused before."""
         await self._slots.acquire()
         answer = _Answer(body["max_tokens"])
         try:
+            await hold()
             work = self._begin(body, answer)
         except BaseException:
             self._slots.release()

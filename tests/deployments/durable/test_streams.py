@@ -67,6 +67,11 @@ def test_json_messages_come_back_byte_for_byte(anna: httpx.Client) -> None:
     fork = {"Stream-Forked-From": "numbers", "Stream-Fork-Offset": f"{0:016}_{2:016}"}
     anna.put("durable/two", headers=JSON | fork | {"Stream-Fork-Sub-Offset": "2"})
     assert anna.get("durable/two").text == "[1.0, 12345678901234567890123]"
+    deep = "[" * 1_020 + "]" * 1_020
+    anna.post("durable/numbers", content=f"[{deep}, 7]", headers=JSON).raise_for_status()
+    fork |= {"Stream-Fork-Offset": f"{0:016}_{4:016}", "Stream-Fork-Sub-Offset": "1"}
+    assert anna.put("durable/deep", headers=JSON | fork).status_code == 201
+    assert anna.get("durable/deep").text.endswith(f",{deep}]")
     for wrong in ("[1,", "NaN", "[]", '"\ud800"'.encode("utf-8", "surrogatepass")):
         assert anna.post("durable/numbers", content=wrong, headers=JSON).status_code == 400
 
@@ -116,6 +121,20 @@ def test_a_session_is_read_as_a_stream(anna: httpx.Client, bob: httpx.Client) ->
     assert bob.get(path).status_code == 404
     for refused in (anna.post(path, content="x"), anna.put(path), anna.delete(path)):
         assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
+
+
+def test_a_removed_member_is_told_nothing_more_of_a_thread(anna: httpx.Client, bob: httpx.Client) -> None:
+    thread = anna.post("threads", json={"title": "Ours"}, headers=JSON).json()["id"]
+    anna.put(f"threads/{thread}/members", json={"user": "bob"}, headers=JSON).raise_for_status()
+    end = bob.head(f"durable/sessions/{thread}").headers["Stream-Next-Offset"]
+    with bob.stream("GET", f"durable/sessions/{thread}?offset={end}&live=sse", timeout=15) as live:
+        parts = live.iter_text()
+        told = next(parts)
+        anna.delete(f"threads/{thread}/members/bob").raise_for_status()
+        anna.patch(f"threads/{thread}", json={"title": "Without Bob"}, headers=JSON).raise_for_status()
+        told += "".join(parts)
+    assert "member.removed" not in told
+    assert "Without Bob" not in told
 
 
 def test_a_sessions_stream_closes_with_the_session(anna: httpx.Client) -> None:

@@ -101,3 +101,15 @@ async def test_some_are_not_waited_for(model: Crowded, request_: ChatRequest, le
         await said(RetryWhenBusyLanguageModel(model, backpressure), request_)
     assert least_s <= clock.s <= LIMITS.patience_s
     assert backpressure.waiting == 0
+
+
+def test_each_principal_asks_a_busy_engine_as_often_whether_one_or_sixty_of_its_calls_wait() -> None:
+    backpressure = EngineBackpressure(LIMITS, Hours())
+    for principal, calls in (("eve", 60), ("mallory", 60), ("bob", 1)):
+        for _ in range(calls):
+            backpressure.ask(principal)
+    asks_per_s = {name: calls / backpressure.pause_s(name) for name, calls in (("eve", 60), ("bob", 1))}
+    assert asks_per_s["eve"] <= 1.5 * asks_per_s["bob"]
+    for call in range(1, 121):
+        backpressure.give_up(call)
+    assert backpressure.pause_s("eve") == backpressure.pause_s("bob") < 0.2

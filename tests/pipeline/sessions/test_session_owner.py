@@ -1,7 +1,7 @@
 """One owner runs a session's turns: takeovers, ends, and owners that fail."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import pytest
@@ -17,7 +17,7 @@ from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions.owner_pool import OwnerPool, rest_s
 from pipeline.sessions.session_owner import OwnerServices
 from pipeline.turn.generation import Engines
-from schemas.errors import Fenced, LogLost, LogUnavailable
+from schemas.errors import Fenced, GatewayBusy, LogLost, LogUnavailable
 from schemas.events import (
     TERMINAL,
     OwnerChanged,
@@ -32,8 +32,9 @@ from schemas.events import (
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.settings import SessionSettings
-from schemas.settings.limit_settings import LimitSettings
+from schemas.settings.limit_settings import AdmissionSettings, LimitSettings
 from tests.pipeline.turn.test_turn import Voice
+from tests.support.clocks import Hours
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.anyio
@@ -288,3 +289,36 @@ async def test_whoever_comes_back_to_a_session_fences_the_one_before_at_once() -
             await until_over(log, session, "owner.changed", 2)
             with pytest.raises(Fenced):
                 await frozen.commit(TurnStarted(epoch=1), turn=TurnId(9))
+
+
+async def test_a_principal_without_turns_is_let_in_beside_those_that_have_several() -> None:
+    log, clock, model = MemoryEventLog(), Hours(), Patient()
+    crowded = EngineBackpressure(AdmissionSettings(waiting_turns=1), clock)
+    crowded.ask()
+    async with Recorder(log) as recorder, gateway(log, recorder, model=model, backpressure=crowded) as owners:
+
+        async def ask(principal: str) -> SessionId:
+            session = new_session_id()
+            await recorder.post(session, SessionStarted(settings=QUIET, principal=principal), mode="create")
+            asked = await recorder.post(session, request())
+            owners.wake(session, asked.last)
+            return session
+
+        def let_in(principal: str) -> bool:
+            with suppress(GatewayBusy):
+                owners.admit(principal)
+                return True
+            return False
+
+        sessions = [await ask("eve")]
+        await eventually(lambda: model.asking == 1)
+        assert not let_in("bob"), "nobody has several"
+        sessions.append(await ask("eve"))
+        await eventually(lambda: model.asking == 2)
+        assert [let_in(name) for name in ("bob", "eve", "")] == [True, False, False]
+        sessions.append(await ask("bob"))
+        await eventually(lambda: model.asking == 3)
+        assert not let_in("bob"), "he has one"
+        model.go.set()
+        for session in sessions:
+            await until_over(log, session, "turn.completed")

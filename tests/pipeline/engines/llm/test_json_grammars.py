@@ -19,9 +19,11 @@ from hypothesis import strategies as some
 from pipeline.engines.llm import grammar_check
 from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.llm.json_grammars import HeldAnswer, beneath, closed, grammar
+from pipeline.engines.llm.llama_cpp import LlamaLanguageModel
 from pipeline.engines.ports import ChatRequest, Completion, Function, LanguageModel, Message, ToolCall
 from rhapsode.testing.language_model_contract import answer
 from schemas.errors import EngineBusy, SchemaInvalid
+from schemas.errors.access_errors import TurnLimit
 from tests.support.eventually import eventually
 
 Schema = dict[str, Any]
@@ -103,7 +105,7 @@ _COMPLEX = "too complex"
 REFUSED: list[tuple[Schema, str]] = [
     (ENDLESS, _COMPLEX),
     ({"type": "string", "allOf": [{"pattern": f".*{chr(97 + n)}.{{{n}}}"} for n in range(26)]}, _COMPLEX),
-    ({"type": "array", "minItems": 1_000_000}, _COMPLEX),
+    ({"type": "array", "minItems": 10_000_000}, _COMPLEX),
     ({"type": "array", "maxItems": 2**31}, _COMPLEX),
     ({"type": "array", "maxItems": 2**63}, _COMPLEX),
     ({"type": "integer", "multipleOf": 1_000_003}, _COMPLEX),
@@ -250,6 +252,55 @@ async def test_a_schema_that_was_checked_before_is_not_compiled_again(
     await checker.check(grammar(schema))
     with pytest.raises(EngineBusy):
         await checker.check(grammar(member("new")))
+
+
+@pytest.mark.server
+@pytest.mark.anyio
+async def test_a_schema_is_charged_when_it_is_compiled_and_once_also_if_it_is_refused() -> None:
+    charged: list[str] = []
+
+    async def charge(principal: str) -> None:
+        if len(charged) == 2:
+            raise TurnLimit("at most 2 new schemas a minute are allowed", retry_after_s=1.0)
+        charged.append(principal)
+
+    checker = GrammarChecker(charge)
+    for _ in range(3):
+        with pytest.raises(SchemaInvalid):
+            await checker.check(grammar({"type": "nothing known"}), principal="eve")
+    await checker.check(grammar(member("taken")), principal="bob")
+    with pytest.raises(TurnLimit):
+        await checker.check(grammar(member("one too many")), principal="eve")
+    assert charged == ["eve", "bob"]
+
+
+@pytest.mark.anyio
+async def test_a_full_engine_refuses_before_it_compiles_a_grammar(
+    llama: LlamaLanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled, check = list[str](), llama._grammars.check
+
+    async def counted(text: str) -> None:
+        compiled.append(text)
+        await check(text)
+
+    monkeypatch.setattr(llama._grammars, "check", counted)
+    outcomes = Counter[str]()
+
+    async def ask(number: int) -> None:
+        request = ChatRequest(ASKED, max_tokens=2, json_schema=member(f"of caller {number}"))
+        try:
+            await answer(llama, request)
+        except EngineBusy:
+            outcomes["busy"] += 1
+        else:
+            outcomes["answered"] += 1
+
+    async with anyio.create_task_group() as callers:
+        for number in range(12):
+            callers.start_soon(ask, number)
+    assert outcomes == {"answered": 10, "busy": 2}
+    assert len(compiled) == 10
 
 
 @pytest.mark.server
