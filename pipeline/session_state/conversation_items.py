@@ -37,6 +37,12 @@ class Item:
     end_ms: int | None = None
     """No listener heard more of it."""
 
+    @property
+    def chars(self) -> int:
+        """Of what a client wrote."""
+        parts = (part.get(name) or "" for part in self.parts for name in ("text", "transcript"))
+        return len(self.output) + len(self.arguments) + sum(map(len, parts))
+
 
 @dataclass(frozen=True, slots=True)
 class AskedItem:
@@ -70,6 +76,8 @@ class Items:
         """Clients have a say in what the model is told."""
         self.order: OrderedDict[str, None] = OrderedDict()
         """Names of the conversation's items. A session may have hundreds of thousands."""
+        self.chars = 0
+        """Of the conversation's items that clients wrote."""
         self.known: dict[str, Item] = {}
         """Those of the conversation, and the answers beside it."""
         self.asked: dict[TurnId, AskedItem] = {}
@@ -150,11 +158,20 @@ class Items:
                 self._put(made(data["item"], name, recorded.seq))
                 self._place(data.get("after"))
         elif recorded.type == "item.removed" and data["item"] in self.order:
-            del self.order[data["item"]]
+            self._remove(data["item"])
         elif recorded.type == "item.truncated" and data["item"] in self.known:
             self.known[data["item"]].end_ms = data["audio_end_ms"]
 
+    def _remove(self, name: str) -> None:
+        """Its name stays taken; what a client wrote in it is not kept."""
+        del self.order[name]
+        item = self.known[name]
+        if item.turn == NO_TURN:
+            self.chars -= item.chars
+            item.parts, item.output, item.arguments = [], "", ""
+
     def _put(self, item: Item) -> None:
+        self.chars += item.chars if item.turn == NO_TURN else 0
         self.known[item.id] = item
         self.order[item.id] = None
         if item.kind == "call":

@@ -1,6 +1,7 @@
 """Builds the language model's messages from a conversation's items."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -24,17 +25,15 @@ def context_messages(items: Sequence[Item], turns: Turns, *, room: int) -> tuple
     Older messages are forgotten in steps of half the room, so that the beginning stays the same for a while
     and the engine need not read it anew. Of the newest one at least the end is kept, however long it is.
     """
-    groups = _groups(items, turns)
-    start = held = 0
-    for end, group in enumerate(groups, 1):
+    kept, held = deque[_Group](), 0  # no more than fits is held at a time, whatever the items are
+    for group in _groups(items, turns):
+        kept.append(group)
         held += _chars(group)
         if held > room:
-            while start < end - 1 and held > room // 2:
-                held -= _chars(groups[start])
-                start += 1
-    kept = groups[start:]
+            while len(kept) > 1 and held > room // 2:
+                held -= _chars(kept.popleft())
     if held > room and kept:
-        kept = [[replace(message, content=message.content[-room:] if room else "") for message in kept[-1]]]
+        kept = deque([[replace(one, content=one.content[-room:] if room else "") for one in kept[-1]]])
     return tuple(message for group in kept for message in group)
 
 
@@ -74,18 +73,17 @@ def _answer(item: Item, turn: TurnState) -> str:
     return turn.heard_answer or (_UNHEARD if turn.flushed else "")
 
 
-def _groups(items: Sequence[Item], turns: Turns) -> list[_Group]:
+def _groups(items: Sequence[Item], turns: Turns) -> Iterator[_Group]:
     results = {item.call: item.output for item in items if item.kind == "result"}
-    groups: list[_Group] = []
     waiting: list[Item] = []
     """Calls that were wished for together."""
     said: str | None = None
     """Text of the answer before its calls."""
 
-    def close() -> None:
+    def closed() -> Iterator[_Group]:
         nonlocal said
         if group := _group(said or "", waiting, results):
-            groups.append(group)
+            yield group
         said = None
         waiting.clear()
 
@@ -93,14 +91,13 @@ def _groups(items: Sequence[Item], turns: Turns) -> list[_Group]:
         if item.kind == "call":
             waiting.append(item)
         elif item.kind == "answer":
-            close()
+            yield from closed()
             said = text_of(item, turns)
         elif item.kind != "result":
-            close()
+            yield from closed()
             if text := text_of(item, turns).strip():
-                groups.append([Message(item.role, text)])
-    close()
-    return groups
+                yield [Message(item.role, text)]
+    yield from closed()
 
 
 def _group(said: str, calls: Sequence[Item], results: dict[str, str]) -> _Group:

@@ -63,9 +63,90 @@ def _checked_item(item: _Json) -> _Json:
     return item
 
 
+class _Transcription(_Read):
+    language: str | None = None
+
+
+class _ServerVad(_Read):
+    type: Literal["server_vad"]
+    create_response: bool
+    interrupt_response: bool
+    threshold: float
+    prefix_padding_ms: int
+    silence_duration_ms: int
+
+
+class _SemanticVad(_Read):
+    type: Literal["semantic_vad"]
+    create_response: bool
+    interrupt_response: bool
+    eagerness: Literal["low", "medium", "high", "auto"]
+
+
+class _Format(_Read):
+    type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
+
+
+class _Input(_Read):
+    format: _Format
+    transcription: _Transcription | None
+    turn_detection: Annotated[_ServerVad | _SemanticVad, Field(discriminator="type")] | None
+
+
+class _VoiceId(_Read):
+    id: str
+
+
+class _Output(_Read):
+    format: _Format
+    voice: str | _VoiceId
+    speed: float
+
+
+class _InputAlone(_Read):
+    input: _Input
+
+
+class _Audio(_InputAlone):
+    output: _Output
+
+
+class _Named(_Read):
+    name: str
+
+
+class _TranscriptionSession(_Read):
+    type: Literal["transcription"]
+    audio: _InputAlone
+
+
+class _RealtimeSession(_Read):
+    type: Literal["realtime"]
+    model: str = ""
+    instructions: str
+    output_modalities: list[str]
+    audio: _Audio
+    max_output_tokens: int | Literal["inf"]
+    tools: list[_Named]
+    tool_choice: str | _Named
+    parallel_tool_calls: bool
+
+
+_SESSION: Final[TypeAdapter[Any]] = TypeAdapter(
+    Annotated[_TranscriptionSession | _RealtimeSession, Field(discriminator="type")]
+)
+
+
+def _checked_session(config: _Json) -> _Json:
+    _SESSION.validate_python(config)
+    return config
+
+
 def _checked_config(config: _Json) -> _Json:
     if config.get("object") == "response":
         _Response.model_validate(config)
+    else:
+        _checked_session(config)
     return config
 
 
@@ -74,7 +155,7 @@ class RealtimeConfigured(_Event):
 
     type: Literal["realtime.configured"] = "realtime.configured"
     v: Literal[1] = 1
-    config: dict[str, JsonValue]
+    config: Annotated[_Json, AfterValidator(_checked_session)]
     """As a Realtime session object (schemas/realtime/realtime_session.py), without its id."""
     created: bool = False
     """The session began with it."""

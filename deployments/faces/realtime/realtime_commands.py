@@ -44,6 +44,8 @@ from schemas.settings.model_settings import GivenMessage
 from schemas.settings.provider_settings import LOCAL
 
 _ITEMS: Final = 2_000
+_CHARS: Final = 8_000_000
+"""Of all items that clients wrote. Each connection to the session holds them in memory."""
 """Of one conversation; what is older is not told to any model anyway."""
 _WRITTEN_S: Final = 60.0
 """How long a response waits for what was said to be written down."""
@@ -115,6 +117,10 @@ class RealtimeCommands:
                 )
             if len(items.order) >= _ITEMS:
                 raise RealtimeInvalid(f"A conversation holds at most {_ITEMS} items; delete some.")
+            if items.chars + made(stored(item), "", Seq(0)).chars > _CHARS:
+                raise RealtimeInvalid(
+                    f"A conversation's items hold at most {_CHARS} characters; delete some.", field="item"
+                )
             named = stored(item) if item.id is None else {"id": item.id, **stored(item)}
             return (ItemAdded(item=named, after=after),)
 

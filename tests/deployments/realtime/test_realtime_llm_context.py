@@ -6,6 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
+from deployments.faces.realtime import realtime_commands
 from tests.deployments.realtime.realtime_client import Client, client
 from tests.deployments.realtime.realtime_sound import silence, speech
 from tests.support.running_app import RunningApp, running_app, scripted_settings
@@ -43,6 +44,23 @@ async def put(caller: Client, role: str, text: str, **more: Any) -> str:
     )
     name: str = done["item"]["id"]
     return name
+
+
+async def test_the_items_of_a_conversation_have_a_size_and_deleting_some_makes_room(
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(realtime_commands, "_CHARS", 1_000)
+    async with client(app) as caller:
+        first = await put(caller, "user", "x" * 600)
+        content = [{"type": "input_text", "text": "y" * 500}]
+        item = {"type": "message", "role": "user", "content": content}
+        refused = await caller.answered(
+            "conversation.item.create", item=item, answer="conversation.item.done"
+        )
+        assert refused["type"] == "error"
+        assert refused["error"]["param"] == "item"
+        await caller.answered("conversation.item.delete", item_id=first, answer="conversation.item.deleted")
+        assert await put(caller, "user", "y" * 500)
 
 
 async def test_items_are_told_in_their_order_and_deleted_ones_are_not(

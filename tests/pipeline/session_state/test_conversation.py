@@ -234,7 +234,8 @@ def with_schemas(number: int) -> list[Event]:
 
 def with_config(number: int) -> list[Event]:
     """The configuration of a Realtime session, and of a response of its own."""
-    config: Any = {"tools": [{"name": str(number), "parameters": {"enum": [{"a": 1}] * 3_000}}]}
+    told = json.loads((GOLDEN / "realtime.configured.v1.json").read_text())["data"]["config"]
+    config: Any = told | {"tools": [{"name": str(number), "parameters": {"enum": [{"a": 1}] * 3_000}}]}
     return [RealtimeConfigured(config=config), ResponseAsked(config=config), WISH]
 
 

@@ -1,9 +1,11 @@
 """A wrong bundle is refused, and nothing is left of it."""
 
 import io
+import json
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -100,13 +102,13 @@ def first_sound(events: list[dict[str, Any]]) -> dict[str, Any]:
     return next(event for event in events if "audioref" in event)
 
 
-def with_item(files: Files, item: Any) -> Files:
-    """A client's item follows the last event; all of its JSON is the client's."""
+def with_event(files: Files, kind: str, data: dict[str, Any]) -> Files:
+    """An event of this type follows the last one."""
 
     def add(events: list[dict[str, Any]]) -> None:
         n = len(events) + 1
         where = {"id": events[0]["id"].rpartition("/")[0] + f"/{n}", "sequence": f"{n:010}"}
-        events.append(events[0] | where | {"type": "dev.rhapsode.item.added.v1", "data": {"item": item}})
+        events.append(events[0] | where | {"type": f"dev.rhapsode.{kind}.v1", "data": data})
 
     return with_events(files, add)
 
@@ -118,6 +120,7 @@ def waiting(events: list[dict[str, Any]]) -> None:
         events.append(asked | {"id": asked["id"].rpartition("/")[0] + f"/{n}", "sequence": f"{n:010}"})
 
 
+GOLDEN = Path(__file__).parents[2] / "golden"
 ITEMS: dict[str, Any] = {
     "an item of no kind": {},
     "an item of another kind": {"type": "picture"},
@@ -127,6 +130,19 @@ ITEMS: dict[str, Any] = {
     "a call of nothing": {"type": "function_call", "call_id": "a", "name": None, "arguments": "{}"},
     "a result without a call": {"type": "function_call_output", "output": "sunny"},
 }
+_CONFIG: dict[str, Any] = json.loads((GOLDEN / "realtime.configured.v1.json").read_text())["data"]["config"]
+_HEARD: dict[str, Any] = _CONFIG["audio"]["input"]
+CONFIGS: dict[str, dict[str, Any]] = {
+    "of nothing": {},
+    "of no kind": _CONFIG | {"type": "picture"},
+    "without sound": _CONFIG | {"audio": {}},
+    "whose voice is none": _CONFIG | {"audio": _CONFIG["audio"] | {"output": {"voice": 5}}},
+    "whose detection is none": _CONFIG
+    | {"audio": _CONFIG["audio"] | {"input": _HEARD | {"turn_detection": {"type": "server_vad"}}}},
+    "whose tools are none": _CONFIG | {"tools": [5]},
+    "that answers with a number": _CONFIG | {"output_modalities": 5},
+}
+INVALID = "bundle.invalid"
 
 
 WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
@@ -218,8 +234,15 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
         "bundle.invalid",
     ),
     **{
-        name: (lambda files, item=item: zipped(with_item(files, item)), "bundle.invalid")
+        name: (lambda files, item=item: zipped(with_event(files, "item.added", {"item": item})), INVALID)
         for name, item in ITEMS.items()
+    },
+    **{
+        f"a Realtime configuration {name}": (
+            lambda files, config=config: zipped(with_event(files, "realtime.configured", {"config": config})),
+            INVALID,
+        )
+        for name, config in CONFIGS.items()
     },
     "turns without end": (lambda files: zipped(with_events(files, waiting)), "bundle.invalid"),
     "a bomb": (lambda files: zipped(files | {"audio/turn-9.ogg": bytes(5 * LIMIT)}), "bundle.too_large"),
