@@ -29,6 +29,8 @@ AWAY_S: Final = 0.5
 """The pause when the log is away; its own patience comes on top."""
 FULL_S: Final = 5.0
 """The pause when the log's memory is full, of each pointer that is held."""
+READ_S: Final = 60.0
+"""One event is read in this time, whatever the log's patience is."""
 HELD_PER_SLOT: Final = 8
 """Pointers that may be held for each one worked on: most of them wait for another try."""
 LONGEST_PAUSE_S: Final = 30.0
@@ -62,9 +64,17 @@ class SharedReads:
         place = pointer.session, pointer.seq, pointer.type
         reading = self._reading.get(place)
         if reading is None:
-            reading = self._reading[place] = asyncio.create_task(read_event(self._log, pointer))
+            reading = self._reading[place] = asyncio.create_task(self._read(pointer))
             reading.add_done_callback(lambda done: self._over(place, done))
         return await asyncio.shield(reading)
+
+    async def _read(self, pointer: Pointer) -> Recorded | None:
+        """Raises LogUnavailable after `READ_S`: those who try again would wait for the same read for ever."""
+        try:
+            async with asyncio.timeout(READ_S):
+                return await read_event(self._log, pointer)
+        except TimeoutError as error:
+            raise LogUnavailable("An event could not be read in time.") from error
 
     def _over(self, place: _Place, done: asyncio.Task[Recorded | None]) -> None:
         del self._reading[place]

@@ -150,7 +150,10 @@ class EventLog(Protocol):
     async def read(
         self, session: SessionId, after: Seq, *, limit: int = PAGE, audio: bool = False
     ) -> list[Recorded]:
-        """At most `limit` events with seq > after, in order; [] at the end or where there is no session."""
+        """At most `limit` events with seq > after, in order; [] at the end or where there is no session.
+
+        Fewer where they are large, at least one.
+        """
         ...
 
     async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:

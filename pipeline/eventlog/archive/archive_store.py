@@ -3,9 +3,11 @@
 import errno
 import os
 import secrets
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -25,6 +27,7 @@ THREADS: Final = 8
 """Files that one process reads or writes at a time; one more waits."""
 _PART: Final = ".part-"
 _ERASURES: Final = 20
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _WITH_FOLDERS: Final = frozenset({"sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "webdav"})
 """Elsewhere a folder that is missing would be a bucket, and making one is not ours to do."""
 T = TypeVar("T")
@@ -71,9 +74,9 @@ class ArchiveStore:
         """The file is on disk, under its name and with all of its bytes, when this returns."""
         await self.put_note(self._path(session, file), data)
 
-    async def remove(self, session: SessionId, *files: str) -> None:
-        """Some may be gone already."""
-        await self._do(self._remove, [self._path(session, file) for file in files])
+    async def remove(self, session: SessionId, *files: str, until_s: float = inf) -> bool:
+        """Some may be gone already. False: not all are, since it is later than `until_s` (`now_s`)."""
+        return await self._do(self._remove, [self._path(session, file) for file in files], until_s)
 
     async def erase(self, session: SessionId) -> int:
         """Remove the session's folder with all that is in it; the number of files that were there."""
@@ -150,13 +153,16 @@ class ArchiveStore:
             fs.makedirs(full.rpartition("/")[0], exist_ok=True)
         fs.pipe_file(full, data)
 
-    def _remove(self, paths: list[str]) -> None:
+    def _remove(self, paths: list[str], until_s: float) -> bool:
         for path in paths:
             fs, full = self._open(path)
+            if now_s() > until_s:
+                return False
             try:
                 fs.rm_file(full)
             except FileNotFoundError:
                 continue
+        return True
 
     def _erase(self, session: SessionId) -> int:
         found = self._files(session)
@@ -171,6 +177,11 @@ class ArchiveStore:
             else:
                 return len(found)
         raise ArchiveUnavailable("somebody keeps writing where a session is to be erased")
+
+
+def now_s() -> float:
+    """Seconds that go on while the process is frozen or the machine sleeps."""
+    return time.clock_gettime(_CLOCK)
 
 
 def is_part(file: str) -> bool:

@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.eventlog.archive.archival import Archival, ArchiveStatus, ArchiveVerdict
-from pipeline.eventlog.archive.archive_store import ArchiveStore, is_part
+from pipeline.eventlog.archive.archive_store import ArchiveStore, is_part, now_s
 from pipeline.eventlog.archive.segments import Segment, SegmentBuilder, SegmentName, verify
 from schemas.errors import ArchiveDamaged, LogError
 from schemas.ids import Seq, SessionId
@@ -132,14 +132,14 @@ class Archiver:
                 leftovers.append(file)
             elif name is not None and name.last > status.archived:
                 leftovers += [name.file("events"), name.file("audio")]
-        if leftovers:  # the lease is renewed after the listing, before the removal
+        until_s = now_s() + self._lease_ms / 2_000
+        if leftovers:  # the lease is renewed after the listing, and a removal that comes late is none
             current = await self._begin(session, now_ms)
             if current is None or current.archived != status.archived:
                 return False
         if [event.seq for event in beginning] != [status.archived + 1]:
             raise ArchiveDamaged(f"events after {status.archived} are neither archived nor in the log")
-        await self._store.remove(session, *leftovers)
-        return True
+        return await self._store.remove(session, *leftovers, until_s=until_s)
 
     async def _archive(
         self, session: SessionId, status: ArchiveStatus, upto: Seq, now_ms: int

@@ -24,8 +24,9 @@ from pipeline.eventlog.event_log import (
     Verdict,
 )
 from pipeline.eventlog.redis.blocking_reads import BlockingWaiter, Waiter
+from pipeline.eventlog.redis.bounded_pages import BoundedPages
 from pipeline.eventlog.redis.client import AnyRedisClient, FailedOver, RedisClient, about_server
-from pipeline.eventlog.redis.codec import Keys, append_arguments, decode_entry, entry_seq
+from pipeline.eventlog.redis.codec import Keys, append_arguments, entry_seq
 from pipeline.eventlog.redis.failover import FailoverHold
 from pipeline.eventlog.redis.push_subscription import RedisPushSubscription
 from pipeline.eventlog.redis.server import FULL, Command, Unreplicated, check_mode, run_id
@@ -144,13 +145,9 @@ def head_command(keys: Keys, session: SessionId) -> Command:
     return ("HMGET", keys.meta(session), "seq", "ep", "gen", "st")
 
 
-def tail_commands(keys: Keys, session: SessionId, after: Seq) -> list[Command]:
-    events = ("XRANGE", keys.events(session), f"{after + 1}-0", f"{after + PAGE}-0")
+def tail_commands(keys: Keys, session: SessionId, after: Seq, count: int) -> list[Command]:
+    events = ("XRANGE", keys.events(session), f"{after + 1}-0", f"{after + count}-0")
     return [head_command(keys, session), events]
-
-
-def tail_of(head: list[Any], entries: list[Any]) -> Tail:
-    return Tail(head_of(head), [decode_entry(entry) for entry in entries])
 
 
 def good(replies: Iterable[Any]) -> Iterator[Any]:
@@ -202,6 +199,7 @@ class RedisEventLog:
         self._known_at = -1
         self._grace = FailoverHold(grace_s)
         self._leases = RedisLeases(self._ready, self._call, self._grace)
+        self._pages = BoundedPages()
         self._run_id = b""
         self._failovers = 0
         self._clock = (-inf, -1, 0)
@@ -258,13 +256,14 @@ class RedisEventLog:
         self, session: SessionId, after: Seq, *, limit: int = PAGE, audio: bool = False
     ) -> list[Recorded]:
         keys = await self._ready()
+        limit = self._pages.count(session, limit)
         first, last = f"{after + 1}-0", f"{after + limit}-0"
         commands: list[Command] = [("XRANGE", keys.events(session), first, last)]
         if audio:
             commands.append(("XRANGE", keys.audio(session), first, last))
         replies = await self._call(*commands)
-        sound = {entry_seq(entry): entry[1][1] for entry in replies[1]} if audio else {}
-        return [decode_entry(entry, sound.get(entry_seq(entry))) for entry in replies[0]]
+        sound = {entry_seq(entry): entry[1][1] for entry in replies[1]} if audio else None
+        return self._pages.decoded(session, replies[0], sound, asked=limit)
 
     async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
         keys = await self._ready()
@@ -276,12 +275,17 @@ class RedisEventLog:
         ]
 
     async def tail(self, session: SessionId, after: Seq) -> Tail:
-        return tail_of(*await self._call(*tail_commands(await self._ready(), session, after)))
+        count = self._pages.count(session, PAGE)
+        head, events = await self._call(*tail_commands(await self._ready(), session, after, count))
+        return Tail(head_of(head), self._pages.decoded(session, events, asked=count))
 
     async def acquire_tail(self, session: SessionId, owner: str, ttl_ms: int, after: Seq) -> Tail | None:
-        commands = tail_commands(await self._ready(), session, after)
+        count = self._pages.count(session, PAGE)
+        commands = tail_commands(await self._ready(), session, after, count)
         [held], replies = await self._leases.take([(session, owner)], ttl_ms, commands)
-        return tail_of(*replies) if held else None
+        if not held:
+            return None
+        return Tail(head_of(replies[0]), self._pages.decoded(session, replies[1], asked=count))
 
     def push_subscription(self) -> PushSubscription:
         return RedisPushSubscription(self._single, self._channel)

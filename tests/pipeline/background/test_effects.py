@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+from pipeline.background import effect_runner
 from pipeline.background.effect_runner import SharedReads
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.worker_ports import Change, EventDelivery, Member, Pointer, Wish
@@ -116,6 +117,19 @@ async def test_effects_that_are_given_the_same_event_meanwhile_share_its_read() 
     assert log.reads == 1
     assert await reads.event(pointer) == found[0]
     assert log.reads == 2, "what was read is not kept: the session may be deleted"
+
+
+async def test_a_read_that_never_ends_is_not_joined_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effect_runner, "READ_S", 0.01)
+    log, session = SlowlyReadLog(), new_session_id()
+    await log.append([creation(session)])
+    await log.append([batch(session, 1, COMPLETED)])
+    reads, pointer = SharedReads(log), Pointer(0, "1-0", session, Seq(2), "text.completed")
+    with anyio.fail_after(10), pytest.raises(LogUnavailable):
+        await reads.event(pointer)
+    log.gate.set()
+    assert await reads.event(pointer) is not None
+    assert log.reads == 2
 
 
 async def test_a_failure_is_tried_again_soon_and_then_forgotten(log: RedisEventLog, home: Path) -> None:

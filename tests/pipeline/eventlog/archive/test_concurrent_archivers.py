@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from math import inf
 from pathlib import Path
 
 import anyio
@@ -23,6 +24,12 @@ class Held(ArchiveStore):
     after_write: Callable[[], Awaitable[None]] | None = None
     after_read: Callable[[], Awaitable[None]] | None = None
     before_listing: Callable[[], Awaitable[None]] | None = None
+    before_removing: Callable[[], Awaitable[None]] | None = None
+
+    async def remove(self, session: SessionId, *files: str, until_s: float = inf) -> bool:
+        if self.before_removing is not None:
+            await self.before_removing()
+        return await super().remove(session, *files, until_s=until_s)
 
     async def files(self, session: SessionId) -> list[str]:
         if self.before_listing is not None:
@@ -86,6 +93,28 @@ async def test_an_archiver_whose_lease_ran_out_removes_no_file_that_the_log_know
 
     late.before_listing = be_overtaken
     assert await Archiver(tiers.log.archival, late, SMALL, tiers.time, lease_ms=1).archive(session) is None
+    assert await whole(tiers.log, session) == said
+
+
+async def test_an_archiver_that_froze_before_it_removes_files_removes_none(
+    tiers: Tiers, tmp_path: Path
+) -> None:
+    """It has renewed its lease; the next one writes the file that it found anew, under the same name."""
+    twin = await tell(tiers.log, 130, sealed=False, sound=20)
+    await tiers.archiver.archive(twin)
+    [name, *_] = [file for file in tiers.files(twin) if "events" in file]
+    session = await tell(tiers.log, 130, sealed=False, sound=20)
+    await tiers.store.write(session, name, b"of an archiver that died")
+    said = await whole(tiers.log, session)
+    late = Held(SMALL, tmp_path)
+
+    async def freeze() -> None:
+        await anyio.sleep(0.06)
+        await tiers.archiver.archive(session)
+        assert name in tiers.files(session)
+
+    late.before_removing = freeze
+    assert await Archiver(tiers.log.archival, late, SMALL, tiers.time, lease_ms=50).archive(session) is None
     assert await whole(tiers.log, session) == said
 
 

@@ -10,6 +10,7 @@ import pytest
 from loadtests.servers.fork_server import end, fork
 from pipeline.eventlog.archive.archiver import Archiver
 from pipeline.eventlog.redis.embedded import embedded_server
+from schemas.events.recorded import Recorded
 from schemas.ids import SessionId
 from tests.support.eventlog.archives import SMALL, Tiers, tell, whole
 from tests.support.eventlog.log_events import until
@@ -35,14 +36,17 @@ def archivers(tiers: Tiers, home: Path, count: int) -> Iterator[None]:
 
 
 async def test_killed_archivers_lose_nothing(tiers: Tiers, archive_home: Path) -> None:
-    sessions = [await tell(tiers.log, 120 + n, sealed=n % 3 > 0) for n in range(SESSIONS)]
-    said = {session: await whole(tiers.log, session) for session in sessions}
+    sessions: list[SessionId] = []
+    said: dict[SessionId, list[Recorded]] = {}
 
     def files() -> int:
         return sum(len(tiers.files(session)) for session in sessions)
 
-    for _ in range(KILLS):
-        more = files() + SESSIONS // 2
+    for _ in range(KILLS):  # with sessions of its own: the archivers before may have finished all others
+        new = [await tell(tiers.log, 120 + n, sealed=n % 3 > 0) for n in range(SESSIONS // KILLS)]
+        sessions += new
+        said |= {session: await whole(tiers.log, session) for session in new}
+        more = files() + len(new) // 2
         with archivers(tiers, archive_home, 2):
             await until(lambda more=more: files() >= more)  # type: ignore[misc]
         assert {session: await whole(tiers.log, session) for session in sessions} == said

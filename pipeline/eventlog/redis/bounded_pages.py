@@ -1,0 +1,62 @@
+"""Pages of events that are bounded by bytes: a read may ask for 500 events, each of which may be large."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pipeline.eventlog.redis.codec import decode_entry, entry_seq
+from schemas.events.recorded import Recorded
+from schemas.ids import Seq, SessionId
+
+PAGE_BYTES: Final = 1 << 20
+"""A page ends with the event that reaches so many bytes of data: as objects they take up to thirty times as
+much, and nobody else of the process is served while they are made."""
+_SOUND: Final = 8
+"""So many bytes of sound count as one of data: they stay as they are."""
+_KNOWN: Final = 4_096
+
+
+class BoundedPages:
+    """Decodes pages, and remembers of which sessions fewer events are to be asked for."""
+
+    def __init__(self) -> None:
+        self._counts: OrderedDict[SessionId, int] = OrderedDict()
+
+    def count(self, session: SessionId, limit: int) -> int:
+        """So many events are to be asked for, where `limit` are wanted."""
+        return min(limit, self._counts.get(session, limit))
+
+    def decoded(
+        self,
+        session: SessionId,
+        entries: Sequence[Any],
+        sound: Mapping[Seq, bytes] | None = None,
+        *,
+        asked: int,
+    ) -> list[Recorded]:
+        """The first of these entries, at least one if there is any, and up to `PAGE_BYTES`."""
+        events: list[Recorded] = []
+        size = 0
+        for entry in entries:
+            audio = None if sound is None else sound.get(entry_seq(entry))
+            events.append(decode_entry(entry, audio))
+            size += sum(map(len, entry[1])) + len(audio or b"") // _SOUND
+            if size >= PAGE_BYTES:
+                break
+        self._learn(session, len(events), whole=len(events) == len(entries), asked=asked)
+        return events
+
+    def _learn(self, session: SessionId, count: int, *, whole: bool, asked: int) -> None:
+        """Next time about what fitted; where all of it did, twice as much as was asked for."""
+        if whole and session not in self._counts:
+            return
+        self._counts[session] = 2 * asked if whole else count + 1
+        self._counts.move_to_end(session)
+        if whole and asked >= _ENOUGH:
+            del self._counts[session]
+        while len(self._counts) > _KNOWN:
+            self._counts.popitem(last=False)
+
+
+_ENOUGH: Final = 256
+"""Events from which on a session's pages are asked for as those of others."""

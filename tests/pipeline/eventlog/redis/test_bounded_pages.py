@@ -1,0 +1,61 @@
+"""Pages of events are bounded by bytes, whatever the sizes of events, and leave nothing out."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.eventlog.event_log import PAGE
+from pipeline.eventlog.redis.bounded_pages import PAGE_BYTES, BoundedPages
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from schemas.events import TextDelta
+from schemas.events.recorded import NewEvent
+from schemas.ids import Seq, TurnId, new_session_id
+from tests.support.eventlog.archives import whole
+from tests.support.eventlog.log_events import batch, creation
+
+KILOBYTE = 1 << 10
+SESSION = new_session_id()
+
+
+def entry(seq: int, size: int) -> list[object]:
+    fields = {b"t": b"text.delta", b"v": b"1", b"ts": b"1", b"n": b"2", b"d": b"\x80"}
+    flat = [word for pair in fields.items() for word in pair]
+    return [b"%d-0" % seq, [*flat, b"padding", b"x" * size]]
+
+
+@given(st.lists(st.tuples(st.integers(1, 700), st.sampled_from([10, 3_000, 40_000, 700_000])), max_size=6))
+def test_each_page_is_small_and_together_they_are_everything(runs: list[tuple[int, int]]) -> None:
+    sizes = [size for count, size in runs for _ in range(count)]
+    pages, seen, sent = BoundedPages(), 0, 0
+    while seen < len(sizes):
+        asked = pages.count(SESSION, PAGE)
+        assert 1 <= asked <= PAGE
+        reply = [entry(seq + 1, sizes[seq]) for seq in range(seen, min(seen + asked, len(sizes)))]
+        events = pages.decoded(SESSION, reply, asked=asked)
+        assert [event.seq for event in events] == list(range(seen + 1, seen + 1 + len(events)))
+        assert sum(sizes[seen : seen + len(events) - 1]) < PAGE_BYTES
+        assert len(events) > 0
+        sent += sum(sizes[seen : seen + len(reply)])
+        seen += len(events)
+    dense = [count * size for count, size in runs if size > 1_000]
+    assert sent <= 3 * sum(sizes) + sum(min(one, PAGE * 700_000) for one in dense)
+
+
+def test_a_session_of_small_events_is_read_in_whole_pages() -> None:
+    pages = BoundedPages()
+    for _ in range(3):
+        assert pages.count(SESSION, PAGE) == PAGE
+        assert len(pages.decoded(SESSION, [entry(n, 50) for n in range(1, 501)], asked=PAGE)) == PAGE
+
+
+@pytest.mark.anyio
+async def test_large_events_come_in_short_pages_from_the_log(log: RedisEventLog) -> None:
+    session = new_session_id()
+    await log.append([creation(session)])
+    for number in range(1, 41):
+        large = [NewEvent(TextDelta(at=0, text="x" * 100 * KILOBYTE), 1_000, TurnId(2)) for _ in range(2)]
+        await log.append([batch(session, number, *large)])
+    page = await log.read(session, Seq(0))
+    assert len(page) < 20
+    assert len((await log.tail(session, Seq(0))).events) < 20
+    assert [event.seq for event in await whole(log, session, limit=PAGE)] == list(range(1, 82))
