@@ -136,7 +136,7 @@ async def answering(*apps: RunningApp) -> None:
 
 async def test_another_replica_goes_on_when_one_is_killed(tmp_path: Path) -> None:
     settings = scripted_settings(
-        tmp_path, llm={"reply": SLOWLY, "delta_chars": 6, "per_delta_ms": 20}, limits={"heartbeat_s": 0.2}
+        tmp_path, llm={"reply": SLOWLY, "delta_chars": 6, "per_delta_ms": 40}, limits={"heartbeat_s": 0.2}
     )
     with Gateways(settings) as gateways:
         first, second = gateways.start(2)
@@ -149,6 +149,7 @@ async def test_another_replica_goes_on_when_one_is_killed(tmp_path: Path) -> Non
             gateways.kill(first)
             await caller.dismissed()
             before = plain(caller.events)
+            assert not _over(caller), "the answer was over before its gateway was killed"
         after = before[-1]["sequence_number"]
         async with client(second, session_id=session, starting_after=after) as again:
             done = await again.event("response.done")

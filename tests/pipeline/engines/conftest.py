@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.engines.http import http_provider
 from pipeline.engines.llm.llama_cpp import LlamaLanguageModel, load
 from pipeline.engines.llm.openai_chat import OpenAiChat
 from pipeline.engines.model_files import language_model_file, voice_files
@@ -52,8 +53,15 @@ async def llama(llama_server: Any) -> AsyncGenerator[LlamaLanguageModel, None]:
 
 
 @pytest.fixture
-async def llama_by_http(llama: LlamaLanguageModel) -> AsyncGenerator[OpenAiChat, None]:
-    """llama.cpp's own server, as a provider elsewhere."""
+async def llama_by_http(
+    llama: LlamaLanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[OpenAiChat, None]:
+    """llama.cpp's own server, as a provider elsewhere.
+
+    It closes connections that were idle for 5 s, also at the moment in which one is used again; a router asks
+    again then, and none is here.
+    """
+    monkeypatch.setattr(http_provider, "_KEPT_S", 1.0)
     settings = ChatProviderSettings.model_validate(
         {"url": llama.address, "api_key": LLAMA_KEY, "model": "SmolLM2"}
     )

@@ -14,9 +14,9 @@ from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.llm.json_grammars import grammar
 from pipeline.engines.llm.llama_cpp import LlamaLanguageModel
 from pipeline.engines.ports import ChatRequest
+from rhapsode.testing.language_model_contract import answer
 from schemas.errors import EngineBusy, SchemaInvalid
 from schemas.errors.access_errors import TurnLimit
-from rhapsode.testing.language_model_contract import answer
 from tests.pipeline.engines.llm.test_json_grammars import ASKED, ENDLESS, member
 from tests.support.eventually import eventually
 
