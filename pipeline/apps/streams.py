@@ -221,7 +221,9 @@ class Streams:
             await self._recorder.post(session, *events, mode="create", by=principal, expected=0)
             return
         charge = partial(self._allowance.written, principal)
-        async with aclosing(self._forked(source, started, config, follows)) as copied:
+        async with aclosing(
+            _forked(self._log, self._clock.now_ms(), source, started, config, follows)
+        ) as copied:
             await write_copy(self._log, session, copied, charge)
         forked = StreamForked(name=name_log(principal, name), session=session)
         await self._attach(principal, new.forked_from, source.session, forked)
@@ -242,33 +244,6 @@ class Streams:
             with suppress(Conflict):
                 await self._recorder.post(key, forked, expected=named.head)
                 return
-
-    async def _forked(
-        self,
-        source: FoundStream,
-        started: SessionStarted,
-        config: StreamCreated,
-        follows: Sequence[RequestContext],
-    ) -> AsyncGenerator[NewEvent, None]:
-        """Events of a fork: those of its source under the same numbers, without what is not its own."""
-        now, end = self._clock.now_ms(), source.end
-        upto = end.tail if config.fork_offset is None else Seq(max(config.fork_offset, START))
-        if upto > end.tail:
-            raise StreamInvalid("the source ends before this offset", field="Stream-Fork-Offset")
-        yield NewEvent(started, now)
-        yield NewEvent(config, now)
-        at = START
-        while at < upto:
-            for recorded in await self._log.read(source.session, at, limit=min(16, upto - at), audio=True):
-                at = recorded.seq
-                yield NewEvent(_own(recorded), now, audio=recorded.audio or b"")
-        if config.fork_sub_offset:
-            kept = split_at(
-                await _append_behind(self._log, source, upto), config.fork_sub_offset, config.content_type
-            )
-            follows = [*_appended(NewAppend(kept, config.content_type)), *follows]
-        for each in follows:
-            yield NewEvent(each.event, now, audio=each.audio)
 
     async def append(self, principal: str, session: SessionId, new: NewAppend) -> StreamAppend:
         """The append's place, now or as it was recorded before.
@@ -319,6 +294,33 @@ class Streams:
     def pages(self, session: SessionId) -> StreamPages:
         """Reads of a stream."""
         return StreamPages(self._log, self._tailer, session, AppendedBytes, audio=True)
+
+
+async def _forked(
+    log: EventLog,
+    now: int,
+    source: FoundStream,
+    started: SessionStarted,
+    config: StreamCreated,
+    follows: Sequence[RequestContext],
+) -> AsyncGenerator[NewEvent, None]:
+    """Events of a fork: those of its source under the same numbers, without what is not its own."""
+    end = source.end
+    upto = end.tail if config.fork_offset is None else Seq(max(config.fork_offset, START))
+    if upto > end.tail:
+        raise StreamInvalid("the source ends before this offset", field="Stream-Fork-Offset")
+    yield NewEvent(started, now)
+    yield NewEvent(config, now)
+    at = START
+    while at < upto:
+        for recorded in await log.read(source.session, at, limit=min(16, upto - at), audio=True):
+            at = recorded.seq
+            yield NewEvent(_own(recorded), now, audio=recorded.audio or b"")
+    if config.fork_sub_offset:
+        kept = split_at(await _append_behind(log, source, upto), config.fork_sub_offset, config.content_type)
+        follows = [*_appended(NewAppend(kept, config.content_type)), *follows]
+    for each in follows:
+        yield NewEvent(each.event, now, audio=each.audio)
 
 
 async def _append_behind(log: EventLog, source: FoundStream, after: Seq) -> bytes:

@@ -14,7 +14,7 @@ from pipeline.eventlog.event_log import Head
 from pipeline.eventlog.recorder import RequestContext
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.conversation_items import ROOT, Item, made
+from pipeline.session_state.conversation_items import ROOT, Item, Items, made
 from pipeline.session_state.llm_context import as_given, context_messages, text_of
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN
 from pipeline.session_state.turn_state import TurnState
@@ -115,12 +115,7 @@ class RealtimeCommands:
                 raise RealtimeInvalid(
                     f"Tool call ID '{item.call_id}' not found in conversation.", field="item.call_id"
                 )
-            if len(items.order) >= _ITEMS:
-                raise RealtimeInvalid(f"A conversation holds at most {_ITEMS} items; delete some.")
-            if items.chars + made(stored(item), "", Seq(0)).chars > _CHARS:
-                raise RealtimeInvalid(
-                    f"A conversation's items hold at most {_CHARS} characters; delete some.", field="item"
-                )
+            _check_room(items, made(stored(item), "", Seq(0)))
             named = stored(item) if item.id is None else {"id": item.id, **stored(item)}
             return (ItemAdded(item=named, after=after),)
 
@@ -259,6 +254,16 @@ class RealtimeCommands:
                         if not conversation.items.unwritten:
                             return conversation, head
         return await self.sessions.view(self.session)
+
+
+def _check_room(items: Items, item: Item) -> None:
+    """Raises RealtimeInvalid where the conversation has no room for one item more."""
+    if len(items.order) >= _ITEMS:
+        raise RealtimeInvalid(f"A conversation holds at most {_ITEMS} items; delete some.")
+    if items.chars + item.chars > _CHARS:
+        raise RealtimeInvalid(
+            f"A conversation's items hold at most {_CHARS} characters; delete some.", field="item"
+        )
 
 
 def _not_active() -> RealtimeInvalid:
