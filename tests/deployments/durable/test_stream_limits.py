@@ -1,4 +1,4 @@
-"""What streams may take: a stream, a principal, and a name that is not free yet."""
+"""Limits of streams: of one stream, of a principal, and of a name that is not free yet."""
 
 from collections.abc import Iterator
 from pathlib import Path
