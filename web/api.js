@@ -126,6 +126,11 @@ export class Api {
     await patiently("PATCH", this.url(session), { title });
   }
 
+  /** A session that begins as this one did, up to the event `at`. */
+  async fork(session, wish) {
+    return (await once("POST", this.url(session, "/fork"), wish)).json();
+  }
+
   async remove(session) {
     await patiently("DELETE", this.url(session));
   }

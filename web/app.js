@@ -10,13 +10,13 @@ import { whatIsDone } from "./doing.js";
 import { asSentence, byId, make, oncePerFrame, say } from "./dom.js";
 import { Hearing } from "./hearing.js";
 import { bindHelp } from "./help.js";
-import { LogView } from "./log-view.js";
 import { MediaControls } from "./media-session.js";
 import { addressOf, Menu } from "./menu.js";
 import { Listening } from "./microphone/listening.js";
 import { momentAt } from "./seek.js";
 import { Sidebar } from "./sidebar.js";
 import { staySignedIn } from "./staying.js";
+import { developerPanel } from "./storage.js";
 import { emptyStory, isOver, runningTurn } from "./story.js";
 
 const OFFLINE = "You are offline. What is missing comes by itself when you are connected again.";
@@ -49,7 +49,7 @@ class Shell {
     this.composer = new Composer({ onSend: (request) => this.place.send(request) });
     this.ear = isGuest ? null : this._makeEar();
     this.head = new ChatHead({ onWish: (wish) => this.place.choose(wish) });
-    this._log = new LogView();
+    this._developer = null;
     this._menu = new Menu({
       onRenamed: (about, title) => this.noted({ ...about, title }),
       onDeleted: ({ id }) => this._deleted(id),
@@ -109,6 +109,8 @@ class Shell {
       const { openSettings } = await import("./settings/panel.js");
       openSettings({ onChange: (preferences) => this.place?.preferencesChanged?.(preferences), listening: this.ear });
     });
+    byId("developer-button").addEventListener("click", () => this._showDeveloper(byId("developer").hidden));
+    if (developerPanel().read()) void this._showDeveloper(true);
     void this._sidebar.reload();
     void this._showVoices();
     const { Notices } = await import("./notices.js");
@@ -169,7 +171,6 @@ class Shell {
     byId("dock").hidden = false;
     this.controls.showConnection({ state: "idle" });
     this.controls.showNotice(null);
-    this._log.reset();
     if (this.place) scrollTo({ top: 0, behavior: "instant" });
   }
 
@@ -196,6 +197,19 @@ class Shell {
   _deleted(id) {
     this._sidebar?.gone(id);
     if (this.place?.about?.id === id) void this.go("./");
+  }
+
+  /** The panel is loaded when it is opened for the first time. */
+  async _showDeveloper(open) {
+    developerPanel().write(open);
+    byId("developer-button").setAttribute("aria-pressed", String(open));
+    if (!open && byId("developer").contains(document.activeElement)) byId("heading").focus({ preventScroll: true });
+    byId("developer").hidden = !open;
+    if (open && !this._developer) {
+      const { DeveloperPanel } = await import("./developer.js");
+      this._developer ??= new DeveloperPanel(byId("developer"), () => this._showDeveloper(false));
+    }
+    this.paint();
   }
 
   /** Of the session on show. */
@@ -256,7 +270,7 @@ class Shell {
     place.draw?.({ heard, paused, answering });
     if (byId("refusal").hidden && place.title) this.title(place.title);
     byId("more").hidden = isGuest || !place.about || !byId("refusal").hidden;
-    if (place.story) this._log.update(shown);
+    this._developer?.update(place);
     this.controls.showSound(preferences);
     this.controls.showUnlock(Boolean(heard) && hearing.locked);
     const active = Boolean(session ?? runningTurn(shown));

@@ -24,6 +24,7 @@ export class ChatPlace {
     this._storyView = new StoryView({
       onReplay: (turn) => this.hear(turn),
       onAsk: shell.guest ? null : (request) => this._askFurther(request),
+      onFork: (wish) => this._fork(wish),
       onProblem: (text) => shell.controls.showNotice(text),
       link: (path, query) => shell.api.link(this._session.id, path, query),
     });
@@ -124,15 +125,15 @@ export class ChatPlace {
     hearing.unlock();
     hearing.makeRoom();
     const session = await this.begun();
-    const key = crypto.randomUUID();
-    const speak = hearing.wantsVoice;
-    const { id } = session;
-    if (request.prompt && (this._madeHere || this.story.kind === "thread")) {
-      await this._conversations.ask(id, request.prompt, { aloud: speak, key });
-    } else {
-      await this._shell.api.requestTurn(id, { ...request, settings: { speak } }, key);
-    }
+    await this._ask(session.id, request, this._madeHere || this.story.kind === "thread");
     if (this._shell.place !== this) session.close(); // its place was left while it was being made
+  }
+
+  async _ask(id, request, isThread) {
+    const key = crypto.randomUUID();
+    const speak = this._shell.hearing.wantsVoice;
+    if (request.prompt && isThread) await this._conversations.ask(id, request.prompt, { aloud: speak, key });
+    else await this._shell.api.requestTurn(id, { ...request, settings: { speak } }, key);
   }
 
   /** By a button below an answer; what is wrong is said where other refusals of the session are. */
@@ -140,6 +141,19 @@ export class ChatPlace {
     const refused = ({ message }) => this._shell.controls.showNotice(asSentence(message));
     if (request.text) this._shell.hearing.setVoice(true);
     return orElse(refused, () => this.send(request));
+  }
+
+  /** Go on in a new chat that has the events of this one up to `at`, with the question `prompt` if there is one. */
+  _fork({ at, prompt }) {
+    const { api, controls, hearing } = this._shell;
+    const refused = ({ message }) => controls.showNotice(asSentence(message));
+    return orElse(refused, async () => {
+      hearing.makeRoom();
+      const { session_id: id } = await api.fork(this.id, { at });
+      if (prompt) await this._ask(id, { prompt }, this.story.kind === "thread");
+      this._shell.noted({ id, kind: this.story.kind, title: this.title });
+      await this._shell.go(`./?session=${id}`);
+    });
   }
 
   /** Of the session, or of the one that will be begun. */

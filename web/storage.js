@@ -38,3 +38,6 @@ export const listeningChoices = () => new Shelf(() => localStorage, "rhapsode:li
 
 /** {voice, volume, speed, typing: "interrupt" or "queue"}, the same in all tabs. */
 export const preferences = () => new Shelf(() => localStorage, "rhapsode:preferences");
+
+/** Whether the developer panel is open, the same in all tabs. */
+export const developerPanel = () => new Shelf(() => localStorage, "rhapsode:developer");

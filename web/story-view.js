@@ -8,10 +8,10 @@ import { TurnView } from "./turn-view.js";
 const UNFOLDED = 8; // the latest turns; older ones are a line each until somebody wants them
 
 export class StoryView {
-  constructor({ onReplay, onAsk, onProblem, link }) {
+  constructor({ onReplay, onAsk, onFork, onProblem, link }) {
     this._root = byId("story");
     this._handlers = { onReplay, link };
-    this._actions = { onAsk, onProblem };
+    this._actions = { onAsk, onFork, onProblem };
     this._views = new Map();
     this._wanted = new Set(); // old turns that were unfolded by hand
     this._lit = null;

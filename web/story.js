@@ -24,7 +24,21 @@ export function emptyStory() {
   };
 }
 
-function newTurn(fact) {
+/** When what happened, on the server's clock: from the end of what was said, or from the question. */
+function timesOf({ log }, { ts, data }) {
+  const isOfIt = ({ input, utterance }) => input === data.input && data.utterances?.includes(utterance);
+  const spoken = (type) => log.findLast((fact) => fact.type === type && isOfIt(fact.data));
+  const told = (type) => (data.input ? (spoken(type)?.ts ?? null) : null);
+  const speech = { speechEnd: told("speech.ended"), transcript: told("transcript.final") };
+  return { ...speech, asked: ts, firstToken: null, firstAudio: null, heard: null };
+}
+
+/** The moment `name` was at `ts`, unless it has been. */
+function reached(turn, name, ts) {
+  return turn.times[name] === null ? { ...turn, times: { ...turn.times, [name]: ts } } : turn;
+}
+
+function newTurn(story, fact) {
   const { kind, text, settings } = fact.data;
   return {
     id: fact.seq,
@@ -41,6 +55,7 @@ function newTurn(fact) {
     audioMs: 0,
     heardFrom: null, // play clock at the first audio
     overAt: null, // play clock at the terminal fact
+    endSeq: null, // its number
     error: null,
     narration: null, // the session in which it is read out afterwards
     spoken: spokenIn(fact), // how it was asked, if by voice
@@ -48,6 +63,9 @@ function newTurn(fact) {
     flushedAt: null, // play clock when its sound was dropped: somebody spoke
     heardMs: 0, // so much came out of somebody's loudspeaker, as far as they said so
     stopReason: null,
+    times: timesOf(story, fact),
+    voice: "", // of its latest sentence
+    usage: null, // {provider, model, tokensIn, tokensOut}
     by: fact.data.by ?? "", // who of several people asked
     passages: [], // what was looked up for it, numbered as the answer's markers are
     lookedUp: null, // why nothing could be
@@ -81,7 +99,7 @@ function resumed(story, ts) {
 /** Who speaks on before anything was heard asks anew: the turn that `merges` names is no turn of its own any more. */
 function requested(story, fact) {
   const order = story.order.filter((turn) => turn !== fact.data.merges);
-  const turn = newTurn(fact);
+  const turn = newTurn(story, fact);
   return {
     ...resumed(story, fact.ts),
     turns: { ...story.turns, [fact.seq]: { ...turn, compared: comparisonsOf(story.speech, turn) } },
@@ -129,13 +147,15 @@ function withChunk(turn, { data, seq, ts }, story) {
     ms: (sentence?.ms ?? 0) + data.ms,
     firstChunk: sentence?.firstChunk ?? seq,
   });
-  return { ...heard, audioMs: data.at_ms + data.ms, heardFrom: turn.heardFrom ?? playClock(story, ts) };
+  const heardFrom = turn.heardFrom ?? playClock(story, ts);
+  return { ...reached(heard, "firstAudio", ts), audioMs: data.at_ms + data.ms, heardFrom };
 }
 
-const ended = (turn, { type, data, ts }, story) => ({
+const ended = (turn, { type, data, ts, seq }, story) => ({
   ...turn,
   status: STATUS_OF[type],
   overAt: playClock(story, ts),
+  endSeq: seq,
   stopReason: type === "turn.stopped" ? (data.reason ?? turn.stopReason) : turn.stopReason,
   error: type === "turn.failed" ? { code: data.code, message: data.message } : null,
 });
@@ -158,19 +178,23 @@ const ON_TURN = {
   "turn.stop_requested": (turn, fact, story) =>
     isOver(turn) ? flushed(turn, fact, story) : { ...turn, status: "stopping", stopReason: fact.data.reason ?? null },
   "playback.flushed": flushed,
-  "playback.heard": (turn, { data }) => ({ ...turn, heardMs: Math.max(turn.heardMs, data.heard_ms) }),
+  "playback.heard": (turn, { ts, data }) =>
+    reached({ ...turn, heardMs: Math.max(turn.heardMs, data.heard_ms) }, "heard", ts - data.heard_ms),
   "passages.found": (turn, { data }) => ({ ...turn, passages: data.passages }),
   "passages.failed": (turn, { data }) => ({ ...turn, lookedUp: data.message }),
   "answer.cited": (turn, { data }) => ({ ...turn, supports: data.supports }),
-  "text.delta": (turn, { data }) => grown(turn, data),
+  "text.delta": (turn, { ts, data }) => reached(grown(turn, data), "firstToken", ts),
   "text.completed": (turn, { data }) => {
     const cut = data.finish === "length";
     const standing = cut ? grown(turn, { at: Math.min(data.chars, turn.chars), text: "" }) : turn; // ends at a sentence
-    return { ...standing, textWhole: true, cut };
+    const { provider = "", model = "", tokens_in: tokensIn = 0, tokens_out: tokensOut = 0 } = data;
+    return { ...standing, textWhole: true, cut, usage: { provider, model, tokensIn, tokensOut } };
   },
   "sentence.ready": (turn, { data }) => withSentence(turn, data.sentence, newSentence(data.start, data.end)),
-  "sentence.voiced": (turn, { data }) =>
-    withSentence(turn, data.sentence, { voiced: true, atMs: data.at_ms, ms: 0, words: data.words ?? [] }),
+  "sentence.voiced": (turn, { data }) => ({
+    ...withSentence(turn, data.sentence, { voiced: true, atMs: data.at_ms, ms: 0, words: data.words ?? [] }),
+    voice: data.voice,
+  }),
   "audio.chunk": withChunk,
   "sentence.completed": (turn, { data }) =>
     withSentence(turn, data.sentence, { done: true, atMs: data.at_ms, ms: data.ms }),

@@ -1,4 +1,4 @@
-/** What can be done with an answer that is over: copy it, ask again, have it continued or read aloud. */
+/** What can be done with an answer that is over: copy it, ask again, edit the question, continue it in two ways. */
 
 import { icon, make } from "./dom.js";
 import { isOver } from "./story.js";
@@ -9,13 +9,32 @@ const CONTINUE = "Continue exactly where you stopped.";
 const button = (name, label) => make("button", { type: "button", class: "quiet" }, icon(name), label);
 
 export class TurnActions {
-  /** `onAsk({prompt} or {text})` asks for another turn; null where nobody may ask. `onProblem(text)` says what failed. */
-  constructor({ onAsk, onProblem }) {
+  /**
+   * `onAsk({prompt} or {text})` asks for another turn; null where nobody may ask. `onFork({at, prompt})` goes on in a
+   * new chat that shares the events up to `at`. `onProblem(text)` says what failed.
+   */
+  constructor({ onAsk, onFork, onProblem }) {
     this._copy = button("copy", "Copy");
     this._again = button("again", "Retry");
     this._further = button("plus", "Continue");
     this._aloud = button("play", "Read aloud");
-    this.elements = onAsk ? [this._aloud, this._further, this._copy, this._again] : [this._copy];
+    this._edit = button("edit", "Edit");
+    this._fork = button("fork", "Fork from here");
+    const own = [this._aloud, this._further, this._copy, this._again, this._edit, this._fork];
+    this.elements = onAsk ? own : [this._copy];
+    this._box = make("textarea", { rows: "3", "aria-label": "Edit the question", maxlength: "20000" });
+    this.form = make("form", { class: "edit", hidden: "" }, this._box);
+    const cancel = make("button", { type: "button", class: "quiet" }, "Cancel");
+    this.form.append(make("button", { type: "submit", class: "button" }, "Ask in a new chat"), cancel);
+    cancel.addEventListener("click", () => this._editing(false));
+    this._edit.addEventListener("click", () => this._editing(true));
+    this.form.addEventListener("keydown", (event) => this._key(event));
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const prompt = this._box.value.trim();
+      if (prompt) onFork({ at: this._turn.id - 1, prompt });
+    });
+    this._fork.addEventListener("click", () => onFork({ at: this._turn.endSeq }));
     this._turn = null;
     this._copy.addEventListener("click", () => this._copied(onProblem));
     this._again.addEventListener("click", () => onAsk({ prompt: this._turn.prompt }));
@@ -32,6 +51,29 @@ export class TurnActions {
     this._again.hidden = !(asked && last);
     this._further.hidden = !(asked && last && turn.cut && turn.status === "completed");
     this._aloud.hidden = !(written && turn.audioMs === 0);
+    this._edit.hidden = !asked;
+    this._fork.hidden = !isOver(turn) || folded;
+  }
+
+  /** The question as it was stays in its chat: the changed one is asked in a chat that begins alike. */
+  _editing(open) {
+    this.form.hidden = !open;
+    if (!open) {
+      this._edit.focus();
+      return;
+    }
+    this._box.value = this._turn.prompt;
+    this._box.focus();
+  }
+
+  _key(event) {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      this.form.requestSubmit();
+    } else if (event.key === "Escape") {
+      event.stopPropagation();
+      this._editing(false);
+    }
   }
 
   async _copied(onProblem) {

@@ -38,12 +38,15 @@ export class TurnView {
     this.compared = make("div", { class: "compared" });
     this.sources = new Sources();
     const by = turn.by ? [make("p", { class: "by" }, turn.by)] : [];
-    this.element.append(...by, this.prompt, this.compared, this.prose);
+    this.element.append(...by, this.prompt, ...(actions ? [actions.form] : []), this.compared, this.prose);
     this.element.append(this.sources.element, this.problem, this.footer);
     for (const [name, path, query] of KEEPSAKES) {
       const href = link(path, { ...query, turn: turn.id });
       this.keep.append(make("a", { href, download: "" }, name));
     }
+    const text = make("button", { type: "button", class: "quiet" }, "Text");
+    text.addEventListener("click", () => save(`answer-${turn.id}.md`, this._turn.text));
+    this.keep.append(text);
     this.replay.addEventListener("click", () => onReplay(turn.id));
     this.unfold.addEventListener("click", onUnfold);
     this._turn = null;
@@ -66,7 +69,8 @@ export class TurnView {
     this.prose.setAttribute("aria-busy", String(!over && !turn.textWhole));
     this.unfold.hidden = !folded;
     this.replay.hidden = !(over && turn.audioMs > 0);
-    this.keep.hidden = this.replay.hidden;
+    this.keep.hidden = !(over && (turn.audioMs > 0 || turn.text.trim()));
+    for (const link of this.keep.querySelectorAll("a")) link.hidden = this.replay.hidden;
     this._compare(turn);
     this.sources.update(turn, folded);
     say(this.state, stateWords(turn));
@@ -105,4 +109,11 @@ function stateWords({ status, stopReason, cut }) {
   if (cut && status === "completed" && !stopReason) return "Cut off at its length limit";
   const interrupted = status === "stopped" || status === "completed";
   return (interrupted && STOPPED_WORDS[stopReason]) || STATE_WORDS[status];
+}
+
+/** Have the browser keep `text` as a file. */
+function save(name, text) {
+  const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: "text/markdown" })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

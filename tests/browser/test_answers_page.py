@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import MARKDOWN
+from tests.browser.conftest import MARKDOWN, SHORT
 from tests.browser.page_reader import Reader
 
 pytestmark = pytest.mark.browser
@@ -83,3 +83,48 @@ def test_a_growing_answer_keeps_what_is_selected(open_page: OpenPage) -> None:
     reader.wait("document.querySelector('.prose').textContent.length > arg", length + 200)
     assert reader.page.evaluate("getSelection().toString()") == kept
     assert len(kept) == 9
+
+
+def test_an_edited_question_is_asked_in_a_chat_that_begins_alike(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.ask("briefly")
+    reader.status_is("completed")
+    first = reader.session
+    reader.ask("a story")
+    expect(reader.page.locator(".turn")).to_have_count(2)
+    reader.status_is("completed")
+    article = reader.page.locator(".turn").last
+    article.get_by_role("button", name="Edit").click()
+    box = article.get_by_label("Edit the question")
+    expect(box).to_have_value("a story")
+    box.press("Escape")
+    expect(box).to_be_hidden()
+    article.get_by_role("button", name="Edit").click()
+    box.fill("briefly, another one")
+    box.press("Enter")
+    reader.page.wait_for_function("(id) => !location.search.includes(id)", arg=first)
+    expect(reader.page.locator(".turn .prompt")).to_have_text(["briefly", "briefly, another one"])
+    reader.status_is("completed")
+    assert reader.answer == SHORT
+    reader.page.go_back()
+    expect(reader.page.locator(".turn .prompt")).to_have_text(["briefly", "a story"])
+
+
+def test_a_chat_is_forked_from_an_answer_and_its_text_is_downloaded(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.ask("briefly")
+    reader.status_is("completed")
+    first = reader.session
+    reader.ask("a story")
+    expect(reader.page.locator(".turn")).to_have_count(2)
+    article = reader.page.locator(".turn").first
+    article.locator(".keep summary").click()
+    with reader.page.expect_download() as download:
+        article.get_by_role("button", name="Text").click()
+    assert download.value.suggested_filename.endswith(".md")
+    assert download.value.path().read_text("utf-8") == SHORT
+    article.get_by_role("button", name="Fork from here").click()
+    reader.page.wait_for_function("(id) => !location.search.includes(id)", arg=first)
+    expect(reader.page.locator(".turn .prompt")).to_have_text(["briefly"])
+    reader.ask("briefly, in the fork")
+    expect(reader.page.locator(".turn")).to_have_count(2)

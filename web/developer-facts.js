@@ -1,0 +1,82 @@
+/** What the developer panel says: of a turn, its events, and code for its session. Pure. */
+
+const STEPS = [
+  ["speech end", "speechEnd"],
+  ["transcript", "transcript"],
+  ["asked", "asked"],
+  ["first token", "firstToken"],
+  ["first audio", "firstAudio"],
+  ["heard", "heard"],
+];
+
+/** [name, ms] of each step of the turn, counted from the end of what was said or from the question; null: not yet. */
+export function latencyOf(turn) {
+  if (!turn) return [];
+  const { times } = turn;
+  const zero = times.speechEnd ?? times.asked;
+  const spoken = times.speechEnd !== null;
+  const steps = STEPS.filter(([, key]) => (spoken ? key !== "asked" : !["speechEnd", "transcript"].includes(key)));
+  return steps.map(([name, key]) => [name, times[key] === null ? null : Math.max(0, Math.round(times[key] - zero))]);
+}
+
+/** [name, value] of what the turn was made by and what it took; there are no prices in the log. */
+export function usageOf(turn) {
+  if (!turn) return [];
+  const { usage, status, audioMs, sentences, voice } = turn;
+  const spoken = sentences.reduce((sum, { start, end, voiced }) => sum + (voiced ? end - start : 0), 0);
+  const rows = [["Status", status]];
+  if (usage) {
+    const model = [usage.provider, usage.model].filter(Boolean).join(" · ");
+    rows.push(["Model", model || "given text"], ["Tokens", `${usage.tokensIn} in, ${usage.tokensOut} out`]);
+  }
+  if (voice) rows.push(["Voice", voice]);
+  if (audioMs) rows.push(["Speech", `${spoken} characters, ${(audioMs / 1_000).toFixed(1)} s`]);
+  return rows;
+}
+
+/** Those of `log` whose type, turn or data have every word of `words`. */
+export function matching(log, words) {
+  const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
+  if (!wanted.length) return log;
+  return log.filter(({ seq, turn, type, data }) => {
+    const text = `${seq} turn:${turn} ${type} ${JSON.stringify(data)}`.toLowerCase();
+    return wanted.every((word) => text.includes(word));
+  });
+}
+
+/** A program that asks in `session` of the server at `origin` and follows the answer. */
+export function codeFor(language, { origin, session }) {
+  const id = session ?? "SESSION_ID";
+  const base = `${origin}/v1/sessions/${id}`;
+  if (language === "Python") {
+    return `import httpx
+
+asked = httpx.post("${base}/turns", json={"prompt": "Hello!"}).raise_for_status().json()
+url = "${base}/events"
+query = {"from": asked["seq"], "turn": asked["turn"]}
+with httpx.stream("GET", url, params=query, timeout=None) as events:
+    for line in events.iter_lines():
+        if line.startswith("data: "):
+            print(line[6:])
+`;
+  }
+  if (language === "JavaScript") {
+    return `const asked = await fetch("${base}/turns", {
+  method: "POST",
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify({ prompt: "Hello!" }),
+}).then((response) => response.json());
+const events = new EventSource(\`${base}/events?from=\${asked.seq}&turn=\${asked.turn}\`);
+events.onmessage = ({ data }) => console.log(JSON.parse(data));
+events.addEventListener("end", () => events.close());
+`;
+  }
+  return `curl -X POST ${base}/turns \\
+  -H 'Content-Type: application/json' \\
+  -d '{"prompt": "Hello!"}'
+
+curl -N '${base}/events?from=head'
+
+curl '${base}/audio?format=wav' -o session.wav
+`;
+}

@@ -1,0 +1,138 @@
+/** The developer panel: the latency of the turn, its engines, the session's settings, code for it, and its events. */
+
+import { copied } from "./answer-text.js";
+import { orElse } from "./api.js";
+import { asSentence, icon, make, say } from "./dom.js";
+import { codeFor, latencyOf, matching, usageOf } from "./developer-facts.js";
+
+const EVENTS = 100;
+const COPIED_MS = 2_000;
+
+const numbers = (min, max, step) => ({ min: String(min), max: String(max), step: String(step) });
+
+/** Settings of the session: path, label, kind and attributes of the control. */
+const SETTINGS = [
+  ["system_prompt", "System prompt", "textarea", { rows: "3" }],
+  ["llm_provider", "Model provider", "text", { placeholder: "this server" }],
+  ["llm_model", "Model", "text", { placeholder: "the provider's own" }],
+  ["temperature", "Temperature", "number", numbers(0, 2, 0.01)],
+  ["max_tokens", "Length limit, tokens", "number", numbers(1, 100_000, 1)],
+  ["listening.endpointing.threshold", "Voice activity, threshold", "number", numbers(0.05, 0.95, 0.05)],
+  ["listening.endpointing.silence_ms", "Silence that ends speech, ms", "number", numbers(100, 5_000, 1)],
+  ["listening.endpointing.prefix_padding_ms", "Padding before speech, ms", "number", numbers(0, 2_000, 1)],
+  ["listening.interrupt_ms", "Speech that interrupts, ms", "number", numbers(32, 5_000, 1)],
+];
+
+const at = (settings, path) => path.split(".").reduce((part, name) => part?.[name], settings);
+const patchOf = (path, value) => path.split(".").reduceRight((inner, name) => ({ [name]: inner }), value);
+
+export class DeveloperPanel {
+  /** Fills `element`, an `aside` that is shown and hidden elsewhere; `onClose()` by its own button. */
+  constructor(element, onClose) {
+    this._element = element;
+    const label = "Close the developer panel";
+    this._close = make("button", { type: "button", class: "icon", "aria-label": label }, icon("close"));
+    this._close.addEventListener("click", onClose);
+    this._latency = make("ol", { class: "latency", "aria-label": "Latency of the latest turn" });
+    this._usage = make("dl", { class: "facts" });
+    this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
+    this._fields = new Map(SETTINGS.map((setting) => [setting[0], this._field(...setting)]));
+    this._language = make("select", { "aria-label": "Language of the code" });
+    this._language.append(...["curl", "Python", "JavaScript"].map((name) => make("option", {}, name)));
+    this._code = make("code");
+    const hint = "Type, turn:2 or any text…";
+    this._filter = make("input", { type: "search", placeholder: hint, "aria-label": "Filter events" });
+    this._events = make("ol", { class: "events", "aria-label": "The latest events of this session, newest first" });
+    this._count = make("summary");
+    this._place = null;
+    this._seen = null;
+    this._language.addEventListener("change", () => this._showCode());
+    this._filter.addEventListener("input", () => this._showEvents());
+    element.replaceChildren(...this._sections());
+  }
+
+  /** `place`: what is on show. */
+  update(place) {
+    if (this._element.hidden) return;
+    const { story } = place;
+    if (this._place === place && this._seen === story) return;
+    const other = this._place !== place;
+    this._place = place;
+    this._seen = story;
+    const turn = story?.turns[story.order.at(-1)];
+    this._latency.replaceChildren(...latencyOf(turn).map(step));
+    const usage = usageOf(turn).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
+    this._usage.replaceChildren(...usage);
+    for (const [path, field] of this._fields) {
+      field.disabled = !place.changeSettings;
+      const value = String(at(story?.settings, path) ?? "");
+      if (document.activeElement !== field && field.value !== value) field.value = value;
+    }
+    if (other || this._session !== place.about?.id) this._showCode();
+    this._showEvents();
+  }
+
+  _sections() {
+    const head = (text) => make("h3", {}, text);
+    const copy = make("button", { type: "button", class: "quiet" }, "Copy");
+    copy.addEventListener("click", async () => {
+      copy.textContent = (await copied(this._code.textContent)) ? "Copied" : "Not allowed here";
+      setTimeout(() => (copy.textContent = "Copy"), COPIED_MS);
+    });
+    const settings = make("details", {}, make("summary", {}, "Session settings"), this._problem);
+    settings.append(...[...this._fields.values()].map((field) => field.parentElement));
+    settings.append(make("p", { class: "note" }, "Of this session; they apply from the next turn on."));
+    const code = make("details", {}, make("summary", {}, "View code"), this._language, copy);
+    code.append(make("pre", { tabindex: "0", "aria-label": "Code for this session", role: "region" }, this._code));
+    const events = make("details", { open: "" }, this._count, this._filter, this._events);
+    const turn = [head("Latency"), this._latency, head("Turn"), this._usage];
+    const title = make("header", {}, make("h2", {}, "Developer"), this._close);
+    return [title, ...turn, settings, code, events];
+  }
+
+  _field(path, label, kind, attributes) {
+    const control = kind === "textarea" ? make("textarea", attributes) : make("input", { type: kind, ...attributes });
+    make("label", { class: "row" }, make("span", {}, label), control);
+    control.addEventListener("change", () => {
+      const empty = kind === "text" ? null : kind === "number" ? undefined : "";
+      const value = control.value === "" ? empty : kind === "number" ? Number(control.value) : control.value;
+      if (value !== undefined) void this._save(path, value);
+    });
+    return control;
+  }
+
+  _save(path, value) {
+    say(this._problem, null);
+    const refused = ({ message }) => say(this._problem, asSentence(message));
+    return orElse(refused, () => this._place.changeSettings(patchOf(path, value)));
+  }
+
+  _showCode() {
+    this._session = this._place?.about?.id;
+    const origin = new URL(".", document.baseURI).href.replace(/\/$/, "");
+    this._code.textContent = codeFor(this._language.value, { origin, session: this._session });
+  }
+
+  _showEvents() {
+    const { lastSeq = 0, log = [] } = this._seen ?? {};
+    this._count.textContent = `Events (${lastSeq})`;
+    const found = matching(log, this._filter.value).slice(-EVENTS).reverse();
+    const shown = new Map([...this._events.children].map((item) => [item.dataset.seq, item]));
+    this._events.replaceChildren(...found.map((event) => shown.get(String(event.seq)) ?? entry(event)));
+  }
+}
+
+function step([name, ms]) {
+  return make("li", {}, make("b", {}, ms === null ? "–" : `${ms} ms`), make("span", {}, name));
+}
+
+function entry({ seq, turn, type, data }) {
+  const summary = make("summary", {}, make("span", {}, String(seq)), make("span", {}, type));
+  const details = make("details", {}, summary);
+  details.addEventListener("toggle", () => {
+    if (details.childElementCount > 1) return;
+    const json = JSON.stringify({ seq, turn, type, data }, null, 2);
+    details.append(make("pre", { tabindex: "0", role: "region", "aria-label": `Event ${seq}` }, json));
+  });
+  return make("li", { "data-seq": String(seq) }, details);
+}
