@@ -191,11 +191,12 @@ class _Resources:
         self, owners: OwnerPool, metrics: Metrics, checks: Mapping[str, Check], leaving: Leaving
     ) -> GatewayContainer:
         settings, log, recorder, tailer = self.settings, self.log, self.recorder, self.tailer
-        views, allowance, choices = self.views, self.allowance, self.choices
+        views, allowance = self.views, self.allowance
+        users = Users(log, recorder)
+        choices = replace(self.choices, dictionary_of=users.pronunciations)
         sessions = Sessions(
             views, recorder, tailer, owners, self.ledger, allowance=allowance, choices=choices
         )
-        users = Users(log, recorder)
         authenticator = Authenticator(settings.auth, settings.home, self.clock)
         characters = Characters(users, log, recorder, choices)
         narrations = Narrations(views, users, recorder, settings.session, allowance)

@@ -16,8 +16,10 @@ from pipeline.engines.ports import (
     OpusChunk,
     Providers,
     Speaker,
+    SpokenBy,
     Stream,
     TimedWord,
+    Voiced,
     WordTimes,
 )
 from pipeline.engines.registry import build_text_to_speech
@@ -28,7 +30,9 @@ from schemas.settings import TextToSpeechSettings
 from schemas.settings.telemetry_settings import TelemetrySettings
 
 
-def _item(made: WordTimes | OpusChunk) -> dict[str, Any]:
+def _item(made: Voiced) -> dict[str, Any]:
+    if isinstance(made, SpokenBy):
+        return {"voice": made.voice, "provider": made.provider, "ignored": list(made.ignored)}
     if isinstance(made, WordTimes):
         return {"words": [(w.start, w.end, w.start_ms, w.end_ms) for w in made.words]}
     return {"packets": made.packets, "ms": made.ms, "last": made.last}
@@ -62,10 +66,8 @@ class TextToSpeechReplica(Observed):
         }
 
     @streaming(names.REPLICA_SYNTHESIZE, _item)
-    def speak(
-        self, text: str, voice: str, speed: float, delivery: dict[str, Any]
-    ) -> Stream[WordTimes | OpusChunk]:
-        """At most one {"words"}, then {"packets", "ms", "last"} items."""
+    def speak(self, text: str, voice: str, speed: float, delivery: dict[str, Any]) -> Stream[Voiced]:
+        """One {"voice", "provider", "ignored"}, at most one {"words"}, then {"packets", "ms", "last"}."""
         return self._speaker.speak(text, voice=voice, speed=speed, delivery=EngineResult(**delivery))
 
     async def check_health(self) -> None:
@@ -112,7 +114,7 @@ class RemoteSpeaker:
 
     async def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
-    ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+    ) -> AsyncGenerator[Voiced, None]:
         params = asdict(delivery)
         del params["waited_s"]  # whose patience it is, is this side's to know
         reply = streamed(
@@ -123,6 +125,8 @@ class RemoteSpeaker:
             async for item in items:
                 if "words" in item:
                     yield WordTimes(tuple(TimedWord(*word) for word in item["words"]))
+                elif "voice" in item:
+                    yield SpokenBy(item["voice"], item["provider"], tuple(item["ignored"]))
                 else:
                     yield OpusChunk(item["packets"], item["ms"], item["last"])
 

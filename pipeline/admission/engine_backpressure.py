@@ -14,11 +14,10 @@ from pipeline.engines.ports import (
     ChatRequest,
     EngineResult,
     LanguageModel,
-    OpusChunk,
     Providers,
     Speaker,
     Stream,
-    WordTimes,
+    Voiced,
     Written,
     is_ours,
 )
@@ -177,7 +176,7 @@ class RetryWhenBusyTextToSpeech:
 
     def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
-    ) -> Stream[WordTimes | OpusChunk]:
+    ) -> Stream[Voiced]:
         patience = _Patience(self._backpressure, delivery.provider, waited_s=delivery.waited_s)
         return patience.asked(partial(self._speaker.speak, text, voice=voice, speed=speed, delivery=delivery))
 

@@ -9,12 +9,14 @@ from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.event_log import EventLog, Verdict
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.session_views import Views
+from pipeline.sessions.catalog import with_user_dictionary
 from schemas.errors import InputError, SessionGone, SessionNotFound
 from schemas.events import CharacterSaved, NotificationsDelivered, PreferencesChanged, SessionStarted
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, derived_session_id
 from schemas.settings import SentenceSettings, SessionSettings
 from schemas.settings.narration_preferences import Preferences
+from schemas.settings.style_settings import Pronunciation
 
 _EPOCH_MS: Final = 1_767_225_600_000
 """2026-01-01: the creation time in every user's session id, so that it follows from the name alone."""
@@ -96,6 +98,8 @@ def settings_for(preferences: Preferences, base: SessionSettings, *, speak: bool
             "tts_provider": preferences.tts_provider,
             "tts_timeout_s": preferences.tts_timeout,
             "tts_extra": dict(preferences.tts_extra_params),
+            "style": preferences.style or base.style,
+            "pronunciations": with_user_dictionary(base, preferences.pronunciations).pronunciations,
         }
     )
 
@@ -124,6 +128,10 @@ class Users:
         except (SessionNotFound, SessionGone):  # never was here, or was erased and is here again
             return UserState()
         return state
+
+    async def pronunciations(self, principal: str) -> tuple[Pronunciation, ...]:
+        """The user's dictionary."""
+        return (await self.state(principal)).preferences.pronunciations
 
     async def open(self, principal: str) -> SessionId:
         """The user's session, made if it is not there."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from schemas.settings.provider_settings import LOCAL
+from schemas.settings.style_settings import Style
 
 
 def is_ours(provider: str | None) -> bool:
@@ -153,11 +154,36 @@ class EngineResult:
     """Language of the sentence, as a BCP 47 tag: only a voice that speaks it is asked; None: any is."""
     usual_language: str | None = None
     """Language of the session, which a voice that does not say what it speaks is expected to speak."""
+    style: Style | None = None
+    instructions: str = ""
+    """How to speak, in a sentence of its own."""
+    phonemes: tuple[tuple[int, int, str], ...] = ()
+    """Characters [start, end) of the text and their pronunciation in IPA, in order."""
+    required: tuple[str, ...] = ()
+    """Fields of this class that the voice must be able to follow; others may be ignored."""
+    pause_ms: int | None = None
+    """Silence after the sentence; None: as the voice makes it."""
     waited_s: float = 0.0
     """Time that earlier attempts at the same sentence took; it counts against the caller's timeout."""
 
 
 AS_CONFIGURED: Final = EngineResult()
+_IGNORABLE: Final = ("style", "instructions", "phonemes")
+
+
+def wished(delivery: EngineResult, *known: str) -> tuple[str, ...]:
+    """Fields of `delivery` that are wished for, without those that an engine has `known` ways for."""
+    return tuple(name for name in _IGNORABLE if name not in known and getattr(delivery, name))
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenBy:
+    """The voice that speaks the sentence; comes before everything else, once."""
+
+    voice: str
+    provider: str = LOCAL
+    ignored: tuple[str, ...] = ()
+    """Wishes that changed nothing, as `TextToSpeech.ignored` names them."""
 
 
 class TextToSpeech(Protocol):
@@ -173,6 +199,10 @@ class TextToSpeech(Protocol):
     @property
     def languages(self) -> Mapping[str, tuple[str, ...]]:
         """Languages of each voice, as BCP 47 tags: `ANY` among them is every one; empty: not known."""
+        ...
+
+    def ignored(self, delivery: EngineResult) -> tuple[str, ...]:
+        """Which of `style`, `instructions` and `phonemes` are wished for and change nothing here."""
         ...
 
     def synthesize(
@@ -197,6 +227,9 @@ class OpusChunk:
     ms: int
     last: bool = False
     """True on exactly the last chunk of a sentence that was spoken to its end."""
+
+
+Voiced = SpokenBy | WordTimes | OpusChunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,5 +340,5 @@ class Speaker(Protocol):
 
     def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
-    ) -> Stream[WordTimes | OpusChunk]: ...
+    ) -> Stream[Voiced]: ...
     async def aclose(self) -> None: ...

@@ -14,20 +14,26 @@ from pipeline.engines.ports import (
     EngineResult,
     OpusChunk,
     Providers,
-    Speaker,
+    SpokenBy,
     Stream,
     TextToSpeech,
+    Voiced,
     WordTimes,
 )
 from pipeline.engines.registry import build_speech_provider
 from pipeline.engines.routed import Routed, RoutedStream, Target, provider_retry
-from schemas.errors import EngineError, EngineFailed, LanguageNotSpoken
+from pipeline.engines.tts.pauses import Pauses
+from schemas.errors import ElementNotSpoken, EngineError, EngineFailed, LanguageNotSpoken
 from schemas.languages import language_name, speaks
 from schemas.settings import TextToSpeechSettings
 from schemas.settings.provider_settings import LOCAL
 
 _MOST: Final = CHUNK_MS // PACKET_MS // 2
 """Packets of a chunk. Twice as many may be imported, but would not fit into an event at every bitrate."""
+
+
+ELEMENTS: Final = {"phonemes": "phoneme"}
+"""Elements of SSML by the fields of a delivery that a voice must follow for them."""
 
 
 class EncodingSpeaker:
@@ -37,8 +43,9 @@ class EncodingSpeaker:
     said of it without holding anything back.
     """
 
-    def __init__(self, tts: TextToSpeech, settings: TextToSpeechSettings) -> None:
+    def __init__(self, tts: TextToSpeech, settings: TextToSpeechSettings, name: str = LOCAL) -> None:
         self._tts = tts
+        self._name = name
         self._bitrate = settings.bitrate
 
     @property
@@ -51,15 +58,16 @@ class EncodingSpeaker:
 
     async def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
-    ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+    ) -> AsyncGenerator[Voiced, None]:
         """See `Speaker.speak`."""
         encoder = OpusEncoder(self._tts.sample_rate, self._bitrate)
         sound = self._tts.synthesize(text, voice=voice, speed=speed, delivery=delivery)
-        made: list[WordTimes | OpusChunk] = []
-        async with aclosing(sound) as parts:
+        # Held back until there is sound: a voice that makes none must leave nothing.
+        made: list[Voiced] = [SpokenBy(voice, self._name, self._tts.ignored(delivery))]
+        async with aclosing(_paused(sound, self._tts.sample_rate, delivery.pause_ms)) as parts:
             async for part in parts:
-                if isinstance(part, WordTimes):  # held back: a voice that makes no sound must leave none
-                    made = [_delayed(part)]
+                if isinstance(part, WordTimes):
+                    made.append(_delayed(part))
                 elif packets := await asyncio.to_thread(encoder.encode, part):
                     made.extend(_chunks(packets))
                     for item in made:
@@ -70,8 +78,27 @@ class EncodingSpeaker:
             for item in made:
                 yield item
 
+    def ignored(self, delivery: EngineResult) -> tuple[str, ...]:
+        """As `TextToSpeech.ignored`."""
+        return self._tts.ignored(delivery)
+
     async def aclose(self) -> None:
         await self._tts.aclose()
+
+
+async def _paused(
+    sound: Stream[WordTimes | bytes], rate: int, after_ms: int | None
+) -> AsyncGenerator[WordTimes | bytes, None]:
+    """The sound with so much silence after it."""
+    pauses = None if after_ms is None else Pauses(rate, after_ms=after_ms)
+    async with aclosing(sound) as parts:
+        async for part in parts:
+            if pauses is None or isinstance(part, WordTimes):
+                yield part
+            elif heard := pauses.push(part):
+                yield heard
+    if pauses is not None and (rest := pauses.finish()):
+        yield rest
 
 
 def _chunks(packets: list[bytes], *, last: bool = False) -> Iterator[OpusChunk]:
@@ -91,14 +118,14 @@ def _delayed(times: WordTimes) -> WordTimes:
     )
 
 
-class RoutedSpeaker(Routed[Speaker]):
+class RoutedSpeaker(Routed[EncodingSpeaker]):
     """Satisfies Speaker. The next provider is asked only as long as there was no sound of the sentence.
 
     A provider's last error is raised as EngineFailed, since it was retried here already; an error of the
     voice in this server is raised as it is.
     """
 
-    def __init__(self, targets: Sequence[Target[Speaker]], fallback: tuple[str, ...]) -> None:
+    def __init__(self, targets: Sequence[Target[EncodingSpeaker]], fallback: tuple[str, ...]) -> None:
         super().__init__(targets, fallback, field="tts_provider")
 
     @property
@@ -111,12 +138,12 @@ class RoutedSpeaker(Routed[Speaker]):
 
     def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
-    ) -> Stream[WordTimes | OpusChunk]:
+    ) -> Stream[Voiced]:
         """See `Speaker.speak`. A voice that a fallback does not have becomes its default voice.
 
         A sentence in a language that the voice does not speak goes to another voice of the same provider that
         does, then to the fallbacks that do, then to any other provider. Raises LanguageNotSpoken if there is
-        none.
+        none, and ElementNotSpoken if those that do cannot follow what is `required`.
         """
         first = self.target(delivery.provider)
         route = {target.name: self._voice_of(target, voice, delivery) for target in self.route(first)}
@@ -126,13 +153,24 @@ class RoutedSpeaker(Routed[Speaker]):
         if not able:
             raise LanguageNotSpoken(f"No voice here speaks {language_name(str(delivery.language))}.")
 
-        def ask(target: Target[Speaker]) -> Stream[WordTimes | OpusChunk]:
+        lacking = {
+            name: [
+                field for field in self.target(name).engine.ignored(delivery) if field in delivery.required
+            ]
+            for name in able
+        }
+        able = [name for name in able if not lacking[name]]
+        if not able:
+            element = ELEMENTS[next(iter(lacking.values()))[0]]
+            raise ElementNotSpoken(f"No voice here that is asked for this sentence knows <{element}>.")
+
+        def ask(target: Target[EncodingSpeaker]) -> Stream[Voiced]:
             chosen = route[target.name]
             return target.engine.speak(text, voice=chosen, speed=speed, delivery=delivery)
 
         return RoutedStream([self.target(name) for name in able], ask, _verdict)
 
-    def _voice_of(self, target: Target[Speaker], wished: str, delivery: EngineResult) -> str:
+    def _voice_of(self, target: Target[EncodingSpeaker], wished: str, delivery: EngineResult) -> str:
         """The voice of this target that is to speak; empty if none of them speaks the language."""
         known = target.name == (delivery.provider or LOCAL) or wished in target.engine.voices
         first = wished if known else target.default_voice
@@ -147,12 +185,12 @@ class RoutedSpeaker(Routed[Speaker]):
         return ""
 
 
-def _languages(target: Target[Speaker]) -> Mapping[str, tuple[str, ...]]:
+def _languages(target: Target[EncodingSpeaker]) -> Mapping[str, tuple[str, ...]]:
     """Of one engine's voices, which knows itself as this server's."""
     return target.engine.providers[LOCAL]
 
 
-def _verdict(target: Target[Speaker], error: EngineError, reasons: Sequence[str]) -> EngineError:
+def _verdict(target: Target[EncodingSpeaker], error: EngineError, reasons: Sequence[str]) -> EngineError:
     return error if target.name == LOCAL else EngineFailed(" ".join(reasons))
 
 
@@ -164,11 +202,11 @@ async def open_speaker(
     Providers that are down do not keep it from opening.
     """
     clock = clock or SystemClock()
-    speaker: Speaker = EncodingSpeaker(local, settings)
+    speaker = EncodingSpeaker(local, settings)
     targets = [Target(LOCAL, speaker, default_voice=local.voices[0])]
     voices = {name: build_speech_provider(name, one) for name, one in settings.providers.items()}
     await asyncio.gather(*(voice.ask_voices() for voice in voices.values()))
     for name, one in settings.providers.items():
-        speaker = EncodingSpeaker(voices[name], settings)
+        speaker = EncodingSpeaker(voices[name], settings, name)
         targets.append(Target(name, speaker, provider_retry(one, clock), default_voice=one.default_voice))
     return RoutedSpeaker(targets, settings.fallback)

@@ -28,6 +28,7 @@ from pipeline.engines.ports import (
     ToolCall,
     WordTimes,
     Written,
+    wished,
 )
 from pipeline.engines.watchdog import Watchdog
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, UnknownVoice
@@ -118,6 +119,8 @@ class SpeechScript(_Script):
     voices: tuple[str, ...] = ("joe", "alto")
     languages: tuple[str, ...] = (ANY,)
     """Languages that each of them speaks."""
+    follows: tuple[str, ...] = ()
+    """Of `style`, `instructions` and `phonemes`: what it takes, without a difference that can be heard."""
     ms_per_char: float = Field(default=15.0, gt=0)
     chunk_ms: int = Field(default=240, ge=1)
     first_chunk_ms: float = Field(default=0.0, ge=0)
@@ -237,6 +240,10 @@ class ScriptedTextToSpeech(_ScriptedEngine):
     @property
     def languages(self) -> Mapping[str, tuple[str, ...]]:
         return dict.fromkeys(self.voices, self._script.languages)
+
+    def ignored(self, delivery: EngineResult) -> tuple[str, ...]:
+        """See `TextToSpeech.ignored`."""
+        return wished(delivery, *self._script.follows)
 
     async def synthesize(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED

@@ -25,7 +25,11 @@ from schemas.events.voice_events import PlaybackFlushed
 from schemas.ids import NO_TURN, NOWHERE, Seq, SessionId, TurnId
 from schemas.settings import SessionSettings
 
-_USUAL: Final = {"tools": SessionSettings().tools, "sampling": SessionSettings().sampling}
+_USUAL: Final = {
+    "tools": SessionSettings().tools,
+    "sampling": SessionSettings().sampling,
+    "pronunciations": (),
+}
 ControlAction = Literal["stop", "pause", "resume", "skip"]
 
 
@@ -146,6 +150,8 @@ class Conversation:
         state.input, state.merges = data.get("input"), data.get("merges")
         state.by, state.traceparent = data.get("by", ""), data.get("traceparent", "")
         state.narrate = data.get("narrate")
+        if data.get("marks"):
+            state.marks_json = orjson.dumps(data["marks"])
         if data.get("given") is not None:
             state.given_json = orjson.dumps(data["given"])
         self.turns[turn] = self._open[turn] = state
@@ -222,7 +228,8 @@ class Conversation:
 
 def _without_schemas(settings: SessionSettings) -> SessionSettings:
     """For a turn that is over: as objects, schemas take thirty times as much memory as in the log."""
-    if not settings.tools.functions and settings.sampling.json_schema is None:
+    large = settings.tools.functions or settings.pronunciations
+    if not large and settings.sampling.json_schema is None:
         return settings
     return settings.model_copy(update=_USUAL)
 

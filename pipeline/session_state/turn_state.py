@@ -13,6 +13,7 @@ from schemas.ids import Seq, SessionId, TurnId
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
 from schemas.settings.retrieval_settings import NumberedPassage, Support
+from schemas.settings.style_settings import SpeechMark
 
 TurnStatus = Literal["requested", "running", "completed", "stopped", "failed"]
 SentenceStatus = Literal["ready", "voiced", "completed", "failed", "skipped"]
@@ -154,6 +155,8 @@ class TurnState:
     """It was interrupted: what was not heard by then will not be."""
     dismissed: bool = False
     """By somebody who had heard enough of what is complete: its text was shown and stays known."""
+    marks_json: bytes = b""
+    """See `marks`."""
     given_json: bytes = b""
     """See `given`; as objects, short messages take fifteen times as much memory."""
     by: str = ""
@@ -171,6 +174,11 @@ class TurnState:
     """How the text ended; empty: it has not."""
     tokens: tuple[int, int] = (0, 0)
     """In and out."""
+
+    @property
+    def marks(self) -> tuple[SpeechMark, ...]:
+        """Of a text that came in SSML."""
+        return tuple(SpeechMark.model_validate(one) for one in orjson.loads(self.marks_json or b"[]"))
 
     @property
     def given(self) -> tuple[GivenMessage, ...] | None:

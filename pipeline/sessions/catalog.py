@@ -1,6 +1,6 @@
 """Catalog of voices, language models, transcribers and collections that a user may choose."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -10,12 +10,14 @@ from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.llm.json_grammars import grammar
 from pipeline.engines.ports import ChatRequest, Function, Providers, is_ours
 from pipeline.eventlog.event_log import EventLog
+from pipeline.tts.pronunciations import check_patterns
 from schemas.errors import UnknownFunction, UnknownModel, UnknownProvider, UnknownVoice
 from schemas.errors.retrieval_errors import CollectionNotFound
 from schemas.ids import Seq, parse_session_id
 from schemas.native.client_commands import SettingsPatch
 from schemas.settings import SessionSettings
 from schemas.settings.provider_settings import LOCAL
+from schemas.settings.style_settings import Pronunciation, from_origin
 
 Offers = Mapping[str, tuple[str, ...]]
 """Providers, and the models of each; "local" is this server."""
@@ -50,6 +52,16 @@ async def readable(log: EventLog, collections: Sequence[str], principal: str) ->
     return tuple(found)
 
 
+def with_user_dictionary(settings: SessionSettings, entries: tuple[Pronunciation, ...]) -> SessionSettings:
+    """The user's entries come after the session's own and before the server's."""
+    if not entries:
+        return settings
+    known = settings.pronunciations
+    own = [one for one in known if one.origin == "session"]
+    merged = (*own, *from_origin(entries, "user"), *known[len(own) :])
+    return settings.model_copy(update={"pronunciations": merged})
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """Choices for session settings, with their defaults."""
@@ -68,6 +80,9 @@ class Catalog:
     """Functions that are there for some principals alone, and which those are."""
     grammars: GrammarChecker | None = None
     """Set where the model in this server takes only some JSON schemas."""
+
+    dictionary_of: Callable[[str], Awaitable[tuple[Pronunciation, ...]]] | None = None
+    """A principal's own pronunciations, which their new sessions begin with."""
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -97,6 +112,8 @@ class Catalog:
                 f"there is no voice {settings.voice!r} there; there is: {', '.join(voices)}",
                 field="settings.voice",
             )
+        own = [one for one in settings.pronunciations if one.origin == "session"]
+        check_patterns(own, field="settings.pronunciations")
         return settings
 
     def check_reserved(self, settings: SessionSettings, principal: str) -> None:

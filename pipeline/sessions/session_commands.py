@@ -21,8 +21,9 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.observability.tracer import CALLER
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
-from pipeline.sessions.catalog import Catalog, check_readable, with_readable
+from pipeline.sessions.catalog import Catalog, check_readable, with_readable, with_user_dictionary
 from pipeline.sessions.owner_pool import OwnerPool
+from pipeline.tts.ssml import is_ssml, parse
 from schemas.errors import (
     InputTooLong,
     LogUnavailable,
@@ -56,6 +57,7 @@ from schemas.native.client_commands import (
 )
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
+from schemas.settings.style_settings import SpeechMark
 
 log = logging.getLogger(__name__)
 
@@ -236,6 +238,8 @@ class Sessions:
     ) -> tuple[SessionId, str, Seq, SessionSettings]:
         """The new session's id, generation, head and settings. `also`: what is recorded at once with it."""
         settings = command.settings.apply(self.choices.defaults)
+        if kind not in _UNSPOKEN and self.choices.dictionary_of is not None:
+            settings = with_user_dictionary(settings, await self.choices.dictionary_of(principal))
         if kind not in _UNSPOKEN:
             self.check_admission(principal)  # before there is anything: without its turn it is of no use
         if kind == "completion":  # one for each request: its turns are what is counted
@@ -331,8 +335,18 @@ class Sessions:
         by = "" if by == conversation.principal else by
         if by and conversation.principal:
             check_guest(command.settings, conversation.settings)
+        text = command.content
+        marks: tuple[SpeechMark, ...] = ()
+        if command.kind == "text" and is_ssml(text):
+            text, marks = parse(text)
         return TurnRequested(
-            kind=command.kind, text=command.content, settings=settings, given=given, by=by, narrate=narrate
+            kind=command.kind,
+            text=text,
+            marks=marks,
+            settings=settings,
+            given=given,
+            by=by,
+            narrate=narrate,
         )
 
     async def decide(

@@ -79,6 +79,7 @@ def planned(
         history=history(conversation, before=state.turn, room=history_room),
         requested_ms=state.requested_ms,
         given=state.given,
+        marks=state.marks,
         room=room,
         session=session,
         traceparent=state.traceparent,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NamedTuple
+from unicodedata import east_asian_width
 
 from pipeline.tts.boundary_rules import (
     CLAUSE_MARKS,
@@ -393,6 +394,8 @@ _BRACKETS: Final = ("()", "[]", "{}", "“”", "„“", "«»", "‘’")
 _DOUBLES: Final = ('"', "**", "*", "__", "`", "~~")
 _PHRASE_MORE: Final = 8
 """Characters that a first fragment needs more than for a clause, where only a phrase ends."""
+_WIDE_MORE: Final = 2
+"""Letters that a wide one (a syllable, a word) counts for beside itself: it takes as long to say as three."""
 _EARLY: Final = (1, 2)
 """So many times as long must the first and the second one be: each is heard while the next is written."""
 
@@ -512,10 +515,22 @@ class SentenceBuffer:
         if self._start == 0 and settings.first_threshold is not None and length >= settings.first_threshold:
             return True
         if found.strength == Strength.CLAUSE:
-            return self._may_end_early(length)
+            return self._may_end_early(self._weight(found.end))
         if found.strength == Strength.SENTENCE:
-            return length >= settings.min_length
+            return self._weight(found.end) >= settings.min_length or self._changes_script(found)
         return found.strength == Strength.PARAGRAPH
+
+    def _weight(self, end: int) -> int:
+        """Length of the fragment that would end here, in letters of an alphabet."""
+        text = self._scanner.slice(self._start, end)
+        return len(text) if text.isascii() else len(text) + _WIDE_MORE * sum(map(_is_wide, text))
+
+    def _changes_script(self, found: Break) -> bool:
+        """Whether a sentence of wide letters meets one of an alphabet, which another voice may speak."""
+        before = self._scanner.slice(self._start, found.end)
+        last = next((each for each in reversed(before) if each.isalpha()), "")
+        following = self._scanner.slice(found.at, found.at + 1)
+        return bool(last) and following.isalpha() and _is_wide(last) != _is_wide(following)
 
     def _may_end_early(self, length: int, more: int = 0) -> bool:
         """Whether a fragment of this length, being one of the first, need not reach its sentence's end."""
@@ -551,6 +566,10 @@ class SentenceBuffer:
         self._start = end
         self._fragments += 1
         return fragment
+
+
+def _is_wide(character: str) -> bool:
+    return character > "\u10ff" and east_asian_width(character) in "WF"
 
 
 def _open(text: str) -> bool:

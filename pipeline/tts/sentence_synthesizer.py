@@ -11,10 +11,20 @@ from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from pipeline.core.clock import Clock
-from pipeline.engines.ports import EngineResult, OpusChunk, Speaker, TimedWord, WordTimes, is_ours
+from pipeline.engines.ports import (
+    EngineResult,
+    OpusChunk,
+    Speaker,
+    SpokenBy,
+    TimedWord,
+    Voiced,
+    WordTimes,
+    is_ours,
+)
 from pipeline.observability import span_names
 from pipeline.observability.tracer import CURRENT_CONTEXT, event, fail, shows_content, span
 from pipeline.tts.normalisation.draft import SpokenText
+from pipeline.tts.sentence_manner import AS_WRITTEN, SentenceManner
 from pipeline.tts.turn_checkpoint import ResumedSentence, TurnCheckpoint
 from schemas.errors import EngineBusy, EngineDead, RhapsodeError
 from schemas.events import (
@@ -88,8 +98,8 @@ class SentenceSpan:
         self._span = made
         self._audio_ms = 0
 
-    def made(self, item: WordTimes | OpusChunk) -> None:
-        if self._span is None or isinstance(item, WordTimes):
+    def made(self, item: Voiced) -> None:
+        if self._span is None or not isinstance(item, OpusChunk):
             return
         if not self._audio_ms:
             self._span.add_event(span_names.FIRST_CHUNK)
@@ -143,9 +153,11 @@ class SentenceSynthesis:
         remainder: ResumedSentence | None = None,
         *,
         language: str | None = None,
+        manner: SentenceManner = AS_WRITTEN,
     ) -> None:
         """`language`: of the sentence; None: any voice may speak it."""
         self.language = language
+        self.manner = manner
         self.number = number
         self.remainder = remainder
         self.start = start
@@ -165,13 +177,13 @@ class SentenceSynthesis:
 
     def begin(self) -> None:
         """Make room for its sound; `close` gives it back."""
-        self._send, self.items = anyio.create_memory_object_stream[WordTimes | OpusChunk](_BUFFERED_CHUNKS)
+        self._send, self.items = anyio.create_memory_object_stream[Voiced](_BUFFERED_CHUNKS)
 
     async def hold(self) -> Self:
         """Waits for all of its sound, which is in `items` then."""
         made = [item async for item in self.items]
         self.close()
-        self._send, self.items = anyio.create_memory_object_stream[WordTimes | OpusChunk](len(made))
+        self._send, self.items = anyio.create_memory_object_stream[Voiced](len(made))
         for item in made:
             self._send.send_nowait(item)
         self._send.close()
@@ -213,13 +225,18 @@ class SentenceSynthesis:
             items = speaker.speak(
                 self.spoken.text,
                 voice=settings.voice,
-                speed=settings.speech_speed,
+                speed=self.manner.speed(settings.speech_speed),
                 delivery=EngineResult(
                     settings.tts_provider,
                     settings.tts_timeout_s,
                     settings.tts_extra,
                     self.language,
                     settings.language,
+                    style=settings.style,
+                    instructions=settings.instructions,
+                    phonemes=self.spoken.phonemes,
+                    required=("phonemes",) if self.spoken.required else (),
+                    pause_ms=self.manner.pause_ms,
                     # A turn that is audible waits anew: until then no turn had to wait for it.
                     waited_s=0.0 if self._sounded else waiting_since - self.begun_at,
                 ),
@@ -240,17 +257,20 @@ class SentenceSynthesis:
     def _sounded(self) -> bool:
         return self.first_at is not None
 
-    def _rest(self, made: WordTimes | OpusChunk, begun: ResumedSentence) -> OpusChunk | None:
+    def _rest(self, made: Voiced, begun: ResumedSentence) -> OpusChunk | None:
         """Returns the part of a chunk that was not recorded before the takeover; word times only align it."""
         if isinstance(made, OpusChunk):
             return begun.part(made)
+        if isinstance(made, SpokenBy):
+            return None
         begun.align(made.words)
         self._words, self._made_ms = made.words, begun.left_out_ms
         return None
 
-    def _note(self, item: WordTimes | OpusChunk, now: float) -> None:
+    def _note(self, item: Voiced, now: float) -> None:
         if isinstance(item, WordTimes):
             self._words = item.words
+        if not isinstance(item, OpusChunk):
             return
         self.first_at = now if self.first_at is None else self.first_at
         self._made_ms += item.ms
@@ -417,15 +437,18 @@ class SentenceSynthesizer:
         remainder = synthesis.remainder or ResumedSentence(self.audio_ms)
         at_ms, chunks = remainder.at_ms, remainder.chunks
         words: tuple[Word, ...] = ()
+        by = SpokenBy(self._settings.voice, "")
         async for item in synthesis.items:
             if synthesis.skipped:
                 break
-            if isinstance(item, WordTimes):
+            if isinstance(item, SpokenBy):
+                by = item
+            elif isinstance(item, WordTimes):
                 words = synthesis.words(item, at_ms)
                 remainder.align(words)
             elif part := remainder.part(item):
                 if chunks == 0:
-                    await self._announce(synthesis, words, at_ms)
+                    await self._announce(synthesis, by, words, at_ms)
                 await self._record_chunk(synthesis, chunks, part)
                 chunks += 1
         await self._record(self._closing_event(synthesis, at_ms))
@@ -446,14 +469,18 @@ class SentenceSynthesizer:
         self._sounding = synthesis.number
         self._ends_ms = max(self._ends_ms, self._clock.now_ms()) + chunk.ms
 
-    async def _announce(self, synthesis: SentenceSynthesis, words: tuple[Word, ...], at_ms: int) -> None:
+    async def _announce(
+        self, synthesis: SentenceSynthesis, by: SpokenBy, words: tuple[Word, ...], at_ms: int
+    ) -> None:
         if self.first_audio_at_ms is None:
             self.first_audio_at_ms = self._clock.now_ms()
             event(span_names.FIRST_AUDIO)
         await self._record(
             SentenceVoiced(
                 sentence=synthesis.number,
-                voice=self._settings.voice,
+                voice=by.voice,
+                provider=by.provider,
+                ignored=by.ignored,
                 at_ms=at_ms,
                 words=words,
                 ttfb_ms=None if synthesis.first_at is None else _ms(synthesis.first_at - synthesis.begun_at),

@@ -17,9 +17,11 @@ from pipeline.engines.ports import Message
 from pipeline.eventlog.recorder import SessionWriter
 from pipeline.observability import span_names
 from pipeline.observability.tracer import TurnTrace, fail, turn_span
-from pipeline.tts.normalisation.spoken_text import plainly, to_spoken
+from pipeline.tts.normalisation.spoken_text import Reading, plainly, to_spoken
+from pipeline.tts.pronunciations import dictionary_of
 from pipeline.tts.sentence_buffer import Fragment, SentenceBuffer
 from pipeline.tts.sentence_language import sentence_language, usual_language
+from pipeline.tts.sentence_manner import cuts_of, manner_of
 from pipeline.tts.sentence_synthesizer import FirstAudioPriority, SentenceSynthesis, SentenceSynthesizer
 from pipeline.tts.turn_checkpoint import ResumedSentence, TurnCheckpoint
 from pipeline.turn.generation import Engines, Generation, Question
@@ -39,6 +41,7 @@ from schemas.events import (
 from schemas.ids import TurnId
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
+from schemas.settings.style_settings import SpeechMark
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +74,8 @@ class TurnPlan:
     """The caller's span, whose trace the turn continues."""
     whole_sentences: bool = False
     """An answer that the length limit cuts ends at its last whole sentence."""
+    marks: tuple[SpeechMark, ...] = ()
+    """Of a text in SSML."""
     progress: TurnCheckpoint | None = None
     """Work that an owner before this one left; None: no owner has begun."""
 
@@ -107,6 +112,12 @@ class Turn:
         self._buffer = SentenceBuffer(
             plan.settings.sentences, plan.settings.language, being_written=plan.kind == "prompt"
         )
+        self._reading = Reading(
+            dictionary_of(plan.settings.pronunciations), plan.settings.emoji == "named", plan.marks
+        )
+        self._cuts = cuts_of(plan.marks, plan.text)
+        self._pushed = 0
+        """Characters of the text that have reached the buffer."""
         self._scope = anyio.CancelScope()
         self._stopped: StopReason | None = None
         self._failure: RhapsodeError | None = None
@@ -189,17 +200,22 @@ class Turn:
                 continue
             text = self._progress.text[sentence.start : sentence.end]
             language = sentence_language(text, settings.language)
-            spoken = to_spoken(text, language)
+            reading = self._reading.within(sentence.start, sentence.end)
+            spoken = to_spoken(text, language, reading=reading)
             if spoken.text != sentence.spoken:  # part of a block of code, or cut by other rules
                 spoken = plainly(sentence.spoken, len(text))
             remainder = ResumedSentence.of(sentence) if sentence.chunks else None
             await queue.send(
-                SentenceSynthesis(sentence.number, sentence.start, spoken, remainder, language=language)
+                SentenceSynthesis(
+                    *(sentence.number, sentence.start, spoken, remainder),
+                    language=language,
+                    manner=manner_of(text, sentence.start, settings.pauses, self.plan.marks),
+                )
             )
         begin = 0
         for end in (*self._progress.rests, len(self._progress.text)) if settings.speak else ():
             for piece in _pieces(self._progress.text[begin:end]):
-                await self._cut(self._buffer.push(piece), queue)
+                await self._push(piece, queue)
                 await anyio.lowlevel.checkpoint()  # a chapter takes a quarter of a second
             if end in self._progress.rests:
                 await self._cut(self._buffer.flush(), queue)
@@ -242,8 +258,18 @@ class Turn:
         if not self.plan.settings.speak:
             return
         for piece in pieces:
-            await self._cut(self._buffer.push(piece), queue)
+            await self._push(piece, queue)
         await self._cut(self._buffer.flush(), queue)
+
+    async def _push(self, text: str, queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
+        """Cuts text that follows what was pushed before, at the marks of SSML and where sentences end."""
+        begin, end = self._pushed, self._pushed + len(text)
+        for cut in [cut for cut in self._cuts if begin < cut <= end]:
+            await self._cut(self._buffer.push(text[self._pushed - begin : cut - begin]), queue)
+            await self._cut(self._buffer.flush(), queue)
+            self._pushed = cut
+        await self._cut(self._buffer.push(text[self._pushed - begin :]), queue)
+        self._pushed = end
 
     async def settle(self) -> None:
         """Return when everything recorded so far is in the log."""
@@ -269,19 +295,23 @@ class Turn:
             await self.record(TextDelta(at=self._shown, text=piece))
             self._shown += len(piece)
             if self.plan.settings.speak:
-                await self._cut(self._buffer.push(piece), queue)
+                await self._push(piece, queue)
 
     async def _cut(self, fragments: list[Fragment], queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         for fragment in filter(None, map(self._progress.remaining, fragments)):
             language = sentence_language(fragment.text, self.plan.settings.language)
-            spoken = to_spoken(fragment.text, language, code=fragment.code)
+            reading = self._reading.within(fragment.start, fragment.end)
+            spoken = to_spoken(fragment.text, language, code=fragment.code, reading=reading)
             number = self._sentences
             self._sentences += 1
             await self.record(
                 SentenceReady(sentence=number, start=fragment.start, end=fragment.end, spoken=spoken.text)
             )
             if spoken.text:
-                await queue.send(SentenceSynthesis(number, fragment.start, spoken, language=language))
+                manner = manner_of(fragment.text, fragment.start, self.plan.settings.pauses, self.plan.marks)
+                await queue.send(
+                    SentenceSynthesis(number, fragment.start, spoken, language=language, manner=manner)
+                )
 
     async def record(self, event: Event, *, audio: bytes = b"") -> None:
         lingers = self._synthesizer.is_ahead

@@ -8,8 +8,9 @@ RhapsodeError
 │   └── BundleInvalid, BundleVersion, BundleDamaged, BundleTooLarge
 ├── AccessError           not for this caller: schemas/errors/access_errors.py
 ├── StateError            right words, wrong moment: SessionAlreadyEnded, TurnQueueFull, GatewayBusy ...
-├── EngineError           a model: EngineBusy, EngineFailed, EngineDead, LanguageNotSpoken; SchemaInvalid and
-│                         ContextTooLong are InputErrors as well, which only the engine may be able to tell
+├── EngineError           a model: EngineBusy, EngineFailed, EngineDead, LanguageNotSpoken, ElementNotSpoken;
+│                         SchemaInvalid and ContextTooLong are InputErrors as well, which only the engine may
+│                         be able to tell
 ├── RetrievalUnavailable  the store of the documents: schemas/errors/retrieval_errors.py
 └── LogError              the log: LogUnavailable, LogFull, Fenced, Conflict, SessionFull, LogLost,
                           LogForeign;
@@ -217,6 +218,24 @@ class LanguageNotSpoken(EngineError):
     """No configured voice speaks the language of a sentence, which stays text."""
 
     code = "voice.language"
+
+
+class ElementNotSpoken(EngineError):
+    """No voice for a sentence knows an element of SSML in it; the sentence stays text."""
+
+    code = "voice.element"
+
+
+class MarkupInvalid(InputError):
+    """A text in SSML is not well formed, or has an element or attribute that is not of the subset."""
+
+    code = "ssml.invalid"
+
+
+class PatternInvalid(InputError):
+    """The regular expression of a pronunciation is none of RE2, or too large."""
+
+    code = "pronunciation.pattern"
 
 
 class SchemaInvalid(EngineFailed, InputError):

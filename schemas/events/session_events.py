@@ -93,6 +93,7 @@ from schemas.events.voice_events import (
 )
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
+from schemas.settings.style_settings import MARKS, SpeechMark
 
 Kind = Literal["session", "story", "narration", "user", "thread", "collection", "completion", "stream"]
 """Purpose of a session: anything, scenes that follow each other, one scene read out, one user's affairs, a
@@ -168,6 +169,8 @@ class TurnRequested(_Event):
     """`prompt`: the language model answers it. `text`: it is read out word for word."""
     text: str
     settings: SessionSettings
+    marks: tuple[SpeechMark, ...] = Field(default=(), max_length=MARKS)
+    """Of a text in SSML, which `text` is without: breaks, speeds, pronunciations."""
     input: str | None = None
     """It was spoken: this is the input ..."""
     utterances: tuple[int, ...] = ()

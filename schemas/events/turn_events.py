@@ -93,6 +93,10 @@ class SentenceVoiced(_Event):
     """Empty where the engine does not know word times."""
     ttfb_ms: float | None = None
     """From the sentence being handed to the voice to its first audio."""
+    provider: str = ""
+    """Provider of the voice that speaks, which can be another than the session's; empty: not known."""
+    ignored: tuple[str, ...] = ()
+    """Wishes that this voice has no way for: `style`, `instructions`, `phonemes`."""
 
 
 class AudioChunk(_Event):

@@ -27,6 +27,7 @@ from schemas.settings.model_settings import (
 )
 from schemas.settings.provider_settings import SpeechExtra
 from schemas.settings.retrieval_settings import SearchToolConfig
+from schemas.settings.style_settings import PRONUNCIATIONS, PauseSettings, Pronunciation, from_origin
 
 _TOLD_CHARS: Final = 32_000
 """Of a schema, or of everything that is said about functions; small models could not be told more."""
@@ -95,6 +96,12 @@ def without_defaults(schema: dict[str, Any]) -> None:
 
 class SentencePatch(SentenceSettings):
     """Any part of the sentence settings."""
+
+    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
+
+
+class PausePatch(PauseSettings):
+    """Any part of the settings of pauses."""
 
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
@@ -178,6 +185,11 @@ class SettingsPatch(SessionSettings):
     sentences: SentencePatch = SentencePatch()
     tts_provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
     tts_extra: ReadableExtra = Field(default_factory=dict)
+    instructions: Annotated[Readable, Field(max_length=4_096)] = ""
+    pauses: PausePatch = PausePatch()
+    pronunciations: tuple[Pronunciation, ...] = Field(
+        default=(), max_length=PRONUNCIATIONS, strict=False, fail_fast=True
+    )
     listening: ListeningPatch = ListeningPatch()
     sampling: SamplingPatch = SamplingPatch()
     tools: ToolPatch = ToolPatch()
@@ -196,8 +208,11 @@ class SettingsPatch(SessionSettings):
             "endpointing", {}
         )
         merged = before | given | {"listening": listening}
-        for part in ("sentences", "sampling", "tools", "search"):
+        for part in ("sentences", "sampling", "tools", "search", "pauses"):
             merged[part] = before[part] | given.get(part, {})
+        if "pronunciations" in given:
+            kept = tuple(one for one in base.pronunciations if one.origin != "session")
+            merged["pronunciations"] = (*from_origin(self.pronunciations, "session"), *kept)
         return SessionSettings.model_validate(merged)
 
 

@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.settings.provider_settings import SpeechExtra
+from schemas.settings.style_settings import Dictionary, Style
 
 
 class Preferences(BaseModel):
@@ -22,6 +23,10 @@ class Preferences(BaseModel):
     default_voice: str | None = Field(default=None, min_length=1, max_length=64)
     """None: the server's own choice."""
     speech_speed: float = Field(default=1.0, ge=0.5, le=2.0)
+    style: Style | None = None
+    """How it is said; None: as the voice speaks by itself."""
+    pronunciations: Dictionary = ()
+    """Dictionary of this user, for every session that begins from now on."""
     tts_provider: str | None = Field(default=None, min_length=1, max_length=64)
     """Which of the configured voices' providers speaks; None: the one in this server."""
     tts_timeout: float | None = Field(default=None, ge=1, le=300)

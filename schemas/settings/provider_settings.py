@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from schemas.languages import LanguageTag
+from schemas.settings.style_settings import Style
 
 LOCAL: Final = "local"
 """The name of this server's own engine, among the providers."""
@@ -115,6 +116,8 @@ class SpeechProviderSettings(_ProviderSettings):
     """The same for voices that speak others, by their names."""
     sample_rate: int = Field(default=24_000, ge=8_000, le=48_000)
     """Of the sound that comes without saying its rate."""
+    styles: dict[Style, dict[str, JsonValue]] = {}
+    """Parameters of a request by the style that a session wishes for, instead of the kind's usual ones."""
     timeout_s: float = Field(default=20.0, gt=0, le=300)
     """How long the server may be silent, before the first byte and between bytes."""
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from schemas.languages import LanguageChoice
 from schemas.settings.access_settings import AuthSettings
@@ -26,6 +26,14 @@ from schemas.settings.provider_settings import (
     check_names,
 )
 from schemas.settings.retrieval_settings import RetrievalSettings, SearchToolConfig
+from schemas.settings.style_settings import (
+    PRONUNCIATIONS,
+    Emoji,
+    PauseSettings,
+    Pronunciation,
+    Style,
+    from_origin,
+)
 from schemas.settings.telemetry_settings import LoggingSettings, TelemetrySettings, TracingSettings
 from schemas.settings.tool_settings import FunctionHouseSettings
 from schemas.settings.vllm_settings import VllmSettings
@@ -79,6 +87,15 @@ class SessionSettings(_Settings):
     """How long a provider may be silent; None: as configured."""
     tts_extra: SpeechExtra = {}
     """Further parameters that are handed to the provider as they are."""
+    style: Style | None = None
+    """How it is said; None: as the voice speaks by itself. Voices that cannot say so (`sentence.voiced`)."""
+    instructions: str = Field(default="", max_length=4_096)
+    """The same in a sentence of its own, for voices that follow one."""
+    pauses: PauseSettings = PauseSettings()
+    emoji: Emoji = "silent"
+    """`named`: emoji are said by their names, in the languages that have names for them."""
+    pronunciations: tuple[Pronunciation, ...] = Field(default=(), max_length=3 * PRONUNCIATIONS)
+    """The session's own dictionary, then its user's and the server's; the first entry that fits counts."""
     listening: ListeningSettings = ListeningSettings()
     """How the session listens to speech."""
     llm_provider: str | None = Field(default=None, min_length=1, max_length=64)
@@ -270,12 +287,20 @@ class AppSettings(_Settings):
     logging: LoggingSettings = LoggingSettings()
     placement: PlacementSettings = PlacementSettings()
 
+    @field_validator("session")
+    @classmethod
+    def _its_dictionary_is_the_servers(cls, session: SessionSettings) -> SessionSettings:
+        servers = from_origin(session.pronunciations, "server")
+        return session.model_copy(update={"pronunciations": servers})
+
     @property
     def telemetry(self) -> TelemetrySettings:
         return TelemetrySettings(tracing=self.tracing, logging=self.logging)
 
     @model_validator(mode="after")
     def _sessions_begin_with_providers_that_exist(self) -> Self:
+        if len(self.session.pronunciations) > PRONUNCIATIONS:
+            raise ValueError(f"session.pronunciations has more than {PRONUNCIATIONS} entries")
         wished = (
             ("llm_provider", self.session.llm_provider, self.language_model.providers.keys()),
             ("tts_provider", self.session.tts_provider, self.text_to_speech.providers.keys()),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.audio.opus import PACKET_MS, RATE, OpusDecoder, packet_count
-from pipeline.engines.ports import OpusChunk, Speaker, WordTimes
+from pipeline.engines.ports import OpusChunk, Speaker, SpokenBy, WordTimes
 from rhapsode.testing.text_to_speech_contract import SENTENCE
 from schemas.errors import UnknownVoice
 
@@ -14,7 +14,9 @@ from schemas.errors import UnknownVoice
 async def heard(speaker: Speaker, text: str) -> tuple[WordTimes, list[OpusChunk]]:
     """Word times and chunks, checked to come in this order."""
     async with aclosing(speaker.speak(text, voice=speaker.voices[0])) as stream:
-        times, *chunks = [item async for item in stream]
+        by, times, *chunks = [item async for item in stream]
+    assert isinstance(by, SpokenBy)
+    assert by.voice == speaker.voices[0]
     assert isinstance(times, WordTimes)
     return times, [chunk for chunk in chunks if isinstance(chunk, OpusChunk)]
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from schemas.errors import (
     ContextTooLong,
+    ElementNotSpoken,
     EngineBusy,
     EngineDead,
     EngineFailed,
@@ -18,7 +19,7 @@ from schemas.errors import (
 )
 
 _KINDS: Final[tuple[type[RhapsodeError], ...]] = (
-    *(EngineBusy, EngineDead, LanguageNotSpoken, LogUnavailable, SessionFull),
+    *(EngineBusy, EngineDead, LanguageNotSpoken, ElementNotSpoken, LogUnavailable, SessionFull),
     *(UnknownModel, UnknownProvider, UnknownVoice, SchemaInvalid, ContextTooLong),
 )
 _KNOWN: Final = {kind.code: kind for kind in _KINDS} | {"owner.lost": EngineDead}
@@ -31,5 +32,6 @@ def failure(code: str, message: str, *, form: str | None = None) -> RhapsodeErro
         SchemaInvalid: form,
         ContextTooLong: "messages",
         LanguageNotSpoken: "input",
+        ElementNotSpoken: "input",
     }
     return kind(message, field=fields.get(kind))

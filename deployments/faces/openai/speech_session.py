@@ -17,6 +17,7 @@ from pipeline.audio.opus import silence
 from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.sessions.session_commands import Sessions
+from pipeline.tts.ssml import is_ssml, parse
 from schemas.errors import EngineFailed, InputTooLong
 from schemas.errors.openai_errors import AnswerStopped
 from schemas.events.recorded import Recorded
@@ -71,15 +72,16 @@ class SpeechSessions:
             raise InputTooLong(
                 f"{len(request.input)} characters are too many; at most {most} are taken", field="input"
             )
-        extra = {"instructions": request.instructions} if request.instructions and model.provider else {}
+        if is_ssml(request.input):
+            parse(request.input, field="input")
         params = {
             "speak": True,
             "listening": {"mode": "realtime"},  # in the legacy way nothing is heard before all is there
             "voice": self.names.voice(voice_name(request.voice), model.provider),
             "tts_provider": model.provider,
             "speech_speed": request.speed or 1.0,
-        } | ({"tts_extra": extra} if extra else {})
-        settings = patch_of(params, {"tts_extra": "instructions", "speech_speed": "speed"})
+        } | ({"instructions": request.instructions} if request.instructions else {})
+        settings = patch_of(params, {"speech_speed": "speed"})
         session, *_ = await self.sessions.create(
             CreateSession(settings=settings, title=title_of(request.input)),
             kind="completion",

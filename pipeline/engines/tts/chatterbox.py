@@ -14,17 +14,33 @@ language, split_text and chunk_size, and for a cloned voice `voice_mode: "clone"
 Both name their voices at `/v1/audio/voices`.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
+from pipeline.engines.ports import EngineResult
 from pipeline.engines.tts.remote_voice import RemoteVoice
 from schemas.settings.provider_settings import SpeechProviderSettings
+
+_EXAGGERATION: Final[Mapping[str, float]] = {
+    "neutral": 0.5,
+    "calm": 0.3,
+    "serious": 0.35,
+    "cheerful": 0.7,
+    "excited": 0.9,
+}
+"""Chatterbox has one control of expression, 0.5 by itself; it cannot whisper or sound sad."""
 
 
 def build(name: str, settings: SpeechProviderSettings) -> RemoteVoice:
     """The registry's factory; connects when it first speaks."""
     if settings.api == "tts":
-        return RemoteVoice(name, settings, _tts)
-    return RemoteVoice(name, settings, _speech, own_speed=True)
+        return RemoteVoice(name, settings, _tts, manner=_manner)
+    return RemoteVoice(name, settings, _speech, manner=_manner, own_speed=True)
+
+
+def _manner(delivery: EngineResult) -> dict[str, Any]:
+    exaggeration = _EXAGGERATION.get(delivery.style or "")
+    return {} if exaggeration is None else {"exaggeration": exaggeration}
 
 
 def _speech(

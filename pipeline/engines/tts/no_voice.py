@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes, wished
 from schemas.errors import EngineFailed
 from schemas.languages import ANY
 from schemas.settings import TextToSpeechSettings
@@ -17,6 +17,10 @@ class NoVoice:
     def __init__(self, voice: str) -> None:
         self.voices: tuple[str, ...] = (voice,)
         self.languages = {voice: (ANY,)}
+
+    def ignored(self, delivery: EngineResult) -> tuple[str, ...]:
+        """See `TextToSpeech.ignored`."""
+        return wished(delivery)
 
     async def synthesize(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.engines.model_files import voice_files
-from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes, wished
 from pipeline.engines.slots import Slots
 from pipeline.engines.tts.piper_device import providers_for
 from pipeline.engines.tts.piper_voice import PiperFrames, Voice
@@ -61,6 +61,10 @@ class PiperTextToSpeech:
         """Sentences at work or waiting."""
         return self._slots.taken
 
+    def ignored(self, delivery: EngineResult) -> tuple[str, ...]:
+        """See `TextToSpeech.ignored`: one voice has one style."""
+        return wished(delivery, *(("phonemes",) if self._voice.reads_phonemes else ()))
+
     async def synthesize(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]:
@@ -68,7 +72,7 @@ class PiperTextToSpeech:
         if voice != self._name:
             raise UnknownVoice(f"There is no voice {voice!r}; there is: {self._name}.", field="voice")
         async with self._slots.take():
-            pieces = await self._in_thread(self._voice.pronounce, text)
+            pieces = await self._in_thread(self._voice.pronounce, text, delivery.phonemes)
             sentences = [sentence for piece in pieces for sentence in piece.sentences]
             made = [await self._in_thread(self._voice.frames, sentence, speed) for sentence in sentences]
             stream = stream_windows(pieces, made, self._sound, rate=self.sample_rate, hop=self._voice.hop)

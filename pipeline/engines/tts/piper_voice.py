@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
+from unicodedata import normalize
 
 import numpy as np
 import onnxruntime
@@ -16,7 +17,7 @@ from piper.config import PhonemeType
 
 from pipeline.engines.model_files import DECODER, FRONTEND, SEAM, VoiceFiles
 from pipeline.engines.tts.piper_device import CPU, check_is_used
-from pipeline.engines.tts.piper_words import TextWord, pieces, speakable
+from pipeline.engines.tts.piper_words import Phonemes, TextWord, pieces, speakable
 from pipeline.engines.tts.voice_windows import Sentence, WindowPiece, bounded
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.languages import language_tag
@@ -76,9 +77,16 @@ class Voice:
     def _hop_ms(self) -> float:
         return 1_000 * self.hop / self.sample_rate
 
-    def pronounce(self, text: str) -> list[WindowPiece]:
+    @property
+    def reads_phonemes(self) -> bool:
+        """Whether it takes a pronunciation in IPA."""
+        return bool(self._config.phoneme_type == PhonemeType.ESPEAK)
+
+    def pronounce(self, text: str, phonemes: Phonemes = ()) -> list[WindowPiece]:
         """The whole text, in pieces; empty where there is nothing to pronounce."""
-        return [piece for words in pieces(text, self.language) if (piece := self._piece(words)).sentences]
+        phonemes = phonemes if self.reads_phonemes else ()
+        whole = pieces(text, self.language, phonemes)
+        return [piece for words in whole if (piece := self._piece(words)).sentences]
 
     def frames(self, sentence: Sentence, speed: float) -> PiperFrames:
         """Say how long every phoneme is and sample the latent: 10 to 50 ms for a sentence."""
@@ -107,10 +115,18 @@ class Voice:
         sentences = [
             self._sentence(part)
             for phonemes in self._phonemizer.phonemize(speakable(words))
-            for part in bounded([symbol for symbol in phonemes if symbol in self._ids])
+            for part in bounded(self._known(phonemes))
         ]
-        alone = tuple(self._alone(word.text) for word in words)
+        alone = tuple(self._alone(word.text) if word.ipa is None else self._given(word.ipa) for word in words)
         return WindowPiece(tuple(words), alone, tuple(sentence for sentence in sentences if sentence.symbols))
+
+    def _known(self, phonemes: Sequence[str]) -> list[str]:
+        """Without blanks that follow blanks, as between two pronunciations that are given."""
+        known = [symbol for symbol in phonemes if symbol in self._ids]
+        return [symbol for at, symbol in enumerate(known) if symbol != " " or known[at - 1 : at] != [" "]]
+
+    def _given(self, ipa: str) -> str:
+        return "".join(symbol for symbol in normalize("NFD", ipa) if symbol in self._ids)
 
     def _pronounce_alone(self, word: str) -> str:
         sentences = self._phonemizer.phonemize(speakable([TextWord(0, len(word), word)]))

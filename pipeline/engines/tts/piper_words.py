@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Final
-from unicodedata import category, name
+from unicodedata import category, name, normalize
 
 import numpy as np
 from anyascii import anyascii
@@ -23,6 +23,8 @@ _LONG_RUN: Final = re.compile(r"(\w{32})(?=\w)")
 """espeak silently drops the end of a word of more than 160 bytes."""
 _READ: Final = ("LATIN", "GREEK", "MICRO", "FEMININE", "MASCULINE", "MODIFIER")
 """First words of the names of letters that every voice reads: Greek ones are symbols."""
+_GIVEN: Final = "\uffff"
+"""Stands for a pronunciation that is given, among the marks around it."""
 _CLAUSE_ENDS: Final = (".", "!", "?", ";", ":", ",")
 
 
@@ -33,9 +35,15 @@ class TextWord:
     start: int
     end: int
     text: str
+    ipa: str | None = None
+    """Its pronunciation, where that is given; `text` has then only the marks around it."""
 
 
-def pieces(text: str, language: str | None = None) -> list[list[TextWord]]:
+Phonemes = Sequence[tuple[int, int, str]]
+"""Characters [start, end) of a text and their pronunciation in IPA, in order."""
+
+
+def pieces(text: str, language: str | None = None, phonemes: Phonemes = ()) -> list[list[TextWord]]:
     """All words of `text` in groups short enough to be pronounced at once, cut after a clause if possible.
 
     `language`: of a voice whose phonemizer reads its own script; words in others become Latin.
@@ -43,6 +51,7 @@ def pieces(text: str, language: str | None = None) -> list[list[TextWord]]:
     latin = language is not None and Language.get(language).maximize().script == "Latn"
     spell = _in_latin if latin else str
     words = [TextWord(*found.span(), spell(found.group())) for found in _WORD.finditer(text)]
+    words = _pronounced(words, text, phonemes) if phonemes else words
     done: list[list[TextWord]] = []
     while words:
         fitting = sum(word.end - words[0].start <= _PIECE_CHARS for word in words)
@@ -65,10 +74,39 @@ def _in_latin(word: str) -> str:
     )
 
 
+def _pronounced(words: list[TextWord], text: str, phonemes: Phonemes) -> list[TextWord]:
+    """The words, those that a pronunciation is given for with it: several of them become one."""
+    done: list[TextWord] = []
+    rest = list(reversed(words))
+    for start, end, ipa in phonemes:
+        while rest and rest[-1].end <= start:
+            done.append(rest.pop())
+        covered: list[TextWord] = []
+        while rest and rest[-1].start < end:
+            covered.append(rest.pop())
+        if covered:
+            first, last = covered[0].start, covered[-1].end
+            after = text[end:last] if last > end else ""
+            done.append(TextWord(first, last, text[first:start] + _GIVEN + after, ipa))
+    return [*done, *reversed(rest)]
+
+
 def speakable(words: Sequence[TextWord]) -> str:
-    """Text for the phonemizer, without what it would drop or take for its own [[phoneme]] notation."""
-    text = " ".join(word.text for word in words)
-    return _LONG_RUN.sub(r"\1 ", "".join(_spelled(char) for char in text))
+    """Text for the phonemizer, without what it would drop or take for its own [[phoneme]] notation.
+
+    Pronunciations that are given are in that notation.
+    """
+    return " ".join(map(_speakable, words))
+
+
+def _speakable(word: TextWord) -> str:
+    before, given, after = word.text.partition(_GIVEN) if word.ipa is not None else (word.text, "", "")
+    text, rest = (_LONG_RUN.sub(r"\1 ", "".join(map(_spelled, part))) for part in (before, after))
+    if not given:
+        return text
+    mark = next((each for each in rest if each in _CLAUSE_ENDS), "")  # espeak drops one that begins a text
+    text = text if any(map(str.isalnum, text)) else ""  # a bracket would cost the blank before it
+    return f"{text}[[{normalize('NFD', word.ipa or '')}{mark}]]"
 
 
 def _spelled(char: str) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Final
 
 import av
@@ -11,7 +12,8 @@ import httpx
 import numpy as np
 
 from pipeline.engines.http.http_provider import Provider, body_of
-from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes, wished
+from pipeline.engines.tts.pauses import INNER_MS, Pauses
 from pipeline.engines.tts.response_audio import BadSound, CutShort, decoder_of
 from pipeline.engines.tts.tempo import at_tempo
 from schemas.errors import EngineError, EngineFailed, UnknownVoice
@@ -145,6 +147,9 @@ class Onset:
 
 Form = Callable[[SpeechProviderSettings, str, str, float], tuple[str, dict[str, Any]]]
 """(settings, text, voice, speed) to the path and the body of a request."""
+Manner = Callable[[EngineResult], dict[str, Any]]
+"""Parameters of a request for a style and instructions; empty where the server has none for them."""
+_ASKS_FOR_PAUSE: Final = re.compile(r"[.!?…;:,—–。！？；：，、؟،۔।](?=.*\w)", re.DOTALL)
 _SPEAKABLE: Final = re.compile(r"\w")
 
 
@@ -152,9 +157,16 @@ class RemoteVoice:
     """Satisfies TextToSpeech. It does not know when each word is heard, so no WordTimes come."""
 
     def __init__(
-        self, name: str, settings: SpeechProviderSettings, form: Form, *, own_speed: bool = False
+        self,
+        name: str,
+        settings: SpeechProviderSettings,
+        form: Form,
+        *,
+        manner: Manner = lambda _: {},
+        own_speed: bool = False,
     ) -> None:
         """`own_speed`: its server knows one speed only, and its sound is made faster or slower here."""
+        self._manner = manner
         self._own_speed = own_speed
         self._client = SpeechClient(name, settings)
         self._settings = settings
@@ -181,6 +193,21 @@ class RemoteVoice:
         if not self._settings.voices:
             self._voices = tuple(dict.fromkeys((*self._voices, *await self._client.voices())))
 
+    def ignored(self, delivery: EngineResult) -> tuple[str, ...]:
+        """See `TextToSpeech.ignored`: what adds no parameter to a request changes nothing."""
+        known = [
+            name
+            for name in ("style", "instructions")
+            if (wish := getattr(delivery, name)) and self._params(replace(AS_CONFIGURED, **{name: wish}))
+        ]
+        return wished(delivery, *known)
+
+    def _params(self, delivery: EngineResult) -> dict[str, Any]:
+        own = self._settings.styles.get(delivery.style) if delivery.style else None
+        if own is None:
+            return self._manner(delivery)
+        return self._manner(replace(delivery, style=None)) | own
+
     async def synthesize(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]:
@@ -193,11 +220,13 @@ class RemoteVoice:
         factor = speed if self._own_speed else 1.0
         path, ours = self._form(self._settings, text, voice, speed / factor)
         theirs = {name: value for name, value in delivery.extra.items() if name not in ours}
-        body = ours | self._settings.extra | theirs
+        body = ours | self._settings.extra | self._params(delivery) | theirs
         self.open_streams += 1
         try:
             timeout_s = delivery.timeout_s or self._settings.timeout_s
             sound: AsyncGenerator[WordTimes | bytes, None] = self._client.sound(path, body, timeout_s)
+            if not _ASKS_FOR_PAUSE.search(text):
+                sound = _without_long_pauses(sound, self.sample_rate)
             if factor != 1.0:
                 sound = at_tempo(sound, factor, self.sample_rate, asyncio.to_thread)
             async with aclosing(sound) as pieces:
@@ -208,3 +237,18 @@ class RemoteVoice:
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+
+async def _without_long_pauses(
+    sound: AsyncGenerator[WordTimes | bytes, None], rate: int
+) -> AsyncGenerator[WordTimes | bytes, None]:
+    """The sound of a text that asks for no pause."""
+    pauses = Pauses(rate, inner_ms=INNER_MS)
+    async with aclosing(sound) as parts:
+        async for part in parts:
+            if isinstance(part, WordTimes):
+                yield part
+            elif heard := pauses.push(part):
+                yield heard
+    if rest := pauses.finish():
+        yield rest

@@ -101,7 +101,7 @@ class CldrReader:
     def _cardinal(self, digits: str) -> str:
         if len(digits) > _MOST_DIGITS or (len(digits) > 1 and digits[0] == "0"):
             return " ".join(self._cardinal(digit) for digit in digits)
-        return _in_words(int(digits), self._language, "cardinal") or digits
+        return in_words(int(digits), self._language, "cardinal") or digits
 
     def _split(self, written: str) -> tuple[str, str]:
         whole, _, fraction = written.partition(self._words["decimal"])
@@ -139,7 +139,7 @@ class CldrReader:
         return pattern.replace("{0}", spoken) if spoken else None
 
     def _ordinal(self, match: re.Match[str]) -> str | None:
-        return _in_words(int(match["number"]), self._language, "ordinal") or None
+        return in_words(int(match["number"]), self._language, "ordinal") or None
 
     def _date(self, match: re.Match[str]) -> str | None:
         if not (1 <= int(match["day"]) <= 31 and 1 <= int(match["month"]) <= 12):
@@ -155,7 +155,7 @@ class CldrReader:
 
 
 @lru_cache(maxsize=4096)
-def _in_words(number: int, language: str, kind: str) -> str:
+def in_words(number: int, language: str, kind: str) -> str:
     """Empty where num2words cannot."""
     try:
         return str(num2words(number, lang=language, to=kind)).strip()

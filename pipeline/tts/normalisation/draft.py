@@ -1,7 +1,7 @@
 """Text under edits that remembers which shown characters each of its characters stems from."""
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -64,6 +64,20 @@ class Draft:
             self._starts = starts + self._starts[at:]
             self._ends = ends + self._ends[at:]
 
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """The range of the shown text that characters [start, end) stem from; not for an empty range."""
+        return self._starts[start], self._ends[end - 1]
+
+    def place(self, shown_start: int, shown_end: int) -> tuple[int, int] | None:
+        """The characters that stem from this range of the shown text, without marks at their end."""
+        first = bisect_left(self._starts, shown_start)
+        last = bisect_right(self._ends, shown_end)
+        while last > first and not self.text[last - 1].isalnum():
+            last -= 1
+        while first < last and not self.text[first].isalnum():
+            first += 1
+        return (first, last) if first < last else None
+
     def spans(self) -> tuple[Span, ...]:
         """The origins, neighbours that belong together taken as one."""
         spans: list[Span] = []
@@ -87,6 +101,10 @@ class SpokenText:
 
     text: str
     spans: tuple[Span, ...]
+    phonemes: tuple[tuple[int, int, str], ...] = ()
+    """Characters [start, end) of `text` and their pronunciation in IPA, in order."""
+    required: bool = False
+    """A voice that takes no pronunciation must not speak it."""
 
     def shown_range(self, start: int, end: int) -> tuple[int, int]:
         """The range of the shown text that characters [start, end) of `text` speak.

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pipeline.tts.boundary_rules import GERMAN
@@ -13,6 +14,9 @@ from pipeline.tts.normalisation.formulas import GREEK, GREEK_NAMES, SUPERSCRIPT,
 from pipeline.tts.normalisation.markup import strip_blocks, strip_emphasis, strip_links
 from pipeline.tts.normalisation.numerals import Numerals
 from pipeline.tts.normalisation.recognisers import Grammar
+from pipeline.tts.pronunciations import NO_ENTRIES, PronunciationDictionary
+from pipeline.tts.said_as import emoji_names, said_as
+from schemas.settings.style_settings import SpeechMark
 
 _GRAMMARS: Final[Mapping[str, Grammar]] = {"en": english.GRAMMAR, "de": german.GRAMMAR}
 _WORDS: Final = {"en": english_words, "de": german_words}
@@ -37,7 +41,33 @@ def plainly(text: str, shown: int) -> SpokenText:
     return SpokenText(text, (Span(0, len(text), 0, shown, verbatim=False),) if text else ())
 
 
-def to_spoken(text: str, language: str = "en", *, code: bool = False) -> SpokenText:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a session says about how its texts are read."""
+
+    dictionary: PronunciationDictionary = NO_ENTRIES
+    names_emoji: bool = False
+    marks: tuple[SpeechMark, ...] = ()
+    """Of SSML; places are of the piece of text that is read."""
+
+    def within(self, start: int, end: int) -> "Reading":
+        """For a piece of the text."""
+        if not self.marks:
+            return self
+        marks = tuple(
+            mark.model_copy(
+                update={"start": max(mark.start, start) - start, "end": min(mark.end, end) - start}
+            )
+            for mark in self.marks
+            if mark.kind in ("say-as", "phoneme") and start <= mark.start < end
+        )
+        return replace(self, marks=marks)
+
+
+PLAIN: Final = Reading()
+
+
+def to_spoken(text: str, language: str = "en", *, code: bool = False, reading: Reading = PLAIN) -> SpokenText:
     """Say `text` in words. `text == ""` in the result: there is nothing to say.
 
     Never raises, and takes time in proportion to the text. `code`: the text is (part of) a fenced
@@ -52,8 +82,19 @@ def to_spoken(text: str, language: str = "en", *, code: bool = False) -> SpokenT
         opens = text.lstrip().startswith(("```", "~~~"))
         draft.replace([(0, len(text), phrase if opens else "")])
         return SpokenText(draft.text, draft.spans())
+    pronounced = [(mark.start, mark.end, mark.value) for mark in reading.marks if mark.kind == "phoneme"]
+    required = bool(pronounced)
+    draft.replace(
+        (mark.start, mark.end, said_as(mark.value, text[mark.start : mark.end], known))
+        for mark in reading.marks
+        if mark.kind == "say-as"
+    )
     strip_blocks(draft, phrase, GERMAN.months if known == "de" else frozenset())
     strip_links(draft)
+    if reading.dictionary.entries:
+        pronounced = sorted([*pronounced, *_say_by(reading.dictionary, draft, language)])
+    if reading.names_emoji:
+        draft.replace(emoji_names(draft.text, known))
     draft.rewrite(_UNUSUAL, _without_pictures)
     if (grammar := _GRAMMARS.get(known) or grammar_of(known)) is not None:
         draft.rewrite(_VULGAR, _vulgar)
@@ -64,7 +105,32 @@ def to_spoken(text: str, language: str = "en", *, code: bool = False) -> SpokenT
     _tidy(draft)
     if not any(map(str.isalnum, draft.text)):
         return SpokenText("", ())
-    return SpokenText(draft.text, draft.spans())
+    return SpokenText(draft.text, draft.spans(), _placed(pronounced, draft), required)
+
+
+def _say_by(
+    dictionary: PronunciationDictionary, draft: Draft, language: str
+) -> Iterator[tuple[int, int, str]]:
+    """Respells what the dictionary has respellings of; gives the shown places of other pronunciations."""
+    places = dictionary.places(draft.text, language)
+    for place in places:
+        if place.entry.ipa is not None:
+            yield *draft.origin(place.start, place.end), place.entry.ipa
+    draft.replace(
+        (place.start, place.end, place.entry.respelling)
+        for place in places
+        if place.entry.respelling is not None
+    )
+
+
+def _placed(pronounced: list[tuple[int, int, str]], draft: Draft) -> tuple[tuple[int, int, str], ...]:
+    """Shown places as places of the spoken text; of two that overlap the first counts."""
+    placed: list[tuple[int, int, str]] = []
+    for start, end, ipa in pronounced:
+        place = draft.place(start, end)
+        if place is not None and (not placed or place[0] >= placed[-1][1]):
+            placed.append((*place, ipa))
+    return tuple(placed)
 
 
 def _without_pictures(match: re.Match[str]) -> str | None:

@@ -299,3 +299,15 @@ def test_thai_is_cut_at_blanks_once_it_is_long_enough() -> None:
     assert "".join(found) == text_of("th")
     assert all(40 <= len(text.strip()) <= 110 for text in found[:-1])
     assert not any(text.endswith("ๆ ") for text in found)
+
+
+def test_a_short_sentence_of_wide_letters_counts_each_as_three() -> None:
+    settings = SentenceSettings(min_length=20, first_length=None)
+    assert texts(cut("今天天气很好！我们去散步吧。", settings)) == ["今天天气很好！", "我们去散步吧。"]
+    assert texts(cut("好。好。", settings)) == ["好。好。"]
+
+
+def test_a_short_sentence_does_not_join_one_in_another_script() -> None:
+    settings = SentenceSettings(min_length=20, first_length=None)
+    assert texts(cut("你好。How are you?", settings)) == ["你好。", "How are you?"]
+    assert texts(cut("Hi. 你好。", settings)) == ["Hi. ", "你好。"]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.engines.own_thread import OwnThread
-from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes, wished
 from pipeline.engines.slots import Slots
 from pipeline.engines.tts.coqui.coqui_weights import checkpoint_of, is_xtts
 from pipeline.engines.tts.device_batches import Gathered
@@ -86,6 +86,7 @@ class CoquiVoice(Network, Protocol):
     @property
     def open_streams(self) -> int: ...
     def check(self) -> None: ...
+    def ignored(self, delivery: EngineResult) -> tuple[str, ...]: ...
     def synthesize(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]: ...
@@ -128,6 +129,10 @@ class LoadedCoqui(Generic[NetworkT]):
     @property
     def languages(self) -> Mapping[str, tuple[str, ...]]:
         return self._voice.languages
+
+    def ignored(self, delivery: EngineResult) -> tuple[str, ...]:
+        """See `TextToSpeech.ignored`."""
+        return wished(delivery)
 
     @property
     def open_streams(self) -> int:

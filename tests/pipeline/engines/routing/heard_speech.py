@@ -2,7 +2,7 @@
 
 from contextlib import aclosing
 
-from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, Speaker, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, Speaker, SpokenBy, WordTimes
 from rhapsode.testing.text_to_speech_contract import SENTENCE
 
 CLOUD = EngineResult(provider="cloud")
@@ -12,4 +12,6 @@ async def heard(
     speaker: Speaker, delivery: EngineResult = AS_CONFIGURED, voice: str = "joe", text: str = SENTENCE
 ) -> list[WordTimes | OpusChunk]:
     async with aclosing(speaker.speak(text, voice=voice, delivery=delivery)) as items:
-        return [item async for item in items]
+        made = [item async for item in items]
+    assert isinstance(made[0], SpokenBy)
+    return [item for item in made[1:] if not isinstance(item, SpokenBy)]

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipeline.engines.ports import WordTimes
+from pipeline.engines.ports import EngineResult, WordTimes
 from pipeline.engines.tts.piper import PiperTextToSpeech
 from pipeline.engines.tts.piper_voice import Voice
 from rhapsode.testing.text_to_speech_contract import SENTENCE, length_ms, spoken
@@ -141,3 +141,32 @@ async def test_more_sentences_than_it_can_queue_are_busy(joe: Voice) -> None:
 async def test_a_voice_that_was_shut_down_says_so(joe: Voice) -> None:
     voice = PiperTextToSpeech("joe", joe, TextToSpeechSettings())
     await says_that_it_was_shut_down(voice, SENTENCE)
+
+
+async def test_a_pronunciation_in_ipa_is_spoken_where_it_is_given(
+    piper: PiperTextToSpeech, joe: Voice
+) -> None:
+    text = "A ripe (tomato), New York and here."
+    york = text.index("New York")
+    given = ((8, 14, "təˈmɑːtəʊ"), (york, york + 8, "jɔːk"))
+    [piece] = joe.pronounce(text, given)
+    symbols = "".join(piece.sentences[0].symbols)
+    assert "təˈmɑːtəʊ, jɔːk " in symbols
+    delivery = EngineResult(phonemes=given)
+    async with aclosing(piper.synthesize(text, voice="joe", delivery=delivery)) as stream:
+        times = await anext(stream)
+    assert isinstance(times, WordTimes)
+    heard = [text[word.start : word.end] for word in times.words]
+    assert heard == ["A", "ripe", "(tomato),", "New York", "and", "here."]
+    assert piper.ignored(EngineResult(style="calm", phonemes=given)) == ("style",)
+
+
+@pytest.mark.parametrize("speed", [0.5, 2.5])
+async def test_speech_is_so_many_times_as_fast_as_is_wished(piper: PiperTextToSpeech, speed: float) -> None:
+    """Renderings of one voice differ by some per cent, so means of some are compared."""
+
+    async def mean_ms(at: float) -> float:
+        made = [length_ms(piper, (await spoken(piper, SENTENCE, speed=at))[1]) for _ in range(6)]
+        return float(np.mean(made))
+
+    assert await mean_ms(1.0) / await mean_ms(speed) == pytest.approx(speed, rel=0.06)

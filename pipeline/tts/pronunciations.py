@@ -1,0 +1,103 @@
+"""Pronunciation dictionaries: which places of a text are said otherwise than they are written.
+
+Expressions are RE2's, which take time in proportion to the text whatever they are: nobody can make a gateway
+wait by one ("(a+)+$" backtracks for ever in Python's own).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import re2
+
+from schemas.errors import PatternInvalid
+from schemas.languages import speaks
+from schemas.settings.style_settings import Pronunciation
+
+_PATTERN_BYTES: Final = 128 * 1024
+"""Memory of one compiled expression: its program and what it remembers of texts."""
+_DICTIONARIES: Final = 16
+"""Compiled dictionaries that are kept."""
+_PLACES: Final = 256
+"""Places in one sentence that are said otherwise, at most."""
+
+
+class Place(NamedTuple):
+    """Characters [start, end), which are said as `entry` says."""
+
+    start: int
+    end: int
+    entry: Pronunciation
+
+
+def _options(*, case_sensitive: bool) -> Any:
+    options = re2.Options()
+    options.max_mem = _PATTERN_BYTES
+    options.log_errors = False
+    options.case_sensitive = case_sensitive
+    return options
+
+
+def _compiled(entry: Pronunciation) -> Any:
+    """Raises re2.error."""
+    if entry.pattern is not None:
+        return re2.compile(entry.pattern, _options(case_sensitive=entry.case_sensitive))
+    flags = re.NOFLAG if entry.case_sensitive else re.IGNORECASE
+    word = r"\s+".join(map(re.escape, (entry.word or "").split()))
+    return re.compile(rf"(?<![\w@/])(?<!\w\.){word}(?![\w@/])(?!\.\w)", flags)
+
+
+def check_patterns(entries: Sequence[Pronunciation], *, field: str) -> None:
+    """Raises PatternInvalid, which names the entry's place below `field`."""
+    for number, entry in enumerate(entries):
+        if entry.pattern is not None:
+            try:
+                _compiled(entry)
+            except re2.error as error:
+                reason = error.args[0].decode(errors="replace") if error.args else "it is too large"
+                raise PatternInvalid(
+                    f"is no regular expression of RE2: {reason}"[:200], field=f"{field}.{number}.pattern"
+                ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class PronunciationDictionary:
+    """Compiled entries, the first that fits counts."""
+
+    entries: tuple[tuple[Pronunciation, Any], ...] = ()
+
+    def places(self, text: str, language: str) -> list[Place]:
+        """Where the text is said otherwise, in order and without overlaps. Linear in the text."""
+        found = sorted(self._matches(text, language), key=lambda each: (each[0].start, each[1]))
+        places: list[Place] = []
+        for place, _ in found:
+            if not places or place.start >= places[-1].end:
+                places.append(place)
+        return places[:_PLACES]
+
+    def _matches(self, text: str, language: str) -> Iterator[tuple[Place, int]]:
+        text = text.encode("utf-8", "replace").decode()  # half a surrogate pair becomes one question mark
+        for number, (entry, expression) in enumerate(self.entries):
+            if entry.language is not None and not speaks((entry.language,), language):
+                continue
+            for match in expression.finditer(text):
+                start, end = match.span()
+                if start < end:
+                    yield Place(start, end, entry), number
+
+
+NO_ENTRIES: Final = PronunciationDictionary()
+
+
+@lru_cache(maxsize=_DICTIONARIES)
+def dictionary_of(entries: tuple[Pronunciation, ...]) -> PronunciationDictionary:
+    """Expressions that are wrong, which an imported session may have, are left out."""
+    compiled = []
+    for entry in entries:
+        try:
+            compiled.append((entry, _compiled(entry)))
+        except re2.error:
+            continue
+    return PronunciationDictionary(tuple(compiled))
