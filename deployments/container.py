@@ -191,8 +191,7 @@ class _Resources:
         self, owners: OwnerPool, metrics: Metrics, checks: Mapping[str, Check], leaving: Leaving
     ) -> GatewayContainer:
         settings, log, recorder, tailer = self.settings, self.log, self.recorder, self.tailer
-        views, allowance = self.views, self.allowance
-        users = Users(log, recorder)
+        views, allowance, users = self.views, self.allowance, Users(log, recorder)
         choices = replace(self.choices, dictionary_of=users.pronunciations)
         sessions = Sessions(
             views, recorder, tailer, owners, self.ledger, allowance=allowance, choices=choices

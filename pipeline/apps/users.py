@@ -16,7 +16,7 @@ from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, derived_session_id
 from schemas.settings import SentenceSettings, SessionSettings
 from schemas.settings.narration_preferences import Preferences
-from schemas.settings.style_settings import Pronunciation
+from schemas.speech_style import PronunciationEntry
 
 _EPOCH_MS: Final = 1_767_225_600_000
 """2026-01-01: the creation time in every user's session id, so that it follows from the name alone."""
@@ -129,7 +129,7 @@ class Users:
             return UserState()
         return state
 
-    async def pronunciations(self, principal: str) -> tuple[Pronunciation, ...]:
+    async def pronunciations(self, principal: str) -> tuple[PronunciationEntry, ...]:
         """The user's dictionary."""
         return (await self.state(principal)).preferences.pronunciations
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from schemas.settings.provider_settings import LOCAL
-from schemas.settings.style_settings import Style
+from schemas.speech_style import Style
 
 
 def is_ours(provider: str | None) -> bool:

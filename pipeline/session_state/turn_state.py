@@ -13,7 +13,7 @@ from schemas.ids import Seq, SessionId, TurnId
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
 from schemas.settings.retrieval_settings import NumberedPassage, Support
-from schemas.settings.style_settings import SpeechMark
+from schemas.speech_style import SpeechMark
 
 TurnStatus = Literal["requested", "running", "completed", "stopped", "failed"]
 SentenceStatus = Literal["ready", "voiced", "completed", "failed", "skipped"]

@@ -17,7 +17,7 @@ from schemas.ids import Seq, parse_session_id
 from schemas.native.client_commands import SettingsPatch
 from schemas.settings import SessionSettings
 from schemas.settings.provider_settings import LOCAL
-from schemas.settings.style_settings import Pronunciation, from_origin
+from schemas.speech_style import PronunciationEntry, from_origin
 
 Offers = Mapping[str, tuple[str, ...]]
 """Providers, and the models of each; "local" is this server."""
@@ -52,7 +52,9 @@ async def readable(log: EventLog, collections: Sequence[str], principal: str) ->
     return tuple(found)
 
 
-def with_user_dictionary(settings: SessionSettings, entries: tuple[Pronunciation, ...]) -> SessionSettings:
+def with_user_dictionary(
+    settings: SessionSettings, entries: tuple[PronunciationEntry, ...]
+) -> SessionSettings:
     """The user's entries come after the session's own and before the server's."""
     if not entries:
         return settings
@@ -81,7 +83,7 @@ class Catalog:
     grammars: GrammarChecker | None = None
     """Set where the model in this server takes only some JSON schemas."""
 
-    dictionary_of: Callable[[str], Awaitable[tuple[Pronunciation, ...]]] | None = None
+    dictionary_of: Callable[[str], Awaitable[tuple[PronunciationEntry, ...]]] | None = None
     """A principal's own pronunciations, which their new sessions begin with."""
 
     @property

@@ -57,7 +57,7 @@ from schemas.native.client_commands import (
 )
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
-from schemas.settings.style_settings import SpeechMark
+from schemas.speech_style import SpeechMark
 
 log = logging.getLogger(__name__)
 

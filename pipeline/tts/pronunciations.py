@@ -1,7 +1,7 @@
 """Pronunciation dictionaries: which places of a text are said otherwise than they are written.
 
-Expressions are RE2's, which take time in proportion to the text whatever they are: nobody can make a gateway
-wait by one ("(a+)+$" backtracks for ever in Python's own).
+Expressions are RE2's, which take time in proportion to the text whatever they are ("(a+)+$" backtracks for
+ever in Python's own).
 """
 
 import re
@@ -14,7 +14,7 @@ import re2
 
 from schemas.errors import PatternInvalid
 from schemas.languages import speaks
-from schemas.settings.style_settings import Pronunciation
+from schemas.speech_style import PronunciationEntry
 
 _PATTERN_BYTES: Final = 128 * 1024
 """Memory of one compiled expression: its program and what it remembers of texts."""
@@ -24,12 +24,12 @@ _PLACES: Final = 256
 """Places in one sentence that are said otherwise, at most."""
 
 
-class Place(NamedTuple):
+class PronouncedPlace(NamedTuple):
     """Characters [start, end), which are said as `entry` says."""
 
     start: int
     end: int
-    entry: Pronunciation
+    entry: PronunciationEntry
 
 
 def _options(*, case_sensitive: bool) -> Any:
@@ -40,7 +40,7 @@ def _options(*, case_sensitive: bool) -> Any:
     return options
 
 
-def _compiled(entry: Pronunciation) -> Any:
+def _compiled(entry: PronunciationEntry) -> Any:
     """Raises re2.error."""
     if entry.pattern is not None:
         return re2.compile(entry.pattern, _options(case_sensitive=entry.case_sensitive))
@@ -49,7 +49,7 @@ def _compiled(entry: Pronunciation) -> Any:
     return re.compile(rf"(?<![\w@/])(?<!\w\.){word}(?![\w@/])(?!\.\w)", flags)
 
 
-def check_patterns(entries: Sequence[Pronunciation], *, field: str) -> None:
+def check_patterns(entries: Sequence[PronunciationEntry], *, field: str) -> None:
     """Raises PatternInvalid, which names the entry's place below `field`."""
     for number, entry in enumerate(entries):
         if entry.pattern is not None:
@@ -66,18 +66,18 @@ def check_patterns(entries: Sequence[Pronunciation], *, field: str) -> None:
 class PronunciationDictionary:
     """Compiled entries, the first that fits counts."""
 
-    entries: tuple[tuple[Pronunciation, Any], ...] = ()
+    entries: tuple[tuple[PronunciationEntry, Any], ...] = ()
 
-    def places(self, text: str, language: str) -> list[Place]:
-        """Where the text is said otherwise, in order and without overlaps. Linear in the text."""
+    def places(self, text: str, language: str) -> list[PronouncedPlace]:
+        """Places of the text that are said otherwise, in order and without overlaps. Linear in the text."""
         found = sorted(self._matches(text, language), key=lambda each: (each[0].start, each[1]))
-        places: list[Place] = []
+        places: list[PronouncedPlace] = []
         for place, _ in found:
             if not places or place.start >= places[-1].end:
                 places.append(place)
         return places[:_PLACES]
 
-    def _matches(self, text: str, language: str) -> Iterator[tuple[Place, int]]:
+    def _matches(self, text: str, language: str) -> Iterator[tuple[PronouncedPlace, int]]:
         text = text.encode("utf-8", "replace").decode()  # half a surrogate pair becomes one question mark
         for number, (entry, expression) in enumerate(self.entries):
             if entry.language is not None and not speaks((entry.language,), language):
@@ -85,14 +85,14 @@ class PronunciationDictionary:
             for match in expression.finditer(text):
                 start, end = match.span()
                 if start < end:
-                    yield Place(start, end, entry), number
+                    yield PronouncedPlace(start, end, entry), number
 
 
 NO_ENTRIES: Final = PronunciationDictionary()
 
 
 @lru_cache(maxsize=_DICTIONARIES)
-def dictionary_of(entries: tuple[Pronunciation, ...]) -> PronunciationDictionary:
+def dictionary_of(entries: tuple[PronunciationEntry, ...]) -> PronunciationDictionary:
     """Expressions that are wrong, which an imported session may have, are left out."""
     compiled = []
     for entry in entries:

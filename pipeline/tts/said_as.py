@@ -1,4 +1,4 @@
-"""What a text says about itself: characters and digits one by one, numbers by their kind, emoji by name."""
+"""Reads characters and digits one by one, numbers by their kind, and emoji by name."""
 
 from collections.abc import Iterator
 

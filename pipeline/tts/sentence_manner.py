@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.settings.style_settings import PauseSettings, SpeechMark
+from schemas.speech_style import PauseSettings, SpeechMark
 
 _SLOWEST, _FASTEST = 0.25, 4.0
 """As `SessionSettings.speech_speed`."""

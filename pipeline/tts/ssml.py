@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeVar
 from xml.parsers import expat
 
 from schemas.errors import MarkupInvalid
-from schemas.settings.style_settings import MARKS, SpeechMark
+from schemas.speech_style import MARKS, SpeechMark
 
 T = TypeVar("T")
 _ROOT: Final = re.compile(r"\s*<speak[\s>]")

@@ -6,7 +6,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from schemas.native.client_commands import Key, Readable, ReadableExtra, Said, without_defaults
 from schemas.settings.narration_preferences import Preferences
-from schemas.settings.style_settings import PRONUNCIATIONS, Pronunciation
+from schemas.speech_style import PRONUNCIATIONS, PronunciationEntry
 
 
 class _Shape(BaseModel):
@@ -64,7 +64,7 @@ class PreferencesPatch(Preferences):
     default_voice: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
     tts_provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
     tts_extra_params: ReadableExtra = Field(default_factory=dict)
-    pronunciations: tuple[Pronunciation, ...] = Field(
+    pronunciations: tuple[PronunciationEntry, ...] = Field(
         default=(), max_length=PRONUNCIATIONS, strict=False, fail_fast=True
     )
 

@@ -93,7 +93,7 @@ from schemas.events.voice_events import (
 )
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
-from schemas.settings.style_settings import MARKS, SpeechMark
+from schemas.speech_style import MARKS, SpeechMark
 
 Kind = Literal["session", "story", "narration", "user", "thread", "collection", "completion", "stream"]
 """Purpose of a session: anything, scenes that follow each other, one scene read out, one user's affairs, a

@@ -27,7 +27,7 @@ from schemas.settings.model_settings import (
 )
 from schemas.settings.provider_settings import SpeechExtra
 from schemas.settings.retrieval_settings import SearchToolConfig
-from schemas.settings.style_settings import PRONUNCIATIONS, PauseSettings, Pronunciation, from_origin
+from schemas.speech_style import PRONUNCIATIONS, PauseSettings, PronunciationEntry, from_origin
 
 _TOLD_CHARS: Final = 32_000
 """Of a schema, or of everything that is said about functions; small models could not be told more."""
@@ -187,7 +187,7 @@ class SettingsPatch(SessionSettings):
     tts_extra: ReadableExtra = Field(default_factory=dict)
     instructions: Annotated[Readable, Field(max_length=4_096)] = ""
     pauses: PausePatch = PausePatch()
-    pronunciations: tuple[Pronunciation, ...] = Field(
+    pronunciations: tuple[PronunciationEntry, ...] = Field(
         default=(), max_length=PRONUNCIATIONS, strict=False, fail_fast=True
     )
     listening: ListeningPatch = ListeningPatch()

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.settings.provider_settings import SpeechExtra
-from schemas.settings.style_settings import Dictionary, Style
+from schemas.speech_style import Dictionary, Style
 
 
 class Preferences(BaseModel):

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from schemas.languages import LanguageTag
-from schemas.settings.style_settings import Style
+from schemas.speech_style import Style
 
 LOCAL: Final = "local"
 """The name of this server's own engine, among the providers."""

@@ -26,18 +26,18 @@ from schemas.settings.provider_settings import (
     check_names,
 )
 from schemas.settings.retrieval_settings import RetrievalSettings, SearchToolConfig
-from schemas.settings.style_settings import (
-    PRONUNCIATIONS,
-    Emoji,
-    PauseSettings,
-    Pronunciation,
-    Style,
-    from_origin,
-)
 from schemas.settings.telemetry_settings import LoggingSettings, TelemetrySettings, TracingSettings
 from schemas.settings.tool_settings import FunctionHouseSettings
 from schemas.settings.vllm_settings import VllmSettings
 from schemas.settings.voice_settings import LocalVoiceSettings
+from schemas.speech_style import (
+    PRONUNCIATIONS,
+    Emoji,
+    PauseSettings,
+    PronunciationEntry,
+    Style,
+    from_origin,
+)
 
 ProviderName = Annotated[str, Field(min_length=1, max_length=64)]
 SessionName = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
@@ -94,7 +94,7 @@ class SessionSettings(_Settings):
     pauses: PauseSettings = PauseSettings()
     emoji: Emoji = "silent"
     """`named`: emoji are said by their names, in the languages that have names for them."""
-    pronunciations: tuple[Pronunciation, ...] = Field(default=(), max_length=3 * PRONUNCIATIONS)
+    pronunciations: tuple[PronunciationEntry, ...] = Field(default=(), max_length=3 * PRONUNCIATIONS)
     """The session's own dictionary, then its user's and the server's; the first entry that fits counts."""
     listening: ListeningSettings = ListeningSettings()
     """How the session listens to speech."""

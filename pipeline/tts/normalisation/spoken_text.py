@@ -16,7 +16,7 @@ from pipeline.tts.normalisation.numerals import Numerals
 from pipeline.tts.normalisation.recognisers import Grammar
 from pipeline.tts.pronunciations import NO_ENTRIES, PronunciationDictionary
 from pipeline.tts.said_as import emoji_names, said_as
-from schemas.settings.style_settings import SpeechMark
+from schemas.speech_style import SpeechMark
 
 _GRAMMARS: Final[Mapping[str, Grammar]] = {"en": english.GRAMMAR, "de": german.GRAMMAR}
 _WORDS: Final = {"en": english_words, "de": german_words}
@@ -43,7 +43,7 @@ def plainly(text: str, shown: int) -> SpokenText:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a session says about how its texts are read."""
+    """Wishes of a session for how its texts are read."""
 
     dictionary: PronunciationDictionary = NO_ENTRIES
     names_emoji: bool = False

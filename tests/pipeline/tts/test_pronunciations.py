@@ -11,18 +11,18 @@ from pipeline.tts.normalisation.draft import SpokenText
 from pipeline.tts.normalisation.spoken_text import Reading, to_spoken
 from pipeline.tts.pronunciations import check_patterns, dictionary_of
 from schemas.errors import PatternInvalid
-from schemas.settings.style_settings import Pronunciation
+from schemas.speech_style import PronunciationEntry
 
 
-def entry(**given_fields: Any) -> Pronunciation:
-    return Pronunciation.model_validate(given_fields)
+def entry(**given_fields: Any) -> PronunciationEntry:
+    return PronunciationEntry.model_validate(given_fields)
 
 
 NGINX = entry(word="nginx", respelling="engine ex")
 SQL = entry(word="SQL", ipa="ˈsiːkwəl", case_sensitive=True)
 
 
-def said(text: str, *entries: Pronunciation, language: str = "en") -> SpokenText:
+def said(text: str, *entries: PronunciationEntry, language: str = "en") -> SpokenText:
     return to_spoken(text, language, reading=Reading(dictionary_of(entries)))
 
 

@@ -8,7 +8,7 @@ from pipeline.tts.normalisation.spoken_text import Reading, to_spoken
 from pipeline.tts.sentence_manner import cuts_of, manner_of
 from pipeline.tts.ssml import is_ssml, parse
 from schemas.errors import MarkupInvalid
-from schemas.settings.style_settings import PauseSettings
+from schemas.speech_style import PauseSettings
 
 
 def said(inner: str) -> str:

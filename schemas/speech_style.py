@@ -26,7 +26,7 @@ class PauseSettings(BaseModel):
     """After the last sentence of a paragraph, and after a heading; None: as after a sentence."""
 
 
-class Pronunciation(BaseModel):
+class PronunciationEntry(BaseModel):
     """One entry of a pronunciation dictionary: it changes what is said, never what is shown."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
@@ -54,12 +54,12 @@ class Pronunciation(BaseModel):
         return self
 
 
-Dictionary = Annotated[tuple[Pronunciation, ...], Field(max_length=PRONUNCIATIONS)]
+Dictionary = Annotated[tuple[PronunciationEntry, ...], Field(max_length=PRONUNCIATIONS)]
 
 
 def from_origin(
-    entries: tuple[Pronunciation, ...], origin: Literal["session", "user", "server"]
-) -> tuple[Pronunciation, ...]:
+    entries: tuple[PronunciationEntry, ...], origin: Literal["session", "user", "server"]
+) -> tuple[PronunciationEntry, ...]:
     """The entries as ones of that dictionary."""
     return tuple(one.model_copy(update={"origin": origin}) for one in entries)
 
