@@ -313,24 +313,24 @@ def test_settings_that_cannot_work_are_refused_without_repeating_a_key(wrong: di
     ],
 )
 async def test_a_style_becomes_what_the_server_knows_or_is_told_to_be_ignored(
-    house: SpeechHouse, kind: Any, style: Any, asked: dict[str, Any]
+    remote: FakeSpeechServer, kind: Any, style: Any, asked: dict[str, Any]
 ) -> None:
-    voice = build_speech_provider("cloud", house.settings(kind=kind))
+    voice = build_speech_provider("cloud", remote.settings(kind=kind))
     delivery = EngineResult(style=style)
     async with aclosing(voice.synthesize(SENTENCE, voice="joe", delivery=delivery)) as pieces:
         async for _ in pieces:
             pass
-    assert {name: house.requests[0].get(name) for name in asked} == asked
+    assert {name: remote.requests[0].get(name) for name in asked} == asked
     assert voice.ignored(delivery) == (() if asked else ("style",))
     await voice.aclose()
 
 
-async def test_a_provider_may_have_parameters_of_its_own_for_a_style(house: SpeechHouse) -> None:
-    voice = build_speech_provider("cloud", house.settings(styles={"sad": {"emotion": "blue"}}))
+async def test_a_provider_may_have_parameters_of_its_own_for_a_style(remote: FakeSpeechServer) -> None:
+    voice = build_speech_provider("cloud", remote.settings(styles={"sad": {"emotion": "blue"}}))
     delivery = EngineResult(style="sad", instructions="Slowly.")
     async with aclosing(voice.synthesize(SENTENCE, voice="joe", delivery=delivery)) as pieces:
         async for _ in pieces:
             pass
-    assert (house.requests[0]["emotion"], house.requests[0]["instructions"]) == ("blue", "Slowly.")
+    assert (remote.requests[0]["emotion"], remote.requests[0]["instructions"]) == ("blue", "Slowly.")
     assert voice.ignored(EngineResult(phonemes=((0, 1, "a"),))) == ("phonemes",)
     await voice.aclose()
