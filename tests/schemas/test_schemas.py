@@ -37,7 +37,7 @@ def golden(file: Path) -> Recorded:
 
 
 def without_additions(stored: Any, written: Any) -> Any:
-    """What was stored, without fields of mappings that were not written then."""
+    """Returns the stored value without fields of mappings that were not written then."""
     if isinstance(stored, dict) and isinstance(written, dict):
         return {name: without_additions(stored.get(name), written[name]) for name in written}
     return stored

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.clients.native_client import ask, create, listen_until_over
 from tests.support.running_app import RunningApp, running_app, scripted_settings
-from tests.support.servers.speech_server import SpeechHouse
+from tests.support.servers.speech_server import FakeSpeechServer
 
 pytestmark = pytest.mark.anyio
 SPEECH = "/v1/audio/speech"
@@ -17,11 +17,11 @@ TOMATO = '<speak>A ripe <phoneme alphabet="ipa" ph="təˈmeɪtoʊ">tomato</phone
 
 
 @pytest.fixture(scope="module")
-def app(running_house: SpeechHouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+def app(running_remote: FakeSpeechServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     settings = scripted_settings(
         tmp_path_factory.mktemp("marks"),
         session={"pronunciations": [{"word": "Rhapsode", "respelling": "rap soad"}]},
-        text_to_speech={"providers": {"cloud": running_house.given()}},
+        text_to_speech={"providers": {"cloud": running_remote.given()}},
     )
     with running_app(settings) as running:
         yield running
@@ -128,7 +128,7 @@ async def test_a_voice_without_phonemes_refuses_a_pronunciation_that_must_be_fol
 
 
 async def test_what_a_voice_cannot_follow_is_said_in_the_event(
-    app: RunningApp, http: httpx.AsyncClient, house: SpeechHouse
+    app: RunningApp, http: httpx.AsyncClient, remote: FakeSpeechServer
 ) -> None:
     wish = {"style": "cheerful", "instructions": "Like a pirate."}
     heard, turn = await heard_of(app, http, "The keeper lit the lamp.", **wish)
@@ -140,7 +140,7 @@ async def test_what_a_voice_cannot_follow_is_said_in_the_event(
     [voiced] = heard.of("sentence.voiced", turn)
     assert (voiced["data"]["voice"], voiced["data"]["provider"]) == ("alto", "cloud")
     assert voiced["data"]["ignored"] == []
-    assert house.requests[-1]["instructions"].endswith("with a smile. Like a pirate.")
+    assert remote.requests[-1]["instructions"].endswith("with a smile. Like a pirate.")
 
 
 async def test_pauses_between_sentences_and_paragraphs_are_settings(
