@@ -16,6 +16,8 @@ from tests.test_layout import ROOT
 
 pytestmark = pytest.mark.server
 CODE = ("schemas", "pipeline", "deployments", "cluster", "loadtests")
+PLACES = {"web": "deployments/page", "clients/python/rhapsode": "rhapsode"}
+"""Folders that lie elsewhere in the wheel."""
 FILES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "serve_config.yaml")
 
 
@@ -23,7 +25,7 @@ FILES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "serve_config.yaml"
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy, so that nothing is left in the checkout."""
     source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
-    for name in (*CODE, "web"):
+    for name in (*CODE, *PLACES):
         skip = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=skip)
     for name in FILES:
@@ -55,13 +57,12 @@ def rhapsode(elsewhere: Path, cwd: Path, *arguments: str) -> subprocess.Complete
 def test_every_file_that_is_no_program_is_in_it(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     missing = []
-    for name in (*CODE, "web"):
+    for name in (*CODE, *PLACES):
         for file in (ROOT / name).rglob("*"):
-            inside = file.relative_to(ROOT)
-            if file.is_file() and "__pycache__" not in inside.parts and ".pyc" not in file.suffix:
-                packed = str(inside).replace("web/", "deployments/page/", 1) if name == "web" else str(inside)
-                if packed not in names:
-                    missing.append(str(inside))
+            inside = file.relative_to(ROOT / name)
+            packed = f"{PLACES.get(name, name)}/{inside}"
+            if file.is_file() and "__pycache__" not in inside.parts and packed not in names:
+                missing.append(f"{name}/{inside}")
     assert missing == []
     assert {"cluster/serve_config.yaml", "deployments/page/index.html"} <= names
 
@@ -72,6 +73,7 @@ def test_its_metadata_say_what_it_is(wheel: Path) -> None:
     assert (told["License-Expression"], told["Version"]) == ("MIT", VERSION)
     assert told.get_all("License-File") == ["LICENSE", "NOTICE"]
     assert told.get_all("Classifier")
+    assert {"rhapsode/__init__.py", "rhapsode/py.typed"} <= set(packed.namelist())
     required = [one for one in told.get_all("Requires-Dist") or () if "extra ==" not in one]
     assert not [one for one in required if "piper" in one]  # GPL-3.0: an extra
 
