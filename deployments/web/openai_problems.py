@@ -12,7 +12,6 @@ from schemas.openai.parameter_support import CODES
 _CHAT: Final = "POST /v1/chat/completions answers here"
 _ABSENT: Final = {
     "completions": f"there are no completions without messages here; {_CHAT}",
-    "realtime/calls": "there is no WebRTC here; the WebSocket /v1/realtime speaks the same protocol",
     "realtime/sessions": "that was the beta's; POST /v1/realtime/client_secrets makes secrets for browsers",
     "realtime/transcription_sessions": "that was the beta's; a client secret may be for transcription",
     **{

@@ -148,6 +148,8 @@ class ToolRegistry(TaskScope):
     async def ready(self, names: Iterable[str]) -> None:
         """Returns when the MCP servers of these functions are connected, or cannot be."""
         servers = {self._tools[name].server for name in names if name in self._tools}
+        if not servers:  # a task group would let the model wait for the append that goes out meanwhile
+            return
         async with anyio.create_task_group() as group:
             for server in servers:
                 group.start_soon(self._reach, server)

@@ -145,7 +145,7 @@ def _checked_session(config: _Json) -> _Json:
 def _checked_config(config: _Json) -> _Json:
     if config.get("object") == "response":
         _Response.model_validate(config)
-    else:
+    elif config:  # a chat of the AI SDK has none
         _checked_session(config)
     return config
 

@@ -18,9 +18,15 @@ _TOOLS: Final = "deployments.faces.mcp.mcp_tools"
 _MESSAGE: Final[dict[str, Any]] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
 }
+_REFUSED: Final[dict[int | str, dict[str, Any]]] = {
+    400: {
+        "description": "An error of JSON-RPC",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
 
 
-@router.post("/mcp", response_class=Response, openapi_extra=_MESSAGE)
+@router.post("/mcp", response_class=Response, openapi_extra=_MESSAGE, responses=_REFUSED)
 async def mcp(services: Open, caller: Caller) -> Response:
     """One message of an MCP client, answered by an event or by JSON."""
     tools = await anyio.to_thread.run_sync(importlib.import_module, _TOOLS)

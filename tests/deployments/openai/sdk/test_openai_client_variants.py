@@ -168,7 +168,7 @@ async def test_a_wrong_method_is_told_the_right_ones(
         ("/v1/completions", "/v1/chat/completions"),
         ("/v1/images/generations", "nothing of OpenAI's images"),
         ("/v1/fine_tuning/jobs", "nothing of OpenAI's fine tuning"),
-        ("/v1/realtime/calls", "WebSocket"),
+        ("/v1/realtime/sessions", "client_secrets"),
     ],
 )
 async def test_routes_of_openai_that_are_not_here_say_so_in_its_shape(

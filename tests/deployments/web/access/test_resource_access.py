@@ -60,7 +60,7 @@ PUBLIC_WAYS = [way for way in WAYS if way.path in PUBLIC or way.path == "/web"]
 OTHERS = [way for way in WAYS if way not in PUBLIC_WAYS]
 ABOUT = {
     *("session_id", "story_id", "scene_id", "user_id"),
-    *("thread_id", "character_id", "collection_id", "response_id"),
+    *("thread_id", "character_id", "collection_id", "response_id", "call_id"),
 }
 """Parameters that name somebody's things."""
 NAMED = [way for way in OTHERS if ABOUT & set(way.names)]
@@ -101,6 +101,7 @@ def values(way: Way, hers: Belongings) -> Iterator[dict[str, str]]:
         "character_id": (hers.character,),
         "collection_id": (hers.collection, hers.session),
         "response_id": (f"resp_{hers.session}_2",),
+        "call_id": (f"rtc_{hers.session}_{'0' * 16}",),
     }
     [name] = [name for name in way.names if name in places]
     for value in places[name]:
@@ -110,7 +111,7 @@ def values(way: Way, hers: Belongings) -> Iterator[dict[str, str]]:
 def missing(path: dict[str, str]) -> dict[str, str]:
     """The same shape, of things that never were."""
     replaced = dict(path)
-    for name in ABOUT - {"user_id", "response_id"}:
+    for name in ABOUT - {"user_id", "response_id", "call_id"}:
         if name in replaced:
             _, dot, rest = replaced[name].partition(".")
             replaced[name] = new_session_id() + dot + rest
@@ -118,6 +119,8 @@ def missing(path: dict[str, str]) -> dict[str, str]:
         replaced["user_id"] = "nobody"
     if "response_id" in replaced:
         replaced["response_id"] = f"resp_{new_session_id()}_2"
+    if "call_id" in replaced:
+        replaced["call_id"] = f"rtc_{new_session_id()}_{'0' * 16}"
     return replaced
 
 
