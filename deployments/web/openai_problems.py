@@ -24,7 +24,7 @@ _ABSENT: Final = {
 }
 """Routes of OpenAI's that are not here, and what to do instead."""
 PATHS: Final = re.compile(
-    rf"/v1/((models|chat|responses|audio|embeddings|{'|'.join(_ABSENT)})(/.*)?|realtime/client_secrets|realtime/calls(/.*)?)",
+    rf"/v1/((models|chat|responses|audio|embeddings|{'|'.join(_ABSENT)})(/.*)?|realtime/(client_secrets|calls(/.*)?))",
     re.DOTALL,
 )
 """Answered in OpenAI's shape; everything else is ours."""
