@@ -84,7 +84,8 @@ class _Reader:
             if attribute not in _ATTRIBUTES[name]:
                 known = ", ".join(_ATTRIBUTES[name]) or "none"
                 raise self._invalid(f"<{name}> takes no {attribute[:40]!r}; there is: {known}")
-        if len(self._open) >= _DEEPEST or len(self.marks) >= MARKS:
+        open_marks = sum(one in _VALUES for one, *_ in self._open)
+        if len(self._open) >= _DEEPEST or len(self.marks) + open_marks >= MARKS:
             raise self._invalid(f"<{name}> is one too many: {MARKS} marks, {_DEEPEST} inside each other")
         if self._open and self._open[-1][0] in ("break", "say-as", "phoneme"):
             raise self._invalid(f"<{self._open[-1][0]}> takes no elements inside")

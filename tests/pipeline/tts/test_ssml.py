@@ -10,6 +10,8 @@ from pipeline.tts.ssml import is_ssml, parse
 from schemas.errors import MarkupInvalid
 from schemas.speech_style import PauseSettings
 
+_NESTED = "<prosody rate='90%'><prosody rate='80%'>b</prosody></prosody>"
+
 
 def said(inner: str) -> str:
     text, marks = parse(f"<speak>{inner}</speak>")
@@ -65,6 +67,7 @@ def test_a_pronunciation_is_of_the_words_it_stands_around_and_must_be_followed()
         ("<speak>&nothing;</speak>", "well-formed"),
         (f"<speak>{'<p>' * 17}a{'</p>' * 17}</speak>", "<p>"),
         (f"<speak>a{'<break/>' * 1_001}</speak>", "<break>"),
+        (f"<speak>a{'<break/>' * 999}{_NESTED}</speak>", "<prosody>"),
     ],
 )
 def test_what_is_not_of_the_subset_is_refused_by_the_name_of_its_element(text: str, named: str) -> None:
