@@ -4,7 +4,7 @@ import logging
 import re
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,7 +17,7 @@ from pipeline.stt.agreement import Agreement
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.turn_hints import Hint, TurnSigns, reads_as
 from pipeline.stt.utterance_span import UtteranceSpan
-from schemas.errors import EngineError, EngineFailed, InputError, RhapsodeError
+from schemas.errors import EngineBusy, EngineError, EngineFailed, InputError, RhapsodeError
 from schemas.settings.listening_settings import ListeningSettings, Mode
 
 log = logging.getLogger(__name__)
@@ -106,10 +106,26 @@ async def _items(engine: SpeechToText, utterance: Utterance) -> AsyncGenerator[s
     except RhapsodeError:
         raise
     except Exception as error:  # libraries and servers elsewhere raise what they like
-        # Not the message: it may repeat what somebody said.
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        log.warning("an ear raised %s in %s:%s", type(error).__name__, place.filename, place.lineno)
+        log.warning("an ear raised %s", _told(error))
         raise EngineFailed(f"the engine failed unexpectedly ({type(error).__name__})") from None
+
+
+def _told(error: Exception) -> str:
+    """For a log line: the message of an error of ours alone, as others may repeat what was said."""
+    if isinstance(error, RhapsodeError):
+        return str(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {place.filename}:{place.lineno}"
+
+
+async def _ask_whether_over(detector: TurnDetector, sound: bytes, signs: TurnSigns) -> None:
+    """Without an answer the text alone decides: a detector that fails ends no input."""
+    try:
+        signs.heard(await detector.end_of_turn(sound))
+    except EngineBusy:
+        return
+    except Exception as error:  # detectors of other packages raise what they like
+        log.warning("a detector of the end of a turn failed: %s", _told(error))
 
 
 def _ignore(wait: object) -> None:
@@ -199,17 +215,12 @@ class UtteranceTranscriber:
         sound = self._ring_buffer.slice(self.from_ms, at_ms)
         signs = self._signs = TurnSigns(hint)
         if self._transcribers.turns is not None and self._settings.endpointing.hint:
-            self._tasks.start_soon(self._ask_whether_over, self._transcribers.turns, sound, signs)
+            self._tasks.start_soon(_ask_whether_over, self._transcribers.turns, sound, signs)
         if self._settings.mode != "realtime":
             return
         self._drop_partial()
         self._speculative = SpeculativeTranscript(end_ms)
         self._tasks.start_soon(self._write_ahead, self._speculative, sound, signs)
-
-    async def _ask_whether_over(self, detector: TurnDetector, sound: bytes, signs: TurnSigns) -> None:
-        """Without an answer the text alone decides."""
-        with suppress(EngineError):
-            signs.heard(await detector.end_of_turn(sound))
 
     async def _write_ahead(self, speculative: SpeculativeTranscript, sound: bytes, signs: TurnSigns) -> None:
         with speculative.scope:

@@ -12,7 +12,7 @@ from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.evaluation.audio_clock import AudioClock
 from pipeline.stt.inputs.input_opening import for_source
 from pipeline.stt.utterance_transcriber import UtteranceTranscriber
-from schemas.errors import EngineBusy, EngineDead, RhapsodeError, UnknownProvider
+from schemas.errors import EngineBusy, EngineDead, EngineFailed, RhapsodeError, UnknownProvider
 from schemas.settings.listening_settings import EndpointingSettings, ListeningSettings
 from tests.pipeline.stt.test_audio_ring_buffer import numbered
 from tests.support.eventually import eventually
@@ -100,7 +100,7 @@ async def test_the_end_finds_the_text_that_a_server_elsewhere_made_ahead() -> No
 class CertainDetector:
     """Answers one probability, or fails, when it is allowed to."""
 
-    def __init__(self, ended: float | EngineBusy) -> None:
+    def __init__(self, ended: float | Exception) -> None:
         self._ended = ended
         self.allowed = anyio.Event()
         self.asked: list[bytes] = []
@@ -108,7 +108,7 @@ class CertainDetector:
     async def end_of_turn(self, pcm: bytes) -> float:
         self.asked.append(pcm)
         await self.allowed.wait()
-        if isinstance(self._ended, EngineBusy):
+        if isinstance(self._ended, Exception):
             raise self._ended
         return self._ended
 
@@ -146,8 +146,9 @@ async def test_without_the_hint_the_detector_is_not_asked() -> None:
     assert (detector.asked, hints) == ([], ["complete"])
 
 
-async def test_a_busy_detector_leaves_the_decision_to_the_text() -> None:
-    detector, hints = CertainDetector(EngineBusy("full")), Hints()
+@pytest.mark.parametrize("failure", [EngineBusy("full"), EngineFailed("no model"), ValueError("a library's")])
+async def test_a_detector_that_is_busy_or_fails_leaves_the_decision_to_the_text(failure: Exception) -> None:
+    detector, hints = CertainDetector(failure), Hints()
     detector.allowed.set()
     async with writing(GuidedEar("What", "now?"), ELSEWHERE, detector) as (scribe, _):
         scribe.pause(1_000, 1_200, hints)
