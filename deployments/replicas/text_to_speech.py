@@ -1,9 +1,10 @@
 """The TextToSpeech deployment: a replica around one voice engine and encoder, and its client."""
 
+import json
 from collections.abc import AsyncGenerator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ray.serve.handle import DeploymentHandle
 
@@ -25,14 +26,17 @@ from pipeline.engines.ports import (
 from pipeline.engines.registry import build_text_to_speech
 from pipeline.engines.routed_speaker import open_speaker
 from pipeline.observability import span_names as names
-from pipeline.observability.trace_propagation import inject
+from pipeline.observability.trace_propagation import PropagatedContext, inject
 from schemas.settings import TextToSpeechSettings
 from schemas.settings.telemetry_settings import TelemetrySettings
 
+_OLDER: Final = ("provider", "timeout_s", "extra")
+"""Fields of a delivery that replicas of 0.2.0 know. They refuse others, which travel in `context`."""
+
 
 def _item(made: Voiced) -> dict[str, Any]:
-    if isinstance(made, SpokenBy):
-        return {"voice": made.voice, "provider": made.provider, "ignored": list(made.ignored)}
+    if isinstance(made, SpokenBy):  # for gateways of 0.2.0 these are word times, of no word yet
+        return {"voice": made.voice, "provider": made.provider, "ignored": list(made.ignored), "words": []}
     if isinstance(made, WordTimes):
         return {"words": [(w.start, w.end, w.start_ms, w.end_ms) for w in made.words]}
     return {"packets": made.packets, "ms": made.ms, "last": made.last}
@@ -69,6 +73,14 @@ class TextToSpeechReplica(Observed):
     def speak(self, text: str, voice: str, speed: float, delivery: dict[str, Any]) -> Stream[Voiced]:
         """One {"voice", "provider", "ignored"}, at most one {"words"}, then {"packets", "ms", "last"}."""
         return self._speaker.speak(text, voice=voice, speed=speed, delivery=EngineResult(**delivery))
+
+    def completed(self, arguments: tuple[Any, ...], context: PropagatedContext) -> tuple[Any, ...]:
+        """The call with those fields of its delivery that travelled in `context`."""
+        *call, delivery = arguments
+        newer = json.loads(str(context.get("delivery", "{}")))
+        for name in {"phonemes", "required"} & newer.keys():
+            newer[name] = tuple(tuple(one) if name == "phonemes" else one for one in newer[name])
+        return (*call, {**delivery, **newer})
 
     async def check_health(self) -> None:
         """Called by Serve, which replaces the replica where this raises EngineDead."""
@@ -117,16 +129,20 @@ class RemoteSpeaker:
     ) -> AsyncGenerator[Voiced, None]:
         params = asdict(delivery)
         del params["waited_s"]  # whose patience it is, is this side's to know
+        older = {name: params.pop(name) for name in _OLDER}
+        newer = {"delivery": json.dumps(params)}
         reply = streamed(
             self._results,
-            lambda back: self._speak.remote(text, voice, speed, params, **{CONTEXT: {**inject(), **back}}),
+            lambda back: self._speak.remote(
+                text, voice, speed, older, **{CONTEXT: {**inject(), **newer, **back}}
+            ),
         )
         async with reply as items:
             async for item in items:
-                if "words" in item:
-                    yield WordTimes(tuple(TimedWord(*word) for word in item["words"]))
-                elif "voice" in item:
+                if "voice" in item:
                     yield SpokenBy(item["voice"], item["provider"], tuple(item["ignored"]))
+                elif "words" in item:
+                    yield WordTimes(tuple(TimedWord(*word) for word in item["words"]))
                 else:
                     yield OpusChunk(item["packets"], item["ms"], item["last"])
 

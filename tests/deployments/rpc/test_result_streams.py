@@ -16,7 +16,7 @@ from deployments.rpc import result_stream_client
 from deployments.rpc.replica_telemetry import Observed, streaming
 from deployments.rpc.result_stream_server import ResultStreamServer
 from deployments.rpc.serve_client import streamed
-from pipeline.engines.ports import ChatRequest, Message, Written
+from pipeline.engines.ports import ChatRequest, EngineResult, Message, OpusChunk, SpokenBy, Written
 from pipeline.engines.scripted import ScriptedLanguageModel
 from pipeline.observability import span_names
 from rhapsode.testing.language_model_contract import LanguageModelContract
@@ -134,6 +134,27 @@ async def test_a_field_that_old_replicas_do_not_know_reaches_new_ones_alone(
     assert [item async for item in model.stream(request)]
     assert engine.asked is not None
     assert engine.asked.whole is told
+
+
+class SpeakerReplicaOf020(TextToSpeechReplica):
+    """Reads nothing of a delivery from `context`, and refuses fields that 0.2.0 did not have."""
+
+    def completed(self, arguments: tuple[Any, ...], context: Any) -> tuple[Any, ...]:
+        assert set(arguments[3]) <= {"provider", "timeout_s", "extra"}
+        return arguments
+
+
+@pytest.mark.parametrize(("kind", "ignored"), [(TextToSpeechReplica, ("style",)), (SpeakerReplicaOf020, ())])
+async def test_wishes_that_old_speech_replicas_do_not_know_reach_new_ones_alone(
+    tmp_path: Path, kind: type[TextToSpeechReplica], ignored: tuple[str, ...]
+) -> None:
+    replica = kind.__new__(kind)
+    await TextToSpeechReplica.__init__(replica, TextToSpeechSettings(engine="scripted"), tmp_path)
+    speaker = await RemoteSpeaker.connect(cast(Any, NearHandle(replica)))
+    delivery = EngineResult(language="en", style="calm", pause_ms=100)
+    items = [item async for item in speaker.speak("Hello there.", voice=speaker.voices[0], delivery=delivery)]
+    assert [item.ignored for item in items if isinstance(item, SpokenBy)] == [ignored]
+    assert any(isinstance(item, OpusChunk) for item in items)
 
 
 class TestRemoteSpeaker(SpeakerContract):
