@@ -432,6 +432,8 @@ class SentenceBuffer:
         self._scanner = Scanner(language)
         self._joining = lexicon(language).joining
         self._start = 0
+        self._has_sentence = False
+        """A fragment has ended where a sentence ends."""
         self._fragments = 0
         self._code = False
         self._passed: list[Break] = []
@@ -451,6 +453,7 @@ class SentenceBuffer:
         end = self._last_sentence_end() if cut_short else self._scanner.length
         if self._start < end:
             ready.append(self._cut(end))
+        self._has_sentence |= self._start > 0
         self._passed.clear()
         return ready
 
@@ -464,7 +467,9 @@ class SentenceBuffer:
         if self._code or whole:
             return self._scanner.length
         ends = [each.at for each in self._passed if each.strength >= Strength.SENTENCE]
-        return max(ends, default=self._start) or self._scanner.length
+        if ends:
+            return max(ends)
+        return self._start if self._has_sentence else self._scanner.length
 
     def _take(self, *, final: bool) -> list[Fragment]:
         ready: list[Fragment] = []
@@ -485,6 +490,7 @@ class SentenceBuffer:
             self._code = found.code
         elif self._ends_here(found):
             ready.append(self._cut(found.at))
+            self._has_sentence |= found.strength >= Strength.SENTENCE
             self._code = found.code
             self._passed.clear()
         else:
@@ -542,6 +548,8 @@ class SentenceBuffer:
     def _cut_by_force(self, ready: list[Fragment]) -> None:
         place = self._best_place()
         ready.append(self._cut(place))
+        ends = (each.at for each in self._passed if each.strength >= Strength.SENTENCE)
+        self._has_sentence |= any(end <= place for end in ends)
         later = [passed for passed in self._passed if passed.at > place]
         self._passed = []
         for passed in later:

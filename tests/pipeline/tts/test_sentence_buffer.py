@@ -260,6 +260,10 @@ def test_quotation_marks_that_never_close_do_not_stop_the_cutting() -> None:
         ("灯亮了一整夜。然后那一刻", "灯亮了一整夜。"),
         ("No end here at all", "No end here at all"),
         (
+            "When the sun rises over the old lighthouse on the cliff, the keepers begin to",
+            "When the sun rises over the old lighthouse on the cliff, the keepers begin to",
+        ),
+        (
             "Here is some code for it.\n\n```py\ndef x(): pa",
             "Here is some code for it.\n\n```py\ndef x(): pa",
         ),
