@@ -34,6 +34,7 @@ async def test_a_prompt_is_answered_in_deltas(app: RunningApp) -> None:
         assert len(deltas) > 3
         assert (await session.view())["title"] == "A story"
         assert await client.ask("Once more", speak=False) == STORY
+        assert await client.ask("In brief", speak=False, max_tokens=10) == "The keeper lit the lamp. "
 
 
 @pytest.mark.anyio

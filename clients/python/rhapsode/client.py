@@ -193,9 +193,20 @@ class AsyncTurn:
                     yield event.data["text"]
 
     async def text(self) -> str:
-        """The whole text, when the turn is over."""
-        async with aclosing(self.deltas()) as deltas:
-            return "".join([delta async for delta in deltas])
+        """The whole text, when the turn is over.
+
+        Of an answer that its length limit cut, what follows the last whole sentence is left out.
+        """
+        parts: list[str] = []
+        standing: int | None = None
+        async with aclosing(self.events()) as events:
+            async for event in events:
+                _check(event)
+                if event.type == "text.delta":
+                    parts.append(event.data["text"])
+                elif event.type == "text.completed" and event.data["finish"] == "length":
+                    standing = event.data["chars"]
+        return "".join(parts)[:standing]
 
     async def speak(self) -> None:
         """Plays the turn on the loudspeaker while it is made. Raises FileNotFoundError without a player."""
