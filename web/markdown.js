@@ -7,18 +7,21 @@
  * Differences: line breaks stay, indented text is no code, entities and references are text, an image is a link.
  */
 
-const FENCE = /^ {0,12}(`{3,}|~{3,})[ \t]*([^\s`]*)[^`]*$/;
+// No expression may have two ways to read one place: the time it takes must grow with the line, not with its square.
+const FENCE = /^ {0,12}(`{3,}(?!`)|~{3,}(?!~))[ \t]*(?![ \t])([^\s`]*)(?:\s[^`]*)?$/;
 const HEADING = /^ {0,3}(#{1,6})(?:[ \t]+|$)/;
 const RULE = /^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^([ \t]*)([-*+•]|\d{1,9}[.)])([ \t]+|$)/;
-const DELIMITERS = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
+const DELIMITERS = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*(?:\|[ \t]*)?$/;
 const INDENT = /^[ \t]*/;
-const DEEPEST = 12; // containers within each other; what lies deeper is text
+const DEEPEST = 12; // containers, and spans, within each other; what lies deeper is text
+const LONGEST_RUN = 6; // of stars or underlines that are no text
 const PUNCTUATION = /[!-/:-@[-`{-~]/;
 const WORD = /[\p{L}\p{N}_]/u;
 const SAFE_URL = /^(?:https?:\/\/|mailto:)[^\s<>"`]+$/i;
 const BARE_URL = /https?:\/\/[^\s<>"`*|]+/iy;
+const AFTER_URL = ".,;:!?'\")]}_~"; // at its end these belong to the sentence
 const TARGET = /\(\s{0,9}<?([^\s<>()]*(?:\([^\s()]*\)[^\s<>()]*)*)>?(?:\s{1,9}(?:"[^"]*"|'[^']*'))?\s{0,9}\)/y;
 const BREAK = /<br ?\/?>/iy;
 
@@ -74,12 +77,20 @@ function leafBlock(text, lines, at) {
   if (RULE.test(line)) return { block: node("hr", start, end, []), next: at + 1 };
   const heading = HEADING.exec(line);
   if (heading) {
-    const closed = line.slice(heading[0].length).replace(/(?:^|[ \t]+)#*[ \t]*$/, "").length;
+    const closed = headingEnd(line.slice(heading[0].length));
     const from = start + heading[0].length;
     const level = Math.min(6, heading[1].length + 2); // the page and the question have levels 1 and 2
     return { block: node(`h${level}`, start, end, inline(text, [{ start: from, end: from + closed }])), next: at + 1 };
   }
   return table(text, lines, at) ?? paragraph(text, lines, at);
+}
+
+/** Length of a heading's text without the marks that may close it. */
+function headingEnd(words) {
+  const shown = words.trimEnd();
+  let end = shown.length;
+  while (shown[end - 1] === "#") end -= 1;
+  return end === 0 || /\s/.test(shown[end - 1]) ? shown.slice(0, end).trimEnd().length : shown.length;
 }
 
 function fenced(text, lines, at, [opening, marks, language]) {
@@ -325,7 +336,7 @@ class Spans {
     const before = this._shown[at - 1] ?? " ";
     const after = this._shown[end] ?? " ";
     const inWord = mark === "_" && WORD.test(before) && WORD.test(after);
-    const counts = mark !== "~" || end - at === 2;
+    const counts = mark === "~" ? end - at === 2 : end - at <= LONGEST_RUN;
     const opens = counts && /\S/.test(after) && !inWord;
     const closes = counts && /\S/.test(before) && !inWord;
     return [end, { mark, from: at, to: end, opens, closes }];
@@ -344,8 +355,11 @@ class Spans {
 
   _bareLink(at, to) {
     BARE_URL.lastIndex = at;
-    const url = BARE_URL.exec(this._shown)?.[0].slice(0, to - at).replace(/[.,;:!?'")\]}_~]+$/, "");
-    if (!url || !SAFE_URL.test(url)) return null;
+    const found = BARE_URL.exec(this._shown)?.[0].slice(0, to - at) ?? "";
+    let { length } = found;
+    while (length && AFTER_URL.includes(found[length - 1])) length -= 1;
+    const url = found.slice(0, length);
+    if (!SAFE_URL.test(url)) return null;
     const range = { from: at, to: at + url.length };
     return [range.to, { tag: "a", ...range, href: url, children: [range] }];
   }
@@ -440,6 +454,7 @@ function emphasised(tokens) {
     if (!rest.opens) continue;
     openers.push(place);
     waiting[rest.mark] += 1;
+    if (openers.length > DEEPEST) waiting[out[openers.shift()].mark] -= 1;
   }
   return out;
 }

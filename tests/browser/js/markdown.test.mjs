@@ -18,6 +18,9 @@ function element(text, { tag, children, href, first, language, align }) {
 }
 
 const GOLDEN = [
+  ["## One ##\n# #two# #  \n### #\n# C#", "<h4>One</h4><h3>#two#</h3><h5></h5><h3>C#</h3>"],
+  ["```` py title=`x`\nnext", "<p>```` py title=<code>x</code>\nnext</p>"],
+  ["```py  title\nx\n```", "<pre language=py>x\n</pre>"],
   ["## Hi *you*\nthere", "<h4>Hi <em>you</em></h4><p>there</p>"],
   ["**bold *and it* x** ***both*** ~~no~~ `c*d*`", "<p><strong>bold <em>and it</em> x</strong> <em><strong>both</strong></em> <del>no</del> <code>c*d*</code></p>"],
   ["2 * 3 * 4 and snake_case_name and 5 ~ 6", "<p>2 * 3 * 4 and snake_case_name and 5 ~ 6</p>"],
@@ -91,4 +94,31 @@ test("the time it takes grows with the text, however the text is made", () => {
     const [short, long] = [2_000, 20_000].map((length) => Math.min(...[1, 2, 3].map(() => time(piece.repeat(length)))));
     assert.ok(long < 100 * (short + 2), `${piece}: ${short} and ${long} ms`);
   }
+});
+
+test("the time one long line takes grows with the line", () => {
+  const time = (text) => {
+    const began = performance.now();
+    parse(text);
+    return performance.now() - began;
+  };
+  const lines = {
+    "heading with blanks inside": (length) => `# a${" ".repeat(length)}b`,
+    "heading with marks inside": (length) => `# a ${"#".repeat(length)}b`,
+    "fence that names a long language": (length) => `\`\`\`${"a".repeat(length)}\``,
+    "fence with blanks": (length) => `\`\`\`a${" ".repeat(length)}\``,
+    "fence of many waves": (length) => `${"~".repeat(length)}\``,
+    "row of delimiters with blanks": (length) => `a|b\n-${" ".repeat(length)}b`,
+    "address with marks inside": (length) => `https://a${".".repeat(length)}b`,
+  };
+  for (const [name, line] of Object.entries(lines)) {
+    const [short, long] = [4_000, 100_000].map((length) => Math.min(...[1, 2, 3].map(() => time(line(length)))));
+    assert.ok(long < 100 * (short + 2), `${name}: ${short} and ${long} ms`);
+  }
+});
+
+test("spans lie in each other only so deep", () => {
+  const depth = (nodes) => Math.max(0, ...nodes.map(({ children }) => (children ? 1 + depth(children) : 0)));
+  const texts = ["*a ".repeat(5_000) + "a* ".repeat(5_000), `${"*".repeat(8_000)}a${"*".repeat(8_000)}`];
+  for (const text of texts) assert.ok(depth(parse(text)) < 50);
 });
