@@ -4,6 +4,10 @@ import { byId } from "./dom.js";
 
 const OWN_SCROLL_MS = 700;
 
+let shown = null; // of the place that was drawn last; those of places that were left are forgotten
+addEventListener("scroll", () => shown?._scrolled(), { passive: true });
+byId("follow").addEventListener("click", () => shown?.resume());
+
 /** Scrolls along with the voice (or, in silence, with the growing text) until the reader scrolls away. */
 export class Follow {
   constructor() {
@@ -12,8 +16,6 @@ export class Follow {
     this._away = false;
     this._scrolledAt = -Infinity;
     this._height = 0;
-    this._button.addEventListener("click", () => this.resume());
-    addEventListener("scroll", () => this._scrolled(), { passive: true });
   }
 
   resume() {
@@ -23,6 +25,7 @@ export class Follow {
   }
 
   to(spoken, growing) {
+    shown = this;
     this._button.hidden = !(this._away && spoken);
     if (this._away) return;
     if (spoken) this._showSpoken(spoken);

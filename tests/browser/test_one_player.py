@@ -67,6 +67,25 @@ def test_back_and_forward_go_through_places(open_page: OpenPage, app: RunningApp
     assert reader.page.evaluate("window.sameDocument")
 
 
+def test_places_that_are_left_leave_no_listeners_at_the_window(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_talk(app.url, title="The first"))
+    expect(reader.page.locator("#heading")).to_have_text("The first")
+    reader.page.evaluate(
+        """() => {
+          window.added = [];
+          const add = window.addEventListener;
+          window.addEventListener = (kind, ...how) => {
+            window.added.push(kind);
+            add.call(window, kind, ...how);
+          };
+        }"""
+    )
+    for place, heading in [("Library", "Characters"), ("New chat", "New chat")] * 2:
+        reader.goes_to(place)
+        expect(reader.page.locator("#heading")).to_have_text(heading)
+    assert reader.page.evaluate("window.added.filter((kind) => kind === 'scroll')") == []
+
+
 @pytest.mark.parametrize(
     ("address", "title"),
     [
