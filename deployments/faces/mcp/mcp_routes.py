@@ -4,17 +4,19 @@ import importlib
 from typing import Any, Final
 
 import anyio.to_thread
-from fastapi import APIRouter
-from fastapi.responses import Response
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
 
 from deployments.faces.native.session_routes import Open
+from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller
 
-router = APIRouter(prefix="/v1", tags=["mcp"])
+router = APIRouter(prefix="/v1", tags=["mcp"], route_class=BoundedRoute)
 
 PATH: Final = "/v1/mcp"
 """Takes bodies as large as chat completions do: recordings are in them."""
 _TOOLS: Final = "deployments.faces.mcp.mcp_tools"
+_UNREADABLE: Final = {"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "Parse error"}}
 _MESSAGE: Final[dict[str, Any]] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
 }
@@ -27,8 +29,12 @@ _REFUSED: Final[dict[int | str, dict[str, Any]]] = {
 
 
 @router.post("/mcp", response_class=Response, openapi_extra=_MESSAGE, responses=_REFUSED)
-async def mcp(services: Open, caller: Caller) -> Response:
+async def mcp(services: Open, caller: Caller, request: Request) -> Response:
     """One message of an MCP client, answered by an event or by JSON."""
+    try:
+        await request.json()  # within bounds, and off the loop: the SDK reads whatever comes, on it
+    except (ValueError, RecursionError):
+        return JSONResponse(_UNREADABLE, 400)
     tools = await anyio.to_thread.run_sync(importlib.import_module, _TOOLS)
-    answer: Response = tools.McpAnswer(services, caller)
+    answer: Response = tools.McpAnswer(services, caller, await request.body())
     return answer

@@ -18,7 +18,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp_types import AudioContent, ContentBlock, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from deployments.container import GatewayContainer
 from deployments.faces.native.session_routes import may_command, refuse_affairs
@@ -80,9 +80,10 @@ class ToldSessions(BaseModel):
 class McpAnswer(Response):
     """Answer to one request, made by the SDK."""
 
-    def __init__(self, services: GatewayContainer, caller: Principal) -> None:
+    def __init__(self, services: GatewayContainer, caller: Principal, body: bytes) -> None:
         super().__init__()
         self._called = services, caller
+        self._unread: list[Message] = [{"type": "http.request", "body": body}]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         _CALLED.set(self._called)
@@ -91,8 +92,12 @@ class McpAnswer(Response):
             stateless=True,
             max_request_body_size=self._called[0].settings.openai.chat_bytes,
         )
+
+        async def received() -> Message:
+            return self._unread.pop() if self._unread else await receive()
+
         async with manager.run():
-            await manager.handle_request(scope, receive, send)
+            await manager.handle_request(scope, received, send)
 
 
 @contextmanager

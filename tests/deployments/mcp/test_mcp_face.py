@@ -144,6 +144,18 @@ async def test_a_program_starts_it_as_a_server_on_standard_input_and_output(
         assert "session.not_found" in words(result)
 
 
+async def test_a_message_that_is_no_json_or_has_too_many_values_is_refused(
+    app: RunningApp, people: People
+) -> None:
+    headers = {"Authorization": f"Bearer {people.anna}", "Content-Type": "application/json"}
+    async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
+        broken = await http.post(f"{app.url}/v1/mcp", content='{"jsonrpc"')
+        assert (broken.status_code, broken.json()["error"]["code"]) == (400, -32700)
+        listing = '{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"x": [%s0]}}'
+        large = await http.post(f"{app.url}/v1/mcp", content=listing % ("[]," * 60_000))
+        assert large.status_code == 413, large.text
+
+
 async def test_nobody_comes_in_without_a_key(app: RunningApp) -> None:
     async with httpx2.AsyncClient() as http:
         answer = await http.post(
