@@ -115,7 +115,11 @@ class _BoundedAnswers(httpx2.AsyncHTTPTransport):
         self._longest = longest
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        request.headers["accept-encoding"] = "identity"
         response = await super().handle_async_request(request)
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            await response.aclose()
+            raise httpx2.ReadError("the answer is compressed: its length cannot be bounded")
         if not response.headers.get("content-type", "").startswith(_EVENTS):
             assert isinstance(response.stream, httpx2.AsyncByteStream)
             response.stream = _BoundedBody(response.stream, self._longest)

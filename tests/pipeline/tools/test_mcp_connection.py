@@ -1,5 +1,6 @@
 """Tools of MCP servers as functions: a real server of the SDK, as a program and over HTTP."""
 
+import gzip
 import os
 import socket
 import subprocess
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 from mcp.server.mcpserver import MCPServer
 from pydantic import ValidationError
 
+from pipeline.tools.mcp_transports import _BoundedAnswers
 from pipeline.tools.remote_functions import ToolCallContext, pseudonym
 from pipeline.tools.tool_registry import ToolRegistry
 from schemas.errors.tool_errors import ToolError, ToolTimeout, ToolUnknown
@@ -21,7 +24,7 @@ from schemas.settings.model_settings import OUTPUT_CHARS
 from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredMcpServer
 from tests.support.eventually import eventually
 from tests.support.servers import mcp_station
-from tests.support.servers.web_server_thread import serving
+from tests.support.servers.web_server_thread import serving, serving_somewhere
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[3]
@@ -198,6 +201,19 @@ async def test_only_tools_that_the_operator_allows_are_there_and_only_for_whom(a
             await said(made, "far_forecast", '{"city": "Kiel"}')
         hers = ToolCallContext("session-1", 7, pseudonym("anna"))
         assert (await made.call("far_forecast", "c", '{"city": "Kiel"}', hers)).output.startswith("Kiel")
+
+
+async def test_a_compressed_answer_is_not_read() -> None:
+    async def compressed(scope: Any, receive: Any, send: Any) -> None:
+        assert dict(scope["headers"])[b"accept-encoding"] == b"identity"
+        headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": gzip.compress(b" " * 10_000_000 + b"{}")})
+
+    with serving_somewhere(compressed, "the compressor") as url:
+        async with httpx2.AsyncClient(transport=_BoundedAnswers(20_000)) as http:
+            with pytest.raises(httpx2.ReadError, match="compressed"):
+                await http.get(url)
 
 
 @pytest.mark.parametrize(
