@@ -15,11 +15,13 @@ from deployments.faces.ui.ui_messages import BEGAN, beginning, items_of, message
 from deployments.faces.ui.ui_translator import Part
 from pipeline.apps.threads import Threads
 from pipeline.auth.principals import Principal
+from pipeline.core.surrogates import joined
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.conversation_items import Item, made
 from pipeline.session_state.llm_context import as_given, context_messages
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN
 from pipeline.sessions.session_commands import Sessions
+from schemas.bounds import too_deep
 from schemas.errors import (
     InputError,
     InputTooLong,
@@ -131,10 +133,12 @@ class UiChats:
         """Lets the model go on with the outputs of the calls that the page has made."""
         items = conversation.items
         answered = {item.call for item in items.known.values() if item.kind == "result"}
+        # Calls that a client wrote into the session are no turn's: nothing goes on after them.
+        waiting = {call for call, name in items.calls.items() if items.known[name].turn} - answered
         outputs = [
             _output(part.tool_call_id, part.output, part.error_text)
             for part in last.parts
-            if part.called and call_name(part.tool_call_id) in items.calls.keys() - answered
+            if part.called and call_name(part.tool_call_id) in waiting
         ]
         if not outputs:
             raise InputError(
@@ -227,9 +231,11 @@ def _item(message: UiMessage) -> dict[str, JsonValue]:
 
 
 def _output(call: str, output: object, error: str) -> dict[str, JsonValue]:
-    """Raises InputTooLong."""
+    """Raises InputTooLong, or InputError."""
+    if too_deep(output):
+        raise InputError(f"the output of {call[:64]} is nested too deep", field="messages")
     said = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-    text = f"error: {error}" if error else said
+    text = joined(f"error: {error}" if error else said)
     if len(text) > OUTPUT_CHARS:
         raise InputTooLong(
             f"the output of {call[:64]} has {len(text)} characters; at most {OUTPUT_CHARS} are taken",

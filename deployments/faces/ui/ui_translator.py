@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import orjson
+
 from pipeline.audio.audio_formats import AudioFormat
 from pipeline.audio.opus import RATE
 from pipeline.rag.citations import passage_path
+from schemas.bounds import too_deep
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
 from schemas.ids import SessionId, TurnId
@@ -67,10 +70,14 @@ def source_parts(passages: list[NumberedPassage], supports: list[Support]) -> li
 
 
 def json_or_text(text: str) -> Any:
+    """The value; the text itself where it is no JSON, or JSON that cannot be sent on as it is: whole numbers
+    beyond 64 bits, halves of characters, what is nested too deep."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        value = json.loads(text)
+        orjson.dumps(value)
+    except (ValueError, RecursionError, TypeError):
         return text
+    return text if too_deep(value) else value
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """The wire form of the UI message stream, and what is left of a chat between two requests."""
 
+import asyncio
 import base64
 import json
 import uuid
@@ -8,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.deployments.realtime.realtime_client import client as realtime
 from tests.deployments.ui.conftest import CITED, OFFER, ask, of_type, parts_in, said, text_in
 from tests.support.clients.openai_requests import STORY
 from tests.support.running_app import RunningApp
@@ -123,6 +125,46 @@ def test_the_model_goes_on_in_the_same_message_with_the_output_of_a_call_of_the_
     assert (made["state"], made["output"]) == ("output-available", {"celsius": 7})
     again = http.post("/v1/ui/chat", json={"id": chat, "messages": [answered], "settings": settings})
     assert (again.status_code, again.json()["field"]) == (422, "messages")
+
+
+@pytest.mark.parametrize("output", ['"' + "1" * 30 + '"', "1" * 30, '"\\ud83d"', "[" * 60 + "]" * 60])
+def test_an_output_that_is_no_json_of_everybody_s_is_shown_as_text(http: httpx.Client, output: str) -> None:
+    chat, settings = new_chat(), {"tools": {"functions": [OFFER]}}
+    first = ask(http, chat, said("The weather?", "u1"), settings=settings)
+    [call] = of_type(first, "tool-input-available")
+    part = {"type": "tool-get_weather", "toolCallId": call["toolCallId"], "state": "output-available"}
+    answered = {"id": first[0]["messageId"], "role": "assistant", "parts": [part | {"output": "OUTPUT"}]}
+    body = json.dumps({"id": chat, "messages": [answered], "settings": settings}).replace('"OUTPUT"', output)
+    second = http.post("/v1/ui/chat", content=body, headers={"Content-Type": "application/json"})
+    assert text_in(parts_in(second)) == "Take an umbrella."
+    shown = http.get(f"/v1/ui/chat/{chat}")
+    assert shown.status_code == 200
+    made = next(part for part in shown.json()["messages"][1]["parts"] if part["type"] == "tool-get_weather")
+    assert made["output"] in (output.strip('"'), "\ufffd", json.loads(output))
+
+
+def test_an_output_that_is_nested_too_deep_is_refused(http: httpx.Client) -> None:
+    chat, settings = new_chat(), {"tools": {"functions": [OFFER]}}
+    [call] = of_type(ask(http, chat, said("The weather?"), settings=settings), "tool-input-available")
+    part = {"type": "tool-get_weather", "toolCallId": call["toolCallId"], "state": "output-available"}
+    message = {"role": "assistant", "parts": [part | {"output": "OUTPUT"}]}
+    body = json.dumps({"id": chat, "messages": [message]}).replace('"OUTPUT"', "[" * 500 + "]" * 500)
+    refused = http.post("/v1/ui/chat", content=body, headers={"Content-Type": "application/json"})
+    assert (refused.status_code, refused.json().get("field")) == (422, "messages")
+
+
+def test_an_output_of_a_call_that_no_turn_has_made_is_refused(http: httpx.Client, app: RunningApp) -> None:
+    async def written() -> str:
+        item = {"type": "function_call", "call_id": "mine", "name": "get_weather", "arguments": "{}"}
+        async with realtime(app) as client:
+            await client.answered("conversation.item.create", item=item, answer="conversation.item.done")
+            name: str = client.session["id"]
+            return name.removeprefix("sess_")
+
+    part = {"type": "tool-get_weather", "toolCallId": "mine", "state": "output-available", "output": 7}
+    body = {"id": asyncio.run(written()), "messages": [{"role": "assistant", "parts": [part]}]}
+    refused = http.post("/v1/ui/chat", json=body)
+    assert (refused.status_code, refused.json()["field"]) == (422, "messages")
 
 
 def test_who_comes_back_gets_the_answer_from_its_beginning(http: httpx.Client) -> None:
