@@ -160,6 +160,11 @@ async def test_a_call_is_hung_up_from_elsewhere_and_its_session_stays(app: Runni
         session = caller.session["id"]
         missing = await http.post(f"/v1/realtime/calls/rtc_{'0' * 36}_00000000/hangup")
         assert (missing.status_code, missing.json()["error"]["param"]) == (404, "call_id")
+        longer = await http.post(f"/v1/realtime/calls/rtc_{session[5:]}_{'0' * 9}/hangup")
+        assert (longer.status_code, longer.json()["error"]["param"]) == (404, "call_id")
+        collection = (await http.post("/v1/collections", json={"name": "Lamps"})).json()["id"]
+        other = await http.post(f"/v1/realtime/calls/rtc_{collection}_00000000/hangup")
+        assert other.status_code == 409, other.text
     async with client(app, session_id=session) as still:
         await still.say("Who comes by?")
 

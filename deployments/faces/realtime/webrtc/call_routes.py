@@ -1,5 +1,6 @@
 """Calls over WebRTC: an SDP offer in, an answer out, and the Realtime API on the data channel."""
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -10,7 +11,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from deployments.container import GatewayContainer
-from deployments.faces.native.session_routes import Open
+from deployments.faces.native.session_routes import Open, refuse_affairs
 from deployments.faces.realtime.realtime_opening import Patch, open_session, session_of_call
 from deployments.faces.realtime.webrtc.calls import Calls
 from deployments.web import problem_details
@@ -58,6 +59,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     for status in (400, 401, 403, 404, 413, 429, 503)
 }
 _SESSION_BYTES = 256 * 1024
+_CALL = re.compile(r"rtc_[0-9a-f-]{36}_[0-9a-f]{8}")
 
 
 def _refused(error: RhapsodeError) -> JSONResponse:
@@ -89,12 +91,13 @@ async def create_call(request: Request, services: Open, caller: Caller) -> Respo
 @router.post("/{call_id}/hangup", responses=_ERRORS)
 async def hang_up(call_id: str, services: Open, caller: Caller) -> Response:
     """End a call, on whichever gateway it is. Its session stays."""
-    session = parse_session_id(session_of_call(call_id))
+    session = parse_session_id(session_of_call(call_id)) if _CALL.fullmatch(call_id) else None
     try:
         whose = None if session is None else await services.ownership.of(session)
         if session is None or whose is None or not caller.commands(whose):
             raise SessionNotFound(f"There is no call {call_id[:80]!r}.", field="call_id")
         conversation, _ = await services.sessions.view(session)
+        refuse_affairs(conversation)
         if caller.secret and conversation.items.secret != caller.secret:
             raise SessionNotFound(f"There is no call {call_id[:80]!r}.", field="call_id")
         await services.sessions.decide(session, lambda _: (CallHungUp(call=call_id),))

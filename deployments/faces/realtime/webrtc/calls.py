@@ -5,7 +5,6 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -86,6 +85,7 @@ class Calls(TaskScope):
             )
         checked(offer)
         answered: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        self._whose[whose] += 1  # here, for the task begins later: others ask meanwhile
         self.spawn(self._run, whose, offer, open_, allowed, answered)
         try:
             async with asyncio.timeout(_ANSWER_S):
@@ -96,7 +96,6 @@ class Calls(TaskScope):
     async def _run(
         self, whose: str, offer: str, open_: Open, allowed: Work, answered: asyncio.Future[Answered]
     ) -> None:
-        self._whose[whose] += 1
         call = _Call(self._services, self._settings, self._ending)
         try:
             with self._services.leaving.drain.guest():
@@ -225,8 +224,12 @@ class _Call:
 
     async def close(self) -> None:
         self._output.stop()
-        with suppress(ConnectionError):
+        try:
             await self._peer.close()
+        except ConnectionError:
+            pass
+        except Exception:  # other calls go on
+            log.exception("call %s was not closed whole", self.name)
 
 
 def checked(offer: str) -> None:

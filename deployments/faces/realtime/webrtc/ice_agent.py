@@ -55,9 +55,10 @@ async def _candidates(
 ) -> list[Candidate]:
     """As `Connection.get_component_candidates`. Raises GatewayBusy where no port is free."""
     hosts = addresses if _ALL in settings.hosts else settings.hosts
-    protocols = [await _bound(connection, settings, host) for host in hosts]
-    connection._protocols += protocols
-    found = []
+    protocols, found = [], []
+    for host in hosts:
+        protocols.append(await _bound(connection, settings, host))
+        connection._protocols.append(protocols[-1])  # closed with the connection, whatever comes next
     for protocol in protocols:
         host, port = protocol.transport.get_extra_info("sockname")[:2]
         protocol.local_candidate = Candidate(

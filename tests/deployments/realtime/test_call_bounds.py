@@ -1,0 +1,86 @@
+"""Calls that go wrong on the server's side: they are counted, leave no socket, and end no other call."""
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+from aiortc import RTCPeerConnection
+
+from deployments.faces.realtime.realtime_opening import Opened
+from deployments.faces.realtime.webrtc.calls import Calls
+from pipeline.sessions.drain import Drain
+from schemas.errors import GatewayBusy, SessionNotFound
+from schemas.settings.limit_settings import LeavingSettings, WebRtcSettings
+from tests.deployments.realtime.call_client import Caller
+
+pytestmark = pytest.mark.anyio
+
+
+class Gateway:
+    """As much of a gateway as calls need whose session cannot be opened."""
+
+    def __init__(self, **webrtc: Any) -> None:
+        self.settings = self.gateway = self
+        self.webrtc = WebRtcSettings(**webrtc)
+        self.leaving = self
+        self.drain = Drain(LeavingSettings())
+
+
+def gateway(**webrtc: Any) -> Any:
+    return Gateway(**webrtc)
+
+
+async def refused() -> Opened:
+    raise SessionNotFound("there is no such session")
+
+
+async def allowed() -> None:
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def offer() -> str:
+    caller = Caller()
+    made = await caller.offer()
+    await caller.leave()
+    return made
+
+
+async def test_calls_that_begin_at_the_same_moment_are_counted(offer: str) -> None:
+    async with Calls(gateway(calls=1)) as calls:
+        asked = (calls.answer("anna", offer, refused, allowed) for _ in range(3))
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        assert sorted(type(one).__name__ for one in told) == ["GatewayBusy", "GatewayBusy", "SessionNotFound"]
+        await calls.see_out()
+        with pytest.raises(SessionNotFound):
+            await calls.answer("anna", offer, refused, allowed)
+
+
+async def test_a_call_for_which_one_address_has_no_port_leaves_none_of_another_open(offer: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    elsewhere = "192.0.2.1"  # RFC 5737: no machine's own
+    async with Calls(gateway(hosts=("127.0.0.1", elsewhere), ports=(port, port))) as calls:
+        for _ in range(2):
+            with pytest.raises(GatewayBusy, match=elsewhere):
+                await calls.answer("anna", offer, refused, allowed)
+            await calls.see_out()
+
+
+async def test_a_call_that_cannot_be_closed_ends_no_other(
+    offer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = RTCPeerConnection.close
+
+    async def broken(peer: RTCPeerConnection) -> None:
+        await close(peer)
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(RTCPeerConnection, "close", broken)
+    async with Calls(gateway()) as calls:
+        for _ in range(2):
+            with pytest.raises(SessionNotFound):
+                await calls.answer("anna", offer, refused, allowed)
+            await calls.see_out()
