@@ -59,9 +59,10 @@ class Threads:
                 settings = settings.model_copy(update={"collections": requested})
             if character.collections:
                 settings = await self._sessions.readable(settings, principal)
-        command = CreateSession(
-            title=params.title, settings=SettingsPatch.model_validate(settings.model_dump(mode="json"))
-        )
+        # The dictionaries of the server and of the user are added to every session.
+        asked = settings.model_dump(mode="json", exclude={"pronunciations"})
+        asked |= params.settings.model_dump(mode="json", include={"pronunciations"}, exclude_unset=True)
+        command = CreateSession(title=params.title, settings=SettingsPatch.model_validate(asked))
         thread, *_ = await self._sessions.create(command, kind="thread", principal=principal)
         return thread
 
@@ -157,9 +158,9 @@ class Threads:
             saved = await self._characters.get(conversation.principal, character)
             at = await self._characters.saved_at(conversation.principal, character)
             now = as_character(saved, at, before, defaults)
-            now = await self._sessions.readable(now, conversation.principal)
             if not saved.collections:
                 now = now.model_copy(update={"collections": before.collections})
+        now = await self._sessions.readable(now, conversation.principal)
         await self._change(thread, now, seen)
 
     async def _change(self, thread: SessionId, now: SessionSettings, seen: Head) -> None:

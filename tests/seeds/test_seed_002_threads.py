@@ -151,8 +151,13 @@ async def test_another_character_is_chosen_for_a_thread_and_taken_away_again(per
     default = (await person.http.get(f"/v1/sessions/{thread}")).json()["settings"]["system_prompt"]
     assert await chosen(character) == ("Smith", character, "You are Smith. Loud.", "alto")
     assert await chosen(None) == (None, None, default, "joe")
-    unknown = await person.http.patch(f"/v1/threads/{thread}", json={"character": "nobody"})
+    unknown = await person.http.patch(f"/v1/threads/{thread}", json={"character": "nobody", "title": "New"})
     assert (unknown.status_code, unknown.json()["code"]) == (404, "character.not_found")
+    assert (await person.http.get(f"/v1/threads/{thread}")).json()["title"] == ""
+    assert (await person.http.delete(f"/v1/collections/{collection}")).status_code == 204
+    for who in (character, None):
+        answer = await person.http.patch(f"/v1/threads/{thread}", json={"character": who})
+        assert answer.status_code == 200, answer.text
     for nothing in ("threads", "sessions"):
         refused = await person.http.patch(f"/v1/{nothing}/{thread}", json={})
         assert refused.status_code == 422, refused.text

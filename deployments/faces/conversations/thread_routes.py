@@ -98,10 +98,10 @@ async def get_thread(services: Open, thread: Thread) -> ThreadView:
 @router.patch("/{thread_id}")
 async def change_thread(services: Open, thread: OwnThread, params: ChangeThread) -> ThreadView:
     """Another title, or another character from the next question on."""
+    if "character" in params.model_fields_set:  # first, for it may be refused
+        await services.threads.choose(thread, params.character)
     if params.title is not None:
         await services.sessions.rename(thread, params.title)
-    if "character" in params.model_fields_set:
-        await services.threads.choose(thread, params.character)
     return await _view(services, thread)
 
 

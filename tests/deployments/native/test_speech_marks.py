@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from schemas.speech_style import PRONUNCIATIONS
 from tests.support.clients.native_client import ask, create, listen_until_over
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 from tests.support.servers.speech_server import FakeSpeechServer
@@ -63,6 +64,16 @@ async def test_a_session_lists_all_entries_and_a_patch_replaces_its_own_only(htt
     assert patched.status_code == 200, patched.text
     now = (await http.get(f"/v1/sessions/{session}")).json()["settings"]["pronunciations"]
     assert [one["word"] for one in now] == ["Rhapsode"]
+
+
+async def test_a_thread_has_the_same_dictionaries_as_a_session(http: httpx.AsyncClient) -> None:
+    many = [{"word": f"word {number}", "respelling": "x"} for number in range(PRONUNCIATIONS)]
+    for own in ([NGINX], many):
+        made = await http.post("/v1/threads", json={"settings": {"pronunciations": own}})
+        assert made.status_code == 201, made.text
+        session = (await http.get(f"/v1/sessions/{made.json()['id']}")).json()
+        listed = session["settings"]["pronunciations"]
+        assert [one["origin"] for one in listed] == [*("session" for _ in own), "server"]
 
 
 @pytest.mark.parametrize(
