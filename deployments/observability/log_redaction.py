@@ -8,7 +8,7 @@ _SECRETS: Final = (
     re.compile(r"((?:bearer[ .]|openai-insecure-api-key\.))[^\s,;\"']+", re.IGNORECASE),
     re.compile(r"\b(ek_)[\w.-]+"),
     re.compile(r"(rhapsode_[0-9a-f]{8}_)[0-9a-f]+"),
-    re.compile(r"([?&](?:token|share|name|reference)=)[^&\s\"']+"),
+    re.compile(r"([?&](?:token|share|name|reference|query)=)[^&\s\"']+"),
 )
 _LOGGERS: Final = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi", "websockets.server", "ray.serve")
 

@@ -97,6 +97,10 @@ async def test_a_run_with_everything_logged_holds_no_secret(tmp_path: Path, ever
         ("GET /v1/x?from=0&token=a.b.c HTTP/1.1", "GET /v1/x?from=0&token=… HTTP/1.1"),
         ("/?session=1&share=a.b.c", "/?session=1&share=…"),
         ("POST /recordings?name=anna.wav&reference=hello", "POST /recordings?name=…&reference=…"),
+        (
+            "GET /v1/sessions?kind=thread&query=my+illness HTTP/1.1",
+            "GET /v1/sessions?kind=thread&query=… HTTP/1.1",
+        ),
         ("key rhapsode_0123abcd_00ff11", "key rhapsode_0123abcd_…"),
         ("realtime, openai-insecure-api-key.a.b-c", "realtime, openai-insecure-api-key.…"),
         ("value ek_a.b-c.d", "value ek_…"),
