@@ -30,6 +30,7 @@ from schemas.errors import (
     SessionGone,
     SessionNotFound,
 )
+from schemas.errors.access_errors import Forbidden
 from schemas.events import Event, ItemAdded, ItemRemoved, ResponseAsked
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId, parse_session_id
 from schemas.native.client_commands import Control, RequestTurn, SettingsPatch
@@ -95,11 +96,14 @@ class UiChats:
         *before, last = request.known
         prompt = _question(last)
         gone = _gone(conversation, request, session)
+        brings = bool(before) and not conversation.turns and not conversation.items.order
+        if gone or brings:
+            _check_owner(caller, conversation)
         for turn in gone:
             if not conversation.turns[turn].over:
                 await self._stop(session, turn)
         events: list[Event] = [ItemRemoved(item=name) for name in items_of(conversation, gone)]
-        if not conversation.turns and not conversation.items.order:
+        if brings:
             events += self._brought(before)
         key = None
         if last.id and request.trigger == "submit-message":
@@ -149,6 +153,8 @@ class UiChats:
         context += [made(one, f"output_{number}", Seq(0)) for number, one in enumerate(outputs)]
         asked = conversation.turns[items.known[items.calls[str(outputs[-1]["call_id"])]].turn]
         given = self._given(context, conversation, patch.apply(conversation.settings))
+        if asked.by != caller.name:
+            _check_owner(caller, conversation)
         events: list[Event] = [ItemAdded(item=one) for one in outputs]
         began = beginning(conversation, asked.turn)
         events.append(ResponseAsked(metadata={BEGAN: str(began)}, config={}))
@@ -197,6 +203,12 @@ class UiChats:
         """The chat as `UIMessage`s, without an answer that is being made. Raises SessionNotFound."""
         session, conversation = await self._known(chat, caller)
         return messages_of(session, conversation)
+
+
+def _check_owner(caller: Principal, conversation: Conversation) -> None:
+    """Members of a thread ask; what was said in it is changed by its owner. Raises Forbidden."""
+    if not caller.commands(conversation.principal):
+        raise Forbidden("only who made this chat may change what was said in it", field="messages")
 
 
 def _question(message: UiMessage) -> str:
