@@ -2,13 +2,17 @@
 
 import asyncio
 import socket
+from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 from aiortc import RTCPeerConnection
+from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, DataChunk
 
 from deployments.faces.realtime.realtime_opening import Opened
-from deployments.faces.realtime.webrtc.calls import Calls
+from deployments.faces.realtime.webrtc.calls import Calls, _Call
+from pipeline.core.clock import SystemClock
 from pipeline.sessions.drain import Drain
 from schemas.errors import GatewayBusy, SessionNotFound
 from schemas.settings.limit_settings import LeavingSettings, WebRtcSettings
@@ -25,6 +29,7 @@ class Gateway:
         self.webrtc = WebRtcSettings(**webrtc)
         self.leaving = self
         self.drain = Drain(LeavingSettings())
+        self.clock = SystemClock()
 
 
 def gateway(**webrtc: Any) -> Any:
@@ -84,3 +89,19 @@ async def test_a_call_that_cannot_be_closed_ends_no_other(
             with pytest.raises(SessionNotFound):
                 await calls.answer("anna", offer, refused, allowed)
             await calls.see_out()
+
+
+async def test_a_call_with_too_many_pieces_of_events_that_have_no_end_is_over(offer: str) -> None:
+    services = gateway()
+    call = _Call(services, services.webrtc, anyio.Event())
+    await call.negotiate(offer)
+    assert call._peer.sctp is not None
+    stream = call._peer.sctp._get_inbound_stream(1)
+    for number in range(5_000):
+        piece = DataChunk(0 if number else SCTP_DATA_FIRST_FRAG)
+        piece.tsn, piece.user_data = number + 1, b"x"
+        stream.add_chunk(piece)
+    silent: Any = SimpleNamespace(received=0, frames=0)
+    async with asyncio.timeout(10):
+        await call._idle(silent, silent)
+    await call.close()

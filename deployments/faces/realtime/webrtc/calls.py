@@ -37,6 +37,9 @@ _LOOK_S: Final = 1.0
 _RETRY_S: Final = 5.0
 _OVERRUN: Final = -4 * 1024 * 1024
 """Bytes that a client may send beyond the receive window that it was told."""
+_PIECES: Final = 4_000
+"""Pieces of events that may wait for the others: each new one has all of its stream's looked at. The receive
+window has room for a quarter of it, in pieces as clients cut them."""
 Open = Callable[[], Awaitable[Opened]]
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -216,11 +219,17 @@ class _Call:
             now = (channel.received, heard.frames)
             if now != seen:
                 seen, since = now, clock.monotonic()
-            sctp = self._peer.sctp
-            if clock.monotonic() - since > self._settings.idle_s or (
-                sctp is not None and sctp._advertised_rwnd < _OVERRUN
-            ):
+            if clock.monotonic() - since > self._settings.idle_s or self._overrun:
                 return
+
+    @property
+    def _overrun(self) -> bool:
+        """Whether more came than may wait, in bytes or in pieces of which no event is made."""
+        sctp = self._peer.sctp
+        if sctp is None:
+            return False
+        pieces = sum(len(stream.reassembly) for stream in sctp._inbound_streams.values())
+        return sctp._advertised_rwnd < _OVERRUN or pieces > _PIECES
 
     async def close(self) -> None:
         self._output.stop()
