@@ -1,6 +1,7 @@
 """One session's trouble in the archive is not that of those who listen to others."""
 
 import time
+from typing import Any
 
 import anyio
 import pytest
@@ -10,6 +11,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.eventlog.tiered_log import YOUNG_MS
 from schemas.errors import ArchiveDamaged
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, new_session_id
 from tests.support.eventlog.archives import Tiers, tell
 from tests.support.eventlog.log_events import batch, creation, delta
@@ -57,3 +59,20 @@ async def test_a_damaged_archive_fails_no_batch_of_other_sessions(tiers: Tiers) 
     async with Recorder(tiers.log) as recorder:
         with pytest.raises(ArchiveDamaged):
             await recorder.post(old, delta(2))
+
+
+async def test_a_session_that_is_created_while_the_archive_is_asked_is_not_lost(
+    tiers: Tiers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, looks, read = new_session_id(), 0, tiers.log.archive.read
+
+    async def late(*given: Any, **how: Any) -> list[Recorded]:
+        nonlocal looks
+        found = await read(*given, **how)
+        looks += 1
+        if looks == 2:
+            await tiers.log.append([creation(session)])
+        return found
+
+    monkeypatch.setattr(tiers.log.archive, "read", late)
+    assert [event.seq for event in await tiers.log.read(session, Seq(0))] == [1]
