@@ -1,7 +1,6 @@
 """`rhapsode models`: larger models from the hub, downloaded, checked, chosen and removed."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -105,14 +104,14 @@ def remove(name: Name, yes: Yes = False) -> None:
     with explained():
         entry, home = _entry(name), run_state.home()
         confirm(f"Delete {entry.name}?", yes=yes)
-        there = model_download.remove(entry.name, _cache())
+        there = model_download.remove(entry.name, run_state.cache())
         if chosen_models.chosen(home).get(entry.role) == entry.name:
             chosen_models.choose(home, entry.role, None)
         say(f"{entry.name} is deleted." if there else f"{entry.name} was not there.")
 
 
 def _row(entry: ModelEntry) -> dict[str, Any]:
-    here = {one.name for one in model_download.installed(_cache())}
+    here = {one.name for one in model_download.installed(run_state.cache())}
     in_use = chosen_models.chosen(run_state.home()).get(entry.role) == entry.name
     fields = {"name", "about", "engine", "repository", "revision", "megabytes", "licence", "languages"}
     state = "in use" if in_use else "installed" if entry.name in here else "-"
@@ -132,17 +131,11 @@ def _entry(name: str) -> ModelEntry:
     raise CliError(f"There is no model {name!r}.", "rhapsode models list shows them all.", status=MISUSED)
 
 
-def _cache() -> Path:
-    given = os.environ.get("RHAPSODE_CACHE")
-    default: Path = AppSettings.model_fields["cache"].default
-    return (Path(given) if given else default).expanduser().absolute()
-
-
 def _pull(entry: ModelEntry) -> Path:
     steps = Steps(Console(stderr=True))
     try:
         with steps.step(f"{entry.name}, {entry.megabytes:,} MB, licence: {entry.licence}") as note:
-            folder = model_download.download(entry, _cache(), lambda _, done: note(f"{done:.0%}"))
+            folder = model_download.download(entry, run_state.cache(), lambda _, done: note(f"{done:.0%}"))
             note(str(folder))
     except model_download.DownloadFailed as error:
         raise CliError(str(error)) from error
@@ -167,9 +160,9 @@ def _measure(entry: ModelEntry, folder: Path, *, yes: bool) -> None:
     steps = Steps(Console(stderr=True))
     with steps.step("Measuring it for two seconds") as note:
         if entry.engine == "llama":
-            speed = anyio.run(model_speed.language_model, settings.language_model, _cache())
+            speed = anyio.run(model_speed.language_model, settings.language_model, run_state.cache())
         elif entry.engine == "piper":
-            speed = anyio.run(model_speed.voice, settings.text_to_speech, _cache())
+            speed = anyio.run(model_speed.voice, settings.text_to_speech, run_state.cache())
         else:
             note("not measured: its engine needs speech, or an environment of its own")
             return

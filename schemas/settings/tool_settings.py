@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Final, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, SecretStr, model_validator
 
 from schemas.languages import LanguageTag
 from schemas.settings.model_settings import FunctionName
@@ -19,10 +19,19 @@ class _Tools(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
+def _checked(url: str) -> str:
+    plain_address(url.partition("?")[0])
+    return url
+
+
+ToolAddress = Annotated[str, AfterValidator(_checked)]
+"""Address without user name and password; a query may follow."""
+
+
 class RegisteredFunction(_Tools):
     """One function: somewhere at an address, or in a Python package beside ours."""
 
-    url: str | None = None
+    url: ToolAddress | None = None
     """Gets `POST` with {"call", "name", "arguments", "session"} and the header `Idempotency-Key`, which is
     the same when a call is made again after a crash; its answer's body is the result."""
     entry_point: str | None = Field(default=None, pattern=r"^[\w.]+:[\w.]+$")
@@ -36,13 +45,6 @@ class RegisteredFunction(_Tools):
     """Sent to `url`, as a key."""
     filler: Fillers | None = None
     """Spoken text while it takes long, by language; None: as for all."""
-
-    @field_validator("url")
-    @classmethod
-    def _is_an_address(cls, url: str | None) -> str | None:
-        if url is not None:
-            plain_address(url.partition("?")[0])
-        return url
 
     @model_validator(mode="after")
     def _is_in_one_place(self) -> Self:
@@ -59,7 +61,7 @@ class RegisteredMcpServer(_Tools):
 
     command: tuple[str, ...] | None = None
     """Program and arguments, spoken to over its standard input and output; it ends with its gateway."""
-    url: str | None = None
+    url: ToolAddress | None = None
     """Address of its streamable HTTP."""
     tools: tuple[McpToolName, ...] = Field(min_length=1, max_length=64)
     """Tools of it that sessions may use, by their own names; all others are refused."""
@@ -77,13 +79,6 @@ class RegisteredMcpServer(_Tools):
     """Variables of `command`, beside PATH, HOME and the like."""
     filler: Fillers | None = None
     """Spoken text while a tool takes long, by language; None: as for all."""
-
-    @field_validator("url")
-    @classmethod
-    def _is_an_address(cls, url: str | None) -> str | None:
-        if url is not None:
-            plain_address(url.partition("?")[0])
-        return url
 
     @model_validator(mode="after")
     def _is_in_one_place(self) -> Self:

@@ -110,7 +110,7 @@ async def test_the_buffer_is_cleared_on_request(app: RunningApp) -> None:
         assert done["response"]["status"] == "cancelled"
         await caller.event("conversation.item.truncated")
         sounding = sum(caller.loud())
-        await asyncio.sleep(0.4)
+        await eventually(lambda: len(caller.heard) > 20 and not any(caller.loud()[-2:]))
         assert sum(caller.loud()) - sounding <= 20, "what was on its way may still be heard"
 
 
