@@ -520,11 +520,15 @@ class SentenceBuffer:
             return True
         if self._start == 0 and settings.first_threshold is not None and length >= settings.first_threshold:
             return True
-        if found.strength == Strength.CLAUSE:
-            return self._may_end_early(self._weight(found.end))
-        if found.strength == Strength.SENTENCE:
-            return self._weight(found.end) >= settings.min_length or self._changes_script(found)
-        return found.strength == Strength.PARAGRAPH
+        if found.strength == Strength.PARAGRAPH:
+            return True
+        if found.strength < Strength.CLAUSE:
+            return False
+        weight = self._weight(found.end)
+        whole = found.strength == Strength.SENTENCE
+        return self._may_end_early(weight) or (
+            whole and (weight >= settings.min_length or self._changes_script(found))
+        )
 
     def _weight(self, end: int) -> int:
         """Length of the fragment that would end here, in letters of an alphabet."""
@@ -540,10 +544,10 @@ class SentenceBuffer:
 
     def _may_end_early(self, length: int, more: int = 0) -> bool:
         """Whether a fragment of this length, being one of the first, need not reach its sentence's end."""
-        wanted, least = self._settings.first_length, self._settings.min_length
+        wanted = self._settings.first_length
         if wanted is None or self._fragments >= (len(_EARLY) if self._being_written else 1):
             return False
-        return length >= max(least, _EARLY[self._fragments] * (wanted + more))
+        return length >= _EARLY[self._fragments] * (wanted + more)
 
     def _cut_by_force(self, ready: list[Fragment]) -> None:
         place = self._best_place()

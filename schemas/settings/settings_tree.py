@@ -52,10 +52,10 @@ class SentenceSettings(_Settings):
 
     min_length: int = Field(default=20, ge=1, le=500)
     """A shorter sentence waits and is joined to the next one (the seed's `min_sentence_length`)."""
-    first_length: int | None = Field(default=24, ge=4, le=500)
-    """The first fragment may end at a clause once it is this long, and eight characters later before a word
-    that begins a phrase ("and", "who", "with"); the second one when it is twice as long. Neither is shorter
-    than `min_length`. None: only at a sentence end."""
+    first_length: int | None = Field(default=12, ge=4, le=500)
+    """The first fragment may end at a clause or a sentence once it is this long ("Once upon a time,"), and
+    eight characters later before a word that begins a phrase ("and", "who", "with"); the second one when it
+    is twice as long. `min_length` does not bound them. None: only at a sentence end."""
     first_threshold: int | None = Field(default=None, ge=10, le=500)
     """The first fragment may end at any word once it is this long; None: only where a clause or sentence
     ends, but in the answer to a spoken question at 40."""

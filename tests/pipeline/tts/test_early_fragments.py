@@ -20,6 +20,30 @@ def test_the_second_fragment_may_end_early_when_it_is_twice_as_long() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("Once upon a time, there was an old keeper. He lived alone.", "Once upon a time, "),
+        ("The old clock. It is a relic of another time.", "The old clock. "),
+        ("The old clock on the corner, and its bell, were late.", "The old clock on the corner, "),
+        ("The harbour of the town and its ships were quiet.", "The harbour of the town "),
+        ("Yes, he did. Then he went home again.", "Yes, he did. "),
+        ("Yes. No. Maybe so.", "Yes. No. Maybe so."),
+    ],
+)
+def test_a_few_words_are_enough_for_the_first_fragment(text: str, first: str) -> None:
+    assert texts(cut(text, SentenceSettings()))[0] == first
+
+
+def test_the_least_length_of_a_sentence_does_not_hold_the_first_words_back() -> None:
+    text = "Once upon a time, there was a keeper. He sang. He slept. He woke at six in the morning."
+    assert texts(cut(text, SentenceSettings(min_length=40))) == [
+        "Once upon a time, ",
+        "there was a keeper. He sang. ",
+        "He slept. He woke at six in the morning.",
+    ]
+
+
 def test_only_the_first_fragments_may_end_at_a_clause() -> None:
     text = "When the night had come, and all was dark, he left. When the morning had come, he came back."
     assert texts(cut(text, SentenceSettings(first_length=24))) == [
