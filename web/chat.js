@@ -117,6 +117,7 @@ export class ChatPlace {
     const { id } = await this._conversations.begin(wish);
     this._madeHere = true;
     this._open(id);
+    if (this._shell.place !== this) this._shell.hearing.leave(this._session); // left while it was being made
     this._shell.named(this, { id, kind: "thread", title: "" });
   }
 
@@ -126,7 +127,6 @@ export class ChatPlace {
     hearing.makeRoom();
     const session = await this.begun();
     await this._ask(session.id, request, this._madeHere || this.story.kind === "thread");
-    if (this._shell.place !== this) session.close(); // its place was left while it was being made
   }
 
   async _ask(id, request, isThread) {

@@ -46,7 +46,7 @@ export function matching(log, words) {
 
 /** A program that asks in `session` of the server at `origin` and follows the answer. */
 export function codeFor(language, { origin, session }) {
-  const id = session ?? "SESSION_ID";
+  const id = encodeURIComponent(session ?? "SESSION_ID").replaceAll("'", "%27");
   const base = `${origin}/v1/sessions/${id}`;
   if (language === "Python") {
     return `import httpx
@@ -71,7 +71,7 @@ events.onmessage = ({ data }) => console.log(JSON.parse(data));
 events.addEventListener("end", () => events.close());
 `;
   }
-  return `curl -X POST ${base}/turns \\
+  return `curl -X POST '${base}/turns' \\
   -H 'Content-Type: application/json' \\
   -d '{"prompt": "Hello!"}'
 

@@ -13,7 +13,13 @@ class Opened {
     this.total = null; // of how many pieces it will be
     this._about = { id, url, totalOf, onChange };
     this._failures = 0;
+    this._again = 0; // the timer of the next try
     this._open();
+  }
+
+  close() {
+    clearTimeout(this._again);
+    this.session.close();
   }
 
   _open() {
@@ -39,7 +45,7 @@ class Opened {
   _refused({ code, message }) {
     this._failures += 1;
     if (code === "session.not_found" && this._failures < TRIES) {
-      setTimeout(() => this._open(), retryDelayMs(this._failures, Math.random()));
+      this._again = setTimeout(() => this._open(), retryDelayMs(this._failures, Math.random()));
       return;
     }
     this.problem = asSentence(message);
@@ -58,7 +64,7 @@ export class Narrations {
 
   /** All but the one that is heard. */
   close(heard) {
-    for (const [id, opened] of this._opened) if (id !== heard) opened.session.close();
+    for (const [id, opened] of this._opened) if (id !== heard) opened.close();
   }
 
   get(id) {

@@ -64,3 +64,12 @@ for (const language of ["curl", "Python", "JavaScript"]) {
     assert.match(codeFor(language, { origin: "http://x", session: undefined }), /SESSION_ID/);
   });
 }
+
+test("an address in the code ends no string of it, whatever the page's own address names as its session", () => {
+  const session = "x'; rm -rf ~ `id` $(id) ${id} \"";
+  for (const language of ["curl", "Python", "JavaScript"]) {
+    const code = codeFor(language, { origin: "http://x", session });
+    const [, rest] = code.split("/v1/sessions/");
+    assert.match(rest, /^[\w.~%()-]+\/turns['"]/);
+  }
+});
