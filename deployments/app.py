@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from ray import serve
@@ -83,18 +83,19 @@ def load_settings(given: Mapping[str, Any] | None = None) -> AppSettings:
         values["log"] = {**values.get("log", {}), "url": url}
     if tracing := otel_variables.tracing(os.environ):
         values["tracing"] = {**values.get("tracing", {}), **tracing}
-    home, cache = (_folder(name, values) for name in ("home", "cache"))
-    merged = _Environment(**chosen_models.overlaid(values, home, cache))
+    overlaid = chosen_models.overlaid(values, folder("home", values), folder("cache", values))
+    merged = _Environment(**overlaid)
     settings = AppSettings.model_validate(merged.model_dump())
     return settings.model_copy(
         update={"cache": settings.cache.expanduser(), "home": settings.home.expanduser()}
     )
 
 
-def _folder(name: str, values: Mapping[str, Any]) -> Path:
-    """The home or the cache, before all settings are known."""
+def folder(name: Literal["home", "cache"], values: Mapping[str, Any]) -> Path:
+    """The home or the cache of a configuration file's `args`, before all settings are known."""
     default: Path = AppSettings.model_fields[name].default
-    return Path(os.environ.get(f"RHAPSODE_{name.upper()}") or values.get(name) or default)
+    given = os.environ.get(f"RHAPSODE_{name.upper()}") or values.get(name) or default
+    return Path(given).expanduser()
 
 
 def _refuse_exposure(settings: AppSettings) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -17,10 +17,11 @@ from cluster.checks.placement_check import failures
 from cluster.terminal import run_state
 from cluster.terminal.cli_errors import MISUSED, CliError
 from cluster.terminal.run_state import KEY
-from deployments.app import load_settings
+from deployments.app import folder, load_settings
 from schemas.settings import AppSettings
 from schemas.settings.telemetry_settings import LoggingSettings
 
+T = TypeVar("T")
 IMPORT_PATH: Final = "deployments.app:build"
 DEPLOYMENTS: Final = (
     "Gateway",
@@ -73,11 +74,23 @@ def current(file: Path | None = None) -> Config:
 
     `file` stands for the file of either. Raises CliError.
     """
+    return _in_effect(load, file)
+
+
+def cache() -> Path:
+    """Folder of prepared and downloaded models of that configuration, whose models need not be there yet.
+
+    Raises CliError.
+    """
+    return _in_effect(lambda file: folder("cache", _read(file)["applications"][0].get("args") or {}))
+
+
+def _in_effect(read: Callable[[Path], T], file: Path | None = None) -> T:
     run = run_state.running(run_state.home())
     if run is None:
-        return load(file or default_file())
+        return read(file or default_file())
     with run_state.environment_of(run):
-        return load(file or (Path(run.config) if run.config else default_file()))
+        return read(file or (Path(run.config) if run.config else default_file()))
 
 
 def load(file: Path) -> Config:
@@ -85,10 +98,7 @@ def load(file: Path) -> Config:
     if unknown := unknown_variables(os.environ):
         message = "\n".join(str(finding) for finding in unknown)
         raise CliError(message, "Correct or unset it.", status=MISUSED)
-    raw = _parse(file)
-    if found := findings(raw):
-        lines = "\n".join(f"  {finding}" for finding in found)
-        raise CliError(f"{file} is not right:\n{lines}", "Correct these lines and try again.", status=MISUSED)
+    raw = _read(file)
     try:
         settings = load_settings(raw["applications"][0].get("args") or {})
     except ValidationError as error:  # the file is fine, so it is a variable
@@ -100,6 +110,15 @@ def load(file: Path) -> Config:
         advice = f"Correct one of them: the file or the {PREFIX}* variables."
         raise CliError(f"{file} does not go with the environment:\n{lines}", advice, status=MISUSED)
     return Config(file, ServeDeploySchema.model_validate(_alike(raw, settings.logging)), settings)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The parsed file. Raises CliError with every finding."""
+    raw = _parse(file)
+    if found := findings(raw):
+        lines = "\n".join(f"  {finding}" for finding in found)
+        raise CliError(f"{file} is not right:\n{lines}", "Correct these lines and try again.", status=MISUSED)
+    return dict(raw)
 
 
 def _alike(raw: dict[str, Any], wished: LoggingSettings) -> dict[str, Any]:

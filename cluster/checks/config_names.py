@@ -1,6 +1,7 @@
 """Checks that a configuration names only what exists: engines, files, kinds of addresses, the profile."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 import fsspec
@@ -35,6 +36,9 @@ def unknown(settings: AppSettings, *, here: bool) -> Iterator[Trouble]:
             path = getattr(getattr(settings, part), field)
             if path is not None and not path.expanduser().exists():
                 yield f"{_ARGS}.{part}.{field}", f"there is no {path}"
+    for place, voice in enumerate(settings.text_to_speech.further_voices if here else ()):
+        if isinstance(voice, Path) and not voice.expanduser().exists():
+            yield f"{_ARGS}.text_to_speech.further_voices.{place}", f"there is no {voice}"
 
 
 def _archive(settings: AppSettings, here: bool) -> Iterator[Trouble]:

@@ -128,7 +128,8 @@ def _models(file: Path | None) -> CheckResult:
     from cluster.checks.config import current
     from pipeline.engines.weights import chosen_models, model_download
 
-    names = sorted(chosen_models.chosen(run_state.home()).values())
+    chosen = chosen_models.chosen(run_state.home()).values()
+    names = sorted({one for each in chosen for one in each} - chosen_models.PACKAGED.keys())
     there = {one.name for one in model_download.installed(current(file).settings.cache)}
     if absent := [name for name in names if name not in there]:
         advice = f"rhapsode models pull {absent[0]}, or rhapsode models remove {absent[0]}."

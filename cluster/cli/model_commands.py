@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import anyio
+import psutil
 import typer
 from rich.console import Console
 
+from cluster.checks.config import cache
 from cluster.cli.command_help import Json, Yes, confirm, explained, say
 from cluster.terminal import run_state
 from cluster.terminal.cli_errors import MISUSED, CliError
 from cluster.terminal.console import Steps
 from pipeline.engines.weights import chosen_models, model_download
-from pipeline.engines.weights.model_manifest import ModelEntry, Role, entries
+from pipeline.engines.weights.model_manifest import ModelEntry, entries
+from pipeline.engines.weights.model_states import fits, states
 from schemas.settings import AppSettings
 
 app = typer.Typer(
@@ -24,11 +27,6 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="A name that rhapsode models list shows.")]
-_PACKAGED: Final[dict[str, Role]] = {
-    "packaged-language-model": "language-model",
-    "packaged-speech-to-text": "speech-to-text",
-    "packaged-voice": "voice",
-}
 _PERMISSIVE: Final = frozenset({"MIT", "Apache-2.0"})
 
 
@@ -43,11 +41,11 @@ def list_(
 
     Example: rhapsode models list --language de
     """
-    shown = [_row(entry) for entry in entries() if _speaks(entry, language)]
-    used = {role for role in chosen_models.chosen(run_state.home())}
+    with explained():
+        here, free = states(run_state.home(), cache()), psutil.virtual_memory().available
+    shown = [_row(entry, here[entry.name], free) for entry in entries() if _speaks(entry, language)]
     packaged = [
-        {"name": name, "role": role, "state": "installed" if role in used else "in use"}
-        for name, role in _PACKAGED.items()
+        {"name": name, "role": role, "state": here[name]} for name, role in chosen_models.PACKAGED.items()
     ]
     if as_json:
         say(json.dumps([*packaged, *shown], indent=1))
@@ -55,7 +53,8 @@ def list_(
     for row in packaged:
         say(f"{row['name']:<34}{'':>9}  {row['state']}")
     for row in shown:
-        say(f"{row['name']:<34}{row['megabytes']:>6,} MB  {row['state']:<11}{row['licence']}")
+        state = row["state"] if row["fits"] or row["state"] != "-" else "too large"
+        say(f"{row['name']:<34}{row['megabytes']:>6,} MB  {state:<13}{row['licence']}")
     say("Download and use one: rhapsode models use NAME")
 
 
@@ -83,39 +82,38 @@ def use(name: Name, yes: Yes = False) -> None:
     """
     with explained():
         home = run_state.home()
-        if name in _PACKAGED:
-            chosen_models.choose(home, _PACKAGED[name], None)
-            say(f"The {_PACKAGED[name].replace('-', ' ')} is the packaged or configured one. {_next_step()}")
+        if name in chosen_models.PACKAGED:
+            chosen_models.choose(home, name)
+            role = chosen_models.PACKAGED[name].replace("-", " ")
+            say(f"The {role} is the packaged or configured one. {_next_step()}")
             return
         entry = _entry(name)
         folder = _pull(entry)
         _accept_licence(entry, folder, yes=yes)
         _measure(entry, folder, yes=yes)
-        chosen_models.choose(home, entry.role, entry.name)
-        say(f"{entry.name} is the {entry.role.replace('-', ' ')}. {_next_step()}")
+        chosen_models.choose(home, entry.name)
+        whose = "voice of new sessions" if entry.role == "voice" else entry.role.replace("-", " ")
+        say(f"{entry.name} is the {whose}. {_next_step()}")
 
 
 @app.command()
 def remove(name: Name, yes: Yes = False) -> None:
-    """Delete a model from the cache; if it is in use, the packaged one takes its place.
+    """Delete a model from the cache; if it is the one in use, the packaged one takes its place.
 
     Example: rhapsode models remove qwen3.5-4b
     """
     with explained():
         entry, home = _entry(name), run_state.home()
         confirm(f"Delete {entry.name}?", yes=yes)
-        there = model_download.remove(entry.name, run_state.cache())
-        if chosen_models.chosen(home).get(entry.role) == entry.name:
-            chosen_models.choose(home, entry.role, None)
+        there = model_download.remove(entry.name, cache())
+        chosen_models.drop(home, entry.name)
         say(f"{entry.name} is deleted." if there else f"{entry.name} was not there.")
 
 
-def _row(entry: ModelEntry) -> dict[str, Any]:
-    here = {one.name for one in model_download.installed(run_state.cache())}
-    in_use = chosen_models.chosen(run_state.home()).get(entry.role) == entry.name
+def _row(entry: ModelEntry, state: str, free: int) -> dict[str, Any]:
     fields = {"name", "about", "engine", "repository", "revision", "megabytes", "licence", "languages"}
-    state = "in use" if in_use else "installed" if entry.name in here else "-"
-    return {**entry.model_dump(mode="json", include=fields), "role": entry.role, "state": state}
+    shown = entry.model_dump(mode="json", include=fields)
+    return {**shown, "role": entry.role, "state": state, "fits": fits(entry, free)}
 
 
 def _speaks(entry: ModelEntry, language: str | None) -> bool:
@@ -135,7 +133,7 @@ def _pull(entry: ModelEntry) -> Path:
     steps = Steps(Console(stderr=True))
     try:
         with steps.step(f"{entry.name}, {entry.megabytes:,} MB, licence: {entry.licence}") as note:
-            folder = model_download.download(entry, run_state.cache(), lambda _, done: note(f"{done:.0%}"))
+            folder = model_download.download(entry, cache(), lambda _, done: note(f"{done:.0%}"))
             note(str(folder))
     except model_download.DownloadFailed as error:
         raise CliError(str(error)) from error
@@ -160,9 +158,9 @@ def _measure(entry: ModelEntry, folder: Path, *, yes: bool) -> None:
     steps = Steps(Console(stderr=True))
     with steps.step("Measuring it for two seconds") as note:
         if entry.engine == "llama":
-            speed = anyio.run(model_speed.language_model, settings.language_model, run_state.cache())
+            speed = anyio.run(model_speed.language_model, settings.language_model, cache())
         elif entry.engine == "piper":
-            speed = anyio.run(model_speed.voice, settings.text_to_speech, run_state.cache())
+            speed = anyio.run(model_speed.voice, settings.text_to_speech, cache())
         else:
             note("not measured: its engine needs speech, or an environment of its own")
             return

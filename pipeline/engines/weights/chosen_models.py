@@ -4,44 +4,91 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from pipeline.engines.weights.model_download import folder_of
 from pipeline.engines.weights.model_manifest import ModelEntry, Role, entries
+from schemas.settings.voice_settings import PACKAGED_VOICE
 
 _FILE: Final = "models.json"
-_CHOICE: Final = TypeAdapter(dict[Role, str])
+_CHOICE: Final = TypeAdapter(dict[Role, Annotated[tuple[str, ...], Field(min_length=1)]])
+PACKAGED: Final[Mapping[str, Role]] = {
+    "packaged-language-model": "language-model",
+    "packaged-speech-to-text": "speech-to-text",
+    "packaged-voice": "voice",
+}
+"""Names of the packaged models, or of what the configuration file says."""
 
 
-def chosen(home: Path) -> dict[Role, str]:
-    """The name of the model in each role; roles with the packaged or configured model are left out."""
+def chosen(home: Path) -> dict[Role, tuple[str, ...]]:
+    """Names of the models in each role, the one that was chosen last at the end.
+
+    A role with the packaged model alone is left out. Voices alone are several; the last one is the voice of
+    new sessions.
+    """
     try:
         return _CHOICE.validate_json((home.expanduser() / _FILE).read_bytes())
     except (OSError, ValidationError):
         return {}
 
 
-def choose(home: Path, role: Role, name: str | None) -> None:
-    """Records a choice; None: the packaged model, or what the configuration file says, again."""
+def choose(home: Path, name: str) -> None:
+    """Records a choice. Piper's voices that were chosen before stay beside a new one, or the packaged one."""
+    role = PACKAGED[name] if name in PACKAGED else _known()[name].role
+    others = [one for one in chosen(home).get(role, ()) if one != name and _is_beside(one, name)]
+    _write(home, {**chosen(home), role: (*others, name)})
+
+
+def drop(home: Path, name: str) -> None:
+    """Takes a model back; if it was chosen last, the packaged model follows it."""
+    names = chosen(home)
+    for role, known in list(names.items()):
+        if name in known:
+            others = tuple(one for one in known if one != name)
+            [packaged] = [one for one, its in PACKAGED.items() if its == role]
+            names[role] = others if known[-1] != name else (*others, packaged)
+    _write(home, names)
+
+
+def _is_beside(one: str, name: str) -> bool:
+    """Whether both may be loaded at once: Piper's voices may, and the packaged one is among them."""
+    known = _known()
+    return all(
+        each == "packaged-voice" or (each in known and known[each].engine == "piper") for each in (one, name)
+    )
+
+
+def _write(home: Path, names: Mapping[Role, tuple[str, ...]]) -> None:
     home = home.expanduser()
     home.mkdir(parents=True, exist_ok=True)
-    names = {one: old for one, old in chosen(home).items() if one != role}
-    if name is not None:
-        names[role] = name
+    kept = {role: known for role, known in names.items() if not set(known) <= PACKAGED.keys()}
     fresh = home / f"{_FILE}.{os.getpid()}"
-    fresh.write_text(json.dumps(names, indent=1), encoding="utf-8")
+    fresh.write_text(json.dumps(kept, indent=1), encoding="utf-8")
     fresh.replace(home / _FILE)
+
+
+def _known() -> dict[str, ModelEntry]:
+    return {entry.name: entry for entry in entries()}
 
 
 def overlaid(values: Mapping[str, Any], home: Path, cache: Path) -> dict[str, Any]:
     """The values of a configuration file with the settings of the chosen models on top."""
-    result, known = dict(values), {entry.name: entry for entry in entries()}
-    for name in chosen(home).values():
-        if name in known:
-            for branch, settings in _settings(known[name], cache).items():
+    result, known, names = dict(values), _known(), chosen(home)
+    configured = result.get("text_to_speech", {})
+    for last in (each[-1] for each in names.values()):
+        if last in known:
+            for branch, settings in _settings(known[last], cache).items():
                 result[branch] = {**result.get(branch, {}), **settings}
+    voices = [known[one] for one in names.get("voice", ()) if one in known]
+    paths = [str(one.path(folder_of(one.name, cache))) for one in voices if one.engine == "piper"]
+    if paths:
+        before = [configured.get("voice_path") or PACKAGED_VOICE, *configured.get("further_voices", ())]
+        branch = result.get("text_to_speech", {})
+        first = str(branch.get("voice_path") or PACKAGED_VOICE)
+        further = [one for one in dict.fromkeys(map(str, [*before, *paths])) if one != first]
+        result["text_to_speech"] = {**branch, "further_voices": further}
     return result
 
 

@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
+from cluster.checks.config import default_file
+from cluster.cli.main import app
 from deployments.app import load_settings
 from pipeline.engines.ports import ChatRequest, Message, WordTimes
 from pipeline.engines.registry import build_language_model, build_text_to_speech
-from pipeline.engines.weights.chosen_models import choose
+from pipeline.engines.weights.chosen_models import choose, chosen, drop
 from pipeline.engines.weights.model_manifest import ModelEntry, entries
 from pipeline.engines.weights.prepared_folders import package
 from tests.pipeline.engines.weights.loopback_hub import Hub, running
@@ -104,19 +108,83 @@ async def test_a_voice_shows_its_licence_first_is_used_and_speaks(line: CommandL
     refused = line.run("use", VOICE.name, hub=voice_hub, status=2)
     assert "License: Public Domain" in refused
     assert load_settings().text_to_speech.voice_path is None
-    line.run("use", VOICE.name, "--yes")  # without the hub: it is here
+    assert "voice of new sessions" in line.run("use", VOICE.name, "--yes")  # without the hub: it is here
     settings = load_settings()
     assert (settings.session.voice, settings.session.language) == ("en_US-ryan-high", "en")
     voice = build_text_to_speech(settings.text_to_speech, settings.cache)
     async with aclosing(voice.synthesize("Good morning.", voice=settings.session.voice)) as pieces:
         assert sum([len(piece) async for piece in pieces if not isinstance(piece, WordTimes)]) > 10_000
+    assert voice.voices == ("en_US-ryan-high", "joe")
     await voice.aclose()
     line.run("use", "packaged-voice")
-    assert load_settings().session.voice == "joe"
+    settings = load_settings()
+    assert settings.session.voice == "joe"
+    assert list(settings.text_to_speech.voice_sources) == ["joe", "en_US-ryan-high"]
+    line.run("remove", VOICE.name, "--yes")
+    assert list(load_settings().text_to_speech.voice_sources) == ["joe"]
+
+
+def states(line: CommandLine) -> dict[str, str]:
+    return {
+        row["name"]: row["state"] for row in json.loads(line.run("list", "--json")) if row["state"] != "-"
+    }
+
+
+def test_voices_are_several_and_the_one_chosen_last_is_that_of_new_sessions(line: CommandLine) -> None:
+    home = Path(line.variables["RHAPSODE_HOME"])
+    german, french = "piper-de_de-thorsten-medium", "piper-fr_fr-siwis-medium"
+    choose(home, german)
+    choose(home, french)
+    settings = load_settings()
+    assert list(settings.text_to_speech.voice_sources) == [
+        "fr_FR-siwis-medium",
+        "joe",
+        "de_DE-thorsten-medium",
+    ]
+    assert (settings.session.voice, settings.session.language) == ("fr_FR-siwis-medium", "fr")
+    assert (states(line)[german], states(line)[french]) == ("also in use", "in use")
+    choose(home, "packaged-voice")
+    assert list(load_settings().text_to_speech.voice_sources) == [
+        "joe",
+        "de_DE-thorsten-medium",
+        "fr_FR-siwis-medium",
+    ]
+    drop(home, german)
+    assert (states(line)["packaged-voice"], states(line)[french]) == ("in use", "also in use")
+    choose(home, "xtts-v2")  # not an engine of Piper's voices
+    assert load_settings().text_to_speech.engine == "coqui"
+    assert load_settings().text_to_speech.further_voices == ()
+    drop(home, "xtts-v2")
+    assert chosen(home) == {}
+
+
+def test_a_configured_voice_stays_beside_a_chosen_one(line: CommandLine) -> None:
+    choose(Path(line.variables["RHAPSODE_HOME"]), VOICE.name)
+    configured = {
+        "text_to_speech": {"voice_path": "/voices/anna.onnx", "further_voices": ["/voices/bert.onnx"]}
+    }
+    found = load_settings(configured).text_to_speech.voice_sources
+    assert list(found) == ["en_US-ryan-high", "anna", "bert"]
+
+
+def test_the_cache_of_a_configuration_file_is_the_one_that_is_looked_in(
+    line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RHAPSODE_CACHE")
+    packaged = yaml.safe_load(default_file().read_text())
+    packaged["applications"][0]["args"]["cache"] = str(tmp_path / "elsewhere")
+    (tmp_path / "serve_config.yaml").write_text(yaml.safe_dump(packaged))
+    folder = tmp_path / "elsewhere" / "models" / MODEL.name
+    folder.mkdir(parents=True)
+    record = {"name": MODEL.name, "repository": MODEL.repository, "commit": "0" * 40, "files": {}}
+    (folder / "download.json").write_text(json.dumps(record))
+    monkeypatch.chdir(tmp_path)
+    rows = CliRunner().invoke(app, ["models", "list", "--json"])
+    assert {row["name"]: row["state"] for row in json.loads(rows.stdout)}[MODEL.name] == "installed"
 
 
 def test_the_environment_wins_over_a_chosen_model(line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    choose(Path(line.variables["RHAPSODE_HOME"]), MODEL.role, MODEL.name)
+    choose(Path(line.variables["RHAPSODE_HOME"]), MODEL.name)
     assert load_settings({"language_model": {"slots": 3}}).language_model.slots == 3
     monkeypatch.setenv("RHAPSODE_LANGUAGE_MODEL__MODEL_PATH", "/elsewhere/own.gguf")
     assert load_settings().language_model.model_path == Path("/elsewhere/own.gguf")

@@ -1,6 +1,6 @@
 """The real models, loaded once for all tests."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,23 @@ def cache() -> Path:
 
 @pytest.fixture(scope="session")
 def joe(cache: Path) -> Voice:
-    return Voice(voice_files(TextToSpeechSettings(), cache))
+    return Voice(*voice_files(TextToSpeechSettings(), cache))
+
+
+@pytest.fixture(scope="session")
+def joe_alone(joe: Voice, cache: Path) -> Callable[..., PiperTextToSpeech]:
+    """Makes an engine of the voice that is loaded already; it takes the fields of its settings."""
+
+    def make(**fields: Any) -> PiperTextToSpeech:
+        settings = TextToSpeechSettings.model_validate(fields)
+        return PiperTextToSpeech(voice_files(settings, cache), lambda _: joe, settings)
+
+    return make
 
 
 @pytest.fixture
-async def piper(joe: Voice) -> AsyncGenerator[PiperTextToSpeech, None]:
-    voice = PiperTextToSpeech("joe", joe, TextToSpeechSettings(streams=2))
+async def piper(joe_alone: Callable[..., PiperTextToSpeech]) -> AsyncGenerator[PiperTextToSpeech, None]:
+    voice = joe_alone(streams=2)
     yield voice
     await voice.aclose()
 

@@ -23,10 +23,10 @@ class CountingTextToSpeech(TextToSpeech, Protocol):
 
 
 async def spoken(
-    voice: TextToSpeech, text: str, *, speed: float = 1.0
+    voice: TextToSpeech, text: str, *, speed: float = 1.0, name: str | None = None
 ) -> tuple[tuple[TimedWord, ...], list[bytes]]:
-    """Word times, if any, and chunks, checked to come in this order."""
-    async with aclosing(voice.synthesize(text, voice=voice.voices[0], speed=speed)) as stream:
+    """Word times, if any, and chunks, checked to come in this order. `name`: a voice; None: the first."""
+    async with aclosing(voice.synthesize(text, voice=name or voice.voices[0], speed=speed)) as stream:
         first, *chunks = [item async for item in stream]
     times = first if isinstance(first, WordTimes) else WordTimes()
     if first is not times:

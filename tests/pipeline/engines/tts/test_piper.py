@@ -1,5 +1,6 @@
 """Piper: windows that sound like the whole, long and odd texts, and many sentences on one thread."""
 
+from collections.abc import Callable
 from contextlib import aclosing
 from itertools import pairwise
 
@@ -10,7 +11,6 @@ from pipeline.engines.ports import EngineResult, WordTimes
 from pipeline.engines.tts.piper import PiperTextToSpeech
 from pipeline.engines.tts.piper_voice import Voice
 from rhapsode.testing.text_to_speech_contract import SENTENCE, length_ms, spoken
-from schemas.settings import TextToSpeechSettings
 from tests.contracts.busy_text_to_speech import is_busy_beyond_five, says_that_it_was_shut_down
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
@@ -133,13 +133,13 @@ async def test_silence_at_the_start_is_cut(piper: PiperTextToSpeech) -> None:
     assert np.flatnonzero(sound > 500)[0] * 1_000 / piper.sample_rate < 25
 
 
-async def test_more_sentences_than_it_can_queue_are_busy(joe: Voice) -> None:
-    voice = PiperTextToSpeech("joe", joe, TextToSpeechSettings(streams=1))
+async def test_more_sentences_than_it_can_queue_are_busy(joe_alone: Callable[..., PiperTextToSpeech]) -> None:
+    voice = joe_alone(streams=1)
     await is_busy_beyond_five(voice, lambda: spoken(voice, SENTENCE))
 
 
-async def test_a_voice_that_was_shut_down_says_so(joe: Voice) -> None:
-    voice = PiperTextToSpeech("joe", joe, TextToSpeechSettings())
+async def test_a_voice_that_was_shut_down_says_so(joe_alone: Callable[..., PiperTextToSpeech]) -> None:
+    voice = joe_alone()
     await says_that_it_was_shut_down(voice, SENTENCE)
 
 

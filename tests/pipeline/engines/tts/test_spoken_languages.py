@@ -27,9 +27,8 @@ EACH = SentenceSettings(min_length=1, first_length=None)
 
 
 @pytest.fixture
-async def speaker(joe: Voice) -> AsyncGenerator[RoutedSpeaker, None]:
-    settings = TextToSpeechSettings(streams=2)
-    speaker = await open_speaker(PiperTextToSpeech("joe", joe, settings), settings)
+async def speaker(piper: PiperTextToSpeech) -> AsyncGenerator[RoutedSpeaker, None]:
+    speaker = await open_speaker(piper, TextToSpeechSettings())
     yield speaker
     await speaker.aclose()
 

@@ -39,7 +39,7 @@ def test_prepared_weights_are_not_missing(cache: Path) -> None:
     assert missing(settings) == []
     model = language_model_file(LLAMA, cache)
     assert sha256(model) == "4a197789e71f16d2a0c228684e98def3218e2e324488a5414d46605bf849023d"
-    assert voice_files(PIPER, cache).name == "joe"
+    assert [one.name for one in voice_files(PIPER, cache)] == ["joe"]
 
 
 def test_an_empty_cache_misses_what_the_engines_need(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_your_own_voice_has_the_name_of_its_file(tmp_path: Path) -> None:
     own = tmp_path / "anna.onnx"
     shutil.copy(source, own)
     shutil.copy(f"{source}.json", f"{own}.json")
-    files = voice_files(TextToSpeechSettings(voice_path=own), tmp_path / "cache")
+    [files] = voice_files(TextToSpeechSettings(voice_path=own), tmp_path / "cache")
     assert files.name == "anna"
     assert sorted(path.name for path in files.folder.iterdir()) == [
         "decoder.onnx",
