@@ -6,7 +6,7 @@ import { ChatHead } from "./chat-head.js";
 import { Composer } from "./composer.js";
 import { Controls } from "./controls.js";
 import { isGuest } from "./credentials.js";
-import { whatIsDone } from "./doing.js";
+import { assistantDoes, whatIsDone } from "./doing.js";
 import { asSentence, byId, make, oncePerFrame, say } from "./dom.js";
 import { Hearing } from "./hearing.js";
 import { bindHelp } from "./help.js";
@@ -86,12 +86,15 @@ class Shell {
       change: async (patch) => this.place.changeSettings?.({ listening: patch }),
       announce: (text) => this.controls.announce(text),
       onChange: () => this.paint(),
+      hush: () => this.hearing.session && this.hearing.stop(),
+      theirs: () => this.hearing.level,
+      onSettings: () => this._showSettings(),
     });
   }
 
   async start() {
     bindHelp(byId("help-button"));
-    addEventListener("popstate", () => this._show());
+    addEventListener("popstate", () => this._popped());
     addEventListener("pagehide", () => this.place?.save?.() ?? this.hearing.save());
     for (const gesture of ["pointerdown", "keydown"]) addEventListener(gesture, () => this.hearing.unlock());
     document.addEventListener("click", (event) => this._clicked(event));
@@ -105,16 +108,18 @@ class Shell {
   /** What belongs to the owner of the sessions; a guest with a share link has none of it. */
   async _furnish() {
     staySignedIn();
-    byId("settings-button").addEventListener("click", async () => {
-      const { openSettings } = await import("./settings/panel.js");
-      openSettings({ onChange: (preferences) => this.place?.preferencesChanged?.(preferences), listening: this.ear });
-    });
+    byId("settings-button").addEventListener("click", () => this._showSettings());
     byId("developer-button").addEventListener("click", () => this._showDeveloper(byId("developer").hidden));
     if (developerPanel().read()) void this._showDeveloper(true);
     void this._sidebar.reload();
     void this._showVoices();
     const { Notices } = await import("./notices.js");
     new Notices({ place: () => this.place }).open();
+  }
+
+  async _showSettings() {
+    const { openSettings } = await import("./settings/panel.js");
+    openSettings({ onChange: (preferences) => this.place?.preferencesChanged?.(preferences), listening: this.ear });
   }
 
   async _openSound() {
@@ -141,8 +146,17 @@ class Shell {
     void this.go(link.getAttribute("href"));
   }
 
+  /** The browser's way back out of voice mode leads into its chat, also where that was begun in it. */
+  _popped() {
+    if (this.ear?.view.isOpen) {
+      this.ear.view.left();
+      if (this.place.about) history.replaceState(null, "", addressOf(this.place.about));
+      this._address = location.search;
+    } else if (location.search !== this._address) void this._show();
+  }
+
   async _show() {
-    const query = new URLSearchParams(location.search);
+    const query = new URLSearchParams((this._address = location.search));
     const [name, where, begin] = (isGuest ? ROUTES.filter(([route]) => route === "session") : ROUTES).find(([route]) =>
       query.has(route),
     ) ?? ["chat", "chat", async () => new ChatPlace(null, this, query.has("with") ? { character: query.get("with") } : {})];
@@ -183,7 +197,8 @@ class Shell {
   /** The place on show has begun a session, and goes on under its address. */
   named(place, about) {
     if (place === this.place) {
-      history.replaceState(null, "", addressOf(about));
+      history.replaceState(null, "", addressOf(about) + location.hash);
+      this._address = location.search;
       this.composer.keepAs(about.id);
       this._sidebar?.mark("chat", about.id);
     }
@@ -266,8 +281,8 @@ class Shell {
     if (!place) return;
     const { heard, heardTurn: turn, paused, preferences, session } = hearing;
     const shown = place.story ?? emptyStory();
-    const answering = Boolean((heard && !paused) || runningTurn(shown));
-    place.draw?.({ heard, paused, answering });
+    const does = assistantDoes(shown, turn, hearing);
+    place.draw?.({ heard, paused, does });
     if (byId("refusal").hidden && place.title) this.title(place.title);
     byId("more").hidden = isGuest || !place.about || !byId("refusal").hidden;
     this._developer?.update(place);

@@ -178,10 +178,10 @@ export class ChatPlace {
     this._shell.composer.invite();
   }
 
-  draw({ heard, answering }) {
+  draw({ heard, does }) {
     const { story } = this;
     const { ear, controls, head, guest } = this._shell;
-    const coming = ear?.draw(story, answering) ?? null;
+    const coming = ear?.draw(story, does) ?? null;
     if (story.order.length || coming) byId("welcome").hidden = true;
     const mine = heard?.session === this.id ? heard : null;
     this._storyView.update(story, mine, coming);

@@ -17,6 +17,8 @@ const SETTINGS = [
   ["llm_model", "Model", "text", { placeholder: "the provider's own" }],
   ["temperature", "Temperature", "number", numbers(0, 2, 0.01)],
   ["max_tokens", "Length limit, tokens", "number", numbers(1, 100_000, 1)],
+  ["listening.mode", "Transcription", "select", { realtime: "Fast", quality: "Accurate", legacy: "Legacy: whole answers" }],
+  ["listening.compare", "Transcribe in both ways", "select", { false: "No", true: "Yes, side by side" }],
   ["listening.endpointing.threshold", "Voice activity, threshold", "number", numbers(0.05, 0.95, 0.05)],
   ["listening.endpointing.silence_ms", "Silence that ends speech, ms", "number", numbers(100, 5_000, 1)],
   ["listening.endpointing.prefix_padding_ms", "Padding before speech, ms", "number", numbers(0, 2_000, 1)],
@@ -91,11 +93,12 @@ export class DeveloperPanel {
   }
 
   _field(path, label, kind, attributes) {
-    const control = kind === "textarea" ? make("textarea", attributes) : make("input", { type: kind, ...attributes });
+    const control = controlOf(kind, attributes);
     make("label", { class: "row" }, make("span", {}, label), control);
     control.addEventListener("change", () => {
       const empty = kind === "text" ? null : kind === "number" ? undefined : "";
-      const value = control.value === "" ? empty : kind === "number" ? Number(control.value) : control.value;
+      const isText = kind === "text" || kind === "textarea" || path === "listening.mode";
+      const value = control.value === "" ? empty : isText ? control.value : JSON.parse(control.value);
       if (value !== undefined) void this._save(path, value);
     });
     return control;
@@ -120,6 +123,13 @@ export class DeveloperPanel {
     const shown = new Map([...this._events.children].map((item) => [item.dataset.seq, item]));
     this._events.replaceChildren(...found.map((event) => shown.get(String(event.seq)) ?? entry(event)));
   }
+}
+
+/** `attributes` of a select: the words for each of its values. */
+function controlOf(kind, attributes) {
+  if (kind === "textarea") return make("textarea", attributes);
+  if (kind !== "select") return make("input", { type: kind, ...attributes });
+  return make("select", {}, ...Object.entries(attributes).map(([value, words]) => make("option", { value }, words)));
 }
 
 function step([name, ms]) {

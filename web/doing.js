@@ -10,3 +10,11 @@ export function whatIsDone(story, turn, { paused, buffering }) {
   if (turn && turn.audioMs === 0) return "Preparing audio…";
   return buffering ? "Buffering…" : "";
 }
+
+/** What the assistant does: "speaking", "paused", "thinking", "writing", or null. `turn`: the one that is heard, or null. */
+export function assistantDoes(story, turn, { paused, wantsVoice }) {
+  if (turn?.audioMs) return paused ? "paused" : "speaking";
+  const running = runningTurn(story);
+  if (!running) return turn ? "thinking" : null;
+  return running.text && !(wantsVoice && running.speak) ? "writing" : "thinking";
+}

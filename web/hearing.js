@@ -3,6 +3,7 @@
 import { bestCodec } from "./decoder.js";
 import { Ledger } from "./heard.js";
 import { Narration } from "./narration.js";
+import { loudness } from "./microphone/frames.js";
 import { Player } from "./player.js";
 import { placeIn, preferences } from "./storage.js";
 import { isOver } from "./story.js";
@@ -157,6 +158,11 @@ export class Hearing {
   /** Sound has begun and has run out, although more of it is to come. */
   get buffering() {
     return this._player?.buffering ?? false;
+  }
+
+  /** How loud it is, for the eye: from 0 to 1. */
+  get level() {
+    return this._player?.sounding ? loudness(this._player.graph.rms()) : 0;
   }
 
   /** The browser waits for a touch before it lets us be heard. */

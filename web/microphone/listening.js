@@ -8,6 +8,7 @@ import { Recordings } from "./recordings.js";
 import { SpeechView } from "./speech-view.js";
 import { current, stateOf } from "./state.js";
 import { Strip } from "./strip.js";
+import { VoiceView } from "../voice/voice-view.js";
 
 /** The server's own settings where nobody has chosen. */
 const USUAL = { mode: "realtime", compare: false, turn_detection: "vad", record: true, barge_in: true };
@@ -16,9 +17,10 @@ const ALOUD = new Set(["reconnecting", "muted", "listening", "ready"]); // state
 export class Listening {
   /**
    * `begin()`: the session, which is made if need be; `change(patch)` changes how the session
-   * listens, or rejects with a Problem; `announce(text)` to a screen reader; `onChange()` when there is something new to draw.
+   * listens, or rejects with a Problem; `announce(text)` to a screen reader; `onChange()` when there is something new
+   * to draw; `hush()` ends what is heard; `theirs()` is how loud that is, from 0 to 1; `onSettings()` shows the settings.
    */
-  constructor({ begin, change, announce, onChange }) {
+  constructor({ begin, change, announce, onChange, hush, theirs, onSettings }) {
     this._place = async () => (await begin()).url;
     this._recordings = new Recordings({ begin });
     this._change = change;
@@ -35,15 +37,24 @@ export class Listening {
       onTrouble: (text) => this._strip.showTrouble(text),
     });
     this._strip = new Strip({
+      theirs,
+      onSettings,
       onToggle: () => this._toggle(),
       onHold: () => this._hold(),
       onRelease: () => this._microphone.release(),
       onDiscard: () => this._microphone.discard(),
       onMute: () => this._microphone.mute(!this._microphone.ear.muted),
       onHangUp: () => this._hangUp(),
-      onSettings: async (patch) => this._strip.showTrouble(await this.choose(patch)),
+      onExpand: () => (this.view.isOpen ? this.view.leave({ keeps: true }) : this.view.open()),
+    });
+    this.view = new VoiceView({
+      onEnd: () => {
+        this.hangUp();
+        hush();
+      },
     });
     byId("microphone").hidden = false;
+    document.addEventListener("click", ({ target }) => target.closest?.(".start-voice") && this._converse());
     addEventListener("pagehide", () => this._microphone.abandon());
   }
 
@@ -89,15 +100,16 @@ export class Listening {
     this._known = this.choices;
   }
 
-  /** The element of what is being said, or null; `answering`: something is being answered or read out. */
-  draw(story, answering) {
+  /** The element of what is being said, or null; `does`: what the assistant does, see doing.js. */
+  draw(story, does) {
     if (story.settings?.listening) this._follow(story.settings.listening);
     const { settings } = this;
     this._microphone.manual = settings.turn_detection === "manual";
     const { ear } = this._microphone;
     const utterances = current(story.speech, Date.now());
-    const state = stateOf(ear, utterances, answering);
+    const state = stateOf(ear, utterances, does);
     this._strip.show({ settings, state, ear });
+    if (ear.phase === "off") this.view.leave();
     if (state.name !== this._state.name && ALOUD.has(state.name) && !this._passing(state)) this._announce(state.words);
     this._state = state;
     this._recordings.draw(story.speech.inputs);
@@ -126,13 +138,25 @@ export class Listening {
     else void this._microphone.open(this._place);
   }
 
+  /** Voice mode, with the microphone on. */
+  _converse() {
+    void this._microphone.open(this._place);
+    if (this._microphone.isOn) this.view.open();
+  }
+
   _hold() {
     if (!this._microphone.isOn) void this._microphone.open(this._place);
     this._microphone.hold();
   }
 
   _hangUp() {
+    if (this.view.isOpen) {
+      this.view.leave();
+      return;
+    }
     this._microphone.close();
+    this._onChange();
+    byId("microphone").hidden = false;
     byId("microphone").focus({ preventScroll: true });
   }
 }

@@ -8,20 +8,22 @@ export function current(speech, nowMs) {
   return speech.utterances.filter((one) => !passing(one) || Math.abs(nowMs - one.ts) < STALE_MS);
 }
 
+const DOES = { thinking: "Thinking…", speaking: "Speaking", paused: "Paused", writing: "Answering" };
+
 /**
- * `ear`: {phase, line, muted, manual, holding} of this page; `input`: its name; `answering`: something is being
- * answered. Returns {name, words}: a name for styles and tests, and what a person reads.
+ * `ear`: {phase, line, muted, manual, holding} of this page; `input`: its name; `does`: what the assistant does, see
+ * doing.js. Returns {name, words}: a name for styles and tests, and what a person reads.
  */
-export function stateOf({ phase, line, muted, manual, holding, input }, utterances, answering) {
+export function stateOf({ phase, line, muted, manual, holding, input }, utterances, does) {
   const mine = utterances.filter((one) => one.input === input);
   const is = (state) => mine.some((one) => one.state === state);
   if (phase === "off") return { name: "off", words: "" };
   if (phase === "opening") return { name: "opening", words: "Opening the microphone…" };
   if (line === "reconnecting") return { name: "reconnecting", words: "Reconnecting; what you say is kept" };
   if (line === "connecting") return { name: "connecting", words: "Connecting…" };
-  if (muted) return { name: "muted", words: "Muted" };
-  if ((manual && holding) || is("speaking")) return { name: "hearing", words: "Ready: speak any time" };
+  if (muted) return { name: "muted", words: does ? `Muted · ${DOES[does]}` : "Muted" };
+  if ((manual && holding) || is("speaking")) return { name: "hearing", words: "Listening" };
   if (is("understanding") || is("understood")) return { name: "understanding", words: "Transcribing…" };
-  if (answering) return { name: "answering", words: "Answering" };
-  return manual ? { name: "ready", words: "Hold to talk" } : { name: "listening", words: "Ready: speak any time" };
+  if (does) return { name: does, words: DOES[does] };
+  return manual ? { name: "ready", words: "Hold to talk" } : { name: "listening", words: "Listening" };
 }

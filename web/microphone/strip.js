@@ -1,33 +1,27 @@
-/** The microphone's button, and the strip that says what it does: how loud it is, and how to be rid of it. */
+/** The microphone's button, and the strip that says what it does: both voices, the state in words, and its buttons. */
 
-import { byId, say, setIcon } from "../dom.js";
+import { byId, isTyping, say, setIcon } from "../dom.js";
+import { Wave } from "../voice/wave.js";
 
 const METER_STEPS = 20; // what a screen reader is told; the eye sees every frame
 
-/** Handlers: onToggle, onHold, onRelease, onDiscard, onMute, onHangUp, onSettings(patch). */
+/** Handlers: onToggle, onHold, onRelease, onDiscard, onMute, onHangUp, onExpand, onSettings. `theirs()`: the assistant's level. */
 export class Strip {
-  constructor(handlers) {
+  constructor({ theirs, ...handlers }) {
     this._handlers = handlers;
     this._button = byId("microphone");
     this._manual = false;
     this._holding = false;
+    this._mine = 0;
     this._level = byId("level");
+    this._wave = new Wave(byId("wave"), () => ({ mine: this._mine, theirs: theirs() }));
     this._bindHold();
+    this._bindSpace();
     this._button.addEventListener("click", (event) => this._click(event));
     byId("mute").addEventListener("click", () => handlers.onMute());
     byId("hang-up").addEventListener("click", () => handlers.onHangUp());
-    byId("manual").addEventListener("change", ({ target }) =>
-      handlers.onSettings({ turn_detection: target.checked ? "manual" : "vad" }),
-    );
-    byId("record").addEventListener("change", ({ target }) => handlers.onSettings({ record: target.checked }));
-    const options = byId("ear-options");
-    addEventListener("pointerdown", ({ target }) => !options.contains(target) && (options.open = false));
-    options.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !options.open) return;
-      event.stopPropagation();
-      options.open = false;
-      options.firstElementChild.focus();
-    });
+    byId("expand").addEventListener("click", () => handlers.onExpand());
+    byId("ear-options").addEventListener("click", () => handlers.onSettings());
   }
 
   /** `settings`: how the session listens; `state`: of state.js; `ear`: of the microphone. */
@@ -36,22 +30,30 @@ export class Strip {
     this._manual = settings.turn_detection === "manual";
     this._holding = ear.holding;
     byId("ear").hidden = !isOn;
+    this._wave.run(isOn);
     byId("ear").dataset.state = state.name;
     say(byId("ear-state"), state.words);
     byId("recorded").hidden = !isOn || !settings.record;
-    byId("manual").checked = this._manual;
-    byId("record").checked = settings.record;
     byId("mute").hidden = this._manual;
     byId("mute").setAttribute("aria-pressed", String(ear.muted));
     setIcon(byId("mute"), ear.muted ? "deaf" : "microphone");
-    const name = this._manual ? "Hold to talk" : isOn ? "Stop listening" : "Talk";
+    this._showButton(isOn, state);
+  }
+
+  /** While it listens by itself, the strip's own button ends it. */
+  _showButton(isOn, state) {
+    const leaves = isOn && !this._manual;
+    if (leaves && document.activeElement === this._button) byId("mute").focus({ preventScroll: true });
+    this._button.hidden = leaves;
+    byId("start-voice").hidden = isOn;
+    const name = this._manual ? "Hold to talk" : "Talk";
     if (this._button.ariaLabel !== name) this._button.ariaLabel = this._button.title = name;
-    this._button.setAttribute("aria-pressed", String(this._manual ? ear.holding : isOn));
+    this._button.setAttribute("aria-pressed", String(this._manual && this._holding));
     this._button.dataset.state = state.name;
   }
 
   showLevel(level) {
-    this._level.style.setProperty("--level", level.toFixed(3));
+    this._mine = level;
     const told = String(Math.round(level * METER_STEPS) * (100 / METER_STEPS));
     if (this._level.ariaValueNow !== told) this._level.ariaValueNow = told;
   }
@@ -65,6 +67,18 @@ export class Strip {
     if (!this._manual) this._handlers.onToggle();
     else if (detail === 0 && this._holding) this._handlers.onRelease();
     else if (detail === 0) this._handlers.onHold();
+  }
+
+  /** In voice mode the space bar is the button to hold, wherever the focus is, unless a character is meant. */
+  _bindSpace() {
+    const means = ({ key, target }) => {
+      if (key !== " " || !this._manual || !("voice" in document.body.dataset)) return false;
+      return target !== this._button && !isTyping(target) && !document.querySelector("dialog[open]");
+    };
+    const bind = (type, act) =>
+      addEventListener(type, (event) => means(event) && (event.preventDefault(), act(event)), true);
+    bind("keydown", ({ repeat }) => repeat || this._handlers.onHold());
+    bind("keyup", () => this._handlers.onRelease());
   }
 
   _bindHold() {

@@ -1,4 +1,4 @@
-/** The ways in which speech is written down and answered, and what each is for. */
+/** The ways in which speech is written down for everybody, and what each is for; the developer panel has one more. */
 
 export const WAYS = [
   {
@@ -10,10 +10,5 @@ export const WAYS = [
     mode: "quality",
     name: "Accurate",
     hint: "For accuracy: each utterance is transcribed as a whole when you have finished; takes longer.",
-  },
-  {
-    mode: "legacy",
-    name: "Legacy",
-    hint: "For comparison: nothing is spoken before the whole answer is there.",
   },
 ];

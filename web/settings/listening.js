@@ -1,4 +1,4 @@
-/** How one is listened to: which way, whether both are compared, who says when an utterance ends, what is kept. */
+/** How one is listened to: which way, who says when an utterance ends, what is kept. */
 
 import { make, say } from "../dom.js";
 import { WAYS } from "../microphone/ways.js";
@@ -18,7 +18,9 @@ function waysField(save) {
   choices.addEventListener("change", ({ target }) => save(target.value));
   const element = make("div", { class: "setting" }, make("div", { class: "head" }, make("span", {}, "Transcription"), done));
   element.append(choices, problem);
-  const show = (mode) => (choices.querySelector(`[value="${mode}"]`).checked = true);
+  const show = (mode) => {
+    for (const input of choices.querySelectorAll("input")) input.checked = input.value === mode;
+  };
   const told = (good, bad) => {
     done.textContent = good ?? "";
     if (bad !== null) say(problem, bad);
@@ -36,10 +38,8 @@ export function listeningSection(listening) {
     show();
   };
   const same = (value) => value;
-  const compare = "Every utterance is transcribed twice, side by side. It takes twice the work.";
   const fields = {
     mode: waysField(saver("mode", same)),
-    compare: toggle("Compare fast and accurate", compare, saver("compare", same)),
     turn_detection: toggle(
       "Push to talk",
       "Off: an utterance ends by itself when you fall silent.",

@@ -91,14 +91,14 @@ def test_what_becomes_of_an_earlier_wish_to_speak_does_not_end_the_next(visit: V
     reader.page.evaluate(REFUSED_LATER)
     reader.page.click("#microphone")
     state_is(reader, "opening")
-    reader.page.click("#microphone")
+    reader.page.click("#hang-up")
     expect(reader.page.locator("#ear")).to_be_hidden()
     reader.page.click("#microphone")
     state_is(reader, "listening", "hearing")
     reader.page.evaluate("refuse()")
     asked(reader)
     assert not reader.page.is_visible("#ear-trouble")
-    state_is(reader, "listening", "understanding", "answering")
+    state_is(reader, "listening", "understanding", "thinking", "speaking")
 
 
 def refuse_changes(route: Route) -> None:
@@ -113,19 +113,14 @@ def test_a_way_of_listening_that_is_refused_is_not_shown_as_if_it_were_so(visit:
     reader.page.click("#microphone")
     state_is(reader, "listening", "hearing")
     reader.page.route("**/v1/sessions/*", refuse_changes)
-    reader.page.click("#ear-options summary")
-    recorded = reader.page.get_by_label("Save my audio")
-    recorded.click()
-    expect(reader.page.locator("#ear-trouble")).to_have_text(NO)
-    expect(recorded).not_to_be_checked()
-    reader.page.click("#settings-button")
+    reader.page.click("#ear-options")
     sheet = reader.page.get_by_role("dialog", name="Settings")
-    for wish in ("Compare fast and accurate", "Allow interruptions"):
+    for wish in ("Save my audio", "Allow interruptions"):
         before = sheet.get_by_label(wish).is_checked()
         sheet.get_by_label(wish).click()
         expect(sheet.locator(".setting", has_text=wish).get_by_role("alert")).to_have_text(NO)
         expect(sheet.get_by_label(wish)).to_be_checked(checked=before)
-    sheet.get_by_role("radio", name="Legacy").click()
+    sheet.get_by_role("radio", name="Accurate").click()
     expect(sheet.get_by_role("radio", name="Fast")).to_be_checked()
     assert reader.page.get_by_text("Saved", exact=True).count() == 0
     kept = json.loads(reader.page.evaluate("localStorage.getItem('rhapsode:listening') ?? '{}'"))

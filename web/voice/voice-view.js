@@ -1,0 +1,67 @@
+/** Voice mode: the chat on show as a conversation by voice, with nothing else in the window. */
+
+import { byId, setIcon } from "../dom.js";
+
+const HASH = "#voice";
+
+/**
+ * A view of the chat, with an address of its own (`#voice`), so that the browser's way back leads out of it. What is
+ * heard and said, the microphone and the box are those of the chat; voice.css arranges them.
+ */
+export class VoiceView {
+  /** `onEnd()`: the conversation by voice is over, not only out of this view. */
+  constructor({ onEnd }) {
+    this.isOpen = false;
+    this._onEnd = onEnd;
+    this._opener = null;
+    this._keeps = false;
+    this._leaving = false;
+    addEventListener("keydown", (event) => this._key(event), true);
+  }
+
+  open() {
+    if (this.isOpen) return;
+    this._opener = document.activeElement;
+    this._keeps = this._leaving = false;
+    if (location.hash !== HASH) history.pushState(null, "", location.pathname + location.search + HASH);
+    this._show(true);
+    byId("mute").focus({ preventScroll: true });
+  }
+
+  /** `keeps`: the microphone stays on, and the chat is on show as before. */
+  leave({ keeps = false } = {}) {
+    if (!this.isOpen || this._leaving) return;
+    this._leaving = true;
+    this._keeps = keeps;
+    if (location.hash === HASH) history.back();
+    else this.left();
+  }
+
+  /** The address is that of the view no longer. */
+  left() {
+    if (!this.isOpen) return;
+    this._show(false);
+    if (!this._keeps) this._onEnd();
+    const back = [this._opener, byId("expand"), byId("microphone")].find((one) => one?.checkVisibility());
+    back?.focus({ preventScroll: true });
+  }
+
+  _show(on) {
+    this.isOpen = on;
+    document.body.toggleAttribute("data-voice", on);
+    const words = on ? "Show the chat" : "Voice mode";
+    setIcon(byId("expand"), on ? "shrink" : "expand");
+    byId("expand").title = byId("expand").ariaLabel = words;
+    // Who holds a button to talk holds a large one.
+    if (on) byId("mute").before(byId("microphone"));
+    else byId("send").before(byId("microphone"));
+    scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+  }
+
+  _key(event) {
+    if (event.key !== "Escape" || !this.isOpen || event.defaultPrevented) return;
+    if (document.querySelector("dialog[open], :popover-open, details.sound[open]")) return;
+    event.preventDefault();
+    this.leave();
+  }
+}
