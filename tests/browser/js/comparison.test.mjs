@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { figures, marked, verdict } from "../../../web/microphone/comparison.js";
+import { assistantDoes } from "../../../web/doing.js";
 import { current, stateOf } from "../../../web/microphone/state.js";
 
 const shown = (runs) => runs.map(({ text, differs }) => (differs ? `[${text}]` : text)).join(" ");
@@ -48,17 +49,39 @@ const EAR = { phase: "on", line: "live", muted: false, manual: false, holding: f
 const said = (state, input = "i", ts = 0) => ({ key: `${input}:0`, input, state, ts });
 
 test("the state says what matters most", () => {
-  const name = (ear, utterances = [], answering = false) => stateOf({ ...EAR, ...ear }, utterances, answering).name;
+  const name = (ear, utterances = [], does = null) => stateOf({ ...EAR, ...ear }, utterances, does).name;
   assert.equal(name({}), "listening");
   assert.equal(name({ phase: "off" }), "off");
   assert.equal(name({ line: "reconnecting" }, [said("speaking")]), "reconnecting");
   assert.equal(name({ muted: true }), "muted");
-  assert.equal(name({}, [said("speaking")], true), "hearing");
+  assert.equal(name({}, [said("speaking")], "speaking"), "hearing");
   assert.equal(name({}, [said("speaking", "another")]), "listening");
   assert.equal(name({}, [said("understanding")]), "understanding");
-  assert.equal(name({}, [], true), "answering");
+  assert.equal(name({}, [], "thinking"), "thinking");
+  assert.equal(name({ muted: true }, [], "speaking"), "muted");
   assert.equal(name({ manual: true }), "ready");
   assert.equal(name({ manual: true, holding: true }), "hearing");
+});
+
+test("the words are those of the conversation", () => {
+  const words = (ear, does) => stateOf({ ...EAR, ...ear }, [], does).words;
+  assert.deepEqual(
+    [null, "thinking", "speaking", "paused"].map((does) => words({}, does)),
+    ["Listening", "Thinking…", "Speaking", "Paused"],
+  );
+  assert.equal(words({ muted: true }, "speaking"), "Muted · Speaking");
+});
+
+test("the assistant thinks until there is sound, and writes where nothing is read out", () => {
+  const running = { status: "running", text: "", speak: true };
+  const story = (turn) => ({ order: [1], turns: { 1: turn } });
+  const does = (turn, heard, how = {}) => assistantDoes(story(turn), heard, { paused: false, wantsVoice: true, ...how });
+  assert.equal(does(running, null), "thinking");
+  assert.equal(does({ ...running, text: "The lamp" }, null), "thinking");
+  assert.equal(does({ ...running, text: "The lamp" }, null, { wantsVoice: false }), "writing");
+  assert.equal(does({ ...running, status: "completed" }, { audioMs: 900 }), "speaking");
+  assert.equal(does({ ...running, status: "completed" }, { audioMs: 900 }, { paused: true }), "paused");
+  assert.equal(does({ ...running, status: "completed" }, null), null);
 });
 
 test("who was never heard of again is not speaking for ever, but notes stay", () => {
