@@ -73,15 +73,15 @@ test("the words are those of the conversation", () => {
 });
 
 test("the assistant thinks until there is sound, and writes where nothing is read out", () => {
-  const running = { status: "running", text: "", speak: true };
+  const running = { status: "running", text: "", speak: true, overAt: null };
   const story = (turn) => ({ order: [1], turns: { 1: turn } });
   const does = (turn, heard, how = {}) => assistantDoes(story(turn), heard, { paused: false, wantsVoice: true, ...how });
   assert.equal(does(running, null), "thinking");
   assert.equal(does({ ...running, text: "The lamp" }, null), "thinking");
   assert.equal(does({ ...running, text: "The lamp" }, null, { wantsVoice: false }), "writing");
-  assert.equal(does({ ...running, status: "completed" }, { audioMs: 900 }), "speaking");
-  assert.equal(does({ ...running, status: "completed" }, { audioMs: 900 }, { paused: true }), "paused");
-  assert.equal(does({ ...running, status: "completed" }, null), null);
+  assert.equal(does({ ...running, status: "completed", overAt: 1 }, { audioMs: 900 }), "speaking");
+  assert.equal(does({ ...running, status: "completed", overAt: 1 }, { audioMs: 900 }, { paused: true }), "paused");
+  assert.equal(does({ ...running, status: "completed", overAt: 1 }, null), null);
 });
 
 test("who was never heard of again is not speaking for ever, but notes stay", () => {
