@@ -1,4 +1,4 @@
-"""Voice mode: a conversation with nothing else in the window, what it shows, and the ways into it and out of it."""
+"""Voice mode: a conversation with nothing else in the window, what it shows, and the way out of it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.browser_microphone import YOUNG_MAN, Visit, asked, of_type, state_is
+from tests.browser.browser_microphone import YOUNG_MAN, Visit, asked, state_is
 from tests.browser.page_reader import Reader
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.browser
 
 FIRST = "he was not an ill disposed young man"
 REPLY = (
-    "The lamp was lit as on every evening. The fox slept by the stove all night, and the keeper wrote a letter to her "
-    "sister about the weather."
+    "The lamp was lit as on every evening. The fox slept by the stove all night, and the keeper wrote a letter "
+    "to her sister about the weather."
 )
 LOOKS: dict[str, dict[str, Any]] = {
     "desktop-light": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
