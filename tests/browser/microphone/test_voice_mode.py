@@ -16,8 +16,8 @@ pytestmark = pytest.mark.browser
 
 FIRST = "he was not an ill disposed young man"
 REPLY = (
-    "The lamp was lit as on every evening. The fox slept by the stove all night, and the keeper wrote a letter "
-    "to her sister about the weather."
+    "The lamp was lit as on every evening. The fox slept by the stove all night, and the keeper wrote "
+    "a letter to her sister about the weather."
 )
 LOOKS: dict[str, dict[str, Any]] = {
     "desktop-light": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
