@@ -19,6 +19,7 @@ from schemas.ids import Seq, SessionId
 _PAGE = 500
 """Events that are read and folded in one go; nobody else of the process is served meanwhile."""
 _START: Final = Seq(0)
+_WITH_SETTINGS: Final = frozenset({"session.started", "settings.changed", "turn.requested"})
 _IDLE_S: Final = 180.0
 """So long after it was last asked for, a session is folded from the log anew."""
 
@@ -193,8 +194,11 @@ class Ownership:
         return known
 
 
-def without_label(recorded: Recorded) -> Recorded:
-    """The event without the name of a share link, which is its maker's note."""
-    if recorded.type != "share.created":
-        return recorded
-    return replace(recorded, data={**recorded.data, "label": ""})
+def for_others(recorded: Recorded) -> Recorded:
+    """The event without what is its owner's alone: names of share links, and pronunciations of names."""
+    data = recorded.data
+    if recorded.type == "share.created":
+        return replace(recorded, data={**data, "label": ""})
+    if recorded.type in _WITH_SETTINGS and data.get("settings", {}).get("pronunciations"):
+        return replace(recorded, data={**data, "settings": {**data["settings"], "pronunciations": []}})
+    return recorded

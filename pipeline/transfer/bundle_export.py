@@ -16,7 +16,7 @@ from pipeline.audio.audio_files import StoredChunk, file_pieces
 from pipeline.delivery import captions
 from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.session_views import without_label
+from pipeline.session_state.session_views import for_others
 from pipeline.session_state.turn_state import TurnState
 from pipeline.transfer.bundle_manifest import EVENTS, MANIFEST, Manifest
 from pipeline.transfer.cloudevents import PACKETS, write_line
@@ -121,16 +121,16 @@ class _Sound:
 class _Bundle:
     """A bundle in the making; synchronous, to be run in a thread."""
 
-    def __init__(self, session: SessionId, spool: IO[bytes], *, labels: bool) -> None:
+    def __init__(self, session: SessionId, spool: IO[bytes], *, owned: bool) -> None:
         self.session = session
-        self._labels = labels
+        self._owned = owned
         self.zip = ZipStream()
         self.sound = _Sound(spool)
         self.conversation = Conversation()
         self._hash = sha256()
 
     def add(self, page: list[Recorded], out: IO[bytes]) -> None:
-        for event in page if self._labels else map(without_label, page):
+        for event in page if self._owned else map(for_others, page):
             line = write_line(self.session, event, audio_at=self.sound.size)
             self._hash.update(line)
             out.write(line)
@@ -157,14 +157,14 @@ class _Bundle:
 
 
 async def export(
-    log: EventLog, session: SessionId, head: Head, *, labels: bool = True
+    log: EventLog, session: SessionId, head: Head, *, owned: bool = True
 ) -> AsyncGenerator[bytes, None]:
     """The bundle of the session up to `head`, as it is made; memory does not grow with its sound.
 
-    `labels`: with what its owner has called its share links.
+    `owned`: with what is its owner's alone, as `for_others` says.
     """
     with tempfile.TemporaryFile() as spool:
-        bundle = _Bundle(session, spool, labels=labels)
+        bundle = _Bundle(session, spool, owned=owned)
         with bundle.zip.file(EVENTS, packed=True) as out:
             async with aclosing(_pages(log, session, head.seq)) as pages:
                 async for page in pages:

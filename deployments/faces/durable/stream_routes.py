@@ -23,7 +23,7 @@ from deployments.web.resource_access import Caller, owns
 from pipeline.apps.stream_bodies import JSON
 from pipeline.apps.streams import FoundStream
 from pipeline.delivery.stream_pages import SessionEvents, StreamEnd, StreamPages
-from pipeline.session_state.session_views import without_label
+from pipeline.session_state.session_views import for_others
 from schemas.errors import RhapsodeError
 from schemas.errors.stream_errors import StreamReadOnly
 from schemas.events.recorded import Recorded
@@ -118,7 +118,7 @@ async def read_session(services: Open, caller: Caller, session: Session, request
     owned = owns(caller, conversation.principal)
 
     def written(recorded: Recorded) -> bytes:
-        return (recorded if owned else without_label(recorded)).json(orjson.dumps)
+        return (recorded if owned else for_others(recorded)).json(orjson.dumps)
 
     pages = StreamPages(services.log, services.tailer, session, lambda: SessionEvents(written), audio=False)
     return await read(services, ReadableStream(session, JSON, end, pages), request)

@@ -14,7 +14,7 @@ from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import EndReason, Listening, ListenSpan, SessionListener, parse_cursor
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.session_views import without_label
+from pipeline.session_state.session_views import for_others
 from schemas.errors import InputError, TurnNotFound
 from schemas.events.recorded import Recorded
 from schemas.ids import NO_TURN, SessionId, TurnId
@@ -157,7 +157,7 @@ class Feed:
                     await self._access_recheck.check(batch)
                     span.add_batch(batch)
                     for recorded in batch:
-                        shown = recorded if owned else without_label(recorded)
+                        shown = recorded if owned else for_others(recorded)
                         audio = self._format is not None and recorded.type == "audio.chunk"
                         yield recorded, shown.json(dumps), await self._audio(recorded) if audio else b""
         finally:

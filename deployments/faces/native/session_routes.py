@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 
 from deployments.container import GatewayContainer
 from deployments.web.body_limits import BoundedRoute
-from deployments.web.resource_access import Caller, seen_by_guard, services_of
+from deployments.web.resource_access import Caller, owns, seen_by_guard, services_of
 from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
@@ -28,6 +28,7 @@ from schemas.native.native_messages import (
     TurnView,
     Voices,
 )
+from schemas.settings import SessionSettings
 
 router = APIRouter(prefix="/v1", tags=["sessions"], route_class=BoundedRoute)
 
@@ -99,9 +100,16 @@ async def create_session(
 
 
 @router.get("/sessions/{session_id}")
-async def get_session(services: Open, session: Session) -> SessionView:
+async def get_session(services: Open, caller: Caller, session: Session) -> SessionView:
     conversation, head = await services.sessions.view(session)
-    return view(session, conversation, head)
+    shown = view(session, conversation, head)
+    return shown.model_copy(update={"settings": _told(shown.settings, caller, conversation)})
+
+
+def _told(settings: SessionSettings, caller: Principal, conversation: Conversation) -> SessionSettings:
+    """The pronunciation dictionary is the owner's alone."""
+    owned = owns(caller, conversation.principal)
+    return settings if owned else settings.model_copy(update={"pronunciations": ()})
 
 
 @router.patch("/sessions/{session_id}")
@@ -117,7 +125,7 @@ async def update_session(
         seq, settings = await services.sessions.update(session, command.settings, seen)
     if command.title is not None:
         seq = await services.sessions.rename(session, command.title)
-    return SessionUpdated(seq=seq, settings=settings)
+    return SessionUpdated(seq=seq, settings=_told(settings, caller, conversation))
 
 
 @router.delete("/sessions/{session_id}", status_code=204)

@@ -46,12 +46,12 @@ _BODY: Final[dict[str, Any]] = {
 async def export_session(services: Open, caller: Caller, session: Session) -> StreamingResponse:
     """Exports the session up to now as one ZIP file: events, sound and captions.
 
-    Members of a thread get it without what its owner has called the share links.
+    Members of a thread get it without its owner's pronunciations and names of share links.
     """
     conversation, head = await services.sessions.view(session)
     ms = sum(turn.audio_ms for turn in conversation.turns.values())
     await services.allowance.file(caller.name, max(_SHORTEST_MS, ms))
-    bundle = export(services.log, session, head, labels=owns(caller, conversation.principal))
+    bundle = export(services.log, session, head, owned=owns(caller, conversation.principal))
     headers = {
         "Content-Disposition": f'attachment; filename="{session}.zip"',
         "Cache-Control": "no-store",

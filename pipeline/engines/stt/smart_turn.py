@@ -36,14 +36,21 @@ class SmartTurn:
         self._slots = Slots(1, waiting=_WAITING)
         self._thread = OwnThread("smart-turn")
         self._model: Any = None
+        self._broken: EngineFailed | None = None
 
     async def end_of_turn(self, pcm: bytes) -> float:
         async with self._slots.take():
             return await self._thread.do(self._answer, pcm)
 
     def _answer(self, pcm: bytes) -> float:
+        if self._broken is not None:
+            raise self._broken
         if self._model is None:
-            self._model = _load()
+            try:
+                self._model = _load()
+            except EngineFailed as error:  # each pause of each speaker would try again
+                self._broken = error
+                raise
         try:
             answers = self._model.run(None, {"input_features": log_mel(pcm)[None]})
         except Exception as error:  # onnxruntime raises what it likes
@@ -66,4 +73,9 @@ def _load() -> Any:
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 4
-    return onnxruntime.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(
+            str(path), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime raises what it likes
+        raise EngineFailed(f"The model of the end of turn cannot be loaded: {error}") from error

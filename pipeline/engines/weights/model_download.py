@@ -1,6 +1,7 @@
 """Downloads models of the manifest into the cache: resumed, checked, and whole or not there."""
 
 import io
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.engines.weights.model_manifest import ModelEntry
 from pipeline.engines.weights.prepared_folders import Progress, locked, no_progress, sha256
 
+_COMMIT: Final = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _RECORD: Final = "download.json"
 _MEGABYTE: Final = 1_000_000
 _SLACK: Final = 1.1
@@ -117,13 +119,15 @@ def _ask_hub(entry: ModelEntry, endpoint: str | None) -> tuple[str, list[_Remote
     hub = HfApi(endpoint=endpoint)
     with _explained(entry, hub.endpoint):
         commit = hub.model_info(entry.repository, revision=entry.revision, timeout=20).sha
-        if commit is None:
-            raise DownloadFailed(f"{entry.repository} has no commit {entry.revision}.")
+        if commit is None or not _COMMIT.fullmatch(commit):
+            raise DownloadFailed(
+                f"{hub.endpoint} names no commit for {entry.repository} at {entry.revision}."
+            )
         found = hub.get_paths_info(entry.repository, list(entry.files), revision=commit)
     files = [
         _RemoteFile(one.path, one.size, one.lfs.sha256 if one.lfs else None)
         for one in found
-        if isinstance(one, RepoFile)
+        if isinstance(one, RepoFile) and one.path in entry.files
     ]
     if absent := set(entry.files) - {one.path for one in files}:
         raise DownloadFailed(f"{entry.repository} at {commit[:12]} has no {', '.join(sorted(absent))}.")

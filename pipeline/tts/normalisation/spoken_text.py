@@ -51,17 +51,20 @@ class Reading:
     """Of SSML; places are of the piece of text that is read."""
 
     def within(self, start: int, end: int) -> "Reading":
-        """For a piece of the text."""
+        """For a piece of the text. What `say-as` marks is said so in all pieces, IPA in the first one.
+
+        Marks come in order and do not overlap, also those of an imported session.
+        """
         if not self.marks:
             return self
-        marks = tuple(
-            mark.model_copy(
-                update={"start": max(mark.start, start) - start, "end": min(mark.end, end) - start}
-            )
-            for mark in self.marks
-            if mark.kind in ("say-as", "phoneme") and start <= mark.start < end
-        )
-        return replace(self, marks=marks)
+        marks: list[SpeechMark] = []
+        for mark in sorted(self.marks, key=lambda each: each.start):
+            first, last = max(mark.start, start) - start, min(mark.end, end) - start
+            cut_ipa = mark.kind == "phoneme" and mark.start < start
+            after = not marks or first >= marks[-1].end
+            if mark.kind in ("say-as", "phoneme") and first < last and after and not cut_ipa:
+                marks.append(mark.model_copy(update={"start": first, "end": last}))
+        return replace(self, marks=tuple(marks))
 
 
 PLAIN: Final = Reading()

@@ -102,3 +102,15 @@ def test_emoji_are_named_where_that_is_wished_and_silent_elsewhere() -> None:
     assert to_spoken("Gut 😀", "de", reading=named).text == "Gut, grinsendes gesicht"
     assert to_spoken("I like it 👍!", "en").text == "I like it!"
     assert to_spoken("Hyvä 😀", "fi", reading=named).text == "Hyvä"
+
+
+def test_expressions_of_one_dictionary_are_small_enough_together() -> None:
+    hostile = entry(pattern=r"[^#]{0,500}#", respelling="x")
+    with pytest.raises(PatternInvalid, match="too large together") as refused:
+        check_patterns([hostile] * 64, field="settings.pronunciations")
+    assert refused.value.field == "settings.pronunciations.1.pattern"
+    check_patterns([entry(pattern=r"\bv[0-9]+\b", respelling="that version")] * 64, field="pronunciations")
+    imported = dictionary_of(
+        (hostile, *[hostile.model_copy(update={"respelling": str(n)}) for n in range(63)], NGINX)
+    )
+    assert len(imported.entries) == 2, "one that fits, and the word"

@@ -8,7 +8,7 @@ from pipeline.tts.normalisation.spoken_text import Reading, to_spoken
 from pipeline.tts.sentence_manner import cuts_of, manner_of
 from pipeline.tts.ssml import is_ssml, parse
 from schemas.errors import MarkupInvalid
-from schemas.speech_style import PauseSettings
+from schemas.speech_style import PauseSettings, SpeechMark
 
 _NESTED = "<prosody rate='90%'><prosody rate='80%'>b</prosody></prosody>"
 
@@ -123,3 +123,32 @@ def test_a_text_is_cut_at_breaks_and_where_its_speed_changes() -> None:
 def test_a_pause_is_as_long_as_what_ends_asks_for(text: str, pause_ms: int | None) -> None:
     assert manner_of(text, 0, PauseSettings(sentence_ms=500, paragraph_ms=900)).pause_ms == pause_ms
     assert manner_of(text, 0, PauseSettings()).pause_ms is None
+
+
+def test_what_is_marked_is_said_so_in_each_sentence_that_it_reaches() -> None:
+    text, marks = parse('<speak>Call <say-as interpret-as="digits">12. Then 34</say-as> now.</speak>')
+    reading, cut = Reading(marks=marks), text.index("Then")
+    assert to_spoken(text[:cut], "en", reading=reading.within(0, cut)).text.startswith("Call one two")
+    assert to_spoken(text[cut:], "en", reading=reading.within(cut, len(text))).text == "three four now."
+
+
+def test_a_pronunciation_is_said_once_where_a_sentence_ends_inside_it() -> None:
+    _, marks = parse('<speak><phoneme ph="sənt">St. Paul</phoneme></speak>')
+    assert Reading(marks=marks).within(4, 8).marks == ()
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 30), st.integers(0, 30), st.sampled_from(("say-as", "phoneme"))), max_size=5
+    )
+)
+def test_marks_of_an_import_may_be_anything(places: list[tuple[int, int, str]]) -> None:
+    values = {"say-as": "characters", "phoneme": "ə"}
+    marks = tuple(
+        SpeechMark.model_validate({"start": start, "end": end, "kind": kind, "value": values[kind]})
+        for start, end, kind in places
+    )
+    text = "Call 12 now. Then go."
+    spoken = to_spoken(text[:13], "en", reading=Reading(marks=marks).within(0, 13))
+    starts = [span.shown_start for span in spoken.spans]
+    assert starts == sorted(starts)

@@ -72,6 +72,24 @@ async def test_what_a_link_was_called_is_not_told_to_those_who_listen(
     assert told == {people.anna: True, made["token"]: False}
 
 
+async def test_the_owner_s_pronunciations_are_not_told_to_those_who_listen(
+    app: RunningApp, people: People
+) -> None:
+    async with client(app, people.anna) as http:
+        settings = {"pronunciations": [{"word": "Szczepan", "respelling": "Shtepan"}]}
+        session = await create(http, settings=settings)
+        assert (await http.patch(f"/v1/sessions/{session}", json={"settings": settings})).status_code == 200
+    made = await share(app, people.anna, session)
+    for credential, told in ((people.anna, True), (made["token"], False)):
+        async with client(app, credential) as http:
+            for place in LISTENED[:2]:
+                answer = await http.get(f"/v1/sessions/{session}{place}")
+                assert answer.status_code == 200
+                assert ("Szczepan" in answer.text) is told, place
+        said, _ = await said_by_socket(app, stream(session, follow="false"), credential, frames=100)
+        assert ("Szczepan" in str(said)) is told
+
+
 async def test_the_link_lets_somebody_listen_and_read(
     app: RunningApp, people: People, hers: Belongings
 ) -> None:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from pipeline.engines.registry import build_turn_detector
+from pipeline.engines.stt import smart_turn
 from pipeline.engines.stt.log_mel import log_mel
 from pipeline.engines.stt.smart_turn import SmartTurn
+from schemas.errors import EngineFailed
 from schemas.settings.listening_settings import SpeechToTextSettings
 from tests.contracts.turn_detector import TurnDetectorContract
 
@@ -17,9 +19,9 @@ from tests.contracts.turn_detector import TurnDetectorContract
 class TestSmartTurn(TurnDetectorContract):
     @pytest.fixture
     async def detector(self) -> AsyncIterator[SmartTurn]:
-        smart_turn = SmartTurn()
-        yield smart_turn
-        await smart_turn.aclose()
+        detector = SmartTurn()
+        yield detector
+        await detector.aclose()
 
 
 def test_the_features_are_those_of_faster_whisper() -> None:
@@ -53,3 +55,18 @@ def test_the_setting_says_whether_there_is_one(
 ) -> None:
     settings = SpeechToTextSettings(engine=engine, turn_detector=name)
     assert (build_turn_detector(settings, tmp_path) is not None) == there
+
+
+@pytest.mark.anyio
+async def test_a_model_that_cannot_be_loaded_is_tried_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged, tried = tmp_path / "damaged.onnx", list[Path]()
+    damaged.write_bytes(b"nothing")
+    monkeypatch.setattr(smart_turn, "smart_turn_file", lambda: tried.append(damaged) or damaged)
+    detector = SmartTurn()
+    for _ in range(3):
+        with pytest.raises(EngineFailed, match="cannot be loaded"):
+            await detector.end_of_turn(bytes(32_000))
+    assert len(tried) == 1
+    await detector.aclose()

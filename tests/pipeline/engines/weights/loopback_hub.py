@@ -29,6 +29,8 @@ class Hub:
     ranges: list[str] = field(default_factory=list)
     """The Range headers of downloads."""
     downloads: int = 0
+    commit: str = COMMIT
+    """What it says is behind a revision."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -54,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
             if path.split("/revision/")[0] != f"/api/models/{self.hub.repository}":
                 self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
             else:
-                self._json({"id": self.hub.repository, "sha": COMMIT, "siblings": []})
+                self._json({"id": self.hub.repository, "sha": self.hub.commit, "siblings": []})
         elif f"/resolve/{COMMIT}/" in path:
             self._file(path.split(f"/resolve/{COMMIT}/")[1], moved=False)
         elif path.startswith("/elsewhere/"):

@@ -155,3 +155,11 @@ def test_names_of_the_manifest_are_there_once_and_voices_speak_thirty_languages(
     names = [model.name for model in entries()]
     assert len(names) == len(set(names))
     assert len({model.languages for model in entries() if model.engine == "piper"}) >= 30
+
+
+@pytest.mark.parametrize("commit", ["../../../etc/x", "main", "C0FFEE" + "0" * 34, ""])
+def test_a_hub_that_names_no_commit_gets_no_place_on_the_disk(hub: Hub, tmp_path: Path, commit: str) -> None:
+    hub.commit = commit
+    with pytest.raises(DownloadFailed, match="names no commit"):
+        download(entry(), tmp_path, endpoint=hub.endpoint)
+    assert [path.name for path in (tmp_path / "models").iterdir()] == [".tiny.lock"]
