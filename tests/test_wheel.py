@@ -16,7 +16,11 @@ from tests.test_layout import ROOT
 
 pytestmark = pytest.mark.server
 CODE = ("schemas", "pipeline", "deployments", "cluster", "loadtests")
-PLACES = {"web": "deployments/page", "clients/python/rhapsode": "rhapsode"}
+PLACES = {
+    "web": "deployments/page",
+    "clients/javascript": "deployments/page/client",
+    "clients/python/rhapsode": "rhapsode",
+}
 """Folders that lie elsewhere in the wheel."""
 FILES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "serve_config.yaml")
 

@@ -1,87 +1,22 @@
 /** The commands of the native protocol over HTTP. A refusal becomes a `Problem`. */
 
-import { credentialHeaders, isGuest, withCredential } from "./credentials.js";
-import { retryDelayMs } from "./cursor.js";
-import { renewed } from "./staying.js";
+import { ApiError } from "./client/connection.js";
+import { connection } from "./connection.js";
+import { withCredential } from "./credentials.js";
 
-const ATTEMPTS = 5;
+export { ApiError as Problem };
 
-/** What the server, or the way to it, had against a request; `message` is fit to be shown. */
-export class Problem extends Error {
-  constructor({ detail, code = "network", field = null, status = 0, retryable = false }) {
-    super(detail);
-    this.code = code;
-    this.field = field;
-    this.status = status;
-    this.retryable = retryable;
-  }
-}
-
-async function problemOf(response) {
-  try {
-    const body = await response.json();
-    return new Problem({ detail: body.title ?? response.statusText, ...body, status: response.status });
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    const trouble = "The server has trouble and did not do it";
-    const detail = response.status >= 500 ? `${trouble} (${response.status}). Try again.` : `The server answered ${response.status}.`;
-    return new Problem({ detail, status: response.status });
-  }
-}
-
-async function send(method, path, body, headers) {
-  try {
-    return await fetch(path, {
-      method,
-      headers: { "Content-Type": "application/json", ...credentialHeaders(), ...headers },
-      body: body === undefined ? undefined : JSON.stringify(body),
-    });
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    throw new Problem({ detail: "The server cannot be reached.", retryable: true });
-  }
-}
-
-/** What was refused because a token had ended was not done, and is asked for again with the next token. */
-export async function once(method, path, body, headers) {
-  let response = await send(method, path, body, headers);
-  if (response.status === 401 && !isGuest && !headers?.Authorization) {
-    if (await renewed()) response = await send(method, path, body, headers);
-    if (response.status === 401) dispatchEvent(new Event("rhapsode:who"));
-  }
-  if (!response.ok) throw await problemOf(response);
-  return response;
-}
-
-/** Only for requests that may be repeated: the server does them once, or doing them twice changes nothing. */
-export async function patiently(method, path, body, headers) {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await once(method, path, body, headers);
-    } catch (error) {
-      const worthwhile = error instanceof Problem && error.retryable && error.status !== 429;
-      if (!worthwhile || attempt === ATTEMPTS) throw error;
-      await new Promise((resolve) => setTimeout(resolve, retryDelayMs(attempt, Math.random())));
-    }
-  }
-}
+export const once = connection.once.bind(connection);
+export const patiently = connection.patiently.bind(connection);
 
 /** What to do about a `Problem`; anything else is a mistake of ours and stays loud. */
 export async function orElse(onProblem, action) {
   try {
     return await action();
   } catch (error) {
-    if (!(error instanceof Problem)) throw error;
+    if (!(error instanceof ApiError)) throw error;
     return onProblem(error);
   }
-}
-
-/** The WebSocket's address of a path of this server. */
-export function socketUrl(path, query = {}) {
-  const url = new URL(path, document.baseURI);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-  return url.href;
 }
 
 export class Api {
@@ -100,7 +35,7 @@ export class Api {
   }
 
   streamUrl(session) {
-    return socketUrl(this.url(session, "/stream"));
+    return this.url(session, "/stream");
   }
 
   async createSession(settings, title) {

@@ -139,7 +139,7 @@ export class Composer {
       if (!request && this._text.value === text) this._text.value = "";
       if (!request && draft.read() === text) draft.write(null); // its place may have been left
     } catch (error) {
-      this._unreached = error.code === "network";
+      this._unreached = error.code === "connection.lost";
       say(this._problem, asSentence(inWords(error)));
       this.focus();
     } finally {

@@ -4,21 +4,10 @@ import { signedIn } from "./storage.js";
 
 const guest = new URLSearchParams(globalThis.location?.search ?? "").get("share");
 
-const credential = () => guest ?? signedIn().read()?.token ?? null;
+export const credential = () => guest ?? signedIn().read()?.token ?? null;
 
 /** True for somebody with a share link. */
 export const isGuest = guest !== null;
-
-export function credentialHeaders() {
-  const shown = credential();
-  return shown ? { Authorization: `Bearer ${shown}` } : {};
-}
-
-/** In the handshake and not in the address, which ends up in logs. */
-export function openSocket(url) {
-  const shown = credential();
-  return shown ? new WebSocket(url, ["rhapsode", `bearer.${shown}`]) : new WebSocket(url);
-}
 
 /** For addresses that the browser itself asks for, such as downloads. */
 export function withCredential(query) {

@@ -1,7 +1,8 @@
 /** The sound of one turn, read from the log as far ahead as is sensible and no further. */
 
+import { EventSocket } from "./client/event-socket.js";
+import { connection } from "./connection.js";
 import { STATUS_OF } from "./story.js";
-import { Wire } from "./wire.js";
 
 const ENOUGH_MS = 90_000;
 const LITTLE_MS = 30_000;
@@ -14,11 +15,12 @@ export class Feed {
     this._onMore = onMore;
     this._chunks = [];
     this._heldMs = 0;
-    this._wire = new Wire({
-      url,
-      audio: codec,
+    this._wire = new EventSocket({
+      connection,
+      path: url,
+      query: { audio: codec },
       cursor,
-      onFact: (fact, audio) => this._take(fact, audio),
+      onEvent: (fact, audio) => this._take(fact, audio),
       onState: ({ state }) => {
         if (state === "ended" || state === "refused") this._end();
       },

@@ -1,9 +1,9 @@
 /** The page's one player: what it plays, whichever place is on show, and the buttons that reach into it. */
 
-import { bestCodec } from "./decoder.js";
+import { bestCodec } from "./client/playback/decoder.js";
 import { Ledger } from "./heard.js";
 import { Narration } from "./narration.js";
-import { loudness } from "./microphone/frames.js";
+import { loudness } from "./client/microphone/speech-frames.js";
 import { Player } from "./player.js";
 import { placeIn, preferences } from "./storage.js";
 import { isOver } from "./story.js";

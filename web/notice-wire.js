@@ -1,9 +1,8 @@
 /** The socket of the user's notifications: comes back by itself, and tells the server what has been taken. */
 
-import { socketUrl } from "./api.js";
-import { openSocket, userName } from "./credentials.js";
-import { retryDelayMs } from "./cursor.js";
-import { renewed } from "./staying.js";
+import { retryDelayMs } from "./client/cursor.js";
+import { connection } from "./connection.js";
+import { userName } from "./credentials.js";
 
 const REFUSED = 4_400; // close codes from here on: it would be of no use to ask again
 const UNKNOWN = 4_401; // the token is not good any more
@@ -30,13 +29,13 @@ export class NoticeWire {
 
   _connect() {
     this._release();
-    const socket = openSocket(socketUrl(`ws/${encodeURIComponent(userName())}`, { ack: "true" }));
+    const socket = connection.openSocket(`ws/${encodeURIComponent(userName())}`, { ack: "true" });
     this._socket = socket;
     const opened = Date.now();
     socket.onopen = () => this._timers.push(setInterval(() => socket.send('{"type":"ping"}'), PING_MS));
     socket.onmessage = ({ data }) => this._socket === socket && this._receive(socket, JSON.parse(data));
     socket.onclose = async ({ code }) => {
-      const another = code === UNKNOWN && (await renewed());
+      const another = code === UNKNOWN && (await connection.renew());
       if (this._socket !== socket) return;
       if (Date.now() - opened > STEADY_MS) this._failures = 0;
       if (code >= REFUSED && !another) this._release();

@@ -1,8 +1,8 @@
 /** Plays the sound of one turn at a time: feed -> decoder -> audio graph, and knows how much was heard. */
 
-import { makeDecoder } from "./decoder.js";
+import { makeDecoder } from "./client/playback/decoder.js";
+import { AudioGraph } from "./client/playback/graph.js";
 import { Feed } from "./feed.js";
-import { AudioGraph } from "./graph.js";
 import { Stretcher } from "./stretch.js";
 
 const AHEAD_MS = 3_000; // decoded and waiting in the audio thread
@@ -145,7 +145,7 @@ export class Player {
     if (this._skipped.has(chunk.fact.data.sentence)) return;
     this._unheard.push(chunk);
     this._givenMs += chunk.fact.data.ms;
-    this._decoder.decode(chunk);
+    this._decoder.decode(chunk.fact.data, chunk.audio);
   }
 
   _finish() {

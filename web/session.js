@@ -1,8 +1,9 @@
 /** One session as this page knows it: its story, folded from the wire, and its cursor. */
 
-import { Cursor } from "./cursor.js";
+import { Cursor } from "./client/cursor.js";
+import { EventSocket } from "./client/event-socket.js";
+import { connection } from "./connection.js";
 import { emptyStory, reduce } from "./story.js";
-import { Wire } from "./wire.js";
 
 const NOBODY = { onPast() {}, onFact() {}, onChange() {}, onState() {} };
 
@@ -15,11 +16,12 @@ export class Session {
     this._head = null;
     this._live = false;
     this._handlers = { ...NOBODY, ...handlers };
-    this._wire = new Wire({
-      url,
+    this._wire = new EventSocket({
+      connection,
+      path: url,
       onState: (state) => this._handlers.onState((this.state = state)),
       onHello: ({ head_seq: head }) => this._caughtUpAt(head),
-      onFact: (fact) => this._take(fact),
+      onEvent: (fact) => this._take(fact),
     });
     this._wire.open();
   }

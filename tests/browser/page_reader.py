@@ -135,4 +135,4 @@ class Reader:
     def close(self) -> None:
         """Leave; a mistake in the page's own code is a failure of the test."""
         self.page.context.close()
-        assert self.mistakes == []
+        assert self.mistakes == [], self.mistakes

@@ -1,8 +1,9 @@
 /** One collection: its documents as they come in, however many people add to it, and a look at what is found. */
 
-import { orElse, socketUrl } from "../api.js";
+import { orElse } from "../api.js";
+import { EventSocket } from "../client/event-socket.js";
+import { connection } from "../connection.js";
 import { asSentence, make, oncePerFrame } from "../dom.js";
-import { Wire } from "../wire.js";
 import { ConversationsApi } from "./api.js";
 import { announce, furnish, problemLine, quiet, removing, renaming, tried } from "./furniture.js";
 import { emptyShelf, shelve } from "./shelf.js";
@@ -27,10 +28,11 @@ export class CollectionPlace {
     this._problem = problemLine();
     this._list = make("ul", { class: "shelf documents", "aria-label": "Documents" });
     this._empty = make("p", { class: "note", hidden: "" }, "Nothing in here yet.");
-    this._wire = new Wire({
-      url: socketUrl(`v1/sessions/${encodeURIComponent(id)}/stream`),
+    this._wire = new EventSocket({
+      connection,
+      path: `v1/sessions/${encodeURIComponent(id)}/stream`,
       onHello: ({ head_seq: head }) => (this._announced ||= head),
-      onFact: (fact) => this._take(fact),
+      onEvent: (fact) => this._take(fact),
       onState: (state) => this._connection(state),
     });
   }

@@ -1,8 +1,9 @@
 /** A session as it is told again: at its own pace, faster, or all at once and then live. */
 
-import { Cursor } from "../cursor.js";
+import { Cursor } from "../client/cursor.js";
+import { EventSocket } from "../client/event-socket.js";
+import { connection } from "../connection.js";
 import { emptyStory, reduce } from "../story.js";
-import { Wire } from "../wire.js";
 import { Chronicle } from "./chronicle.js";
 
 export class Reel {
@@ -15,11 +16,12 @@ export class Reel {
     this.chronicle = new Chronicle();
     this.head = 0;
     this._onFact = onFact;
-    this._wire = new Wire({
-      url,
-      speed,
+    this._wire = new EventSocket({
+      connection,
+      path: url,
+      query: speed === null ? {} : { speed: String(speed) },
       onHello: ({ head_seq: head }) => (this.head = Math.max(this.head, head)),
-      onFact: (fact) => this._take(fact),
+      onEvent: (fact) => this._take(fact),
       onState,
     });
     this._wire.open();

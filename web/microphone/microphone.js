@@ -2,9 +2,10 @@
 
 import { Problem } from "../api.js";
 import { asSentence } from "../dom.js";
-import { Capture } from "./capture.js";
-import { loudness, rmsOf } from "./frames.js";
-import { Line } from "./line.js";
+import { AudioInput } from "../client/microphone/audio-input.js";
+import { Capture } from "../client/microphone/capture.js";
+import { loudness, rmsOf } from "../client/microphone/speech-frames.js";
+import { connection } from "../connection.js";
 import { inWords, lacking } from "./trouble.js";
 
 const TAIL_MS = 160; // who lets go of the button is often still saying the last word
@@ -81,7 +82,8 @@ export class Microphone {
   }
 
   _newLine() {
-    const line = new Line({
+    const line = new AudioInput({
+      connection,
       onState: (state) => this._lineIs(line, state),
       onTrouble: (text) => line === this._line && this._onTrouble(asSentence(text)),
     });

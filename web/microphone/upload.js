@@ -1,7 +1,7 @@
 /** A file on its way to the server, with its progress, which `fetch` cannot tell. */
 
 import { Problem } from "../api.js";
-import { credentialHeaders } from "../credentials.js";
+import { connection } from "../connection.js";
 import { renewed } from "../staying.js";
 
 function problemIn({ status, statusText, responseText }) {
@@ -22,7 +22,7 @@ function post(url, file, { onProgress, signal }) {
     request.open("POST", url);
     const form = file instanceof FormData; // the browser says how it is packed
     const headers = {
-      ...credentialHeaders(),
+      ...connection.headers,
       ...(form ? {} : { "Content-Type": file.type || "application/octet-stream" }),
     };
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);

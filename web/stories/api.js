@@ -1,7 +1,7 @@
 /** The commands of the stories and narration faces. A refusal becomes a `Problem`. */
 
-import { once, patiently, socketUrl } from "../api.js";
-import { openSocket } from "../credentials.js";
+import { once, patiently } from "../api.js";
+import { connection } from "../connection.js";
 
 const NO_CHUNKS = 999_999_999; // the socket tells its counts on connecting; of the sound we want nothing
 const COUNT_MS = 5_000;
@@ -71,7 +71,7 @@ export class StoriesApi {
   totalChunks(session) {
     return new Promise((resolve) => {
       const path = `ws/tts/${encodeURIComponent(session)}`;
-      const socket = openSocket(socketUrl(path, { after: NO_CHUNKS }));
+      const socket = connection.openSocket(path, { after: String(NO_CHUNKS) });
       const answer = (total) => {
         resolve(total);
         socket.close();

@@ -1,6 +1,6 @@
 /** The sessions in which scenes are read out; each is opened when somebody wants to hear or know of it. */
 
-import { retryDelayMs } from "../cursor.js";
+import { retryDelayMs } from "../client/cursor.js";
 import { asSentence } from "../dom.js";
 import { Session } from "../session.js";
 

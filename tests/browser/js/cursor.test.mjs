@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Cursor, retryDelayMs } from "../../../web/cursor.js";
+import { Cursor, retryDelayMs } from "../../../clients/javascript/cursor.js";
 
 test("only the very next fact is news", () => {
   const cursor = new Cursor("abc", 4);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { opusPackets, parseFrame, pcm16ToFloat } from "../../../web/frames.js";
+import { opusPackets, parseFrame, pcm16ToFloat } from "../../../clients/javascript/frames.js";
 
 function frameOf(fact, audio) {
   const json = new TextEncoder().encode(JSON.stringify(fact));
@@ -13,8 +13,8 @@ function frameOf(fact, audio) {
 }
 
 test("a binary frame gives back its fact and its audio", () => {
-  const { fact, audio } = parseFrame(frameOf({ seq: 7, data: { text: "Füchse 🦊" } }, [1, 2, 3]));
-  assert.deepEqual(fact, { seq: 7, data: { text: "Füchse 🦊" } });
+  const { event, audio } = parseFrame(frameOf({ seq: 7, data: { text: "Füchse 🦊" } }, [1, 2, 3]));
+  assert.deepEqual(event, { seq: 7, data: { text: "Füchse 🦊" } });
   assert.deepEqual([...audio], [1, 2, 3]);
 });
 

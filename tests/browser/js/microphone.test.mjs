@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Backlog } from "../../../web/microphone/backlog.js";
-import { loudness, rmsOf, SpeechFrames, toPcm16 } from "../../../web/microphone/frames.js";
-import { Resampler } from "../../../web/microphone/resampler.js";
+import { Backlog } from "../../../clients/javascript/microphone/backlog.js";
+import { loudness, rmsOf, SpeechFrames, toPcm16 } from "../../../clients/javascript/microphone/speech-frames.js";
+import { Resampler } from "../../../clients/javascript/microphone/resampler.js";
 import { inWords, lacking } from "../../../web/microphone/trouble.js";
 
 const RATES = [8_000, 16_000, 22_050, 24_000, 44_100, 48_000, 96_000];

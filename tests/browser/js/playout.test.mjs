@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Playout } from "../../../web/playout.js";
+import { Playout } from "../../../clients/javascript/playback/playout.js";
 
 const RATE = 48_000;
 const QUANTUM = 128;

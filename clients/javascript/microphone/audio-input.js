@@ -1,6 +1,8 @@
 /** The way of one microphone's sound to the server; what got lost with a connection is sent again on the next. */
 
-import { Wire } from "../wire.js";
+import { newKey } from "../connection.js";
+import { Cursor } from "../cursor.js";
+import { EventSocket } from "../event-socket.js";
 import { Backlog } from "./backlog.js";
 import { SPEECH_RATE } from "./resampler.js";
 
@@ -9,47 +11,38 @@ const FULL_BYTES = 64_000; // two seconds of sound: more of it waits here, where
 const GOODBYE_MS = 10_000;
 const AGAIN_MS = 1_000;
 
-/** The facts of this connection are for others to read: it begins at the end of the log, every time. */
-class AtTheHead {
-  judge() {
-    return "next";
-  }
-
-  toString() {
-    return "head";
-  }
-}
-
 /**
  * `onState(state)`: "connecting", "live", "reconnecting", or at the end "over"; `onTrouble(text)` when the line is of no
  * use any more, could not keep everything, or when something that was said is not answered.
  */
-export class Line {
-  constructor({ onState, onTrouble }) {
+export class AudioInput {
+  constructor({ connection, onState, onTrouble }) {
     this.state = "connecting";
-    this.input = crypto.randomUUID();
+    this.input = newKey();
+    this._connection = connection;
     this._onState = onState;
     this._onTrouble = onTrouble;
     this._backlog = new Backlog();
     this._ready = false;
     this._wishes = 0;
     this._goodbye = null;
-    this._wire = null;
+    this._socket = null;
     this._timers = [];
   }
 
   /** Sound may be given before this; it is sent when the server is ready for it. */
-  open(url) {
-    this._wire = new Wire({
-      url,
-      cursor: new AtTheHead(),
-      onFact: (fact) => this._took(fact),
+  open(path) {
+    this._socket = new EventSocket({
+      connection: this._connection,
+      path,
+      cursor: Cursor.at("head"),
+      onEvent: (event) => this._took(event),
       onHello: () => this._ask(),
       onAnswer: (message) => this._answer(message),
-      onState: (state) => this._connection(state),
+      onState: (state) => this._socketIs(state),
     });
     this._timers = [setInterval(() => this._pump(), PUMP_MS)];
-    this._wire.open();
+    this._socket.open();
   }
 
   send(pcm) {
@@ -70,7 +63,7 @@ export class Line {
   /** Say goodbye once everything is said; without a connection, wait a while for the next. */
   close() {
     if (this._goodbye || this.state === "over") return;
-    if (!this._wire) {
+    if (!this._socket) {
       this._end();
       return;
     }
@@ -96,7 +89,7 @@ export class Line {
     const { input } = this;
     const at_ms = Math.ceil(this._backlog.fromMs);
     this._ready = false;
-    this._wire.send({ type: "input.open", input, format: "pcm16", rate: SPEECH_RATE, at_ms, ref: "open" });
+    this._socket.send({ type: "input.open", input, format: "pcm16", rate: SPEECH_RATE, at_ms, ref: "open" });
   }
 
   _answer(message) {
@@ -121,9 +114,9 @@ export class Line {
   _beginAnew() {
     this._onTrouble("The connection was gone for long: the beginning of what was said is lost.");
     this._backlog.restart();
-    this.input = crypto.randomUUID();
-    this._wire.close();
-    this._wire.open();
+    this.input = newKey();
+    this._socket.close();
+    this._socket.open();
   }
 
   _done(ref) {
@@ -154,7 +147,7 @@ export class Line {
     if (failed && !this._goodbye) this._end(data.message || "Listening failed");
   }
 
-  _connection({ state, message }) {
+  _socketIs({ state, message }) {
     if (state === "waiting" || state === "offline") {
       this._ready = false;
       this._say("reconnecting");
@@ -164,10 +157,10 @@ export class Line {
   }
 
   _pump() {
-    while (this._ready && this._wire.buffered < FULL_BYTES) {
+    while (this._ready && this._socket.buffered < FULL_BYTES) {
       const item = this._backlog.next();
       if (!item) return;
-      this._ready = this._wire.send(item.pcm ?? item.wish);
+      this._ready = this._socket.send(item.pcm ?? item.wish);
     }
   }
 
@@ -175,7 +168,7 @@ export class Line {
     if (this.state === "over") return;
     for (const timer of this._timers) clearTimeout(timer);
     this._ready = false;
-    this._wire?.close();
+    this._socket?.close();
     if (trouble) this._onTrouble(trouble);
     this._say("over");
   }

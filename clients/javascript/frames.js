@@ -2,13 +2,13 @@
 
 const decoder = new TextDecoder();
 
-/** A binary frame: four bytes of length, that many bytes of the fact's JSON, then its audio. */
+/** A binary frame: four bytes of length, that many bytes of the event's JSON, then its audio. */
 export function parseFrame(buffer) {
   if (buffer.byteLength < 4) throw new RangeError("a binary frame is shorter than its own header");
   const length = new DataView(buffer).getUint32(0);
   if (buffer.byteLength < 4 + length) throw new RangeError("a binary frame is shorter than it says");
-  const fact = JSON.parse(decoder.decode(new Uint8Array(buffer, 4, length)));
-  return { fact, audio: new Uint8Array(buffer, 4 + length) };
+  const event = JSON.parse(decoder.decode(new Uint8Array(buffer, 4, length)));
+  return { event, audio: new Uint8Array(buffer, 4 + length) };
 }
 
 /** Opus packets, each behind two bytes of length. */

@@ -1,6 +1,6 @@
 /** The audio thread's end of a microphone: posts frames of 16-bit speech. */
 
-import { SpeechFrames } from "./frames.js";
+import { SpeechFrames } from "./speech-frames.js";
 
 class CaptureProcessor extends AudioWorkletProcessor {
   constructor() {

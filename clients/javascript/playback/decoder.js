@@ -1,6 +1,6 @@
-/** Chunks of a sentence to samples. Both decoders: decode(chunk), finish(), reset(), and a rate. */
+/** Chunks of a sentence to samples. Both decoders: decode(data, audio) of an `audio.chunk`, finish(), reset(), and a rate. */
 
-import { opusPackets, pcm16ToFloat } from "./frames.js";
+import { opusPackets, pcm16ToFloat } from "../frames.js";
 
 const OPUS = { codec: "opus", sampleRate: 48_000, numberOfChannels: 1 };
 const PACKET_US = 20_000;
@@ -49,10 +49,10 @@ class OpusDecoder {
     this._onSamples(samples, ms);
   }
 
-  decode({ fact, audio }) {
-    if (fact.data.chunk === 0) this._flush(); // each sentence stands alone
+  decode({ chunk, at_ms: atMs }, audio) {
+    if (chunk === 0) this._flush(); // each sentence stands alone
     opusPackets(audio).forEach((data, number) => {
-      const timestamp = fact.data.at_ms * 1000 + number * PACKET_US;
+      const timestamp = atMs * 1000 + number * PACKET_US;
       this._decoder.decode(new EncodedAudioChunk({ type: "key", timestamp, data }));
     });
   }
@@ -85,8 +85,8 @@ class PcmDecoder {
     this.finish = onFinished;
   }
 
-  decode({ fact, audio }) {
-    this._onSamples(pcm16ToFloat(audio), fact.data.at_ms);
+  decode({ at_ms: atMs }, audio) {
+    this._onSamples(pcm16ToFloat(audio), atMs);
   }
 
   reset() {}

@@ -1,9 +1,7 @@
-/** One reader of a session's log over a WebSocket: every fact once, in order, whatever the network does. */
+/** One reader of a session's log over a WebSocket: every event once, in order, whatever the network does. */
 
-import { openSocket } from "./credentials.js";
 import { Cursor, retryDelayMs } from "./cursor.js";
 import { parseFrame } from "./frames.js";
-import { renewed } from "./staying.js";
 
 const SILENCE_MS = 40_000; // the server says something every 15 s
 const CONNECT_MS = 10_000;
@@ -11,28 +9,38 @@ const UNKNOWN = 4401; // the token is not good any more
 const REFUSALS = new Set([4400, 4401, 4403, 4404, 4409, 4410, 4422]);
 
 /**
- * Calls, in this order per fact: `onFact(fact, audio)`; `audio` is null unless the fact carries some.
- * `onHello(hello)` on every connection, from then on `send` works; `onAnswer(message)` for what else is no fact;
- * `onState({state, ...})` with the state connecting, live,
- * waiting (`retryMs`), offline, refused (`code`, `message`) or ended (`reason`). The last two are final.
+ * Calls, in this order per event: `onEvent(event, audio)`; `audio` is null unless the event carries some.
+ * `onHello(hello)` on every connection, from then on `send` works; `onAnswer(message)` for what else is no event;
+ * `onState({state, ...})` with the state connecting, live, waiting (`retryMs`), offline, refused (`code`, `message`,
+ * `field`) or ended (`reason`). The last two are final.
  */
-export class Wire {
+export class EventSocket {
+  /**
+   * `path` leads to a session's stream, `query` its other parameters (docs/protocol.md). Without an answer for
+   * `patienceMs` it is refused with the code "connection.lost".
+   *
+   * @param {{connection: import("./connection.js").Connection, path: string, query?: Record<string, string>, cursor?: Cursor,
+   *   patienceMs?: number, onEvent: (event: any, audio: Uint8Array | null) => void, onHello?: (hello: any) => void,
+   *   onAnswer?: (message: any) => void, onState?: (state: any) => void}} options
+   */
   constructor({
-    url,
-    audio = "none",
-    speed = null,
+    connection,
+    path,
+    query = {},
     cursor = new Cursor(),
-    onFact,
+    patienceMs = Infinity,
+    onEvent,
     onHello = () => {},
     onAnswer = () => {},
     onState = () => {},
   }) {
     this.cursor = cursor;
     this.reading = false;
-    this._url = url;
-    this._audio = audio;
-    this._speed = speed; // null: the past at once
-    this._onFact = onFact;
+    this._connection = connection;
+    this._path = path;
+    this._query = query;
+    this._patienceMs = patienceMs;
+    this._onEvent = onEvent;
     this._onHello = onHello;
     this._onAnswer = onAnswer;
     this._onState = onState;
@@ -40,6 +48,7 @@ export class Wire {
     this._greeted = false;
     this._timer = null;
     this._failures = 0;
+    this._heardAt = 0;
     this._final = false;
     this._complaint = null;
     this._wake = () => this._retryNow();
@@ -49,16 +58,17 @@ export class Wire {
   open() {
     if (this.reading || this._final) return;
     this.reading = true;
-    globalThis.addEventListener("online", this._wake);
-    globalThis.addEventListener("offline", this._lost);
+    this._heardAt = Date.now();
+    globalThis.addEventListener?.("online", this._wake); // Node has neither
+    globalThis.addEventListener?.("offline", this._lost);
     this._connect();
   }
 
   /** Stop reading; the cursor stays, and `open` goes on from there. */
   close() {
     this.reading = false;
-    globalThis.removeEventListener("online", this._wake);
-    globalThis.removeEventListener("offline", this._lost);
+    globalThis.removeEventListener?.("online", this._wake);
+    globalThis.removeEventListener?.("offline", this._lost);
     this._release();
   }
 
@@ -78,9 +88,8 @@ export class Wire {
     this._release();
     this._complaint = null;
     this._onState({ state: "connecting" });
-    const query = new URLSearchParams({ from: this.cursor.toString(), audio: this._audio });
-    if (this._speed !== null) query.set("speed", String(this._speed));
-    const socket = openSocket(`${this._url}?${query}`);
+    const query = { from: this.cursor.toString(), audio: "none", ...this._query };
+    const socket = this._connection.openSocket(this._path, query);
     socket.binaryType = "arraybuffer";
     this._socket = socket;
     this._expect(CONNECT_MS);
@@ -92,24 +101,25 @@ export class Wire {
 
   _receive(data) {
     this._expect(SILENCE_MS);
+    this._heardAt = Date.now();
     this._complaint = null; // what is followed by more was no reason to close
-    const { fact, audio } = typeof data === "string" ? { fact: JSON.parse(data), audio: null } : parseFrame(data);
-    if (fact.ts === undefined) {
-      this._control(fact); // some of what is no fact has a number as well: that of the last one, or of its own
+    const { event, audio } = typeof data === "string" ? { event: JSON.parse(data), audio: null } : parseFrame(data);
+    if (event.ts === undefined) {
+      this._control(event); // some of what is no event has a number as well: that of the last one, or of its own
       return;
     }
-    const verdict = this.cursor.judge(fact.seq);
+    const verdict = this.cursor.judge(event.seq);
     if (verdict === "gap") this._drop();
     if (verdict !== "next") return;
-    this.cursor.seq = fact.seq;
-    this._onFact(fact, audio);
+    this.cursor.seq = event.seq;
+    this._onEvent(event, audio);
   }
 
   _control(message) {
     if (message.type === "hello") {
       this._failures = 0;
       this._greeted = true;
-      this.cursor.generation = message.generation;
+      this.cursor.begin(message);
       this._onHello(message);
       this._onState({ state: "live" });
     } else if (message.type === "error" && message.ref == null) {
@@ -126,12 +136,12 @@ export class Wire {
 
   async _closed(event) {
     const socket = this._socket;
-    const { code, message, retryable } = this._complaint ?? {};
+    const { code, message, field = null, retryable } = this._complaint ?? {};
     const refused = REFUSALS.has(event.code) || (code && !retryable);
-    const another = event.code === UNKNOWN && (await renewed());
+    const another = event.code === UNKNOWN && (await this._connection.renew());
     if (this._socket !== socket) return;
     if (refused && !another) {
-      this._finish({ state: "refused", code: code ?? String(event.code), message: message ?? event.reason });
+      this._finish({ state: "refused", code: code ?? String(event.code), message: message ?? event.reason, field });
     } else {
       this._drop();
     }
@@ -153,6 +163,10 @@ export class Wire {
   /** The connection is of no use any more: let go of it and try again later. */
   _drop() {
     this._release();
+    if (Date.now() - this._heardAt > this._patienceMs) {
+      this._finish({ state: "refused", code: "connection.lost", message: "The server cannot be reached.", field: null });
+      return;
+    }
     if (globalThis.navigator?.onLine === false) {
       this._onState({ state: "offline" });
       return; // the "online" event wakes us

@@ -4,10 +4,10 @@ const METER_SAMPLES = 4096;
 const VOLUME_GLIDE_S = 0.015;
 
 export class AudioGraph {
-  /** `onReport` gets what worklet.js reports, `onState()` is called when `state` changes. */
+  /** `onReport` gets what playout-worklet.js reports, `onState()` is called when `state` changes. */
   static async open({ rate, onReport, onState }) {
     const context = new AudioContext({ sampleRate: rate, latencyHint: "interactive" });
-    await context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));
+    await context.audioWorklet.addModule(new URL("playout-worklet.js", import.meta.url));
     // A touch that came while the module was loading found nobody to wake.
     if (navigator.userActivation?.hasBeenActive) void context.resume();
     return new AudioGraph(context, onReport, onState);
