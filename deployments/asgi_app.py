@@ -54,6 +54,7 @@ from deployments.faces.stories import (
     notification_socket,
     story_routes,
 )
+from deployments.faces.telephone import telephone_routes
 from deployments.faces.ui import ui_chat_routes
 from deployments.observability import log_redaction
 from deployments.web import problem_details
@@ -218,6 +219,7 @@ FACES: Final[tuple[APIRouter, ...]] = tuple(
         call_routes,
         story_routes,
         stream_routes,
+        telephone_routes,
         thread_socket,
         thread_routes,
         ui_chat_routes,

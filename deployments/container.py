@@ -25,6 +25,7 @@ from pipeline.apps.collection_state import CollectionState
 from pipeline.apps.collections import Collections
 from pipeline.apps.ingest_jobs import CollectionServices, IngestJobs
 from pipeline.apps.narrations import Narrations
+from pipeline.apps.phone_calls import PhoneCalls
 from pipeline.apps.share_links import Shares
 from pipeline.apps.stories import Stories
 from pipeline.apps.streams import Streams
@@ -102,6 +103,7 @@ class GatewayContainer:
     narrations: Narrations
     stories: Stories
     streams: Streams
+    phone_calls: PhoneCalls
     characters: Characters
     threads: Threads
     renderings: Renderings
@@ -180,7 +182,7 @@ class _Resources:
             self.models.speaker.providers,
             self.transcribers.realtime.providers,
             self.settings.language_model.choices,
-            self.settings.tools.names,
+            (*self.settings.tools.names, *self.settings.gateway.telephone.functions),
             self.settings.tools.reserved,
             grammars=GrammarChecker(self.allowance.schema)
             if self.settings.language_model.makes_grammars
@@ -217,6 +219,7 @@ class _Resources:
             narrations=narrations,
             stories=Stories(sessions, narrations, users, tailer),
             streams=Streams(log, recorder, tailer, allowance, self.clock),
+            phone_calls=PhoneCalls(sessions, recorder, authenticator, settings.gateway.telephone),
             characters=characters,
             threads=Threads(sessions, characters, recorder),
             renderings=Renderings(log, views),
@@ -326,6 +329,7 @@ async def open_services(
             async with OwnerPool(node=node, services=parts.for_owners()) as owners:
                 leaving = parts.leaving(node, owners, stop_requested)
                 services = parts.for_faces(owners, metrics, checks, leaving)
+                functions.build_in(services.phone_calls.functions())
                 meter.watch(gauges_of(owners, recorder, tailer, settings.limits))
                 kept = services.audio_inputs, services.collections.additions, services.ephemeral, leaving
                 async with allowance, MetricsReporter(meter, measures), kept[0], kept[1], kept[2], kept[3]:

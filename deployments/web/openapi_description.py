@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from deployments.web.auth_middleware import PUBLIC
+from deployments.web.auth_middleware import PUBLIC, SIGNED
 from deployments.web.openai_problems import is_openai
 from schemas.native.native_messages import Problem
 from schemas.openai.openai_answers import OpenAiError
@@ -37,7 +37,7 @@ def describe(app: FastAPI) -> None:
         for path, operation in _operations(document):
             operation["responses"].pop("422", None)
             operation["responses"].setdefault("default", _refusal(path))
-            if path in PUBLIC:
+            if path in PUBLIC or path.startswith(SIGNED):
                 operation["security"] = []
         return document
 

@@ -19,6 +19,7 @@ ACCESS: Final = "rhapsode:access"
 SHARE: Final = "rhapsode:share"
 RENEWAL: Final = "rhapsode:renewal"
 REALTIME: Final = "rhapsode:realtime"
+TELEPHONE: Final = "rhapsode:telephone"
 SECRET: Final = "ek_"
 """Prefix of client secrets, as with OpenAI."""
 _OURS: Final = "HS256"
@@ -89,6 +90,20 @@ class Tokens:
             raise CredentialExpired("this client secret has expired") from error
         except (jwt.PyJWTError, TypeError) as error:
             raise CredentialInvalid("this is no client secret of ours") from error
+
+    def make_call(self, claims: Mapping[str, str], ttl_s: int) -> str:
+        """A token with which one media stream of a call by telephone may be connected; see `read_call`."""
+        end = self._clock.now_ms() // 1_000 + ttl_s
+        return self._sign({**claims, "aud": TELEPHONE, "exp": end})
+
+    def read_call(self, token: str) -> Mapping[str, str]:
+        """Returns the claims that the token was made of. Raises CredentialInvalid or CredentialExpired."""
+        try:
+            return self._decode(token, [TELEPHONE], require=["aud", "exp", "sub", "jti"])
+        except jwt.ExpiredSignatureError as error:
+            raise CredentialExpired("this token of a call has expired") from error
+        except jwt.PyJWTError as error:
+            raise CredentialInvalid("this is no token of a call") from error
 
     def read(self, token: str) -> Principal:
         """Returns the principal of this token. Raises CredentialInvalid or CredentialExpired."""

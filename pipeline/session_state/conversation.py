@@ -8,6 +8,7 @@ import orjson
 from pipeline.session_state.conversation_items import Items
 from pipeline.session_state.input_state import EVENTS as INPUT_EVENTS
 from pipeline.session_state.input_state import InputState, apply_to_inputs
+from pipeline.session_state.phone_state import PhoneState, apply_to_phone
 from pipeline.session_state.turn_state import NarrationState, TurnState, apply_to_turn
 from schemas.errors import NothingToControl, SessionAlreadyEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
@@ -65,6 +66,8 @@ class Conversation:
         self.shares: dict[str, dict[str, Any]] = {}
         """Links that were not revoked: name to what `share.created` says."""
         self.items = Items()
+        self.phone: PhoneState | None = None
+        """Its call by telephone."""
 
     @property
     def paused(self) -> bool:
@@ -92,6 +95,7 @@ class Conversation:
         """Take in the next event. Events of unknown types only move the head."""
         data = recorded.data
         self.items.apply(recorded)
+        self.phone = apply_to_phone(self.phone, recorded)
         match recorded.type:
             case "session.started":
                 self._start(recorded)

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -86,7 +86,21 @@ def _found(place: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
+@dataclass(frozen=True, slots=True)
+class BuiltInFunction:
+    """A function of this server itself, which acts on the session that calls it."""
+
+    description: str
+    parameters: Mapping[str, Any]
+    act: Callable[[Mapping[str, Any], ToolCallContext], Awaitable[str]]
+
+    async def call(self, call: str, arguments: Mapping[str, Any], about: ToolCallContext) -> str:
+        """Raises ToolArguments or ToolError."""
+        return await self.act(arguments, about)
+
+
 _THREADS: Final = 8
+_BUILT_IN_S: Final = 10.0
 _CONNECT_S: Final = 3.0
 _MCP: Final = "pipeline.tools.mcp_connection"
 
@@ -112,7 +126,7 @@ class ToolRegistry(TaskScope):
             timeout=httpx.Timeout(None, connect=_CONNECT_S), follow_redirects=False
         )
         self._threads = anyio.CapacityLimiter(_THREADS)
-        self._functions = {
+        self._functions: dict[str, PythonFunction | RemoteFunction | BuiltInFunction] = {
             name: self._opened(name, registered) for name, registered in settings.functions.items()
         }
         self._tools = settings.mcp_tools
@@ -130,6 +144,10 @@ class ToolRegistry(TaskScope):
             return PythonFunction(registered.entry_point, self._threads)
         except Exception as error:  # jsonschema has its own for a schema that is none
             raise ValueError(f"tools.functions.{name}: {error}") from error
+
+    def build_in(self, functions: Mapping[str, BuiltInFunction]) -> None:
+        """Adds functions; one that the operator registered under the same name stays."""
+        self._functions = {**functions, **self._functions}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -172,7 +190,9 @@ class ToolRegistry(TaskScope):
 
     def _offer(self, name: str) -> Function | None:
         if name in self._functions:
-            registered, function = self.settings.functions[name], self._functions[name]
+            registered, function = self.settings.functions.get(name), self._functions[name]
+            if registered is None:
+                return Function(name, function.description, function.parameters)
             parameters = function.parameters if registered.parameters is None else registered.parameters
             return Function(name, registered.description or function.description, parameters)
         place = self._tools.get(name)
@@ -197,12 +217,12 @@ class ToolRegistry(TaskScope):
 
     async def call(self, name: str, call: str, arguments: str, about: ToolCallContext) -> ToolResult:
         """Raises ToolUnknown, ToolArguments, ToolTimeout or ToolError."""
-        registered = self._registered(name)
-        if registered is None or not self.allowed([name], about.principal):
+        if not self.allowed([name], about.principal):
             known = ", ".join(self.allowed(self.names, about.principal)) or "none"
             raise ToolUnknown(f"there is no function {name!r}; there is: {known}")
         given = _parsed(arguments)
-        timeout_s = registered.timeout_s
+        registered = self._registered(name)
+        timeout_s = _BUILT_IN_S if registered is None else registered.timeout_s
         try:
             with anyio.fail_after(timeout_s):
                 output = await self._made(name, call, given, about)

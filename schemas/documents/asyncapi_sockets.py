@@ -72,7 +72,12 @@ def channels() -> dict[str, Any]:
         "description": "WebSocket of OpenAI's Realtime API, whose events it speaks; see realtime.md.",
         "bindings": _query(_REALTIME),
     }
-    return {"voice": voice, "realtime": realtime} | {
+    telephone = {
+        "address": "/v1/telephone/{provider}/stream",
+        "description": "Media stream of a telephone call, as Twilio or Telnyx sends it; see telephone.md.",
+        "parameters": {"provider": {"enum": ["twilio", "telnyx"], "description": "The provider."}},
+    }
+    return {"voice": voice, "realtime": realtime, "telephone": telephone} | {
         name: {
             "address": address,
             "description": f"WebSocket; see stories.md. The server sends {sends}",

@@ -60,6 +60,7 @@ from schemas.events.stream_events import (
     StreamNamed,
     StreamRead,
 )
+from schemas.events.telephone_events import CallConnected, CallTransferred, DtmfReceived
 from schemas.events.thread_events import (
     CharacterDeleted,
     CharacterSaved,
@@ -113,13 +114,16 @@ __all__ = [
     "TRIGGERS",
     "AnswerCited",
     "AudioChunk",
+    "CallConnected",
     "CallHungUp",
+    "CallTransferred",
     "CharacterDeleted",
     "CharacterSaved",
     "DocumentAdded",
     "DocumentFailed",
     "DocumentProgressed",
     "DocumentRemoved",
+    "DtmfReceived",
     "EndReason",
     "Event",
     "HeardWord",

@@ -224,9 +224,12 @@ class InputIdled(_Event):
 
 
 class CallHungUp(_Event):
-    """The end of a WebRTC call of this session was asked for: the gateway that holds the call ends it."""
+    """The end of a call of this session was asked for, or came: the gateway that holds the call ends it.
+
+    With a turn, a call by telephone ends once that turn's answer was heard.
+    """
 
     type: Literal["call.hung_up"] = "call.hung_up"
     v: Literal[1] = 1
     call: str
-    """Its id, as in the `Location` of the answer to the offer."""
+    """Its id, as in the `Location` of the answer to the offer, or in `call.connected`."""

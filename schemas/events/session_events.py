@@ -52,6 +52,7 @@ from schemas.events.stream_events import (
     StreamNamed,
     StreamRead,
 )
+from schemas.events.telephone_events import CallConnected, CallTransferred, DtmfReceived
 from schemas.events.thread_events import (
     CharacterDeleted,
     CharacterSaved,
@@ -289,6 +290,9 @@ Event = Annotated[
     | InputCleared
     | InputIdled
     | CallHungUp
+    | CallConnected
+    | CallTransferred
+    | DtmfReceived
     | StreamCreated
     | StreamAppended
     | StreamClosed

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from schemas.settings.access_settings import NO_LIMITS, PrincipalLimits
+from schemas.settings.telephone_settings import TelephoneSettings
 
 
 class _Settings(BaseModel):
@@ -150,6 +151,7 @@ class GatewaySettings(_Settings):
     """A larger WebSocket message closes the connection (1009)."""
     leaving: LeavingSettings = LeavingSettings()
     webrtc: WebRtcSettings = WebRtcSettings()
+    telephone: TelephoneSettings = TelephoneSettings()
 
 
 class StreamingSettings(_Settings):

@@ -1,0 +1,210 @@
+"""Calls by telephone: one session each, whatever gateways its media streams come to."""
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pipeline.auth.authenticator import Authenticator
+from pipeline.eventlog.event_log import Verdict
+from pipeline.eventlog.recorder import Recorder, RequestContext
+from pipeline.session_state.conversation import Conversation
+from pipeline.sessions.session_commands import Sessions
+from pipeline.tools.remote_functions import ToolCallContext
+from pipeline.tools.tool_registry import BuiltInFunction
+from schemas.errors import GatewayBusy, SessionAlreadyEnded
+from schemas.errors.access_errors import CredentialInvalid
+from schemas.errors.tool_errors import ToolArguments, ToolError
+from schemas.events import CallConnected, CallHungUp, CallTransferred, DtmfReceived, Event
+from schemas.ids import NO_TURN, SessionId, TurnId, parse_session_id
+from schemas.native.client_commands import CreateSession, RequestTurn, SettingsPatch, ToolPatch
+from schemas.settings.telephone_settings import HANG_UP, TRANSFER, TelephoneProvider, TelephoneSettings
+
+_TOKEN_S: Final = 60
+_NUMBER_CHARS: Final = 64
+_DIGITS: Final = frozenset("0123456789*#ABCD")
+_NOTHING: Final[dict[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedCall:
+    """What a token says of the media stream that may be connected with it."""
+
+    session: SessionId
+    call: str
+    connection: str
+    provider_call: str
+    caller: str
+    called: str
+
+
+class PhoneCalls:
+    """Commands on calls by telephone. When one returns, its event is in the log."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        recorder: Recorder,
+        authenticator: Authenticator,
+        settings: TelephoneSettings,
+    ) -> None:
+        self._sessions = sessions
+        self._recorder = recorder
+        self._authenticator = authenticator
+        self._settings = settings
+        self._lines = 0
+
+    @property
+    def principal(self) -> str:
+        """Owner of the sessions of calls."""
+        return "" if self._authenticator.open else self._settings.principal
+
+    @property
+    def full(self) -> bool:
+        return self._lines >= self._settings.calls
+
+    @contextmanager
+    def line(self) -> Iterator[None]:
+        """A media stream, for as long as it is connected. Raises GatewayBusy."""
+        if self.full:
+            raise GatewayBusy(f"{self._settings.calls} calls are open on this gateway")
+        self._lines += 1
+        try:
+            yield
+        finally:
+            self._lines -= 1
+
+    async def begin(self, caller: str) -> SessionId:
+        """The session of a new call. Raises what `Sessions.create` raises."""
+        registered = (*self._sessions.choices.defaults.tools.registered, *self._settings.functions)
+        patch: dict[str, Any] = {"tools": ToolPatch(registered=tuple(dict.fromkeys(registered)))}
+        if self._settings.system_prompt:
+            patch["system_prompt"] = self._settings.system_prompt
+        title = f"Call from {caller}" if caller else "Call"
+        command = CreateSession(settings=SettingsPatch(**patch), title=title[:200])
+        session, *_ = await self._sessions.create(command, principal=self.principal)
+        return session
+
+    async def known(self, name: str) -> Conversation:
+        """The session of a call that goes on. Raises CredentialInvalid, SessionNotFound or SessionGone."""
+        session = parse_session_id(name)
+        if session is None:
+            raise CredentialInvalid("this is no session of a call", field="session_id")
+        conversation, _ = await self._sessions.view(session)
+        if conversation.kind != "session" or conversation.principal != self.principal:
+            raise CredentialInvalid("this is no session of a call", field="session_id")
+        return conversation
+
+    def invite(
+        self, session: SessionId, call: str | None, *, provider_call: str, caller: str, called: str
+    ) -> str:
+        """A token with which one media stream of the call may be connected; `call`: the call goes on."""
+        claims = {
+            "sub": session,
+            "jti": secrets.token_hex(8),
+            "call": call or f"rtc_{session}_{secrets.token_hex(4)}",
+            "provider_call": provider_call,
+            "caller": caller[:_NUMBER_CHARS],
+            "called": called[:_NUMBER_CHARS],
+        }
+        return self._authenticator.tokens.make_call(claims, _TOKEN_S)
+
+    def expected(self, token: str) -> ExpectedCall:
+        """Raises CredentialInvalid or CredentialExpired."""
+        claims = self._authenticator.tokens.read_call(token)
+        return ExpectedCall(
+            session=SessionId(claims["sub"]),
+            call=claims["call"],
+            connection=claims["jti"],
+            provider_call=claims["provider_call"],
+            caller=claims["caller"],
+            called=claims["called"],
+        )
+
+    async def connect(self, expected: ExpectedCall, provider: TelephoneProvider, stream: str) -> None:
+        """Records a media stream; a token is good for one.
+
+        Raises CredentialInvalid or SessionAlreadyEnded.
+        """
+        conversation, _ = await self._sessions.view(expected.session)
+        phone = conversation.phone
+        if conversation.ended or conversation.ending or (phone is not None and phone.over):
+            raise SessionAlreadyEnded("this call is over")
+        if phone is not None and phone.connections > self._settings.reconnections:
+            raise SessionAlreadyEnded(f"this call was connected {phone.connections} times already")
+        event = CallConnected(
+            call=expected.call,
+            connection=expected.connection,
+            provider=provider,
+            provider_call=expected.provider_call,
+            stream=stream,
+            caller=expected.caller,
+            called=expected.called,
+        )
+        key = f"telephone/{expected.connection}"
+        outcome = await self._recorder.post(expected.session, event, key=key, by=conversation.principal)
+        if outcome.verdict is Verdict.DUP:
+            raise CredentialInvalid("this token of a call was used before")
+
+    async def greet(self, session: SessionId) -> None:
+        """Asks for the greeting, once for each session."""
+        if self._settings.greeting:
+            await self._sessions.request(session, RequestTurn(text=self._settings.greeting, key="greeting"))
+
+    async def pressed(self, session: SessionId, call: str, digit: str) -> None:
+        """The caller pressed a key; what is none is passed over."""
+        if digit in _DIGITS:
+            await self._sessions.decide(session, lambda _: (DtmfReceived(call=call, digit=digit),))
+
+    async def ask_keys(self, session: SessionId) -> None:
+        """Asks the model about the keys that were pressed since the last prompt, if any."""
+        conversation, head = await self._sessions.view(session)
+        if conversation.phone is not None and (keys := conversation.phone.keys):
+            prompt = RequestTurn(prompt=f"(The caller pressed the keys {keys})", key=f"keys/{head.seq}")
+            await self._sessions.request(session, prompt)
+
+    async def hung_up(self, session: SessionId, call: str) -> None:
+        """The call is over, for the caller left or it took too long."""
+        await self._sessions.decide(session, lambda known: _end(known, CallHungUp(call=call), NO_TURN))
+
+    def functions(self) -> Mapping[str, BuiltInFunction]:
+        """Functions that the model of a call may call, by name."""
+        names = list(self._settings.transfer_to)
+        to = {"type": "string", "enum": names, "description": "Who takes the call."}
+        found = {
+            HANG_UP: BuiltInFunction(
+                "Ends the telephone call, once the caller has heard the answer.", _NOTHING, self._hang_up
+            ),
+            TRANSFER: BuiltInFunction(
+                "Transfers the telephone call to someone else, once the caller has heard the answer.",
+                {"type": "object", "properties": {"to": to}, "required": ["to"]},
+                self._transfer,
+            ),
+        }
+        return {name: found[name] for name in self._settings.functions}
+
+    async def _hang_up(self, arguments: Mapping[str, Any], about: ToolCallContext) -> str:
+        await self._leave(about, lambda call: CallHungUp(call=call))
+        return "The call ends after this answer. Say goodbye."
+
+    async def _transfer(self, arguments: Mapping[str, Any], about: ToolCallContext) -> str:
+        to = arguments.get("to")
+        if to not in self._settings.transfer_to:
+            known = ", ".join(self._settings.transfer_to)
+            raise ToolArguments(f"to: it is one of {known}")
+        await self._leave(about, lambda call: CallTransferred(call=call, to=to))
+        return f"The call is transferred to {to} after this answer. Tell the caller."
+
+    async def _leave(self, about: ToolCallContext, event: Callable[[str], Event]) -> None:
+        def decision(known: Conversation) -> Sequence[Event | RequestContext]:
+            if known.phone is None:
+                raise ToolError("there is no telephone call in this session")
+            return _end(known, event(known.phone.call), TurnId(about.turn))
+
+        await self._sessions.decide(SessionId(about.session), decision)
+
+
+def _end(known: Conversation, event: Event, turn: TurnId) -> Sequence[RequestContext]:
+    """The end of the call, unless it is over."""
+    return () if known.phone is None or known.phone.over else (RequestContext(turn, event),)
