@@ -195,9 +195,7 @@ class _Resources:
         settings, log, recorder, tailer = self.settings, self.log, self.recorder, self.tailer
         views, allowance, users = self.views, self.allowance, Users(log, recorder)
         choices = replace(self.choices, dictionary_of=users.pronunciations)
-        sessions = Sessions(
-            views, recorder, tailer, owners, self.ledger, allowance=allowance, choices=choices
-        )
+        sessions = self._sessions(owners, choices)
         authenticator = Authenticator(settings.auth, settings.home, self.clock)
         characters = Characters(users, log, recorder, choices)
         narrations = Narrations(views, users, recorder, settings.session, allowance)
@@ -219,7 +217,7 @@ class _Resources:
             narrations=narrations,
             stories=Stories(sessions, narrations, users, tailer),
             streams=Streams(log, recorder, tailer, allowance, self.clock),
-            phone_calls=PhoneCalls(sessions, recorder, authenticator, settings.gateway.telephone),
+            phone_calls=self._phone_calls(sessions, authenticator),
             characters=characters,
             threads=Threads(sessions, characters, recorder),
             renderings=Renderings(log, views),
@@ -240,6 +238,14 @@ class _Resources:
             checks={"log": log.ping, "retrieval": self.library.check, **checks},
             tracing=self.tracing,
         )
+
+    def _sessions(self, owners: OwnerPool, choices: Catalog) -> Sessions:
+        outside = (self.views, self.recorder, self.tailer, owners, self.ledger)
+        return Sessions(*outside, allowance=self.allowance, choices=choices)
+
+    def _phone_calls(self, sessions: Sessions, authenticator: Authenticator) -> PhoneCalls:
+        settings = self.settings.gateway.telephone
+        return PhoneCalls(sessions, self.recorder, authenticator, settings, self.models.functions)
 
     def _input_services(self, sessions: Sessions, owners: OwnerPool) -> InputServices:
         log, recorder = self.log, self.recorder
@@ -329,7 +335,6 @@ async def open_services(
             async with OwnerPool(node=node, services=parts.for_owners()) as owners:
                 leaving = parts.leaving(node, owners, stop_requested)
                 services = parts.for_faces(owners, metrics, checks, leaving)
-                functions.build_in(services.phone_calls.functions())
                 meter.watch(gauges_of(owners, recorder, tailer, settings.limits))
                 kept = services.audio_inputs, services.collections.additions, services.ephemeral, leaving
                 async with allowance, MetricsReporter(meter, measures), kept[0], kept[1], kept[2], kept[3]:

@@ -12,14 +12,14 @@ from pipeline.eventlog.recorder import Recorder, RequestContext
 from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.session_commands import Sessions
 from pipeline.tools.remote_functions import ToolCallContext
-from pipeline.tools.tool_registry import BuiltInFunction
+from pipeline.tools.tool_registry import BuiltInFunction, ToolRegistry
 from schemas.errors import GatewayBusy, SessionAlreadyEnded
 from schemas.errors.access_errors import CredentialInvalid
 from schemas.errors.tool_errors import ToolArguments, ToolError
 from schemas.events import CallConnected, CallHungUp, CallTransferred, DtmfReceived, Event
 from schemas.ids import NO_TURN, SessionId, TurnId, parse_session_id
 from schemas.native.client_commands import CreateSession, RequestTurn, SettingsPatch, ToolPatch
-from schemas.settings.telephone_settings import HANG_UP, TRANSFER, TelephoneProvider, TelephoneSettings
+from schemas.settings.limit_settings import HANG_UP, TRANSFER, TelephoneProvider, TelephoneSettings
 
 _TOKEN_S: Final = 60
 _NUMBER_CHARS: Final = 64
@@ -29,7 +29,7 @@ _NOTHING: Final[dict[str, Any]] = {"type": "object", "properties": {}, "addition
 
 @dataclass(frozen=True, slots=True)
 class ExpectedCall:
-    """What a token says of the media stream that may be connected with it."""
+    """Claims of a token, with which one media stream may be connected."""
 
     session: SessionId
     call: str
@@ -48,12 +48,16 @@ class PhoneCalls:
         recorder: Recorder,
         authenticator: Authenticator,
         settings: TelephoneSettings,
+        registry: ToolRegistry | None,
     ) -> None:
+        """`registry` gets the functions that the model of a call may call."""
         self._sessions = sessions
         self._recorder = recorder
         self._authenticator = authenticator
         self._settings = settings
         self._lines = 0
+        if registry is not None:
+            registry.build_in(self.functions())
 
     @property
     def principal(self) -> str:

@@ -1,8 +1,8 @@
-"""What a provider is to do with a call: TwiML of Twilio, which Telnyx takes as TeXML."""
+"""Instructions for a call: TwiML of Twilio, which Telnyx takes as TeXML."""
 
 from xml.etree import ElementTree as Xml
 
-from schemas.settings.telephone_settings import TelephoneProvider, TelephoneSettings
+from schemas.settings.limit_settings import TelephoneProvider, TelephoneSettings
 
 
 def connect(

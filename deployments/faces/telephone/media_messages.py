@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from schemas.errors import InputError
-from schemas.settings.telephone_settings import TelephoneProvider
+from schemas.settings.limit_settings import TelephoneProvider
 
 G711 = Literal["mulaw", "alaw"]
 LONGEST: Final = 64 * 1024

@@ -17,7 +17,7 @@ from pipeline.auth.authenticator import is_loopback
 from schemas.errors import BodyTooLarge, InputError, RhapsodeError, StateError
 from schemas.errors.access_errors import AccessError, Forbidden
 from schemas.ids import SessionId
-from schemas.settings.telephone_settings import TelephoneProvider
+from schemas.settings.limit_settings import TelephoneProvider
 
 router = APIRouter(prefix="/v1/telephone", tags=["telephone"])
 Provider = Annotated[TelephoneProvider, Path(description="The provider that sends this.")]

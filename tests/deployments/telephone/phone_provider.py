@@ -1,4 +1,4 @@
-"""A telephone provider as Twilio and Telnyx document theirs: webhooks, markup and media streams of one call."""
+"""A telephone provider as Twilio and Telnyx document theirs: webhooks, markup, media streams of one call."""
 
 import asyncio
 import base64
@@ -90,10 +90,15 @@ class PhoneProvider:
 
     async def event(self, kind: str, count: int = 1) -> dict[str, Any]:
         """The event of this type that comes as the `count`th."""
+        path = f"{self.apps[-1].url}/v1/sessions/{self.session}/events"
         with anyio.fail_after(30):
-            while len(found := await self.events(kind)) < count:
-                await anyio.sleep(0.02)
-        return found[count - 1]
+            async with httpx.AsyncClient(timeout=30) as http, http.stream("GET", path) as answer:
+                async for line in answer.aiter_lines():
+                    event = json.loads(line[6:]) if line.startswith("data: ") else {}
+                    count -= event.get("type") == kind
+                    if not count:
+                        return dict(event)
+        raise AssertionError(f"the session ended without {kind}")
 
     # ------------------------------------------------------------ what the caller does
 
@@ -113,7 +118,7 @@ class PhoneProvider:
     # ------------------------------------------------------------ what the provider does
 
     async def run(self) -> None:
-        answer = await self.webhook("/v1/telephone/%s/voice" % self.kind)
+        answer = await self.webhook(f"/v1/telephone/{self.kind}/voice")
         while answer is not None:
             answer = await self._obey(Xml.fromstring(answer))
 

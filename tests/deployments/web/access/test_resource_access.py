@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 
 from cluster.openapi import _nothing
 from deployments.asgi_app import create_app
-from deployments.web.auth_middleware import PUBLIC
+from deployments.web.auth_middleware import PUBLIC, SIGNED
 from deployments.web.openai_problems import is_openai
 from deployments.web.resource_access import PRINCIPAL, guard
 from pipeline.auth.principals import Principal
@@ -55,9 +55,11 @@ def ways() -> Iterator[Way]:
 
 
 WAYS = list(ways())
+SIGNED_WAYS = [way for way in WAYS if way.path.startswith(SIGNED)]
+"""Their senders show a signature instead of a credential."""
 PUBLIC_WAYS = [way for way in WAYS if way.path in PUBLIC or way.path == "/web"]
 """Below /web are the page's own files."""
-OTHERS = [way for way in WAYS if way not in PUBLIC_WAYS]
+OTHERS = [way for way in WAYS if way not in PUBLIC_WAYS + SIGNED_WAYS]
 ABOUT = {
     *("session_id", "story_id", "scene_id", "user_id"),
     *("thread_id", "character_id", "collection_id", "response_id", "call_id"),
@@ -74,6 +76,7 @@ HARMLESS = {
     "chat_id": "c-1",
     "stream": "reports/july",
     "model": "tts-1",
+    "provider": "twilio",
     "document_id": "019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e12",
 }
 UPKEEP = {"letter": "0.1-1", "projection": "directory", "gateway": "1.abc"}
@@ -216,6 +219,16 @@ async def test_what_is_public_needs_no_credential_and_holds_nothing_of_anybody(
     assert not any(ident in answer.text for ident in hers.all)
 
 
+@pytest.mark.parametrize("provider", ["twilio", "telnyx"])
+@pytest.mark.parametrize("way", SIGNED_WAYS, ids=str)
+async def test_what_is_signed_takes_no_credential_in_place_of_a_signature(
+    app: RunningApp, people: People, way: Way, provider: str
+) -> None:
+    status, words = await answer_of(app, people.root, way, {"provider": provider})
+    assert status == (4403 if way.method == "WS" else 403)
+    assert way.method == "WS" or "auth.forbidden" in words
+
+
 async def test_afterwards_everything_of_hers_is_as_it_was(
     app: RunningApp, people: People, hers: Belongings
 ) -> None:
@@ -335,4 +348,4 @@ def test_the_description_says_which_routes_ask_who_one_is() -> None:
     assert document["security"] == [{"bearer": []}, {"token": []}]
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            assert (operation.get("security") == []) is (path in PUBLIC)
+            assert (operation.get("security") == []) is (path in PUBLIC or path.startswith(SIGNED))
