@@ -9,7 +9,6 @@ import psutil
 import typer
 from rich.console import Console
 
-from cluster.checks.config import cache
 from cluster.cli.command_help import Json, Yes, confirm, explained, say
 from cluster.terminal import run_state
 from cluster.terminal.cli_errors import MISUSED, CliError
@@ -30,6 +29,13 @@ Name = Annotated[str, typer.Argument(help="A name that rhapsode models list show
 _PERMISSIVE: Final = frozenset({"MIT", "Apache-2.0"})
 
 
+def _cache() -> Path:
+    """The configured cache. Imported here: the module imports Ray, which `up` tells first where to listen."""
+    from cluster.checks.config import cache
+
+    return cache()
+
+
 @app.command("list")
 def list_(
     language: Annotated[
@@ -42,7 +48,7 @@ def list_(
     Example: rhapsode models list --language de
     """
     with explained():
-        here, free = states(run_state.home(), cache()), psutil.virtual_memory().available
+        here, free = states(run_state.home(), _cache()), psutil.virtual_memory().available
     shown = [_row(entry, here[entry.name], free) for entry in entries() if _speaks(entry, language)]
     packaged = [
         {"name": name, "role": role, "state": here[name]} for name, role in chosen_models.PACKAGED.items()
@@ -105,7 +111,7 @@ def remove(name: Name, yes: Yes = False) -> None:
     with explained():
         entry, home = _entry(name), run_state.home()
         confirm(f"Delete {entry.name}?", yes=yes)
-        there = model_download.remove(entry.name, cache())
+        there = model_download.remove(entry.name, _cache())
         chosen_models.drop(home, entry.name)
         say(f"{entry.name} is deleted." if there else f"{entry.name} was not there.")
 
@@ -133,7 +139,7 @@ def _pull(entry: ModelEntry) -> Path:
     steps = Steps(Console(stderr=True))
     try:
         with steps.step(f"{entry.name}, {entry.megabytes:,} MB, licence: {entry.licence}") as note:
-            folder = model_download.download(entry, cache(), lambda _, done: note(f"{done:.0%}"))
+            folder = model_download.download(entry, _cache(), lambda _, done: note(f"{done:.0%}"))
             note(str(folder))
     except model_download.DownloadFailed as error:
         raise CliError(str(error)) from error
@@ -158,9 +164,9 @@ def _measure(entry: ModelEntry, folder: Path, *, yes: bool) -> None:
     steps = Steps(Console(stderr=True))
     with steps.step("Measuring it for two seconds") as note:
         if entry.engine == "llama":
-            speed = anyio.run(model_speed.language_model, settings.language_model, cache())
+            speed = anyio.run(model_speed.language_model, settings.language_model, _cache())
         elif entry.engine == "piper":
-            speed = anyio.run(model_speed.voice, settings.text_to_speech, cache())
+            speed = anyio.run(model_speed.voice, settings.text_to_speech, _cache())
         else:
             note("not measured: its engine needs speech, or an environment of its own")
             return

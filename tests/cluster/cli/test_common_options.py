@@ -1,6 +1,8 @@
 """Every command takes --url, --key and --json alike; what destroys asks; a vain wish is an error."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -229,3 +231,9 @@ def rollout_process() -> run_state.Process:
 
 def test_completion_can_be_installed() -> None:
     assert "--install-completion" in rhapsode("--help").stdout
+
+
+def test_the_program_imports_no_ray_before_a_command_does() -> None:
+    """`up` tells Ray first where to listen."""
+    code = "import sys, cluster.cli.main; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
