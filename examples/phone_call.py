@@ -64,8 +64,9 @@ def pcm(code: int) -> int:
 
 async def main() -> None:
     """Makes one call and keeps its sound in call.wav."""
-    markup = httpx.post(f"{SERVER}/v1/telephone/twilio/voice", data=CALL).raise_for_status().text
-    stream = Xml.fromstring(markup).find("Connect/Stream")
+    async with httpx.AsyncClient(base_url=SERVER) as provider:
+        answer = await provider.post("/v1/telephone/twilio/voice", data=CALL)
+    stream = Xml.fromstring(answer.raise_for_status().text).find("Connect/Stream")
     assert stream is not None
     async with connect(stream.attrib["url"]) as socket:
         line = Line(socket)

@@ -13,6 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PHONE_BOT = {
+    "RHAPSODE_GATEWAY__TELEPHONE__INSECURE": "true",
+    "RHAPSODE_GATEWAY__TELEPHONE__KEY_PROMPTS": "true",
+    "RHAPSODE_GATEWAY__TELEPHONE__GREETING": "Good evening. Please choose a story by its number.",
+}
 
 
 def main(names: list[str]) -> int:
@@ -31,7 +36,7 @@ def server(folder: str) -> Iterator[dict[str, str]]:
     if "RHAPSODE_URL" in os.environ:
         yield dict(os.environ)
         return
-    environment = {**os.environ, "RHAPSODE_HOME": f"{folder}/home"}
+    environment = {**os.environ, **PHONE_BOT, "RHAPSODE_HOME": f"{folder}/home"}
 
     def rhapsode(*words: str) -> str:
         command = [sys.executable, "-m", "cluster.cli.main", *words]

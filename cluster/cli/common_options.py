@@ -22,7 +22,7 @@ Key = Annotated[
 ]
 HERE_ONLY: Final = frozenset(
     {
-        *("up", "down", "reload", "deploy", "doctor", "check-config", "logs"),
+        *("up", "down", "reload", "deploy", "doctor", "check-config", "logs", "call-me"),
         *("keys create", "keys list", "keys revoke"),
         *("models list", "models pull", "models use", "models remove"),
     }

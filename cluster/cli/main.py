@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import anyio
 import typer
@@ -234,6 +234,36 @@ def narrate(
     Example: rhapsode narrate "Tell me about the sea."
     """
     _speak("prompt", prompt, out, {"voice": voice, "speech_speed": rate}, start=start, words_shown=True)
+
+
+@app.command("call-me")
+def call_me(
+    provider: Annotated[
+        Literal["twilio", "telnyx"], typer.Option(help="Whose telephone numbers.")
+    ] = "twilio",
+    public_url: Annotated[
+        str | None, typer.Option(help="Address of this server for the provider; else the setting.")
+    ] = None,
+) -> None:
+    """Print what leads a telephone number's calls here: a webhook's address, and the same as markup.
+
+    The markup is TwiML, or TeXML for Telnyx: for a TwiML Bin, or for a call that you begin by an API.
+
+    Example: rhapsode call-me --public-url https://voice.example.com
+    """
+    from deployments.app import load_settings
+    from deployments.faces.telephone.call_markup import ask_again
+
+    with explained():
+        base = public_url or load_settings({}).gateway.telephone.public_url
+        if base is None or not base.startswith("https://"):
+            raise CliError(
+                "Nothing says at which https:// address the provider reaches this server.",
+                "Add --public-url https://HOST, or set gateway.telephone.public_url.",
+                status=MISUSED,
+            )
+        webhook = f"{base.rstrip('/')}/v1/telephone/{provider}/voice"
+        say_plainly(f"{webhook}\n{ask_again(webhook)}")
 
 
 @app.command()

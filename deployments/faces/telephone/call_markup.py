@@ -31,10 +31,11 @@ def connect(
     return _text(response)
 
 
-def ask_again(again: str, wait_s: int) -> str:
+def ask_again(again: str, wait_s: int = 0) -> str:
     """Asks at `again` what to do, after some seconds."""
     response = Xml.Element("Response")
-    Xml.SubElement(response, "Pause", length=str(wait_s))
+    if wait_s:
+        Xml.SubElement(response, "Pause", length=str(wait_s))
     Xml.SubElement(response, "Redirect", method="POST").text = again
     return _text(response)
 

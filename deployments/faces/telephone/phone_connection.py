@@ -98,6 +98,8 @@ class PhoneConnection:
         self._ends_after: TurnId | None = None
         """The turn with whose sound the call ends."""
         self._code = _NORMAL
+        self._answered = False
+        """All of that turn's sound has been taken from the log."""
         self._gone = False
         self._stopped = False
         """The provider says that the call is over, or it took too long."""
@@ -192,8 +194,8 @@ class PhoneConnection:
                 await self._check_latest()
             case "call.hung_up" | "call.transferred" if data["call"] == self._expected.call:
                 self._ends_after = recorded.turn
-        if self._ends_after is not None and (recorded.type in TERMINAL or not self._ends_after):
-            await self._end_if_heard()
+        self._answered = self._answered or (recorded.type in TERMINAL and recorded.turn == self._ends_after)
+        self._end_if_heard()
 
     async def _check_latest(self) -> None:
         """A later media stream of the same call replaces this one."""
@@ -201,17 +203,11 @@ class PhoneConnection:
         if conversation.phone is not None and conversation.phone.connection != self._expected.connection:
             self._over.set()
 
-    async def _end_if_heard(self) -> None:
-        """The call leaves once the answer in which the model said so was heard."""
+    def _end_if_heard(self) -> None:
+        """The call leaves once the answer in which the model said so was heard, and at once without one."""
         turn = self._ends_after
-        if turn is None or self._over.is_set():
-            return
-        if turn != NO_TURN:
-            conversation, _ = await self._services.sessions.view(self._expected.session)
-            known = conversation.turns.get(turn)
-            if known is not None and (not known.over or self._output.pending(turn)):
-                return
-        self._over.set()
+        if turn == NO_TURN or (turn is not None and self._answered and not self._output.pending(turn)):
+            self._over.set()
 
     # ------------------------------------------------------------ sound out
 
@@ -231,7 +227,7 @@ class PhoneConnection:
             await self._services.sessions.heard(
                 session, AcknowledgePlayback(turn=turn, heard_ms=ms, ended=whole)
             )
-        await self._end_if_heard()
+        self._end_if_heard()
 
     # ------------------------------------------------------------ what comes from the caller
 

@@ -28,6 +28,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "say": ["Hello.", "--out", "OUT.wav"],
     "narrate": ["Hello.", "--out", "OUT.wav"],
     "mcp": [],
+    "call-me": ["--public-url", "https://voice.example.com"],
     "metrics": [],
     "top": ["--once"],
     "reload": [],
@@ -237,3 +238,15 @@ def test_the_program_imports_no_ray_before_a_command_does() -> None:
     """`up` tells Ray first where to listen."""
     code = "import sys, cluster.cli.main; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_call_me_prints_the_webhook_and_the_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RHAPSODE_GATEWAY__TELEPHONE__PUBLIC_URL", raising=False)
+    said = CliRunner().invoke(
+        app, ["call-me", "--provider", "telnyx", "--public-url", "https://voice.example.com/"]
+    )
+    webhook = "https://voice.example.com/v1/telephone/telnyx/voice"
+    assert said.stdout.splitlines()[0] == webhook
+    assert f'<Redirect method="POST">{webhook}</Redirect>' in said.stdout
+    refused = CliRunner().invoke(app, ["call-me"])
+    assert (refused.exit_code, "public_url" in refused.output) == (2, True)

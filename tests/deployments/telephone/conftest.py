@@ -34,6 +34,7 @@ def phone_settings(home: Path, **changes: Any) -> AppSettings:
             "reply_to": {"story": ANSWER * 20, "pressed the keys 42#": "You chose forty two."},
             "call_for": {
                 "goodbye": [{"name": "hang_up", "arguments": "{}"}],
+                "moon": [{"name": "transfer", "arguments": '{"to": "moon"}'}],
                 "keeper": [{"name": "transfer", "arguments": '{"to": "keeper"}'}],
             },
         },

@@ -1,6 +1,7 @@
 """Calls by telephone, from a provider that does what Twilio and Telnyx document."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -189,3 +190,22 @@ async def test_a_call_whose_stream_breaks_goes_on_in_the_same_session(app: Runni
         assert caller.verbs == ["Connect", "Redirect", "Pause", "Connect"]
         assert len(await caller.events("session.started")) == 1
         assert len(await caller.events("call.connected")) == 2
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reason"), [("goodbye", "no telephone call"), ("the moon", "keeper, office")]
+)
+async def test_a_function_of_calls_says_why_it_cannot_be_carried_out(
+    app: RunningApp, prompt: str, reason: str
+) -> None:
+    settings = {"speak": False, "tools": {"registered": ["hang_up", "transfer"]}}
+    session = (await post(app, "/v1/sessions", {"settings": settings})).json()["session_id"]
+    turn = (await post(app, f"/v1/sessions/{session}/turns", {"prompt": prompt})).json()["turn"]
+    async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
+        events = (await http.get(f"/v1/sessions/{session}/events", params={"turn": turn})).text
+    failed = [
+        json.loads(line[6:])
+        for line in events.splitlines()
+        if '"tool.failed"' in line and line[:6] == "data: "
+    ]
+    assert [reason in one["data"]["message"] for one in failed] == [True]

@@ -1,7 +1,7 @@
 """Functions that this server calls: found, described, checked, bounded."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 from pydantic import SecretStr, ValidationError
 
 from pipeline.tools.remote_functions import ToolCallContext, pseudonym
-from pipeline.tools.tool_registry import ToolRegistry
+from pipeline.tools.tool_registry import BuiltInFunction, ToolRegistry
 from schemas.errors import RhapsodeError
 from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
 from schemas.settings.model_settings import OUTPUT_CHARS
@@ -206,3 +206,22 @@ def test_a_function_is_in_one_place(wrong: dict[str, Any]) -> None:
 async def test_halves_of_characters_reach_no_server(office: Office) -> None:
     assert await said(tool_registry(hours=at(office)), "hours", '{"day": "\ud83d"}') == '{"open": true}'
     assert office.seen[0]["body"]["arguments"] == {"day": "\ufffd"}
+
+
+async def test_a_built_in_function_is_offered_and_called_unless_the_operator_has_one_of_its_name() -> None:
+    async def act(arguments: Mapping[str, Any], about: ToolCallContext) -> str:
+        if not arguments:
+            raise ToolArguments("to: it is missing")
+        return f"{arguments['to']} in {about.session}"
+
+    built_in = BuiltInFunction("Transfers.", {"type": "object"}, act)
+    registry = tool_registry(weather=python("weather"))
+    registry.build_in({"transfer": built_in, "weather": built_in})
+    [offer] = registry.offers(["transfer"])
+    assert (offer.name, offer.description) == ("transfer", "Transfers.")
+    assert (await registry.call("transfer", "c1", '{"to": "keeper"}', ABOUT)).output == "keeper in session-1"
+    with pytest.raises(ToolArguments, match="to"):
+        await registry.call("transfer", "c1", "{}", ABOUT)
+    [theirs] = registry.offers(["weather"])
+    assert theirs.description != "Transfers."
+    await registry.aclose()
