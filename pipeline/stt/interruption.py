@@ -8,7 +8,7 @@ from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.session_commands import Sessions
-from pipeline.stt.turn_policy import UtteranceDecision, spoken_over
+from pipeline.stt.turn_policy import Understood, UtteranceDecision, interrupts, spoken_over
 from schemas.events import Event, PlaybackPaused, PlaybackResumed, TurnStopRequested
 from schemas.events.voice_events import PlaybackFlushed
 from schemas.ids import NO_TURN, SessionId, TurnId
@@ -36,15 +36,17 @@ class InterruptionHandler:
         """How long was spoken when somebody last looked what is heard."""
         self._new = True
 
-    async def speech(self, speech_ms: int, settings: ListeningSettings) -> None:
-        """The speaker has spoken for so long."""
+    async def speech(
+        self, speech_ms: int, settings: ListeningSettings, words: Understood | None = None
+    ) -> None:
+        """The speaker has spoken for so long, and this is understood of it."""
         if not settings.barge_in or not self._worth_a_look(speech_ms, settings):
             return
         conversation = await self._look()
         turn = self._spoken_over(conversation)
         if turn is None or turn.turn == self._interrupted:
             return
-        if speech_ms >= settings.interrupt_ms:
+        if interrupts(speech_ms, settings.interrupt_ms, words, turn):
             await self._interrupt(conversation, turn)
         elif self._held is None and not conversation.paused:
             self._held = turn.turn

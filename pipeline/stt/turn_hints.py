@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 from schemas.languages import primary
@@ -139,6 +140,11 @@ _FRENCH: Final = _Tells(
 )
 _LANGUAGES: Final = {"en": _ENGLISH, "de": _GERMAN, "es": _SPANISH, "fr": _FRENCH}
 _HUM: Final = re.compile(r"[mh]+|u+m+|u+h+|uhhuh|a+h+|o+h+|aha|huh|mhm+|mmhm+|mmhmm|uhu|ä+h+m*|ö+h+m*|e+r*m+")
+_LAUGH: Final = re.compile(r"(?:h[aeio]+){2,}h?|a?ha+h?|(?:ja){3,}")
+_NOISE: Final = re.compile(r"\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|♪[^♪]*♪?")
+"""How Whisper and others write sound that is no speech: "[laughter]", "(coughs)", music."""
+_ECHO_WORDS: Final = 3
+"""So few words in a row, the last of an answer too, may well be an answer to it."""
 _CLOSING: Final = "\"'”’»«)]} "
 _GOES_ON: Final = (",", ";", ":", "-", "–", "—", "…", "..", "،", "、")
 _STOPS: Final = (".", "!", "?", "。", "！", "？")
@@ -219,19 +225,40 @@ class TurnSigns:
 
 
 def is_backchannel(text: str, language: str) -> bool:
-    """Does the text say no more than that somebody is listening? "Wait" and "no" say more."""
+    """Whether the text is only agreement, laughter or the name of a noise. "Wait" and "no" say more."""
     tells = _LANGUAGES.get(primary(language))
     agreeing = tells.agreeing if tells else _ENGLISH.agreeing | _GERMAN.agreeing
-    words = _words(text)
+    rest = _NOISE.sub(" ", text)
+    words = _words(rest)
     at = 0
     while at < len(words):
         if " ".join(words[at : at + 2]).replace(" ", "_") in agreeing and at + 1 < len(words):
             at += 2
-        elif words[at] in agreeing or _HUM.fullmatch(words[at].replace("-", "")):
+        elif words[at] in agreeing or _is_sound(words[at].replace("-", "")):
             at += 1
         else:
             return False
-    return bool(words)
+    return bool(words) or rest != text
+
+
+def _is_sound(word: str) -> bool:
+    return bool(_HUM.fullmatch(word) or _LAUGH.fullmatch(word))
+
+
+def is_echo(text: str, spoken: str) -> bool:
+    """Whether the text repeats what a loudspeaker says in the same room: `spoken`, the answer being heard.
+
+    Most of its pairs of neighbouring words are pairs of the answer, and it has more than three words: less
+    may be a choice that the answer offers ("the blue one"). A recogniser errs: nearly a third of the pairs
+    need not fit.
+    """
+    words = _words(text)
+    asks = text.rstrip(_CLOSING).endswith("?") and "?" not in spoken
+    if len(words) <= _ECHO_WORDS or asks:
+        return False
+    known = set(pairwise(_words(spoken)))
+    missing = sum(pair not in known for pair in pairwise(words))
+    return missing <= (len(words) - 2) // 3
 
 
 def _words(text: str) -> list[str]:

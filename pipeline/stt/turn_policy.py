@@ -1,13 +1,26 @@
 """Policy for a final utterance: a new question, more of the question before, a backchannel, or nothing."""
 
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
-from pipeline.stt.turn_hints import is_backchannel
+from pipeline.stt.turn_hints import is_backchannel, is_echo
 from schemas.events.voice_events import Taken
 from schemas.ids import TurnId
 from schemas.settings.listening_settings import ListeningSettings
+
+_WORDLESS: Final = 2
+"""Speech that lasts so many times `interrupt_ms` interrupts, though nothing of it is understood yet."""
+
+
+class Understood(Protocol):
+    """Words of speech that goes on, as an UtteranceTranscriber has them."""
+
+    @property
+    def understood(self) -> str | None: ...
+    @property
+    def language(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +67,8 @@ def decide(
         return UtteranceDecision("noted")
     if not utterance.ends_speech:
         return UtteranceDecision("kept")
-    if not waiting and _only_agrees(conversation, utterance, now_ms):
+    over = spoken_over(conversation, now_ms)
+    if not waiting and over is not None and not wants_the_floor(utterance.text, utterance.language, over):
         return UtteranceDecision("backchannel")
     parts = [*waiting, (utterance.utterance, utterance.text)] if utterance.text else waiting
     text, numbers = " ".join(text for _, text in parts), tuple(number for number, _ in parts)
@@ -65,10 +79,23 @@ def decide(
     return UtteranceDecision("joined" if utterance.text else "nothing", question, numbers, before.turn)
 
 
-def _only_agrees(conversation: Conversation, utterance: FinalUtterance, now_ms: int) -> bool:
-    return (
-        is_backchannel(utterance.text, utterance.language) and spoken_over(conversation, now_ms) is not None
-    )
+def wants_the_floor(text: str, language: str, answer: TurnState) -> bool:
+    """Whether words over an answer interrupt it; agreement, laughter and the answer's own words do not."""
+    return not is_backchannel(text, language) and not is_echo(text, answer.answer)
+
+
+def interrupts(speech_ms: int, interrupt_ms: int, words: Understood | None, answer: TurnState) -> bool:
+    """Whether speech of this length stops the answer: by its words where there are some, else by its length.
+
+    Until then the answer is held, so that the wait makes no sound.
+    """
+    if speech_ms < interrupt_ms:
+        return False
+    if words is None or words.understood is None:
+        return True
+    if not words.understood:
+        return speech_ms >= _WORDLESS * interrupt_ms
+    return wants_the_floor(words.understood, words.language or "", answer)
 
 
 def _unheard(conversation: Conversation, name: str) -> TurnState | None:

@@ -154,7 +154,7 @@ class UtteranceTranscriber:
         """`from_ms`: where the sound begins that it is written down from."""
         self._transcribers = transcribers
         self._settings = settings
-        self._language = language
+        self.language = language
         self._ring_buffer = ring_buffer
         self._clock = clock
         self._tasks = tasks
@@ -170,6 +170,8 @@ class UtteranceTranscriber:
         """All of it, once it is over."""
         self.over = False
         self.span = UtteranceSpan()
+        self.understood: str | None = "" if self._listens_along and settings.partials_ms else None
+        """The newest text of what was said so far; None: there is none before the end."""
 
     @property
     def _listens_along(self) -> bool:
@@ -195,6 +197,7 @@ class UtteranceTranscriber:
             with scope:
                 text = await self._text_so_far(at_ms)
                 if not self.over:
+                    self.understood = text
                     await tell(*self._agreement.push(text), at_ms)
         except EngineError:
             pass  # the next one, or the last, will do
@@ -204,7 +207,7 @@ class UtteranceTranscriber:
             self.next_partial_ms = at_ms + max(self._settings.partials_ms, int(took_ms * _LEISURE))
 
     async def _text_so_far(self, at_ms: int) -> str:
-        sound = Utterance(self._ring_buffer.slice(self.from_ms, at_ms), self._language, partial=True)
+        sound = Utterance(self._ring_buffer.slice(self.from_ms, at_ms), self.language, partial=True)
         with self.span.within():
             made = await write_down(self._transcribers.realtime, sound)
         self._cpu_ms += made.cpu_ms
@@ -314,7 +317,7 @@ class UtteranceTranscriber:
         provider = self._settings.provider if way is self._transcribers.realtime else None
         utterance = Utterance(
             sound,
-            self._language,
+            self.language,
             words=True,
             prompt=self._settings.prompt,
             provider=provider,

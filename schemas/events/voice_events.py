@@ -132,7 +132,8 @@ Taken = Literal["turn", "joined", "kept", "backchannel", "nothing", "noted"]
 """Decision about an utterance.
 
 `turn`: it is asked. `joined`: together with what was said just before, it is asked again. `kept`: it was
-cut by its length and waits for the next one. `backchannel`: a word of agreement while an answer was heard.
+cut by its length and waits for the next one. `backchannel`: while an answer was heard, a word of agreement,
+laughter, or the answer itself from a loudspeaker.
 `nothing`: no words. `noted`: it is only written down.
 """
 

@@ -85,6 +85,8 @@ class Translator:
                         "item_id": items.item_id(Seq(recorded.seq + 1)),
                     }
                 ]
+            case "playback.flushed":
+                return [*self._input_events.interrupted(), *self._responses.of(recorded)]
         return self._responses.of(recorded) if recorded.turn else self._input_events.of(recorded)
 
     def _added(self, recorded: Recorded) -> list[Shown]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from deployments.faces.realtime.item_views import Shown, shown_item
 from pipeline.session_state.conversation import Conversation
+from pipeline.stt.turn_policy import spoken_over
 from schemas.events.recorded import Recorded
 
 
@@ -17,6 +18,8 @@ class InputBufferEvents:
         self._total_ms = 0
         self._sent: dict[str, str] = {}
         """Of transcripts, what has been told."""
+        self._withheld: list[Shown] = []
+        """Beginning and end of speech over an answer, until it is known whether it interrupts."""
 
     def of(self, recorded: Recorded) -> list[Shown]:
         """The events that follow from an event about an input, which the conversation has taken in."""
@@ -29,19 +32,26 @@ class InputBufferEvents:
             case "input.cleared":
                 return [{"type": "input_audio_buffer.cleared"}]
             case "speech.started" if self._detects:
-                return [
-                    {
-                        "type": "input_audio_buffer.speech_started",
-                        "audio_start_ms": self._at(data, data["at_ms"]),
-                        "item_id": self._item(data),
-                    }
-                ]
+                return self._started(recorded)
             case "speech.ended":
                 return self._ended(data)
-            case "transcript.partial" | "transcript.final" | "transcript.failed" if self._transcribes:
-                known = (data["input"], data["utterance"]) in self._conversation.items.spoken
-                return self._written(recorded) if known else []
+            case "speech.discarded":
+                self._withheld.clear()
+            case "transcript.partial" | "transcript.final" | "transcript.failed":
+                return [*self._meant(recorded), *self._transcript(recorded)]
         return []
+
+    def _meant(self, recorded: Recorded) -> list[Shown]:
+        """The withheld events, if the words turn out to be more than agreement."""
+        if recorded.type == "transcript.partial":
+            return []
+        told = self.interrupted()
+        return told if recorded.data.get("taken") not in (None, "backchannel", "nothing") else []
+
+    def _transcript(self, recorded: Recorded) -> list[Shown]:
+        data = recorded.data
+        known = (data["input"], data["utterance"]) in self._conversation.items.spoken
+        return self._written(recorded) if known and self._transcribes else []
 
     @property
     def _input(self) -> dict[str, Any]:
@@ -66,6 +76,27 @@ class InputBufferEvents:
     def _item(self, data: Any) -> str:
         return self._conversation.items.spoken[data["input"], data["utterance"]]
 
+    def _started(self, recorded: Recorded) -> list[Shown]:
+        """Clients silence themselves when they are told that somebody speaks. Where an answer is held first,
+        speech over it is told only when it interrupts: words of agreement are not."""
+        data, listening = recorded.data, self._conversation.settings.listening
+        started = {
+            "type": "input_audio_buffer.speech_started",
+            "audio_start_ms": self._at(data, data["at_ms"]),
+            "item_id": self._item(data),
+        }
+        self._withheld.clear()
+        held_first = listening.barge_in and listening.interrupt_ms > listening.hold_ms
+        if not held_first or spoken_over(self._conversation, recorded.ts_ms) is None:
+            return [started]
+        self._withheld.append(started)
+        return []
+
+    def interrupted(self) -> list[Shown]:
+        """The answer is over: the withheld events of the speech over it."""
+        told, self._withheld = self._withheld, []
+        return told
+
     def _ended(self, data: Any) -> list[Shown]:
         name = self._item(data)
         stopped = {
@@ -73,6 +104,9 @@ class InputBufferEvents:
             "audio_end_ms": self._at(data, data["at_ms"]),
             "item_id": name,
         }
+        if self._withheld:
+            self._withheld.append(stopped)
+            return self.committed(name)
         return [*([stopped] if self._detects else []), *self.committed(name)]
 
     def committed(self, name: str) -> list[Shown]:

@@ -39,6 +39,8 @@ _EAGERNESS: Final = {
     "high": (300, 600, 2_000),
 }
 """The wait as usual, where the sound is unfinished, and where the text breaks off, in ms of silence."""
+_BY_WORDS_MS: Final = 600
+"""Milliseconds of speech over an answer from which on its words decide, as `listening.interrupt_ms` does."""
 _KEPT_WHOLE: Final = frozenset({"format", "turn_detection", "transcription", "noise_reduction", "voice"})
 """Within `audio` these are replaced, not merged."""
 
@@ -208,12 +210,14 @@ def _listening(heard: Mapping[str, Any], *, transcribes: bool) -> dict[str, Any]
         "reply": detection is not None and detection["create_response"] and not transcribes,
         "barge_in": detection is not None and detection["interrupt_response"] and not transcribes,
         "language": language.partition("-")[0] if language else None,
-        # Clients silence themselves when they are told that somebody speaks: nothing may go on after that.
         "hold_ms": 100,
         "interrupt_ms": 100,
     }
     if detection is not None:
         listening["endpointing"] = _endpointing(detection)
+        if detection["type"] == "semantic_vad":
+            # By its words: clients are told of speech over an answer when it interrupts (InputBufferEvents).
+            listening["interrupt_ms"] = _BY_WORDS_MS
     return listening
 
 

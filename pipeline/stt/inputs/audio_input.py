@@ -443,4 +443,4 @@ class AudioInput:
         while True:
             await self._spoken.wait()
             self._spoken = anyio.Event()
-            await self._utterances.interruption.speech(self._spoken_ms, self.settings)
+            await self._utterances.interruption.speech(self._spoken_ms, self.settings, self._transcriber)

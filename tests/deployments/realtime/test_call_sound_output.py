@@ -177,3 +177,21 @@ def test_what_is_cleared_is_not_heard_and_it_is_known_how_much_was() -> None:
         ]
 
     run(cleared())
+
+
+def test_a_held_call_is_silent_from_the_end_of_a_stretch_until_it_goes_on() -> None:
+    made = chunks([30])
+    everything = made[0][1]
+    stretch = POSITION_MS // PACKET_MS
+
+    async def listen() -> None:
+        listener = Listener(replay(made, (0, 0)))
+        await listener.take(3)
+        listener.output.hold(True)
+        await listener.take(stretch + 20)
+        assert listener.packets == everything[:stretch]
+        listener.output.hold(False)
+        await listener.take(len(everything))
+        assert listener.packets == everything
+
+    run(listen())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.stt.turn_hints import Reading, TurnSigns, Wait, expected_wait, is_backchannel, reads_as
+from pipeline.stt.turn_hints import Reading, TurnSigns, Wait, expected_wait, is_backchannel, is_echo, reads_as
 
 READINGS: list[tuple[str, str, Reading]] = [
     ("en", "What is the capital of France?", "complete"),
@@ -155,3 +155,39 @@ def test_a_hint_is_told_when_it_changes_and_never_after_the_silence() -> None:
     signs.drop()
     signs.read("incomplete")
     assert told == ["doubtful", None, "complete"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Ha ha ha!", "Hahaha.", "Hehehe", "[laughter]", "(coughs)", "*sighs*", "♪ music ♪", "[laughs] Yeah."],
+)
+def test_laughter_and_noises_want_no_answer(text: str) -> None:
+    assert is_backchannel(text, "en")
+
+
+@pytest.mark.parametrize("text", ["Ha, what?", "(laughs) No, stop.", "He has it.", "Hi!", "[music] Wait."])
+def test_words_beside_a_noise_count(text: str) -> None:
+    assert not is_backchannel(text, "en")
+
+
+ANSWER = "The old keeper lived in a lighthouse at the edge of the sea. Do you want the blue one or the red?"
+
+
+@pytest.mark.parametrize(
+    ("text", "echo"),
+    [
+        ("The old keeper lived in a lighthouse", True),
+        ("lived in a white house at the edge of the sea", True),
+        ("The blue one.", False),
+        ("or the red please", False),
+        ("Who was the old keeper of the lighthouse?", False),
+        ("Stop, stop, stop, stop.", False),
+        ("Wait, did he live at the edge of the sea alone?", False),
+    ],
+)
+def test_an_echo_repeats_what_is_heard(text: str, echo: bool) -> None:
+    assert is_echo(text, ANSWER) is echo
+
+
+def test_an_answer_that_is_doubted_is_no_echo() -> None:
+    assert not is_echo("At the edge of the sea?", "He lived at the edge of the sea.")

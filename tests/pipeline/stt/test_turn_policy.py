@@ -1,8 +1,10 @@
 """The fate of an utterance follows from the session's events, and from nothing else."""
 
+from dataclasses import dataclass
+
 import pytest
 
-from pipeline.stt.turn_policy import FinalUtterance, decide, spoken_over
+from pipeline.stt.turn_policy import FinalUtterance, decide, interrupts, spoken_over
 from schemas.events import (
     AudioChunk,
     SentenceReady,
@@ -143,3 +145,49 @@ def test_an_answer_that_is_complete_is_heard_until_it_was_played() -> None:
     assert spoken_over(story.conversation, later + 3_600) is None
     story.tell(PlaybackFlushed(reason="barge_in"), turn)
     assert spoken_over(story.conversation, later) is None
+
+
+# ---------------------------------------------------------------- speech over an answer
+
+
+@dataclass
+class Words:
+    """Words of speech that goes on."""
+
+    understood: str | None
+    language: str | None = "en"
+
+
+@pytest.mark.parametrize(
+    ("words", "speech_ms", "stops"),
+    [
+        (Words("Stop"), 600, True),
+        (Words("Wait, please"), 600, True),
+        (Words("Stop"), 599, False),
+        (Words("Mm-hm"), 3_000, False),
+        (Words("Ha ha ha ha"), 3_000, False),
+        (Words("Of course I can"), 3_000, False),
+        (Words(""), 1_199, False),
+        (Words(""), 1_200, True),
+        (Words(None), 600, True),
+        (None, 600, True),
+    ],
+)
+def test_speech_stops_an_answer_by_its_words(words: Words | None, speech_ms: int, stops: bool) -> None:
+    story = listening()
+    turn = asked(story, "Can you?")
+    answered(story, turn)
+    answer = story.conversation.turns[turn]
+    assert interrupts(speech_ms, 600, words, answer) is stops
+
+
+@pytest.mark.parametrize("text", ["Ha ha ha.", "[laughter]", "Of course I can"])
+def test_laughter_and_the_answer_itself_are_no_questions(text: str) -> None:
+    story = listening()
+    answered(story, asked(story, "Can you?"))
+    assert decide(story.conversation, said(text, utterance=1), REPLYING, now(story)).taken == "backchannel"
+
+
+def test_the_words_of_an_answer_are_a_question_when_nothing_is_heard() -> None:
+    story = listening()
+    assert decide(story.conversation, said("Of course I can"), REPLYING, 0).taken == "turn"

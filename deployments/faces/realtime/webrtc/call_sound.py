@@ -47,6 +47,8 @@ class CallSound:
                 await self._drop(None, live=True)
         if recorded.type == "playback.flushed":
             await self._drop(recorded.turn, live=live)
+        elif recorded.type in ("playback.paused", "playback.resumed"):
+            self._output.hold(recorded.type == "playback.paused")
         elif recorded.type == "call.hung_up" and live and recorded.data["call"] == self._call:
             self.hung_up.set()
         if recorded.seq >= self._opened.head.seq:

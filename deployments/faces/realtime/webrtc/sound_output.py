@@ -104,6 +104,7 @@ class SoundOutput(MediaStreamTrack):
         self._begun = 0.0
         self._pts = 0
         self._quiet = 0
+        self._paused = False
         self._leaving = asyncio.Event()
         self._left = asyncio.Event()
         self.cursor = ""
@@ -137,6 +138,11 @@ class SoundOutput(MediaStreamTrack):
     def release(self) -> None:
         """Begin: everything that the caller missed is in the queue."""
         self._released = True
+        self._news.set()
+
+    def hold(self, paused: bool) -> None:
+        """Falls silent within 200 ms, at the end of a stretch that the caller was told of, or goes on."""
+        self._paused = paused
         self._news.set()
 
     @property
@@ -213,16 +219,16 @@ class SoundOutput(MediaStreamTrack):
 
     async def _next(self) -> bytes | None:
         while self._released:
-            current = self._current
+            current, waits = self._current, self._paused or self._leaving.is_set()
             if current is not None:
-                if current.sent % (POSITION_MS // PACKET_MS) == 0 and self._leaving.is_set():
+                if current.sent % (POSITION_MS // PACKET_MS) == 0 and waits:
                     break
                 packet = next(current.packets, None)
                 if packet is not None:
                     self._advance(current)
                     self._quiet = 0
                     return packet
-            if not self._queue or self._leaving.is_set():
+            if not self._queue or waits:
                 break
             await self._begin(self._queue.popleft())
         if self._leaving.is_set():
@@ -255,19 +261,14 @@ class SoundOutput(MediaStreamTrack):
                 self._note("output_audio_buffer.stopped", response_id=current.about["response_id"])
             self._current = current = _Playing(one.turn, one.about)
             self._note("output_audio_buffer.started", response_id=one.about["response_id"])
-        audio = one.audio
-        if audio is None:
-            audio = await self._read(one.seq)
-        else:
-            self._held -= len(audio)
-        packets = list(unframe(audio))
+        self._held -= len(one.audio or b"")
+        packets = list(unframe(one.audio or await self._read(one.seq)))
         current.packets = iter(packets[one.skip :])
         current.seq, current.sent, current.total = one.seq, one.skip, len(packets)
         current.heard_ms = one.at_ms + one.skip * PACKET_MS
 
     async def _read(self, seq: Seq) -> bytes:
-        assert self._log is not None
-        assert self._session is not None
+        assert self._log is not None and self._session is not None  # noqa: PT018
         found = await self._log.read(self._session, Seq(seq - 1), limit=1, audio=True)
         return (found[0].audio or b"") if found and found[0].seq == seq else b""
 

@@ -81,6 +81,24 @@ async def test_silence_does_not_undo_a_pause_of_the_user(app: RunningApp) -> Non
     assert holds(await events_of(app, session)) == [("playback.paused", "voice"), ("playback.paused", "user")]
 
 
+async def test_agreement_that_lasts_longer_than_an_interruption_holds_the_answer_and_lets_it_go_on(
+    app: RunningApp,
+) -> None:
+    session = await new_session(app, hold_ms=64, interrupt_ms=300, partials_ms=100)
+    async with calling(app, session) as caller:
+        await caller.open(input=INPUT)
+        await caller.speak(QUESTION)
+        turn = (await caller.event("turn.requested"))["seq"]
+        await caller.event("audio.chunk")
+        await caller.send(type="playback.ack", turn=turn, heard_ms=100)
+        await caller.speak(AGREEMENT + silence(1_200), pace=1)
+        await caller.event("transcript.final", taken="backchannel")
+        await caller.event("playback.resumed", by="voice")
+    events = await events_of(app, session)
+    assert holds(events) == [("playback.paused", "voice"), ("playback.resumed", "voice")]
+    assert "playback.flushed" not in [event["type"] for event in events]
+
+
 # ---------------------------------------------------------------- looking
 
 
