@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 
-from num2words import CONVERTER_CLASSES
-
-from pipeline.tts.normalisation.cldr import in_words
+from pipeline.tts.normalisation.cldr import has_number_words, in_words
 
 _MOST_DIGITS = 15
 
@@ -21,13 +19,13 @@ def said_as(kind: str, text: str, language: str) -> str:
     if kind in ("digits", "telephone"):
         groups = "".join(one if one.isdecimal() else " " for one in text).split()
         return ", ".join(" ".join(_digit(one, language) for one in group) for group in groups)
-    if len(digits) > _MOST_DIGITS or language not in CONVERTER_CLASSES:
+    if len(digits) > _MOST_DIGITS or not has_number_words(language):
         return text
     return in_words(int(digits), language, kind) or text
 
 
 def _digit(digit: str, language: str) -> str:
-    known = digit.isdecimal() and language in CONVERTER_CLASSES
+    known = digit.isdecimal() and has_number_words(language)
     return (in_words(int(digit), language, "cardinal") if known else "") or digit
 
 

@@ -18,7 +18,7 @@ def abbreviation_recognisers(
 
     def expand(match: re.Match[str]) -> str:
         written = re.sub(r"\.\s(?=\w)", ".", match[0])
-        return plain[written] + _stop(match, lexicon)
+        return plain[written] + stop(match, lexicon)
 
     plain = {key.replace(" ", ""): spoken for key, spoken in expansions.items()}
     return (
@@ -29,7 +29,7 @@ def abbreviation_recognisers(
         ),
         Recogniser("upper lower", _pattern(expansions, r"(?!\w)"), expand),
         Recogniser("upper", _SAINT, lambda match: _saint(match, lexicon)),
-        Recogniser("upper", _INITIALS, lambda match: match[0].replace(".", "") + _stop(match, lexicon)),
+        Recogniser("upper", _INITIALS, lambda match: match[0].replace(".", "") + stop(match, lexicon)),
         Recogniser(
             "upper", re.compile(rf"(?:{either(spelt)})(?=s?(?!\w))"), lambda match: " ".join(match[0])
         ),
@@ -44,7 +44,7 @@ def _following(match: re.Match[str]) -> str:
     return (match.string[match.end() : match.end() + 40].split(maxsplit=1) or [""])[0]
 
 
-def _stop(match: re.Match[str], lexicon: Lexicon) -> str:
+def stop(match: re.Match[str], lexicon: Lexicon) -> str:
     """The full stop of an abbreviation is also that of its sentence, if one ends there."""
     if not match[0].endswith("."):
         return ""
@@ -61,4 +61,4 @@ def _stop(match: re.Match[str], lexicon: Lexicon) -> str:
 def _saint(match: re.Match[str], lexicon: Lexicon) -> str:
     before = (match.string[max(0, match.start() - 24) : match.start()].split() or [""])[-1]
     street = before[:1].isupper() and (before[-1:].isalnum()) and before not in lexicon.starters
-    return "Street" + _stop(match, lexicon) if street else "Saint"
+    return "Street" + stop(match, lexicon) if street else "Saint"

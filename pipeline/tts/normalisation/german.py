@@ -5,7 +5,7 @@ from typing import Final
 
 from pipeline.tts.boundary_rules import GERMAN, german_ordinal
 from pipeline.tts.normalisation import german_words, numerals
-from pipeline.tts.normalisation.abbreviations import abbreviation_recognisers
+from pipeline.tts.normalisation.abbreviations import abbreviation_recognisers, stop
 from pipeline.tts.normalisation.addresses import Addresses
 from pipeline.tts.normalisation.digits import DialledDigits
 from pipeline.tts.normalisation.formulas import formula_recognisers
@@ -300,6 +300,11 @@ GRAMMAR: Final = Grammar(
             _ordinal,
         ),
         *abbreviation_recognisers(german_words.EXPANSIONS, german_words.NUMBERED, GERMAN, german_words.SPELT),
+        Recogniser(
+            "upper",
+            re.compile(r"[A-ZÄÖÜ][\wäöüß-]{1,40}[a-zäöüß-][sS]tr\.(?!\w)"),
+            lambda found: f"{found[0][:-1]}aße{stop(found, GERMAN)}",
+        ),
         Recogniser(
             "digit",
             re.compile(r"(?:(?<=,\s)|(?<=D-))(?P<code>[0-9]{5})(?=\s[A-ZÄÖÜ][a-zäöüß])"),

@@ -23,6 +23,9 @@ _WORDS: Final = {"en": english_words, "de": german_words}
 _NUMERALS: Final = {"en": Numerals("en"), "de": Numerals("de")}
 _CODE: Final[Mapping[str, str]] = {"en": "Code example.", "de": "Codebeispiel."}
 
+_OTHER_DIGIT: Final = re.compile(r"(?![0-9])\d|[٪％￥]|(?<=\d)[٫٬：](?=\d)")
+"""Digits of other scripts, as of Arabic and Hindi, wide ones, and the marks between them."""
+_PLAIN: Final = {"٪": "%", "％": "%", "٫": ".", "٬": ",", "：": ":", "￥": "¥"}
 _UNUSUAL: Final = re.compile(r"[^\w\s!-~]")
 _KEPT_PICTURES: Final = "°№"
 _VULGAR: Final = re.compile("([0-9]?)([¼½¾⅐-⅞])")
@@ -99,6 +102,8 @@ def to_spoken(text: str, language: str = "en", *, code: bool = False, reading: R
     if reading.names_emoji:
         draft.replace(emoji_names(draft.text, known))
     draft.rewrite(_UNUSUAL, _without_pictures)
+    if not draft.text.isascii():
+        draft.rewrite(_OTHER_DIGIT, lambda found: _PLAIN.get(found[0]) or str(unicodedata.digit(found[0])))
     if (grammar := _GRAMMARS.get(known) or grammar_of(known)) is not None:
         draft.rewrite(_VULGAR, _vulgar)
         draft.replace(grammar.edits(draft.text))

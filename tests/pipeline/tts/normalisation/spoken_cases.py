@@ -123,6 +123,7 @@ GERMAN: Final = {
     "ordinal": ("im 19. Jahrhundert", "im neunzehnten Jahrhundert"),
     "age": ("Ich bin 30. Du bist 40.", "Ich bin dreißig. Du bist vierzig."),
     "abbreviations": ("z. B. Äpfel, d. h. Obst usw.", "zum Beispiel Äpfel, das heißt Obst und so weiter."),
+    "streets": ("Hauptstr. 5, Goethestr. Dann heim.", "Hauptstraße fünf, Goethestraße. Dann heim."),
     "close abbreviations": ("z.B. heute, d.h. morgen", "zum Beispiel heute, das heißt morgen"),
     "titles": ("Hr. Dr. Müller, Nr. 5, S. 7", "Herr Doktor Müller, Nummer fünf, Seite sieben"),
     "saint": ("In St. Pauli", "In Sankt Pauli"),

@@ -1,14 +1,19 @@
 """Spoken text for shown text, and the way from the spoken back to the shown."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.tts.normalisation import cldr
 from pipeline.tts.normalisation.spoken_text import to_spoken
 from tests.pipeline.tts.normalisation import spoken_cases
 
+CLDR = json.loads(Path(cldr.__file__).with_name("cldr.json").read_bytes())
+del CLDR["_licence"]
 PIECES = st.sampled_from(
     [
         *" .,:;!?-–—/%$€£°#*_`~|<>()[]{}&@+=\\^'\"\n\t0123456789aZß\u00a0\u0301\u200d\ufe0f\x00\ud800½①²",
@@ -77,7 +82,7 @@ WORDS = [
 ]
 UNREAD = ("```", "](", "][", "[1]", "[4]", "http")
 """Marks of digits that are not read: code, targets of links, citations, addresses."""
-LANGUAGES = st.sampled_from(["en", "de", "fr", "ru", "ar", "zh", ""])
+LANGUAGES = st.sampled_from(["en", "de", "", *CLDR])
 
 
 @given(TEXTS, LANGUAGES)
@@ -188,13 +193,32 @@ def test_a_number_of_300_digits_is_read_digit_by_digit() -> None:
         ("nb", "12,5 kg", "tolv komma fem kilogram"),
         ("tr", "%5", "yüzde beş"),
         ("nl", "de 3e keer", "de derde keer"),
+        ("zh", "版本2.0.1，拨13812345678", "版本二点零点一，拨一 三 八 一 二 三 四 五 六 七 八"),
+        ("zh", "第2名有2个人，2月花￥3.50", "第二名有两个人，二月花三点五零人民币"),
+        ("ja", "３０％、１０：０５", "三十 パーセント、十時五分"),
+        ("ko", "3개월, 20살, 14시, 3시", "삼개월, 스무살, 십사시, 세시"),
+        ("th", "มี3คน 14:30", "มีสามคน สิบสี่นาฬิกาสามสิบนาที"),
+        ("hi", "₹100 और 9:15", "एक सौ भारतीय रुपए और नौ बजकर पन्द्रह मिनट"),
+        ("ar", "٣٫٥ كم، 50%، 3 L", "ثلاثة فاصلة خمسة كم، خمسون بالمائة، ثلاثة L"),
+        ("el", "3,5 km, 50%", "τρία κόμμα πέντε χιλιόμετρα, πενήντα τοις εκατό"),
+        ("hr", "2024-10-03", "tri listopada dvije tisuće dvadeset i četiri"),
+        ("fr", "+33 6 12 34", "trois trois, six, un deux, trois quatre"),
+        ("en", "３０％ of ٣ cats", "thirty percent of three cats"),
     ],
 )
 def test_other_languages_are_read_by_cldr_and_num2words(language: str, shown: str, said: str) -> None:
     assert to_spoken(shown, language).text == said
 
 
-@pytest.mark.parametrize("language", ["zh", "ja", "tlh", "x", "und"])
+@pytest.mark.parametrize("language", sorted(CLDR))
+def test_each_unit_and_currency_is_read_in_each_language(language: str) -> None:
+    words = CLDR[language]
+    for sign in (*words["units"], *words["currencies"]):
+        for number in ("1", "2", "3", "5", "11", "100", "1,5", "1.5", "2.50"):
+            assert to_spoken(f"{number} {sign}", language).text
+
+
+@pytest.mark.parametrize("language", ["bn", "tlh", "x", "und"])
 def test_languages_without_number_words_keep_their_numbers(language: str) -> None:
     assert to_spoken("**3,5** km", language).text == "3,5 km"
 
