@@ -4,6 +4,7 @@ import { openSource, withMarkers } from "./conversations/sources.js";
 import { asSentence, make } from "./dom.js";
 import { parseOn, shownText } from "./markdown.js";
 import { unitAt } from "./text.js";
+import { t } from "./strings.js";
 
 const TEASER_CHARS = 140;
 const COPIED_MS = 2_000;
@@ -150,7 +151,7 @@ export class AnswerText {
     const isLit = number === this._lit;
     const children = isLit ? this._inWords(number, from, to) : this._markers(this._source.slice(from, to));
     const { error, done } = this._turn.sentences[number];
-    const title = error && done ? { title: `Not spoken: ${asSentence(error)}` } : {};
+    const title = error && done ? { title: t("Not spoken: {reason}", { reason: asSentence(error) }) } : {};
     const place = { "data-sentence": String(number), "data-from": String(from) }; // for a click on a word
     return span(this._classOf(number), children, { ...title, ...place });
   }
@@ -190,7 +191,7 @@ export class AnswerText {
     if (!button?.matches(".copy-code")) return;
     const code = button.closest(".code").querySelector("code").textContent;
     const label = button.textContent;
-    button.textContent = (await copied(code)) ? "Copied" : "Not allowed here";
+    button.textContent = (await copied(code)) ? t("Copied") : t("Not allowed here");
     setTimeout(() => (button.textContent = label), COPIED_MS);
   }
 }
@@ -227,9 +228,9 @@ function attributesOf({ tag, href, first, align }) {
 }
 
 function codeBlock({ language }, children) {
-  const copy = { tag: "button", attributes: { type: "button", class: "quiet copy-code", "aria-label": "Copy code" }, children: ["Copy"] };
+  const copy = { tag: "button", attributes: { type: "button", class: "quiet copy-code", "aria-label": t("Copy code") }, children: [t("Copy")] };
   const about = [{ tag: "span", attributes: { class: "language" }, children: language ? [language] : [] }, copy];
-  const label = language ? `Code, ${language}` : "Code";
+  const label = language ? t("Code, {language}", { language }) : t("Code");
   const code = [{ tag: "code", attributes: {}, children }];
   return {
     tag: "div",

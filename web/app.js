@@ -18,8 +18,9 @@ import { Sidebar } from "./sidebar.js";
 import { staySignedIn } from "./staying.js";
 import { developerPanel } from "./storage.js";
 import { emptyStory, isOver, runningTurn } from "./story.js";
+import { t, translate } from "./strings.js";
 
-const OFFLINE = "You are offline. What is missing comes by itself when you are connected again.";
+const OFFLINE = t("You are offline. What is missing comes by itself when you are connected again.");
 
 /** Query of an address, in which of the side bar's places it is, and how it begins. Old addresses lead on. */
 const ROUTES = [
@@ -100,7 +101,7 @@ class Shell {
     document.addEventListener("click", (event) => this._clicked(event));
     byId("more").addEventListener("click", () => this._menu.toggle(byId("more"), this.place.about));
     byId("story").addEventListener("click", (event) => this._hearFrom(event));
-    if (isGuest) byId("dock").prepend(make("p", { class: "guest" }, "You are listening along. Only the owner of this session can ask."));
+    if (isGuest) byId("dock").prepend(make("p", { class: "guest" }, t("You are listening along. Only the owner of this session can ask.")));
     else void this._furnish();
     await Promise.all([this._show(), this._openSound()]);
   }
@@ -124,7 +125,7 @@ class Shell {
 
   async _openSound() {
     const audible = await this.hearing.open();
-    if (!audible) this.controls.showMute("This browser plays sound only on https:// or localhost.");
+    if (!audible) this.controls.showMute(t("This browser plays sound only on https:// or localhost."));
   }
 
   async _showVoices() {
@@ -244,7 +245,7 @@ class Shell {
   /** There is nothing to show here; `words` say why. */
   refused(words) {
     this.ear?.hangUp();
-    this.title("Not found");
+    this.title(t("Not found"));
     for (const id of ["place", "more", "with"]) byId(id).hidden = true;
     byId("composer").hidden = true;
     byId("refusal").hidden = false;
@@ -307,18 +308,18 @@ class Shell {
     const { paused, buffering, queued, wantsVoice } = this.hearing;
     const doing = whatIsDone(story, turn, { paused, buffering: false });
     const last = story.turns[story.order.at(-1)];
-    const written = wantsVoice || !last ? "Finished" : isOver(last) ? last.text : "";
-    const spoken = doing || (turn ? "Reading aloud" : written);
+    const written = wantsVoice || !last ? t("Finished") : isOver(last) ? last.text : "";
+    const spoken = doing || (turn ? t("Reading aloud") : written);
     if (spoken !== this._doing && last) this.controls.announce(spoken);
     this._doing = spoken;
-    const waiting = queued ? [`Queued (${queued})`] : [];
+    const waiting = queued ? [t("Queued ({count})", { count: queued })] : [];
     return [whatIsDone(story, turn, { paused, buffering }), ...waiting].filter(Boolean).join(" · ");
   }
 }
 
 /** What is heard, where it is not on show: its title, and the way to it. */
 function sourceOf({ id, story }) {
-  const title = story.title || story.turns[story.order[0]]?.prompt.slice(0, 60) || "another place";
+  const title = story.title || story.turns[story.order[0]]?.prompt.slice(0, 60) || t("another place");
   return { title, href: addressOf({ id, kind: story.kind }) };
 }
 
@@ -326,9 +327,10 @@ function sourceOf({ id, story }) {
 addEventListener("unhandledrejection", (event) => {
   if (!/dynamically imported module|importing a module/i.test(event.reason?.message)) return;
   event.preventDefault();
-  shell.controls.showNotice("This part of the page could not be loaded. Try again when you are connected.");
+  shell.controls.showNotice(t("This part of the page could not be loaded. Try again when you are connected."));
 });
 addEventListener("rhapsode:who", async () => (await import("./sign-in.js")).askForKey());
+translate(document);
 const shell = new Shell();
 window.rhapsode = Object.freeze({ stats: () => ({ ...shell.hearing.stats(), lastSeq: 0, ...shell.place?.stats?.() }) });
 await shell.start();

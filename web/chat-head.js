@@ -4,8 +4,9 @@ import { orElse } from "./api.js";
 import { ConversationsApi } from "./conversations/api.js";
 import { knowledge, problemLine, tried } from "./conversations/furniture.js";
 import { byId, make, say } from "./dom.js";
+import { t } from "./strings.js";
 
-const DEFAULT = "Default assistant";
+const DEFAULT = t("Default assistant");
 
 export class ChatHead {
   /** `onWish({character?, collections?})` keeps what was chosen, or rejects with a Problem. */
@@ -65,7 +66,7 @@ export class ChatHead {
       const options = characters.map(({ id, name }) => make("option", { value: id }, name));
       const select = make("select", { id: "character" }, make("option", { value: "" }, DEFAULT), ...options);
       select.value = this._chosen.character ?? "";
-      const known = knowledge(collections, "Knowledge");
+      const known = knowledge(collections, t("Knowledge"));
       known.show(this._chosen.collections);
       select.addEventListener("change", () =>
         tried(problem, async () => {
@@ -75,9 +76,9 @@ export class ChatHead {
         }),
       );
       known.element.addEventListener("change", () => tried(problem, () => this._onWish({ collections: known.value })));
-      const label = make("label", { for: "character" }, "Character");
-      const more = make("p", { class: "note" }, make("a", { href: "./?characters" }, "Characters"), " and ");
-      more.append(make("a", { href: "./?collections" }, "knowledge"), " are made in the library.");
+      const label = make("label", { for: "character" }, t("Character"));
+      const more = make("p", { class: "note" }, t("Made in the library:"), " ", make("a", { href: "./?characters" }, t("Characters")), ", ");
+      more.append(make("a", { href: "./?collections" }, t("Knowledge")));
       this._panel.replaceChildren(label, select, known.element, more, problem);
     });
   }

@@ -6,6 +6,7 @@ import { asSentence, byId } from "./dom.js";
 import { Session } from "./session.js";
 import { emptyStory, runningTurn } from "./story.js";
 import { StoryView } from "./story-view.js";
+import { t } from "./strings.js";
 
 const TITLE_CHARS = 60;
 
@@ -41,7 +42,7 @@ export class ChatPlace {
 
   get title() {
     const { story } = this;
-    return story.title || story.turns[story.order[0]]?.prompt.slice(0, TITLE_CHARS) || "New chat";
+    return story.title || story.turns[story.order[0]]?.prompt.slice(0, TITLE_CHARS) || t("New chat");
   }
 
   start() {

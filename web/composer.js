@@ -2,15 +2,16 @@
 
 import { asSentence, byId, make, say } from "./dom.js";
 import { draftIn } from "./storage.js";
+import { t } from "./strings.js";
 
 const SUGGESTIONS = [
-  "Tell me a story about a lighthouse keeper and a fox",
-  "Explain the tides to a curious child",
-  "Describe a night train crossing the mountains",
+  t("Tell me a story about a lighthouse keeper and a fox"),
+  t("Explain the tides to a curious child"),
+  t("Describe a night train crossing the mountains"),
 ];
 const ASKING = [
-  { mode: "prompt", label: "Chat", placeholder: "Message…" },
-  { mode: "text", label: "Text to speech", placeholder: "Paste a text to hear it word for word…" },
+  { mode: "prompt", label: t("Chat"), placeholder: t("Message…") },
+  { mode: "text", label: t("Text to speech"), placeholder: t("Paste a text to hear it word for word…") },
 ];
 
 export class Composer {
@@ -157,5 +158,5 @@ function radio({ mode, label }, number) {
 
 /** "prompt: is empty" is the server's way of pointing at the box; the reader sees which one it is. */
 function inWords({ message, field }) {
-  return message.startsWith(`${field}: `) ? `The text ${message.slice(field.length + 2)}` : message;
+  return message.startsWith(`${field}: `) ? t("The text {fault}", { fault: message.slice(field.length + 2) }) : message;
 }

@@ -2,15 +2,16 @@
 
 import { byId, clockTime, isTyping, say, setIcon } from "./dom.js";
 import { voiceOptions } from "./languages.js";
+import { t } from "./strings.js";
 
 const CONNECTION_WORDS = {
   idle: "",
-  connecting: "Connecting…",
-  live: "Connected",
-  waiting: "Reconnecting…",
-  offline: "Offline",
-  refused: "Not connected",
-  ended: "Session over",
+  connecting: t("Connecting…"),
+  live: t("Connected"),
+  waiting: t("Reconnecting…"),
+  offline: t("Offline"),
+  refused: t("Not connected"),
+  ended: t("Session over"),
 };
 
 const LOST = ["waiting", "offline"];
@@ -61,7 +62,7 @@ export class Controls {
     byId("player").hidden = !active;
     for (const id of ["back", "pause", "skip"]) byId(id).hidden = !hearing;
     setIcon(byId("pause"), paused ? "play" : "pause");
-    byId("pause").setAttribute("aria-label", paused ? "Go on" : "Pause");
+    byId("pause").setAttribute("aria-label", paused ? t("Go on") : t("Pause"));
     byId("seek").hidden = byId("time").hidden = !time;
     if (time && !byId("seek").matches(":active")) {
       byId("seek").max = String(Math.ceil(time.ofMs));
@@ -76,7 +77,7 @@ export class Controls {
   _showTime(ms, ofMs) {
     const [now, end] = [clockTime(ms), clockTime(ofMs)];
     say(byId("time"), `${now} / ${end}`);
-    const words = `${now} of ${end}`;
+    const words = t("{now} of {end}", { now, end });
     if (byId("seek").getAttribute("aria-valuetext") !== words) byId("seek").setAttribute("aria-valuetext", words);
     byId("seek").style.setProperty("--heard", `${ofMs ? (100 * ms) / ofMs : 0}%`);
   }

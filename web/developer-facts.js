@@ -1,11 +1,13 @@
 /** What the developer panel says: of a turn, its events, and code for its session. Pure. */
 
+import { t } from "./strings.js";
+
 const STEPS = [
-  ["speech end", "speechEnd"],
+  [t("speech end"), "speechEnd"],
   ["transcript", "transcript"],
   ["asked", "asked"],
-  ["first token", "firstToken"],
-  ["first audio", "firstAudio"],
+  [t("first token"), "firstToken"],
+  [t("first audio"), "firstAudio"],
   ["heard", "heard"],
 ];
 
@@ -24,13 +26,13 @@ export function usageOf(turn) {
   if (!turn) return [];
   const { usage, status, audioMs, sentences, voice } = turn;
   const spoken = sentences.reduce((sum, { start, end, voiced }) => sum + (voiced ? end - start : 0), 0);
-  const rows = [["Status", status]];
+  const rows = [[t("Status"), status]];
   if (usage) {
     const model = [usage.provider, usage.model].filter(Boolean).join(" · ");
-    rows.push(["Model", model || "given text"], ["Tokens", `${usage.tokensIn} in, ${usage.tokensOut} out`]);
+    rows.push([t("Model"), model || t("given text")], [t("Tokens"), t("{in} in, {out} out", { in: usage.tokensIn, out: usage.tokensOut })]);
   }
-  if (voice) rows.push(["Voice", voice]);
-  if (audioMs) rows.push(["Speech", `${spoken} characters, ${(audioMs / 1_000).toFixed(1)} s`]);
+  if (voice) rows.push([t("Voice"), voice]);
+  if (audioMs) rows.push([t("Speech"), t("{count} characters, {seconds} s", { count: spoken, seconds: (audioMs / 1_000).toFixed(1) })]);
   return rows;
 }
 

@@ -4,6 +4,7 @@ import { copied } from "./answer-text.js";
 import { orElse } from "./api.js";
 import { asSentence, icon, make, say } from "./dom.js";
 import { codeFor, latencyOf, matching, usageOf } from "./developer-facts.js";
+import { t } from "./strings.js";
 
 const EVENTS = 100;
 const COPIED_MS = 2_000;
@@ -12,17 +13,17 @@ const numbers = (min, max, step) => ({ min: String(min), max: String(max), step:
 
 /** Settings of the session: path, label, kind and attributes of the control. */
 const SETTINGS = [
-  ["system_prompt", "System prompt", "textarea", { rows: "3" }],
-  ["llm_provider", "Model provider", "text", { placeholder: "this server" }],
-  ["llm_model", "Model", "text", { placeholder: "the provider's own" }],
-  ["temperature", "Temperature", "number", numbers(0, 2, 0.01)],
-  ["max_tokens", "Length limit, tokens", "number", numbers(1, 100_000, 1)],
-  ["listening.mode", "Transcription", "select", { realtime: "Fast", quality: "Accurate", legacy: "Legacy: whole answers" }],
-  ["listening.compare", "Transcribe in both ways", "select", { false: "No", true: "Yes, side by side" }],
-  ["listening.endpointing.threshold", "Voice activity, threshold", "number", numbers(0.05, 0.95, 0.05)],
-  ["listening.endpointing.silence_ms", "Silence that ends speech, ms", "number", numbers(100, 5_000, 1)],
-  ["listening.endpointing.prefix_padding_ms", "Padding before speech, ms", "number", numbers(0, 2_000, 1)],
-  ["listening.interrupt_ms", "Speech that interrupts, ms", "number", numbers(32, 5_000, 1)],
+  ["system_prompt", t("System prompt"), "textarea", { rows: "3" }],
+  ["llm_provider", t("Model provider"), "text", { placeholder: t("this server") }],
+  ["llm_model", t("Model"), "text", { placeholder: t("the provider's own") }],
+  ["temperature", t("Temperature"), "number", numbers(0, 2, 0.01)],
+  ["max_tokens", t("Length limit, tokens"), "number", numbers(1, 100_000, 1)],
+  ["listening.mode", t("Transcription"), "select", { realtime: t("Fast"), quality: t("Accurate"), legacy: t("Legacy: whole answers") }],
+  ["listening.compare", t("Transcribe in both ways"), "select", { false: t("No"), true: t("Yes, side by side") }],
+  ["listening.endpointing.threshold", t("Voice activity, threshold"), "number", numbers(0.05, 0.95, 0.05)],
+  ["listening.endpointing.silence_ms", t("Silence that ends speech, ms"), "number", numbers(100, 5_000, 1)],
+  ["listening.endpointing.prefix_padding_ms", t("Padding before speech, ms"), "number", numbers(0, 2_000, 1)],
+  ["listening.interrupt_ms", t("Speech that interrupts, ms"), "number", numbers(32, 5_000, 1)],
 ];
 
 const at = (settings, path) => path.split(".").reduce((part, name) => part?.[name], settings);
@@ -32,19 +33,19 @@ export class DeveloperPanel {
   /** Fills `element`, an `aside` that is shown and hidden elsewhere; `onClose()` by its own button. */
   constructor(element, onClose) {
     this._element = element;
-    const label = "Close the developer panel";
+    const label = t("Close the developer panel");
     this._close = make("button", { type: "button", class: "icon", "aria-label": label }, icon("close"));
     this._close.addEventListener("click", onClose);
-    this._latency = make("ol", { class: "latency", "aria-label": "Latency of the latest turn" });
+    this._latency = make("ol", { class: "latency", "aria-label": t("Latency of the latest turn") });
     this._usage = make("dl", { class: "facts" });
     this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
     this._fields = new Map(SETTINGS.map((setting) => [setting[0], this._field(...setting)]));
-    this._language = make("select", { "aria-label": "Language of the code" });
+    this._language = make("select", { "aria-label": t("Language of the code") });
     this._language.append(...["curl", "Python", "JavaScript"].map((name) => make("option", {}, name)));
     this._code = make("code");
-    const hint = "Type, turn:2 or any text…";
-    this._filter = make("input", { type: "search", placeholder: hint, "aria-label": "Filter events" });
-    this._events = make("ol", { class: "events", "aria-label": "The latest events of this session, newest first" });
+    const hint = t("Type, turn:2 or any text…");
+    this._filter = make("input", { type: "search", placeholder: hint, "aria-label": t("Filter events") });
+    this._events = make("ol", { class: "events", "aria-label": t("The latest events of this session, newest first") });
     this._count = make("summary");
     this._place = null;
     this._seen = null;
@@ -76,19 +77,19 @@ export class DeveloperPanel {
 
   _sections() {
     const head = (text) => make("h3", {}, text);
-    const copy = make("button", { type: "button", class: "quiet" }, "Copy");
+    const copy = make("button", { type: "button", class: "quiet" }, t("Copy"));
     copy.addEventListener("click", async () => {
-      copy.textContent = (await copied(this._code.textContent)) ? "Copied" : "Not allowed here";
-      setTimeout(() => (copy.textContent = "Copy"), COPIED_MS);
+      copy.textContent = (await copied(this._code.textContent)) ? t("Copied") : t("Not allowed here");
+      setTimeout(() => (copy.textContent = t("Copy")), COPIED_MS);
     });
-    const settings = make("details", {}, make("summary", {}, "Session settings"), this._problem);
+    const settings = make("details", {}, make("summary", {}, t("Session settings")), this._problem);
     settings.append(...[...this._fields.values()].map((field) => field.parentElement));
-    settings.append(make("p", { class: "note" }, "Of this session; they apply from the next turn on."));
-    const code = make("details", {}, make("summary", {}, "View code"), this._language, copy);
-    code.append(make("pre", { tabindex: "0", "aria-label": "Code for this session", role: "region" }, this._code));
+    settings.append(make("p", { class: "note" }, t("Of this session; they apply from the next turn on.")));
+    const code = make("details", {}, make("summary", {}, t("View code")), this._language, copy);
+    code.append(make("pre", { tabindex: "0", "aria-label": t("Code for this session"), role: "region" }, this._code));
     const events = make("details", { open: "" }, this._count, this._filter, this._events);
-    const turn = [head("Latency"), this._latency, head("Turn"), this._usage];
-    const title = make("header", {}, make("h2", {}, "Developer"), this._close);
+    const turn = [head(t("Latency")), this._latency, head(t("Turn")), this._usage];
+    const title = make("header", {}, make("h2", {}, t("Developer")), this._close);
     return [title, ...turn, settings, code, events];
   }
 
@@ -118,7 +119,7 @@ export class DeveloperPanel {
 
   _showEvents() {
     const { lastSeq = 0, log = [] } = this._seen ?? {};
-    this._count.textContent = `Events (${lastSeq})`;
+    this._count.textContent = t("Events ({count})", { count: lastSeq });
     const found = matching(log, this._filter.value).slice(-EVENTS).reverse();
     const shown = new Map([...this._events.children].map((item) => [item.dataset.seq, item]));
     this._events.replaceChildren(...found.map((event) => shown.get(String(event.seq)) ?? entry(event)));
@@ -142,7 +143,7 @@ function entry({ seq, turn, type, data }) {
   details.addEventListener("toggle", () => {
     if (details.childElementCount > 1) return;
     const json = JSON.stringify({ seq, turn, type, data }, null, 2);
-    details.append(make("pre", { tabindex: "0", role: "region", "aria-label": `Event ${seq}` }, json));
+    details.append(make("pre", { tabindex: "0", role: "region", "aria-label": t("Event {seq}", { seq }) }, json));
   });
   return make("li", { "data-seq": String(seq) }, details);
 }

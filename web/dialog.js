@@ -1,12 +1,13 @@
 /** Dialogs: made when they are opened, gone when they are closed. */
 
 import { icon, make } from "./dom.js";
+import { t } from "./strings.js";
 
 /** A dialog with a title and a way out; it is gone from the page once it is closed. */
 export function makeDialog(title, { id, kind = "" }, ...content) {
   const close = make(
     "button",
-    { type: "button", class: "icon", "aria-label": "Close", title: "Close (Esc)" },
+    { type: "button", class: "icon", "aria-label": t("Close"), title: t("Close (Esc)") },
     icon("close"),
   );
   const heading = make("h2", { id: `${id}-title` }, title);

@@ -1,14 +1,15 @@
 /** What is going on, in a word or two; empty where sound and text say it themselves. Pure. */
 
 import { runningTurn } from "./story.js";
+import { t } from "./strings.js";
 
 export function whatIsDone(story, turn, { paused, buffering }) {
   const running = runningTurn(story);
-  if (running?.status === "stopping") return "Stopping…";
-  if (turn && paused) return story.pausedBy === "voice" ? "Paused while you speak" : "Paused";
-  if (running && !running.text) return "Thinking…";
-  if (turn && turn.audioMs === 0) return "Preparing audio…";
-  return buffering ? "Buffering…" : "";
+  if (running?.status === "stopping") return t("Stopping…");
+  if (turn && paused) return story.pausedBy === "voice" ? t("Paused while you speak") : t("Paused");
+  if (running && !running.text) return t("Thinking…");
+  if (turn && turn.audioMs === 0) return t("Preparing audio…");
+  return buffering ? t("Buffering…") : "";
 }
 
 /** What the assistant does: "speaking", "paused", "thinking", "writing", or null. `turn`: the one that is heard, or null. */

@@ -1,5 +1,7 @@
 /** The little that is needed to build a page by hand. Data only ever becomes text or an attribute. */
 
+import { t } from "./strings.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 export const byId = (id) => document.getElementById(id);
@@ -55,7 +57,7 @@ export function oncePerFrame(draw) {
 /** A message as a sentence: capital letter, full stop. */
 export function asSentence(message) {
   const text = message.trim();
-  if (!text) return "Something went wrong.";
+  if (!text) return t("Something went wrong.");
   return text[0].toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
 }
 

@@ -8,6 +8,7 @@ import { Player } from "./player.js";
 import { placeIn, preferences } from "./storage.js";
 import { isOver } from "./story.js";
 import { previousBeginning, sentenceAt } from "./timeline.js";
+import { t } from "./strings.js";
 
 const STILL = { contextState: "none", rms: 0, turn: null, positionMs: 0, samplesPlayed: 0, underruns: 0 };
 
@@ -45,7 +46,7 @@ export class Hearing {
         this._settle();
       },
       onState: () => this._onChange(),
-      onError: () => this._onTrouble("A part of the sound could not be played."),
+      onError: () => this._onTrouble(t("A part of the sound could not be played.")),
     });
     this._player.graph.setVolume(this.preferences.volume);
     this._player.setSpeed(this.preferences.speed);

@@ -2,22 +2,23 @@
 
 import { makeDialog } from "./dialog.js";
 import { isTyping, make } from "./dom.js";
+import { t } from "./strings.js";
 
 const KEYS = [
-  ["Space", "Pause the voice, or go on"],
-  ["→", "Skip this sentence"],
-  ["←", "Back to the beginning of the sentence, or to the one before"],
-  ["Esc", "Stop; close what is open"],
-  ["Enter", "Send · Shift+Enter for a new line"],
-  ["Space, held", "On the microphone: talk, where that is chosen; Esc takes it back"],
-  ["Tab", "From one control to the next"],
-  ["?", "This help"],
+  [t("Space"), t("Pause the voice, or go on")],
+  ["→", t("Skip this sentence")],
+  ["←", t("Back to the beginning of the sentence, or to the one before")],
+  [t("Esc"), t("Stop; close what is open")],
+  ["Enter", t("Send · Shift+Enter for a new line")],
+  [t("Space, held"), t("On the microphone: talk, where that is chosen; Esc takes it back")],
+  [t("Tab"), t("From one control to the next")],
+  ["?", t("This help")],
 ];
 
 function openHelp() {
   if (document.querySelector("dialog[open]")) return;
   const rows = KEYS.flatMap(([key, meaning]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, meaning)]);
-  makeDialog("Keyboard shortcuts", { id: "help" }, make("dl", { class: "keys" }, ...rows));
+  makeDialog(t("Keyboard shortcuts"), { id: "help" }, make("dl", { class: "keys" }, ...rows));
 }
 
 /** On the button, and on "?" wherever that is not being typed. */

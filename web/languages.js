@@ -1,13 +1,14 @@
 /** Voices by the languages that they speak. */
 
 import { asSentence, make } from "./dom.js";
+import { counted, language, t } from "./strings.js";
 
-const names = new Intl.DisplayNames(["en"], { type: "language" });
+const names = new Intl.DisplayNames([language], { type: "language" });
 
 /** "American English, German": of BCP 47 tags, where "*" is every language and none means that nobody knows. */
 export function languageNames(tags) {
-  if (!tags?.length) return "Language not told";
-  return tags.includes("*") ? "Every language" : tags.map((tag) => names.of(tag)).join(", ");
+  if (!tags?.length) return t("Language not told");
+  return tags.includes("*") ? t("Every language") : tags.map((tag) => names.of(tag)).join(", ");
 }
 
 /** Option elements for `[{ id, languages }]`, in a group for each language where there is more than one. */
@@ -26,6 +27,5 @@ export function voiceOptions(voices) {
 export function unspokenWords({ sentences }) {
   const unspoken = sentences.filter((sentence) => sentence?.code === "voice.language");
   if (!unspoken.length) return "";
-  const count = unspoken.length === 1 ? "1 sentence was" : `${unspoken.length} sentences were`;
-  return [`${count} not spoken`, ...new Set(unspoken.map(({ error }) => error))].map(asSentence).join(" ");
+  return [counted(unspoken.length, "{count} sentence was not spoken", "{count} sentences were not spoken"), ...new Set(unspoken.map(({ error }) => error))].map(asSentence).join(" ");
 }

@@ -5,14 +5,15 @@ import { renaming, quiet, removing } from "./conversations/furniture.js";
 import { userName } from "./credentials.js";
 import { makeDialog } from "./dialog.js";
 import { asSentence, byId, make } from "./dom.js";
+import { t } from "./strings.js";
 
 const COPIED_MS = 2_000;
 const FILES = [
-  ["Audio (MP3)", "/audio", { format: "mp3" }],
-  ["Audio (WAV)", "/audio", { format: "wav" }],
-  ["Captions (VTT)", "/captions.vtt", {}],
-  ["Captions (SRT)", "/captions.srt", {}],
-  ["All events (ZIP)", "/export", {}],
+  [t("Audio (MP3)"), "/audio", { format: "mp3" }],
+  [t("Audio (WAV)"), "/audio", { format: "wav" }],
+  [t("Captions (VTT)"), "/captions.vtt", {}],
+  [t("Captions (SRT)"), "/captions.srt", {}],
+  [t("All events (ZIP)"), "/export", {}],
 ];
 
 /** Its address within this page. */
@@ -35,7 +36,7 @@ export class Menu {
     }
     this._button = button;
     this._element.replaceChildren(...this._items(about));
-    this._element.setAttribute("aria-label", `Actions for ${about.title}`);
+    this._element.setAttribute("aria-label", t("Actions for {name}", { name: about.title }));
     this._element.showPopover({ source: button });
     this._stand(button.getBoundingClientRect());
     this._element.firstElementChild.focus();
@@ -49,17 +50,17 @@ export class Menu {
 
   *_items(about) {
     const { id, title } = about;
-    yield this._item("Share", async () => (await import("./share.js")).openShares(id));
+    yield this._item(t("Share"), async () => (await import("./share.js")).openShares(id));
     yield this._copier(about);
-    yield this._item("Download", () => this._download(id));
-    const timeline = make("a", { class: "quiet", href: `./?timeline=${encodeURIComponent(id)}` }, "Timeline");
+    yield this._item(t("Download"), () => this._download(id));
+    const timeline = make("a", { class: "quiet", href: `./?timeline=${encodeURIComponent(id)}` }, t("Timeline"));
     timeline.addEventListener("click", () => this._element.hidePopover());
     yield timeline;
     if (about.kind === "thread" && userName() !== "me") {
-      yield this._item("People", async () => (await import("./conversations/people.js")).openPeople(id));
+      yield this._item(t("People"), async () => (await import("./conversations/people.js")).openPeople(id));
     }
-    yield this._item("Rename", () =>
-      renaming("Rename", "Title", title, async (text) => {
+    yield this._item(t("Rename"), () =>
+      renaming(t("Rename"), t("Title"), title, async (text) => {
         await this._api.rename(id, text);
         this._on.onRenamed(about, text);
       }),
@@ -77,17 +78,17 @@ export class Menu {
   }
 
   _copier(about) {
-    const copy = quiet(userName() === "me" ? "Copy link" : "Copy link for yourself"); // others need a share
+    const copy = quiet(userName() === "me" ? t("Copy link") : t("Copy link for yourself")); // others need a share
     copy.addEventListener("click", async () => {
       const address = new URL(addressOf(about), document.baseURI).href;
       try {
         await navigator.clipboard.writeText(address);
-        copy.textContent = "Copied";
+        copy.textContent = t("Copied");
         setTimeout(() => this._element.hidePopover(), COPIED_MS);
       } catch (error) {
         if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
         this._element.hidePopover();
-        this._on.onProblem(`The link is ${address}`); // the browser keeps its clipboard to itself
+        this._on.onProblem(t("The link is {address}", { address })); // the browser keeps its clipboard to itself
       }
     });
     return copy;
@@ -97,7 +98,7 @@ export class Menu {
     const links = FILES.map(([name, path, query]) =>
       make("li", {}, make("a", { href: this._api.link(id, path, query), download: "" }, make("strong", {}, name))),
     );
-    makeDialog("Download", { id: "download" }, make("ul", { class: "shelf" }, ...links));
+    makeDialog(t("Download"), { id: "download" }, make("ul", { class: "shelf" }, ...links));
   }
 
   async _delete(about) {

@@ -2,6 +2,7 @@
 
 import { NoticeWire } from "./notice-wire.js";
 import { asSentence, byId, icon, make } from "./dom.js";
+import { t } from "./strings.js";
 
 const STALE_MS = 10 * 60_000; // what was ready longer ago than this does not begin to speak by itself
 const LATER_MS = 1_000; // a tab that is not looked at, or that may not sound yet, lets others go first
@@ -40,12 +41,12 @@ export class Notices {
     const here = place?.id === notice.story_id;
     const timely = notice.auto_play && Date.now() - notice.created_ms < STALE_MS;
     const play = here && timely && (await this._mayPlay(notice, place));
-    if (!place?.narrationReady?.(notice, play)) toast("A scene has been narrated.", "Play", notice);
+    if (!place?.narrationReady?.(notice, play)) toast(t("A scene has been narrated."), t("Play"), notice);
   }
 
   _failed(notice) {
     if (this._place()?.narrationFailed?.(notice)) return;
-    toast(`A scene could not be read out: ${asSentence(notice.message ?? "")}`, "Look", notice);
+    toast(t("A scene could not be read out: {reason}", { reason: asSentence(notice.message ?? "") }), t("Look"), notice);
   }
 
   async _mayPlay({ session_id: session }, place) {
@@ -58,7 +59,7 @@ export class Notices {
 function toast(text, action, { story_id: story, scene_id: scene }) {
   const turn = scene.split(".").at(-1);
   const link = make("a", { href: `./?story=${encodeURIComponent(story)}&hear=${encodeURIComponent(turn)}` }, action);
-  const close = make("button", { type: "button", class: "icon", "aria-label": "Close" }, icon("close"));
+  const close = make("button", { type: "button", class: "icon", "aria-label": t("Close") }, icon("close"));
   const box = make("div", { class: "toast" }, make("span", {}, text), link, close);
   close.addEventListener("click", () => box.remove());
   byId("toasts").append(box);

@@ -3,13 +3,14 @@
 import { Api, orElse } from "./api.js";
 import { makeDialog } from "./dialog.js";
 import { asSentence, make, say } from "./dom.js";
-import { counted, when } from "./times.js";
+import { when } from "./times.js";
+import { counted, t } from "./strings.js";
 
 const DAYS = [
-  ["", "until it is revoked"],
-  ["3600", "for an hour"],
-  ["86400", "for a day"],
-  ["604800", "for a week"],
+  ["", t("until it is revoked")],
+  ["3600", t("for an hour")],
+  ["86400", t("for a day")],
+  ["604800", t("for a week")],
 ];
 
 export function openShares(session) {
@@ -21,26 +22,26 @@ class Shares {
     this._session = session;
     this._api = new Api();
     this._label = make("input", {
-      placeholder: "For whom? (only you see this)",
+      placeholder: t("For whom? (only you see this)"),
       maxlength: "200",
-      "aria-label": "For whom",
+      "aria-label": t("For whom"),
     });
     this._lasts = make(
       "select",
-      { "aria-label": "Valid" },
+      { "aria-label": t("Valid") },
       ...DAYS.map(([value, text]) => make("option", { value }, text)),
     );
-    this._make = make("button", { type: "submit", class: "button" }, "Make a link");
+    this._make = make("button", { type: "submit", class: "button" }, t("Make a link"));
     this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
-    this._link = make("input", { readonly: "", "aria-label": "The link" });
-    this._copy = make("button", { type: "button", class: "quiet" }, "Copy");
+    this._link = make("input", { readonly: "", "aria-label": t("The link") });
+    this._copy = make("button", { type: "button", class: "quiet" }, t("Copy"));
     this._made = make("div", { class: "made-link", hidden: "" }, this._link, this._copy);
-    this._list = make("ul", { class: "shelf", "aria-label": "Valid links" });
+    this._list = make("ul", { class: "shelf", "aria-label": t("Valid links") });
     this._note = make("p", { class: "note", role: "status" });
   }
 
   open() {
-    const words = "The link lets its holder listen and read this session, and nothing else.";
+    const words = t("The link lets its holder listen and read this session, and nothing else.");
     const form = make("form", { class: "share-form" }, this._label, this._lasts, this._make);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -49,7 +50,7 @@ class Shares {
     this._copy.addEventListener("click", () => this._copied());
     this._link.addEventListener("focus", () => this._link.select());
     makeDialog(
-      "Share",
+      t("Share"),
       { id: "shares" },
       make("p", { class: "note" }, words),
       form,
@@ -83,11 +84,11 @@ class Shares {
   async _copied() {
     try {
       await navigator.clipboard.writeText(this._link.value);
-      this._note.textContent = "The link is copied. It is shown only now.";
+      this._note.textContent = t("The link is copied. It is shown only now.");
     } catch (error) {
       if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
       this._note.textContent =
-        "Copy the link from the box: the browser keeps its clipboard to itself. It is shown only now.";
+        t("Copy the link from the box: the browser keeps its clipboard to itself. It is shown only now.");
       this._link.focus();
     }
   }
@@ -97,19 +98,19 @@ class Shares {
       const { shares } = await this._api.shares(this._session);
       this._list.replaceChildren(...shares.map((share) => this._item(share)));
       if (!this._link.value)
-        this._note.textContent = shares.length ? `${counted(shares.length, "link")} can be listened with.` : "";
+        this._note.textContent = shares.length ? counted(shares.length, "{count} link can be listened with.", "{count} links can be listened with.") : "";
     });
   }
 
   _item({ share_id: id, label, created_at: created, expires_at: expires }) {
-    const until = expires ? `until ${when(Date.parse(expires))}` : "until it is revoked";
-    const about = make("span", { class: "about" }, `made ${when(Date.parse(created))} · valid ${until}`);
+    const until = expires ? t("until {when}", { when: when(Date.parse(expires)) }) : t("until it is revoked");
+    const about = make("span", { class: "about" }, `${t("made {when}", { when: when(Date.parse(created)) })} · ${t("valid {until}", { until })}`);
     const revoke = make(
       "button",
-      { type: "button", class: "quiet", "aria-label": `Revoke ${label || "the link"}` },
-      "Revoke",
+      { type: "button", class: "quiet", "aria-label": t("Revoke {name}", { name: label || t("the link") }) },
+      t("Revoke"),
     );
-    const entry = make("li", {}, make("div", {}, make("strong", {}, label || "A link"), about), revoke);
+    const entry = make("li", {}, make("div", {}, make("strong", {}, label || t("A link")), about), revoke);
     revoke.addEventListener("click", () =>
       this._try(async () => {
         await this._api.revoke(this._session, id);

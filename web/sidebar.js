@@ -4,27 +4,28 @@ import { Api } from "./api.js";
 import { problemLine, quiet, tried } from "./conversations/furniture.js";
 import { byId, icon, make, say } from "./dom.js";
 import { addressOf } from "./menu.js";
-import { counted, when } from "./times.js";
+import { when } from "./times.js";
+import { counted, t } from "./strings.js";
 
 const PAGE = 30;
 const TYPED_MS = 250;
 const DAY_MS = 86_400_000;
 const WIDE = matchMedia("(min-width: 64rem)");
 const FILTERS = [
-  ["thread session story", "Chats and stories"],
-  ["thread session", "Chats"],
-  ["story", "Stories"],
-  ["narration", "Narrations"],
-  ["completion", "API requests"],
+  ["thread session story", t("Chats and stories")],
+  ["thread session", t("Chats")],
+  ["story", t("Stories")],
+  ["narration", t("Narrations")],
+  ["completion", t("API requests")],
 ];
-const UNNAMED = { story: "Untitled", narration: "Narration", completion: "API request" };
+const UNNAMED = { story: t("Untitled"), narration: t("Narration"), completion: t("API request") };
 
-export const nameOf = ({ kind, title, created_ms: created }) => title || UNNAMED[kind] || `Chat, ${when(created)}`;
+export const nameOf = ({ kind, title, created_ms: created }) => title || UNNAMED[kind] || t("Chat, {when}", { when: when(created) });
 
 function dayOf(ms, now = Date.now()) {
   const day = (then) => new Date(then).toDateString();
-  if (day(ms) === day(now)) return "Today";
-  return day(ms) === day(now - DAY_MS) ? "Yesterday" : "Earlier";
+  if (day(ms) === day(now)) return t("Today");
+  return day(ms) === day(now - DAY_MS) ? t("Yesterday") : t("Earlier");
 }
 
 export class Sidebar {
@@ -39,7 +40,7 @@ export class Sidebar {
     this._root = byId("history");
     this._problem = problemLine();
     this._empty = make("p", { class: "note", hidden: "" });
-    this._more = quiet("Show older ones");
+    this._more = quiet(t("Show older ones"));
     this._more.addEventListener("click", () => this._load());
     this._lists = make("div");
     this._root.replaceChildren(this._problem, this._lists, this._empty, this._more);
@@ -78,7 +79,7 @@ export class Sidebar {
       const name = nameOf(known.about);
       if (known.name.textContent === name) return;
       known.name.textContent = name;
-      known.actions.setAttribute("aria-label", `Actions for ${name}`);
+      known.actions.setAttribute("aria-label", t("Actions for {name}", { name }));
     } else if (byId("history-filter").value.includes(about.kind) && !byId("history-query").value) {
       this._add({ created_ms: Date.now(), ...about }, true);
     }
@@ -106,7 +107,7 @@ export class Sidebar {
       this._before = next;
       this._more.hidden = !next;
       this._tellEmpty();
-      if (query) byId("announcer").textContent = `${counted(this._entries.size, "result")} in the history`;
+      if (query) byId("announcer").textContent = counted(this._entries.size, "{count} result in the history", "{count} results in the history");
     });
   }
 
@@ -116,16 +117,16 @@ export class Sidebar {
   }
 
   _tellEmpty() {
-    const words = byId("history-query").value.trim() ? "Nothing has these words in its title or its questions." : "Nothing here yet.";
+    const words = byId("history-query").value.trim() ? t("Nothing has these words in its title or its questions.") : t("Nothing here yet.");
     say(this._empty, this._entries.size || !this._more.hidden ? null : words);
   }
 
   _add(about, first = false) {
     if (this._entries.has(about.id)) return;
     const name = make("span", {}, nameOf(about));
-    const kind = about.kind === "story" ? [make("span", { class: "unseen" }, " (story)"), icon("story")] : [];
+    const kind = about.kind === "story" ? [make("span", { class: "unseen" }, ` (${t("story")})`), icon("story")] : [];
     const link = make("a", { href: hrefOf(about) }, name, ...kind);
-    const actions = make("button", { type: "button", class: "icon", "aria-label": `Actions for ${name.textContent}` }, icon("more"));
+    const actions = make("button", { type: "button", class: "icon", "aria-label": t("Actions for {name}", { name: name.textContent }) }, icon("more"));
     const element = make("li", {}, link, actions);
     this._entries.set(about.id, { about, element, name, actions });
     actions.addEventListener("click", () => {

@@ -4,22 +4,23 @@ import { Problem, once } from "./api.js";
 import { makeDialog } from "./dialog.js";
 import { asSentence, byId, make, say } from "./dom.js";
 import { forget, remember } from "./staying.js";
+import { t } from "./strings.js";
 
 /** Ask for the key, unless that is being done. Afterwards the page begins anew. */
 export function askForKey() {
   if (byId("sign-in")) return;
   const key = make("input", { type: "password", id: "api-key", autocomplete: "current-password", required: "" });
-  const send = make("button", { type: "submit", class: "button" }, "Sign in");
+  const send = make("button", { type: "submit", class: "button" }, t("Sign in"));
   const problem = make("p", { class: "problem", role: "alert", hidden: "" });
-  const label = make("label", { for: "api-key" }, "Your API key");
+  const label = make("label", { for: "api-key" }, t("Your API key"));
   const form = make("form", { class: "share-form" }, label, key, send, problem);
-  const words = "This server requires an API key. The key is sent once and not kept; you stay signed in while a page is open.";
+  const words = t("This server requires an API key. The key is sent once and not kept; you stay signed in while a page is open.");
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     void exchange(key.value.trim(), problem);
   });
   for (const other of document.querySelectorAll("dialog[open]")) other.close();
-  const dialog = makeDialog("Sign in", { id: "sign-in" }, make("p", { class: "note" }, words), form);
+  const dialog = makeDialog(t("Sign in"), { id: "sign-in" }, make("p", { class: "note" }, words), form);
   byId("sign-in-button").onclick = askForKey;
   byId("sign-in-button").hidden = true;
   dialog.addEventListener("close", () => (byId("sign-in-button").hidden = false)); // the way back
@@ -35,6 +36,6 @@ async function exchange(key, problem) {
     location.reload();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    say(problem, error.status === 401 ? "This server does not know the key. Check it and try again." : asSentence(error.message));
+    say(problem, error.status === 401 ? t("This server does not know the key. Check it and try again.") : asSentence(error.message));
   }
 }

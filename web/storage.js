@@ -39,5 +39,8 @@ export const listeningChoices = () => new Shelf(() => localStorage, "rhapsode:li
 /** {voice, volume, speed, typing: "interrupt" or "queue"}, the same in all tabs. */
 export const preferences = () => new Shelf(() => localStorage, "rhapsode:preferences");
 
+/** The language of the page where one is chosen, the same in all tabs. */
+export const interfaceLanguage = () => new Shelf(() => globalThis.localStorage, "rhapsode:language");
+
 /** Whether the developer panel is open, the same in all tabs. */
 export const developerPanel = () => new Shelf(() => localStorage, "rhapsode:developer");

@@ -1,9 +1,11 @@
 /** Moments and lengths of time in words. */
 
+import { language } from "./strings.js";
+
 const DAY_MS = 86_400_000;
-const hours = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
-const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-const dayAndYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+const hours = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
+const day = new Intl.DateTimeFormat(language, { day: "numeric", month: "short" });
+const dayAndYear = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", year: "numeric" });
 
 /** "14:05" today, "3 May, 14:05" this year, and so on. */
 export function when(ms, now = Date.now()) {
@@ -15,7 +17,7 @@ export function when(ms, now = Date.now()) {
 }
 
 /** To the second. */
-export const clock = (ms) => new Date(ms).toLocaleTimeString(undefined, { timeStyle: "medium" });
+export const clock = (ms) => new Date(ms).toLocaleTimeString(language, { timeStyle: "medium" });
 
 /** "340 ms", "2.31 s", "1 min 4 s". */
 export function howLong(ms) {
@@ -23,5 +25,3 @@ export function howLong(ms) {
   if (ms < 60_000) return `${(ms / 1_000).toFixed(2)} s`;
   return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1_000)} s`;
 }
-
-export const counted = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;

@@ -2,9 +2,10 @@
 
 import { icon, make } from "./dom.js";
 import { isOver } from "./story.js";
+import { t } from "./strings.js";
 
 const COPIED_MS = 2_000;
-const CONTINUE = "Continue exactly where you stopped.";
+const CONTINUE = t("Continue exactly where you stopped.");
 
 const button = (name, label) => make("button", { type: "button", class: "quiet" }, icon(name), label);
 
@@ -14,18 +15,18 @@ export class TurnActions {
    * new chat that shares the events up to `at`. `onProblem(text)` says what failed.
    */
   constructor({ onAsk, onFork, onProblem }) {
-    this._copy = button("copy", "Copy");
-    this._again = button("again", "Retry");
-    this._further = button("plus", "Continue");
-    this._aloud = button("play", "Read aloud");
-    this._edit = button("edit", "Edit");
-    this._fork = button("fork", "Fork from here");
+    this._copy = button("copy", t("Copy"));
+    this._again = button("again", t("Retry"));
+    this._further = button("plus", t("Continue"));
+    this._aloud = button("play", t("Read aloud"));
+    this._edit = button("edit", t("Edit"));
+    this._fork = button("fork", t("Fork from here"));
     const own = [this._aloud, this._further, this._copy, this._again, this._edit, this._fork];
     this.elements = onAsk ? own : [this._copy];
-    this._box = make("textarea", { rows: "3", "aria-label": "Edit the question", maxlength: "20000" });
+    this._box = make("textarea", { rows: "3", "aria-label": t("Edit the question"), maxlength: "20000" });
     this.form = make("form", { class: "edit", hidden: "" }, this._box);
-    const cancel = make("button", { type: "button", class: "quiet" }, "Cancel");
-    this.form.append(make("button", { type: "submit", class: "button" }, "Ask in a new chat"), cancel);
+    const cancel = make("button", { type: "button", class: "quiet" }, t("Cancel"));
+    this.form.append(make("button", { type: "submit", class: "button" }, t("Ask in a new chat")), cancel);
     cancel.addEventListener("click", () => this._editing(false));
     this._edit.addEventListener("click", () => this._editing(true));
     this.form.addEventListener("keydown", (event) => this._key(event));
@@ -80,11 +81,11 @@ export class TurnActions {
     const label = this._copy.lastChild;
     try {
       await navigator.clipboard.writeText(this._turn.text);
-      label.data = "Copied";
-      setTimeout(() => (label.data = "Copy"), COPIED_MS);
+      label.data = t("Copied");
+      setTimeout(() => (label.data = t("Copy")), COPIED_MS);
     } catch (error) {
       if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
-      onProblem("This browser does not let the page copy. Select the text and copy it.");
+      onProblem(t("This browser does not let the page copy. Select the text and copy it."));
     }
   }
 }

@@ -7,14 +7,15 @@ import { asSentence, icon, make, say } from "./dom.js";
 import { isOver } from "./story.js";
 import { comparisonView } from "./microphone/comparison-view.js";
 import { sentenceAt, wordAt } from "./timeline.js";
+import { t } from "./strings.js";
 
-const STATE_WORDS = { queued: "Queued", stopping: "Stopping…", stopped: "Stopped" };
-const STOPPED_WORDS = { barge_in: "Stopped here: you spoke", merged: "Question extended" };
+const STATE_WORDS = { queued: t("Queued"), stopping: t("Stopping…"), stopped: t("Stopped") };
+const STOPPED_WORDS = { barge_in: t("Stopped here: you spoke"), merged: t("Question extended") };
 const KEEPSAKES = [
   ["WAV", "/audio", { format: "wav" }],
   ["MP3", "/audio", { format: "mp3" }],
-  ["Captions (VTT)", "/captions.vtt", {}],
-  ["Captions (SRT)", "/captions.srt", {}],
+  [t("Captions (VTT)"), "/captions.vtt", {}],
+  [t("Captions (SRT)"), "/captions.srt", {}],
 ];
 
 /** As long as a title. */
@@ -23,14 +24,14 @@ const beginning = (text) => (text.length > 60 ? `${text.slice(0, 60).trimEnd()}�
 export class TurnView {
   /** `onReplay(turn)`; `link(path, query)` gives the address of a download; `actions` are those of a conversation. */
   constructor(turn, { onReplay, onUnfold, link, actions = null }) {
-    this.prompt = make("h2", { class: "prompt" }, turn.kind === "prompt" ? turn.prompt : `Text to speech: ${beginning(turn.prompt)}`);
+    this.prompt = make("h2", { class: "prompt" }, turn.kind === "prompt" ? turn.prompt : t("Text to speech: {text}", { text: beginning(turn.prompt) }));
     this.text = new AnswerText();
     this.prose = this.text.element;
     this.state = make("span", { class: "state" });
     this.problem = make("p", { class: "problem" });
-    this.unfold = make("button", { type: "button", class: "quiet" }, icon("down"), "Show");
-    this.replay = make("button", { type: "button", class: "quiet replay" }, icon("play"), "Play");
-    this.keep = make("details", { class: "keep" }, make("summary", { class: "quiet" }, icon("down"), "Download"));
+    this.unfold = make("button", { type: "button", class: "quiet" }, icon("down"), t("Show"));
+    this.replay = make("button", { type: "button", class: "quiet replay" }, icon("play"), t("Play"));
+    this.keep = make("details", { class: "keep" }, make("summary", { class: "quiet" }, icon("down"), t("Download")));
     this.actions = actions;
     const further = actions?.elements ?? [];
     this.footer = make("footer", {}, this.unfold, this.replay, ...further, this.keep, this.state);
@@ -44,7 +45,7 @@ export class TurnView {
       const href = link(path, { ...query, turn: turn.id });
       this.keep.append(make("a", { href, download: "" }, name));
     }
-    const text = make("button", { type: "button", class: "quiet" }, "Text");
+    const text = make("button", { type: "button", class: "quiet" }, t("Text"));
     text.addEventListener("click", () => save(`answer-${turn.id}.md`, this._turn.text));
     this.keep.append(text);
     this.replay.addEventListener("click", () => onReplay(turn.id));
@@ -106,7 +107,7 @@ export class TurnView {
 
 /** What was stopped, or fell silent when it was complete already, because somebody spoke. */
 function stateWords({ status, stopReason, cut }) {
-  if (cut && status === "completed" && !stopReason) return "Cut off at its length limit";
+  if (cut && status === "completed" && !stopReason) return t("Cut off at its length limit");
   const interrupted = status === "stopped" || status === "completed";
   return (interrupted && STOPPED_WORDS[stopReason]) || STATE_WORDS[status];
 }

@@ -10,13 +10,14 @@ import { emptyShelf, shelve } from "./shelf.js";
 import { placeOf } from "./sources.js";
 import { DocumentRow } from "./document-row.js";
 import { Uploads } from "./uploads.js";
+import { t } from "../strings.js";
 
 const KINDS = ".pdf,.docx,.html,.htm,.md,.markdown,.txt";
 
 export class CollectionPlace {
   constructor(id, shell) {
     this.id = id;
-    this.title = "Knowledge";
+    this.title = t("Knowledge");
     this._shell = shell;
     this._left = new AbortController();
     this._api = new ConversationsApi();
@@ -26,8 +27,8 @@ export class CollectionPlace {
     this._paint = oncePerFrame(() => this._draw());
     this._uploads = new Uploads({ api: this._api, collection: id, onChange: () => this._paint() });
     this._problem = problemLine();
-    this._list = make("ul", { class: "shelf documents", "aria-label": "Documents" });
-    this._empty = make("p", { class: "note", hidden: "" }, "Nothing in here yet.");
+    this._list = make("ul", { class: "shelf documents", "aria-label": t("Documents") });
+    this._empty = make("p", { class: "note", hidden: "" }, t("Nothing in here yet."));
     this._wire = new EventSocket({
       connection,
       path: `v1/sessions/${encodeURIComponent(id)}/stream`,
@@ -43,9 +44,9 @@ export class CollectionPlace {
   }
 
   async start() {
-    const rename = quiet("Rename");
+    const rename = quiet(t("Rename"));
     rename.addEventListener("click", () =>
-      renaming("Rename", "Name", this._shelf.name, (name) => this._api.renameCollection(this.id, name)),
+      renaming(t("Rename"), t("Name"), this._shelf.name, (name) => this._api.renameCollection(this.id, name)),
     );
     furnish("", rename, this._dropping(), this._problem, this._list, this._empty, this._search());
     const collection = await orElse(
@@ -53,7 +54,7 @@ export class CollectionPlace {
       () => this._api.collection(this.id),
     );
     if (!collection) {
-      this._shell.refused("There is no such collection, or it is somebody else's.");
+      this._shell.refused(t("There is no such collection, or it is somebody else's."));
       return;
     }
     this._wire.open();
@@ -63,8 +64,8 @@ export class CollectionPlace {
   /** Choose files, or drop them anywhere on the page. */
   _dropping() {
     const input = make("input", { type: "file", id: "files", multiple: "", accept: KINDS, class: "unseen" });
-    const label = make("label", { for: "files", class: "drop" }, make("strong", {}, "Add documents"));
-    label.append(make("span", { class: "about" }, "PDF, DOCX, HTML, Markdown or text. Choose them, or drop them here."));
+    const label = make("label", { for: "files", class: "drop" }, make("strong", {}, t("Add documents")));
+    label.append(make("span", { class: "about" }, t("PDF, DOCX, HTML, Markdown or text. Choose them, or drop them here.")));
     input.addEventListener("change", () => {
       this._uploads.send([...input.files]);
       input.value = "";
@@ -87,21 +88,21 @@ export class CollectionPlace {
   }
 
   _search() {
-    const question = make("input", { type: "search", maxlength: "2000", "aria-label": "Look something up", required: "" });
-    question.placeholder = "Look something up…";
+    const question = make("input", { type: "search", maxlength: "2000", "aria-label": t("Look something up"), required: "" });
+    question.placeholder = t("Look something up…");
     const problem = problemLine();
-    const found = make("ul", { class: "found", "aria-label": "Passages" });
+    const found = make("ul", { class: "found", "aria-label": t("Passages") });
     const none = make("p", { class: "note", role: "status" });
-    const form = make("form", { class: "share-form" }, question, make("button", { type: "submit", class: "button" }, "Find"));
+    const form = make("form", { class: "share-form" }, question, make("button", { type: "submit", class: "button" }, t("Find")));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       void tried(problem, async () => {
         const passages = await this._api.find(this.id, question.value.trim());
-        none.textContent = passages.length ? "" : "Nothing was found.";
+        none.textContent = passages.length ? "" : t("Nothing was found.");
         found.replaceChildren(...passages.map(result));
       });
     });
-    return make("section", { class: "looking", "aria-label": "Look something up" }, form, problem, none, found);
+    return make("section", { class: "looking", "aria-label": t("Look something up") }, form, problem, none, found);
   }
 
   _take(fact) {
@@ -111,14 +112,14 @@ export class CollectionPlace {
   }
 
   _tell({ type, data }) {
-    if (type === "document.added") announce(`${data.view.name} can be found now`);
+    if (type === "document.added") announce(t("{name} can be found now", { name: data.view.name }));
     const name = this._shelf.documents[data.document]?.name;
-    if (type === "document.failed" && name) announce(`${name} could not be added: ${data.message}`);
+    if (type === "document.failed" && name) announce(t("{name} could not be added: {reason}", { name, reason: data.message }));
   }
 
   _draw() {
     if (this._left.signal.aborted) return;
-    this.title = this._shelf.name || "Knowledge";
+    this.title = this._shelf.name || t("Knowledge");
     this._shell.paint();
     const shown = this._uploads.beside(this._shelf);
     const ids = new Set(shown.map(({ id }) => id));
@@ -146,7 +147,7 @@ export class CollectionPlace {
     const gone = this._shelf.documents[id]
       ? await tried(this._problem, () => this._api.removeDocument(this.id, id))
       : true;
-    if (gone) announce(`${name} is deleted`);
+    if (gone) announce(t("{name} is deleted", { name }));
     this._paint();
   }
 
@@ -157,13 +158,13 @@ export class CollectionPlace {
 
   _connection(state) {
     if (this._left.signal.aborted) return;
-    if (state.state === "ended") this._shell.refused("This collection was deleted.");
+    if (state.state === "ended") this._shell.refused(t("This collection was deleted."));
     if (state.state === "refused") this._shell.refused(asSentence(state.message));
   }
 }
 
 function result(passage) {
-  const open = make("button", { type: "button", class: "quiet", "aria-label": `Open ${placeOf(passage)}` }, placeOf(passage));
+  const open = make("button", { type: "button", class: "quiet", "aria-label": t("Open {name}", { name: placeOf(passage) }) }, placeOf(passage));
   open.addEventListener("click", async () => {
     const { openPassage } = await import("./passage.js");
     openPassage(passage);

@@ -1,27 +1,28 @@
 /** All collections of documents. */
 
 import { make, say } from "../dom.js";
-import { counted, when } from "../times.js";
+import { when } from "../times.js";
 import { ConversationsApi } from "./api.js";
 import { announce, furnish, problemLine, removing, tried } from "./furniture.js";
+import { counted, t } from "../strings.js";
 
 const PAGE = 100;
 
 export class CollectionsPlace {
-  title = "Knowledge";
+  title = t("Knowledge");
 
   constructor(shell) {
     this._shell = shell;
     this._api = new ConversationsApi();
     this._problem = problemLine();
-    this._list = make("ul", { class: "shelf", "aria-label": "Your collections" });
-    this._empty = make("p", { class: "note", hidden: "" }, "No documents yet. Name the first collection below.");
+    this._list = make("ul", { class: "shelf", "aria-label": t("Your collections") });
+    this._empty = make("p", { class: "note", hidden: "" }, t("No documents yet. Name the first collection below."));
   }
 
   leave() {}
 
   async start() {
-    const words = "Answers can cite passages of your documents.";
+    const words = t("Answers can cite passages of your documents.");
     const note = make("p", { class: "note" }, words);
     furnish("collections", note, this._problem, this._list, this._empty, this._form());
     await tried(this._problem, async () => {
@@ -36,11 +37,11 @@ export class CollectionsPlace {
   }
 
   _form() {
-    const name = make("input", { id: "collection-name", maxlength: "200", required: "", placeholder: "Our handbook" });
+    const name = make("input", { id: "collection-name", maxlength: "200", required: "", placeholder: t("Our handbook") });
     const problem = problemLine();
-    const send = make("button", { type: "submit", class: "button" }, "Create collection");
-    const label = make("label", { for: name.id }, "Name");
-    const form = make("form", { class: "begin", autocomplete: "off", "aria-label": "A new collection" }, label, name, send, problem);
+    const send = make("button", { type: "submit", class: "button" }, t("Create collection"));
+    const label = make("label", { for: name.id }, t("Name"));
+    const form = make("form", { class: "begin", autocomplete: "off", "aria-label": t("A new collection") }, label, name, send, problem);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       void tried(problem, async () => {
@@ -52,8 +53,8 @@ export class CollectionsPlace {
   }
 
   _item({ id, name, documents, unfinished, created_ms: created }) {
-    const coming = unfinished ? [`${unfinished} being added`] : [];
-    const about = [counted(documents, "document"), ...coming, `made ${when(created)}`].join(" · ");
+    const coming = unfinished ? [t("{count} being added", { count: unfinished })] : [];
+    const about = [counted(documents, "{count} document", "{count} documents"), ...coming, t("made {when}", { when: when(created) })].join(" · ");
     const open = make("a", { href: `./?collection=${encodeURIComponent(id)}` }, make("strong", {}, name));
     open.append(make("span", { class: "about" }, about));
     const entry = make("li", {}, open);
@@ -62,7 +63,7 @@ export class CollectionsPlace {
         tried(this._problem, async () => {
           await this._api.removeCollection(id);
           entry.remove();
-          announce(`${name} is deleted`);
+          announce(t("{name} is deleted", { name }));
         }),
       ),
     );

@@ -2,6 +2,7 @@
 
 import { make, say } from "../dom.js";
 import { standing } from "./shelf.js";
+import { t } from "../strings.js";
 
 export class DocumentRow {
   constructor({ remove, onOpen }) {
@@ -21,12 +22,12 @@ export class DocumentRow {
     this.element.dataset.state = state;
     this._open.disabled = !view;
     say(this._name, view?.title ?? name);
-    const old = view && state !== "ready" ? "the one before is there · " : "";
+    const old = view && state !== "ready" ? `${t("the one before is there")} · ` : "";
     const file = view && view.name !== view.title && state === "ready" ? `${view.name} · ` : "";
     say(this._state, `${file}${old}${standing(document)}`);
     this._state.classList.toggle("problem", state === "failed");
     this._progress.hidden = state === "ready" || state === "failed";
     this._progress.value = done;
-    this._progress.setAttribute("aria-label", `${name}: ${state}`);
+    this._progress.setAttribute("aria-label", `${name}: ${standing(document)}`);
   }
 }

@@ -3,10 +3,11 @@
 import { orElse } from "../api.js";
 import { makeDialog } from "../dialog.js";
 import { asSentence, byId, make, say } from "../dom.js";
+import { t } from "../strings.js";
 
 const PLACES = [
-  ["characters", "Characters"],
-  ["collections", "Knowledge"],
+  ["characters", t("Characters")],
+  ["collections", t("Knowledge")],
 ];
 
 /** Begin a place that is a page of lists: its root, with the way to its neighbours. */
@@ -17,7 +18,7 @@ export function furnish(current, ...content) {
     if (name === current) link.setAttribute("aria-current", "page");
     return link;
   });
-  const neighbours = make("nav", { class: "neighbours", "aria-label": "Library" }, ...links);
+  const neighbours = make("nav", { class: "neighbours", "aria-label": t("Library") }, ...links);
   const root = byId("place");
   root.hidden = false;
   root.replaceChildren(neighbours, ...content);
@@ -45,11 +46,11 @@ export const quiet = (words, label = words) => make("button", { type: "button", 
 
 /** Asks once more before it does what cannot be undone; whoever goes elsewhere has not meant it. */
 export function removing(name, onRemove) {
-  const button = quiet("Delete", `Delete ${name}`);
+  const button = quiet(t("Delete"), t("Delete {name}", { name }));
   const calm = () => {
     button.classList.remove("sure");
-    button.textContent = "Delete";
-    button.setAttribute("aria-label", `Delete ${name}`);
+    button.textContent = t("Delete");
+    button.setAttribute("aria-label", t("Delete {name}", { name }));
   };
   button.addEventListener("blur", calm);
   button.addEventListener("click", () => {
@@ -58,8 +59,8 @@ export function removing(name, onRemove) {
       return;
     }
     button.classList.add("sure");
-    button.textContent = "Delete for good?";
-    button.setAttribute("aria-label", `Delete ${name} for good?`);
+    button.textContent = t("Delete for good?");
+    button.setAttribute("aria-label", t("Delete {name} for good?", { name }));
   });
   return button;
 }
@@ -69,7 +70,7 @@ export function renaming(title, label, value, onSave) {
   const input = make("input", { maxlength: "200", required: "", "aria-label": label });
   input.value = value;
   const problem = problemLine();
-  const form = make("form", { class: "share-form" }, input, make("button", { type: "submit", class: "button" }, "Save"));
+  const form = make("form", { class: "share-form" }, input, make("button", { type: "submit", class: "button" }, t("Save")));
   const dialog = makeDialog(title, { id: "renaming" }, form, problem);
   input.select();
   form.addEventListener("submit", async (event) => {
@@ -84,7 +85,7 @@ export function knowledge(collections, legend) {
     const input = make("input", { type: "checkbox", name: "collection", value: id });
     return make("label", { class: "tick" }, input, make("span", {}, name));
   });
-  const none = make("p", { class: "note" }, "No documents yet. ", make("a", { href: "./?collections" }, "Add some"), ".");
+  const none = make("p", { class: "note" }, t("No documents yet."), " ", make("a", { href: "./?collections" }, t("Add some")), ".");
   const element = make("fieldset", { class: "knowledge" }, make("legend", {}, legend), ...(boxes.length ? boxes : [none]));
   const inputs = boxes.map((box) => box.firstElementChild);
   return {

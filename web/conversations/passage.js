@@ -5,6 +5,7 @@ import { makeDialog } from "../dialog.js";
 import { asSentence, make, say } from "../dom.js";
 import { ConversationsApi } from "./api.js";
 import { placeOf } from "./sources.js";
+import { t } from "../strings.js";
 
 const AROUND = 1_200;
 const MOST = 20_000;
@@ -26,8 +27,8 @@ class PassageView {
     this._around = AROUND;
     this._where = make("p", { class: "note" });
     say(this._where, placeOf(passage) === passage.title ? null : placeOf(passage));
-    this._text = make("div", { class: "excerpt", dir: "auto", tabindex: "0", role: "region", "aria-label": "Text" });
-    this._more = make("button", { type: "button", class: "quiet", hidden: "" }, "Show more around it");
+    this._text = make("div", { class: "excerpt", dir: "auto", tabindex: "0", role: "region", "aria-label": t("Text") });
+    this._more = make("button", { type: "button", class: "quiet", hidden: "" }, t("Show more around it"));
     this._note = make("p", { class: "note", role: "status", hidden: "" });
     this._more.addEventListener("click", () => this._load(Math.min(this._around * 4, MOST)));
   }
@@ -41,14 +42,14 @@ class PassageView {
   async _load(around) {
     const { collection, document, start, end } = this._passage;
     const refused = ({ status, message }) =>
-      say(this._note, HIDDEN.has(status) ? "The whole document is not yours to open, or is gone." : asSentence(message));
+      say(this._note, HIDDEN.has(status) ? t("The whole document is not yours to open, or is gone.") : asSentence(message));
     const asked = end > start ? { start, end, context: around } : { start, context: 0 };
     await orElse(refused, async () => {
       const found = await this._api.text(collection, document, asked);
       this._around = around;
       this._show(end > start ? found : { ...found, end: 0 });
       if (end === start) {
-        say(this._note, found.end < found.characters ? `The first ${found.end} of ${found.characters} characters.` : null);
+        say(this._note, found.end < found.characters ? t("The first {end} of {characters} characters.", found) : null);
         return;
       }
       this._more.hidden = around >= MOST || found.text.length >= found.characters;

@@ -4,16 +4,17 @@ import { makeDialog } from "../dialog.js";
 import { make } from "../dom.js";
 import { ConversationsApi } from "./api.js";
 import { problemLine, quiet, tried } from "./furniture.js";
+import { t } from "../strings.js";
 
 export async function openPeople(id) {
   const api = new ConversationsApi();
   const { owner, members } = await api.thread(id);
   const problem = problemLine();
-  const list = make("ul", { class: "shelf", "aria-label": "People" });
-  const name = make("input", { maxlength: "200", required: "", "aria-label": "Their name", placeholder: "Key name" });
-  const form = make("form", { class: "share-form" }, name, make("button", { type: "submit", class: "button" }, "Add"));
+  const list = make("ul", { class: "shelf", "aria-label": t("People") });
+  const name = make("input", { maxlength: "200", required: "", "aria-label": t("Their name"), placeholder: t("Key name") });
+  const form = make("form", { class: "share-form" }, name, make("button", { type: "submit", class: "button" }, t("Add")));
   const person = (user) => {
-    const remove = quiet("Remove", `Remove ${user}`);
+    const remove = quiet(t("Remove"), t("Remove {name}", { name: user }));
     const entry = make("li", {}, make("div", {}, make("strong", {}, user)), remove);
     remove.addEventListener("click", () =>
       tried(problem, async () => {
@@ -24,7 +25,7 @@ export async function openPeople(id) {
     );
     return entry;
   };
-  list.append(make("li", {}, make("div", {}, make("strong", {}, owner), make("span", { class: "about" }, "Owner"))));
+  list.append(make("li", {}, make("div", {}, make("strong", {}, owner), make("span", { class: "about" }, t("Owner")))));
   list.append(...members.map(person));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -35,6 +36,6 @@ export async function openPeople(id) {
       name.value = "";
     });
   });
-  const words = "They find it in their history. For listening only, share a link instead.";
-  makeDialog("People", { id: "people" }, make("p", { class: "note" }, words), form, problem, list);
+  const words = t("They find it in their history. For listening only, share a link instead.");
+  makeDialog(t("People"), { id: "people" }, make("p", { class: "note" }, words), form, problem, list);
 }

@@ -1,6 +1,6 @@
 /** Facts of a collection to the documents in it: a pure reducer. States are never changed, only replaced. */
 
-import { counted } from "../times.js";
+import { counted, t } from "../strings.js";
 
 export const emptyShelf = () => ({ lastSeq: 0, name: "", over: false, documents: {}, order: [] });
 
@@ -41,17 +41,17 @@ export function shelve(shelf, { seq, type, data }) {
 export function standing({ state, done, view, message }) {
   switch (state) {
     case "sending":
-      return `Sending, ${Math.round(done * 100)} %`;
+      return t("Sending, {share} %", { share: Math.round(done * 100) });
     case "waiting":
-      return "Waiting";
+      return t("Waiting");
     case "reading":
-      return "Reading";
+      return t("Reading");
     case "embedding":
-      return `Learning, ${Math.round(done * 100)} %`;
+      return t("Learning, {share} %", { share: Math.round(done * 100) });
     case "failed":
       return message;
     default:
-      return [...(view.pages ? [counted(view.pages, "page")] : []), counted(view.chunks, "passage")].join(" · ");
+      return [...(view.pages ? [counted(view.pages, "{count} page", "{count} pages")] : []), counted(view.chunks, "{count} passage", "{count} passages")].join(" · ");
   }
 }
 

@@ -1,6 +1,7 @@
 /** What an answer rests on: markers in its text that open their passage, and the list of sources below it. */
 
 import { make } from "../dom.js";
+import { t } from "../strings.js";
 
 const MARKER = /(\[\d{1,3}\])/;
 
@@ -10,7 +11,7 @@ export const pieces = (text) => text.split(MARKER);
 /** "The lighthouse, page 3 · History". Pure. */
 export function placeOf({ title, page, headings }) {
   const under = headings.filter((heading) => heading !== title);
-  return [page ? `${title}, page ${page}` : title, ...(under.length ? [under.join(" › ")] : [])].join(" · ");
+  return [page ? t("{title}, page {page}", { title, page }) : title, ...(under.length ? [under.join(" › ")] : [])].join(" · ");
 }
 
 /** The numbers of the passages that are cited, in the order of the text. Pure. */
@@ -37,14 +38,14 @@ export async function openSource({ passages }, number) {
 }
 
 function labelled(passage) {
-  const label = `Source ${passage.number}: ${placeOf(passage)}`;
+  const label = t("Source {number}: {name}", { number: passage.number, name: placeOf(passage) });
   return { type: "button", "data-passage": String(passage.number), "aria-label": label, title: label };
 }
 
 /** The list below an answer; there is none where nothing was looked up. */
 export class Sources {
   constructor() {
-    this._list = make("ul", { class: "sources", "aria-label": "Sources" });
+    this._list = make("ul", { class: "sources", "aria-label": t("Sources") });
     this._more = make("details", { class: "also" }, make("summary", { class: "quiet" }), make("ul", { class: "sources" }));
     this._failed = make("p", { class: "note" });
     this.element = make("div", { class: "rests-on", hidden: "" }, this._list, this._more, this._failed);
@@ -69,9 +70,9 @@ export class Sources {
     this._list.hidden = !cited.length;
     this._more.hidden = !others.length;
     const [summary, list] = this._more.children;
-    summary.textContent = cited.length ? `Also looked at (${others.length})` : `Looked at (${others.length})`;
+    summary.textContent = cited.length ? t("Also looked at ({count})", { count: others.length }) : t("Looked at ({count})", { count: others.length });
     list.replaceChildren(...others.map(entry));
-    this._failed.textContent = lookedUp ? "The documents could not be searched for this answer." : "";
+    this._failed.textContent = lookedUp ? t("The documents could not be searched for this answer.") : "";
     this._failed.hidden = !lookedUp;
   }
 }

@@ -1,6 +1,7 @@
 /** Facts to what happened when. Knows no browser; all times are milliseconds of the server's wall clock. */
 
 import { heardInWords, SAID_IN_SESSION, SAID_OF_TURN, stopInWords } from "./voice-words.js";
+import { t } from "../strings.js";
 
 const TERMINAL = { "turn.completed": "completed", "turn.stopped": "stopped", "turn.failed": "failed" };
 
@@ -30,11 +31,11 @@ const note =
   (inWords) =>
   (turn, { ts, data }) =>
     turn.notes.push({ at: ts, what: inWords(data) });
-const notSpoken = note(({ sentence, message }) => `Sentence ${sentence + 1} was not spoken: ${message}`);
+const notSpoken = note(({ sentence, message }) => t("Sentence {number} was not spoken: {reason}", { number: sentence + 1, reason: message }));
 
 const ON_TURN = {
   "turn.started": (turn, { ts }) => (turn.startedAt ??= ts),
-  "turn.resumed": (turn, { ts, data }) => turn.takeovers.push({ at: ts, node: data.node || "another owner" }),
+  "turn.resumed": (turn, { ts, data }) => turn.takeovers.push({ at: ts, node: data.node || t("another owner") }),
   "text.delta": (turn, { ts }) => (turn.firstTextAt ??= ts),
   "text.completed": (turn, { ts }) => (turn.textDoneAt = ts),
   "sentence.ready": (turn, { ts, data }) => (sentenceOf(turn, data).readyAt = ts),
@@ -52,7 +53,7 @@ const ON_TURN = {
     notSpoken(turn, { ts, data });
   },
   "sentence.skipped": (turn, { ts, data }) => (sentenceOf(turn, data).doneAt = ts),
-  "sentence.skip_requested": note(({ sentence }) => `Skip of sentence ${sentence + 1} requested`),
+  "sentence.skip_requested": note(({ sentence }) => t("Skip of sentence {number} requested", { number: sentence + 1 })),
   "turn.stop_requested": note(stopInWords),
   "playback.flushed": (turn, fact) => {
     turn.flushedAt ??= fact.ts;
@@ -61,24 +62,26 @@ const ON_TURN = {
   "playback.heard": (turn, { ts, data }) => {
     if (data.heard_ms > turn.heardMs) Object.assign(turn, { heardMs: data.heard_ms, heardAt: ts });
   },
-  "narration.requested": note(({ by }) => `Reading aloud requested by ${by === "auto" ? "the settings" : "the user"}`),
-  "narration.ready": note(() => "It was read out"),
-  "narration.failed": note(({ message }) => `Reading aloud failed: ${message}`),
+  "narration.requested": note(({ by }) =>
+    by === "auto" ? t("Reading aloud requested by the settings") : t("Reading aloud requested by the user"),
+  ),
+  "narration.ready": note(() => t("It was read out")),
+  "narration.failed": note(({ message }) => t("Reading aloud failed: {reason}", { reason: message })),
 };
 
 /** What is said of the session itself: every such fact in a few words. */
 const OF_SESSION = {
-  "session.started": () => "Begun",
-  "settings.changed": () => "Settings changed",
-  "preferences.changed": () => "Settings of narration changed",
+  "session.started": () => t("Begun"),
+  "settings.changed": () => t("Settings changed"),
+  "preferences.changed": () => t("Settings of narration changed"),
   "notification.raised": ({ kind }) =>
-    kind === "tts_ready" ? "Notification: a scene was read out" : "Notification: a scene could not be read out",
-  "notifications.delivered": () => "Notification delivered",
-  "share.created": ({ label }) => `Shared${label ? ` with ${label}` : ""}`,
-  "share.revoked": () => "A link was revoked",
-  "owner.changed": ({ node }) => `Moved to ${node}`,
-  "session.end_requested": () => "End requested",
-  "session.ended": ({ reason }) => `Ended: ${reason}`,
+    kind === "tts_ready" ? t("Notification: a scene was read out") : t("Notification: a scene could not be read out"),
+  "notifications.delivered": () => t("Notification delivered"),
+  "share.created": ({ label }) => (label ? t("Shared with {name}", { name: label }) : t("Shared")),
+  "share.revoked": () => t("A link was revoked"),
+  "owner.changed": ({ node }) => t("Moved to {node}", { node }),
+  "session.end_requested": () => t("End requested"),
+  "session.ended": ({ reason }) => t("Ended: {reason}", { reason }),
   ...SAID_IN_SESSION,
 };
 
@@ -125,7 +128,7 @@ export class Chronicle {
   _over(turn, { type, ts, data }) {
     turn.endAt = ts;
     turn.status = TERMINAL[type];
-    if (type === "turn.failed") turn.notes.push({ at: ts, what: `Failed: ${data.message}` });
+    if (type === "turn.failed") turn.notes.push({ at: ts, what: t("Failed: {reason}", { reason: data.message }) });
   }
 
   _pause(at) {
@@ -178,21 +181,21 @@ export function moments(turn, chronicle, spans = []) {
   const until = Math.max(turn.endAt ?? chronicle.latestAt, spans.at(-1)?.to ?? 0);
   const within = ({ at }) => at >= turn.requestedAt && at <= until;
   const paused = chronicle.pauses.flatMap(({ from, to }) => [
-    { at: from, what: "Paused" },
-    ...(to ? [{ at: to, what: "Resumed" }] : []),
+    { at: from, what: t("Paused") },
+    ...(to ? [{ at: to, what: t("Resumed") }] : []),
   ]);
-  const owners = chronicle.owners.map(({ at, node }) => ({ at, what: `Moved to ${node}` }));
+  const owners = chronicle.owners.map(({ at, node }) => ({ at, what: t("Moved to {node}", { node }) }));
   const own = [
-    { at: turn.requestedAt, what: "Asked" },
-    { at: turn.startedAt, what: "Started" },
-    { at: turn.firstTextAt, what: "First words" },
-    { at: turn.textDoneAt, what: "Last words" },
-    { at: turn.firstSoundAt, what: "First sound" },
-    ...turn.takeovers.map(({ at, node }) => ({ at, what: `Taken over by ${node}` })),
+    { at: turn.requestedAt, what: t("Asked") },
+    { at: turn.startedAt, what: t("Started") },
+    { at: turn.firstTextAt, what: t("First words") },
+    { at: turn.textDoneAt, what: t("Last words") },
+    { at: turn.firstSoundAt, what: t("First sound") },
+    ...turn.takeovers.map(({ at, node }) => ({ at, what: t("Taken over by {node}", { node }) })),
     ...turn.notes,
     { at: turn.heardAt, what: heardInWords(turn.heardMs) },
-    { at: turn.endAt, what: { completed: "Complete", stopped: "Stopped", failed: "Failed" }[turn.status] },
-    { at: turn.flushedAt === null ? (spans.at(-1)?.to ?? null) : null, what: "Heard to the end" },
+    { at: turn.endAt, what: { completed: t("Complete"), stopped: t("Stopped"), failed: t("Failed") }[turn.status] },
+    { at: turn.flushedAt === null ? (spans.at(-1)?.to ?? null) : null, what: t("Heard to the end") },
   ];
   return [...own.filter(({ at }) => at !== null), ...[...paused, ...owners].filter(within)].sort(
     (one, other) => one.at - other.at,
@@ -203,9 +206,9 @@ export function moments(turn, chronicle, spans = []) {
 export function latencies(turn) {
   const after = (at) => (at === null ? null : at - turn.requestedAt);
   const all = {
-    "first words": after(turn.firstTextAt),
-    "first sound": after(turn.firstSoundAt),
-    "last words": after(turn.textDoneAt),
+    [t("first words")]: after(turn.firstTextAt),
+    [t("first sound")]: after(turn.firstSoundAt),
+    [t("last words")]: after(turn.textDoneAt),
     over: after(turn.endAt),
   };
   return Object.entries(all).filter(([, ms]) => ms !== null);

@@ -1,6 +1,7 @@
 /** A turn as a small picture: when its words were written, its sentences made, and heard. Plain SVG. */
 
 import { howLong } from "../times.js";
+import { t } from "../strings.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const ROWS = [12, 46, 80]; // the labels of words, sentences made, sentences heard
@@ -88,6 +89,12 @@ class Picture {
   }
 }
 
+const ENDED = {
+  completed: (time) => t("Complete after {time}", { time }),
+  stopped: (time) => t("Stopped after {time}", { time }),
+  failed: (time) => t("Failed after {time}", { time }),
+};
+
 /** `spans`: when a patient listener hears the sentences. */
 export function pictureOf(turn, spans, chronicle) {
   const over = turn.endAt !== null;
@@ -96,39 +103,40 @@ export function pictureOf(turn, spans, chronicle) {
   const since = (at) => howLong(at - turn.requestedAt);
   for (const { from, to } of chronicle.pauses) {
     if (from < until && (to ?? until) > turn.requestedAt)
-      picture.band(from, to ?? until, `Paused after ${since(from)}`);
+      picture.band(from, to ?? until, t("Paused after {time}", { time: since(from) }));
   }
   drawWords(picture, turn, until, since);
   const heard = spans.filter(({ from }) => from < until).map((span) => ({ ...span, to: Math.min(span.to, until) }));
   if (turn.sentences.some((sentence) => sentence?.voicedAt)) drawSentences(picture, turn, heard, until, since);
-  for (const { at, node } of turn.takeovers) picture.line(at, "takeover", `Taken over by ${node} after ${since(at)}`);
-  if (over) picture.line(turn.endAt, `end ${turn.status}`, `${turn.status} after ${since(turn.endAt)}`);
+  for (const { at, node } of turn.takeovers) picture.line(at, "takeover", t("Taken over by {node} after {time}", { node, time: since(at) }));
+  if (over) picture.line(turn.endAt, `end ${turn.status}`, ENDED[turn.status](since(turn.endAt)));
   picture.axis();
   return picture.element;
 }
 
 function drawWords(picture, turn, until, since) {
-  picture.label(0, turn.kind === "text" ? "Text received" : "Text written");
+  picture.label(0, turn.kind === "text" ? t("Text received") : t("Text written"));
   const first = turn.firstTextAt ?? turn.endAt ?? until;
-  picture.bar(0, turn.requestedAt, first, "wait", `Waiting for the first words: ${since(first)}`);
+  picture.bar(0, turn.requestedAt, first, "wait", t("Waiting for the first words: {time}", { time: since(first) }));
   if (turn.firstTextAt === null) return;
   const last = turn.textDoneAt ?? turn.endAt ?? until;
-  picture.bar(0, turn.firstTextAt, last, "words", `Words from ${since(turn.firstTextAt)} to ${since(last)}`);
+  picture.bar(0, turn.firstTextAt, last, "words", t("Words from {from} to {to}", { from: since(turn.firstTextAt), to: since(last) }));
 }
 
 function drawSentences(picture, turn, spans, until, since) {
-  picture.label(1, "Sentences made");
+  picture.label(1, t("Sentences made"));
   for (const { number, readyAt, voicedAt, firstSoundAt, doneAt } of turn.sentences.filter((one) => one?.voicedAt)) {
     const begun = firstSoundAt ?? voicedAt;
-    const name = `Sentence ${number + 1}`;
     if (readyAt !== null && readyAt < begun)
-      picture.bar(1, readyAt, begun, "wait", `${name} waited from ${since(readyAt)}`);
-    picture.bar(1, begun, doneAt ?? until, number % 2 ? "made odd" : "made", `${name}, made from ${since(begun)}`);
+      picture.bar(1, readyAt, begun, "wait", t("Sentence {number} waited from {time}", { number: number + 1, time: since(readyAt) }));
+    const made = t("Sentence {number}, made from {time}", { number: number + 1, time: since(begun) });
+    picture.bar(1, begun, doneAt ?? until, number % 2 ? "made odd" : "made", made);
   }
-  picture.label(2, "Sentences heard");
+  picture.label(2, t("Sentences heard"));
   for (const { number, from, to } of spans) {
-    picture.bar(2, from, to, number % 2 ? "heard odd" : "heard", `Sentence ${number + 1}, heard from ${since(from)}`);
+    const heard = t("Sentence {number}, heard from {time}", { number: number + 1, time: since(from) });
+    picture.bar(2, from, to, number % 2 ? "heard odd" : "heard", heard);
   }
   if (turn.firstSoundAt !== null)
-    picture.line(turn.firstSoundAt, "first-sound", `First sound after ${since(turn.firstSoundAt)}`);
+    picture.line(turn.firstSoundAt, "first-sound", t("First sound after {time}", { time: since(turn.firstSoundAt) }));
 }

@@ -7,20 +7,21 @@ import { heardSpans } from "./chronicle.js";
 import { Reel } from "./reel.js";
 import { Soundtrack } from "./soundtrack.js";
 import { inMs, table, TurnPanel } from "./turn-panel.js";
+import { t } from "../strings.js";
 
 const MOMENTS = 200;
 
 const SPEEDS = [
-  ["", "Summary"],
-  ["1", "Replay 1×"],
-  ["4", "Replay 4×"],
+  ["", t("Summary")],
+  ["1", t("Replay 1×")],
+  ["4", t("Replay 4×")],
 ];
 
 export class TimelinePlace {
   constructor(id, shell) {
-    this.about = { id, kind: "session", title: "Timeline" };
+    this.about = { id, kind: "session", title: t("Timeline") };
     this.sessionId = id;
-    this.title = "Timeline";
+    this.title = t("Timeline");
     this._shell = shell;
     this._api = shell.api;
     this._hearing = shell.hearing;
@@ -51,13 +52,13 @@ export class TimelinePlace {
 
   _build() {
     this._about = make("p", { class: "about" });
-    this._open = make("a", { class: "quiet", href: addressOf(this.about) }, "Open the conversation");
+    this._open = make("a", { class: "quiet", href: addressOf(this.about) }, t("Open the conversation"));
     this._facts = make(
       "a",
       { class: "quiet", href: this._api.link(this.sessionId, "/export"), download: "" },
-      "Export",
+      t("Export"),
     );
-    this._progress = make("progress", { max: "1", value: "0", "aria-label": "Replayed so far" });
+    this._progress = make("progress", { max: "1", value: "0", "aria-label": t("Replayed so far") });
     this._note = make("p", { class: "note", role: "status", hidden: "" });
     const root = byId("place");
     root.hidden = false;
@@ -72,11 +73,11 @@ export class TimelinePlace {
       input.checked = speed === "";
       return make("label", {}, input, make("span", {}, label));
     });
-    const again = make("button", { type: "button", class: "quiet" }, "Restart");
+    const again = make("button", { type: "button", class: "quiet" }, t("Restart"));
     const fieldset = make(
       "fieldset",
       { class: "modes replay-speed" },
-      make("legend", { class: "unseen" }, "Replay"),
+      make("legend", { class: "unseen" }, t("Replay")),
       ...labels,
       again,
       this._facts,
@@ -104,8 +105,8 @@ export class TimelinePlace {
     this._soundtrack = new Soundtrack(this._hearing, this._reel);
     this._hearing.attach(this._reel, { silent: true });
     const words = {
-      1: "Replay at the original speed, with sound. Long silences between turns are shortened.",
-      4: "Replay at four times the speed. Sound plays only at the original speed.",
+      1: t("Replay at the original speed, with sound. Long silences between turns are shortened."),
+      4: t("Replay at four times the speed. Sound plays only at the original speed."),
     };
     say(this._note, words[speed] ?? null);
   }
@@ -143,12 +144,12 @@ export class TimelinePlace {
   _drawTurns(story, chronicle) {
     this._drawn = chronicle.version;
     const first = story.turns[story.order[0]]?.prompt.slice(0, 80);
-    const title = story.title || first || { user: "Settings and notifications" }[story.kind] || "Untitled";
+    const title = story.title || first || { user: t("Settings and notifications") }[story.kind] || t("Untitled");
     this.title = title;
     this.about = { id: this.sessionId, kind: story.kind, title };
     this._open.href = addressOf(this.about);
     if (chronicle.startedAt)
-      say(this._about, `${when(chronicle.startedAt)} · ${story.lastSeq} of ${this._reel.head} events`);
+      say(this._about, `${when(chronicle.startedAt)} · ${t("{seq} of {head} events", { seq: story.lastSeq, head: this._reel.head })}`);
     this._drawMoments(chronicle);
     const spans = heardSpans(chronicle);
     chronicle.turns.forEach((told, number) => {
@@ -163,7 +164,7 @@ export class TimelinePlace {
     if (this._moments.childElementCount && this._shown === moments.length) return;
     this._shown = moments.length;
     const rows = shown.map(({ at, what }) => [what, clock(at), inMs(at - startedAt)]);
-    this._moments.replaceChildren(table("The session itself", ["What", "When", "After it began"], rows));
+    this._moments.replaceChildren(table(t("The session itself"), [t("What"), t("When"), t("After it began")], rows));
   }
 
   _add(turn, number) {

@@ -5,6 +5,7 @@ import { howLong } from "../times.js";
 import { TurnView } from "../turn-view.js";
 import { latencies, moments } from "./chronicle.js";
 import { pictureOf } from "./picture.js";
+import { t } from "../strings.js";
 
 export const inMs = (ms) => `${Math.round(ms).toLocaleString("en")} ms`;
 
@@ -23,7 +24,7 @@ export class TurnPanel {
     this.element = this.text.element;
     this._delays = make("p", { class: "delays" });
     this._figure = make("figure", {});
-    this._numbers = make("details", { class: "numbers" }, make("summary", {}, "Details"), make("div"));
+    this._numbers = make("details", { class: "numbers" }, make("summary", {}, t("Details")), make("div"));
     this._numbers.addEventListener("toggle", () => this._fill?.());
     this.element.append(this._delays, this._figure, this._numbers);
   }
@@ -38,8 +39,8 @@ export class TurnPanel {
     const delays = latencies(told).map(([name, ms]) => make("span", {}, `${name} `, make("b", {}, inMs(ms))));
     this._delays.replaceChildren(...delays);
     const picture = pictureOf(told, spans, chronicle);
-    const spoken = latencies(told).map(([name, ms]) => `${name} after ${howLong(ms)}`);
-    picture.setAttribute("aria-label", `Turn ${this._number}: ${spoken.join(", ")}. The numbers follow.`);
+    const spoken = latencies(told).map(([name, ms]) => t("{name} after {time}", { name, time: howLong(ms) }));
+    picture.setAttribute("aria-label", t("Turn {number}: {delays}. The numbers follow.", { number: this._number, delays: spoken.join(", ") }));
     this._figure.replaceChildren(picture);
     this._fill = () => this._numbers.open && this._tell(told, spans, chronicle);
     this._fill();
@@ -53,7 +54,11 @@ export class TurnPanel {
       number ? inMs(at - all[number - 1].at) : "",
     ]);
     const tables = [
-      table(`Turn ${this._number}, moment by moment`, ["What", "After being asked", "Since the line above"], rows),
+      table(
+        t("Turn {number}, moment by moment", { number: this._number }),
+        [t("What"), t("After being asked"), t("Since the line above")],
+        rows,
+      ),
     ];
     const sentences = told.sentences.filter((sentence) => sentence?.voicedAt);
     if (sentences.length) tables.push(sentenceTable(sentences, spans, zero));
@@ -71,5 +76,5 @@ function sentenceTable(sentences, spans, zero) {
     inMs(ms),
     heardAt.has(number) ? inMs(heardAt.get(number) - zero) : "",
   ]);
-  return table("Its sentences", ["", "Ready", "Wait for sound", "Made in", "Sound", "Heard at"], rows);
+  return table(t("Its sentences"), ["", t("Ready"), t("Wait for sound"), t("Made in"), t("Sound"), t("Heard at")], rows);
 }

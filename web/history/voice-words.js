@@ -1,64 +1,70 @@
 /** What was said and heard, fact by fact, in a few words. Pure. */
 
+import { t } from "../strings.js";
+
 const inSeconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
-const utterance = (data) => `utterance ${data.utterance + 1}`;
+const utterance = (data) => t("utterance {number}", { number: data.utterance + 1 });
 
 const CLOSED = {
-  client: "it was switched off",
-  end: "the recording is over",
-  cut: "the connection was lost",
-  session_ended: "the session ended",
-  failed: "it failed",
+  client: t("it was switched off"),
+  end: t("the recording is over"),
+  cut: t("the connection was lost"),
+  session_ended: t("the session ended"),
+  failed: t("it failed"),
 };
 const TAKEN = {
-  turn: "Asked",
-  joined: "Asked, together with what was said before",
-  kept: "Waits for the rest",
-  backchannel: "Backchannel",
-  nothing: "No words in",
-  noted: "Noted",
+  turn: t("Asked"),
+  joined: t("Asked, together with what was said before"),
+  kept: t("Waits for the rest"),
+  backchannel: t("Backchannel"),
+  nothing: t("No words in"),
+  noted: t("Noted"),
 };
 
 function opened({ source, name, at_ms: at }) {
-  const what = source === "file" ? `the recording ${name}`.trim() : "a microphone";
-  return at ? `Input reopened: ${what}, from ${inSeconds(at)} on` : `Input opened: ${what}`;
+  const what = source === "file" ? t("the recording {name}", { name: name ?? "" }).trim() : t("a microphone");
+  return at ? t("Input reopened: {what}, from {time} on", { what, time: inSeconds(at) }) : t("Input opened: {what}", { what });
 }
 
 function understood({ text, taken, mode, after_ms: after }) {
   const quoted = text ? `: “${text}”` : "";
-  return `${TAKEN[taken] ?? "Transcribed"}${quoted} (${mode}, after ${Math.round(after)} ms)`;
+  return `${TAKEN[taken] ?? t("Transcribed")}${quoted} (${t("{mode}, after {ms} ms", { mode, ms: Math.round(after) })})`;
 }
 
 const FLUSHED = {
-  barge_in: "Playback stopped: the user spoke",
-  user: "Playback stopped: stop was requested",
-  merged: "Playback stopped: the question was extended",
+  barge_in: t("Playback stopped: the user spoke"),
+  user: t("Playback stopped: stop was requested"),
+  merged: t("Playback stopped: the question was extended"),
 };
 
 /** Of the session itself. What comes many times a second, such as sound and partial transcripts, is left out. */
 export const SAID_IN_SESSION = {
   "input.opened": opened,
   "input.closed": (data) =>
-    `Input closed: ${CLOSED[data.reason] ?? data.reason}${data.message ? ` (${data.message})` : ""}`,
-  "speech.started": (data) => `Speech started (${utterance(data)})`,
-  "speech.ended": (data) => `Speech ended: ${utterance(data)}, ${inSeconds(data.end_ms - data.start_ms)}`,
-  "speech.discarded": (data) => `Discarded: ${utterance(data)}`,
+    t("Input closed: {reason}", { reason: CLOSED[data.reason] ?? data.reason }) + (data.message ? ` (${data.message})` : ""),
+  "speech.started": (data) => t("Speech started ({what})", { what: utterance(data) }),
+  "speech.ended": (data) => 
+    t("Speech ended: {what}, {time}", { what: utterance(data), time: inSeconds(data.end_ms - data.start_ms) }),
+  "speech.discarded": (data) => t("Discarded: {what}", { what: utterance(data) }),
   "transcript.final": understood,
-  "transcript.failed": (data) => `Not transcribed (${data.mode}): ${data.message}`,
+  "transcript.failed": (data) => t("Not transcribed ({mode}): {message}", data),
   "transcript.compared": ({ ways, differences, words }) =>
-    `Modes compared: ${differences.length ? `${differences.length} differences in ${words} words` : "no difference"}; ` +
-    ways.map(({ mode, after_ms: after }) => `${mode} after ${Math.round(after)} ms`).join(", "),
-  "playback.paused": ({ by }) => (by === "voice" ? "Paused: the user spoke" : "Paused"),
-  "playback.resumed": ({ by }) => (by === "voice" ? "Resumed after the user spoke" : "Resumed"),
+    `${
+      differences.length
+        ? t("Modes compared: {count} differences in {words} words", { count: differences.length, words })
+        : t("Modes compared: no difference")
+    }; ${ways.map(({ mode, after_ms: after }) => t("{mode} after {ms} ms", { mode, ms: Math.round(after) })).join(", ")}`,
+  "playback.paused": ({ by }) => (by === "voice" ? t("Paused: the user spoke") : t("Paused")),
+  "playback.resumed": ({ by }) => (by === "voice" ? t("Resumed after the user spoke") : t("Resumed")),
 };
 
 /** Of a turn: what to note down. */
 export const SAID_OF_TURN = {
-  "playback.flushed": ({ reason }) => FLUSHED[reason] ?? "Playback stopped",
+  "playback.flushed": ({ reason }) => FLUSHED[reason] ?? t("Playback stopped"),
 };
 
-const STOPS = { barge_in: "Stop requested: the user spoke", merged: "Stop requested: the question was extended" };
+const STOPS = { barge_in: t("Stop requested: the user spoke"), merged: t("Stop requested: the question was extended") };
 
-export const stopInWords = ({ reason }) => STOPS[reason] ?? "Stop requested";
+export const stopInWords = ({ reason }) => STOPS[reason] ?? t("Stop requested");
 
-export const heardInWords = (ms) => `Heard for ${inSeconds(ms)}`;
+export const heardInWords = (ms) => t("Heard for {time}", { time: inSeconds(ms) });

@@ -2,23 +2,24 @@
 
 import { make } from "../dom.js";
 import { when } from "../times.js";
+import { t } from "../strings.js";
 
 const NAMES = {
-  tts_enabled: "Read scenes out",
-  realtime_tts_enabled: "Read while writing",
-  auto_play_last_scene: "Auto-play last scene",
-  min_sentence_length: "Minimum chunk length",
-  default_voice: "Voice",
-  speech_speed: "Speed",
-  tts_provider: "Speech provider",
-  tts_timeout: "Timeout",
-  tts_extra_params: "Advanced parameters",
+  tts_enabled: t("Read scenes out"),
+  realtime_tts_enabled: t("Read while writing"),
+  auto_play_last_scene: t("Auto-play last scene"),
+  min_sentence_length: t("Minimum chunk length"),
+  default_voice: t("Voice"),
+  speech_speed: t("Speed"),
+  tts_provider: t("Speech provider"),
+  tts_timeout: t("Timeout"),
+  tts_extra_params: t("Advanced parameters"),
 };
 
 function inWords(value) {
   if (value === true) return "on";
   if (value === false) return "off";
-  if (value === null || value === undefined) return "the server's choice";
+  if (value === null || value === undefined) return t("the server's choice");
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
@@ -35,12 +36,12 @@ export function changesIn(history) {
 }
 
 export function historyOf(history) {
-  if (history.length === 0) return make("p", { class: "note" }, "No changes yet: all settings are the defaults.");
+  if (history.length === 0) return make("p", { class: "note" }, t("No changes yet: all settings are the defaults."));
   const items = changesIn(history)
     .reverse()
     .map(({ at, changes }) => {
       const text =
-        changes.map(({ name, value }) => `${name}: ${value}`).join(", ") || "Settings when they were first saved";
+        changes.map(({ name, value }) => `${name}: ${value}`).join(", ") || t("Settings when they were first saved");
       return make("li", {}, make("time", { datetime: new Date(at).toISOString() }, when(at)), " ", text);
     });
   return make("ol", {}, ...items);

@@ -1,6 +1,7 @@
 /** Advanced parameters of the speech provider: names and values, as many as one likes. */
 
 import { icon, make, say } from "../dom.js";
+import { t } from "../strings.js";
 
 /** What was typed: a number or a truth value where it looks like one, a text otherwise. */
 export function valueOf(text) {
@@ -15,10 +16,10 @@ export class ExtraRows {
     this._done = make("span", { class: "done", role: "status" });
     this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
     this._rows = make("div", { class: "rows" });
-    const add = make("button", { type: "button", class: "quiet" }, icon("plus"), "Add");
+    const add = make("button", { type: "button", class: "quiet" }, icon("plus"), t("Add"));
     add.addEventListener("click", () => this._add("", "").querySelector("input").focus());
-    const head = make("div", { class: "head" }, make("span", {}, "Advanced parameters"), this._done);
-    this.element = make("div", { class: "setting extra", role: "group", "aria-label": "Advanced parameters" });
+    const head = make("div", { class: "head" }, make("span", {}, t("Advanced parameters")), this._done);
+    this.element = make("div", { class: "setting extra", role: "group", "aria-label": t("Advanced parameters") });
     this.element.append(head, this._rows, add, this._problem);
   }
 
@@ -34,13 +35,13 @@ export class ExtraRows {
   }
 
   _add(name, value) {
-    const key = make("input", { "aria-label": "Parameter", placeholder: "name", maxlength: "64" });
-    const text = make("input", { "aria-label": "Its value", placeholder: "value", maxlength: "500" });
+    const key = make("input", { "aria-label": t("Parameter"), placeholder: "name", maxlength: "64" });
+    const text = make("input", { "aria-label": t("Its value"), placeholder: "value", maxlength: "500" });
     key.value = name;
     text.value = value;
     const remove = make(
       "button",
-      { type: "button", class: "icon", "aria-label": "Remove", title: "Remove" },
+      { type: "button", class: "icon", "aria-label": t("Remove"), title: t("Remove") },
       icon("close"),
     );
     const row = make("div", { class: "pair" }, key, text, remove);
@@ -59,7 +60,7 @@ export class ExtraRows {
     const pairs = [...this._rows.children].map((row) => [...row.querySelectorAll("input")].map(({ value }) => value));
     const named = pairs.map(([name, value]) => [name.trim(), value]).filter(([name]) => name);
     const twice = named.find(([name], at) => named.findIndex(([other]) => other === name) !== at);
-    if (twice) this.say(null, `“${twice[0]}” is there twice.`);
+    if (twice) this.say(null, t("“{name}” is there twice.", { name: twice[0] }));
     else this._save(Object.fromEntries(named.map(([name, value]) => [name, valueOf(value)])));
   }
 }

@@ -1,6 +1,7 @@
 /** The fields of the settings: each shows a value, reports a new one, and says beside itself what became of it. */
 
 import { make, say } from "../dom.js";
+import { t } from "../strings.js";
 
 let count = 0;
 
@@ -39,7 +40,7 @@ export function number(label, { min, max, unit, hint, empty }, save) {
   input.addEventListener("change", () => {
     typing = false;
     if (input.value === "" && empty) save(null);
-    else if (input.value === "" || !input.checkValidity()) made.say(null, `A number from ${min} to ${max}.`);
+    else if (input.value === "" || !input.checkValidity()) made.say(null, t("A number from {min} to {max}.", { min, max }));
     else save(Number(input.value));
   });
   return made;

@@ -10,6 +10,7 @@ import { signedIn } from "../storage.js";
 import { ExtraRows } from "./extra.js";
 import { choice, number, options, range, section, toggle } from "./fields.js";
 import { historyOf } from "./changes.js";
+import { interfaceSection } from "./interface.js";
 import { listeningSection } from "./listening.js";
 import { Preview } from "./preview.js";
 
@@ -74,7 +75,7 @@ class SettingsPanel {
       section("Speech provider", provider),
     ];
     if (this._listening) groups.unshift(listeningSection(this._listening));
-    this._form = make("form", { hidden: "" }, ...groups, this._changes, ...signOut());
+    this._form = make("form", { hidden: "" }, ...groups, interfaceSection(), this._changes, ...signOut());
     this._form.addEventListener("submit", (event) => event.preventDefault());
     const dialog = makeDialog("Settings", { id: "settings", kind: "sheet" }, this._problem, this._form);
     dialog.addEventListener("close", () => this._preview.stop());

@@ -2,6 +2,7 @@
 
 import { orElse } from "../api.js";
 import { asSentence, icon, make } from "../dom.js";
+import { t } from "../strings.js";
 
 export class Preview {
   /** `wishes()` comes to {voice, provider, speed}. */
@@ -10,7 +11,7 @@ export class Preview {
     this._wishes = wishes;
     this._sound = null;
     this._asked = false; // the server is being asked for it
-    this.button = make("button", { type: "button", class: "quiet preview" }, icon("sound"), make("span", {}, "Listen"));
+    this.button = make("button", { type: "button", class: "quiet preview" }, icon("sound"), make("span", {}, t("Listen")));
     this.button.addEventListener("click", () => (this._sound ? this.stop() : this._play()));
   }
 
@@ -19,7 +20,7 @@ export class Preview {
     this._sound.pause();
     URL.revokeObjectURL(this._sound.src);
     this._sound = null;
-    this._say("Listen");
+    this._say(t("Listen"));
   }
 
   async _play() {
@@ -31,18 +32,18 @@ export class Preview {
       const sound = new Audio(await this._api.preview(await this._wishes()));
       if (!this.button.checkVisibility()) {
         URL.revokeObjectURL(sound.src); // the settings were closed meanwhile
-        this._say("Listen");
+        this._say(t("Listen"));
         return;
       }
       this._sound = sound;
       sound.addEventListener("ended", () => this.stop());
       try {
         await sound.play();
-        this._say("Stop");
+        this._say(t("Stop"));
       } catch (error) {
         if (!(error instanceof DOMException)) throw error;
         this.stop();
-        this._say("The browser does not play it.");
+        this._say(t("The browser does not play it."));
       }
     }).finally(() => {
       this._asked = false;

@@ -3,13 +3,14 @@
 import { Api, orElse } from "../api.js";
 import { announce, removing, tried } from "../conversations/furniture.js";
 import { asSentence, byId, make, say } from "../dom.js";
-import { counted, when } from "../times.js";
+import { when } from "../times.js";
 import { StoriesApi } from "./api.js";
+import { counted, t } from "../strings.js";
 
 const PAGE = 30;
 
 export class StoriesPlace {
-  title = "Stories";
+  title = t("Stories");
 
   constructor(shell) {
     this._shell = shell;
@@ -17,9 +18,9 @@ export class StoriesPlace {
     this._sessions = new Api();
     this._before = null;
     this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
-    this._list = make("ul", { class: "shelf", "aria-label": "Your stories" });
-    this._empty = make("p", { class: "note", hidden: "" }, "No stories yet. Create the first one above.");
-    this._more = make("button", { type: "button", class: "quiet", hidden: "" }, "Show older ones");
+    this._list = make("ul", { class: "shelf", "aria-label": t("Your stories") });
+    this._empty = make("p", { class: "note", hidden: "" }, t("No stories yet. Create the first one above."));
+    this._more = make("button", { type: "button", class: "quiet", hidden: "" }, t("Show older ones"));
     this._more.addEventListener("click", () => this._load());
   }
 
@@ -29,23 +30,23 @@ export class StoriesPlace {
     byId("composer").hidden = true;
     const root = byId("place");
     root.hidden = false;
-    const before = make("h2", {}, "Recent");
+    const before = make("h2", {}, t("Recent"));
     root.replaceChildren(this._form(), before, this._problem, this._list, this._empty, this._more);
     await this._load();
   }
 
   _form() {
-    const title = make("input", { id: "story-title", maxlength: "200", placeholder: "The lighthouse and the fox" });
+    const title = make("input", { id: "story-title", maxlength: "200", placeholder: t("The lighthouse and the fox") });
     const premise = make("textarea", { id: "story-premise", rows: "2", maxlength: "4000" });
-    premise.placeholder = "A keeper, a lamp, a fox that comes in from the storm…";
+    premise.placeholder = t("A keeper, a lamp, a fox that comes in from the storm…");
     const problem = make("p", { class: "problem", role: "alert", hidden: "" });
-    const send = make("button", { type: "submit", class: "button" }, "Create story");
+    const send = make("button", { type: "submit", class: "button" }, t("Create story"));
     const form = make(
       "form",
-      { class: "begin", autocomplete: "off", "aria-label": "A new story" },
-      make("label", { for: "story-title" }, "Title"),
+      { class: "begin", autocomplete: "off", "aria-label": t("A new story") },
+      make("label", { for: "story-title" }, t("Title")),
       title,
-      make("label", { for: "story-premise" }, "What it is about"),
+      make("label", { for: "story-premise" }, t("What it is about")),
       premise,
       send,
       problem,
@@ -89,14 +90,14 @@ export class StoriesPlace {
   /** Deleted with what was read out of it. */
   _item({ session_id: id, title, turns, latest_ms: latest, created_ms: created }) {
     const address = `./?story=${encodeURIComponent(id)}`;
-    const about = `${counted(turns ?? 0, "scene")} · ${when(latest || created)}`;
-    const name = title || "Untitled";
+    const about = `${counted(turns ?? 0, "{count} scene", "{count} scenes")} · ${when(latest || created)}`;
+    const name = title || t("Untitled");
     const open = make("a", { href: address }, make("strong", {}, name), make("span", { class: "about" }, about));
     const remove = removing(name, () =>
       tried(this._problem, async () => {
         await this._api.remove(id);
         entry.remove();
-        announce(`${name} is deleted`);
+        announce(t("{name} is deleted", { name }));
       }),
     );
     const entry = make("li", {}, open, remove);

@@ -5,6 +5,7 @@ import { isOver } from "../story.js";
 import { TurnView } from "../turn-view.js";
 import { SceneBar } from "./scene-bar.js";
 import { readOut } from "./sound.js";
+import { t } from "../strings.js";
 
 const GO_ON = /^Write the (first|next) scene of the story\.$/; // what the server asks where nobody else did
 
@@ -22,13 +23,13 @@ export class SceneView {
     this.element = this.text.element;
     this.element.id = `scene-${number}`;
     this.element.classList.add("scene");
-    this.badge = make("span", { class: "badge" }, "New");
-    this.element.prepend(make("p", { class: "scene-number" }, `Scene ${number}`, this.badge));
+    this.badge = make("span", { class: "badge" }, t("New"));
+    this.element.prepend(make("p", { class: "scene-number" }, t("Scene {number}", { number }), this.badge));
     if (GO_ON.test(scene.prompt)) this.text.prompt.textContent = "";
     this.text.replay.remove();
     const handed = ["onPlay", "onNarrate", "onCancel"].map((name) => [name, call(name)]);
     this.bar = new SceneBar(number, Object.fromEntries(handed));
-    this.rewrite = make("button", { type: "button", class: "quiet retry" }, icon("again"), "Write it again");
+    this.rewrite = make("button", { type: "button", class: "quiet retry" }, icon("again"), t("Write it again"));
     this.rewrite.addEventListener("click", call("onRewrite"));
     this.text.problem.after(this.rewrite, this.bar.element);
     this._seen = null;

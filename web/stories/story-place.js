@@ -6,11 +6,12 @@ import { Session } from "../session.js";
 import { StoriesApi } from "./api.js";
 import { ScenesView } from "./scenes-view.js";
 import { Voices } from "./voices.js";
+import { t } from "../strings.js";
 
-const ASKING = { placeholder: "What happens next? (Leave it empty, and it goes on as it likes.)", optional: true };
+const ASKING = { placeholder: t("What happens next? (Leave it empty, and it goes on as it likes.)"), optional: true };
 const MODES = [
-  { mode: "aloud", label: "Write and read aloud", ...ASKING },
-  { mode: "write", label: "Write", ...ASKING },
+  { mode: "aloud", label: t("Write and read aloud"), ...ASKING },
+  { mode: "write", label: t("Write"), ...ASKING },
 ];
 
 export class StoryPlace {
@@ -41,7 +42,7 @@ export class StoryPlace {
   }
 
   get title() {
-    return this.story.title || "Untitled";
+    return this.story.title || t("Untitled");
   }
 
   get about() {
@@ -52,7 +53,7 @@ export class StoryPlace {
     const { composer, hearing, paint } = this._shell;
     composer.use({ draft: this.id, modes: MODES });
     this._premise = make("p", { class: "premise", hidden: "" });
-    this._hint = make("p", { class: "note", hidden: "" }, "Say below how the story begins, or leave the box empty and send.");
+    this._hint = make("p", { class: "note", hidden: "" }, t("Say below how the story begins, or leave the box empty and send."));
     byId("head").replaceChildren(this._premise, this._hint);
     this._session.listen({
       onPast: () => this._pastIsKnown(),
@@ -78,7 +79,7 @@ export class StoryPlace {
 
   /** The settings were changed here. */
   preferencesChanged({ tts_enabled: enabled, realtime_tts_enabled: atOnce }) {
-    this._shell.composer.allow("aloud", enabled, "Reading aloud is off in the settings.");
+    this._shell.composer.allow("aloud", enabled, t("Reading aloud is off in the settings."));
     this._shell.composer.prefer(enabled && atOnce ? "aloud" : "write");
   }
 

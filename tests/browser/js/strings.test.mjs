@@ -1,0 +1,83 @@
+/** The page's words: each is there in every language, none is there that nothing shows, none is left in the code. */
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import test from "node:test";
+
+import { counted, inOneLine, LANGUAGES, spokenOf, t } from "../../../web/strings.js";
+
+const WEB = new URL("../../../web/", import.meta.url);
+const NOT_YET = /^(microphone|voice|reference)\/|^settings\/(listening|devices|panel)/; // English only
+const WORDS = String.raw`"((?:[^"\\]|\\.)+)"`;
+const modules = readdirSync(WEB, { recursive: true })
+  .filter((path) => path.endsWith(".js") && !/^(client|strings)/.test(path))
+  .map((path) => ({ path, code: readFileSync(new URL(path, WEB), "utf8").replace(/\/\*\*[^]*?\*\//g, "") }));
+const tables = {};
+for (const tag of Object.keys(LANGUAGES).filter((tag) => tag !== "en")) {
+  tables[tag] = (await import(new URL(`strings/${tag}.js`, WEB))).default;
+}
+
+const all = (pattern, text) => [...text.matchAll(new RegExp(pattern, "g"))];
+const unescaped = (words) => JSON.parse(`"${words}"`);
+
+function shown() {
+  const single = modules.flatMap(({ code }) => all(String.raw`\bt\(\s*${WORDS}`, code).map(([, words]) => unescaped(words)));
+  const page = readFileSync(new URL("index.html", WEB), "utf8").replace(/^[^]*<body>/, "").replace(/<svg[^]*?<\/svg>/g, "");
+  const attributes = all(String.raw`(?:aria-label|title|placeholder|data-short)=${WORDS}`, page).map(([, words]) => words);
+  const texts = page.split(/<[^>]*>/).map(inOneLine);
+  const words = [...single, ...attributes, ...texts].filter((text) => /[a-z]/i.test(text));
+  return new Set(words.filter((text) => !NAMES.has(text)));
+}
+
+const NAMES = new Set(["Rhapsode"]); // the same in every language
+const several = () =>
+  modules.flatMap(({ code }) =>
+    all(String.raw`\bcounted\([^"]*${WORDS},\s*${WORDS}`, code).map(([, one, many]) => [unescaped(one), unescaped(many)]),
+  );
+const placeholders = (text) => all(String.raw`\{\w+\}`, text).map(([name]) => name).sort();
+
+test("every language has every text that is shown, and no other", () => {
+  const wanted = [...shown(), ...several().map(([, many]) => many)].sort();
+  assert.ok(wanted.length > 300);
+  for (const [tag, table] of Object.entries(tables)) assert.deepEqual(Object.keys(table).sort(), [...new Set(wanted)], tag);
+});
+
+test("a translation has the placeholders of its text, and every plural form of its language", () => {
+  for (const [tag, table] of Object.entries(tables)) {
+    for (const words of shown()) assert.deepEqual(placeholders(table[words]), placeholders(words), `${tag}: ${words}`);
+    const { pluralCategories } = new Intl.PluralRules(tag).resolvedOptions();
+    for (const [, many] of several()) {
+      assert.ok(pluralCategories.every((form) => form === "many" || table[many][form]), `${tag}: ${many}`);
+      for (const form of Object.values(table[many])) assert.deepEqual(placeholders(form), placeholders(many), `${tag}: ${many}`);
+    }
+  }
+});
+
+test("no English words are left in the modules", () => {
+  const ENGLISH = /^[A-Z][a-z]+( |$)|[a-z,.] [a-z]+ [a-z]/;
+  const NO_WORDS = /Hello!|^(Enter|Escape|Files|Date|Python|JavaScript|Rhapsode)$|[#:[\]()>=]|thread session|noopener|input, textarea|button, /;
+  for (const { path, code } of modules) {
+    if (NOT_YET.test(path)) continue;
+    const own = code.replace(/`[^`]*`/g, (text) => text.replaceAll("\n", " ")).replace(/^import .*$/gm, "");
+    const rest = own
+      .replace(new RegExp(String.raw`\bt\(\s*${WORDS}`, "g"), "t(")
+      .replace(new RegExp(String.raw`\bcounted\(([^"]*)${WORDS},\s*${WORDS}`, "g"), "counted($1")
+      .replace(new RegExp(String.raw`\b(class|className): ${WORDS}`, "g"), "")
+      .replace(new RegExp(String.raw`button\(t\(, ${WORDS}`, "g"), ""); // its class
+    const left = all(WORDS, rest).map(([, words]) => words).filter((words) => ENGLISH.test(words) && !NO_WORDS.test(words));
+    assert.deepEqual(left, [], path);
+  }
+});
+
+test("the browser's first language that the page speaks is taken, else English", () => {
+  assert.equal(spokenOf(["nl-NL", "de-AT", "fr"]), "de");
+  assert.equal(spokenOf(["zh-Hant-TW"]), "zh");
+  assert.equal(spokenOf(["", "nl", "constructor"]), "en");
+  assert.equal(spokenOf([]), "en");
+});
+
+test("placeholders are filled in, also with what looks like one", () => {
+  assert.equal(t("Actions for {name}", { name: "{name} $& {x}" }), "Actions for {name} $& {x}");
+  assert.equal(counted(1, "{count} page", "{count} pages"), "1 page");
+  assert.equal(counted(1_200, "{count} page", "{count} pages"), "1,200 pages");
+});

@@ -1,0 +1,48 @@
+/** The page's words in the reader's language. The code has the English ones; `strings/` has the others, by the English ones. */
+
+import { interfaceLanguage } from "./storage.js";
+
+export const LANGUAGES = { en: "English", de: "Deutsch", es: "Español", fr: "Français", zh: "中文" };
+
+/** The first of BCP 47 `tags` that the page speaks, as a key of LANGUAGES; English where it speaks none. Pure. */
+export function spokenOf(tags) {
+  return tags.map((tag) => tag.toLowerCase().split("-")[0]).find((tag) => Object.hasOwn(LANGUAGES, tag)) ?? "en";
+}
+
+/** What is chosen in the settings, or else what the browser asks for. */
+export const language = spokenOf([interfaceLanguage().read() ?? "", ...(globalThis.navigator?.languages ?? [])]);
+const table = language === "en" ? {} : (await import(`./strings/${language}.js`)).default;
+const plurals = new Intl.PluralRules(language);
+
+/** `text` in that language, with its {names} replaced by the `values` of these names. */
+export const t = (text, values = {}) => filled(table[text] ?? text, values);
+
+/** "1 page", "3 pages": `one` and `many` are English, and {count} in them is the count. */
+export function counted(count, one, many) {
+  const forms = table[many] ?? { one, other: many };
+  return filled(forms[plurals.select(count)] ?? forms.other, { count: count.toLocaleString(language) });
+}
+
+function filled(text, values) {
+  return text.replace(/\{(\w+)\}/g, (name, key) => (Object.hasOwn(values, key) ? String(values[key]) : name));
+}
+
+const ATTRIBUTES = ["aria-label", "title", "placeholder", "data-short"];
+
+/** Puts a document that was written in English into the reader's language. */
+export function translate(document) {
+  document.documentElement.lang = language;
+  if (language === "en") return;
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const { data } = texts.currentNode;
+    const words = inOneLine(data);
+    if (words in table) texts.currentNode.data = data.replace(data.trim(), () => table[words]);
+  }
+  for (const name of ATTRIBUTES) {
+    for (const element of document.querySelectorAll(`[${name}]`)) element.setAttribute(name, t(element.getAttribute(name)));
+  }
+}
+
+/** As the key of a text that is broken into lines. Pure. */
+export const inOneLine = (text) => text.trim().replace(/\s+/g, " ");
