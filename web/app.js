@@ -333,4 +333,4 @@ addEventListener("rhapsode:who", async () => (await import("./sign-in.js")).askF
 translate(document);
 const shell = new Shell();
 window.rhapsode = Object.freeze({ stats: () => ({ ...shell.hearing.stats(), lastSeq: 0, ...shell.place?.stats?.() }) });
-await shell.start();
+void shell.start(); // not waited for: parts that are loaded later import from this module

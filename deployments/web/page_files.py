@@ -4,6 +4,7 @@ The address of every script and style sheet has a hash of all of them in it, so 
 the modules of two releases. Relative imports stay below the same address.
 """
 
+import gzip
 import hashlib
 import os
 import re
@@ -11,16 +12,21 @@ from pathlib import Path
 from typing import Final
 
 from fastapi.responses import HTMLResponse
+from starlette.datastructures import Headers
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from deployments.web.page_bundle import PageBundle
+
 _CACHED: Final = "public, max-age=31536000, immutable"
 _REVALIDATED: Final = "no-cache"
 _VERSION: Final = re.compile(r"^[0-9a-f]{12}$")
-_IMPORT: Final = re.compile(r'^(?:import|export)\b[^;]*?"(\.{1,2}/[^"]+)";', re.MULTILINE)
-_SCRIPT: Final = re.compile(r'<script type="module" src="web/([^"]+)"')
+_STYLES: Final = re.compile(r'(?:\s*<link rel="stylesheet" href="web/[^"]+" />)+')
+_STYLE: Final = re.compile(r'href="web/([^"]+)"')
+_SCRIPT: Final = "app.js"
+_STYLE_SHEET: Final = "page.css"
 _PAGE_HEADERS: Final = {
     "Cache-Control": _REVALIDATED,
     "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; object-src 'none'; "
@@ -32,23 +38,36 @@ _PAGE_HEADERS: Final = {
 
 
 class PageFiles(StaticFiles):
-    """Serves `folder` below `/web`, with and without the version in the path."""
+    """Serves `folder` below `/web`, with and without the version in the path.
+
+    With the version, the modules of the page are one script and its style sheets are one. Without it every
+    file is as it is written.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(directory=folder, follow_symlink=True)  # the client lies elsewhere
         self._folder = folder
         self.version = _hash_of(folder)
+        self._made: dict[str, tuple[str, bytes]] = {}
+        if (folder / _SCRIPT).is_file():
+            for path, text in PageBundle(folder, _SCRIPT).texts.items():
+                self._keep(path, "text/javascript", text)
+
+    def _keep(self, path: str, media_type: str, text: str) -> None:
+        self._made[path] = (media_type, gzip.compress(text.encode(), mtime=0))
 
     def page(self, name: str) -> ASGIApp:
-        """An HTML file of the folder; the modules that its script imports are loaded beside each other."""
-        text = (self._folder / name).read_text(encoding="utf-8")
-        links = "".join(
-            f'<link rel="modulepreload" href="web/{path}" />\n'
-            for script in _SCRIPT.findall(text)
-            for path in modules_of(self._folder, script)
-        )
-        text = text.replace("</head>", f"{links}</head>").replace('="web/', f'="web/{self.version}/')
-        return GZipMiddleware(_Page(text))
+        """An HTML file of the folder; several style sheets in it become one."""
+        text = _STYLES.sub(self._one_style, (self._folder / name).read_text(encoding="utf-8"))
+        return GZipMiddleware(_Page(text.replace('="web/', f'="web/{self.version}/')))
+
+    def _one_style(self, links: re.Match[str]) -> str:
+        paths = _STYLE.findall(links[0])
+        if len(paths) == 1:
+            return links[0]
+        texts = [(self._folder / path).read_text(encoding="utf-8") for path in paths]
+        self._keep(_STYLE_SHEET, "text/css", "".join(texts))
+        return f'\n    <link rel="stylesheet" href="web/{_STYLE_SHEET}" />'
 
     def get_path(self, scope: Scope) -> str:
         """The path within the folder.
@@ -59,10 +78,19 @@ class PageFiles(StaticFiles):
         return rest if _VERSION.match(first) else os.path.join(first, rest) if rest else first
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
         current = f"/web/{self.version}/" in scope["path"]
+        if current and path in self._made:
+            return self._made_response(path, Headers(scope=scope))
+        response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = _CACHED if current else _REVALIDATED
         return response
+
+    def _made_response(self, path: str, wish: Headers) -> Response:
+        media_type, packed = self._made[path]
+        headers = {"Cache-Control": _CACHED, "Vary": "Accept-Encoding"}
+        if "gzip" not in wish.get("accept-encoding", ""):
+            return Response(gzip.decompress(packed), headers=headers, media_type=media_type)
+        return Response(packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=media_type)
 
 
 class _Page:
@@ -73,17 +101,6 @@ class _Page:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await HTMLResponse(self._text, headers=_PAGE_HEADERS)(scope, receive, send)
-
-
-def modules_of(folder: Path, script: str) -> list[str]:
-    """The script and every module that it imports, directly or not, as paths within the folder."""
-    found = [script]
-    for path in found:
-        for name in _IMPORT.findall((folder / path).read_text(encoding="utf-8")):
-            imported = os.path.normpath(os.path.join(os.path.dirname(path), name))
-            if imported not in found:
-                found.append(imported)
-    return found
 
 
 def _hash_of(folder: Path) -> str:

@@ -209,7 +209,7 @@ export function latencies(turn) {
     [t("first words")]: after(turn.firstTextAt),
     [t("first sound")]: after(turn.firstSoundAt),
     [t("last words")]: after(turn.textDoneAt),
-    over: after(turn.endAt),
+    [t("total")]: after(turn.endAt),
   };
   return Object.entries(all).filter(([, ms]) => ms !== null);
 }

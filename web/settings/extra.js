@@ -35,8 +35,8 @@ export class ExtraRows {
   }
 
   _add(name, value) {
-    const key = make("input", { "aria-label": t("Parameter"), placeholder: "name", maxlength: "64" });
-    const text = make("input", { "aria-label": t("Its value"), placeholder: "value", maxlength: "500" });
+    const key = make("input", { "aria-label": t("Parameter"), placeholder: t("name"), maxlength: "64" });
+    const text = make("input", { "aria-label": t("Its value"), placeholder: t("value"), maxlength: "500" });
     key.value = name;
     text.value = value;
     const remove = make(

@@ -35,7 +35,7 @@ test("latencies count from the request", () => {
         ["first words", 100],
         ["first sound", 300],
         ["last words", 900],
-        ["over", 910],
+        ["total", 910],
     ]);
 });
 

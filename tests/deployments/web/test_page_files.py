@@ -1,11 +1,14 @@
 """The page's files: loaded beside each other, kept by browsers, and never mixed between releases."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from deployments.web.page_files import PageFiles, modules_of
+from deployments.web.page_bundle import PageBundle
+from deployments.web.page_files import PageFiles
 from tests.support.clients.access_people import client
 from tests.support.running_app import RunningApp
 
@@ -19,7 +22,7 @@ async def test_a_browser_keeps_the_scripts_and_asks_again_for_the_page(app: Runn
         assert page.headers["cache-control"] == "no-cache"
         assert page.headers["content-encoding"] == "gzip"
         referred = _REFERS.findall(page.text)
-        assert any(path.endswith("/dom.js") for path in referred)
+        assert [path.rsplit("/", 1)[1] for path in referred] == ["icon.svg", "page.css", "app.js"]
         for path in set(referred):
             answer = await http.get(f"/{path}")
             assert (answer.status_code, "immutable" in answer.headers["cache-control"]) == (200, True), path
@@ -41,15 +44,54 @@ async def test_the_page_answers_to_head(app: RunningApp) -> None:
         assert (await http.head("/")).status_code == 200
 
 
-def test_every_module_that_a_script_imports_is_found_once(tmp_path: Path) -> None:
-    (tmp_path / "places").mkdir()
-    (tmp_path / "app.js").write_text(
-        'import { a } from "./a.js";\nimport {\n  b,\n} from "./places/b.js";\n'
-        'const late = () => import("./late.js");\n'
-    )
-    (tmp_path / "a.js").write_text('import "./places/b.js";\n')
-    (tmp_path / "places" / "b.js").write_text('export { a } from "../a.js";\n')
-    assert modules_of(tmp_path, "app.js") == ["app.js", "a.js", "places/b.js"]
+MODULES = {
+    "package.json": '{"type": "module"}',
+    "app.js": 'import { one, Other as Renamed } from "./places/b.js";\n'
+    'import {\n  count,\n} from "./count.js";\n'
+    "\ncount.add();\n"
+    "const said = (seen) => [one(), new Renamed().name, seen(), count.now];\n"
+    "const told = ({ seen }) => console.log(JSON.stringify(said(seen)));\n"
+    'void import("./places/late.js").then(told);\n',
+    "count.js": "export const count = { now: 0, add: () => (count.now += 1) };\n",
+    "places/b.js": 'import { count } from "../count.js";\n\n/** A comment\n * of two lines. */\n'
+    "const waited = await Promise.resolve(2);\ncount.add();\nexport function one() {\n  return waited;\n}\n"
+    'class Inner {\n  name = import.meta.url.split("/").at(-1);\n}\nexport { Inner as Other };\n',
+    "places/late.js": 'import { count } from "../count.js";\nimport { more } from "./more.js";\n\n'
+    "export const seen = () => (count.add(), more);\n",
+    "places/more.js": 'export const more = "more";\n',
+}
+
+
+def _written(folder: Path, texts: dict[str, str]) -> None:
+    for path, text in texts.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_the_script_does_what_its_modules_do_and_later_parts_share_them(tmp_path: Path) -> None:
+    _written(tmp_path, MODULES)
+    bundle = PageBundle(tmp_path, "app.js")
+    assert bundle.modules == ["count.js", "places/b.js", "app.js"]
+    assert set(bundle.texts) == {"app.js", "places/late.js", "places/more.js"}
+
+    def said() -> str:
+        return subprocess.check_output(["node", tmp_path / "app.js"], text=True, timeout=60)
+
+    assert said() == '[2,"b.js","more",3]\n'
+    _written(tmp_path, bundle.texts)
+    for module in ("count.js", "places/b.js"):
+        (tmp_path / module).unlink()
+    assert said() == '[2,"b.js","more",3]\n'
+
+
+@pytest.mark.parametrize(
+    "line", ['import all from "./b.js";', "export default 3;", 'export * from "./b.js";']
+)
+def test_what_cannot_be_put_into_the_script_is_refused_by_name(tmp_path: Path, line: str) -> None:
+    _written(tmp_path, {"app.js": f"{line}\n", "b.js": ""})
+    with pytest.raises(ValueError, match=r"app\.js: .*cannot be put"):
+        PageBundle(tmp_path, "app.js")
 
 
 def test_the_version_changes_with_every_file(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""A first visit over a slow line: few requests, nothing typed is lost, the page answers."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.page_reader import Reader
+from tests.support.running_app import RunningApp
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Reader]
+SLOW = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 50_000}
+"""Milliseconds, and bytes in a second."""
+BEFORE_IT_IS_USABLE = 3
+"""The page, its style sheet and its script."""
+
+
+def test_over_a_slow_line_three_requests_make_the_page_usable_and_keep_what_was_typed(
+    open_page: OpenPage, app: RunningApp, record_property: Callable[[str, object], None]
+) -> None:
+    reader = open_page("/web/icon.svg")
+    page = reader.page
+    line = page.context.new_cdp_session(page)
+    line.send("Network.enable")
+    line.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    line.send("Network.emulateNetworkConditions", SLOW)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    begun = time.monotonic()
+    page.goto(app.url, wait_until="commit")
+    page.locator("#text").press_sequentially("tell me brie")
+    expect(page.locator("#suggestions li").first).to_be_visible()  # drawn by the script
+    usable_s = time.monotonic() - begun
+    record_property("usable_s", round(usable_s, 2))
+    print(f"usable after {usable_s:.2f} s")
+    files = [url for url in asked if "/web/" in url or url.endswith("/")]
+    assert [url.rsplit("/", 1)[1] for url in files[:BEFORE_IT_IS_USABLE]] == ["", "page.css", "app.js"]
+    expect(page.locator("#text")).to_have_value("tell me brie")
+    page.locator("#text").press_sequentially("fly")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("article")).to_contain_text("The fox slept by the stove all night.")
+    assert reader.mistakes == []
