@@ -19,9 +19,11 @@ def run(steps: Steps) -> None:
     """Ask the running `up` to stop; if there is none, end what a crash left behind."""
     home = run_state.home()
     running, launcher = _find(home)
-    while launcher is None and run_state.is_running(home):  # it has not said yet what it is
-        sleep(_POLL_S)
-        running, launcher = _find(home)
+    if launcher is None and run_state.is_running(home):
+        with steps.step("Waiting for a start that has not said yet what it starts"):
+            while launcher is None and run_state.is_running(home):
+                sleep(_POLL_S)
+                running, launcher = _find(home)
     if running is not None and launcher is not None:
         with steps.step("Stopping") as note:
             _stop_launcher(home, launcher)

@@ -16,6 +16,8 @@ from schemas.ids import Seq, SessionId
 
 TOUCHES = 10
 """A reader's coming is recorded at most so often in one time to live, which is longer by as much of it."""
+PRODUCERS = 1_000
+"""Of one stream: every gateway that serves it remembers the last batch of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ class StreamState:
         Raises StreamFinished, ProducerFenced, ProducerGap, StreamConflict or StreamInvalid.
         """
         last = None if new.batch is None else self.producers.get(new.batch.producer)
+        if new.batch is not None and last is None and len(self.producers) >= PRODUCERS:
+            raise StreamInvalid(f"a stream has at most {PRODUCERS} producers", field="Producer-Id")
         if last is not None and new.batch is not None and new.batch.epoch < last.epoch:
             raise ProducerFenced(f"epoch {last.epoch} of this producer has written", epoch=last.epoch)
         if self.closed:

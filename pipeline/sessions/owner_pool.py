@@ -21,6 +21,8 @@ _RETRY_S = 0.25
 _RETRY_MOST_S = 30.0
 _SEVERAL = 2
 """Turns of one principal from which others that have none are let in beside it."""
+_BEGINS_S = 1.0
+"""Seconds until a turn that was let in is under way: no other of its principal is let in beside it."""
 _INSIDE_MS = 300_000
 """A request in a session that has had an event since then is not taken for a new session."""
 
@@ -46,6 +48,8 @@ class OwnerPool(TaskScope):
         self._count = 0
         self._failures: dict[SessionId, int] = {}
         """In a row, of sessions that nobody here can run: they are tried less and less often."""
+        self._let_in: dict[tuple[str, bool], float] = {}
+        """When principals without turns were let in last although it is crowded; with a new session, or not."""
         self._leaving = False
         self._leases = Leases(services.log)
         self.orphan_scan = OrphanScanLease(services.log, node)
@@ -71,8 +75,14 @@ class OwnerPool(TaskScope):
                 self._services.backpressure.limiter.check()
         except GatewayBusy:
             turns = Counter(one.principal for one in self._owners.values() if one.busy and one.principal)
-            if not principal or turns[principal] or max(turns.values(), default=0) < _SEVERAL:
+            now_s = self._services.clock.monotonic()
+            self._let_in = {who: at_s for who, at_s in self._let_in.items() if now_s - at_s < _BEGINS_S}
+            who = principal, latest_ms is None
+            if not principal or turns[principal] or who in self._let_in:
                 raise
+            if max(turns.values(), default=0) < _SEVERAL:
+                raise
+            self._let_in[who] = now_s
 
     async def hand_over(self, patience_s: float) -> None:
         """Run nothing from now on. Returns when every session that was run here is free for another replica.

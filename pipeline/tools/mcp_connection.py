@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _AGAIN_S: Final = 5.0
 """How long a server that could not be reached is not asked again."""
+_QUERY: Final = re.compile(r"\?[^\s'\"]+")
 _PAGES: Final = 20
 """Of a server's list of tools."""
 _LOST: Final = frozenset({mcp_types.CONNECTION_CLOSED, mcp_types.INVALID_REQUEST})
@@ -154,7 +156,7 @@ def _text(result: mcp_types.CallToolResult) -> str:
 
 
 def _first(error: BaseException) -> str:
-    """The plain error within groups of task groups."""
+    """The plain error within groups of task groups, without the queries of addresses: keys may be in them."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {_QUERY.sub('?…', str(error))}"

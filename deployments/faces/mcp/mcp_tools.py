@@ -9,9 +9,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 import anyio
+import anyio.to_thread
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -206,7 +208,7 @@ async def speak(
                 async for piece, ms in pieces:
                     sound += piece
                     made_ms = ms
-    data = base64.b64encode(sound).decode()
+    data = (await anyio.to_thread.run_sync(base64.b64encode, sound)).decode()
     return [
         AudioContent(type="audio", data=data, mime_type=STREAM_MIME[format]),
         TextContent(type="text", text=f"{made_ms / 1_000:.1f} s of speech"),
@@ -223,7 +225,7 @@ async def transcribe(
     """Writes down what is said in a recording."""
     services, caller = _CALLED.get()
     try:
-        sound = base64.b64decode(audio, validate=True)
+        sound = await anyio.to_thread.run_sync(partial(base64.b64decode, audio, validate=True))
     except ValueError as error:
         raise ToolError("sound.unreadable: audio is not base64") from error
     listener = SessionListener(services.log, services.tailer, services.clock)

@@ -65,9 +65,11 @@ def test_an_up_that_has_not_written_its_state_yet_is_waited_for_and_ends(
     home: Path, starting: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(down, "sleep", lambda _: note(home, starting))
-    down.run(Steps(Console()))
+    console = Console(record=True)
+    down.run(Steps(console))
     starting.wait(10)  # raises where it lives
     assert run_state.read(home) is None
+    assert "Waiting for a start" in console.export_text()
 
 
 def test_an_up_that_starts_where_another_has_crashed_is_waited_for_and_ends(

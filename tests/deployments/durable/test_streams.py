@@ -6,6 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
+from pipeline.session_state.stream_state import PRODUCERS, NewAppend, ProducerBatch, StreamState
+from schemas.errors.stream_errors import StreamInvalid
+from schemas.events import StreamCreated
+
 JSON = {"Content-Type": "application/json"}
 OCTETS = {"Content-Type": "application/octet-stream"}
 
@@ -185,3 +189,18 @@ def test_a_browser_runs_no_script_of_a_stream(anna: httpx.Client) -> None:
     shown = anna.get("durable/page", params={"offset": "-1"})
     assert shown.headers["content-type"] == "text/html"
     assert "sandbox" in shown.headers["content-security-policy"]
+
+
+def test_a_stream_has_a_bounded_number_of_producers() -> None:
+    state = StreamState()
+    state.created = StreamCreated(content_type="text/plain")
+    for number in range(PRODUCERS):
+        state.producers[f"p{number}"] = ProducerBatch(f"p{number}", 0, 0)
+
+    def append(producer: str, number: int) -> NewAppend:
+        return NewAppend(b"x", "text/plain", batch=ProducerBatch(producer, 0, number))
+
+    assert state.decide(append("p1", 1)) is None
+    with pytest.raises(StreamInvalid) as refused:
+        state.decide(append("another", 0))
+    assert refused.value.field == "Producer-Id"

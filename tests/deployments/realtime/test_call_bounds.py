@@ -11,10 +11,12 @@ from aiortc import RTCPeerConnection
 from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, DataChunk
 
 from deployments.faces.realtime.realtime_opening import Opened
-from deployments.faces.realtime.webrtc.calls import Calls, _Call
+from deployments.faces.realtime.webrtc.calls import Calls, _Call, checked
+from deployments.faces.realtime.webrtc.ice_agent import with_candidates_of_use
 from pipeline.core.clock import SystemClock
 from pipeline.sessions.drain import Drain
 from schemas.errors import GatewayBusy, SessionNotFound
+from schemas.errors.realtime_errors import RealtimeInvalid
 from schemas.settings.limit_settings import LeavingSettings, WebRtcSettings
 from tests.deployments.realtime.call_client import Caller
 
@@ -105,3 +107,27 @@ async def test_a_call_with_too_many_pieces_of_events_that_have_no_end_is_over(of
     async with asyncio.timeout(10):
         await call._idle(silent, silent)
     await call.close()
+
+
+async def test_a_client_that_takes_no_event_at_all_is_refused_with_its_offer(offer: str) -> None:
+    longest = "a=max-message-size:"
+    lines = [f"{longest}1" if line.startswith(longest) else line for line in offer.splitlines()]
+    with pytest.raises(RealtimeInvalid, match="max-message-size is 1"):
+        checked("\r\n".join(lines) + "\r\n")
+    checked(offer)
+
+
+CANDIDATE = "a=candidate:1 1 udp 2130706431 {} 9000 typ host"
+ELSEWHERE = ("127.0.0.1", "::1", "224.0.0.1", "0.0.0.0", "169.254.169.254", "x.local", "X.LOCAL", "example.org")
+
+
+def test_an_offer_makes_this_server_send_checks_nowhere_unless_it_asks_a_stun_or_turn_server() -> None:
+    def kept(*addresses: str, **webrtc: Any) -> list[str]:
+        offer = "\r\n".join(["v=0", *map(CANDIDATE.format, addresses), "a=end-of-candidates", ""])
+        lines = with_candidates_of_use(offer, WebRtcSettings(**webrtc)).splitlines()
+        assert lines[0] == "v=0"
+        return [line.split()[4] for line in lines[1:]]
+
+    assert kept("192.0.2.7", *ELSEWHERE) == []
+    assert kept("192.0.2.7", *ELSEWHERE, "", stun="stun:stun.example:3478") == ["192.0.2.7"]
+    assert len(kept(*["192.0.2.7"] * 100, stun="stun:stun.example:3478")) == 32

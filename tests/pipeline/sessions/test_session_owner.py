@@ -316,6 +316,8 @@ async def test_a_principal_without_turns_is_let_in_beside_those_that_have_severa
         sessions.append(await ask("eve"))
         await eventually(lambda: model.asking == 2)
         assert [let_in(name) for name in ("bob", "eve", "")] == [True, False, False]
+        assert not let_in("bob"), "his turn is about to begin"
+        assert let_in("carl")
         sessions.append(await ask("bob"))
         await eventually(lambda: model.asking == 3)
         assert not let_in("bob"), "he has one"

@@ -230,3 +230,20 @@ async def test_a_compressed_answer_is_not_read() -> None:
 def test_settings_that_name_no_server_are_refused(servers: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         FunctionHouseSettings.model_validate({"mcp_servers": servers})
+
+
+async def test_the_key_in_an_address_is_not_in_the_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The HTTP client names the whole address in its errors."""
+    url = "http://127.0.0.1:9/mcp?key=s3cret&more=s3cret"
+
+    def refuses(*_: Any, **__: Any) -> Any:
+        raise httpx2.ConnectError(f"Client error for url '{url}' (no route)")
+
+    monkeypatch.setattr("pipeline.tools.mcp_connection.http_transport", refuses)
+    async with registry(far={"url": url, "tools": ("tell",), "connect_s": 5}) as made:
+        with pytest.raises(ToolError):
+            await made.call("far_tell", "c", "{}", ABOUT)
+    assert "(no route)" in caplog.text
+    assert "s3cret" not in caplog.text

@@ -19,7 +19,7 @@ from deployments.faces.realtime.realtime_connection import Connection, converse
 from deployments.faces.realtime.realtime_opening import Opened
 from deployments.faces.realtime.webrtc.call_sound import CallSound
 from deployments.faces.realtime.webrtc.event_channel import LABEL, EventChannel
-from deployments.faces.realtime.webrtc.ice_agent import announced, bind_to_configured, new_peer, without_names
+from deployments.faces.realtime.webrtc.ice_agent import announced, bind_to_configured, new_peer, with_candidates_of_use
 from deployments.faces.realtime.webrtc.sound_input import SoundInput
 from deployments.faces.realtime.webrtc.sound_output import SoundOutput
 from pipeline.core.task_scope import TaskScope
@@ -40,6 +40,8 @@ _OVERRUN: Final = -4 * 1024 * 1024
 _PIECES: Final = 4_000
 """Pieces of events that may wait for the others: each new one has all of its stream's looked at. The receive
 window has room for a quarter of it, in pieces as clients cut them."""
+_TAKES: Final = 4_096
+"""Bytes of a message that a client must take: errors are shorter; 0 in an offer is any size."""
 Open = Callable[[], Awaitable[Opened]]
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -163,7 +165,8 @@ class _Call:
         try:
             transceiver = self._peer.addTransceiver(self._output, "sendrecv")
             transceiver.setCodecPreferences([_OPUS])
-            await self._peer.setRemoteDescription(RTCSessionDescription(without_names(offer), "offer"))
+            offer = with_candidates_of_use(offer, self._settings)
+            await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         except Exception as error:  # the reader of offers raises whatever its reading of a wrong one meets
             raise _invalid(f"The offer cannot be answered: {error}") from error
         bind_to_configured(self._peer, self._settings)
@@ -253,6 +256,11 @@ def checked(offer: str) -> None:
         raise _invalid(
             f"An offer has one audio track and the data channel {LABEL!r}; this one has {found[:80]}."
         )
+    [longest] = [
+        media.sctpCapabilities.maxMessageSize for media in description.media if media.sctpCapabilities
+    ] or [0]
+    if 0 < longest < _TAKES:
+        raise _invalid(f"a=max-message-size is {longest}; events have up to {_TAKES} bytes and more.")
 
 
 def _invalid(message: str) -> RealtimeInvalid:

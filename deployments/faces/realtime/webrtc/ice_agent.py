@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from ipaddress import ip_address
 from typing import Final
 
 from aioice import Candidate, Connection
@@ -101,22 +102,38 @@ def _ports(settings: WebRtcSettings) -> Iterable[int]:
     return random.sample(range(first, last + 1), last + 1 - first)
 
 
-def without_names(sdp: str) -> str:
-    """An offer without candidates that are names of multicast DNS, and with a bounded number of others.
+def with_candidates_of_use(sdp: str, settings: WebRtcSettings) -> str:
+    """An offer with those candidates to which this server sends checks: none, unless it asks a STUN or TURN
+    server.
 
-    A browser that hides its address is found all the same: its checks arrive from it. So the offer's list
-    never counts as complete.
+    A client that reaches one of `hosts` is found all the same: its checks arrive from it, and are answered
+    there. So the offer's list never counts as complete, and an offer makes this server send nothing elsewhere.
+    Behind a STUN or TURN server the first packet may have to be this server's: then to a bounded number of
+    addresses, and to none of this machine or of a group.
     """
     lines, many = [], 0
+    asks = bool(settings.stun or settings.turn)
     for line in sdp.splitlines():
         if line.startswith("a=end-of-candidates"):
             continue
         if line.startswith("a=candidate:"):
-            many += 1
-            if many > _CANDIDATES or ".local " in line:
+            if not (asks and many < _CANDIDATES and _may_be_asked(line)):
                 continue
+            many += 1
         lines.append(line)
     return "\r\n".join(lines) + "\r\n"
+
+
+def _may_be_asked(candidate: str) -> bool:
+    """Whether it has an address of another machine: names, which browsers give to hide theirs, are none."""
+    parts = candidate.split()
+    try:
+        address = ip_address(parts[4])
+    except (IndexError, ValueError):
+        return False
+    return not (
+        address.is_loopback or address.is_multicast or address.is_unspecified or address.is_link_local
+    )
 
 
 def announced(sdp: str, settings: WebRtcSettings) -> str:
