@@ -118,7 +118,16 @@ async def test_a_client_that_takes_no_event_at_all_is_refused_with_its_offer(off
 
 
 CANDIDATE = "a=candidate:1 1 udp 2130706431 {} 9000 typ host"
-ELSEWHERE = ("127.0.0.1", "::1", "224.0.0.1", "0.0.0.0", "169.254.169.254", "x.local", "X.LOCAL", "example.org")
+ELSEWHERE = (
+    "127.0.0.1",
+    "::1",
+    "224.0.0.1",
+    "0.0.0.0",
+    "169.254.169.254",
+    "x.local",
+    "X.LOCAL",
+    "example.org",
+)
 
 
 def test_an_offer_makes_this_server_send_checks_nowhere_unless_it_asks_a_stun_or_turn_server() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from deployments.faces.realtime.webrtc.sound_output import POSITION_MS, SoundOutput
 from pipeline.audio.opus import PACKET_MS, frame
 from schemas.events.recorded import Recorded
-from schemas.ids import Seq, TurnId
+from schemas.ids import Seq, SessionId, TurnId
 from tests.support.jumping_loop import JumpingLoop
 
 ABOUT = {"response_id": "resp_1", "item_id": "item_1"}
@@ -152,6 +153,53 @@ def test_sound_is_sent_when_it_is_due_and_its_times_go_on_through_a_pause() -> N
             assert abs(at_s - listener.times[0] - pts / 48_000) < 0.05
 
     run(timed())
+
+
+class Kept:
+    """A log that has these events."""
+
+    def __init__(self, events: list[Recorded]) -> None:
+        self.events = events
+
+    async def read(self, session: SessionId, after: Seq, *, limit: int, audio: bool) -> list[Recorded]:
+        assert audio
+        await asyncio.sleep(0)
+        return [one for one in self.events if one.seq > after][:limit]
+
+
+@given(
+    lengths=st.lists(st.integers(1, 30), min_size=2, max_size=12),
+    held=st.integers(0, 3),
+    cleared=st.booleans(),
+)
+def test_of_sound_that_does_not_fit_into_memory_one_place_in_the_log_is_kept(
+    lengths: list[int], held: int, cleared: bool
+) -> None:
+    made = [(replace(one, seq=Seq(2 * one.seq)), packets) for one, packets in chunks(lengths)]
+    everything = [packet for _, packets in made for packet in packets]
+    between = [Recorded(Seq(one.seq + 1), 0, TurnId(9), "text.delta", 1, {}) for one, _ in made]
+
+    async def heard() -> None:
+        output = SoundOutput()
+        output._held = 1024 * 1024 - sum(len(one.audio or b"") for one, _ in made[:held])
+        log: Any = Kept(sorted([one for one, _ in made] + between, key=lambda one: one.seq))
+        output.read_from(log, SessionId("s"))
+        for recorded, _ in made:
+            output.play(recorded, ABOUT)
+        assert len(output._queue) <= len(made[:held]) + 1
+        output.release()
+        listener = Listener(output)
+        if cleared:
+            reading = asyncio.create_task(listener.take(len(everything) + 5))
+            await asyncio.sleep(0)
+            output.clear()
+            await reading
+            assert len(listener.packets) <= len(made[0][1])
+        else:
+            await listener.take(len(everything) + 5)
+            assert listener.packets == everything
+
+    run(heard())
 
 
 def test_what_is_cleared_is_not_heard_and_it_is_known_how_much_was() -> None:

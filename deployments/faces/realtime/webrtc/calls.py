@@ -19,7 +19,12 @@ from deployments.faces.realtime.realtime_connection import Connection, converse
 from deployments.faces.realtime.realtime_opening import Opened
 from deployments.faces.realtime.webrtc.call_sound import CallSound
 from deployments.faces.realtime.webrtc.event_channel import LABEL, EventChannel
-from deployments.faces.realtime.webrtc.ice_agent import announced, bind_to_configured, new_peer, with_candidates_of_use
+from deployments.faces.realtime.webrtc.ice_agent import (
+    announced,
+    bind_to_configured,
+    new_peer,
+    with_candidates_of_use,
+)
 from deployments.faces.realtime.webrtc.sound_input import SoundInput
 from deployments.faces.realtime.webrtc.sound_output import SoundOutput
 from pipeline.core.task_scope import TaskScope

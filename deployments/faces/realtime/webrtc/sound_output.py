@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Final
 
@@ -28,7 +28,9 @@ _IDLE_S: Final = 0.2
 _BEHIND_S: Final = 0.2
 """A sender that is later than this does not hurry to catch up."""
 _HELD: Final = 1024 * 1024
-"""Bytes of sound that wait in memory; of what comes later only the number is kept, and the log is read."""
+"""Bytes of sound that wait in memory; of what comes later only its place in the log is kept."""
+_READ: Final = 4
+"""Events that are read at once where such sound is."""
 _TOLD: Final = 256
 _NONE: Final = Seq(0)
 POSITION_MS: Final = 200
@@ -38,7 +40,7 @@ Tell = Callable[..., Awaitable[None]]
 
 @dataclass(slots=True)
 class _Piece:
-    """The sound of one `audio.chunk`."""
+    """The sound of one `audio.chunk`; without `audio` of all of its turn's up to `until`."""
 
     seq: Seq
     turn: TurnId
@@ -49,6 +51,7 @@ class _Piece:
     audio: bytes | None
     skip: int = 0
     """Packets at its beginning that were heard before."""
+    until: Seq = _NONE
 
 
 @dataclass(slots=True)
@@ -126,8 +129,12 @@ class SoundOutput(MediaStreamTrack):
         audio = chunk.audio or b""
         kept = audio if self._held + len(audio) <= _HELD else None
         self._held += len(kept or b"")
-        data = chunk.data
-        self._queue.append(_Piece(chunk.seq, chunk.turn, data["at_ms"], about, kept, skip_ms // PACKET_MS))
+        last = self._queue[-1] if self._queue else None
+        if kept is None and isinstance(last, _Piece) and last.audio is None and last.about == about:
+            last.until = chunk.seq
+        else:
+            at_ms, skip = chunk.data["at_ms"], skip_ms // PACKET_MS
+            self._queue.append(_Piece(chunk.seq, chunk.turn, at_ms, about, kept, skip, until=chunk.seq))
         self._news.set()
 
     def end(self, turn: TurnId, about: dict[str, Any]) -> None:
@@ -261,16 +268,35 @@ class SoundOutput(MediaStreamTrack):
                 self._note("output_audio_buffer.stopped", response_id=current.about["response_id"])
             self._current = current = _Playing(one.turn, one.about)
             self._note("output_audio_buffer.started", response_id=one.about["response_id"])
-        self._held -= len(one.audio or b"")
-        packets = list(unframe(one.audio or await self._read(one.seq)))
+        audio = one.audio
+        if audio is None:
+            audio = await self._read(one)
+        else:
+            self._held -= len(audio)
+        if self._current is not current:  # cleared while the log was read
+            return
+        packets = list(unframe(audio))
         current.packets = iter(packets[one.skip :])
         current.seq, current.sent, current.total = one.seq, one.skip, len(packets)
         current.heard_ms = one.at_ms + one.skip * PACKET_MS
 
-    async def _read(self, seq: Seq) -> bytes:
-        assert self._log is not None and self._session is not None  # noqa: PT018
-        found = await self._log.read(self._session, Seq(seq - 1), limit=1, audio=True)
-        return (found[0].audio or b"") if found and found[0].seq == seq else b""
+    async def _read(self, one: _Piece) -> bytes:
+        """The first sound of the piece, which takes its place; what is behind it goes back into the queue."""
+        assert self._log is not None
+        assert self._session is not None
+        current, after = self._current, Seq(one.seq - 1)
+        while after < one.until:
+            found = await self._log.read(self._session, after, limit=_READ, audio=True)
+            if not found:
+                break
+            for each in found:
+                if each.turn == one.turn and each.type == "audio.chunk" and each.seq <= one.until:
+                    if each.seq < one.until and self._current is current:
+                        self._queue.appendleft(replace(one, seq=Seq(each.seq + 1), skip=0))
+                    one.seq, one.at_ms = each.seq, each.data["at_ms"]
+                    return each.audio or b""
+            after = found[-1].seq
+        return b""
 
     def _note(self, kind: str, **data: Any) -> None:
         try:
