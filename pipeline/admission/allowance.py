@@ -66,15 +66,15 @@ class Allowance(TaskScope):
         """
         limits = self._of(principal)
         await self._room(principal, size)
-        await self._take(
-            principal,
-            [
-                _cost("turns", 1, limits.turns_per_minute, _MINUTE),
-                _cost("characters", chars, limits.chars_per_minute, _MINUTE),
-                _minutes("audio", 1, limits.audio_minutes_per_hour),
-                _bytes(size, limits),
-            ],
-        )
+        speech = _minutes("audio", 1, limits.audio_minutes_per_hour)
+        await self._take(principal, [speech, *_turn(1, chars, size, limits)])
+
+    async def repeated(self, principal: str, chars: int, *, size: int = 0) -> None:
+        """A turn that was asked for before, and of which nothing was written, costs nothing."""
+        for cost in _turn(-1, -chars, -size, self._of(principal)):
+            await self._owe(principal, cost)
+        if self._stored is not None:
+            self._stored.known(principal).since -= size
 
     async def written(self, principal: str, size: int, *, room: bool = True) -> None:
         """So many bytes are about to be written into the log. Raises StoredQuota, too.
@@ -189,6 +189,14 @@ def _cost(bucket: str, amount: int, limit: int | None, period_s: int) -> Cost | 
 def _bytes(size: int, limits: PrincipalLimits) -> Cost | None:
     megabytes = limits.written_mb_per_hour
     return _cost("bytes", size, None if megabytes is None else megabytes * _MEGABYTE, _HOUR)
+
+
+def _turn(turns: int, chars: int, size: int, limits: PrincipalLimits) -> list[Cost | None]:
+    return [
+        _cost("turns", turns, limits.turns_per_minute, _MINUTE),
+        _cost("characters", chars, limits.chars_per_minute, _MINUTE),
+        _bytes(size, limits),
+    ]
 
 
 def _minutes(bucket: str, ms: int, limit: int | None) -> Cost | None:

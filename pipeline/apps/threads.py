@@ -1,6 +1,7 @@
 """Threads: conversations with a character, of one person or of several."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from pipeline.apps.characters import Characters, as_character
@@ -97,13 +98,15 @@ class Threads:
                 return thread, (thread, conversation, seen)
         raise StateError("this chat was deleted too often; use another name")
 
-    async def chat(self, chat: str, principal: str) -> tuple[SessionId, Head | None]:
+    async def chat(self, chat: str, principal: str, command: RequestTurn) -> tuple[SessionId, Head | None]:
         """The thread of a client's own name for it, made if it is not there, or not there any more.
 
-        With the head that was seen; None: the thread was made."""
+        With the head that was seen; None: the thread was made. `command`: what is asked in it. None is made
+        for a command that is refused, as `Sessions.check_first` raises."""
         thread, found = await self._life(chat, principal)
         if found is not None:
             return thread, found[2]
+        await self._sessions.check_first(command, principal)
         self._sessions.check_admission(principal)
         await self._sessions.admit(principal)
         defaults = self._sessions.choices.defaults
@@ -123,22 +126,8 @@ class Threads:
         `Views.get`."""
         conversation, seen = await self.thread(thread, seen)
         await self._keep_up(thread, conversation, seen)
-        patch: dict[str, object] = {"speak": params.audio != "none"}
-        if params.search_tool_config is not None:
-            patch["search"] = params.search_tool_config.model_dump(exclude_unset=True)
-        if params.collections is not None:
-            patch["collections"] = params.collections
-        if isinstance(params, ConversationMessage):
-            given = {"llm_model": params.model, "llm_provider": params.provider}
-            patch |= {name: value for name, value in given.items() if value is not None}
-        command = RequestTurn(
-            prompt=params.message, settings=SettingsPatch.model_validate(patch), key=params.key
-        )
-        try:
-            turn = await self._sessions.request(thread, command, by=by, seen=seen)
-        except RhapsodeError as error:
-            error.field = _FIELDS.get(error.field or "", error.field)
-            raise
+        with message_fields():
+            turn = await self._sessions.request(thread, command_of(params), by=by, seen=seen)
         if not conversation.title:
             with suppress(RhapsodeError):  # the question is asked, with a title or without
                 await self.name(thread, params.message)
@@ -207,3 +196,26 @@ class Threads:
         conversation, _ = await self.thread(thread)
         if principal in conversation.members:
             await self._recorder.post(thread, MemberRemoved(principal=principal))
+
+
+def command_of(params: ThreadMessage | ConversationMessage | SocketMessage) -> RequestTurn:
+    """The turn that a message asks for."""
+    patch: dict[str, object] = {"speak": params.audio != "none"}
+    if params.search_tool_config is not None:
+        patch["search"] = params.search_tool_config.model_dump(exclude_unset=True)
+    if params.collections is not None:
+        patch["collections"] = params.collections
+    if isinstance(params, ConversationMessage):
+        given = {"llm_model": params.model, "llm_provider": params.provider}
+        patch |= {name: value for name, value in given.items() if value is not None}
+    return RequestTurn(prompt=params.message, settings=SettingsPatch.model_validate(patch), key=params.key)
+
+
+@contextmanager
+def message_fields() -> Iterator[None]:
+    """Errors in the block name the field of a message."""
+    try:
+        yield
+    except RhapsodeError as error:
+        error.field = _FIELDS.get(error.field or "", error.field)
+        raise

@@ -49,7 +49,7 @@ class OwnerPool(TaskScope):
         self._failures: dict[SessionId, int] = {}
         """In a row, of sessions that nobody here can run: they are tried less and less often."""
         self._let_in: dict[tuple[str, bool], float] = {}
-        """When principals without turns were let in last although it is crowded; with a new session, or not."""
+        """When principals without turns were let in last though it is crowded; with a new session, or not."""
         self._leaving = False
         self._leases = Leases(services.log)
         self.orphan_scan = OrphanScanLease(services.log, node)

@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 
 from pipeline.admission.allowance import Allowance
 from pipeline.core.clock import Clock
-from pipeline.eventlog.event_log import Head
+from pipeline.eventlog.event_log import Head, Verdict
 from pipeline.eventlog.recorder import Recorder, RequestContext
 from pipeline.eventlog.redis.codec import bytes_of
 from pipeline.eventlog.tailer import Tailer
@@ -286,7 +286,7 @@ class Sessions:
         given: tuple[GivenMessage, ...] | None = None,
         by: str = "",
         narrate: bool | None = None,
-        before: Sequence[Event] = (),
+        before: Sequence[Event | RequestContext] = (),
         seen: Head | None = None,
     ) -> TurnId:
         """Ask for a turn; the same key asks for the same turn.
@@ -295,9 +295,7 @@ class Sessions:
         of several people asks. `narrate`: whether a scene is read out by itself once it is complete.
         `before` is recorded with it, all or nothing. `seen`: see `Views.get`.
         """
-        field = "text" if command.kind == "text" else "prompt"
-        longest = self._limits.text_chars if command.kind == "text" else self._limits.prompt_chars
-        check_length(command.content, longest, field=field)
+        self._check_length(command)
         if asked := self._asked.get((session, command.key)):
             return asked
         async with self._commands.setdefault(session, anyio.Lock()):
@@ -317,6 +315,19 @@ class Sessions:
             while len(self._asked) > _KEYS_KEPT:
                 self._asked.popitem(last=False)
         return turn
+
+    def _check_length(self, command: RequestTurn) -> None:
+        field = "text" if command.kind == "text" else "prompt"
+        longest = self._limits.text_chars if command.kind == "text" else self._limits.prompt_chars
+        check_length(command.content, longest, field=field)
+
+    async def check_first(self, command: RequestTurn, principal: str) -> None:
+        """Checks a request for which a session is to be made. Raises what `request` would refuse it with, but
+        for what the principal has no room or time for at present."""
+        self._check_length(command)
+        conversation = Conversation()
+        conversation.principal, conversation.settings = principal, self.choices.defaults
+        await self._requested(conversation, command, given=None, by="", narrate=None)
 
     async def _requested(
         self,
@@ -379,8 +390,11 @@ class Sessions:
         event = conversation.request(params, queue_limit=self._limits.queued_turns)
         self._owners.admit(conversation.principal, conversation.latest_ms)
         plain = [each.event if isinstance(each, RequestContext) else each for each in before]
-        await self._allowance.turn(conversation.principal, params.chars, size=bytes_of(*plain, event))
+        size = bytes_of(*plain, event)
+        await self._allowance.turn(conversation.principal, params.chars, size=size)
         outcome = await self._recorder.post(session, *before, event, key=key)
+        if outcome.verdict is Verdict.DUP:  # another gateway took it, and has charged for it
+            await self._allowance.repeated(conversation.principal, params.chars, size=size)
         self._views.wrote(session, outcome.last)
         self._owners.wake(session, outcome.last)
         return TurnId(outcome.last)

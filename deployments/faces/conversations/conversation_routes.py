@@ -23,6 +23,7 @@ from deployments.faces.native.session_routes import Open
 from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import AccessRecheck, Caller
 from deployments.web.sse_format import HEADERS, NOTHING_MORE, QUIET, RETRY, written
+from pipeline.apps.threads import command_of, message_fields
 from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.delivery.sentence_audio import encode
@@ -74,9 +75,11 @@ async def chat_stream(
     """
     provider, model = services.names.chosen(params.provider, params.model)
     params = params.model_copy(update={"provider": provider, "model": model})
-    thread, seen = await services.threads.chat(chat_id, caller.name)
+    params = _keyed(params, idempotency_key)
+    with message_fields():
+        thread, seen = await services.threads.chat(chat_id, caller.name, command_of(params))
     asked = _Asked(services, caller, thread, chat_id)
-    return await asked.answer(_keyed(params, idempotency_key), last_event_id, seen)
+    return await asked.answer(params, last_event_id, seen)
 
 
 def _keyed(params: Any, header: str | None) -> Any:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -16,6 +16,7 @@ from deployments.faces.ui.ui_translator import Part
 from pipeline.apps.threads import Threads
 from pipeline.auth.principals import Principal
 from pipeline.core.surrogates import joined
+from pipeline.eventlog.recorder import RequestContext
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.conversation_items import Item, made
 from pipeline.session_state.llm_context import as_given, context_messages
@@ -31,12 +32,12 @@ from schemas.errors import (
     SessionNotFound,
 )
 from schemas.errors.access_errors import Forbidden
-from schemas.events import Event, ItemAdded, ItemRemoved, ResponseAsked
+from schemas.events import Event, ItemAdded, ItemRemoved, ResponseAsked, TurnStopRequested
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId, parse_session_id
 from schemas.native.client_commands import Control, RequestTurn, SettingsPatch
 from schemas.settings import AppSettings, SessionSettings
 from schemas.settings.model_settings import OUTPUT_CHARS, GivenMessage
-from schemas.ui.ui_chat_request import UiChatRequest, UiMessage
+from schemas.ui.ui_chat_request import UiChatRequest, UiMessage, UiPart
 
 _PARTS: Final = {"user": "input_text", "system": "input_text", "assistant": "output_text"}
 
@@ -71,13 +72,17 @@ class UiChats:
     async def ask(self, request: UiChatRequest, caller: Principal, *, speak: bool) -> UiAnswer:
         """Asks for the answer to the request's last message. The same message is asked once."""
         found = await self.find(request.id, caller)
-        if found is None:
-            thread, _ = await self.threads.chat(request.id, caller.name)
-            found = thread, (await self.sessions.view(thread))[0]
-        session, conversation = found
         patch = request.settings.model_copy(update={"speak": speak})
-        last = request.known[-1]
+        *before, last = request.known
         try:
+            if found is None:  # there is none when the question is refused
+                if last.role == "assistant":
+                    raise _no_outputs()
+                self._brought(before)
+                first = RequestTurn(prompt=_question(last), settings=patch)
+                thread, _ = await self.threads.chat(request.id, caller.name, first)
+                found = thread, (await self.sessions.view(thread))[0]
+            session, conversation = found
             if last.role == "assistant":
                 return await self._go_on(session, conversation, last, patch, caller)
             return await self._ask(session, conversation, request, patch, caller)
@@ -99,10 +104,10 @@ class UiChats:
         brings = bool(before) and not conversation.turns and not conversation.items.order
         if gone or brings:
             _check_owner(caller, conversation)
-        for turn in gone:
-            if not conversation.turns[turn].over:
-                await self._stop(session, turn)
-        events: list[Event] = [ItemRemoved(item=name) for name in items_of(conversation, gone)]
+        events: list[Event | RequestContext] = [
+            RequestContext(turn, TurnStopRequested()) for turn in gone if not conversation.turns[turn].over
+        ]
+        events += [ItemRemoved(item=name) for name in items_of(conversation, gone)]
         if brings:
             events += self._brought(before)
         key = None
@@ -139,26 +144,23 @@ class UiChats:
         answered = {item.call for item in items.known.values() if item.kind == "result"}
         # Calls that a client wrote into the session are no turn's: nothing goes on after them.
         waiting = {call for call, name in items.calls.items() if items.known[name].turn} - answered
-        outputs = [
-            _output(part.tool_call_id, part.output, part.error_text)
-            for part in last.parts
-            if part.called and call_name(part.tool_call_id) in waiting
-        ]
+        called = {call_name(part.tool_call_id): part for part in last.parts if part.called}
+        outputs = [_output(part) for call, part in called.items() if call in waiting]
         if not outputs:
-            raise InputError(
-                "the last message is the assistant's, and has no output of a call that waits for one",
-                field="messages",
-            )
+            turn = _gone_on(conversation, called)
+            return UiAnswer(session, (turn,), message_id(session, beginning(conversation, turn)))
         context = [items.known[name] for name in items.order]
         context += [made(one, f"output_{number}", Seq(0)) for number, one in enumerate(outputs)]
         asked = conversation.turns[items.known[items.calls[str(outputs[-1]["call_id"])]].turn]
         given = self._given(context, conversation, patch.apply(conversation.settings))
         if asked.by != caller.name:
             _check_owner(caller, conversation)
-        events: list[Event] = [ItemAdded(item=one) for one in outputs]
+        events: list[Event | RequestContext] = [ItemAdded(item=one) for one in outputs]
         began = beginning(conversation, asked.turn)
         events.append(ResponseAsked(metadata={BEGAN: str(began)}, config={}))
-        command = RequestTurn(prompt=asked.text, settings=patch)
+        said = json.dumps(outputs, sort_keys=True)
+        key = f"ui-{hashlib.sha256(said.encode()).hexdigest()[:40]}"
+        command = RequestTurn(prompt=asked.text, settings=patch, key=key)
         turn = await self.sessions.request(session, command, given=given, by=caller.name, before=events)
         return UiAnswer(session, (turn,), message_id(session, began))
 
@@ -211,6 +213,26 @@ def _check_owner(caller: Principal, conversation: Conversation) -> None:
         raise Forbidden("only who made this chat may change what was said in it", field="messages")
 
 
+def _gone_on(conversation: Conversation, called: Mapping[str, UiPart]) -> TurnId:
+    """The turn that went on with these outputs when they were sent before. Raises InputError."""
+    known = conversation.items.known.values()
+    results = [item for item in known if item.kind == "result" and item.call in called]
+    last = max(results, key=lambda item: item.seq, default=None)
+    if last is None or _text(called[last.call]) != last.output:
+        raise _no_outputs()
+    turn = next((turn for turn in conversation.turns if turn > last.seq), None)
+    if turn is None or beginning(conversation, turn) == turn:
+        raise _no_outputs()
+    return turn
+
+
+def _no_outputs() -> InputError:
+    return InputError(
+        "the last message is the assistant's, and has no output of a call that waits for one",
+        field="messages",
+    )
+
+
 def _question(message: UiMessage) -> str:
     """Raises InputError for what is no question, and for files, which are not taken."""
     if message.role != "user":
@@ -242,12 +264,17 @@ def _item(message: UiMessage) -> dict[str, JsonValue]:
     return {"type": "message", "role": message.role, "content": [part]}
 
 
-def _output(call: str, output: object, error: str) -> dict[str, JsonValue]:
+def _text(part: UiPart) -> str:
+    """Raises InputError."""
+    if too_deep(part.output):
+        raise InputError(f"the output of {part.tool_call_id[:64]} is nested too deep", field="messages")
+    said = part.output if isinstance(part.output, str) else json.dumps(part.output, ensure_ascii=False)
+    return joined(f"error: {part.error_text}" if part.error_text else said)
+
+
+def _output(part: UiPart) -> dict[str, JsonValue]:
     """Raises InputTooLong, or InputError."""
-    if too_deep(output):
-        raise InputError(f"the output of {call[:64]} is nested too deep", field="messages")
-    said = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-    text = joined(f"error: {error}" if error else said)
+    text, call = _text(part), part.tool_call_id
     if len(text) > OUTPUT_CHARS:
         raise InputTooLong(
             f"the output of {call[:64]} has {len(text)} characters; at most {OUTPUT_CHARS} are taken",

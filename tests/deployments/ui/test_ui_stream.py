@@ -123,7 +123,10 @@ def test_the_model_goes_on_in_the_same_message_with_the_output_of_a_call_of_the_
     assert answer["id"] == name
     made = next(part for part in answer["parts"] if part["type"] == "tool-get_weather")
     assert (made["state"], made["output"]) == ("output-available", {"celsius": 7})
-    again = http.post("/v1/ui/chat", json={"id": chat, "messages": [answered], "settings": settings})
+    wish = {"id": chat, "messages": [answered], "settings": settings}
+    assert parts_in(http.post("/v1/ui/chat", json=wish)) == second, "the same outputs are taken once"
+    answered["parts"][0]["output"] = {"celsius": 8}
+    again = http.post("/v1/ui/chat", json=wish)
     assert (again.status_code, again.json()["field"]) == (422, "messages")
 
 
@@ -279,9 +282,27 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 def test_what_cannot_be_asked_is_refused_by_its_field(
     http: httpx.Client, body: dict[str, Any], field: str
 ) -> None:
-    answer = http.post("/v1/ui/chat", json={"id": new_chat()} | body)
+    chat = new_chat()
+    answer = http.post("/v1/ui/chat", json={"id": chat} | body)
     assert answer.status_code == 422
     assert (answer.json().get("field") or "") == field
+    assert http.get(f"/v1/ui/chat/{chat}").status_code == 404, "an empty chat was left"
+
+
+def test_an_answer_goes_on_when_what_is_asked_instead_of_it_is_refused(http: httpx.Client) -> None:
+    chat = new_chat()
+    with http.stream(
+        "POST", "/v1/ui/chat", json={"id": chat, "messages": [said("Tell it slowly.", "u1")]}
+    ) as told:
+        lines = told.iter_lines()
+        next(line for line in lines if "text-delta" in line)
+        anew = {"id": chat, "messages": [said("x" * 5_001, "u1")], "messageId": "u1"}
+        assert http.post("/v1/ui/chat", json=anew).status_code == 422
+        wish = {"id": chat, "messages": [said("An echo?", "u1")], "messageId": "u1"}
+        wish["settings"] = {"llm_model": "unknown"}
+        assert http.post("/v1/ui/chat", json=wish).status_code == 422
+        rest = [line for line in lines if line.startswith("data: {")]
+    assert json.loads(rest[-1].removeprefix("data: "))["type"] == "finish"
 
 
 def test_a_chat_that_is_not_there_has_no_messages_and_no_stream(http: httpx.Client) -> None:

@@ -105,6 +105,25 @@ async def test_turns_are_counted_by_all_replicas_together_and_over_every_face(
     assert 10 <= error["retry_after_s"] <= 15
 
 
+async def test_a_question_that_is_sent_again_to_another_replica_costs_nothing(
+    replicas: tuple[RunningApp, RunningApp], someone: People
+) -> None:
+    """A client that heard no answer repeats its request wherever it comes to."""
+    one, two = replicas
+    async with client(one, someone.anna) as here, client(two, someone.anna) as there:
+        session = await create(here)
+        wish = {"text": "M." + "m" * 78, "settings": {"speak": False}}
+        for number in range(LIMITS["turns_per_minute"]):
+            key = {"Idempotency-Key": f"k{number}"}
+            told = [
+                await http.post(f"/v1/sessions/{session}/turns", json=wish, headers=key)
+                for http in (here, there)
+            ]
+            assert [answer.status_code for answer in told] == [202, 202], told[-1].text
+            assert told[0].json()["turn"] == told[1].json()["turn"]
+        assert (await refused(await post_turn(there, session)))[1] == "limit.turns"
+
+
 async def test_characters_are_counted_and_nothing_is_taken_by_what_is_refused(
     replicas: tuple[RunningApp, RunningApp], someone: People
 ) -> None:

@@ -107,7 +107,7 @@ def with_candidates_of_use(sdp: str, settings: WebRtcSettings) -> str:
     server.
 
     A client that reaches one of `hosts` is found all the same: its checks arrive from it, and are answered
-    there. So the offer's list never counts as complete, and an offer makes this server send nothing elsewhere.
+    there. So the offer's list never counts as complete, and an offer makes this server send nothing to them.
     Behind a STUN or TURN server the first packet may have to be this server's: then to a bounded number of
     addresses, and to none of this machine or of a group.
     """

@@ -3,7 +3,7 @@
 -- A bucket is one number, the microsecond at which everything taken from it will have come back.
 --
 -- KEYS  the buckets, of one partition
--- ARGV  1 '1': take it even if it is not there, the debt is waited off later
+-- ARGV  1 '1': take it even if it is not there, the debt is waited off later; less than nothing is given back
 --       then of each bucket: what is taken, and how much may be taken at once, both in microseconds of waiting
 -- Returns which bucket (from 1) has too little, and the microseconds until it has enough; 0, 0: taken from all.
 local function take(keys, args)
@@ -17,7 +17,8 @@ local function take(keys, args)
   end
   if which > 0 and args[1] ~= '1' then return {which, math.ceil(wait)} end
   for i = 1, #keys do
-    redis.call('SET', keys[i], string.format('%.0f', due[i]), 'PX', math.ceil((due[i] - now) / 1000) + 1)
+    local kept = math.max(0, math.ceil((due[i] - now) / 1000)) + 1
+    redis.call('SET', keys[i], string.format('%.0f', due[i]), 'PX', kept)
   end
   return {0, 0}
 end
