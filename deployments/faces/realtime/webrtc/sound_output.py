@@ -268,35 +268,17 @@ class SoundOutput(MediaStreamTrack):
                 self._note("output_audio_buffer.stopped", response_id=current.about["response_id"])
             self._current = current = _Playing(one.turn, one.about)
             self._note("output_audio_buffer.started", response_id=one.about["response_id"])
-        audio = one.audio
-        if audio is None:
-            audio = await self._read(one)
+        if one.audio is None:
+            rest = await _fetch(self._log, self._session, one)
+            if self._current is not current:  # cleared meanwhile
+                return
+            self._queue.extendleft(rest)
         else:
-            self._held -= len(audio)
-        if self._current is not current:  # cleared while the log was read
-            return
-        packets = list(unframe(audio))
+            self._held -= len(one.audio)
+        packets = list(unframe(one.audio or b""))
         current.packets = iter(packets[one.skip :])
         current.seq, current.sent, current.total = one.seq, one.skip, len(packets)
         current.heard_ms = one.at_ms + one.skip * PACKET_MS
-
-    async def _read(self, one: _Piece) -> bytes:
-        """The first sound of the piece, which takes its place; what is behind it goes back into the queue."""
-        assert self._log is not None
-        assert self._session is not None
-        current, after = self._current, Seq(one.seq - 1)
-        while after < one.until:
-            found = await self._log.read(self._session, after, limit=_READ, audio=True)
-            if not found:
-                break
-            for each in found:
-                if each.turn == one.turn and each.type == "audio.chunk" and each.seq <= one.until:
-                    if each.seq < one.until and self._current is current:
-                        self._queue.appendleft(replace(one, seq=Seq(each.seq + 1), skip=0))
-                    one.seq, one.at_ms = each.seq, each.data["at_ms"]
-                    return each.audio or b""
-            after = found[-1].seq
-        return b""
 
     def _note(self, kind: str, **data: Any) -> None:
         try:
@@ -306,3 +288,18 @@ class SoundOutput(MediaStreamTrack):
                 self._tell.close()
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             pass
+
+
+async def _fetch(log: EventLog | None, session: SessionId | None, piece: _Piece) -> list[_Piece]:
+    """Puts the first sound of a piece into it. Returns the piece of the rest, if there is any."""
+    assert log is not None
+    assert session is not None
+    after = Seq(piece.seq - 1)
+    while after < piece.until and (found := await log.read(session, after, limit=_READ, audio=True)):
+        for each in found:
+            if each.turn == piece.turn and each.type == "audio.chunk" and each.seq <= piece.until:
+                rest = replace(piece, seq=Seq(each.seq + 1), skip=0)
+                piece.seq, piece.at_ms, piece.audio = each.seq, each.data["at_ms"], each.audio
+                return [rest] if each.seq < piece.until else []
+        after = found[-1].seq
+    return []
