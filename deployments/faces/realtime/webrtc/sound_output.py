@@ -129,10 +129,7 @@ class SoundOutput(MediaStreamTrack):
         audio = chunk.audio or b""
         kept = audio if self._held + len(audio) <= _HELD else None
         self._held += len(kept or b"")
-        last = self._queue[-1] if self._queue else None
-        if kept is None and isinstance(last, _Piece) and last.audio is None and last.about == about:
-            last.until = chunk.seq
-        else:
+        if kept is not None or not _lengthened(self._queue, chunk.seq, about):
             at_ms, skip = chunk.data["at_ms"], skip_ms // PACKET_MS
             self._queue.append(_Piece(chunk.seq, chunk.turn, at_ms, about, kept, skip, until=chunk.seq))
         self._news.set()
@@ -268,13 +265,11 @@ class SoundOutput(MediaStreamTrack):
                 self._note("output_audio_buffer.stopped", response_id=current.about["response_id"])
             self._current = current = _Playing(one.turn, one.about)
             self._note("output_audio_buffer.started", response_id=one.about["response_id"])
-        if one.audio is None:
-            rest = await _fetch(self._log, self._session, one)
-            if self._current is not current:  # cleared meanwhile
-                return
-            self._queue.extendleft(rest)
-        else:
-            self._held -= len(one.audio)
+        self._held -= len(one.audio or b"")
+        rest = [] if one.audio is not None else await _fetch(self._log, self._session, one)
+        if self._current is not current:  # cleared meanwhile
+            return
+        self._queue.extendleft(rest)
         packets = list(unframe(one.audio or b""))
         current.packets = iter(packets[one.skip :])
         current.seq, current.sent, current.total = one.seq, one.skip, len(packets)
@@ -288,6 +283,15 @@ class SoundOutput(MediaStreamTrack):
                 self._tell.close()
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             pass
+
+
+def _lengthened(queue: deque[_Piece | _End], until: Seq, about: dict[str, Any]) -> bool:
+    """Whether the last piece of a queue is that response's, is not in memory, and now goes up to `until`."""
+    last = queue[-1] if queue else None
+    if not isinstance(last, _Piece) or last.audio is not None or last.about != about:
+        return False
+    last.until = until
+    return True
 
 
 async def _fetch(log: EventLog | None, session: SessionId | None, piece: _Piece) -> list[_Piece]:
