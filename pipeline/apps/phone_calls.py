@@ -22,6 +22,8 @@ from schemas.native.client_commands import CreateSession, RequestTurn, SettingsP
 from schemas.settings.limit_settings import HANG_UP, TRANSFER, TelephoneProvider, TelephoneSettings
 
 _TOKEN_S: Final = 60
+_WAITING: Final = 256
+"""Media streams of one gateway that have not shown a token, each for `start_s` at the most."""
 _NUMBER_CHARS: Final = 64
 _DIGITS: Final = frozenset("0123456789*#ABCD")
 _NOTHING: Final[dict[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -56,6 +58,7 @@ class PhoneCalls:
         self._authenticator = authenticator
         self._settings = settings
         self._lines = 0
+        self._waiting = 0
         if registry is not None:
             registry.build_in(self.functions())
 
@@ -79,10 +82,24 @@ class PhoneCalls:
         finally:
             self._lines -= 1
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """A media stream that has not shown its token. Raises GatewayBusy."""
+        if self._waiting >= _WAITING:
+            raise GatewayBusy("too many media streams have not begun")
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
     async def begin(self, caller: str) -> SessionId:
         """The session of a new call. Raises what `Sessions.create` raises."""
         registered = (*self._sessions.choices.defaults.tools.registered, *self._settings.functions)
-        patch: dict[str, Any] = {"tools": ToolPatch(registered=tuple(dict.fromkeys(registered)))}
+        patch: dict[str, Any] = {
+            "speak": True,
+            "tools": ToolPatch(registered=tuple(dict.fromkeys(registered))),
+        }
         if self._settings.system_prompt:
             patch["system_prompt"] = self._settings.system_prompt
         title = f"Call from {caller}" if caller else "Call"

@@ -57,6 +57,7 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
         },
         stt={"texts": [SAID]},
         openai={"grace_s": 0.2},
+        gateway={"telephone": {"insecure": True, "greeting": "Good evening."}},
     )
     with running_app(settings) as running:
         yield running

@@ -93,3 +93,12 @@ def test_its_realtime_ears_write_down(
     told = run_client("pipecat_realtime.py", "ears", url=scripted.url, sound=card, server_vad=server_vad)
     assert told["errors"] == []
     assert told["transcriptions"] == [SAID]
+
+
+@pytest.mark.parametrize("provider", ["twilio", "telnyx"])
+def test_sound_of_its_serializers_for_telephones_is_understood_and_theirs_understand_ours(
+    scripted: RunningApp, run_client: RunClient, card: str, provider: str
+) -> None:
+    told = run_client("pipecat_telephone.py", "call", url=scripted.url, provider=provider, sound=card)
+    assert told["greeting_s"] > 0
+    assert told["heard_s"] > 2

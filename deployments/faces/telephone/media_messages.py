@@ -132,7 +132,7 @@ def _text(part: dict[str, Any], name: str, within: str, *, longest: int = _NAME)
 
 def written(provider: TelephoneProvider, stream: str, event: str, **data: Any) -> str:
     """A message for the provider: `media`, `mark` or `clear`."""
-    named = {"streamSid" if provider == "twilio" else "stream_id": stream}
+    named = {"streamSid": stream} if provider == "twilio" else {}
     return orjson.dumps({"event": event, **named, **data}).decode()
 
 

@@ -106,9 +106,11 @@ class PhoneConnection:
 
     async def run(self) -> None:
         try:
-            with anyio.fail_after(self._settings.start_s):
+            with self._services.phone_calls.waiting(), anyio.fail_after(self._settings.start_s):
                 start = await self._start()
-            await self._converse(start)
+            with self._services.phone_calls.line():
+                await self._services.phone_calls.connect(self._expected, self._provider, start.stream)
+                await self._converse(start)
         except (RhapsodeError, TimeoutError) as error:
             log.info("a media stream of %s was refused: %s", self._provider, error or "it did not start")
             self._code = _REFUSED
@@ -127,7 +129,6 @@ class PhoneConnection:
         if self._provider == "twilio" and message.call != expected.provider_call:
             raise CredentialInvalid("this token belongs to another call", field="start.callSid")
         self._socket.stream = message.stream
-        await self._services.phone_calls.connect(expected, self._provider, message.stream)
         return message
 
     # ------------------------------------------------------------ the call

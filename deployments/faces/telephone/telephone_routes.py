@@ -82,7 +82,7 @@ async def media_stream(websocket: WebSocket, provider: Provider) -> None:
     try:
         check_sender(websocket, services, provider)
         services.leaving.drain.check()
-        with services.phone_calls.line(), services.leaving.drain.guest():
+        with services.leaving.drain.guest():
             await PhoneConnection(services, websocket, provider).run()
     except RhapsodeError as error:
         await websocket.close(problem_details.close_code(error))

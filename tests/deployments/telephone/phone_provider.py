@@ -53,6 +53,8 @@ class PhoneProvider:
     closed: list[int] = field(default_factory=list)
     dialed: str = ""
     returns_marks: bool = True
+    pause_rate: float = 0.1
+    """Part of a pause that is kept."""
     last_stream: ClientConnection | None = None
 
     def __post_init__(self) -> None:
@@ -164,6 +166,8 @@ class PhoneProvider:
                     await self.stream(stream.attrib["url"], stream[0].attrib["value"])
                     if self._hung_up.is_set():
                         return None
+                case "Pause":
+                    await asyncio.sleep(float(verb.attrib["length"]) * self.pause_rate)
                 case "Redirect":
                     path = (verb.text or "").removeprefix(PUBLIC)
                     return await self.webhook(path)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_call_goes_on_when_its_gateway_is_gone(tmp_path: Path, how: str) -> None:
     with Gateways(phone_settings(tmp_path)) as gateways:
         first, second = gateways.start(2)
-        async with calling(first, second, kind="telnyx", speed=1) as caller:
+        async with calling(first, second, kind="telnyx", speed=1, pause_rate=1) as caller:
             await caller.connected()
             await caller.event("playback.ended")
             before = len(caller.played)
