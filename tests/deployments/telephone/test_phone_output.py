@@ -37,7 +37,7 @@ def chunk(number: int, *, turn: TurnId = TURN, ms: int = 400, last: bool = False
 
 @dataclass
 class Played:
-    """What a provider has, and what it played."""
+    """A provider that plays frames and returns marks when it is told to."""
 
     output: PhoneOutput = field(init=False)
     waiting: deque[bytes | str] = field(default_factory=deque)
