@@ -50,6 +50,7 @@ _ANSWERS: Final = (
     native_messages.TurnAccepted,
     native_messages.ControlAccepted,
     native_messages.Voices,
+    native_messages.LocalModels,
     native_messages.Health,
     native_messages.Problem,
     access_answers.TokenMade,

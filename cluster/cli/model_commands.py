@@ -1,6 +1,7 @@
 """`rhapsode models`: larger models from the hub, downloaded, checked, chosen and removed."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -157,18 +158,20 @@ def _accept_licence(entry: ModelEntry, folder: Path, *, yes: bool) -> None:
 
 
 def _measure(entry: ModelEntry, folder: Path, *, yes: bool) -> None:
-    """Asks before a model is used that is too slow to talk with. Speech to text is not measured."""
+    """Asks before a model is used that is too slow to talk with."""
     from cluster.checks import model_speed
 
-    settings = AppSettings.model_validate(entry.settings(folder))
+    settings = AppSettings.model_validate({**entry.settings(folder), "cache": _cache()})
     steps = Steps(Console(stderr=True))
     with steps.step("Measuring it for two seconds") as note:
         if entry.engine == "llama":
-            speed = anyio.run(model_speed.language_model, settings.language_model, _cache())
+            speed = anyio.run(model_speed.language_model, settings.language_model, settings.cache)
         elif entry.engine == "piper":
-            speed = anyio.run(model_speed.voice, settings.text_to_speech, _cache())
+            speed = anyio.run(model_speed.voice, settings.text_to_speech, settings.cache)
+        elif entry.engine == "whisper" and find_spec("piper") is not None:
+            speed = anyio.run(model_speed.speech_to_text, settings)
         else:
-            note("not measured: its engine needs speech, or an environment of its own")
+            note("not measured: its engine is in an environment of its own, or there is no voice to be heard")
             return
         note(speed.about)
     if not speed.fits:

@@ -292,6 +292,27 @@ class Voices(_Wire):
     """Languages of each voice, by provider, as BCP 47 tags; "*": every one; none: it is not known."""
 
 
+class LocalModel(_Wire):
+    name: str
+    role: Literal["language-model", "speech-to-text", "voice"]
+    languages: tuple[str, ...] = ()
+    """BCP 47 tags; "*": many; empty for the packaged models."""
+    megabytes: int = 0
+    """Size of its files; 0 for the packaged models."""
+    licence: str = ""
+    state: Literal["in use", "also in use", "installed", "-"]
+    """Chosen for the next start, chosen beside that, downloaded, or in the manifest only."""
+    fits: bool = True
+    """Whether the memory that is free now would hold it."""
+
+
+class LocalModels(_Wire):
+    """Models of the gateway's machine: the packaged ones, and those of the manifest (docs/models.md)."""
+
+    models: tuple[LocalModel, ...]
+    free_megabytes: int
+
+
 class Health(_Wire):
     """200 only where every part is "ok", or "starts when first asked" as long as nobody asks for it."""
 

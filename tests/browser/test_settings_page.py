@@ -134,3 +134,16 @@ def test_a_voice_is_not_played_twice_nor_to_who_has_closed_the_settings(
     reader.page.wait_for_function("() => window.released === 1")
     assert reader.page.evaluate("window.played") == 0
     assert len(asked) == 1
+
+
+def test_models_of_the_server_are_shown_with_what_is_in_use_and_what_would_fit(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    reader = open_page(new_story(app.url))
+    sheet = settings(reader)
+    sheet.get_by_text("Models", exact=True).click()
+    voices = sheet.locator("section").filter(has=reader.page.get_by_role("heading", name="Voices"))
+    expect(voices.get_by_role("listitem").filter(has_text="packaged-voice")).to_contain_text("in use")
+    german = voices.get_by_role("listitem").filter(has_text="piper-de_de-thorsten-medium")
+    expect(german).to_contain_text("German, 63 MB, would fit")
+    expect(sheet.get_by_text("rhapsode models use NAME")).to_be_visible()

@@ -12,6 +12,7 @@ import { choice, number, options, range, section, toggle } from "./fields.js";
 import { historyOf } from "./changes.js";
 import { interfaceSection } from "./interface.js";
 import { listeningSection } from "./listening.js";
+import { modelsSection } from "./models.js";
 import { Preview } from "./preview.js";
 
 const LOCAL = "local"; // how the server calls its own voice
@@ -75,7 +76,8 @@ class SettingsPanel {
       section("Speech provider", provider),
     ];
     if (this._listening) groups.unshift(listeningSection(this._listening));
-    this._form = make("form", { hidden: "" }, ...groups, interfaceSection(), this._changes, ...signOut());
+    const models = modelsSection(() => this._api.models());
+    this._form = make("form", { hidden: "" }, ...groups, interfaceSection(), models, this._changes, ...signOut());
     this._form.addEventListener("submit", (event) => event.preventDefault());
     const dialog = makeDialog("Settings", { id: "settings", kind: "sheet" }, this._problem, this._form);
     dialog.addEventListener("close", () => this._preview.stop());

@@ -56,6 +56,10 @@ export class StoriesApi {
     return (await (await patiently("GET", "api/tts/settings/history")).json()).history;
   }
 
+  async models() {
+    return (await patiently("GET", "v1/local-models")).json();
+  }
+
   async voices() {
     return (await patiently("GET", "api/tts/voices")).json();
   }

@@ -13,14 +13,17 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from cluster.checks import model_speed
 from cluster.checks.config import default_file
 from cluster.cli.main import app
 from deployments.app import load_settings
 from pipeline.engines.ports import ChatRequest, Message, WordTimes
 from pipeline.engines.registry import build_language_model, build_text_to_speech
+from pipeline.engines.stt.whisper_weights import whisper_files
 from pipeline.engines.weights.chosen_models import choose, chosen, drop
 from pipeline.engines.weights.model_manifest import ModelEntry, entries
 from pipeline.engines.weights.prepared_folders import package
+from schemas.settings import AppSettings
 from tests.pipeline.engines.weights.loopback_hub import Hub, running
 
 pytestmark = [pytest.mark.weights, pytest.mark.anyio]
@@ -193,3 +196,18 @@ def test_the_environment_wins_over_a_chosen_model(line: CommandLine, monkeypatch
 def test_offline_and_misspelt_are_said(line: CommandLine) -> None:
     assert "HF_HUB_OFFLINE is set" in line.run("pull", MODEL.name, status=1)
     assert "There is no model 'qwen'" in line.run("pull", "qwen", status=2)
+
+
+async def test_speech_to_text_is_measured_and_said_which_mode_it_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_speed, "QUALITY_MODE", 1_000.0)  # how busy the machine is decides nothing here
+    monkeypatch.setattr(model_speed, "REALTIME_MODE", 0.0)
+    whisper = whisper_files(None, AppSettings().cache.expanduser()).folder
+    speech = {"engine": "whisper", "model_path": str(whisper)}
+    quality = {"engine": "whisper", "model": str(whisper)}
+    settings = AppSettings.model_validate({"speech_to_text": speech, "quality_speech_to_text": quality})
+    speed = await model_speed.speech_to_text(settings)
+    assert "(realtime), " in speed.about
+    assert speed.about.endswith("of work for a second of speech: fits the mode quality")
+    assert not speed.fits
