@@ -46,6 +46,23 @@ class People:
         return cls(anna, bob, root)
 
 
+@dataclass(frozen=True)
+class Circle:
+    """Keys of those who have something of Anna's, or of her."""
+
+    second: str
+    """Another one of her own."""
+    dora: str
+    """Of a member of her thread."""
+
+    @classmethod
+    def at(cls, home: Path) -> "Circle":
+        now, file = SystemClock().now_ms(), home / "keys.jsonl"
+        second, _ = create_key(file, "anna", now_ms=now)
+        dora, _ = create_key(file, "dora", now_ms=now)
+        return cls(second, dora)
+
+
 class Newcomers:
     """People whose keys are there before a server starts: one that comes later waits for its next look."""
 
