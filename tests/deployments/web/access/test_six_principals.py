@@ -1,7 +1,7 @@
 """Every route of the application, tried by those who have something of Anna's, or of her.
 
-They are the guest of a share link, the member of a thread, and a second key of her own; a stranger and somebody
-without a key are in the tests of resource access. Ids of hers are tried in bodies, queries and headers, too.
+They are the guest of a share link, the member of a thread, and a second key of her own. A stranger and one
+without a key are in the tests of resource access. Ids of hers are tried in bodies and headers, too.
 """
 
 import json
