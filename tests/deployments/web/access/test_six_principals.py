@@ -32,7 +32,7 @@ _MEMBERS_DO = ("/turns", "/control")
 
 
 class Shared(NamedTuple):
-    """What Anna has shared: a link to her session, and her thread with Dora."""
+    """A link to Anna's session; her thread has Dora as a member."""
 
     link: str
     hers: Belongings
