@@ -126,7 +126,8 @@ def _weights(file: Path | None) -> CheckResult:
 def _models(file: Path | None) -> CheckResult:
     """Models that `rhapsode models use` has chosen."""
     from cluster.checks.config import current
-    from pipeline.engines.weights import chosen_models, model_download
+    from pipeline.engines.weights import chosen_models, model_download, model_manifest
+    from pipeline.engines.weights.model_states import fits
 
     chosen = chosen_models.chosen(run_state.home()).values()
     names = sorted({one for each in chosen for one in each} - chosen_models.PACKAGED.keys())
@@ -134,7 +135,14 @@ def _models(file: Path | None) -> CheckResult:
     if absent := [name for name in names if name not in there]:
         advice = f"rhapsode models pull {absent[0]}, or rhapsode models remove {absent[0]}."
         return CheckResult("models", "bad", f"chosen and not downloaded: {', '.join(absent)}", advice)
-    advice = "" if names else "The packaged models are small: rhapsode models list shows larger ones."
+    free = psutil.virtual_memory().available
+    fitting = {
+        one.role: one.name for one in model_manifest.entries() if one.role != "voice" and fits(one, free)
+    }
+    larger = f" Of them fit: {', '.join(fitting.values())}." if fitting else ""
+    advice = (
+        "" if names else f"The packaged models are small: rhapsode models list shows larger ones.{larger}"
+    )
     return CheckResult("models", "ok" if names else "note", ", ".join(names) or "packaged ones", advice)
 
 

@@ -27,7 +27,7 @@ class LocalVoiceSettings(BaseModel):
     """Piper only: voices beside that one, as paths or "joe". Each speaks sentences in its language."""
     loaded_voices: int = Field(default=3, ge=1, le=100)
     """Piper only: so many voices stay in memory; the one that was used least recently makes room. A voice is
-    loaded for its first sentence, in about a second."""
+    loaded for its first sentence: 100 MB and some seconds."""
     model_path: Path | None = None
     """Coqui only: your own checkpoint, a VITS file or a folder of XTTS; None: the Piper voice above."""
     config_path: Path | None = None

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
-from cluster.checks import model_speed
+from cluster.checks import doctor, model_speed
 from cluster.checks.config import default_file
 from cluster.cli.main import app
 from deployments.app import load_settings
@@ -211,3 +212,14 @@ async def test_speech_to_text_is_measured_and_said_which_mode_it_fits(
     assert "(realtime), " in speed.about
     assert speed.about.endswith("of work for a second of speech: fits the mode quality")
     assert not speed.fits
+
+
+FITTING = "Of them fit: qwen3.5-0.8b, whisper-small."
+
+
+@pytest.mark.parametrize(("free", "told"), [(800_000_000, FITTING), (1, "larger ones.")])
+def test_doctor_says_which_larger_models_fit(
+    line: CommandLine, monkeypatch: pytest.MonkeyPatch, free: int, told: str
+) -> None:
+    monkeypatch.setattr(doctor.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+    assert doctor._models(None).advice.endswith(told)
