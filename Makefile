@@ -217,10 +217,11 @@ fmt: $(VENV)/.runtime $(VENV)/.dev ## Format the code and fix what can be fixed
 	@$(BIN)/ruff format .
 
 .PHONY: schemas
-schemas: $(VENV)/.runtime ## Write docs/schemas, docs/asyncapi.json and docs/openapi.json anew
+schemas: $(VENV)/.runtime ## Write docs/schemas, docs/asyncapi.json, docs/openapi.json and tables anew
 	@$(BIN)/python -m schemas.export
 	@$(BIN)/python -m cluster.openapi
 	@$(BIN)/python -m schemas.documents.parameter_document
+	@$(BIN)/python -m tests.face_table
 	@$(BIN)/python -m cluster.observability
 
 .PHONY: clean

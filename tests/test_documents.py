@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import face_table
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 ADRS = sorted(DOCS.glob("adr/0*.md"))
@@ -68,6 +70,12 @@ def test_the_index_of_documents_has_every_page() -> None:
     assert [
         page.name for page in DOCS.glob("*.md") if page.name not in index and page.name != "README.md"
     ] == []
+
+
+def test_the_table_of_faces_is_current_and_each_yes_has_its_test() -> None:
+    text = face_table.DOCUMENT.read_text(encoding="utf-8")
+    assert face_table.absent() == []
+    assert face_table.written(text) == text, "make schemas"
 
 
 def test_the_index_of_decisions_has_every_decision_with_its_title_once() -> None:

@@ -1,0 +1,181 @@
+"""The table of faces in docs/clients.md: each capability of a face beside a test that shows it."""
+
+import ast
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+DOCUMENT: Final = ROOT / "docs" / "clients.md"
+CAPABILITIES: Final = ("create", "resume", "many listeners", "barge-in", "tools", "audio out", "audio in")
+
+SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
+    "native WebSocket": {
+        "deployments/native/test_narrated_turns.py": {
+            "create": "test_a_prompt_becomes_text_and_sentences_and_sound",
+            "resume": "test_resuming_anywhere_gives_the_same_events_and_the_same_sound",
+            "many listeners": "test_two_listeners_hear_the_same_bytes_whenever_they_come",
+            "audio out": "test_the_first_sentence_sounds_before_the_last_is_written",
+        },
+        "pipeline/stt/inputs/test_interruption.py": {
+            "barge-in": "test_speech_over_an_answer_stops_it",
+        },
+        "pipeline/stt/inputs/test_spoken_turn.py": {
+            "audio in": "test_what_is_said_is_asked_and_answered",
+        },
+    },
+    "native HTTP and SSE": {
+        "deployments/native/test_listening_cursors.py": {
+            "create": "test_sse_says_hello_then_the_events_with_their_cursors_then_why_it_ends",
+            "resume": "test_last_event_id_continues_after_it_and_wins_over_from",
+            "audio out": "test_sse_carries_audio_when_asked",
+        },
+        "deployments/native/input/test_recording_uploads.py": {
+            "audio in": "test_a_recording_is_heard_in_every_container",
+        },
+    },
+    "Chat Completions": {
+        "deployments/openai/test_chat_completions.py": {
+            "create": "test_a_completion_is_a_session_that_closes",
+            "tools": "test_calls_are_told_and_their_results_lead_on",
+            "audio out": "test_a_spoken_answer_is_streamed_sound_and_words_together",
+            "audio in": "test_what_was_said_is_written_down_and_asked",
+        },
+        "deployments/openai/test_completion_resume.py": {
+            "resume": "test_after_every_event_the_same_request_goes_on_exactly_there",
+        },
+    },
+    "Responses": {
+        "deployments/responses/test_stored_responses.py": {
+            "create": "test_a_response_goes_on_from_another_in_its_session",
+            "tools": "test_a_function_is_called_and_its_result_told",
+        },
+        "deployments/responses/test_response_streams.py": {
+            "resume": "test_a_stream_that_was_cut_goes_on_where_it_ended",
+        },
+    },
+    "Realtime over WebSocket": {
+        "deployments/realtime/test_realtime_conversation.py": {
+            "create": "test_a_question_is_answered_in_text",
+            "audio out": "test_an_answer_is_spoken_with_its_transcript",
+        },
+        "deployments/realtime/test_realtime_resume.py": {
+            "resume": "test_a_connection_that_breaks_again_and_again_loses_and_doubles_nothing",
+            "many listeners": "test_two_connections_of_a_session_hear_the_same",
+        },
+        "deployments/realtime/test_realtime_speech.py": {
+            "barge-in": "test_who_speaks_over_an_answer_ends_it",
+            "audio in": "test_who_speaks_is_answered",
+        },
+        "deployments/realtime/test_realtime_functions.py": {
+            "tools": "test_the_model_calls_and_goes_on_with_the_result",
+        },
+    },
+    "Realtime over WebRTC": {
+        "deployments/realtime/test_calls.py": {
+            "create": "test_a_form_brings_the_offer_and_the_configuration",
+            "resume": "test_a_call_that_comes_back_goes_on_where_it_was",
+            "many listeners": "test_a_call_is_told_what_a_websocket_is_told_and_hears_the_sound",
+            "barge-in": "test_what_is_said_is_understood_and_an_answer_is_interrupted_by_speech",
+            "audio out": "test_a_call_is_told_what_a_websocket_is_told_and_hears_the_sound",
+            "audio in": "test_what_is_said_is_understood_and_an_answer_is_interrupted_by_speech",
+        },
+    },
+    "telephone": {
+        "deployments/telephone/test_phone_calls.py": {
+            "create": "test_a_caller_hears_the_greeting_and_marks_record_what_was_heard",
+            "resume": "test_a_call_whose_stream_breaks_goes_on_in_the_same_session",
+            "barge-in": "test_speech_over_an_answer_clears_it_and_the_log_knows_what_was_heard",
+            "tools": "test_the_model_hangs_up_after_its_answer_was_heard",
+            "audio out": "test_a_caller_hears_the_greeting_and_marks_record_what_was_heard",
+            "audio in": "test_what_a_caller_says_is_asked_and_answered",
+        },
+    },
+    "UI stream": {
+        "deployments/ui/test_ui_stream.py": {
+            "create": "test_an_answer_streams_as_one_step_of_text",
+            "resume": "test_who_comes_back_gets_the_answer_from_its_beginning",
+            "tools": "test_a_call_of_the_server_is_a_step_with_its_output",
+            "audio out": "test_sound_and_word_times_are_transient_and_leave_a_place_to_hear_them_again",
+        },
+    },
+    "MCP": {
+        "deployments/mcp/test_mcp_face.py": {
+            "create": "test_a_question_is_answered_in_a_session_that_goes_on",
+            "audio out": "test_a_text_is_spoken_and_a_recording_written_down",
+            "audio in": "test_a_text_is_spoken_and_a_recording_written_down",
+        },
+    },
+    "Durable Streams": {
+        "deployments/durable/test_streams.py": {
+            "create": "test_an_append_larger_than_an_event_comes_back_whole",
+            "resume": "test_a_read_ends_at_a_page_and_goes_on_from_there",
+        },
+    },
+    "Python client": {
+        "client_libraries/test_python_client.py": {
+            "create": "test_a_prompt_is_answered_in_deltas",
+            "resume": "test_connections_that_break_at_any_byte_lose_and_double_no_event",
+            "audio out": "test_the_loudspeaker_gets_every_sample",
+            "audio in": "test_a_microphone_is_transcribed_and_answered_also_when_connections_break",
+        },
+    },
+}
+"""For each face: files under tests/, and in each the test of each capability."""
+
+_BEGIN: Final = "<!-- the table begins: python -m tests.face_table -->\n"
+_END: Final = "<!-- the table ends -->\n"
+
+
+@cache
+def _tests_in(file: str) -> frozenset[str]:
+    """The names of the tests of a file under tests/; none where there is no such file."""
+    path = ROOT / "tests" / file
+    if not path.is_file():
+        return frozenset()
+    functions = (
+        node
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    )
+    return frozenset(function.name for function in functions if function.name.startswith("test_"))
+
+
+def absent() -> list[str]:
+    """The registry's tests that are not in the tree, and its capabilities that are no column."""
+    return [
+        f"{face}, {capability}: {file}::{test}"
+        for face, files in SHOWN.items()
+        for file, shown in files.items()
+        for capability, test in shown.items()
+        if capability not in CAPABILITIES or test not in _tests_in(file)
+    ]
+
+
+def _cell(files: dict[str, dict[str, str]], capability: str) -> str:
+    return next((f"[yes](../tests/{file})" for file, shown in files.items() if capability in shown), "–")
+
+
+def written(text: str) -> str:
+    """The document with today's table in it."""
+    rows = [["face", *CAPABILITIES], ["---"] * (len(CAPABILITIES) + 1)]
+    rows += [[face, *(_cell(files, one) for one in CAPABILITIES)] for face, files in SHOWN.items()]
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"{before}{_BEGIN}\n{lines}\n\n{_END}{after}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    made = written(text)
+    if made != text and "--check" not in arguments:
+        DOCUMENT.write_text(made, encoding="utf-8")
+        sys.stdout.write("docs/clients.md written\n")
+    return 1 if made != text and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
