@@ -15,7 +15,6 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
     "native WebSocket": {
         "deployments/native/test_narrated_turns.py": {
             "create": "test_a_prompt_becomes_text_and_sentences_and_sound",
-            "resume": "test_resuming_anywhere_gives_the_same_events_and_the_same_sound",
             "many listeners": "test_two_listeners_hear_the_same_bytes_whenever_they_come",
             "audio out": "test_the_first_sentence_sounds_before_the_last_is_written",
         },
@@ -25,15 +24,20 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
         "pipeline/stt/inputs/test_spoken_turn.py": {
             "audio in": "test_what_is_said_is_asked_and_answered",
         },
+        "deployments/test_resume_through_cuts.py": {
+            "resume": "test_a_native_socket_goes_on",
+        },
     },
     "native HTTP and SSE": {
         "deployments/native/test_listening_cursors.py": {
             "create": "test_sse_says_hello_then_the_events_with_their_cursors_then_why_it_ends",
-            "resume": "test_last_event_id_continues_after_it_and_wins_over_from",
             "audio out": "test_sse_carries_audio_when_asked",
         },
         "deployments/native/input/test_recording_uploads.py": {
             "audio in": "test_a_recording_is_heard_in_every_container",
+        },
+        "deployments/test_resume_through_cuts.py": {
+            "resume": "test_native_events_go_on",
         },
     },
     "Chat Completions": {
@@ -43,8 +47,8 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
             "audio out": "test_a_spoken_answer_is_streamed_sound_and_words_together",
             "audio in": "test_what_was_said_is_written_down_and_asked",
         },
-        "deployments/openai/test_completion_resume.py": {
-            "resume": "test_after_every_event_the_same_request_goes_on_exactly_there",
+        "deployments/test_resume_through_cuts.py": {
+            "resume": "test_a_completion_goes_on",
         },
     },
     "Responses": {
@@ -52,8 +56,8 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
             "create": "test_a_response_goes_on_from_another_in_its_session",
             "tools": "test_a_function_is_called_and_its_result_told",
         },
-        "deployments/responses/test_response_streams.py": {
-            "resume": "test_a_stream_that_was_cut_goes_on_where_it_ended",
+        "deployments/test_resume_through_cuts.py": {
+            "resume": "test_a_response_goes_on",
         },
     },
     "Realtime over WebSocket": {
@@ -62,7 +66,6 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
             "audio out": "test_an_answer_is_spoken_with_its_transcript",
         },
         "deployments/realtime/test_realtime_resume.py": {
-            "resume": "test_a_connection_that_breaks_again_and_again_loses_and_doubles_nothing",
             "many listeners": "test_two_connections_of_a_session_hear_the_same",
         },
         "deployments/realtime/test_realtime_speech.py": {
@@ -71,6 +74,9 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
         },
         "deployments/realtime/test_realtime_functions.py": {
             "tools": "test_the_model_calls_and_goes_on_with_the_result",
+        },
+        "deployments/test_resume_through_cuts.py": {
+            "resume": "test_a_realtime_session_goes_on",
         },
     },
     "Realtime over WebRTC": {
@@ -96,9 +102,11 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
     "UI stream": {
         "deployments/ui/test_ui_stream.py": {
             "create": "test_an_answer_streams_as_one_step_of_text",
-            "resume": "test_who_comes_back_gets_the_answer_from_its_beginning",
             "tools": "test_a_call_of_the_server_is_a_step_with_its_output",
             "audio out": "test_sound_and_word_times_are_transient_and_leave_a_place_to_hear_them_again",
+        },
+        "deployments/test_resume_through_cuts.py": {
+            "resume": "test_a_chat_of_the_ui_stream_is_whole_after_the_last_cut",
         },
     },
     "MCP": {
@@ -111,7 +119,9 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
     "Durable Streams": {
         "deployments/durable/test_streams.py": {
             "create": "test_an_append_larger_than_an_event_comes_back_whole",
-            "resume": "test_a_read_ends_at_a_page_and_goes_on_from_there",
+        },
+        "deployments/test_resume_through_cuts.py": {
+            "resume": "test_a_session_that_is_read_as_a_durable_stream_goes_on",
         },
     },
     "Python client": {
