@@ -149,8 +149,8 @@ export class Connection {
   }
 }
 
-/** An idempotency key: the same request with the same key happens once. Pages without TLS have no `randomUUID`. */
+/** A UUID, as an idempotency key or the name of an input. Pages without TLS and Node 18 have no `randomUUID`. */
 export function newKey() {
-  const part = () => Math.random().toString(36).slice(2);
-  return globalThis.crypto?.randomUUID?.() ?? `${part()}-${part()}-${Date.now().toString(36)}`;
+  const digit = () => Math.floor(Math.random() * 16).toString(16);
+  return globalThis.crypto?.randomUUID?.() ?? "xxxxxxxx-xxxx-4xxx-8xxx-xxxxxxxxxxxx".replaceAll("x", digit);
 }

@@ -11,18 +11,29 @@ const FULL_BYTES = 64_000; // two seconds of sound: more of it waits here, where
 const GOODBYE_MS = 10_000;
 const AGAIN_MS = 1_000;
 
-/**
- * `onState(state)`: "connecting", "live", "reconnecting", or at the end "over"; `onTrouble(text)` when the line is of no
- * use any more, could not keep everything, or when something that was said is not answered.
- */
 export class AudioInput {
-  constructor({ connection, onState, onTrouble }) {
+  /**
+   * `onState(state, refusal)`: "connecting", "live", "reconnecting", or at the end "over", with the refusal if there
+   * was one; `onTrouble(text)` when the input is of no use any more, could not keep everything, or when something that
+   * was said is not answered. With `onEvent(event, audio)` the session's events are read on the same socket, from the
+   * first connection on, and the input is over only when the events say so. `rate` in Hz.
+   *
+   * @param {{connection: import("../connection.js").Connection, rate?: number, query?: Record<string, string>, patienceMs?: number,
+   *   onState: (state: string, refusal: any) => void, onTrouble?: (text: string) => void,
+   *   onEvent?: ((event: any, audio: Uint8Array | null) => void) | null}} options
+   */
+  constructor({ connection, rate = SPEECH_RATE, query, patienceMs, onState, onTrouble = () => {}, onEvent = null }) {
     this.state = "connecting";
     this.input = newKey();
     this._connection = connection;
+    this._rate = rate;
+    this._query = query;
+    this._patienceMs = patienceMs;
     this._onState = onState;
     this._onTrouble = onTrouble;
-    this._backlog = new Backlog();
+    this._onEvent = onEvent;
+    this._backlog = new Backlog({ rate });
+    this._waiting = [];
     this._ready = false;
     this._wishes = 0;
     this._goodbye = null;
@@ -35,8 +46,10 @@ export class AudioInput {
     this._socket = new EventSocket({
       connection: this._connection,
       path,
+      query: this._query,
+      patienceMs: this._patienceMs,
       cursor: Cursor.at("head"),
-      onEvent: (event) => this._took(event),
+      onEvent: (event, audio) => this._took(event, audio),
       onHello: () => this._ask(),
       onAnswer: (message) => this._answer(message),
       onState: (state) => this._socketIs(state),
@@ -46,8 +59,36 @@ export class AudioInput {
   }
 
   send(pcm) {
+    if (this.state === "over") return;
     this._backlog.push(pcm);
     this._pump();
+  }
+
+  /** Resolves when the server has acknowledged all but so much of the sound, or the input is over. */
+  async room(ms) {
+    while (this.state !== "over" && this._backlog.heldMs > ms) {
+      await new Promise((resolve) => this._waiting.push(resolve));
+    }
+  }
+
+  /** Another message on the same socket; false while there is no connection. */
+  tell(message) {
+    return this._socket?.send(message) ?? false;
+  }
+
+  /** Whether events are being read. */
+  get reading() {
+    return this._socket?.reading ?? false;
+  }
+
+  /** Read no more events, and send no sound, until `goOn`. */
+  hold() {
+    this._ready = false;
+    this._socket?.close();
+  }
+
+  goOn() {
+    if (this.state !== "over") this._socket?.open();
   }
 
   /** What was said is all: let it be an utterance. */
@@ -68,7 +109,7 @@ export class AudioInput {
       return;
     }
     this._goodbye = this._wish("input.close");
-    this._timers.push(setTimeout(() => this._end(), GOODBYE_MS));
+    if (!this._onEvent) this._timers.push(setTimeout(() => this._end(), GOODBYE_MS));
   }
 
   /** The page is left: say goodbye now or never. */
@@ -87,17 +128,27 @@ export class AudioInput {
 
   _ask() {
     const { input } = this;
+    if (this._goodbye && !this._backlog.wishes.includes(this._goodbye)) return; // only its events are waited for
     const at_ms = Math.ceil(this._backlog.fromMs);
     this._ready = false;
-    this._socket.send({ type: "input.open", input, format: "pcm16", rate: SPEECH_RATE, at_ms, ref: "open" });
+    this._socket.send({ type: "input.open", input, format: "pcm16", rate: this._rate, at_ms, ref: "open" });
   }
 
   _answer(message) {
     if (message.type === "input.ready" && message.input === this.input) this._begin(message.from_ms);
-    else if (message.type === "input.ack" && message.input === this.input) this._backlog.acknowledge(message.ms);
+    else if (message.type === "input.ack" && message.input === this.input) this._acknowledged(message.ms);
     else if (message.type === "accepted") this._done(message.ref);
     else if (message.type === "error" && message.ref === "open") this._refused(message);
     else if (message.type === "error") this._error(message);
+  }
+
+  _acknowledged(ms) {
+    this._backlog.acknowledge(ms);
+    this._wakeWaiting();
+  }
+
+  _wakeWaiting() {
+    for (const resolve of this._waiting.splice(0)) resolve();
   }
 
   _begin(fromMs) {
@@ -123,12 +174,13 @@ export class AudioInput {
     const wish = this._backlog.wishes.find((one) => one.ref === ref);
     if (!wish) return;
     this._backlog.done(wish);
-    if (wish === this._goodbye) this._end();
+    if (wish === this._goodbye && !this._onEvent) this._end();
   }
 
-  _refused({ field, message, retryable }) {
+  _refused(refusal) {
+    const { field, message, retryable } = refusal;
     if (field === "at_ms") this._beginAnew();
-    else if (!retryable) this._end(message);
+    else if (!retryable) this._end(refusal);
     else {
       this._onTrouble(message);
       this._timers.push(setTimeout(() => this._ask(), AGAIN_MS));
@@ -142,17 +194,24 @@ export class AudioInput {
     else if (ref === "input") this._onTrouble(message);
   }
 
-  _took({ type, data }) {
-    const failed = type === "input.closed" && data.input === this.input && data.reason === "failed";
-    if (failed && !this._goodbye) this._end(data.message || "Listening failed");
+  _took(event, audio) {
+    const { type, data } = event;
+    const closed = type === "input.closed" && data.input === this.input;
+    const failed = closed && data.reason === "failed" && !this._goodbye;
+    this._onEvent?.(event, audio);
+    if (failed) this._end({ code: data.code, message: data.message || "Listening failed" });
+    else if (closed && this._onEvent) this._end();
   }
 
-  _socketIs({ state, message }) {
+  _socketIs(socket) {
+    const { state } = socket;
     if (state === "waiting" || state === "offline") {
       this._ready = false;
       this._say("reconnecting");
-    } else if (state === "refused" || state === "ended") {
-      this._end(message ?? "The session is over");
+    } else if (state === "refused") {
+      this._end(socket);
+    } else if (state === "ended") {
+      this._end({ code: "session.ended", message: "The session is over" });
     }
   }
 
@@ -164,18 +223,20 @@ export class AudioInput {
     }
   }
 
-  _end(trouble = null) {
+  /** @param {{code: string, message: string, field?: string | null} | null} refusal */
+  _end(refusal = null) {
     if (this.state === "over") return;
     for (const timer of this._timers) clearTimeout(timer);
     this._ready = false;
     this._socket?.close();
-    if (trouble) this._onTrouble(trouble);
-    this._say("over");
+    if (refusal) this._onTrouble(refusal.message);
+    this._say("over", refusal);
+    this._wakeWaiting();
   }
 
-  _say(state) {
+  _say(state, refusal = null) {
     if (this.state === state) return;
     this.state = state;
-    this._onState(state);
+    this._onState(state, refusal);
   }
 }

@@ -2,7 +2,6 @@
 
 import { SPEECH_RATE } from "./resampler.js";
 
-const PER_MS = SPEECH_RATE / 1000;
 const KEPT_MS = 60_000;
 
 /**
@@ -10,20 +9,25 @@ const KEPT_MS = 60_000;
  * kept, so is the oldest, and whoever wants it sent again is told that it is gone.
  */
 export class Backlog {
-  constructor(keptMs = KEPT_MS) {
-    this._kept = keptMs * PER_MS;
+  constructor({ keptMs = KEPT_MS, rate = SPEECH_RATE } = {}) {
+    this._perMs = rate / 1000;
+    this._kept = keptMs * this._perMs;
     this._items = []; // {at, pcm} and {at, wish}; `at` and all positions in here in samples
     this._next = 0; // the first of them that has not been sent
     this._end = 0;
   }
 
   get endMs() {
-    return this._end / PER_MS;
+    return this._end / this._perMs;
   }
 
   /** From where on the sound is still here. */
   get fromMs() {
-    return (this._items.find(({ pcm }) => pcm)?.at ?? this._end) / PER_MS;
+    return (this._items.find(({ pcm }) => pcm)?.at ?? this._end) / this._perMs;
+  }
+
+  get heldMs() {
+    return this.endMs - this.fromMs;
   }
 
   get empty() {
@@ -59,7 +63,7 @@ export class Backlog {
 
   /** Sound before `ms` need not be sent again. */
   acknowledge(ms) {
-    const isSafe = ({ at, pcm }) => pcm && at + pcm.length <= ms * PER_MS;
+    const isSafe = ({ at, pcm }) => pcm && at + pcm.length <= ms * this._perMs;
     for (let at = this._items.length - 1; at >= 0; at -= 1) {
       if (isSafe(this._items[at])) this._forget(at);
     }
@@ -67,8 +71,8 @@ export class Backlog {
 
   /** Send again from `ms` on. False if that cannot be done, because not all of it is here. */
   rewind(ms) {
-    const from = Math.round(ms * PER_MS);
-    if (from < this.fromMs * PER_MS || from > this._end) return false;
+    const from = Math.round(ms * this._perMs);
+    if (from < this.fromMs * this._perMs || from > this._end) return false;
     this.acknowledge(ms);
     const cut = this._items.find(({ at, pcm }) => pcm && at < from);
     if (cut) {
@@ -81,7 +85,7 @@ export class Backlog {
 
   /** What is here becomes the beginning of another input. */
   restart() {
-    const begin = this.fromMs * PER_MS;
+    const begin = this.fromMs * this._perMs;
     for (const item of this._items) item.at = Math.max(0, item.at - begin);
     this._end -= begin;
     this._next = 0;

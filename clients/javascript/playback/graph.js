@@ -38,6 +38,11 @@ export class AudioGraph {
     return this._context.resume();
   }
 
+  close() {
+    this._context.onstatechange = null;
+    void this._context.close();
+  }
+
   push(samples, ms, epoch, speed) {
     this._node.port.postMessage({ order: "push", samples, ms, epoch, speed }, [samples.buffer]);
   }

@@ -120,7 +120,7 @@ test("a wish keeps its place among the sound until it is done", () => {
 });
 
 test("sound is only kept for so long, and whoever wants older sound is told", () => {
-  const backlog = new Backlog(96);
+  const backlog = new Backlog({ keptMs: 96 });
   for (const value of [1, 2, 3, 4, 5]) backlog.push(frame(value));
   assert.equal(backlog.fromMs, 64);
   assert.equal(backlog.rewind(32), false);
@@ -132,7 +132,7 @@ test("sound is only kept for so long, and whoever wants older sound is told", ()
 });
 
 test("forgetting what was never sent does not skip what follows", () => {
-  const backlog = new Backlog(64);
+  const backlog = new Backlog({ keptMs: 64 });
   backlog.push(frame(1));
   backlog.wish("commit");
   assert.deepEqual(sent(backlog), [[1, 32], "commit"]);

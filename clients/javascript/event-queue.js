@@ -1,0 +1,68 @@
+/** Events of a socket as an asynchronous generator: a reader that is slow makes the socket wait, and nothing pile up. */
+
+import { ApiError } from "./connection.js";
+
+const MOST_EVENTS = 1_000;
+const MOST_BYTES = 4_000_000;
+const SHARE = 0.5; // of both: with less than that waiting, more is read
+
+/** The error of a socket's last state, "refused". @param {{code: string, message: string, field?: string | null}} state */
+export function errorOf({ code, message, field = null }) {
+  return new ApiError({ detail: message, code, field, retryable: code === "connection.lost" });
+}
+
+/**
+ * `start({onEvent, onEnd})` begins to read and returns what `open`s and `close`s; `onEnd(error)` is the last call, with
+ * null where all was read.
+ *
+ * @template Event
+ * @param {(handlers: {onEvent: (event: any, audio: Uint8Array | null) => void, onEnd: (error: unknown) => void}) =>
+ *   {open: () => void, close: () => void, reading: boolean}} start
+ * @returns {AsyncGenerator<Event, void, void>}
+ */
+export async function* read(start) {
+  /** @type {any[]} */
+  let waiting = [];
+  let at = 0;
+  let bytes = 0;
+  let over = false;
+  /** @type {unknown} */
+  let failure = null;
+  let wake = () => {};
+  const source = start({
+    onEvent(event, audio) {
+      waiting.push({ ...event, audio });
+      bytes += audio?.length ?? 0;
+      if (waiting.length - at > MOST_EVENTS || bytes > MOST_BYTES) source.close(); // the cursor stays
+      wake();
+    },
+    onEnd(error) {
+      over = true;
+      failure = error;
+      wake();
+    },
+  });
+  try {
+    for (;;) {
+      if (at < waiting.length) {
+        const event = waiting[at];
+        at += 1;
+        bytes -= event.audio?.length ?? 0;
+        if (at === waiting.length) {
+          waiting = [];
+          at = 0;
+        }
+        const little = waiting.length - at < MOST_EVENTS * SHARE && bytes < MOST_BYTES * SHARE;
+        if (little && !over && !source.reading) source.open();
+        yield event;
+      } else if (over) {
+        if (failure !== null) throw failure;
+        return;
+      } else {
+        await new Promise((resolve) => (wake = () => resolve(undefined)));
+      }
+    }
+  } finally {
+    source.close();
+  }
+}

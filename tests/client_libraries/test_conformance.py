@@ -1,0 +1,108 @@
+"""One list of cases that every client library passes: answers, resumed events, forks, refusals and microphones."""
+
+import random
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rhapsode import AsyncRhapsode
+from tests.client_libraries.conftest import STORY
+from tests.client_libraries.libraries import NODE, JavaScript, Library, Python
+from tests.support.clients.native_speaker import austen, silence
+from tests.support.cutting_relay import cutting_relay
+from tests.support.running_app import RunningApp
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.parametrize(
+        "library",
+        [
+            pytest.param(Python(), id="python"),
+            pytest.param(
+                JavaScript(),
+                id="javascript",
+                marks=pytest.mark.skipif(NODE is None, reason="node is not installed"),
+            ),
+        ],
+    ),
+]
+_NO_SOUND = sha256(b"").hexdigest()
+_ABSENT = "0199a2b4-6c1e-7d1a-8f00-5b7a3c2d1e0f"
+
+
+async def told(app: RunningApp) -> tuple[str, int]:
+    """A session with one answer that was spoken."""
+    async with AsyncRhapsode(app.url) as client:
+        session = await client.create()
+        turn = await session.ask("x")
+        await turn.text()
+        return session.id, turn.number
+
+
+async def test_a_prompt_is_answered_in_deltas(app: RunningApp, library: Library) -> None:
+    answer = await library.run("answers", app.url)
+    assert "".join(answer["deltas"]) == STORY
+    assert len(answer["deltas"]) > 3
+    assert (answer["title"], answer["again"]) == ("A story", STORY)
+    assert answer["brief"] == "The keeper lit the lamp. "
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_connections_that_break_at_any_byte_lose_and_double_no_event(
+    app: RunningApp, library: Library, seed: int
+) -> None:
+    session, turn = await told(app)
+    wish: dict[str, Any] = {"session": session, "after": 0, "turn": turn, "audio": "pcm16"}
+    after = random.Random(seed).randrange(300, 4_000)
+    async with cutting_relay(app.url, after_bytes=after, cuts=4) as (url, broken):
+        events = await library.run("events", url, **wish)
+    assert broken
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["type"] == "turn.completed"
+    assert all((event["audio"] != _NO_SOUND) == (event["type"] == "audio.chunk") for event in events)
+    assert await Python().run("events", app.url, **wish) == events
+
+
+async def test_events_go_on_after_a_place_and_a_fork_has_the_past(app: RunningApp, library: Library) -> None:
+    session, _ = await told(app)
+    whole = await library.run("events", app.url, session=session, after=0, follow=False)
+    rest = await library.run("events", app.url, session=session, after=3, follow=False, speed=0)
+    assert rest == whole[3:]
+    assert await library.run("events", app.url, session=session, after="head", follow=False) == []
+    fork = await library.run("fork", app.url, session=session, at=2)
+    assert [event["type"] for event in fork["events"][:2]] == [event["type"] for event in whole[:2]]
+    assert fork["gone"]["status"] in (404, 410)
+
+
+async def test_commands_and_settings_are_carried_out(app: RunningApp, library: Library) -> None:
+    answer = await library.run("commands", app.url)
+    assert answer["spoken"] == "Good morning to all of you."
+    assert answer["bytes"] > 1_000
+    assert answer["settings"]["speech_speed"] == 1.25
+    assert answer["stop"] is None or answer["stop"]["code"] == "turn.none_running"
+
+
+async def test_a_refusal_names_its_code_and_field(app: RunningApp, library: Library) -> None:
+    refused = await library.run("refusals", app.url, absent=_ABSENT)
+    assert (refused["settings"]["status"], refused["settings"]["field"]) == (422, "settings.speech_speed")
+    assert refused["settings"]["retryable"] is False
+    assert refused["session"]["code"] == refused["change"]["code"] == "session.not_found"
+    assert refused["change"]["status"] == 404
+
+
+@pytest.mark.parametrize("cuts", [0, 3])
+async def test_a_microphone_is_transcribed_and_answered_also_when_connections_break(
+    app: RunningApp, library: Library, cuts: int, tmp_path: Path
+) -> None:
+    speech = tmp_path / "speech.pcm"
+    speech.write_bytes(austen() + silence(1_000))
+    async with cutting_relay(app.url, after_bytes=900, cuts=cuts) as (url, broken):
+        events = await library.run("listen", url, file=str(speech), bytes=3_199)
+    types = [event["type"] for event in events]
+    heard = [event["data"] for event in events if event["type"] == "input.audio"]
+    assert len(broken) == cuts
+    assert types[-1] == "input.closed"
+    assert "transcript.final" in types
+    assert abs(max(one["at_ms"] + one["ms"] for one in heard) - speech.stat().st_size // 32) < 100
