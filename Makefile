@@ -62,10 +62,10 @@ env-vllm: $(BIN)/python ## vLLM for the answers, in .venv-vllm (GPU=yes|no overr
 	@GPU="$(GPU)" bash requirements/vllm.sh $(BIN)/python
 
 .PHONY: env-clients
-env-clients: $(BIN)/python ## Pipecat, LiveKit's agents and the Agents SDK, in .venv-clients; Durable Streams, the AI SDK and the JavaScript agents
+env-clients: $(BIN)/python ## Pipecat, LiveKit's agents and the Agents SDK, in .venv-clients; Durable Streams, the AI SDK, the JavaScript agents and React
 	@bash requirements/clients.sh $(BIN)/python
 	@if ! command -v npm >/dev/null; then echo 'npm is not there: Durable Streams and the AI SDK are left out.'; \
-		else for client in durable_streams ui_stream agents_realtime; do npm ci --prefix tests/clients/$$client --ignore-scripts --no-audit --no-fund || exit 1; done; fi
+		else for client in durable_streams ui_stream agents_realtime javascript; do npm ci --prefix tests/clients/$$client --ignore-scripts --no-audit --no-fund || exit 1; done; fi
 
 .PHONY: env-peers
 race env-peers test-clients: export PEERS := yes
@@ -204,6 +204,7 @@ check: $(VENV)/.runtime $(VENV)/.dev ## Lint, format, types, layers and generate
 	@$(BIN)/python -m schemas.export --check
 	@$(BIN)/python -m cluster.openapi --check
 	@$(BIN)/python -m schemas.documents.parameter_document --check
+	@$(BIN)/python -m schemas.documents.event_types --check
 	@$(BIN)/python -m cluster.kubernetes --check
 	@$(BIN)/python -m cluster.observability --check
 
@@ -222,6 +223,7 @@ schemas: $(VENV)/.runtime ## Write docs/schemas, docs/asyncapi.json, docs/openap
 	@$(BIN)/python -m cluster.openapi
 	@$(BIN)/python -m schemas.documents.parameter_document
 	@$(BIN)/python -m tests.face_table
+	@$(BIN)/python -m schemas.documents.event_types
 	@$(BIN)/python -m cluster.observability
 
 .PHONY: clean

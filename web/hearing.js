@@ -1,7 +1,7 @@
 /** The page's one player: what it plays, whichever place is on show, and the buttons that reach into it. */
 
 import { bestCodec } from "./client/playback/decoder.js";
-import { Ledger } from "./heard.js";
+import { Ledger } from "./client/playback/heard.js";
 import { Narration } from "./narration.js";
 import { loudness } from "./client/microphone/speech-frames.js";
 import { Player } from "./player.js";

@@ -97,13 +97,13 @@ export class Session {
    * Every event after `after` (a `seq`, a cursor or "head"), in order, each once.
    *
    * A dropped connection is resumed at the last event. `turn` ends after that turn; `speed` replays at the recorded
-   * pace times that, 0 at once; without `follow` the events end at the present.
+   * pace times that, 0 at once; without `follow` the events end at the present. An abort of `signal` rejects with its reason.
    *
    * @param {number | string} [after]
-   * @param {{audio?: AudioFormat, turn?: number, speed?: number, follow?: boolean}} [query]
+   * @param {{audio?: AudioFormat, turn?: number, speed?: number, follow?: boolean, signal?: AbortSignal}} [query]
    * @returns {AsyncGenerator<SessionEvent, void, void>}
    */
-  events(after = 0, { follow = true, ...query } = {}) {
+  events(after = 0, { follow = true, signal, ...query } = {}) {
     const wishes = Object.entries({ follow, ...query }).filter(([, value]) => value !== undefined);
     return read(({ onEvent, onEnd }) => {
       const socket = new EventSocket({
@@ -120,7 +120,7 @@ export class Session {
       });
       socket.open();
       return socket;
-    });
+    }, signal);
   }
 
   /**
@@ -130,15 +130,16 @@ export class Session {
    * when `sound` has ended and all of it is transcribed. After a dropped connection the sound that the server has not
    * acknowledged is sent again. `microphone()` is the sound of a browser's microphone.
    *
-   * @param {AsyncIterable<Uint8Array | Int16Array>} sound @param {{rate?: number, audio?: AudioFormat}} [options]
+   * @param {AsyncIterable<Uint8Array | Int16Array>} sound @param {{rate?: number, audio?: AudioFormat, signal?: AbortSignal}} [options]
    * @returns {AsyncGenerator<SessionEvent, void, void>}
    */
-  listen(sound, { rate = 16_000, audio = "none" } = {}) {
+  listen(sound, { rate = 16_000, audio = "none", signal } = {}) {
     return listen(sound, {
       connection: this.connection,
       path: `${this.path}/stream`,
       query: { audio },
       rate,
+      signal,
       patienceMs: PATIENCE_MS,
     });
   }
@@ -229,7 +230,7 @@ export class Turn {
 
   /** Plays the turn in a browser while it is made; resolves when the last of it was heard. Call it from a gesture. */
   async speak() {
-    const speaker = await Speaker.open();
+    const speaker = await Speaker.open(this.session.connection);
     try {
       for await (const event of this.events({ audio: speaker.codec })) {
         check(event);

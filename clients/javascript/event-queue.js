@@ -13,14 +13,16 @@ export function errorOf({ code, message, field = null }) {
 
 /**
  * `start({onEvent, onEnd})` begins to read and returns what `open`s and `close`s; `onEnd(error)` is the last call, with
- * null where all was read.
+ * null where all was read. An abort of `signal` ends the reading with its reason, as it does for fetch.
  *
  * @template Event
  * @param {(handlers: {onEvent: (event: any, audio: Uint8Array | null) => void, onEnd: (error: unknown) => void}) =>
  *   {open: () => void, close: () => void, reading: boolean}} start
+ * @param {AbortSignal} [signal]
  * @returns {AsyncGenerator<Event, void, void>}
  */
-export async function* read(start) {
+export async function* read(start, signal) {
+  signal?.throwIfAborted();
   /** @type {any[]} */
   let waiting = [];
   let at = 0;
@@ -29,6 +31,16 @@ export async function* read(start) {
   /** @type {unknown} */
   let failure = null;
   let wake = () => {};
+  const onEnd = (error) => {
+    over = true;
+    failure = error;
+    wake();
+  };
+  const abort = () => {
+    waiting = [];
+    at = 0;
+    onEnd(signal.reason);
+  };
   const source = start({
     onEvent(event, audio) {
       waiting.push({ ...event, audio });
@@ -36,12 +48,9 @@ export async function* read(start) {
       if (waiting.length - at > MOST_EVENTS || bytes > MOST_BYTES) source.close(); // the cursor stays
       wake();
     },
-    onEnd(error) {
-      over = true;
-      failure = error;
-      wake();
-    },
+    onEnd,
   });
+  signal?.addEventListener("abort", abort);
   try {
     for (;;) {
       if (at < waiting.length) {
@@ -63,6 +72,7 @@ export async function* read(start) {
       }
     }
   } finally {
+    signal?.removeEventListener("abort", abort);
     source.close();
   }
 }

@@ -75,7 +75,9 @@ export class EventSocket {
   /** A message or bytes to the server; false while there is no connection. Messages carry a `ref`, or are not answered. */
   send(message) {
     if (!this._greeted || this._socket?.readyState !== WebSocket.OPEN) return false;
-    this._socket.send(ArrayBuffer.isView(message) ? message : JSON.stringify(message));
+    /** @type {any} */
+    const data = ArrayBuffer.isView(message) ? message : JSON.stringify(message);
+    this._socket.send(data);
     return true;
   }
 

@@ -2,4 +2,6 @@
 
 export { Rhapsode, Session, Turn } from "./client.js";
 export { ApiError } from "./connection.js";
+export { Chat } from "./chat.js";
 export { microphone } from "./microphone/microphone.js";
+export { VoiceConversation } from "./voice.js";

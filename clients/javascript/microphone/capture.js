@@ -5,14 +5,15 @@ const WISHES = { channelCount: 1, echoCancellation: true, noiseSuppression: true
 export class Capture {
   /**
    * Rejects with a DOMException when there is none to be had. `onFrame(pcm)` gets 16-bit frames at 16 kHz;
-   * `onLost(why)`, "unplugged" or "suspended", when there will be no more of them.
+   * `onLost(why)`, "unplugged" or "suspended", when there will be no more of them. `worklet`: the address of
+   * capture-worklet.js where this module lies elsewhere, as in a bundle.
    */
-  static async open({ onFrame, onLost }) {
+  static async open({ onFrame, onLost, worklet = new URL("capture-worklet.js", import.meta.url) }) {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: WISHES });
     let context = null;
     try {
       context = new AudioContext({ latencyHint: "interactive" });
-      await context.audioWorklet.addModule(new URL("capture-worklet.js", import.meta.url));
+      await context.audioWorklet.addModule(worklet);
       await context.resume();
       return new Capture({ stream, context, onFrame, onLost });
     } catch (error) {

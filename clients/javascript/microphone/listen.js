@@ -9,7 +9,7 @@ const AHEAD_MS = 20_000; // of the acknowledgements: a file is not read faster t
  * See `Session.listen`.
  *
  * @param {AsyncIterable<Uint8Array | Int16Array>} sound
- * @param {{connection: import("../connection.js").Connection, path: string, query: Record<string, string>, rate: number, patienceMs: number}} options
+ * @param {{connection: import("../connection.js").Connection, path: string, query: Record<string, string>, rate: number, patienceMs: number, signal?: AbortSignal}} options
  * @returns {AsyncGenerator<any, void, void>}
  */
 export async function* listen(sound, options) {
@@ -31,7 +31,7 @@ export async function* listen(sound, options) {
         return input.reading;
       },
     };
-  });
+  }, options.signal);
   try {
     yield* events;
   } finally {

@@ -6,11 +6,13 @@ const MOST_FRAMES = 1_000; // 32 s of sound that nobody has taken: the oldest is
 
 /**
  * Frames of 16-bit sound at 16 kHz for `Session.listen`, until `return` is called, as leaving a loop does, or the
- * microphone is unplugged. Call it from a gesture; rejects with a DOMException when there is none to be had.
+ * microphone is unplugged. Call it from a gesture; rejects with a DOMException when there is none to be had. `worklet`:
+ * the address of capture-worklet.js where this module lies elsewhere, as in a bundle.
  *
+ * @param {{worklet?: URL}} [options]
  * @returns {Promise<AsyncIterableIterator<Int16Array>>}
  */
-export async function microphone() {
+export async function microphone({ worklet } = {}) {
   /** @type {Int16Array[]} */
   const frames = [];
   let open = true;
@@ -26,15 +28,14 @@ export async function microphone() {
       wake();
     },
     onLost: end,
+    worklet,
   });
-  return {
-    [Symbol.asyncIterator]() {
-      return this;
-    },
+  const pieces = {
+    [Symbol.asyncIterator]: () => pieces,
     async next() {
       while (open && frames.length === 0) await new Promise((resolve) => (wake = () => resolve(undefined)));
       const value = frames.shift();
-      return value ? { done: false, value } : { done: true, value: undefined };
+      return { done: !value, value };
     },
     async return() {
       capture.close();
@@ -42,4 +43,5 @@ export async function microphone() {
       return { done: true, value: undefined };
     },
   };
+  return pieces;
 }

@@ -4,10 +4,13 @@ const METER_SAMPLES = 4096;
 const VOLUME_GLIDE_S = 0.015;
 
 export class AudioGraph {
-  /** `onReport` gets what playout-worklet.js reports, `onState()` is called when `state` changes. */
-  static async open({ rate, onReport, onState }) {
+  /**
+   * `onReport` gets what playout-worklet.js reports, `onState()` is called when `state` changes. `worklet`: the
+   * address of playout-worklet.js where this module lies elsewhere, as in a bundle.
+   */
+  static async open({ rate, onReport, onState, worklet = new URL("playout-worklet.js", import.meta.url) }) {
     const context = new AudioContext({ sampleRate: rate, latencyHint: "interactive" });
-    await context.audioWorklet.addModule(new URL("playout-worklet.js", import.meta.url));
+    await context.audioWorklet.addModule(worklet);
     // A touch that came while the module was loading found nobody to wake.
     if (navigator.userActivation?.hasBeenActive) void context.resume();
     return new AudioGraph(context, onReport, onState);

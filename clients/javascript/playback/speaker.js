@@ -5,27 +5,39 @@ import { AudioGraph } from "./graph.js";
 
 const AHEAD_MS = 3_000; // decoded and waiting in the audio thread
 
+/**
+ * @typedef {{onHeard?: (turn: number, ms: number, sounding: boolean) => void,
+ *   onEnded?: (turn: number, ms: number, underruns: number) => void}} Handlers
+ */
+
 export class Speaker {
   /**
-   * Must be called from a gesture. `onHeard(turn, ms)` some fifty times a second while a turn sounds, `onEnded(turn,
-   * ms)` after the last sample of a turn that was ended and not dropped.
+   * Must be called from a gesture. `onHeard(turn, ms, sounding)` some fifty times a second while a turn is played;
+   * `onEnded(turn, ms, underruns)` when it was dropped, or after its last sample.
    *
-   * @param {{onHeard?: (turn: number, ms: number) => void, onEnded?: (turn: number, ms: number) => void}} [handlers]
+   * `connection` leads to the server, which has the audio thread's module: in a bundle it would not be found.
+   *
+   * @param {import("../connection.js").Connection} connection @param {Handlers} [handlers]
    */
-  static async open(handlers = {}) {
+  static async open(connection, handlers = {}) {
     const speaker = new Speaker(await bestCodec(), handlers);
     speaker._graph = await AudioGraph.open({
       rate: speaker._decoder.rate,
       onReport: (report) => speaker._report(report),
       onState() {},
+      worklet: connection.address("web/client/playback/playout-worklet.js"),
     });
     await speaker._graph.resume();
     return speaker;
   }
 
-  /** @param {"opus" | "pcm16"} codec */
-  constructor(codec, { onHeard = () => {}, onEnded = () => {} } = {}) {
+  /**
+   * @param {"opus" | "pcm16"} codec
+   * @param {Handlers} handlers
+   */
+  constructor(codec, { onHeard = () => {}, onEnded = () => {} }) {
     this.codec = codec;
+    this._graph = null;
     this.turn = null; // that is played
     this._onHeard = onHeard;
     this._onEnded = onEnded;
@@ -41,6 +53,8 @@ export class Speaker {
     this._givenMs = 0;
     this._playedMs = 0;
     this._placeMs = 0;
+    this._underruns = 0;
+    this._underrunsBefore = 0;
     this._finished = false;
     this._failure = null;
   }
@@ -63,8 +77,10 @@ export class Speaker {
     this._queue = this._queue.filter((one) => one.turn !== turn);
     this._heldMs = this._queue.reduce((sum, { data }) => sum + (data?.ms ?? 0), 0);
     if (this.turn === turn) {
+      const heardMs = this._placeMs;
       this._decoder.reset();
       this._leave();
+      this._onEnded(turn, heardMs, this._underruns - this._underrunsBefore);
     }
     this._pump();
   }
@@ -96,6 +112,7 @@ export class Speaker {
     while (this._queue.length > 0 && !this._finished) {
       const [{ turn, data, audio }] = this._queue;
       if (turn !== this.turn && this.turn !== null) break;
+      if (this.turn === null) this._underrunsBefore = this._underruns;
       this.turn = turn;
       if (this._givenMs - this._playedMs > AHEAD_MS) break;
       this._queue.shift();
@@ -111,16 +128,17 @@ export class Speaker {
     this._wake();
   }
 
-  _report({ epoch, played, positionMs, done }) {
+  _report({ epoch, played, underruns, positionMs, flowing, done }) {
+    this._underruns = underruns;
     if (epoch !== this._epoch || this.turn === null) return;
     const { turn } = this;
     this._playedMs = (played * 1000) / this._decoder.rate;
     if (positionMs !== null) this._placeMs = Math.max(0, positionMs - this._graph.latencyMs);
     if (done) {
       this._leave();
-      this._onEnded(turn, positionMs ?? 0);
+      this._onEnded(turn, positionMs ?? 0, underruns - this._underrunsBefore);
     } else if (positionMs !== null) {
-      this._onHeard(turn, this._placeMs);
+      this._onHeard(turn, this._placeMs, flowing);
     }
     this._pump();
   }
@@ -131,6 +149,7 @@ export class Speaker {
     this._finished = false;
     this._givenMs = 0;
     this._playedMs = 0;
+    this._placeMs = 0;
     this._epoch += 1;
     this._graph.order("clear", this._epoch);
   }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Ledger } from "../../../web/heard.js";
+import { Ledger } from "../../../clients/javascript/playback/heard.js";
 
 function listener() {
   const told = [];

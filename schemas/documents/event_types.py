@@ -1,0 +1,93 @@
+"""Writes the events' types for TypeScript from their JSON Schema; `--check` only says whether they are current."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from schemas.events import EVENT
+
+FILE: Final = Path(__file__).resolve().parents[2] / "clients" / "javascript" / "events.d.ts"
+_HEAD: Final = """// Events of a session, by type (docs/protocol.md). Written by "make schemas"; do not edit.
+
+export type SessionEvent = {
+  [T in keyof EventData]: {
+    /** Counts from 1 without gaps, and is the cursor. */
+    seq: number;
+    /** The `seq` of the request that the event belongs to. */
+    turn: number | null;
+    /** Unix time in milliseconds. */
+    ts: number;
+    type: T;
+    data: EventData[T];
+    /** The sound of an `audio.chunk`. */
+    audio: Uint8Array | null;
+  };
+}[keyof EventData];
+"""
+_PRIMITIVES: Final = {
+    "string": "string",
+    "integer": "number",
+    "number": "number",
+    "boolean": "boolean",
+    "null": "null",
+}
+
+
+def declarations(schema: Mapping[str, Any]) -> str:
+    """The text of a declaration file, from the schema of the union of all events."""
+    mapping = schema["discriminator"]["mapping"]
+    events = {reference.rpartition("/")[2] for reference in mapping.values()}
+    data = "".join(f'  "{name}": {mapping[name].rpartition("/")[2]};\n' for name in sorted(mapping))
+    parts = [_HEAD, f"export interface EventData {{\n{data}}}\n"]
+    for name, one in sorted(schema["$defs"].items()):
+        left_out = {"type", "v"} if name in events else set()  # they are the event's, not its data's
+        properties = {key: value for key, value in one.get("properties", {}).items() if key not in left_out}
+        shape = _type({**one, "properties": properties} if "properties" in one else one)
+        parts.append(f"export type {name} = {shape};\n")
+    return "\n".join(parts)
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    """The TypeScript type of what the schema describes; bounds have no counterpart."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "const" in schema:
+        return json.dumps(schema["const"])
+    if "enum" in schema:
+        return " | ".join(json.dumps(value) for value in schema["enum"])
+    if branches := schema.get("anyOf") or schema.get("oneOf"):
+        return " | ".join(dict.fromkeys(_type(branch) for branch in branches))
+    match schema.get("type"):
+        case "array":
+            return f"Array<{_type(schema.get('items', {}))}>"
+        case "object":
+            return _object(schema)
+        case kind:
+            return _PRIMITIVES.get(str(kind), "unknown")
+
+
+def _object(schema: Mapping[str, Any]) -> str:
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    if not properties:
+        extra = schema.get("additionalProperties")
+        return f"Record<string, {_type(extra) if isinstance(extra, dict) else 'unknown'}>"
+    return "{ " + " ".join(f"{json.dumps(name)}: {_type(one)};" for name, one in properties.items()) + " }"
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status 1 where `--check` found a difference."""
+    text = declarations(EVENT.json_schema(mode="serialization"))
+    if FILE.exists() and FILE.read_text(encoding="utf-8") == text:
+        return 0
+    if "--check" in arguments:
+        sys.stdout.write(f"{FILE.name} is out of date: run make schemas\n")
+        return 1
+    FILE.write_text(text, encoding="utf-8")
+    sys.stdout.write(f"{FILE.name} written\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
