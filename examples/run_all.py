@@ -5,6 +5,7 @@ With RHAPSODE_URL set, the examples run against that server instead. Arguments n
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,8 +23,13 @@ PHONE_BOT = {
 
 def main(names: list[str]) -> int:
     """Returns the number of examples that failed."""
-    files = sorted(file for file in Path(__file__).parent.glob("*.py") if file.name != "run_all.py")
-    chosen = [file for file in files if not names or file.stem in names]
+    here = Path(__file__).parent
+    files = sorted(file for file in here.glob("*.py") if file.name != "run_all.py")
+    if shutil.which("node"):
+        files += sorted(here.glob("*.mjs"))
+    else:
+        print("node is not there: the examples in JavaScript are left out.")
+    chosen = [file for file in files if not names or {file.stem, file.name} & set(names)]
     with tempfile.TemporaryDirectory() as folder, server(folder) as environment:
         failed = [file.name for file in chosen if not run(file, environment, folder)]
     print(f"{len(chosen) - len(failed)} passed, {len(failed)} failed", *failed, sep="\n  ")
@@ -51,10 +57,17 @@ def server(folder: str) -> Iterator[dict[str, str]]:
         rhapsode("down")
 
 
+def node_flags() -> list[str]:
+    """Node has a WebSocket from 22 on, and before behind a flag."""
+    version = subprocess.run(["node", "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return [] if int(version.lstrip("v").partition(".")[0]) >= 22 else ["--experimental-websocket"]
+
+
 def run(file: Path, environment: dict[str, str], folder: str) -> bool:
     """Runs one example in a folder of its own files."""
     print(f"--- {file.name}", flush=True)
-    done = subprocess.run([sys.executable, file], env=environment, cwd=folder, timeout=180, check=False)
+    command = [sys.executable, file] if file.suffix == ".py" else ["node", *node_flags(), file]
+    done = subprocess.run(command, env=environment, cwd=folder, timeout=180, check=False)
     return done.returncode == 0
 
 

@@ -125,11 +125,23 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
         },
     },
     "Python client": {
-        "client_libraries/test_python_client.py": {
+        "client_libraries/test_conformance.py": {
             "create": "test_a_prompt_is_answered_in_deltas",
             "resume": "test_connections_that_break_at_any_byte_lose_and_double_no_event",
-            "audio out": "test_the_loudspeaker_gets_every_sample",
             "audio in": "test_a_microphone_is_transcribed_and_answered_also_when_connections_break",
+        },
+        "client_libraries/test_python_client.py": {
+            "audio out": "test_the_loudspeaker_gets_every_sample",
+        },
+    },
+    "JavaScript client": {
+        "client_libraries/test_conformance.py": {
+            "create": "test_a_prompt_is_answered_in_deltas",
+            "resume": "test_connections_that_break_at_any_byte_lose_and_double_no_event",
+            "audio in": "test_a_microphone_is_transcribed_and_answered_also_when_connections_break",
+        },
+        "browser/microphone/test_voice_element.py": {
+            "audio out": "test_what_is_said_is_answered_aloud_and_the_button_ends_it",
         },
     },
 }

@@ -1,4 +1,4 @@
-"""Writes the events' types for TypeScript from their JSON Schema; `--check` only says whether they are current."""
+"""Writes the events' types for TypeScript from their schema; `--check` only says whether they are current."""
 
 import json
 import sys

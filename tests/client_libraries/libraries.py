@@ -1,4 +1,4 @@
-"""The cases of the conformance tests, as each client library does them. Their answers are plain JSON, and alike."""
+"""The cases of the conformance tests, as each client library does them: answers are plain JSON."""
 
 import hashlib
 import json
@@ -94,7 +94,7 @@ class Python:
             "change": await _refusal(client.session(absent).change(voice="joe")),
         }
 
-    async def _listen(self, client: AsyncRhapsode, *, file: str, bytes: int) -> Any:  # noqa: A002
+    async def _listen(self, client: AsyncRhapsode, *, file: str, bytes: int) -> Any:
         pcm = await anyio.Path(file).read_bytes()
 
         async def pieces() -> AsyncGenerator[bytes, None]:

@@ -1,4 +1,4 @@
-"""One list of cases that every client library passes: answers, resumed events, forks, refusals and microphones."""
+"""One list of cases that every client library passes: answers, events, forks, refusals, microphones."""
 
 import random
 from hashlib import sha256

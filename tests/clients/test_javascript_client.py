@@ -1,4 +1,4 @@
-"""The JavaScript client as a program in TypeScript sees it, and its hook in React as npm brings it, in Chromium."""
+"""The JavaScript client as TypeScript sees it, and its hook in React as npm brings it, in Chromium."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ _STORY: Final = "The lamp was lit as on every evening. The fox slept by the stov
 Open = Callable[..., Page]
 pytestmark = [
     pytest.mark.timeout(180),
-    pytest.mark.skipif(not _PROGRAMS.exists(), reason='React and TypeScript are not installed: "make env-clients"'),
+    pytest.mark.skipif(not _PROGRAMS.exists(), reason='React is not installed: "make env-clients"'),
 ]
 expect.set_options(timeout=30_000)
 

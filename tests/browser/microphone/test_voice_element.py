@@ -1,4 +1,4 @@
-"""`<rhapsode-voice>` on a page of another site, whose user has a token: two lines, and a conversation by voice."""
+"""`<rhapsode-voice>` on a page of another site, whose user has a token: a conversation by voice."""
 
 import json
 from collections.abc import Iterator
@@ -145,7 +145,9 @@ def test_a_turn_is_played_to_its_end(site: Page, closed: tuple[RunningApp, httpx
             const turn = await session.say("Good morning.");
             await turn.speak();
             let ms = 0;
-            for await (const { type, data } of turn.events()) if (type === "turn.completed") ms = data.audio_ms;
+            for await (const { type, data } of turn.events()) {
+                if (type === "turn.completed") ms = data.audio_ms;
+            }
             return { ms, clock: opened[0].currentTime * 1000, state: opened[0].state };
         }""",
         {"url": app.url, "token": site.evaluate("voice.getAttribute('key')")},

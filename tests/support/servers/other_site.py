@@ -1,6 +1,6 @@
 """Server of another site whose pages call ours: what a test puts into `files`, under a host of its own.
 
-A page that Playwright makes up has no place on the network, and Chromium lets such a page reach no server on loopback.
+A page that Playwright makes up has no place on the network, and Chromium lets it reach no server on loopback.
 """
 
 from collections.abc import Iterator
