@@ -18,13 +18,16 @@ export type SessionEvent = {
 export interface EventData {
   "answer.cited": AnswerCited;
   "audio.chunk": AudioChunk;
+  "call.connected": CallConnected;
   "call.hung_up": CallHungUp;
+  "call.transferred": CallTransferred;
   "character.deleted": CharacterDeleted;
   "character.saved": CharacterSaved;
   "document.added": DocumentAdded;
   "document.failed": DocumentFailed;
   "document.progressed": DocumentProgressed;
   "document.removed": DocumentRemoved;
+  "dtmf.received": DtmfReceived;
   "input.audio": InputAudio;
   "input.cleared": InputCleared;
   "input.closed": InputClosed;
@@ -96,7 +99,11 @@ export type AnswerCited = { "supports": Array<Support>; };
 
 export type AudioChunk = { "sentence": number; "chunk": number; "at_ms": number; "ms": number; "codec": "opus"; "bytes": number; "last": boolean; };
 
+export type CallConnected = { "call": string; "connection": string; "provider": "twilio" | "telnyx"; "provider_call": string; "stream": string; "caller": string; "called": string; };
+
 export type CallHungUp = { "call": string; };
+
+export type CallTransferred = { "call": string; "to": string; };
 
 export type CharacterDeleted = { "character": string; };
 
@@ -111,6 +118,8 @@ export type DocumentProgressed = { "document": string; "name": string; "state": 
 export type DocumentRemoved = { "document": string; };
 
 export type DocumentView = { "id": string; "collection": string; "title": string; "media_type": "application/pdf" | "application/vnd.openxmlformats-officedocument.wordprocessingml.document" | "text/html" | "text/markdown" | "text/plain"; "name": string; "language": string; "characters": number; "pages": number | null; "chunks": number; "sha256": string; };
+
+export type DtmfReceived = { "call": string; "digit": string; };
 
 export type EndpointingSettings = { "threshold": number; "min_speech_ms": number; "silence_ms": number; "prefix_padding_ms": number; "max_utterance_s": number; "speculate_ms": number | null; "speculate_elsewhere_ms": number | null; "hint": boolean; "complete_ms": number; "doubtful_ms": number; "incomplete_ms": number; };
 
