@@ -1,4 +1,4 @@
-"""What only the Python client has: a loudspeaker, and the blocking form. test_conformance.py has the rest."""
+"""The Python client has a loudspeaker and a blocking form besides; test_conformance.py has the rest."""
 
 from pathlib import Path
 
