@@ -12,7 +12,6 @@ import { Hearing } from "./hearing.js";
 import { bindHelp } from "./help.js";
 import { MediaControls } from "./media-session.js";
 import { addressOf, Menu } from "./menu.js";
-import { Listening } from "./microphone/listening.js";
 import { momentAt } from "./seek.js";
 import { Sidebar } from "./sidebar.js";
 import { staySignedIn } from "./staying.js";
@@ -48,7 +47,8 @@ class Shell {
     });
     this.controls = this._makeControls();
     this.composer = new Composer({ onSend: (request) => this.place.send(request) });
-    this.ear = isGuest ? null : this._makeEar();
+    this.ear = null; // comes with its part of the page
+    this.listens = isGuest ? null : this._listen().catch(showMissing);
     this.head = new ChatHead({ onWish: (wish) => this.place.choose(wish) });
     this._developer = null;
     this._menu = new Menu({
@@ -81,8 +81,9 @@ class Shell {
     return new Controls(handlers);
   }
 
-  _makeEar() {
-    return new Listening({
+  async _listen() {
+    const { Listening } = await import("./microphone/listening.js");
+    this.ear = new Listening({
       begin: () => this.place.begun(),
       change: async (patch) => this.place.changeSettings?.({ listening: patch }),
       announce: (text) => this.controls.announce(text),
@@ -91,6 +92,8 @@ class Shell {
       theirs: () => this.hearing.level,
       onSettings: () => this._showSettings(),
     });
+    for (const button of document.querySelectorAll(".start-voice")) button.disabled = false;
+    this.paint();
   }
 
   async start() {
@@ -119,7 +122,7 @@ class Shell {
   }
 
   async _showSettings() {
-    const { openSettings } = await import("./settings/panel.js");
+    const [{ openSettings }] = await Promise.all([import("./settings/panel.js"), this.listens]);
     openSettings({ onChange: (preferences) => this.place?.preferencesChanged?.(preferences), listening: this.ear });
   }
 
@@ -324,10 +327,13 @@ function sourceOf({ id, story }) {
 }
 
 /** A part of the page that is loaded when it is wanted, and could not be. */
-addEventListener("unhandledrejection", (event) => {
-  if (!/dynamically imported module|importing a module/i.test(event.reason?.message)) return;
-  event.preventDefault();
+function showMissing(error) {
+  if (!/dynamically imported module|importing a module/i.test(error?.message)) throw error;
   shell.controls.showNotice(t("This part of the page could not be loaded. Try again when you are connected."));
+}
+addEventListener("unhandledrejection", (event) => {
+  showMissing(event.reason);
+  event.preventDefault();
 });
 addEventListener("rhapsode:who", async () => (await import("./sign-in.js")).askForKey());
 translate(document);

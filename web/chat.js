@@ -5,7 +5,6 @@ import { ConversationsApi } from "./conversations/api.js";
 import { asSentence, byId } from "./dom.js";
 import { Session } from "./session.js";
 import { emptyStory, runningTurn } from "./story.js";
-import { StoryView } from "./story-view.js";
 import { t } from "./strings.js";
 
 const TITLE_CHARS = 60;
@@ -22,13 +21,7 @@ export class ChatPlace {
     this._settings = {}; // chosen before there is a session to keep them
     this._madeHere = false; // this page made the session, nobody was there before
     this._named = ""; // the title that the history was told
-    this._storyView = new StoryView({
-      onReplay: (turn) => this.hear(turn),
-      onAsk: shell.guest ? null : (request) => this._askFurther(request),
-      onFork: (wish) => this._fork(wish),
-      onProblem: (text) => shell.controls.showNotice(text),
-      link: (path, query) => shell.api.link(this._session.id, path, query),
-    });
+    this._storyView = null; // comes with its part of the page
   }
 
   get story() {
@@ -46,9 +39,22 @@ export class ChatPlace {
   }
 
   start() {
+    void this._showStory();
     this._shell.composer.use({ draft: this.id ?? "new" });
     if (this.id) this._open(this.id);
     else this._welcome();
+  }
+
+  async _showStory() {
+    const { StoryView } = await import("./story-view.js");
+    this._storyView = new StoryView({
+      onReplay: (turn) => this.hear(turn),
+      onAsk: this._shell.guest ? null : (request) => this._askFurther(request),
+      onFork: (wish) => this._fork(wish),
+      onProblem: (text) => this._shell.controls.showNotice(text),
+      link: (path, query) => this._shell.api.link(this._session.id, path, query),
+    });
+    this._shell.paint();
   }
 
   leave() {
@@ -111,7 +117,8 @@ export class ChatPlace {
   }
 
   async _make() {
-    const listening = { ...this._shell.ear.choices, ...this._settings.listening };
+    await this._shell.listens;
+    const listening = { ...this._shell.ear?.choices, ...this._settings.listening };
     const { character, collections } = this._wish;
     const known = collections.length ? { collections } : {};
     const wish = { character, settings: { ...this._settings, ...known, listening } };
@@ -185,7 +192,7 @@ export class ChatPlace {
     const coming = ear?.draw(story, does) ?? null;
     if (story.order.length || coming) byId("welcome").hidden = true;
     const mine = heard?.session === this.id ? heard : null;
-    this._storyView.update(story, mine, coming);
+    this._storyView?.update(story, mine, coming);
     controls.showSettings(story.settings);
     if (!guest) head.show(this._session ? story.kind === "thread" && story.settings : this._wish);
     if (!this._session || story.lastSeq === 0) return;

@@ -1,46 +1,66 @@
-"""One script for a page: a module and everything that it imports, each in a function of its own.
+"""A page's modules in few files: one script for its beginning, and one for each part that it loads later.
 
-The modules stay as they are written. Parts that are loaded later import from the script what it has already,
-so that every module exists once. Only names in braces are imported and exported here.
+The modules stay as they are written. Each becomes a function in exactly one file, and other files import it
+from there. Only names in braces are imported and exported.
 """
 
 import os
 import re
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 _IMPORT: Final = re.compile(r'^import \{([^}]*)\} from "(\.{1,2}/[^"]+)";\n', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const) (\w+))", re.MULTILINE)
 _EXPORTED: Final = re.compile(r"^export \{([^}]*)\};\n", re.MULTILINE)
+_OTHER: Final = re.compile(r"^(?:import|export)\b(?!\().*", re.MULTILINE)
 _LATER: Final = re.compile(r"\bimport\(([\"`])(\.{1,2}/[^\"`]+)\1\)")
 _COMMENT: Final = re.compile(r"^[ ]*(?:/\*\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
+_INDENT: Final = re.compile(r"^ +", re.MULTILINE)
+_LINES_IN_TEXT: Final = re.compile(r"^(?:[^`\n]*`[^`\n]*`)*[^`\n]*`[^`\n]*\n", re.MULTILINE)
 _WAITS: Final = re.compile(r"^\S.*\bawait\b", re.MULTILINE)
 
 
 class PageBundle:
-    """The script of `folder`/`script`, and the texts of the parts that it loads later, by their paths.
+    """The files of the page whose script is `folder`/`script`: `texts` by their paths.
 
-    Raises ValueError for an import or export that it cannot translate, so that a page is never half there.
+    A module that one later part alone needs is in that part's file; one that several need has its own file.
+    Raises ValueError for an import or export that it cannot translate.
     """
 
     def __init__(self, folder: Path, script: str) -> None:
         self._folder = folder
-        self._script = script
         self._codes: dict[str, str] = {}
-        self.modules: list[str] = []
-        self._visit(script)
-        bodies = [self._function(path, number) for number, path in enumerate(self.modules)]
-        names = ", ".join(f"${number}" for number in range(len(self.modules)))
-        self.texts = {script: "".join(bodies) + f"export {{ {names} }};\n"}
-        late = [path for module in self.modules for path in self._later(module)]
-        for path in late:
-            if path not in self.texts and path not in self.modules and (folder / path).is_file():
-                self.texts[path] = self._part(path)
-                late.extend(self._later(path) + self._imports(path))
+        self.modules = self._closure(script, ())
+        parts, reached = self._parts()
+        self._numbers = {path: number for number, path in enumerate([*self.modules, *reached])}
+        roots = [script, *parts, *(path for path, parts_of in reached.items() if parts_of > 1)]
+        members = {script: self.modules}
+        for root in roots[1:]:
+            members.setdefault(root, self._closure(root, {*self.modules, *roots} - {root}))
+        self._homes = {path: root for root, paths in members.items() for path in paths}
+        self.texts = {root: self._file(root, paths) for root, paths in members.items()}
+
+    def _parts(self) -> tuple[list[str], Counter[str]]:
+        """What is loaded later, and for each module beside the script's in how many of these parts it is."""
+        parts: list[str] = []
+        reached: Counter[str] = Counter()
+        known = list(self.modules)
+        for path in known:
+            for part in self._later(path):
+                if part in parts or part in self.modules or not (self._folder / part).is_file():
+                    continue
+                parts.append(part)
+                needed = self._closure(part, self.modules)
+                reached.update(needed)
+                known.extend(one for one in needed if one not in known)
+        return parts, reached
 
     def _code(self, path: str) -> str:
         if path not in self._codes:
-            self._codes[path] = _COMMENT.sub("", (self._folder / path).read_text(encoding="utf-8"))
+            code = _COMMENT.sub("", (self._folder / path).read_text(encoding="utf-8"))
+            self._codes[path] = code if _LINES_IN_TEXT.search(code) else _INDENT.sub("", code)
         return self._codes[path]
 
     def _imports(self, path: str) -> list[str]:
@@ -49,55 +69,68 @@ class PageBundle:
     def _later(self, path: str) -> list[str]:
         return [_beside(path, name) for _, name in _LATER.findall(self._code(path))]
 
-    def _visit(self, path: str) -> None:
-        """Those that a module imports come before it; `modules` is in that order."""
-        for imported in self._imports(path):
-            if imported not in self.modules:
-                self._visit(imported)
-        self.modules.append(path)
+    def _closure(self, path: str, elsewhere: Iterable[str]) -> list[str]:
+        """The module and those that it imports, directly or not, each after those that it imports itself."""
+        found: list[str] = []
 
-    def _function(self, path: str, number: int) -> str:
-        taken = _IMPORT.sub(lambda found: self._taken(path, *found.groups()), self._code(path))
-        taken = _LATER.sub(lambda found: f"import({found[1]}./{_beside(path, found[2])}{found[1]})", taken)
-        taken = taken.replace("import.meta.url", f'new URL("{path}", import.meta.url).href')
-        given = _EXPORT.findall(taken)
-        for names in _EXPORTED.findall(taken):
-            given += [_given(name) for name in _listed(names)]
-        body = _EXPORTED.sub("", _EXPORT.sub("", taken))
-        if found := re.search(r"^(?:import|export)\b(?!\().*", body, re.MULTILINE):
+        def visit(path: str) -> None:
+            for imported in self._imports(path):
+                if imported not in found and imported not in elsewhere:
+                    visit(imported)
+            found.append(path)
+
+        visit(path)
+        return found
+
+    def _file(self, root: str, paths: list[str]) -> str:
+        foreign: dict[str, list[str]] = {}
+        for imported in dict.fromkeys(one for path in paths for one in self._imports(path)):
+            if self._homes[imported] != root:
+                foreign.setdefault(self._homes[imported], []).append(f"${self._numbers[imported]}")
+        needed = {self._homes[path] for path in self._closure(root, self.modules)} - {root, *foreign}
+        early = [f'import "{_from(root, home)}";\n' for home in sorted(needed)]  # not one after the other
+        imports = [
+            f'import {{ {", ".join(names)} }} from "{_from(root, home)}";\n'
+            for home, names in foreign.items()
+        ]
+        bodies = [self._function(path, root) for path in paths]
+        exports = f"export {{ {', '.join(f'${self._numbers[path]}' for path in paths)} }};\n"
+        names = self._given(root)
+        named = f"export const {{ {', '.join(names)} }} = ${self._numbers[root]};\n" if names else ""
+        return "".join([*imports, *early, *bodies, exports, named])
+
+    def _given(self, path: str) -> list[str]:
+        """The names that a module exports."""
+        listed = [name for names in _EXPORTED.findall(self._code(path)) for name in _listed(names)]
+        return [*_EXPORT.findall(self._code(path)), *(name.split(" as ")[-1] for name in listed)]
+
+    def _function(self, path: str, root: str) -> str:
+        code = _IMPORT.sub(lambda found: self._taken(path, *found.groups()), self._code(path))
+        code = _LATER.sub(lambda at: f"import({at[1]}{_from(root, _beside(path, at[2]))}{at[1]})", code)
+        code = code.replace("import.meta.url", f'new URL("{_from(root, path)}", import.meta.url).href')
+        listed = [name for names in _EXPORTED.findall(code) for name in _listed(names)]
+        given = _EXPORT.findall(code) + [": ".join(reversed(name.split(" as "))) for name in listed]
+        body = _EXPORTED.sub("", _EXPORT.sub("", code))
+        if found := _OTHER.search(body):
             raise ValueError(f"{path}: {found[0]!r} cannot be put into the page's script")
-        waits = ("await (async () => {", "})()") if _WAITS.search(body) else ("(() => {", "})()")
-        end = f"return {{ {', '.join(given)} }};\n{waits[1]};\n"
-        return f"// {path}\nconst ${number} = {waits[0]}\n{body}{end}"
+        begin, end = ("await (async () => {", "})();") if _WAITS.search(body) else ("(() => {", "})();")
+        value = f"return {{ {', '.join(given)} }};"
+        return f"// {path}\nconst ${self._numbers[path]} = {begin}\n{body}{value}\n{end}\n"
 
     def _taken(self, path: str, names: str, imported: str) -> str:
-        place = self.modules.index(_beside(path, imported))
-        return f"const {{ {', '.join(name.replace(' as ', ': ') for name in _listed(names))} }} = ${place};\n"
-
-    def _part(self, path: str) -> str:
-        """A module that is loaded later: it takes from the script what is in there."""
-        up = os.path.relpath(self._script, os.path.dirname(path) or ".")
-        up = up if up.startswith(".") else f"./{up}"
-
-        def taken(found: re.Match[str]) -> str:
-            imported = _beside(path, found[2])
-            if imported not in self.modules:
-                return found[0]
-            number = self.modules.index(imported)
-            return f'import {{ ${number} }} from "{up}";\n{self._taken(path, found[1], found[2])}'
-
-        return _IMPORT.sub(taken, self._code(path))
+        pattern = ", ".join(name.replace(" as ", ": ") for name in _listed(names))
+        return f"const {{ {pattern} }} = ${self._numbers[_beside(path, imported)]};\n"
 
 
 def _beside(path: str, name: str) -> str:
     return os.path.normpath(os.path.join(os.path.dirname(path), name))
 
 
+def _from(file: str, path: str) -> str:
+    """How `file` refers to `path`."""
+    relative = os.path.relpath(path, os.path.dirname(file) or ".")
+    return relative if relative.startswith(".") else f"./{relative}"
+
+
 def _listed(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
-
-
-def _given(name: str) -> str:
-    """`a as b` as a property: `b: a`."""
-    inside, _, outside = name.partition(" as ")
-    return f"{outside}: {inside}" if outside else inside

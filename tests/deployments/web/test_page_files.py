@@ -49,16 +49,18 @@ MODULES = {
     "app.js": 'import { one, Other as Renamed } from "./places/b.js";\n'
     'import {\n  count,\n} from "./count.js";\n'
     "\ncount.add();\n"
-    "const said = (seen) => [one(), new Renamed().name, seen(), count.now];\n"
-    "const told = ({ seen }) => console.log(JSON.stringify(said(seen)));\n"
-    'void import("./places/late.js").then(told);\n',
+    "const said = (late, other) => [one(), new Renamed().name, late.seen(), other.seenToo(), count.now];\n"
+    'void Promise.all([import("./places/late.js"), import("./places/other.js")])\n'
+    "  .then(([late, other]) => console.log(JSON.stringify(said(late, other))));\n",
     "count.js": "export const count = { now: 0, add: () => (count.now += 1) };\n",
     "places/b.js": 'import { count } from "../count.js";\n\n/** A comment\n * of two lines. */\n'
     "const waited = await Promise.resolve(2);\ncount.add();\nexport function one() {\n  return waited;\n}\n"
     'class Inner {\n  name = import.meta.url.split("/").at(-1);\n}\nexport { Inner as Other };\n',
     "places/late.js": 'import { count } from "../count.js";\nimport { more } from "./more.js";\n\n'
-    "export const seen = () => (count.add(), more);\n",
-    "places/more.js": 'export const more = "more";\n',
+    "export const seen = () => (count.add(), more());\n",
+    "places/more.js": 'import { both } from "./both.js";\nexport const more = () => `more ${both.now++}`;\n',
+    "places/other.js": 'import { both } from "./both.js";\n\nexport const seenToo = () => both.now++;\n',
+    "places/both.js": "export const both = { now: 0 };\n",
 }
 
 
@@ -73,16 +75,16 @@ def test_the_script_does_what_its_modules_do_and_later_parts_share_them(tmp_path
     _written(tmp_path, MODULES)
     bundle = PageBundle(tmp_path, "app.js")
     assert bundle.modules == ["count.js", "places/b.js", "app.js"]
-    assert set(bundle.texts) == {"app.js", "places/late.js", "places/more.js"}
+    assert set(bundle.texts) == {"app.js", "places/late.js", "places/other.js", "places/both.js"}
 
     def said() -> str:
         return subprocess.check_output(["node", tmp_path / "app.js"], text=True, timeout=60)
 
-    assert said() == '[2,"b.js","more",3]\n'
+    assert said() == '[2,"b.js","more 0",1,3]\n'
     _written(tmp_path, bundle.texts)
-    for module in ("count.js", "places/b.js"):
+    for module in MODULES.keys() - bundle.texts.keys() - {"package.json"}:
         (tmp_path / module).unlink()
-    assert said() == '[2,"b.js","more",3]\n'
+    assert said() == '[2,"b.js","more 0",1,3]\n'
 
 
 @pytest.mark.parametrize(
