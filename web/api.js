@@ -3,11 +3,19 @@
 import { ApiError } from "./client/connection.js";
 import { connection } from "./connection.js";
 import { withCredential } from "./credentials.js";
+import { refusalOf } from "./refusals.js";
 
 export { ApiError as Problem };
 
-export const once = connection.once.bind(connection);
-export const patiently = connection.patiently.bind(connection);
+const translated = (send) => (...request) => send.apply(connection, request).catch(refuse);
+export const once = translated(connection.once);
+export const patiently = translated(connection.patiently);
+
+/** @throws the error, whose message is in the reader's language. */
+function refuse(error) {
+  if (error instanceof ApiError) error.message = refusalOf(error);
+  throw error;
+}
 
 /** What to do about a `Problem`; anything else is a mistake of ours and stays loud. */
 export async function orElse(onProblem, action) {

@@ -12,6 +12,7 @@ import { Hearing } from "./hearing.js";
 import { bindHelp } from "./help.js";
 import { MediaControls } from "./media-session.js";
 import { addressOf, Menu } from "./menu.js";
+import { refusalOf } from "./refusals.js";
 import { momentAt } from "./seek.js";
 import { Sidebar } from "./sidebar.js";
 import { staySignedIn } from "./staying.js";
@@ -240,7 +241,7 @@ class Shell {
       this.composer.connected();
     }
     const over = state.state === "ended";
-    if (state.state === "refused") this.refused(asSentence(state.message));
+    if (state.state === "refused") this.refused(asSentence(refusalOf(state)));
     if (over) this.ear?.hangUp();
     byId("composer").hidden = isGuest || over || state.state === "refused";
   }

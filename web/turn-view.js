@@ -7,6 +7,7 @@ import { asSentence, icon, make, say } from "./dom.js";
 import { isOver } from "./story.js";
 import { comparisonView } from "./microphone/comparison-view.js";
 import { sentenceAt, wordAt } from "./timeline.js";
+import { refusalOf } from "./refusals.js";
 import { t } from "./strings.js";
 
 const STATE_WORDS = { queued: t("Queued"), stopping: t("Stopping…"), stopped: t("Stopped") };
@@ -75,7 +76,7 @@ export class TurnView {
     this._compare(turn);
     this.sources.update(turn, folded);
     say(this.state, stateWords(turn));
-    say(this.problem, turn.error ? asSentence(turn.error.message) : unspokenWords(turn));
+    say(this.problem, turn.error ? asSentence(refusalOf(turn.error)) : unspokenWords(turn));
     this.footer.hidden = [...this.footer.children].every((part) => part.hidden);
   }
 

@@ -46,6 +46,8 @@ def test_a_chosen_language_stays_and_keeps_what_was_typed(open_page: OpenPage, p
     expect(reader.page.locator("#text")).to_have_value("half a question")
     reader.page.reload()
     expect(reader.page.locator("#text")).to_have_attribute("placeholder", "Nachricht …")
+    reader.ask("long " * 500)  # more than the server takes
+    expect(reader.page.locator("#problem")).to_have_text("Der Text ist zu lang.")
     reader.ask("tell me briefly")
     answer = reader.page.get_by_role("article")
     expect(answer.get_by_role("button", name="Kopieren")).to_be_visible()
