@@ -93,7 +93,6 @@ class Shell {
       theirs: () => this.hearing.level,
       onSettings: () => this._showSettings(),
     });
-    for (const button of document.querySelectorAll(".start-voice")) button.disabled = false;
     this.paint();
   }
 
@@ -144,6 +143,8 @@ class Shell {
   }
 
   _clicked(event) {
+    const voice = event.target.closest?.(".start-voice");
+    if (voice && !this.ear) void this.listens.then(() => this.ear && voice.click());
     const link = event.target.closest?.("a[href^='./']");
     const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
     if (!link || !plain || event.defaultPrevented || link.target || link.hasAttribute("download")) return;
