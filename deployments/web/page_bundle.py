@@ -43,7 +43,7 @@ class PageBundle:
         self.texts = {root: self._file(root, paths) for root, paths in members.items()}
 
     def _parts(self) -> tuple[list[str], Counter[str]]:
-        """What is loaded later, and for each module beside the script's in how many of these parts it is."""
+        """The parts that are loaded later, and in how many of them each module is that the script lacks."""
         parts: list[str] = []
         reached: Counter[str] = Counter()
         known = list(self.modules)
