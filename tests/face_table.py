@@ -124,6 +124,14 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
             "resume": "test_a_session_that_is_read_as_a_durable_stream_goes_on",
         },
     },
+    "Wyoming": {
+        "cluster/client/test_wyoming.py": {
+            "create": "test_a_conversation_is_one_session",
+            "resume": "test_speech_is_answered_by_speech_through_connections_that_break",
+            "audio out": "test_text_becomes_speech_whole_and_in_pieces",
+            "audio in": "test_speech_becomes_text",
+        },
+    },
     "Python client": {
         "client_libraries/test_conformance.py": {
             "create": "test_a_prompt_is_answered_in_deltas",

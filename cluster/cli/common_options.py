@@ -31,6 +31,7 @@ HERE_ONLY: Final = frozenset(
 _ENDLESS: Final[Mapping[str, tuple[str, bool, str]]] = {
     "up": ("detach", False, "Without --detach it does not return, so there is no JSON."),
     "mcp": ("", True, "It speaks MCP, so there is no JSON of ours."),
+    "wyoming": ("", True, "It does not return, so there is no JSON."),
     "logs": ("follow", True, "With --follow it does not return, so there is no JSON."),
 }
 """Commands that do not return where this parameter has this value, or in any case."""

@@ -284,6 +284,30 @@ def mcp() -> None:
         anyio.run(mcp_bridge.serve, address, credential())
 
 
+@app.command()
+def wyoming(
+    address: Annotated[str, typer.Option(help="Host and port to listen on.")] = "127.0.0.1:10500",
+    allow: Annotated[
+        list[str] | None, typer.Option(help="A network that may use it, as 192.168.1.0/24. May be repeated.")
+    ] = None,
+) -> None:
+    """Be a Wyoming server, for Home Assistant: speech to text, voices and conversation of a running system.
+
+    Everybody in the networks named by --allow may use it with your key. Ctrl-C stops it.
+
+    Example: rhapsode wyoming --address 0.0.0.0:10500 --allow 192.168.1.0/24
+    """
+    from cluster.client.wyoming import wyoming_server
+    from cluster.terminal.requests import ask
+
+    with explained():
+        networks = wyoming_server.networks(allow or ())
+        host, port = wyoming_server.host_and_port(address)
+        url = running_at()
+        ask(url, "GET", "/v1/voices")  # a refusal is told here, and not to every device
+        anyio.run(wyoming_server.run, wyoming_server.WyomingServer(url, networks), host, port, say_plainly)
+
+
 app.command()(metrics)
 app.command()(top)
 app.command("reload")(rollout_commands.reload_config)

@@ -28,6 +28,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "say": ["Hello.", "--out", "OUT.wav"],
     "narrate": ["Hello.", "--out", "OUT.wav"],
     "mcp": [],
+    "wyoming": [],
     "call-me": ["--public-url", "https://voice.example.com"],
     "metrics": [],
     "top": ["--once"],
@@ -173,7 +174,9 @@ def test_a_command_of_words_tells_its_lines() -> None:
     assert told["output"][0].startswith("serve_config.yaml is right")
 
 
-@pytest.mark.parametrize("words", [["up", "--json"], ["logs", "--follow", "--json"], ["mcp", "--json"]])
+@pytest.mark.parametrize(
+    "words", [["up", "--json"], ["logs", "--follow", "--json"], ["mcp", "--json"], ["wyoming", "--json"]]
+)
 def test_what_does_not_return_tells_no_json(words: list[str]) -> None:
     said = rhapsode(*words)
     assert (said.exit_code, said.stdout) == (2, "")

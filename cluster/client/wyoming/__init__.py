@@ -1,0 +1,1 @@
+"""Home Assistant's voice protocol in front of a running Rhapsode."""
