@@ -19,6 +19,7 @@ import { staySignedIn } from "./staying.js";
 import { developerPanel } from "./storage.js";
 import { emptyStory, isOver, runningTurn } from "./story.js";
 import { t, translate } from "./strings.js";
+import { Devices } from "./voice/devices.js";
 
 const OFFLINE = t("You are offline. What is missing comes by itself when you are connected again.");
 
@@ -50,6 +51,11 @@ class Shell {
     this.composer = new Composer({ onSend: (request) => this.place.send(request) });
     this.ear = null; // comes with its part of the page
     this.listens = isGuest ? null : this._listen().catch(showMissing);
+    this._devices = new Devices({
+      onInput: () => this.ear?.changeDevice(),
+      onOutput: (id) => this.hearing.setOutput(id),
+      onTrouble: (text) => this.controls.showNotice(text),
+    });
     this.head = new ChatHead({ onWish: (wish) => this.place.choose(wish) });
     this._developer = null;
     this._menu = new Menu({
@@ -123,12 +129,14 @@ class Shell {
 
   async _showSettings() {
     const [{ openSettings }] = await Promise.all([import("./settings/panel.js"), this.listens]);
-    openSettings({ onChange: (preferences) => this.place?.preferencesChanged?.(preferences), listening: this.ear });
+    const onChange = (preferences) => this.place?.preferencesChanged?.(preferences);
+    openSettings({ onChange, listening: this.ear, devices: this._devices });
   }
 
   async _openSound() {
     const audible = await this.hearing.open();
-    if (!audible) this.controls.showMute(t("This browser plays sound only on https:// or localhost."));
+    if (audible) await this._devices.start();
+    else this.controls.showMute(t("This browser plays sound only on https:// or localhost."));
   }
 
   async _showVoices() {

@@ -3,6 +3,7 @@
 import { orElse } from "./api.js";
 import { ConversationsApi } from "./conversations/api.js";
 import { asSentence, byId } from "./dom.js";
+import { listeningOf } from "./microphone/state.js";
 import { Session } from "./session.js";
 import { emptyStory, runningTurn } from "./story.js";
 import { t } from "./strings.js";
@@ -118,7 +119,7 @@ export class ChatPlace {
 
   async _make() {
     await this._shell.listens;
-    const listening = { ...this._shell.ear?.choices, ...this._settings.listening };
+    const listening = listeningOf(this._shell.ear?.choices, this._settings.listening);
     const { character, collections } = this._wish;
     const known = collections.length ? { collections } : {};
     const wish = { character, settings: { ...this._settings, ...known, listening } };
@@ -166,7 +167,7 @@ export class ChatPlace {
 
   /** Of the session, or of the one that will be begun. */
   async changeSettings(patch) {
-    const listening = { ...this._settings.listening, ...patch.listening };
+    const listening = listeningOf(this._settings.listening, patch.listening);
     this._settings = { ...this._settings, ...patch, listening };
     this._shell.paint();
     if (this._session) await this._shell.api.changeSettings(this._session.id, patch);

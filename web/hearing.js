@@ -284,6 +284,11 @@ export class Hearing {
     this._onChange();
   }
 
+  /** The loudspeaker by its id, "" is the system's choice. */
+  async setOutput(id) {
+    await this._player?.graph.setOutput(id);
+  }
+
   /** Of `preferences`, in all tabs. */
   prefer(choice) {
     this.preferences = { ...this.preferences, ...choice };

@@ -36,6 +36,9 @@ export const signedIn = () => new Shelf(() => localStorage, "rhapsode:token");
 /** What was chosen about being listened to, in the words of the session's settings, the same in all tabs. */
 export const listeningChoices = () => new Shelf(() => localStorage, "rhapsode:listening");
 
+/** {input, output}: ids of the microphone and the loudspeaker that were chosen, the same in all tabs. */
+export const deviceChoices = () => new Shelf(() => localStorage, "rhapsode:devices");
+
 /** {voice, volume, speed, typing: "interrupt" or "queue"}, the same in all tabs. */
 export const preferences = () => new Shelf(() => localStorage, "rhapsode:preferences");
 

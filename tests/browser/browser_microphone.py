@@ -22,6 +22,17 @@ AMIABLE = "librivox/sense_and_sensibility_01_austen_64kb-0930.wav"
 CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 """The one without windows opens a tab in half of the time."""
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+WATCHED = """() => {
+    globalThis.tracks = [];
+    const { mediaDevices } = navigator;
+    const given = mediaDevices.getUserMedia.bind(mediaDevices);
+    mediaDevices.getUserMedia = async (wishes) => {
+        const stream = await given(wishes);
+        tracks.push(...stream.getTracks());
+        return stream;
+    };
+}"""
+"""Keeps every track that the page gets of a microphone in `tracks`."""
 Visit = Callable[..., Reader]
 
 ALLOWED = "--use-fake-ui-for-media-stream"

@@ -108,7 +108,10 @@ def open_page(chromium: Browser, app: RunningApp) -> Iterator[Callable[..., Read
 
 @pytest.fixture
 def visit(chromium: Browser, app: RunningApp, tmp_path: Path) -> Iterator[Visit]:
-    """Opens the page in a browser of its own, whose microphone hears the parts once it is switched on."""
+    """Opens the page in a browser of its own, whose microphone hears the parts once it is switched on.
+
+    Unless `consent` is false, the user has answered long ago that no audio is to be saved.
+    """
     with ExitStack() as open_things:
 
         def visit(
@@ -116,14 +119,15 @@ def visit(chromium: Browser, app: RunningApp, tmp_path: Path) -> Iterator[Visit]
             url: str | None = None,
             allowed: bool = True,
             choices: dict[str, Any] | None = None,
+            consent: bool = True,
             **context: Any,
         ) -> Reader:
             recording = record(tmp_path / "speech.wav", *parts) if parts else None
             browser = open_things.enter_context(browser_that_hears(chromium, recording, allowed=allowed))
             tab = browser.new_context(**context)
-            if choices:
-                kept = json.dumps(json.dumps(choices))
-                tab.add_init_script(f"localStorage.setItem('rhapsode:listening', {kept})")
+            if consent:
+                kept = json.dumps(json.dumps({"record": False} | (choices or {})))
+                tab.add_init_script(f"localStorage['rhapsode:listening'] ??= {kept}")
             reader = Reader(tab.new_page())
             open_things.callback(reader.close)
             reader.page.goto(url or app.url)

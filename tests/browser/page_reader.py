@@ -118,7 +118,7 @@ class Reader:
     @property
     def session(self) -> str:
         self.page.wait_for_url("**/?session=*")
-        return self.page.url.partition("session=")[2]
+        return self.page.url.partition("session=")[2].partition("#")[0]
 
     @property
     def answer(self) -> str:

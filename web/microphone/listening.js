@@ -3,15 +3,23 @@
 import { Problem } from "../api.js";
 import { asSentence, byId } from "../dom.js";
 import { listeningChoices } from "../storage.js";
+import { askForConsent } from "../voice/consent.js";
+import { VoiceView } from "../voice/voice-view.js";
 import { Microphone } from "./microphone.js";
 import { Recordings } from "./recordings.js";
 import { SpeechView } from "./speech-view.js";
-import { current, stateOf } from "./state.js";
+import { current, listeningOf, stateOf } from "./state.js";
 import { Strip } from "./strip.js";
-import { VoiceView } from "../voice/voice-view.js";
 
 /** The server's own settings where nobody has chosen. */
-const USUAL = { mode: "realtime", compare: false, turn_detection: "vad", record: true, barge_in: true };
+const USUAL = {
+  mode: "realtime",
+  turn_detection: "vad",
+  record: true,
+  barge_in: true,
+  language: null,
+  endpointing: { threshold: 0.5, silence_ms: 500, doubtful_ms: 900, incomplete_ms: 900 },
+};
 const ALOUD = new Set(["reconnecting", "muted", "listening", "ready"]); // states that are worth a screen reader's word
 
 export class Listening {
@@ -60,7 +68,7 @@ export class Listening {
 
   /** How the session listens, or would. */
   get settings() {
-    return Object.assign({}, USUAL, this._known, ...this._wishes);
+    return listeningOf(USUAL, this._known, ...this._wishes);
   }
 
   /** What a new session is told: what somebody has chosen. Their audio is saved only if that was chosen too. */
@@ -73,8 +81,8 @@ export class Listening {
     this._wishes.push(patch);
     try {
       await this._change(patch);
-      listeningChoices().write({ ...listeningChoices().read(), ...patch });
-      this._known = { ...this._known, ...patch };
+      listeningChoices().write(listeningOf(listeningChoices().read(), patch));
+      this._known = listeningOf(this._known, patch);
       return null;
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
@@ -133,20 +141,46 @@ export class Listening {
     }
   }
 
+  /** Another microphone was chosen. */
+  changeDevice() {
+    void this._microphone.change();
+  }
+
   _toggle() {
     if (this._microphone.isOn) this._hangUp();
-    else void this._microphone.open(this._place);
+    else void this._begin();
   }
 
   /** Voice mode, with the microphone on. */
-  _converse() {
-    void this._microphone.open(this._place);
+  async _converse() {
+    await this._begin();
     if (this._microphone.isOn) this.view.open();
   }
 
+  /** The question of consent ends a hold; the button is pressed again after it. */
   _hold() {
-    if (!this._microphone.isOn) void this._microphone.open(this._place);
-    this._microphone.hold();
+    if (!this._microphone.isOn) void this._begin();
+    if (this._microphone.isOn) this._microphone.hold();
+  }
+
+  /** Switch the microphone on; the first time the user is asked whether the audio is to be saved. */
+  async _begin() {
+    if (!this._isAnswered && !(await this._ask())) return;
+    void this._microphone.open(this._place);
+  }
+
+  get _isAnswered() {
+    return listeningChoices().read()?.record !== undefined;
+  }
+
+  /** False where the user has not answered, or the answer cannot be kept. */
+  async _ask() {
+    if (document.querySelector("dialog[open]")) return false;
+    const record = await askForConsent();
+    if (record === null) return false;
+    const refused = await this.choose({ record });
+    this._strip.showTrouble(refused);
+    return refused === null;
   }
 
   _hangUp() {

@@ -1,11 +1,12 @@
 /** One microphone of this page, from being switched on to being switched off: its sound, and its line. */
 
 import { Problem } from "../api.js";
-import { asSentence } from "../dom.js";
 import { AudioInput } from "../client/microphone/audio-input.js";
 import { Capture } from "../client/microphone/capture.js";
 import { loudness, rmsOf } from "../client/microphone/speech-frames.js";
 import { connection } from "../connection.js";
+import { asSentence } from "../dom.js";
+import { deviceChoices } from "../storage.js";
 import { inWords, lacking } from "./trouble.js";
 
 const TAIL_MS = 160; // who lets go of the button is often still saying the last word
@@ -54,15 +55,59 @@ export class Microphone {
     this._attempts += 1;
     const attempt = this._attempts;
     try {
-      const capture = await Capture.open({
-        onFrame: (pcm) => this._frame(pcm),
-        onLost: (why) => this._fail(attempt, inWords(why)),
-      });
+      const capture = await this._capturing(attempt);
       if (this._isOf(attempt)) await this._begin(capture, place);
       else capture.close(); // it was switched off meanwhile
     } catch (error) {
       this._fail(attempt, wordsFor(error));
       if (!(error instanceof DOMException || error instanceof Problem)) throw error; // a mistake of ours stays loud
+    }
+  }
+
+  _capturing(attempt) {
+    return Capture.open({
+      device: deviceChoices().read()?.input,
+      onFrame: (pcm) => this._frame(pcm),
+      onLost: (why) => this._lost(attempt, why),
+    });
+  }
+
+  /** Another device was chosen: what is said goes on there, in the same input. Rejects with a DOMException. */
+  async replace() {
+    const attempt = this._attempts;
+    if (this._phase !== "on") return null;
+    const capture = await this._capturing(attempt);
+    if (!this._isOf(attempt)) {
+      capture.close();
+      return null;
+    }
+    this._capture.close();
+    this._capture = capture;
+    capture.mute(this._muted);
+    return capture.label;
+  }
+
+  /** Chosen by hand; where it cannot be had, the one before goes on. */
+  async change() {
+    try {
+      await this.replace();
+    } catch (error) {
+      if (!(error instanceof DOMException)) throw error;
+      this._onTrouble(inWords(error.name));
+    }
+  }
+
+  async _lost(attempt, why) {
+    if (why !== "unplugged" || this._phase !== "on") {
+      this._fail(attempt, inWords(why));
+      return;
+    }
+    try {
+      const label = await this.replace();
+      if (label !== null) this._onTrouble(`The microphone was disconnected. Listening goes on with “${label}”.`);
+    } catch (error) {
+      this._fail(attempt, inWords(why));
+      if (!(error instanceof DOMException)) throw error;
     }
   }
 

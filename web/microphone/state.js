@@ -8,6 +8,12 @@ export function current(speech, nowMs) {
   return speech.utterances.filter((one) => !passing(one) || Math.abs(nowMs - one.ts) < STALE_MS);
 }
 
+/** Settings of listening, of which later ones go before; those within `endpointing` are merged one by one. */
+export function listeningOf(...parts) {
+  const endpointing = Object.assign({}, ...parts.map((part) => part?.endpointing));
+  return Object.assign({}, ...parts, Object.keys(endpointing).length ? { endpointing } : {});
+}
+
 const DOES = { thinking: "Thinking…", speaking: "Speaking", paused: "Paused", writing: "Answering" };
 
 /**

@@ -61,9 +61,9 @@ export function range(label, { min, max, step, unit }, save) {
 }
 
 /** A list to choose from; see `options`. `beside` stands to its right. */
-export function choice(label, beside, save) {
+export function choice(label, beside, save, hint = null) {
   const select = make("select");
-  const made = field("choice", label, null, select, (value) => (select.value = value ?? ""));
+  const made = field("choice", label, hint, select, (value) => (select.value = value ?? ""));
   select.addEventListener("change", () => save(select.value || null));
   if (beside) {
     const row = make("div", { class: "beside" });
@@ -79,7 +79,9 @@ export function options({ control }, entries) {
   control.replaceChildren(...entries.map(([value, text]) => make("option", { value }, text)));
 }
 
-export function section(title, fields) {
+/** `scope`: for what the fields count, where that has to be told. */
+export function section(title, fields, scope = null) {
   const parts = Object.values(fields).map(({ element }) => element);
-  return make("fieldset", {}, make("legend", {}, title), ...parts);
+  const note = scope ? [make("p", { class: "note scope" }, scope)] : [];
+  return make("fieldset", {}, make("legend", {}, title), ...note, ...parts);
 }

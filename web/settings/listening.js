@@ -1,10 +1,49 @@
 /** How one is listened to: which way, who says when an utterance ends, what is kept. */
 
 import { make, say } from "../dom.js";
+import { languageNames } from "../languages.js";
 import { WAYS } from "../microphone/ways.js";
-import { section, toggle } from "./fields.js";
+import { choice, options, section, toggle } from "./fields.js";
 
 const SAVED_MS = 2_500;
+const SPOKEN =
+  "ar bg ca cs da de el en es fi fr he hi hr hu id it ja ko ms nl no pl pt ro ru sk sl sv ta th tr uk ur vi zh".split(" ");
+
+/** Of `endpointing`, as in Realtime's semantic_vad. */
+const EAGERNESS = {
+  Quick: { silence_ms: 300, doubtful_ms: 600, incomplete_ms: 2_000 },
+  Standard: { silence_ms: 500, doubtful_ms: 900, incomplete_ms: 900 },
+  Patient: { silence_ms: 800, doubtful_ms: 1_600, incomplete_ms: 8_000 },
+};
+const SENSITIVITY = {
+  "High, for quiet voices": { threshold: 0.35 },
+  Standard: { threshold: 0.5 },
+  "Low, for noisy rooms": { threshold: 0.7 },
+};
+
+/** A choice between the presets of `table`; values that are none of them are "Custom". */
+function presets(label, table, hint, save) {
+  const made = choice(label, null, (name) => save(table[name]), hint);
+  const matches = (preset, now) => Object.entries(preset).every(([key, value]) => now[key] === value);
+  const show = (now) => {
+    const name = Object.keys(table).find((one) => matches(table[one], now)) ?? "";
+    options(made, [...(name ? [] : [["", "Custom"]]), ...Object.keys(table).map((one) => [one, one])]);
+    made.show(name);
+  };
+  return { ...made, show };
+}
+
+function languageField(save) {
+  const made = choice("Language you speak", null, save);
+  const show = (tag) => {
+    const others = tag && tag !== "auto" && !SPOKEN.includes(tag) ? [tag] : [];
+    const named = [...SPOKEN, ...others].map((one) => [one, languageNames([one])]);
+    const sorted = named.sort(([, one], [, other]) => one.localeCompare(other));
+    options(made, [["", "That of the chat"], ["auto", "Detect each time"], ...sorted]);
+    made.show(tag);
+  };
+  return { ...made, show };
+}
 
 /** The ways, one line each on what they are for; looks to the others like a field. */
 function waysField(save) {
@@ -30,9 +69,9 @@ function waysField(save) {
 
 /** `listening`: {settings, choose(patch)} of the place; they count for this session and for those begun from now on. */
 export function listeningSection(listening) {
-  const saver = (name, valueOf) => async (value) => {
+  const saver = (name, valueOf, setting = name) => async (value) => {
     fields[name].say("Saving…", "");
-    const refused = await listening.choose({ [name]: valueOf(value) });
+    const refused = await listening.choose({ [setting]: valueOf(value) });
     fields[name].say(refused ? null : "Saved", refused ?? "");
     setTimeout(() => fields[name].say(null, null), SAVED_MS);
     show();
@@ -40,21 +79,22 @@ export function listeningSection(listening) {
   const same = (value) => value;
   const fields = {
     mode: waysField(saver("mode", same)),
+    language: languageField(saver("language", same)),
+    eagerness: presets("Reply", EAGERNESS, "How long a pause is waited for.", saver("eagerness", same, "endpointing")),
+    sensitivity: presets("Sensitivity", SENSITIVITY, null, saver("sensitivity", same, "endpointing")),
     turn_detection: toggle(
       "Push to talk",
       "Off: an utterance ends by itself when you fall silent.",
       saver("turn_detection", (isHeld) => (isHeld ? "manual" : "vad")),
     ),
     barge_in: toggle("Allow interruptions", "Speaking stops the answer.", saver("barge_in", same)),
-    record: toggle("Save my audio", "It can be replayed, and is deleted with the session.", saver("record", same)),
+    record: toggle("Save my audio", "It can be replayed, and is deleted with the chat.", saver("record", same)),
   };
   const show = () => {
-    const { turn_detection: detection, ...others } = listening.settings;
-    fields.turn_detection.show(detection === "manual");
-    for (const [name, field] of Object.entries(fields)) {
-      if (name !== "turn_detection") field.show(others[name]);
-    }
+    const { turn_detection: detection, endpointing, ...others } = listening.settings;
+    const shown = { ...others, turn_detection: detection === "manual", eagerness: endpointing, sensitivity: endpointing };
+    for (const [name, field] of Object.entries(fields)) field.show(shown[name]);
   };
   show();
-  return section("Microphone", fields);
+  return section("Talking", fields, "Of this chat, and of those that you begin in this browser.");
 }

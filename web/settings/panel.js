@@ -7,6 +7,7 @@ import { voiceOptions } from "../languages.js";
 import { StoriesApi } from "../stories/api.js";
 import { forget } from "../staying.js";
 import { signedIn } from "../storage.js";
+import { DeviceSettings } from "./devices.js";
 import { ExtraRows } from "./extra.js";
 import { choice, number, options, range, section, toggle } from "./fields.js";
 import { historyOf } from "./changes.js";
@@ -17,11 +18,12 @@ import { Preview } from "./preview.js";
 
 const LOCAL = "local"; // how the server calls its own voice
 const SAVED_MS = 2_500;
+const OF_STORIES = "Yours, in every browser. A chat has its speed and speaker beside its player.";
 const OF_NARRATION = ["realtime_tts_enabled", "auto_play_last_scene"]; // mean nothing while nothing is read out
 
-/** Open the sheet; `onChange(preferences)` after every change; `listening`: of the place, if it listens. */
-export function openSettings({ onChange, listening }) {
-  if (!byId("settings")) new SettingsPanel(onChange, listening).open();
+/** Open the sheet; `onChange(preferences)` after every change; `listening` and `devices` of the page. */
+export function openSettings({ onChange, listening, devices }) {
+  if (!byId("settings")) new SettingsPanel(onChange, listening).open(devices);
 }
 
 class SettingsPanel {
@@ -64,23 +66,28 @@ class SettingsPanel {
     };
   }
 
-  open() {
+  open(devices) {
     this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
     this._changes = make("details", { class: "changes" }, make("summary", {}, "Change history"), make("div"));
     this._changes.addEventListener("toggle", () => this._changes.open && this._showChanges());
     const { tts_enabled, realtime_tts_enabled, auto_play_last_scene, ...rest } = this._fields;
     const { default_voice, speech_speed, min_sentence_length, ...provider } = rest;
+    const hardware = new DeviceSettings(devices);
     const groups = [
-      section("Narration", { tts_enabled, realtime_tts_enabled, auto_play_last_scene }),
-      section("Voice", { default_voice, speech_speed, min_sentence_length }),
-      section("Speech provider", provider),
+      ...(this._listening ? [listeningSection(this._listening)] : []),
+      hardware.element,
+      section("Narration of stories", { tts_enabled, realtime_tts_enabled, auto_play_last_scene }, OF_STORIES),
+      section("Voice of stories", { default_voice, speech_speed, min_sentence_length }, OF_STORIES),
+      section("Speech provider of stories", provider, OF_STORIES),
     ];
-    if (this._listening) groups.unshift(listeningSection(this._listening));
     const models = modelsSection(() => this._api.models());
     this._form = make("form", { hidden: "" }, ...groups, interfaceSection(), models, this._changes, ...signOut());
     this._form.addEventListener("submit", (event) => event.preventDefault());
     const dialog = makeDialog("Settings", { id: "settings", kind: "sheet" }, this._problem, this._form);
-    dialog.addEventListener("close", () => this._preview.stop());
+    dialog.addEventListener("close", () => {
+      this._preview.stop();
+      hardware.close();
+    });
     void this._load();
   }
 

@@ -25,7 +25,10 @@ export class VoiceView {
     this._keeps = this._leaving = false;
     if (location.hash !== HASH) history.pushState(null, "", location.pathname + location.search + HASH);
     this._show(true);
-    byId("mute").focus({ preventScroll: true });
+    requestAnimationFrame(() => {
+      const first = byId("mute").hidden ? "microphone" : "mute"; // they are drawn by now
+      byId(first).focus({ preventScroll: true });
+    });
   }
 
   /** `keeps`: the microphone stays on, and the chat is on show as before. */
@@ -42,8 +45,10 @@ export class VoiceView {
     if (!this.isOpen) return;
     this._show(false);
     if (!this._keeps) this._onEnd();
-    const back = [this._opener, byId("expand"), byId("microphone")].find((one) => one?.checkVisibility());
-    back?.focus({ preventScroll: true });
+    requestAnimationFrame(() => {
+      const back = [this._opener, byId("expand"), byId("start-voice"), byId("text")];
+      back.find((one) => one?.checkVisibility())?.focus({ preventScroll: true });
+    });
   }
 
   _show(on) {

@@ -2,14 +2,28 @@
 
 const WISHES = { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 
+/** Browsers take a wish for a device lightly, so it is a condition, as long as the device is there. */
+async function streamOf(device) {
+  const given = (audio) => navigator.mediaDevices.getUserMedia({ audio });
+  if (!device) return given(WISHES);
+  try {
+    return await given({ ...WISHES, deviceId: { exact: device } });
+  } catch (error) {
+    const { name } = /** @type {DOMException} */ (error);
+    if (!["OverconstrainedError", "NotFoundError"].includes(name)) throw error;
+    return given(WISHES);
+  }
+}
+
 export class Capture {
   /**
    * Rejects with a DOMException when there is none to be had. `onFrame(pcm)` gets 16-bit frames at 16 kHz;
-   * `onLost(why)`, "unplugged" or "suspended", when there will be no more of them. `worklet`: the address of
-   * capture-worklet.js where this module lies elsewhere, as in a bundle.
+   * `onLost(why)`, "unplugged" or "suspended", when there will be no more of them. `device`: its id, as far as it is
+   * there; the browser chooses where it is not. `worklet`: the address of capture-worklet.js where this module lies
+   * elsewhere, as in a bundle.
    */
-  static async open({ onFrame, onLost, worklet = new URL("capture-worklet.js", import.meta.url) }) {
-    const stream = await navigator.mediaDevices.getUserMedia({ audio: WISHES });
+  static async open({ device = null, onFrame, onLost, worklet = new URL("capture-worklet.js", import.meta.url) }) {
+    const stream = await streamOf(device);
     let context = null;
     try {
       context = new AudioContext({ latencyHint: "interactive" });
@@ -38,6 +52,11 @@ export class Capture {
     new MediaStreamAudioSourceNode(context, { mediaStream: stream }).connect(this._node).connect(context.destination);
     for (const track of stream.getTracks()) track.onended = () => this._lost("unplugged");
     context.onstatechange = () => context.state !== "running" && this._lost("suspended");
+  }
+
+  /** As the system calls it. */
+  get label() {
+    return this._stream.getAudioTracks()[0].label;
   }
 
   /** A muted microphone gives silence, and the browser shows that it does. */

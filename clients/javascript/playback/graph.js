@@ -55,6 +55,11 @@ export class AudioGraph {
     this._node.port.postMessage({ order, epoch });
   }
 
+  /** The loudspeaker by its id, "" is the system's choice. Rejects with a DOMException if it cannot be used. */
+  setOutput(id) {
+    return this._context.setSinkId(id);
+  }
+
   setVolume(volume) {
     this._volume.gain.setTargetAtTime(volume, this._context.currentTime, VOLUME_GLIDE_S);
   }

@@ -5,22 +5,12 @@ import json
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.browser.browser_microphone import YOUNG_MAN, Visit, asked, record, state_is
+from tests.browser.browser_microphone import WATCHED, YOUNG_MAN, Visit, asked, record, state_is
 from tests.browser.page_reader import Reader
 from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.browser
 
-WATCHED = """() => {
-    globalThis.tracks = [];
-    const { mediaDevices } = navigator;
-    const given = mediaDevices.getUserMedia.bind(mediaDevices);
-    mediaDevices.getUserMedia = async (wishes) => {
-        const stream = await given(wishes);
-        tracks.push(...stream.getTracks());
-        return stream;
-    };
-}"""
 NO_CONTEXT = """() => {
     const Given = AudioContext;
     globalThis.AudioContext = class extends Given {
@@ -124,7 +114,7 @@ def test_a_way_of_listening_that_is_refused_is_not_shown_as_if_it_were_so(visit:
     expect(sheet.get_by_role("radio", name="Fast")).to_be_checked()
     assert reader.page.get_by_text("Saved", exact=True).count() == 0
     kept = json.loads(reader.page.evaluate("localStorage.getItem('rhapsode:listening') ?? '{}'"))
-    assert kept == {}  # the next session would be refused for it
+    assert kept == {"record": False}  # the next session would be refused for it
 
 
 def test_a_recording_that_is_taken_back_before_it_leaves_is_not_sent(

@@ -1,0 +1,28 @@
+/** The question that is asked before a browser is listened to for the first time. */
+
+import { makeDialog } from "../dialog.js";
+import { make } from "../dom.js";
+
+/** Resolves to whether the audio is to be saved, or to null when the user closes the question: nothing begins then. */
+export function askForConsent() {
+  return new Promise((resolve) => {
+    const answer = (record, words, kind) => {
+      const button = make("button", { type: "button", class: kind }, words);
+      button.addEventListener("click", () => {
+        resolve(record);
+        dialog.close();
+      });
+      return button;
+    };
+    const no = answer(false, "Text only", "button");
+    no.autofocus = true;
+    const dialog = makeDialog(
+      "Save your audio?",
+      { id: "consent" },
+      make("p", {}, "What you say is transcribed, and the text is part of the chat. The audio itself is not saved unless you want it."),
+      make("p", { class: "note" }, "Saved audio can be replayed in the chat and is deleted with it. You can change this in the settings at any time."),
+      make("div", { class: "answers" }, no, answer(true, "Save my audio too", "quiet")),
+    );
+    dialog.addEventListener("close", () => resolve(null));
+  });
+}
