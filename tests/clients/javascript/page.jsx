@@ -6,10 +6,12 @@ import { createRoot } from "react-dom/client";
 const query = new URLSearchParams(location.search);
 const settings = { speech_speed: Number(query.get("speed")) };
 window.voices = [];
+window.statuses = [];
 
 function Chat() {
   const { messages, status, voice, error, ask, say, stop, startVoice, stopVoice } = useRhapsode({ url: query.get("url"), settings });
   if (window.voices.at(-1) !== voice) window.voices.push(voice);
+  if (window.statuses.at(-1) !== status) window.statuses.push(status);
   return (
     <main data-status={status} data-voice={voice}>
       {messages.map(({ id, role, text, status }) => (
