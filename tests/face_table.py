@@ -27,6 +27,9 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
         "deployments/test_resume_through_cuts.py": {
             "resume": "test_a_native_socket_goes_on",
         },
+        "deployments/test_faces_together.py": {
+            "tools": "test_a_function_of_the_server_is_told_by_socket_and_by_server_sent_events",
+        },
     },
     "native HTTP and SSE": {
         "deployments/native/test_listening_cursors.py": {
@@ -38,6 +41,10 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
         },
         "deployments/test_resume_through_cuts.py": {
             "resume": "test_native_events_go_on",
+        },
+        "deployments/test_faces_together.py": {
+            "many listeners": "test_two_listeners_of_each_face_hear_one_answer_while_it_is_given",
+            "tools": "test_a_function_of_the_server_is_told_by_socket_and_by_server_sent_events",
         },
     },
     "Chat Completions": {
@@ -123,6 +130,9 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
         "deployments/test_resume_through_cuts.py": {
             "resume": "test_a_session_that_is_read_as_a_durable_stream_goes_on",
         },
+        "deployments/test_faces_together.py": {
+            "many listeners": "test_two_listeners_of_each_face_hear_one_answer_while_it_is_given",
+        },
     },
     "Wyoming": {
         "cluster/client/test_wyoming.py": {
@@ -140,6 +150,9 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
         },
         "client_libraries/test_python_client.py": {
             "audio out": "test_the_loudspeaker_gets_every_sample",
+        },
+        "deployments/test_faces_together.py": {
+            "many listeners": "test_two_listeners_of_each_face_hear_one_answer_while_it_is_given",
         },
     },
     "JavaScript client": {
