@@ -18,8 +18,8 @@ class InputBufferEvents:
         self._total_ms = 0
         self._sent: dict[str, str] = {}
         """Of transcripts, what has been told."""
-        self._withheld: list[Shown] = []
-        """Beginning and end of speech over an answer, until it is known whether it interrupts."""
+        self._withheld: dict[tuple[str, int], list[Shown]] = {}
+        """Beginning and end of each utterance over an answer, until it is known whether it interrupts."""
 
     def of(self, recorded: Recorded) -> list[Shown]:
         """The events that follow from an event about an input, which the conversation has taken in."""
@@ -36,7 +36,7 @@ class InputBufferEvents:
             case "speech.ended":
                 return self._ended(data)
             case "speech.discarded":
-                self._withheld.clear()
+                self._withheld.pop(_utterance(data), None)
             case "transcript.partial" | "transcript.final" | "transcript.failed":
                 return [*self._meant(recorded), *self._transcript(recorded)]
         return []
@@ -45,7 +45,7 @@ class InputBufferEvents:
         """The withheld events, if the words turn out to be more than agreement."""
         if recorded.type == "transcript.partial":
             return []
-        told = self.interrupted()
+        told = self._withheld.pop(_utterance(recorded.data), [])
         return told if recorded.data.get("taken") not in (None, "backchannel", "nothing") else []
 
     def _transcript(self, recorded: Recorded) -> list[Shown]:
@@ -85,16 +85,16 @@ class InputBufferEvents:
             "audio_start_ms": self._at(data, data["at_ms"]),
             "item_id": self._item(data),
         }
-        self._withheld.clear()
         held_first = listening.barge_in and listening.interrupt_ms > listening.hold_ms
         if not held_first or spoken_over(self._conversation, recorded.ts_ms) is None:
             return [started]
-        self._withheld.append(started)
+        self._withheld[_utterance(data)] = [started]
         return []
 
     def interrupted(self) -> list[Shown]:
         """The answer is over: the withheld events of the speech over it."""
-        told, self._withheld = self._withheld, []
+        told = [event for events in self._withheld.values() for event in events]
+        self._withheld.clear()
         return told
 
     def _ended(self, data: Any) -> list[Shown]:
@@ -104,8 +104,8 @@ class InputBufferEvents:
             "audio_end_ms": self._at(data, data["at_ms"]),
             "item_id": name,
         }
-        if self._withheld:
-            self._withheld.append(stopped)
+        if (withheld := self._withheld.get(_utterance(data))) is not None:
+            withheld.append(stopped)
             return self.committed(name)
         return [*([stopped] if self._detects else []), *self.committed(name)]
 
@@ -156,3 +156,7 @@ class InputBufferEvents:
         self._sent[name] = stable
         kind = "conversation.item.input_audio_transcription.delta"
         return [{"type": kind, "item_id": name, "content_index": 0, "delta": stable[len(sent) :]}]
+
+
+def _utterance(data: Any) -> tuple[str, int]:
+    return data["input"], data["utterance"]

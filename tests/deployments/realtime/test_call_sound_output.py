@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployments.faces.realtime.webrtc.call_sound import CallSound
 from deployments.faces.realtime.webrtc.sound_output import POSITION_MS, SoundOutput
 from pipeline.audio.opus import PACKET_MS, frame
 from schemas.events.recorded import Recorded
@@ -241,5 +243,22 @@ def test_a_held_call_is_silent_from_the_end_of_a_stretch_until_it_goes_on() -> N
         listener.output.hold(False)
         await listener.take(len(everything))
         assert listener.packets == everything
+
+    run(listen())
+
+
+def test_a_question_ends_the_pause_of_a_call() -> None:
+    """As it ends that of the session, whose log has no `playback.resumed` then."""
+    made = chunks([30])
+
+    async def listen() -> None:
+        listener = Listener(replay(made, (0, 0)))
+        opened: Any = SimpleNamespace(session=SessionId("s"), head=SimpleNamespace(seq=0), after=Seq(0))
+        services: Any = SimpleNamespace(clock=None, log=None)
+        sound = CallSound(services, opened, listener.output, "rtc_1")
+        for seq, kind in enumerate(("playback.paused", "turn.requested"), 50):
+            await sound.follow(Recorded(Seq(seq), 0, TurnId(0), kind, 1, {}), [])
+        await listener.take(30)
+        assert listener.packets == made[0][1]
 
     run(listen())

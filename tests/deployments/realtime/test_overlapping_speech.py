@@ -42,6 +42,12 @@ ENDS = (
     SpeechEnded(input=MICROPHONE, utterance=0, start_ms=100, end_ms=600, at_ms=1_100, reason="silence"),
     0,
 )
+BEGINS_AGAIN = (SpeechStarted(input=MICROPHONE, utterance=1, at_ms=1_300), 0)
+ENDS_AGAIN = (
+    SpeechEnded(input=MICROPHONE, utterance=1, start_ms=1_300, end_ms=1_900, at_ms=2_400, reason="silence"),
+    0,
+)
+"""Speech that begins before it is known what was said first."""
 FLUSHED = (PlaybackFlushed(reason="barge_in"), 4)
 
 
@@ -83,6 +89,10 @@ COMPLETED = "input_audio_transcription.completed"
         (
             [BEGINS, ENDS, written("Stop.", "turn")],
             ["committed", "speech_started", "speech_stopped", COMPLETED],
+        ),
+        (
+            [BEGINS, ENDS, BEGINS_AGAIN, written("Mm-hm.", "backchannel"), FLUSHED, ENDS_AGAIN],
+            ["committed", COMPLETED, "speech_started", "speech_stopped", "committed"],
         ),
     ],
 )

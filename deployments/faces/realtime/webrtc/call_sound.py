@@ -16,6 +16,8 @@ from schemas.ids import TurnId
 from schemas.realtime.client_events import ItemTruncate
 
 _SPEECH: Final = "input_audio_buffer.speech_started"
+_PAUSES: Final = frozenset({"playback.paused", "playback.resumed", "turn.requested"})
+"""A new question ends a pause, as `Conversation` has it."""
 
 
 class CallSound:
@@ -47,7 +49,7 @@ class CallSound:
                 await self._drop(None, live=True)
         if recorded.type == "playback.flushed":
             await self._drop(recorded.turn, live=live)
-        elif recorded.type in ("playback.paused", "playback.resumed"):
+        elif recorded.type in _PAUSES:
             self._output.hold(recorded.type == "playback.paused")
         elif recorded.type == "call.hung_up" and live and recorded.data["call"] == self._call:
             self.hung_up.set()
