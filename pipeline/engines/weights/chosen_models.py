@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from pipeline.engines.weights.model_download import folder_of
 from pipeline.engines.weights.model_manifest import ModelEntry, Role, entries
 from schemas.settings.voice_settings import PACKAGED_VOICE
 
 _FILE: Final = "models.json"
-_CHOICE: Final = TypeAdapter(dict[Role, Annotated[tuple[str, ...], Field(min_length=1)]])
+_Names = Annotated[
+    tuple[str, ...], Field(min_length=1), BeforeValidator(lambda one: (one,) if isinstance(one, str) else one)
+]
+_CHOICE: Final = TypeAdapter(dict[Role, _Names])
+"""A name alone is written as itself, as releases with one model in each role write and read it."""
 PACKAGED: Final[Mapping[str, Role]] = {
     "packaged-language-model": "language-model",
     "packaged-speech-to-text": "speech-to-text",
@@ -63,7 +67,11 @@ def _is_beside(one: str, name: str) -> bool:
 def _write(home: Path, names: Mapping[Role, tuple[str, ...]]) -> None:
     home = home.expanduser()
     home.mkdir(parents=True, exist_ok=True)
-    kept = {role: known for role, known in names.items() if not set(known) <= PACKAGED.keys()}
+    kept = {
+        role: known if len(known) > 1 else known[0]
+        for role, known in names.items()
+        if not set(known) <= PACKAGED.keys()
+    }
     fresh = home / f"{_FILE}.{os.getpid()}"
     fresh.write_text(json.dumps(kept, indent=1), encoding="utf-8")
     fresh.replace(home / _FILE)

@@ -223,3 +223,13 @@ def test_doctor_says_which_larger_models_fit(
 ) -> None:
     monkeypatch.setattr(doctor.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
     assert doctor._models(None).advice.endswith(told)
+
+
+def test_choices_of_a_release_with_one_model_in_each_role_are_kept_and_it_reads_those_of_this_one(
+    tmp_path: Path,
+) -> None:
+    written = {"voice": VOICE.name, "language-model": MODEL.name}
+    (tmp_path / "models.json").write_text(json.dumps(written))
+    assert chosen(tmp_path) == {"voice": (VOICE.name,), "language-model": (MODEL.name,)}
+    choose(tmp_path, VOICE.name)
+    assert json.loads((tmp_path / "models.json").read_text()) == written
