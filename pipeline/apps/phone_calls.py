@@ -17,14 +17,16 @@ from schemas.errors import GatewayBusy, SessionAlreadyEnded
 from schemas.errors.access_errors import CredentialInvalid
 from schemas.errors.tool_errors import ToolArguments, ToolError
 from schemas.events import CallConnected, CallHungUp, CallTransferred, DtmfReceived, Event
-from schemas.ids import NO_TURN, SessionId, TurnId, parse_session_id
+from schemas.ids import NO_TURN, Seq, SessionId, TurnId, parse_session_id
 from schemas.native.client_commands import CreateSession, RequestTurn, SettingsPatch, ToolPatch
 from schemas.settings.limit_settings import HANG_UP, TRANSFER, TelephoneProvider, TelephoneSettings
 
 _TOKEN_S: Final = 60
 _WAITING: Final = 256
 """Media streams of one gateway that have not shown a token, each for `start_s` at the most."""
-_NUMBER_CHARS: Final = 64
+_NUMBERS_CHARS: Final = (64, 24, 0)
+_TOKEN_CHARS: Final = 490
+"""Twilio takes parameters of less than 500 characters, their names included."""
 _DIGITS: Final = frozenset("0123456789*#ABCD")
 _NOTHING: Final[dict[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
 
@@ -120,31 +122,37 @@ class PhoneCalls:
     def invite(
         self, session: SessionId, call: str | None, *, provider_call: str, caller: str, called: str
     ) -> str:
-        """A token with which one media stream of the call may be connected; `call`: the call goes on."""
+        """A token with which one media stream of the call may be connected; `call`: the call goes on.
+
+        Numbers of the caller and the called are cut where the token would be too long for a provider.
+        """
         claims = {
             "sub": session,
             "jti": secrets.token_hex(8),
-            "call": call or f"rtc_{session}_{secrets.token_hex(4)}",
+            "call": secrets.token_hex(4) if call is None else call.removeprefix(f"rtc_{session}_"),
             "provider_call": provider_call,
-            "caller": caller[:_NUMBER_CHARS],
-            "called": called[:_NUMBER_CHARS],
         }
-        return self._authenticator.tokens.make_call(claims, _TOKEN_S)
+        for chars in _NUMBERS_CHARS:
+            about = {**claims, "caller": caller[:chars], "called": called[:chars]}
+            token = self._authenticator.tokens.make_call(about, _TOKEN_S)
+            if len(token) <= _TOKEN_CHARS:
+                break
+        return token
 
     def expected(self, token: str) -> ExpectedCall:
         """Raises CredentialInvalid or CredentialExpired."""
         claims = self._authenticator.tokens.read_call(token)
         return ExpectedCall(
             session=SessionId(claims["sub"]),
-            call=claims["call"],
+            call=f"rtc_{claims['sub']}_{claims['call']}",
             connection=claims["jti"],
             provider_call=claims["provider_call"],
             caller=claims["caller"],
             called=claims["called"],
         )
 
-    async def connect(self, expected: ExpectedCall, provider: TelephoneProvider, stream: str) -> None:
-        """Records a media stream; a token is good for one.
+    async def connect(self, expected: ExpectedCall, provider: TelephoneProvider, stream: str) -> Seq:
+        """Records a media stream, and returns where; a token is good for one.
 
         Raises CredentialInvalid or SessionAlreadyEnded.
         """
@@ -167,6 +175,7 @@ class PhoneCalls:
         outcome = await self._recorder.post(expected.session, event, key=key, by=conversation.principal)
         if outcome.verdict is Verdict.DUP:
             raise CredentialInvalid("this token of a call was used before")
+        return outcome.last
 
     async def greet(self, session: SessionId) -> None:
         """Asks for the greeting, once for each session."""

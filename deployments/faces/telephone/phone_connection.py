@@ -109,8 +109,9 @@ class PhoneConnection:
             with self._services.phone_calls.waiting(), anyio.fail_after(self._settings.start_s):
                 start = await self._start()
             with self._services.phone_calls.line():
-                await self._services.phone_calls.connect(self._expected, self._provider, start.stream)
-                await self._converse(start)
+                phones = self._services.phone_calls
+                connected = await phones.connect(self._expected, self._provider, start.stream)
+                await self._converse(start, connected)
         except (RhapsodeError, TimeoutError) as error:
             log.info("a media stream of %s was refused: %s", self._provider, error or "it did not start")
             self._code = _REFUSED
@@ -133,7 +134,7 @@ class PhoneConnection:
 
     # ------------------------------------------------------------ the call
 
-    async def _converse(self, start: StreamStart) -> None:
+    async def _converse(self, start: StreamStart, connected: Seq) -> None:
         session = self._expected.session
         conversation, head = await self._services.sessions.attend(session)
         codec: G711 = "mulaw"
@@ -151,7 +152,7 @@ class PhoneConnection:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(sound.run)
-                tasks.start_soon(self._listen, head, after)
+                tasks.start_soon(self._listen, head, min(after, Seq(connected - 1)))
                 tasks.start_soon(self._output.run)
                 tasks.start_soon(self._receive, sound)
                 tasks.start_soon(self._see_out)
@@ -199,10 +200,13 @@ class PhoneConnection:
         self._end_if_heard()
 
     async def _check_latest(self) -> None:
-        """A later media stream of the same call replaces this one."""
+        """A later media stream of the same call replaces this one, and its end may have come before this."""
         conversation, _ = await self._services.sessions.view(self._expected.session)
-        if conversation.phone is not None and conversation.phone.connection != self._expected.connection:
+        phone = conversation.phone
+        if phone is not None and phone.connection != self._expected.connection:
             self._over.set()
+        elif phone is not None and phone.over:
+            self._ends_after = phone.after
 
     def _end_if_heard(self) -> None:
         """The call leaves once the answer in which the model said so was heard, and at once without one."""

@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from deployments.faces.telephone.webhook_signatures import twilio_signature
+from schemas.ids import SessionId
 from schemas.settings.limit_settings import TelephoneSettings
 from tests.deployments.telephone.conftest import phone_settings
 from tests.deployments.telephone.phone_provider import AUTH_TOKEN, PUBLIC, TELNYX_KEY, PhoneProvider, calling
@@ -156,6 +157,34 @@ async def test_a_token_is_good_for_one_media_stream_of_its_call(app: RunningApp)
         await second.send(start(token, provider.call))
         assert await close_code(second) == 1008
         assert first.close_code is None
+
+
+@pytest.mark.parametrize("caller", ["+15550001", f"sip:{'keeper' * 8}@example.com", "\u706f" * 64], ids=len)
+async def test_a_token_is_short_enough_for_a_parameter_of_the_provider(app: RunningApp, caller: str) -> None:
+    provider = PhoneProvider([app])
+    form = {"CallSid": provider.call, "From": caller, "To": caller}
+    answer = Xml.fromstring(await provider.webhook(f"{TWILIO}/voice", fields=form))
+    assert len("token") + len(answer[0][0][0].attrib["value"]) < 500
+
+
+async def test_a_call_that_is_hung_up_while_its_media_stream_begins_is_over(
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert app.services is not None
+    phones, sessions = app.services.phone_calls, app.services.sessions
+    attend = sessions.attend
+
+    async def late(session: SessionId) -> Any:
+        conversation, _ = await sessions.view(session)
+        assert conversation.phone is not None
+        await phones.hung_up(session, conversation.phone.call)
+        return await attend(session)
+
+    monkeypatch.setattr(sessions, "attend", late)
+    provider = PhoneProvider([app])
+    with anyio.fail_after(20):
+        await provider.run()
+    assert provider.verbs[-1] == "Hangup"
 
 
 async def test_a_token_of_something_else_is_no_token_of_a_call(app: RunningApp) -> None:
