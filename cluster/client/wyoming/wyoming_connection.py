@@ -18,6 +18,8 @@ from cluster.client.wyoming.wyoming_speech import SPOKEN_RATE, WAITING, TextRead
 from rhapsode import ApiError, AsyncRhapsode, AsyncSession, AsyncTurn
 
 _RATE: Final = 16_000
+TAKES_S: Final = 30.0
+"""Seconds for which an event waits at the most for a client that does not read."""
 
 
 class KnownConversations(Protocol):
@@ -73,7 +75,9 @@ class WyomingConnection:
             await self._tell(Error(text=text, code="event.invalid"))
 
     async def _tell(self, eventable: Eventable) -> None:
-        await async_write_event(eventable.event(), self._writer)
+        """Raises TimeoutError."""
+        async with asyncio.timeout(TAKES_S):
+            await async_write_event(eventable.event(), self._writer)
 
     async def _describe(self, _: Event) -> None:
         await self._tell(info_of(await self._client.voices()))
@@ -106,6 +110,8 @@ class WyomingConnection:
             or chunk.channels not in (1, 2)
         ):
             raise ValueError("sound has 8 to 192 kHz, 1, 2 or 4 bytes and one or two channels")
+        if len(chunk.audio) % (chunk.width * chunk.channels):
+            raise ValueError("sound ends with a whole sample of each channel")
         pcm = (await asyncio.to_thread(self._converter.convert, chunk)).audio
         await put(self._sound, pcm, self._hearing)
 

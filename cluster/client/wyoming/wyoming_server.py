@@ -100,6 +100,9 @@ class WyomingServer:
                     await connection.handle(event)
         except (ConnectionError, EOFError, asyncio.IncompleteReadError):
             pass  # the other end is gone
+        except TimeoutError:
+            log.warning("a Wyoming connection from %s takes no events: it was closed", peer)
+            writer.transport.abort()  # close would wait until it does
         finally:
             self._open -= 1
             writer.close()

@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 
+import anyio
 import pytest
 from wyoming.asr import Transcribe, Transcript
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.client import AsyncTcpClient
-from wyoming.event import Event, Eventable
+from wyoming.event import Event, Eventable, async_write_event
 from wyoming.info import Describe, Info
 from wyoming.ping import Ping
 from wyoming.pipeline import PipelineStage, RunPipeline
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeVoice
 
+from cluster.client.wyoming import wyoming_connection
 from cluster.client.wyoming.wyoming_server import Conversations, WyomingServer, host_and_port, networks
 from cluster.terminal.cli_errors import CliError
 from rhapsode import AsyncRhapsode
@@ -214,3 +216,28 @@ def test_an_address_has_a_host_and_a_port(address: str) -> None:
         host_and_port(address)
     with pytest.raises(CliError):
         networks(["kitchen"])
+
+
+async def test_sound_that_ends_within_a_sample_is_refused_and_the_connection_stays(app: RunningApp) -> None:
+    async with connected(app.url) as client:
+        await tell(client, AudioStart(rate=44_100, width=2, channels=2))
+        await tell(client, AudioChunk(rate=44_100, width=2, channels=2, audio=bytes(7)), Ping(text="here"))
+        assert (await until(client, "error"))[-1].data["code"] == "event.invalid"
+        await until(client, "pong")
+
+
+async def test_a_client_that_does_not_read_is_closed(
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wyoming_connection, "TAKES_S", 0.2)
+
+    async def flood(writer: asyncio.StreamWriter) -> None:
+        while True:
+            await async_write_event(Ping(text="x" * 60_000).event(), writer)
+
+    async with await WyomingServer(app.url).serve("127.0.0.1", 0) as listening:
+        _, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        with anyio.fail_after(30), pytest.raises(ConnectionError):
+            await flood(writer)
+        writer.close()
