@@ -215,6 +215,18 @@ class TurnState:
         heard = self.answer[:end].rstrip()
         return f"{heard}{_BROKEN_OFF}" if heard and end < len(self.answer) else heard
 
+    def heard_near(self, ms: int) -> str:
+        """Its shown text that sounds so near to what listeners reported last; all, where none did."""
+        least, most = (
+            (0, self.audio_ms) if self.heard_ms is None else (self.heard_ms - ms, self.heard_ms + ms)
+        )
+        near = [
+            each
+            for each in self.sentences
+            if each.chunks and least <= each.at_ms + each.ms and each.at_ms <= most
+        ]
+        return self.answer[near[0].start : near[-1].end] if near else ""
+
     def being_heard(self, now_ms: int) -> bool:
         """True if the turn is probably audible now or soon, by the listeners' reports, else by the clock."""
         if self.flushed or self.first_audio_ms is None:

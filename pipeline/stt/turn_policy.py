@@ -13,6 +13,10 @@ from schemas.settings.listening_settings import ListeningSettings
 _WORDLESS: Final = 2
 """Speech that lasts so many times `interrupt_ms` interrupts, though nothing of it is understood yet."""
 
+_ECHO_MS: Final = 30_000
+"""An echo comes from what is heard at that time, and reports of that are late; a long text has most pairs of
+words, also those of a question."""
+
 
 class Understood(Protocol):
     """Words of speech that goes on, as an UtteranceTranscriber has them."""
@@ -81,7 +85,7 @@ def decide(
 
 def wants_the_floor(text: str, language: str, answer: TurnState) -> bool:
     """Whether words over an answer interrupt it; agreement, laughter and the answer's own words do not."""
-    return not is_backchannel(text, language) and not is_echo(text, answer.answer)
+    return not is_backchannel(text, language) and not is_echo(text, answer.heard_near(_ECHO_MS))
 
 
 def interrupts(speech_ms: int, interrupt_ms: int, words: Understood | None, answer: TurnState) -> bool:

@@ -188,6 +188,22 @@ def test_laughter_and_the_answer_itself_are_no_questions(text: str) -> None:
     assert decide(story.conversation, said(text, utterance=1), REPLYING, now(story)).taken == "backchannel"
 
 
+@pytest.mark.parametrize(("heard_ms", "stops"), [(0, False), (29_000, False), (200_000, True), (None, False)])
+def test_words_of_another_place_of_a_long_answer_are_no_echo(heard_ms: int | None, stops: bool) -> None:
+    story = listening()
+    turn = asked(story, "Read all of it.")
+    answered(story, turn)
+    story.tell(TextDelta(at=16, text=" The lamp is lit."), turn)
+    story.tell(SentenceReady(sentence=1, start=17, end=33, spoken="The lamp is lit."), turn)
+    story.tell(SentenceVoiced(sentence=1, voice="joe", at_ms=4_000), turn)
+    story.tell(AudioChunk(sentence=1, chunk=0, at_ms=4_000, ms=400_000, bytes=9), turn)
+    if heard_ms is not None:
+        story.tell(PlaybackHeard(heard_ms=heard_ms), turn)
+    answer = story.conversation.turns[turn]
+    assert interrupts(600, 600, Words("Of course I can"), answer) is stops
+    assert not interrupts(600, 600, Words("The lamp is lit"), answer)
+
+
 def test_the_words_of_an_answer_are_a_question_when_nothing_is_heard() -> None:
     story = listening()
     assert decide(story.conversation, said("Of course I can"), REPLYING, 0).taken == "turn"
