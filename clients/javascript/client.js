@@ -7,7 +7,7 @@ import { errorOf, read } from "./event-queue.js";
 import { listen } from "./microphone/listen.js";
 import { Speaker } from "./playback/speaker.js";
 
-const PATIENCE_MS = 30_000; // without a connection, an event or a heartbeat, and the client gives up
+const PATIENCE_MS = 30_000; // without a connection, and the client gives up
 const TITLE_CHARS = 80;
 const AUDIO_AHEAD_MS = 30_000;
 

@@ -42,7 +42,7 @@ export class RhapsodeVoice extends HTMLElement {
   constructor() {
     super();
     /** @type {(() => Promise<string | null>) | undefined} */
-    this.renew = undefined;
+    this.renew = this.renew; // a page may have set it before this script came
     const style = new CSSStyleSheet(); // a page that forbids inline styles allows it
     style.replaceSync(STYLE);
     const root = this.attachShadow({ mode: "open" });
@@ -129,4 +129,4 @@ export class RhapsodeVoice extends HTMLElement {
   }
 }
 
-customElements.define("rhapsode-voice", RhapsodeVoice);
+if (!customElements.get("rhapsode-voice")) customElements.define("rhapsode-voice", RhapsodeVoice);

@@ -39,6 +39,7 @@ export async function* read(start, signal) {
   const abort = () => {
     waiting = [];
     at = 0;
+    source.close();
     onEnd(signal.reason);
   };
   const source = start({

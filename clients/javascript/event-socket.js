@@ -17,7 +17,7 @@ const REFUSALS = new Set([4400, 4401, 4403, 4404, 4409, 4410, 4422]);
 export class EventSocket {
   /**
    * `path` leads to a session's stream, `query` its other parameters (docs/protocol.md). Without an answer for
-   * `patienceMs` it is refused with the code "connection.lost".
+   * `patienceMs` after the connection was lost it is refused with the code "connection.lost".
    *
    * @param {{connection: import("./connection.js").Connection, path: string, query?: Record<string, string>, cursor?: Cursor,
    *   patienceMs?: number, onEvent: (event: any, audio: Uint8Array | null) => void, onHello?: (hello: any) => void,
@@ -48,7 +48,7 @@ export class EventSocket {
     this._greeted = false;
     this._timer = null;
     this._failures = 0;
-    this._heardAt = 0;
+    this._lostAt = 0; // when there was a connection last, or reading began
     this._final = false;
     this._complaint = null;
     this._wake = () => this._retryNow();
@@ -58,7 +58,7 @@ export class EventSocket {
   open() {
     if (this.reading || this._final) return;
     this.reading = true;
-    this._heardAt = Date.now();
+    this._lostAt = Date.now();
     globalThis.addEventListener?.("online", this._wake); // Node has neither
     globalThis.addEventListener?.("offline", this._lost);
     this._connect();
@@ -103,7 +103,6 @@ export class EventSocket {
 
   _receive(data) {
     this._expect(SILENCE_MS);
-    this._heardAt = Date.now();
     this._complaint = null; // what is followed by more was no reason to close
     const { event, audio } = typeof data === "string" ? { event: JSON.parse(data), audio: null } : parseFrame(data);
     if (event.ts === undefined) {
@@ -140,7 +139,7 @@ export class EventSocket {
     const socket = this._socket;
     const { code, message, field = null, retryable } = this._complaint ?? {};
     const refused = REFUSALS.has(event.code) || (code && !retryable);
-    const another = event.code === UNKNOWN && (await this._connection.renew());
+    const another = event.code === UNKNOWN && (await this._connection.renew().catch(() => false));
     if (this._socket !== socket) return;
     if (refused && !another) {
       this._finish({ state: "refused", code: code ?? String(event.code), message: message ?? event.reason, field });
@@ -165,7 +164,7 @@ export class EventSocket {
   /** The connection is of no use any more: let go of it and try again later. */
   _drop() {
     this._release();
-    if (Date.now() - this._heardAt > this._patienceMs) {
+    if (Date.now() - this._lostAt > this._patienceMs) {
       this._finish({ state: "refused", code: "connection.lost", message: "The server cannot be reached.", field: null });
       return;
     }
@@ -180,7 +179,9 @@ export class EventSocket {
   }
 
   _retryNow() {
-    if (this.reading && this._socket === null) this._connect();
+    if (!this.reading || this._socket !== null) return;
+    this._lostAt = Date.now(); // before, nothing could be tried
+    this._connect();
   }
 
   _expect(ms) {
@@ -193,6 +194,7 @@ export class EventSocket {
     this._timer = null;
     const socket = this._socket;
     this._socket = null;
+    if (this._greeted) this._lostAt = Date.now();
     this._greeted = false;
     socket?.close();
   }

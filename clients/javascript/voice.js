@@ -49,8 +49,9 @@ export class VoiceConversation {
         },
         onEnded: (turn, ms, underruns) => {
           ledger.last(turn, ms, underruns);
-          this._sounds(false);
+          if (this._attempts === attempt) this._sounds(false);
         },
+        onFailed: (error) => this._end(attempt, error),
       });
       if (!this._keep(attempt, speaker)) return;
       this._speaker = speaker;
@@ -140,10 +141,10 @@ export class VoiceConversation {
     if (attempt !== this._attempts || this.state === "off") return;
     this._attempts += 1;
     const { _input: input, _capture: capture, _speaker: speaker } = this;
-    this._forget();
     capture?.close();
-    if (speaker?.turn != null) speaker.drop(speaker.turn);
+    if (speaker?.turn != null) speaker.drop(speaker.turn); // the server is told how much of it was heard
     speaker?.close();
+    this._forget();
     input?.close();
     setTimeout(() => input?.abandon(), GOODBYE_MS);
     this._is("off");

@@ -4,6 +4,7 @@ import { errorOf, read } from "../event-queue.js";
 import { AudioInput } from "./audio-input.js";
 
 const AHEAD_MS = 20_000; // of the acknowledgements: a file is not read faster than that
+const PIECE_MS = 1_000; // what is given in one, such as a whole file, is sent in pieces of that
 
 /**
  * See `Session.listen`.
@@ -23,7 +24,7 @@ export async function* listen(sound, options) {
       onState: (state, refusal) => state === "over" && onEnd(refusal ? errorOf(refusal) : null),
     });
     input.open(options.path);
-    send(pieces, input).catch(onEnd);
+    send(pieces, input, options.rate).catch(onEnd);
     return {
       open: () => input.goOn(),
       close: () => input.hold(),
@@ -40,17 +41,21 @@ export async function* listen(sound, options) {
   }
 }
 
-/** @param {AsyncIterator<Uint8Array | Int16Array>} pieces @param {AudioInput} input */
-async function send(pieces, input) {
+/** @param {AsyncIterator<Uint8Array | Int16Array>} pieces @param {AudioInput} input @param {number} rate */
+async function send(pieces, input, rate) {
   const samples = new Samples();
+  const piece = (rate * PIECE_MS) / 1000;
   while (input.state !== "over") {
     const { done, value } = await pieces.next();
     if (done) {
       input.close();
       return;
     }
-    input.send(samples.of(value));
-    await input.room(AHEAD_MS);
+    const pcm = samples.of(value);
+    for (let at = 0; at < pcm.length; at += piece) {
+      input.send(pcm.subarray(at, at + piece));
+      await input.room(AHEAD_MS);
+    }
   }
 }
 

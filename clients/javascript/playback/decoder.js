@@ -1,4 +1,4 @@
-/** Chunks of a sentence to samples. Both decoders: decode(data, audio) of an `audio.chunk`, finish(), reset(), and a rate. */
+/** Chunks of a sentence to samples. Both decoders: decode(data, audio) of an `audio.chunk`, finish(), reset(), close(), and a rate. */
 
 import { opusPackets, pcm16ToFloat } from "../frames.js";
 
@@ -66,6 +66,10 @@ class OpusDecoder {
     this._decoder.configure(OPUS);
   }
 
+  close() {
+    if (this._decoder.state !== "closed") this._decoder.close();
+  }
+
   /** False if a reset came in between. */
   async _flush() {
     try {
@@ -90,4 +94,6 @@ class PcmDecoder {
   }
 
   reset() {}
+
+  close() {}
 }

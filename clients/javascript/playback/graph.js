@@ -10,7 +10,12 @@ export class AudioGraph {
    */
   static async open({ rate, onReport, onState, worklet = new URL("playout-worklet.js", import.meta.url) }) {
     const context = new AudioContext({ sampleRate: rate, latencyHint: "interactive" });
-    await context.audioWorklet.addModule(worklet);
+    try {
+      await context.audioWorklet.addModule(worklet);
+    } catch (error) {
+      void context.close();
+      throw error;
+    }
     // A touch that came while the module was loading found nobody to wake.
     if (navigator.userActivation?.hasBeenActive) void context.resume();
     return new AudioGraph(context, onReport, onState);

@@ -7,13 +7,14 @@ const AHEAD_MS = 3_000; // decoded and waiting in the audio thread
 
 /**
  * @typedef {{onHeard?: (turn: number, ms: number, sounding: boolean) => void,
- *   onEnded?: (turn: number, ms: number, underruns: number) => void}} Handlers
+ *   onEnded?: (turn: number, ms: number, underruns: number) => void, onFailed?: (error: Error) => void}} Handlers
  */
 
 export class Speaker {
   /**
    * Must be called from a gesture. `onHeard(turn, ms, sounding)` some fifty times a second while a turn is played;
-   * `onEnded(turn, ms, underruns)` when it was dropped, or after its last sample.
+   * `onEnded(turn, ms, underruns)` when it was dropped, or after its last sample; `onFailed(error)` when the sound
+   * cannot be decoded.
    *
    * `connection` leads to the server, which has the audio thread's module: in a bundle it would not be found.
    *
@@ -35,12 +36,13 @@ export class Speaker {
    * @param {"opus" | "pcm16"} codec
    * @param {Handlers} handlers
    */
-  constructor(codec, { onHeard = () => {}, onEnded = () => {} }) {
+  constructor(codec, { onHeard = () => {}, onEnded = () => {}, onFailed = () => {} }) {
     this.codec = codec;
     this._graph = null;
     this.turn = null; // that is played
     this._onHeard = onHeard;
     this._onEnded = onEnded;
+    this._onFailed = onFailed;
     this._decoder = makeDecoder(codec, {
       onSamples: (samples, ms) => this._graph.push(samples, ms, this._epoch, 1),
       onFinished: () => this._graph.order("finish", this._epoch),
@@ -105,6 +107,7 @@ export class Speaker {
     this._queue = [];
     this._failure ??= new DOMException("The loudspeaker was closed.", "AbortError");
     this._wake();
+    this._decoder.close();
     this._graph.close();
   }
 
@@ -157,6 +160,7 @@ export class Speaker {
   _failed(error) {
     this._failure = error;
     this._wake();
+    this._onFailed(error);
   }
 
   _wake() {
