@@ -16,7 +16,7 @@ _EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const) 
 _EXPORTED: Final = re.compile(r"^export \{([^}]*)\};\n", re.MULTILINE)
 _OTHER: Final = re.compile(r"^(?:import|export)\b(?!\().*", re.MULTILINE)
 _LATER: Final = re.compile(r"\bimport\(([\"`])(\.{1,2}/[^\"`]+)\1\)")
-_COMMENT: Final = re.compile(r"^[ ]*(?:/\*\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
+_COMMENT: Final = re.compile(r"^[ ]*(?:/\*\*(?:[^*]|\*(?!/))*\*/|//[^\n]*)\n", re.MULTILINE)
 _INDENT: Final = re.compile(r"^ +", re.MULTILINE)
 _LINES_IN_TEXT: Final = re.compile(r"^(?:[^`\n]*`[^`\n]*`)*[^`\n]*`[^`\n]*\n", re.MULTILINE)
 _WAITS: Final = re.compile(r"^\S.*\bawait\b", re.MULTILINE)
@@ -73,10 +73,12 @@ class PageBundle:
         """The module and those that it imports, directly or not, each after those that it imports itself."""
         found: list[str] = []
 
-        def visit(path: str) -> None:
+        def visit(path: str, *importing: str) -> None:
+            if path in importing:
+                raise ValueError(f"{path}: a cyclic import cannot be put into the page's script")
             for imported in self._imports(path):
                 if imported not in found and imported not in elsewhere:
-                    visit(imported)
+                    visit(imported, path, *importing)
             found.append(path)
 
         visit(path)
@@ -118,6 +120,9 @@ class PageBundle:
         return f"// {path}\nconst ${self._numbers[path]} = {begin}\n{body}{value}\n{end}\n"
 
     def _taken(self, path: str, names: str, imported: str) -> str:
+        given = self._given(_beside(path, imported))
+        if missing := [name for name in _listed(names) if name.split(" as ")[0] not in given]:
+            raise ValueError(f"{path}: {missing[0]!r} of {imported} cannot be put into the page's script")
         pattern = ", ".join(name.replace(" as ", ": ") for name in _listed(names))
         return f"const {{ {pattern} }} = ${self._numbers[_beside(path, imported)]};\n"
 

@@ -88,12 +88,26 @@ def test_the_script_does_what_its_modules_do_and_later_parts_share_them(tmp_path
 
 
 @pytest.mark.parametrize(
-    "line", ['import all from "./b.js";', "export default 3;", 'export * from "./b.js";']
+    "line",
+    [
+        'import all from "./b.js";',
+        "export default 3;",
+        'export * from "./b.js";',
+        'import { missing } from "./b.js";',
+        'import { itself } from "./app.js";',
+    ],
 )
 def test_what_cannot_be_put_into_the_script_is_refused_by_name(tmp_path: Path, line: str) -> None:
     _written(tmp_path, {"app.js": f"{line}\n", "b.js": ""})
     with pytest.raises(ValueError, match=r"app\.js: .*cannot be put"):
         PageBundle(tmp_path, "app.js")
+
+
+def test_code_behind_a_comment_in_its_line_stays(tmp_path: Path) -> None:
+    code = "/** A type. */ const first = 1;\nlost();\n/** Another. */\nconst second = 2;\n"
+    _written(tmp_path, {"app.js": code})
+    script = PageBundle(tmp_path, "app.js").texts["app.js"]
+    assert "const first = 1;\nlost();\nconst second = 2;" in script
 
 
 def test_the_version_changes_with_every_file(tmp_path: Path) -> None:
