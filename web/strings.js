@@ -11,7 +11,7 @@ export function spokenOf(tags) {
 
 /** What is chosen in the settings, or else what the browser asks for. */
 export const language = spokenOf([interfaceLanguage().read() ?? "", ...(globalThis.navigator?.languages ?? [])]);
-const table = language === "en" ? {} : (await import(`./strings/${language}.js`)).default;
+const table = language === "en" ? {} : await import(`./strings/${language}.js`).then(({ default: words }) => words, () => ({})); // English is better than no page
 const plurals = new Intl.PluralRules(language);
 
 /** `text` in that language, with its {names} replaced by the `values` of these names. */

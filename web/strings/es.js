@@ -439,7 +439,7 @@ export default {
   "Settings": "Ajustes",
   "Voice mode": "Modo de voz",
   "Stop listening": "Dejar de escuchar",
-  "End": "Fin",
+  "End": "Terminar",
   "Recording": "Grabación",
   "Listened to so far": "Escuchado hasta ahora",
   "Choose an audio file, or drop one here": "Elija un archivo de audio o suéltelo aquí",

@@ -1,8 +1,11 @@
 /** The page's words: each is there in every language, none is there that nothing shows, none is left in the code. */
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import test from "node:test";
+import { pathToFileURL } from "node:url";
 
 import { counted, inOneLine, LANGUAGES, spokenOf, t } from "../../../web/strings.js";
 
@@ -80,4 +83,20 @@ test("placeholders are filled in, also with what looks like one", () => {
   assert.equal(t("Actions for {name}", { name: "{name} $& {x}" }), "Actions for {name} $& {x}");
   assert.equal(counted(1, "{count} page", "{count} pages"), "1 page");
   assert.equal(counted(1_200, "{count} page", "{count} pages"), "1,200 pages");
+});
+
+test("a page whose language cannot be loaded is there in English", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "strings-"));
+  for (const name of ["package.json", "strings.js", "storage.js"]) copyFileSync(new URL(name, WEB), join(folder, name));
+  const before = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  Object.defineProperty(globalThis, "navigator", { configurable: true, value: { languages: ["de"] } });
+  try {
+    const alone = await import(pathToFileURL(join(folder, "strings.js")));
+    assert.equal(alone.t("Copy"), "Copy");
+    assert.equal(alone.counted(2, "{count} page", "{count} pages"), "2 pages");
+  } finally {
+    if (before) Object.defineProperty(globalThis, "navigator", before);
+    else delete globalThis.navigator;
+    rmSync(folder, { recursive: true });
+  }
 });
