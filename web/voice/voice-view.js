@@ -17,6 +17,8 @@ export class VoiceView {
     this._keeps = false;
     this._leaving = false;
     addEventListener("keydown", (event) => this._key(event), true);
+    // Of a page that was loaded at this address: there is no way back into its chat yet.
+    if (location.hash === HASH) history.replaceState(null, "", location.pathname + location.search);
   }
 
   open() {
