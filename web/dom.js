@@ -58,7 +58,7 @@ export function oncePerFrame(draw) {
 export function asSentence(message) {
   const text = message.trim();
   if (!text) return t("Something went wrong.");
-  return text[0].toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
+  return text[0].toUpperCase() + text.slice(1) + (/[.!?…。！？]$/.test(text) ? "" : ".");
 }
 
 export function clockTime(ms) {

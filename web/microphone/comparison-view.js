@@ -1,6 +1,7 @@
 /** Both ways of writing the same speech down, side by side. */
 
 import { make } from "../dom.js";
+import { t } from "../strings.js";
 import { figures, marked, verdict } from "./comparison.js";
 import { WAYS } from "./ways.js";
 
@@ -18,7 +19,7 @@ function column(way, runs) {
     "section",
     { class: "way" },
     make("h3", {}, name, " ", make("small", {}, way.engine)),
-    make("p", { dir: "auto" }, ...(way.text ? textOf(runs) : [make("i", {}, "No words")])),
+    make("p", { dir: "auto" }, ...(way.text ? textOf(runs) : [make("i", {}, t("No words"))])),
     make("dl", {}, ...rows),
   );
 }

@@ -1,5 +1,7 @@
 /** Two texts of the same speech, word by word: which words they share. Pure. */
 
+import { counted, language, t } from "../strings.js";
+
 const bare = (word) => word.toLowerCase().replace(/[^\p{L}\p{N}']/gu, "");
 
 const wordsOf = (text) => text.split(/\s+/).filter(Boolean);
@@ -42,23 +44,23 @@ export function marked(one, other) {
   return [inRuns(left, inLeft), inRuns(right, inRight)];
 }
 
-const ms = (value) => `${Math.round(value).toLocaleString("en")} ms`;
+const ms = (value) => `${Math.round(value).toLocaleString(language)} ms`;
 
 /** The figures of one way as [name, value]; what the engine does not know is left out. */
 export function figures(way) {
   const all = [
-    ["Text after", ms(way.after_ms)],
-    ["Taken back", `${way.revisions ?? 0} ${way.revisions === 1 ? "word" : "words"}`],
-    ["Work", way.decode_ms ? ms(way.decode_ms) : null],
-    ["Processor", way.cpu_ms ? ms(way.cpu_ms) : null],
-    ["Word errors", way.word_errors ?? null],
+    [t("Text after"), ms(way.after_ms)],
+    [t("Taken back"), counted(way.revisions ?? 0, "{count} word", "{count} words")],
+    [t("Work"), way.decode_ms ? ms(way.decode_ms) : null],
+    [t("Processor"), way.cpu_ms ? ms(way.cpu_ms) : null],
+    [t("Word errors"), way.word_errors ?? null],
   ];
   return all.filter(([, value]) => value !== null).map(([name, value]) => [name, String(value)]);
 }
 
 /** How far both agree, in a line. */
 export function verdict({ differences, words }) {
-  if (differences.length === 0) return "Both ways understood the same";
-  const places = differences.length === 1 ? "one place" : `${differences.length} places`;
-  return `The two ways differ in ${places}, of ${words} words`;
+  if (differences.length === 0) return t("Both ways understood the same");
+  if (differences.length === 1) return t("The two ways differ in one place, of {words} words", { words });
+  return t("The two ways differ in {count} places, of {words} words", { count: differences.length, words });
 }

@@ -6,7 +6,9 @@ import { Capture } from "../client/microphone/capture.js";
 import { loudness, rmsOf } from "../client/microphone/speech-frames.js";
 import { connection } from "../connection.js";
 import { asSentence } from "../dom.js";
+import { refusalOf } from "../refusals.js";
 import { deviceChoices } from "../storage.js";
+import { t } from "../strings.js";
 import { inWords, lacking } from "./trouble.js";
 
 const TAIL_MS = 160; // who lets go of the button is often still saying the last word
@@ -104,7 +106,7 @@ export class Microphone {
     }
     try {
       const label = await this.replace();
-      if (label !== null) this._onTrouble(`The microphone was disconnected. Listening goes on with “${label}”.`);
+      if (label !== null) this._onTrouble(t("The microphone was disconnected. Listening goes on with “{name}”.", { name: label }));
     } catch (error) {
       this._fail(attempt, inWords(why));
       if (!(error instanceof DOMException)) throw error;
@@ -129,7 +131,7 @@ export class Microphone {
   _newLine() {
     const line = new AudioInput({
       connection,
-      onState: (state) => this._lineIs(line, state),
+      onState: (state, refusal) => this._lineIs(line, state, refusal),
       onTrouble: (text) => line === this._line && this._onTrouble(asSentence(text)),
     });
     return line;
@@ -201,11 +203,12 @@ export class Microphone {
     this._onLevel(this._level);
   }
 
-  _lineIs(line, state) {
+  _lineIs(line, state, refusal) {
     if (line !== this._line) return; // the one before says goodbye
     if (state === "over") {
       this._letGo();
       this._become("off");
+      if (refusal) this._onTrouble(asSentence(refusalOf(refusal)));
     } else {
       this._onChange();
     }

@@ -2,6 +2,8 @@
 
 import { Api, Problem } from "../api.js";
 import { asSentence, byId, clockTime, say } from "../dom.js";
+import { refusalOf } from "../refusals.js";
+import { t } from "../strings.js";
 import { upload } from "./upload.js";
 
 const holdsFiles = ({ dataTransfer }) =>
@@ -37,7 +39,7 @@ export class Recordings {
       const session = await this._begin();
       const url = this._api.url(session.id, "/recordings", { name: file.name.slice(-200) });
       const heard = await upload(url, file, { signal: this._cancel.signal, onProgress: (share) => this._progress(share) });
-      if (!heard.text) say(byId("recording-trouble"), `No words were heard in ${file.name}.`);
+      if (!heard.text) say(byId("recording-trouble"), t("No words were heard in {name}.", { name: file.name }));
     } catch (error) {
       this._failed(error, file);
     } finally {
@@ -54,12 +56,13 @@ export class Recordings {
     const input = Object.values(inputs).find(({ source, name }) => source === "file" && name === this._file.name);
     const bar = byId("recording-progress");
     if (input) {
-      const total = input.totalMs ? ` of ${clockTime(input.totalMs)}` : "";
-      say(byId("recording-state"), `Listening to ${this._file.name}: ${clockTime(input.ms)}${total}`);
+      const now = clockTime(input.ms);
+      const time = input.totalMs ? t("{now} of {end}", { now, end: clockTime(input.totalMs) }) : now;
+      say(byId("recording-state"), t("Listening to {name}: {time}", { name: this._file.name, time }));
       if (input.totalMs) bar.value = input.ms / input.totalMs;
       else bar.removeAttribute("value");
     } else {
-      say(byId("recording-state"), `Sending ${this._file.name}`);
+      say(byId("recording-state"), t("Sending {name}", { name: this._file.name }));
       bar.value = this._sent;
     }
   }
@@ -72,7 +75,7 @@ export class Recordings {
   _failed(error, file) {
     if (error instanceof DOMException && error.name === "AbortError") return; // as was wished
     if (!(error instanceof Problem)) throw error;
-    say(byId("recording-trouble"), `${file.name}: ${asSentence(error.message)}`);
+    say(byId("recording-trouble"), `${file.name}: ${asSentence(refusalOf(error))}`);
   }
 
   _bindDrop() {

@@ -1,8 +1,9 @@
 /** What is being said, while it is being understood: the beginning of a question. */
 
 import { asSentence, byId, make } from "../dom.js";
+import { t } from "../strings.js";
 
-const WAITING = { speaking: "Listening", understanding: "Transcribing" };
+const WAITING = { speaking: t("Listening"), understanding: t("Transcribing") };
 
 export class SpeechView {
   constructor() {
@@ -23,7 +24,7 @@ export class SpeechView {
   *_notes(utterances) {
     for (const { state, text, message } of utterances) {
       if (state === "noted") yield make("p", { class: "noted" }, text);
-      if (state === "failed") yield make("p", { class: "problem" }, `Not understood: ${asSentence(message)}`);
+      if (state === "failed") yield make("p", { class: "problem" }, t("Not understood: {message}", { message: asSentence(message) }));
     }
   }
 
@@ -38,7 +39,7 @@ export class SpeechView {
       return number ? [" ", firm, loose] : [firm, loose];
     });
     const dots = make("span", { class: "dots", "aria-hidden": "true" });
-    const state = make("span", { class: "unseen" }, `${WAITING[last.state] ?? "Understood"}: `);
+    const state = make("span", { class: "unseen" }, `${WAITING[last.state] ?? t("Understood")}: `);
     yield make("p", { class: "prompt coming", dir: "auto", "data-state": last.state }, state, ...words, dots);
   }
 }

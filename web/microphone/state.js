@@ -1,5 +1,7 @@
 /** What the microphone's button, its state and its words are, from what is going on. Pure. */
 
+import { t } from "../strings.js";
+
 const STALE_MS = 60_000; // whoever was speaking so long ago, and was never heard of again, is not speaking now
 
 /** The utterances that are worth a look now: notes stay, what was being said long ago does not. */
@@ -14,7 +16,7 @@ export function listeningOf(...parts) {
   return Object.assign({}, ...parts, Object.keys(endpointing).length ? { endpointing } : {});
 }
 
-const DOES = { thinking: "Thinking…", speaking: "Speaking", paused: "Paused", writing: "Answering" };
+const DOES = { thinking: t("Thinking…"), speaking: t("Speaking"), paused: t("Paused"), writing: t("Answering") };
 
 /**
  * `ear`: {phase, line, muted, manual, holding} of this page; `input`: its name; `does`: what the assistant does, see
@@ -24,12 +26,12 @@ export function stateOf({ phase, line, muted, manual, holding, input }, utteranc
   const mine = utterances.filter((one) => one.input === input);
   const is = (state) => mine.some((one) => one.state === state);
   if (phase === "off") return { name: "off", words: "" };
-  if (phase === "opening") return { name: "opening", words: "Opening the microphone…" };
-  if (line === "reconnecting") return { name: "reconnecting", words: "Reconnecting; what you say is kept" };
-  if (line === "connecting") return { name: "connecting", words: "Connecting…" };
-  if (muted) return { name: "muted", words: does ? `Muted · ${DOES[does]}` : "Muted" };
-  if ((manual && holding) || is("speaking")) return { name: "hearing", words: "Listening" };
-  if (is("understanding") || is("understood")) return { name: "understanding", words: "Transcribing…" };
+  if (phase === "opening") return { name: "opening", words: t("Opening the microphone…") };
+  if (line === "reconnecting") return { name: "reconnecting", words: t("Reconnecting; what you say is kept") };
+  if (line === "connecting") return { name: "connecting", words: t("Connecting…") };
+  if (muted) return { name: "muted", words: [t("Muted"), DOES[does]].filter(Boolean).join(" · ") };
+  if ((manual && holding) || is("speaking")) return { name: "hearing", words: t("Listening") };
+  if (is("understanding") || is("understood")) return { name: "understanding", words: t("Transcribing…") };
   if (does) return { name: does, words: DOES[does] };
-  return manual ? { name: "ready", words: "Hold to talk" } : { name: "listening", words: "Listening" };
+  return manual ? { name: "ready", words: t("Hold to talk") } : { name: "listening", words: t("Listening") };
 }

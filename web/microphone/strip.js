@@ -1,6 +1,7 @@
 /** The microphone's button, and the strip that says what it does: both voices, the state in words, and its buttons. */
 
 import { byId, isTyping, say, setIcon } from "../dom.js";
+import { t } from "../strings.js";
 import { Wave } from "../voice/wave.js";
 
 const METER_STEPS = 20; // what a screen reader is told; the eye sees every frame
@@ -46,7 +47,7 @@ export class Strip {
     if (leaves && document.activeElement === this._button) byId("mute").focus({ preventScroll: true });
     this._button.hidden = leaves;
     byId("start-voice").hidden = isOn;
-    const name = this._manual ? "Hold to talk" : "Talk";
+    const name = this._manual ? t("Hold to talk") : t("Talk");
     if (this._button.ariaLabel !== name) this._button.ariaLabel = this._button.title = name;
     this._button.setAttribute("aria-pressed", String(this._manual && this._holding));
     this._button.dataset.state = state.name;

@@ -3,6 +3,7 @@
 import { Problem } from "../api.js";
 import { connection } from "../connection.js";
 import { renewed } from "../staying.js";
+import { t } from "../strings.js";
 
 function problemIn({ status, statusText, responseText }) {
   try {
@@ -10,7 +11,7 @@ function problemIn({ status, statusText, responseText }) {
     return new Problem({ detail: body.title ?? statusText, ...body, status });
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    return new Problem({ detail: `The server answered ${status}.`, status });
+    return new Problem({ detail: t("The server answered {status}.", { status }), code: `http.${status}`, status });
   }
 }
 
@@ -29,7 +30,7 @@ function post(url, file, { onProgress, signal }) {
     request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
     request.upload.onload = () => onProgress(1);
     request.onload = () => (request.status < 300 ? resolve(JSON.parse(request.responseText)) : reject(problemIn(request)));
-    request.onerror = () => reject(new Problem({ detail: "The server cannot be reached.", retryable: true }));
+    request.onerror = () => reject(new Problem({ detail: t("The server cannot be reached."), retryable: true }));
     request.onabort = () => reject(signal.reason);
     signal.addEventListener("abort", () => request.abort());
     request.send(file);

@@ -1,14 +1,16 @@
 /** The ways in which speech is written down for everybody, and what each is for; the developer panel has one more. */
 
+import { t } from "../strings.js";
+
 export const WAYS = [
   {
     mode: "realtime",
-    name: "Fast",
-    hint: "For conversation: transcribed while you speak, answered almost at once.",
+    name: t("Fast"),
+    hint: t("For conversation: transcribed while you speak, answered almost at once."),
   },
   {
     mode: "quality",
-    name: "Accurate",
-    hint: "For accuracy: each utterance is transcribed as a whole when you have finished; takes longer.",
+    name: t("Accurate"),
+    hint: t("For accuracy: each utterance is transcribed as a whole when you have finished; takes longer."),
   },
 ];

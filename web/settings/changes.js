@@ -17,8 +17,8 @@ const NAMES = {
 };
 
 function inWords(value) {
-  if (value === true) return "on";
-  if (value === false) return "off";
+  if (value === true) return t("on");
+  if (value === false) return t("off");
   if (value === null || value === undefined) return t("the server's choice");
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

@@ -4,15 +4,16 @@ import { Capture } from "../client/microphone/capture.js";
 import { loudness, rmsOf } from "../client/microphone/speech-frames.js";
 import { make } from "../dom.js";
 import { inWords, lacking } from "../microphone/trouble.js";
+import { t } from "../strings.js";
 import { canChooseOutput } from "../voice/devices.js";
 import { choice, options, section } from "./fields.js";
 
-const NAMES = { input: "Microphone", output: "Loudspeaker" };
+const NAMES = { input: t("Microphone"), output: t("Loudspeaker") };
 const TONES_HZ = [523, 659];
 const TONE_S = 0.35;
 
 function testButton(act) {
-  const button = make("button", { type: "button", class: "quiet" }, "Test");
+  const button = make("button", { type: "button", class: "quiet" }, t("Test"));
   button.addEventListener("click", () => act());
   return button;
 }
@@ -21,13 +22,13 @@ export class DeviceSettings {
   constructor(devices) {
     this._devices = devices;
     this._capture = null;
-    this._meter = make("progress", { max: "1", value: "0", "aria-label": "Loudness of the microphone", hidden: "" });
+    this._meter = make("progress", { max: "1", value: "0", "aria-label": t("Loudness of the microphone"), hidden: "" });
     this._hear = testButton(() => this._listen());
     const save = (kind) => (id) => this._choose(kind, id ?? "");
-    this._fields = { input: choice("Microphone", this._hear, save("input")) };
+    this._fields = { input: choice(t("Microphone"), this._hear, save("input")) };
     this._fields.input.element.append(this._meter);
-    if (canChooseOutput) this._fields.output = choice("Loudspeaker", testButton(() => this._sound()), save("output"));
-    this.element = section("Microphone and loudspeaker", this._fields, "Of this browser.");
+    if (canChooseOutput) this._fields.output = choice(t("Loudspeaker"), testButton(() => this._sound()), save("output"));
+    this.element = section(t("Microphone and loudspeaker"), this._fields, t("Of this browser."));
     this._changed = () => this._show();
     navigator.mediaDevices?.addEventListener("devicechange", this._changed);
     void this._show();
@@ -44,9 +45,9 @@ export class DeviceSettings {
       const found = await this._devices.list(kind);
       const named = found.map(({ id, label }, number) => [id, label || `${NAMES[kind]} ${number + 1}`]);
       const chosen = this._devices.chosen(kind);
-      const gone = chosen && !found.some(({ id }) => id === chosen) ? [[chosen, "Not connected"]] : [];
+      const gone = chosen && !found.some(({ id }) => id === chosen) ? [[chosen, t("Not connected")]] : [];
       field.control.replaceChildren(); // labels come with the permission
-      options(field, [["", "The system's choice"], ...named, ...gone]);
+      options(field, [["", t("The system's choice")], ...named, ...gone]);
       field.show(chosen);
     }
   }
@@ -89,8 +90,8 @@ export class DeviceSettings {
   _begun(capture) {
     this._capture = capture;
     this._meter.hidden = false;
-    this._hear.textContent = "Stop";
-    this._fields.input.say("Say something", "");
+    this._hear.textContent = t("Stop");
+    this._fields.input.say(t("Say something"), "");
     void this._show();
   }
 
@@ -99,7 +100,7 @@ export class DeviceSettings {
     this._capture = null;
     this._meter.hidden = true;
     this._meter.value = 0;
-    this._hear.textContent = "Test";
+    this._hear.textContent = t("Test");
     this._fields.input.say(null, null);
   }
 
@@ -120,11 +121,11 @@ export class DeviceSettings {
         tone.stop(at + 2 * TONE_S);
         tone.onended = () => number === TONES_HZ.length - 1 && void context.close();
       });
-      output.say("Two tones are played", "");
+      output.say(t("Two tones are played"), "");
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
       void context.close();
-      output.say(null, `The loudspeaker cannot be used (${error.name}).`);
+      output.say(null, t("The loudspeaker cannot be used ({name}).", { name: error.name }));
     }
   }
 }

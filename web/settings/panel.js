@@ -7,6 +7,7 @@ import { voiceOptions } from "../languages.js";
 import { StoriesApi } from "../stories/api.js";
 import { forget } from "../staying.js";
 import { signedIn } from "../storage.js";
+import { t } from "../strings.js";
 import { DeviceSettings } from "./devices.js";
 import { ExtraRows } from "./extra.js";
 import { choice, number, options, range, section, toggle } from "./fields.js";
@@ -18,7 +19,7 @@ import { Preview } from "./preview.js";
 
 const LOCAL = "local"; // how the server calls its own voice
 const SAVED_MS = 2_500;
-const OF_STORIES = "Yours, in every browser. A chat has its speed and speaker beside its player.";
+const OF_STORIES = t("Yours, in every browser. A chat has its speed and speaker beside its player.");
 const OF_NARRATION = ["realtime_tts_enabled", "auto_play_last_scene"]; // mean nothing while nothing is read out
 
 /** Open the sheet; `onChange(preferences)` after every change; `listening` and `devices` of the page. */
@@ -38,28 +39,28 @@ class SettingsPanel {
     const save = (name) => (value) => this._save(name, value);
     this._preview = new Preview(this._api, () => this._wishes());
     this._fields = {
-      tts_enabled: toggle("Read scenes out", "Off: nothing is read out by itself.", save("tts_enabled")),
+      tts_enabled: toggle(t("Read scenes out"), t("Off: nothing is read out by itself."), save("tts_enabled")),
       realtime_tts_enabled: toggle(
-        "Read while writing",
-        "Hear narration while a scene is being written.",
+        t("Read while writing"),
+        t("Hear narration while a scene is being written."),
         save("realtime_tts_enabled"),
       ),
       auto_play_last_scene: toggle(
-        "Auto-play last scene",
-        "Automatically narrate new scenes after generation completes.",
+        t("Auto-play last scene"),
+        t("Automatically narrate new scenes after generation completes."),
         save("auto_play_last_scene"),
       ),
-      default_voice: choice("Voice", this._preview.button, save("default_voice")),
-      speech_speed: range("Speed", { min: 0.5, max: 2, step: 0.05, unit: "×" }, save("speech_speed")),
+      default_voice: choice(t("Voice"), this._preview.button, save("default_voice")),
+      speech_speed: range(t("Speed"), { min: 0.5, max: 2, step: 0.05, unit: "×" }, save("speech_speed")),
       min_sentence_length: number(
-        "Minimum chunk length",
-        { min: 1, max: 500, unit: "characters", hint: "Shorter ones are joined to the next." },
+        t("Minimum chunk length"),
+        { min: 1, max: 500, unit: t("characters"), hint: t("Shorter ones are joined to the next.") },
         save("min_sentence_length"),
       ),
-      tts_provider: choice("Speech provider", null, save("tts_provider")),
+      tts_provider: choice(t("Speech provider"), null, save("tts_provider")),
       tts_timeout: number(
-        "Timeout",
-        { min: 1, max: 300, unit: "seconds", empty: "as configured", hint: "How long it may be silent." },
+        t("Timeout"),
+        { min: 1, max: 300, unit: t("seconds"), empty: t("as configured"), hint: t("How long it may be silent.") },
         save("tts_timeout"),
       ),
       tts_extra_params: new ExtraRows(save("tts_extra_params")),
@@ -68,7 +69,7 @@ class SettingsPanel {
 
   open(devices) {
     this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
-    this._changes = make("details", { class: "changes" }, make("summary", {}, "Change history"), make("div"));
+    this._changes = make("details", { class: "changes" }, make("summary", {}, t("Change history")), make("div"));
     this._changes.addEventListener("toggle", () => this._changes.open && this._showChanges());
     const { tts_enabled, realtime_tts_enabled, auto_play_last_scene, ...rest } = this._fields;
     const { default_voice, speech_speed, min_sentence_length, ...provider } = rest;
@@ -76,14 +77,14 @@ class SettingsPanel {
     const groups = [
       ...(this._listening ? [listeningSection(this._listening)] : []),
       hardware.element,
-      section("Narration of stories", { tts_enabled, realtime_tts_enabled, auto_play_last_scene }, OF_STORIES),
-      section("Voice of stories", { default_voice, speech_speed, min_sentence_length }, OF_STORIES),
-      section("Speech provider of stories", provider, OF_STORIES),
+      section(t("Narration of stories"), { tts_enabled, realtime_tts_enabled, auto_play_last_scene }, OF_STORIES),
+      section(t("Voice of stories"), { default_voice, speech_speed, min_sentence_length }, OF_STORIES),
+      section(t("Speech provider of stories"), provider, OF_STORIES),
     ];
     const models = modelsSection(() => this._api.models());
     this._form = make("form", { hidden: "" }, ...groups, interfaceSection(), models, this._changes, ...signOut());
     this._form.addEventListener("submit", (event) => event.preventDefault());
-    const dialog = makeDialog("Settings", { id: "settings", kind: "sheet" }, this._problem, this._form);
+    const dialog = makeDialog(t("Settings"), { id: "settings", kind: "sheet" }, this._problem, this._form);
     dialog.addEventListener("close", () => {
       this._preview.stop();
       hardware.close();
@@ -112,14 +113,14 @@ class SettingsPanel {
 
   async _put(name, value) {
     const field = this._fields[name];
-    field.say("Saving…", "");
+    field.say(t("Saving…"), "");
     const refused = ({ message }) => {
       field.say(null, asSentence(message.replace(/^[\w.]+: /, "")));
       if (name !== "tts_extra_params") this._show({ except: name });
     };
     await orElse(refused, async () => {
       this._preferences = await this._api.prefer({ [name]: value });
-      field.say("Saved", "");
+      field.say(t("Saved"), "");
       setTimeout(() => field.say(null, null), SAVED_MS);
       this._show({ except: name === "tts_extra_params" ? name : null });
       this._onChange(this._preferences);
@@ -139,7 +140,7 @@ class SettingsPanel {
   _show({ except = null } = {}) {
     const provider = this._preferences.tts_provider ?? LOCAL;
     const others = [...new Set(this._voices.map((voice) => voice.provider))].filter((name) => name !== LOCAL);
-    options(this._fields.tts_provider, [["", "This server"], ...others.map((name) => [name, name])]);
+    options(this._fields.tts_provider, [["", t("This server")], ...others.map((name) => [name, name])]);
     const voices = this._voices.filter((voice) => voice.provider === provider);
     this._showVoices(voices);
     for (const [name, field] of Object.entries(this._fields)) {
@@ -150,7 +151,7 @@ class SettingsPanel {
 
   _showVoices(voices) {
     const { control } = this._fields.default_voice;
-    const made = [make("option", { value: "" }, "The server's own choice"), ...voiceOptions(voices)];
+    const made = [make("option", { value: "" }, t("The server's own choice")), ...voiceOptions(voices)];
     const same = made.length === control.children.length && made.every((one, at) => one.isEqualNode(control.children[at]));
     if (!same) control.replaceChildren(...made);
   }
@@ -165,7 +166,7 @@ class SettingsPanel {
 /** Where somebody is signed in: a way to be it no longer, in all tabs of this browser. */
 function signOut() {
   if (!signedIn().read()?.token) return [];
-  const button = make("button", { type: "button", class: "quiet" }, "Sign out");
+  const button = make("button", { type: "button", class: "quiet" }, t("Sign out"));
   button.addEventListener("click", () => {
     forget();
     location.assign("./");

@@ -2,6 +2,7 @@
 
 import { makeDialog } from "../dialog.js";
 import { make } from "../dom.js";
+import { t } from "../strings.js";
 
 /** Resolves to whether the audio is to be saved, or to null when the user closes the question: nothing begins then. */
 export function askForConsent() {
@@ -14,14 +15,14 @@ export function askForConsent() {
       });
       return button;
     };
-    const no = answer(false, "Text only", "button");
+    const no = answer(false, t("Text only"), "button");
     no.autofocus = true;
     const dialog = makeDialog(
-      "Save your audio?",
+      t("Save your audio?"),
       { id: "consent" },
-      make("p", {}, "What you say is transcribed, and the text is part of the chat. The audio itself is not saved unless you want it."),
-      make("p", { class: "note" }, "Saved audio can be replayed in the chat and is deleted with it. You can change this in the settings at any time."),
-      make("div", { class: "answers" }, no, answer(true, "Save my audio too", "quiet")),
+      make("p", {}, t("What you say is transcribed, and the text is part of the chat. The audio itself is not saved unless you want it.")),
+      make("p", { class: "note" }, t("Saved audio can be replayed in the chat and is deleted with it. You can change this in the settings at any time.")),
+      make("div", { class: "answers" }, no, answer(true, t("Save my audio too"), "quiet")),
     );
     dialog.addEventListener("close", () => resolve(null));
   });

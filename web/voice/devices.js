@@ -1,6 +1,7 @@
 /** The microphone and the loudspeaker that were chosen in this browser, and what happens when one is unplugged. */
 
 import { deviceChoices } from "../storage.js";
+import { t } from "../strings.js";
 
 const KINDS = { input: "audioinput", output: "audiooutput" };
 const OF_THE_SYSTEM = ["", "default", "communications"]; // what browsers list beside the devices themselves
@@ -49,7 +50,7 @@ export class Devices {
     if (isThere) await this._sound(id);
     else if (this._output === id) {
       await this._sound("");
-      this._on.onTrouble("The loudspeaker was disconnected. Sound comes out of the system's loudspeaker.");
+      this._on.onTrouble(t("The loudspeaker was disconnected. Sound comes out of the system's loudspeaker."));
     }
   }
 
@@ -60,7 +61,7 @@ export class Devices {
       this._output = id;
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
-      this._on.onTrouble(`The loudspeaker cannot be used (${error.name}). Choose another one in the settings.`);
+      this._on.onTrouble(t("The loudspeaker cannot be used ({name}). Choose another one in the settings.", { name: error.name }));
     }
   }
 }

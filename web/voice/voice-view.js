@@ -1,6 +1,7 @@
 /** Voice mode: the chat on show as a conversation by voice, with nothing else in the window. */
 
 import { byId, setIcon } from "../dom.js";
+import { t } from "../strings.js";
 
 const HASH = "#voice";
 
@@ -56,7 +57,7 @@ export class VoiceView {
   _show(on) {
     this.isOpen = on;
     document.body.toggleAttribute("data-voice", on);
-    const words = on ? "Show the chat" : "Voice mode";
+    const words = on ? t("Show the chat") : t("Voice mode");
     setIcon(byId("expand"), on ? "shrink" : "expand");
     byId("expand").title = byId("expand").ariaLabel = words;
     // Who holds a button to talk holds a large one.
