@@ -338,7 +338,7 @@ function sourceOf({ id, story }) {
 
 /** A part of the page that is loaded when it is wanted, and could not be. */
 function showMissing(error) {
-  if (!/dynamically imported module|importing a module/i.test(error?.message)) throw error;
+  if (!/dynamically imported module|importing a module|does not provide an export/i.test(error?.message)) throw error;
   shell.controls.showNotice(t("This part of the page could not be loaded. Try again when you are connected."));
 }
 addEventListener("unhandledrejection", (event) => {
