@@ -364,7 +364,7 @@ export default {
   "Heard for {time}": "Gehört: {time}",
   "Read scenes out": "Szenen vorlesen",
   "Read while writing": "Beim Schreiben vorlesen",
-  "Auto-play last scene": "Letzte Szene von selbst abspielen",
+  "Auto-play last scene": "Letzte Szene abspielen",
   "Minimum chunk length": "Mindestlänge der Stücke",
   "Speed": "Geschwindigkeit",
   "Speech provider": "Anbieter der Sprachausgabe",

@@ -434,7 +434,7 @@ export default {
   "Microphone": "Microphone",
   "Loudness of the microphone": "Volume du microphone",
   "Your audio is saved with this session": "Votre son est enregistré avec cette session",
-  "Mute": "Couper le micro",
+  "Mute": "Muet",
   "Voice settings": "Réglages vocaux",
   "Settings": "Réglages",
   "Voice mode": "Mode vocal",
