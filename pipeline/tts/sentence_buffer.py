@@ -396,6 +396,8 @@ _PHRASE_MORE: Final = 8
 """Characters that a first fragment needs more than for a clause, where only a phrase ends."""
 _WIDE_MORE: Final = 2
 """Letters that a wide one (a syllable, a word) counts for beside itself: it takes as long to say as three."""
+_USUAL_LEAST: Final = int(SentenceSettings.model_fields["min_length"].default)
+"""A `min_length` that is greater was wished for: it holds for the first fragments, too."""
 _EARLY: Final = (1, 2)
 """So many times as long must the first and the second one be: each is heard while the next is written."""
 
@@ -544,10 +546,10 @@ class SentenceBuffer:
 
     def _may_end_early(self, length: int, more: int = 0) -> bool:
         """Whether a fragment of this length, being one of the first, need not reach its sentence's end."""
-        wanted = self._settings.first_length
+        wanted, least = self._settings.first_length, self._settings.min_length
         if wanted is None or self._fragments >= (len(_EARLY) if self._being_written else 1):
             return False
-        return length >= _EARLY[self._fragments] * (wanted + more)
+        return length >= max(least if least > _USUAL_LEAST else 0, _EARLY[self._fragments] * (wanted + more))
 
     def _cut_by_force(self, ready: list[Fragment]) -> None:
         place = self._best_place()

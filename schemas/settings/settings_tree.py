@@ -55,7 +55,7 @@ class SentenceSettings(_Settings):
     first_length: int | None = Field(default=12, ge=4, le=500)
     """The first fragment may end at a clause or a sentence once it is this long ("Once upon a time,"), and
     eight characters later before a word that begins a phrase ("and", "who", "with"); the second one when it
-    is twice as long. `min_length` does not bound them. None: only at a sentence end."""
+    is twice as long. A `min_length` above its default bounds them. None: only at a sentence end."""
     first_threshold: int | None = Field(default=None, ge=10, le=500)
     """The first fragment may end at any word once it is this long; None: only where a clause or sentence
     ends, but in the answer to a spoken question at 40."""

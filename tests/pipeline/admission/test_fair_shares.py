@@ -207,7 +207,7 @@ async def test_a_part_of_a_file_costs_what_has_to_be_made_for_it(
     monkeypatch.setattr(app.services.recordings, "small", lambda wish: small)
     async with client(app, anna) as http:
         session = await create(http)
-        turn = await ask(http, session, text="A short one, and it is one sentence.")
+        turn = await ask(http, session, text="One short sentence stands here alone.")
         token = (await http.post("/v1/tokens")).json()["token"]
         await listen_until_over(app.ws_url, session, turn, token=token)
         whole = (await http.get(f"/v1/sessions/{session}")).json()["turns"][0]["audio_ms"]

@@ -1,4 +1,4 @@
-#!lua name=rhapsode_limits1
+#!lua name=rhapsode_limits2
 -- How much each principal may still ask for: the generic cell rate algorithm, on this server's clock.
 -- A bucket is one number, the microsecond at which everything taken from it will have come back.
 --
@@ -23,4 +23,4 @@ local function take(keys, args)
   return {0, 0}
 end
 
-redis.register_function('limit1_take', take)
+redis.register_function('limit2_take', take)

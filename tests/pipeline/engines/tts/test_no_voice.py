@@ -88,7 +88,7 @@ def test_without_piper_questions_are_answered_in_writing_and_each_sentence_says_
     told = json.loads(run(ANSWERED, str(tmp_path)).splitlines()[-1])
     assert told["text"] == "The sea is wide today, and nobody sails it. It is deep as well, and cold."
     assert told["kinds"][-1] == "turn.completed"
-    assert told["said"] == ["this server has no voice (text_to_speech.engine is none): read the text"] * 2
+    assert told["said"] == ["this server has no voice (text_to_speech.engine is none): read the text"] * 3
     assert told["health"] == "ok"
 
 
