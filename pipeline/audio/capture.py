@@ -1,4 +1,4 @@
-"""Encodes input audio for the log and decodes it again: Opus in pieces of half a second, two in silence."""
+"""Encodes input audio for the log and decodes it again: Opus in pieces of half a second."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -16,13 +16,12 @@ log = logging.getLogger(__name__)
 
 RATE: Final = 16_000
 PIECE_MS: Final = 500
-QUIET_PIECE_MS: Final = 2_000
-"""While nobody speaks: every piece is an event, which costs more than its sound."""
 _PER_MS: Final = RATE // 1_000
 _PACKET_MS: Final = 20
 _PACKET_SAMPLES: Final = _PACKET_MS * _PER_MS
-PIECE_PACKETS: Final = QUIET_PIECE_MS // _PACKET_MS + 1
+PIECE_PACKETS: Final = PIECE_MS // _PACKET_MS + 1
 """The most that a piece has: the last one may need another for what the codec still holds."""
+_PIECE_BYTES: Final = 2 * PIECE_MS * _PER_MS
 _DELAY: Final = 312 * RATE // 48_000
 """Samples by which the codec is late (6.5 ms)."""
 _BIT_RATE: Final = 24_000
@@ -64,15 +63,13 @@ class Capture:
         }
         self._samples = 0
 
-    def push(self, pcm: bytes, *, quiet: bool = False) -> list[CapturedPiece]:
-        """The pieces that are complete now. `quiet`: they may be as long as `QUIET_PIECE_MS`."""
+    def push(self, pcm: bytes) -> list[CapturedPiece]:
+        """The pieces that are complete now."""
         self._waiting += pcm
         pieces: list[CapturedPiece] = []
-        ms = QUIET_PIECE_MS if quiet else PIECE_MS
-        size = 2 * ms * _PER_MS
-        while len(self._waiting) >= size:
-            pieces.append(self._piece(bytes(self._waiting[:size]), ms))
-            del self._waiting[:size]
+        while len(self._waiting) >= _PIECE_BYTES:
+            pieces.append(self._piece(bytes(self._waiting[:_PIECE_BYTES]), PIECE_MS))
+            del self._waiting[:_PIECE_BYTES]
         return pieces
 
     def flush(self) -> list[CapturedPiece]:

@@ -95,8 +95,8 @@ class AudioRecorder:
         """Starts a new run of sound at `at_ms`; the next push does not continue the last."""
         self._capture = Capture(at_ms=at_ms)
 
-    async def push(self, pcm: bytes, *, quiet: bool) -> None:
-        await self._put(self._capture.push(pcm, quiet=quiet))
+    async def push(self, pcm: bytes) -> None:
+        await self._put(self._capture.push(pcm))
 
     async def flush(self) -> None:
         """Writes the sound that is still buffered; the run ends here."""
@@ -306,7 +306,7 @@ class AudioInput:
         self._ring_buffer.push(frame)
         self.at_ms += FRAME_MS
         if self.settings.record and self.at_ms > self.opening.recorded_ms:
-            await self._audio_recorder.push(frame, quiet=self._endpointer.silent)
+            await self._audio_recorder.push(frame)
         await self._on_events(self._endpointer.push(probability), tasks)
         while self._commands and self.at_ms >= self._commands[0].at_ms:
             await self._repeat(self._commands.popleft(), tasks)

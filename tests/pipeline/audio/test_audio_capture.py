@@ -8,15 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.client.recorded_speech import Clip
-from pipeline.audio.capture import (
-    PIECE_MS,
-    QUIET_PIECE_MS,
-    RATE,
-    Capture,
-    CapturedPiece,
-    Playback,
-    heard_again,
-)
+from pipeline.audio.capture import PIECE_MS, RATE, Capture, CapturedPiece, Playback, heard_again
 from pipeline.audio.opus import packet_count
 from schemas.settings.listening_settings import EndpointingSettings
 from tests.support.speech.recordings import floats, pcm, probabilities, silence, told, tone, utterances
@@ -82,15 +74,6 @@ def test_a_piece_is_there_as_soon_as_its_sound_is() -> None:
     assert capture.push(tone(499)) == []
     assert [piece.ms for piece in capture.push(tone(1))] == [500]
     assert capture.flush() == []
-
-
-def test_pieces_of_quiet_sound_are_longer_and_change_nothing_that_is_heard() -> None:
-    quiet, loud = tone(QUIET_PIECE_MS + 1_300), tone(700)
-    capture = Capture()
-    pieces = capture.push(quiet, quiet=True) + capture.push(loud)
-    assert [piece.ms for piece in pieces] == [QUIET_PIECE_MS, *[PIECE_MS] * 4]
-    assert capture.flush() == []
-    assert heard_again(pieces) == heard_again(captured(quiet + loud))
 
 
 def test_speech_is_heard_again_when_it_was_said(clips: list[Clip]) -> None:
