@@ -196,7 +196,7 @@ def test_of_sound_that_does_not_fit_into_memory_one_place_in_the_log_is_kept(
             await asyncio.sleep(0)
             output.clear()
             await reading
-            assert len(listener.packets) <= len(made[0][1])
+            assert len(listener.packets) <= len(made[0][1]) + 1, "one packet may be on its way"
         else:
             await listener.take(len(everything) + 5)
             assert listener.packets == everything
