@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deployments.faces.realtime.webrtc.call_sound import CallSound
@@ -174,6 +174,7 @@ class Kept:
     held=st.integers(0, 3),
     cleared=st.booleans(),
 )
+@example(lengths=[1, 1], held=2, cleared=True)
 def test_of_sound_that_does_not_fit_into_memory_one_place_in_the_log_is_kept(
     lengths: list[int], held: int, cleared: bool
 ) -> None:
@@ -196,7 +197,7 @@ def test_of_sound_that_does_not_fit_into_memory_one_place_in_the_log_is_kept(
             await asyncio.sleep(0)
             output.clear()
             await reading
-            assert len(listener.packets) <= len(made[0][1]) + 1, "one packet may be on its way"
+            assert len(listener.packets) <= len(made[0][1])
         else:
             await listener.take(len(everything) + 5)
             assert listener.packets == everything

@@ -126,11 +126,10 @@ class SoundOutput(MediaStreamTrack):
 
     def play(self, chunk: Recorded, about: dict[str, Any], *, skip_ms: int = 0) -> None:
         """The sound of an `audio.chunk` event, behind everything else."""
-        audio = chunk.audio or b""
-        kept = audio if self._held + len(audio) <= _HELD else None
+        kept = (chunk.audio or b"") if self._held + len(chunk.audio or b"") <= _HELD else None
         self._held += len(kept or b"")
         if kept is not None or not _lengthened(self._queue, chunk.seq, about):
-            at_ms, skip = chunk.data["at_ms"], skip_ms // PACKET_MS
+            skip, at_ms = skip_ms // PACKET_MS, chunk.data["at_ms"]
             self._queue.append(_Piece(chunk.seq, chunk.turn, at_ms, about, kept, skip, until=chunk.seq))
         self._news.set()
 
@@ -189,7 +188,9 @@ class SoundOutput(MediaStreamTrack):
         if content is None:
             content = await self._quiet_packet()
         else:
+            playing = self._current
             await self._wait()
+            content = content if self._current is playing else _SILENCE  # cleared meanwhile
         packet = av.Packet(content)
         packet.pts, packet.time_base = self._pts, _BASE
         self._pts += _SAMPLES
