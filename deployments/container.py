@@ -328,9 +328,9 @@ async def open_services(
             Tailer(log, delivered=meter.delivered) as tailer,
             HeardLedger(recorder, clock) as ledger,
             functions,
-            _hearing_turns(transcribers, settings.speech_to_text, settings.cache) as ears,
+            _hearing_turns(transcribers, settings.speech_to_text, settings.cache) as hearing,
         ):
-            outside = (settings, models, ears, log, clock, allowance, backpressure)
+            outside = (settings, models, hearing, log, clock, allowance, backpressure)
             parts = _Resources(*outside, recorder, tailer, ledger, library, tracing, SessionViews(log))
             async with OwnerPool(node=node, services=parts.for_owners()) as owners:
                 leaving = parts.leaving(node, owners, stop_requested)

@@ -1,4 +1,4 @@
-"""The SpeechToText deployments: a replica around one ear, and the client that looks like that ear."""
+"""The SpeechToText deployments: a replica around one engine, and a client with the same methods."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing

@@ -94,14 +94,14 @@ def build_text_to_speech(settings: TextToSpeechSettings, cache: Path) -> LocalTe
 
 
 def build_speech_to_text(settings: SpeechToTextSettings, cache: Path) -> LocalSpeechToText:
-    """Load the ear of the realtime way; providers are connected when they are first asked."""
+    """Load speech to text of the mode `realtime`; providers are connected when they are first asked."""
     engine: LocalSpeechToText = _factory("speech_to_text", settings.engine)(settings, cache)
     providers = {name: build_transcription_provider(name, one) for name, one in settings.providers.items()}
     return SpeechToTextWithProviders(engine, providers)
 
 
 def build_quality_speech_to_text(settings: QualitySpeechToTextSettings, cache: Path) -> LocalSpeechToText:
-    """Load the ear of the quality way. WhisperX only loads in its own environment: see `whisperx_python`."""
+    """Load speech to text of the mode `quality`. WhisperX needs its own environment: `whisperx_python`."""
     name = quality_engine(settings)
     engine: LocalSpeechToText = _factory("quality_speech_to_text", name)(settings, cache)
     return SpeechToTextWithProviders(engine, {})

@@ -1,4 +1,4 @@
-"""Ears that hear what a script says, always the same: for tests and for load tests.
+"""Speech to text that writes what a script says, always the same: for tests and for load tests.
 
 The text follows from the sound, so a test that makes the sound knows the text: without a script, sound of
 1.0 s holds "one two three", and the sound of 1.5 s that begins with it "one two three four".

@@ -151,7 +151,7 @@ class MemoryEventLog:
 
 
 class MemoryPushSubscription:
-    """An Ear that holds a bounded number of announcements; those beyond are lost, as on a real one."""
+    """A push subscription with a bounded number of announcements; those beyond are lost, as on a real one."""
 
     def __init__(self, forget: Callable[["MemoryPushSubscription"], None], *, buffer: int = 4_096) -> None:
         self._forget: Callable[[MemoryPushSubscription], None] | None = forget

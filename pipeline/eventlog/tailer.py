@@ -1,4 +1,4 @@
-"""Every listener of a process on one ear: each sees each event once, in order, whatever breaks in between."""
+"""Listeners of a process on one subscription: each sees each event once, in order, whatever breaks."""
 
 import asyncio
 import logging

@@ -72,7 +72,7 @@ def decide(
     if not utterance.ends_speech:
         return UtteranceDecision("kept")
     over = spoken_over(conversation, now_ms)
-    if not waiting and over is not None and not wants_the_floor(utterance.text, utterance.language, over):
+    if not waiting and over is not None and not is_interruption(utterance.text, utterance.language, over):
         return UtteranceDecision("backchannel")
     parts = [*waiting, (utterance.utterance, utterance.text)] if utterance.text else waiting
     text, numbers = " ".join(text for _, text in parts), tuple(number for number, _ in parts)
@@ -83,7 +83,7 @@ def decide(
     return UtteranceDecision("joined" if utterance.text else "nothing", question, numbers, before.turn)
 
 
-def wants_the_floor(text: str, language: str, answer: TurnState) -> bool:
+def is_interruption(text: str, language: str, answer: TurnState) -> bool:
     """Whether words over an answer interrupt it; agreement, laughter and the answer's own words do not."""
     return not is_backchannel(text, language) and not is_echo(text, answer.heard_near(_ECHO_MS))
 
@@ -99,7 +99,7 @@ def interrupts(speech_ms: int, interrupt_ms: int, words: Understood | None, answ
         return True
     if not words.understood:
         return speech_ms >= _WORDLESS * interrupt_ms
-    return wants_the_floor(words.understood, words.language or "", answer)
+    return is_interruption(words.understood, words.language or "", answer)
 
 
 def _unheard(conversation: Conversation, name: str) -> TurnState | None:

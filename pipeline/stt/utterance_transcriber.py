@@ -106,7 +106,7 @@ async def _items(engine: SpeechToText, utterance: Utterance) -> AsyncGenerator[s
     except RhapsodeError:
         raise
     except Exception as error:  # libraries and servers elsewhere raise what they like
-        log.warning("an ear raised %s", _told(error))
+        log.warning("a speech-to-text engine raised %s", _told(error))
         raise EngineFailed(f"the engine failed unexpectedly ({type(error).__name__})") from None
 
 

@@ -1,4 +1,4 @@
-"""Events about what came in by ear: sound, speech, and what was written down of it.
+"""Events about audio input: sound, speech, and what was written down of it.
 
 An input is one microphone, or one file, from its opening to its close. Its milliseconds count its own sound
 from its first sample. Utterances are numbered 0, 1, 2, ... within it.

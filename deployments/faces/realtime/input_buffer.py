@@ -1,4 +1,4 @@
-"""The ear of a Realtime connection: an input of the session, opened when the first sound comes."""
+"""The input audio buffer of a Realtime connection: an input that opens when the first sound comes."""
 
 import base64
 import binascii

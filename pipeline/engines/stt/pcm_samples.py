@@ -1,4 +1,4 @@
-"""Small things that every ear needs: samples from bytes, the named language, words in a text."""
+"""Functions of every speech-to-text engine: samples from bytes, the named language, words in a text."""
 
 import re
 from typing import Final

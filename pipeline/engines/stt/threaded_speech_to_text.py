@@ -93,7 +93,7 @@ class ThreadedSpeechToText:
         self._decoder = decoder
         self._slots = Slots(places, waiting=queued)
         # An utterance asks for its next window when it has the one before: so the queue is fair by itself.
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ear")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="speech-to-text")
         self._shares = CpuShares()
         self._watchdog = Watchdog(stall_s)
         self._closed = False

@@ -1,4 +1,4 @@
-"""This server's ear and the servers elsewhere as one ear: the utterance says who is to write it down."""
+"""Speech to text of this server and of others as one engine: the utterance says which is asked."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing

@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 
 
 class RedisPushSubscription:
-    """An Ear over one connection. Channel names are those of the sessions' meta keys."""
+    """A push subscription over one connection. Channel names are those of the sessions' meta keys."""
 
     def __init__(self, client: RedisClient, channel_of: Callable[[SessionId], Awaitable[str]]) -> None:
         self._client = client

@@ -53,7 +53,7 @@ class _Line:
 
 
 class ClusterPushSubscription:
-    """An Ear. Each channel is heard where its slot is, and again there when the slot has moved."""
+    """A push subscription. Each channel is heard where its slot is, and again where the slot has moved to."""
 
     def __init__(self, shards: ClusterTopology, channel_of: Callable[[SessionId], Awaitable[str]]) -> None:
         self._shards = shards
