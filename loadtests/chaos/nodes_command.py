@@ -61,8 +61,8 @@ def configuration(home: Path, people: int, port: int) -> tuple[dict[str, Any], A
         "log": {"url": f"unix://{server}"},
         "language_model": {"engine": "scripted", "script": str(told)},
     }
-    for ear in ("text_to_speech", "speech_to_text", "quality_speech_to_text"):
-        args[ear] = {"engine": "scripted"}
+    for engine in ("text_to_speech", "speech_to_text", "quality_speech_to_text"):
+        args[engine] = {"engine": "scripted"}
     args["gateway"] = {**args["gateway"], "direct_port": port}
     for place in args["placement"].values():
         if isinstance(place, dict) and "pool" in place:

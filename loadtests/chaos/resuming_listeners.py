@@ -84,9 +84,9 @@ async def chaos_caller(callers: ChaosCallers, name: str, answer: str, going_on: 
             accepted = await until_accepted(http, path, body, f"{name}/{number}")
             turn = int(accepted["turn"])
             callers.asked.append(AcceptedTurn(session, turn, f"{name}/{number}", answer))
-            async with anyio.create_task_group() as ears:
+            async with anyio.create_task_group() as listeners:
                 for audio in ("opus", "none"):
-                    ears.start_soon(_hear, callers, session, turn, audio)
+                    listeners.start_soon(_hear, callers, session, turn, audio)
 
 
 async def _hear(callers: ChaosCallers, session: str, turn: int, audio: str) -> None:

@@ -78,16 +78,16 @@ def _audio(habit: CallerPlan) -> str:
 async def answered(stream: EventSocket, prompt: str, habit: CallerPlan) -> ReceivedAnswer:
     """Ask, and hear the answer to its end. Raises RuntimeError where it has none, or not a good one."""
     wish = {"type": "turn.request", ("text" if habit.verbatim else "prompt"): prompt}
-    ears = AnswerPlayback((await stream.send(wish)) / 1e9)
+    playback = AnswerPlayback((await stream.send(wish)) / 1e9)
     async with aclosing(_until_over(stream)) as arrivals:
         async for arrival in arrivals:
             now = arrival.at_ns / 1e9
-            ears.take(arrival.type, arrival.data, now, sound_bytes=len(arrival.sound))
-    if ears.answer.ended != "turn.completed":
-        raise RuntimeError(f"it ended with {ears.answer.ended or 'the connection'}")
+            playback.take(arrival.type, arrival.data, now, sound_bytes=len(arrival.sound))
+    if playback.answer.ended != "turn.completed":
+        raise RuntimeError(f"it ended with {playback.answer.ended or 'the connection'}")
     if habit.listen:
-        await asyncio.sleep(ears.remaining_s(monotonic()))
-    return ears.answer
+        await asyncio.sleep(playback.remaining_s(monotonic()))
+    return playback.answer
 
 
 async def _until_over(stream: EventSocket) -> AsyncGenerator[TimedFrame, None]:

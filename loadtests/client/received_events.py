@@ -30,7 +30,7 @@ class ReceivedSentence:
 class ReceivedTurn:
     """One answer as it came in."""
 
-    ears: AnswerPlayback
+    playback: AnswerPlayback
     asked_s: float
     """When it was asked, or was due to be asked."""
     read_out: bool = False
@@ -46,7 +46,7 @@ class ReceivedTurn:
 
     @property
     def answer(self) -> ReceivedAnswer:
-        return self.ears.answer
+        return self.playback.answer
 
     @property
     def answered(self) -> bool:
@@ -113,7 +113,7 @@ class ReceivedEvents:
     def _turn(
         self, turn: ReceivedTurn, kind: str, data: Mapping[str, Any], now_s: float, sound: bytes
     ) -> None:
-        turn.ears.take(kind, data, now_s, sound_bytes=len(sound))
+        turn.playback.take(kind, data, now_s, sound_bytes=len(sound))
         if kind == "audio.chunk":
             sentence = turn.sentences.setdefault(data["sentence"], ReceivedSentence())
             sentence.heard_ms += PACKET_MS * packets(sound) if self.hears else data["ms"]

@@ -227,7 +227,7 @@ class SessionConnection:
     async def hear_out(self, number: int) -> None:
         """Listen to what has come in to its end, and say so, as the page does."""
         turn = self.notes.turns[number]
-        await self.read_for(turn.ears.remaining_s(monotonic()))
+        await self.read_for(turn.playback.remaining_s(monotonic()))
         if turn.answer.sound_ms:
             await self.send(
                 type="playback.ack",

@@ -161,7 +161,7 @@ def _resampled(rates: Any, pcm: bytes, *, last: bool = False) -> bytes:
     return bytes(rates.resample_chunk(np.frombuffer(pcm, np.int16), last=last).tobytes())
 
 
-def ears_app(player: SpeechToText) -> FastAPI:
+def transcription_app(player: SpeechToText) -> FastAPI:
     """`POST /v1/audio/transcriptions`, answered with one document."""
     desk = _Desk(app := FastAPI())
 
@@ -187,8 +187,8 @@ def _app(kind: str, settings: AppSettings) -> FastAPI:
             return chat_app(build_language_model(settings.language_model, settings.cache))
         case "speech":
             return speech_app(build_text_to_speech(settings.text_to_speech, settings.cache))
-        case "ears":
-            return ears_app(build_speech_to_text(settings.speech_to_text, settings.cache))
+        case "stt":
+            return transcription_app(build_speech_to_text(settings.speech_to_text, settings.cache))
     raise ValueError(f"there is no service {kind!r}")
 
 

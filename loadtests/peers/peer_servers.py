@@ -15,7 +15,7 @@ from loadtests.report.result_store import ROOT
 from loadtests.servers.rhapsode_process import answers, child_process, free_port
 
 Marks = Mapping[str, Sequence[tuple[float, float]]]
-"""Engine (as in houses.KINDS) to pairs: when a request came, and when it had its first answer."""
+"""Engine (as in KINDS) to pairs: when a request came, and when it had its first answer."""
 STAGES: Final = (
     "speech at the ears",
     "text from the ears",
@@ -35,9 +35,9 @@ def stages(marks: Marks, asked_s: float) -> dict[str, float]:
     model = max((mark for mark in marks["chat"] if mark[1] <= voice[0]), default=None)
     if model is not None:
         found |= {"question at the model": model[0], "first word": model[1]}
-        ears = max((mark for mark in marks["ears"] if mark[1] <= model[0]), default=None)
-        if ears is not None:
-            found |= {"speech at the ears": ears[0], "text from the ears": ears[1]}
+        heard = max((mark for mark in marks["stt"] if mark[1] <= model[0]), default=None)
+        if heard is not None:
+            found |= {"speech at the ears": heard[0], "text from the ears": heard[1]}
     return {stage: round((found[stage] - asked_s) * 1_000, 1) for stage in STAGES if stage in found}
 
 
@@ -48,7 +48,7 @@ _QUIET: Final = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "LOGURU_L
 _REST_S: Final = 30.0
 _BREATH_S: Final = 0.5
 """Seconds of rest after the engines are idle, for clean-up beside them."""
-KINDS: Final = ("chat", "speech", "ears")
+KINDS: Final = ("chat", "speech", "stt")
 
 
 def there_are_peers() -> bool:
@@ -68,7 +68,7 @@ class EngineServices:
 
     def environment(self) -> dict[str, str]:
         """Makes a Rhapsode know them as "box"."""
-        names = {"chat": "LANGUAGE_MODEL", "speech": "TEXT_TO_SPEECH", "ears": "SPEECH_TO_TEXT"}
+        names = {"chat": "LANGUAGE_MODEL", "speech": "TEXT_TO_SPEECH", "stt": "SPEECH_TO_TEXT"}
         known = {f"RHAPSODE_{names[kind]}__PROVIDERS__BOX__URL": url for kind, url in self.urls.items()}
         return known | {
             "RHAPSODE_LANGUAGE_MODEL__PROVIDERS__BOX__MODEL": "race",

@@ -9,7 +9,7 @@ PARTS: Final = {
     "Log server": "the log server",
     "Workers": "a worker",
     "TextToSpeech": "a voice",
-    "SpeechToText": "an ear",
+    "SpeechToText": "speech to text",
     "LanguageModel": "a language model",
 }
 """Parts of the system that are killed, each once in a round, with their names in words."""

@@ -90,7 +90,9 @@ def test_its_realtime_service_calls_functions(scripted: RunningApp, run_client: 
 def test_its_realtime_ears_write_down(
     scripted: RunningApp, run_client: RunClient, card: str, server_vad: bool
 ) -> None:
-    told = run_client("pipecat_realtime.py", "ears", url=scripted.url, sound=card, server_vad=server_vad)
+    told = run_client(
+        "pipecat_realtime.py", "transcribe", url=scripted.url, sound=card, server_vad=server_vad
+    )
     assert told["errors"] == []
     assert told["transcriptions"] == [SAID]
 

@@ -54,7 +54,7 @@ def scripted_settings(
 ) -> AppSettings:
     """Settings with scripted engines and everything under `home`; `changes` are branches as dicts.
 
-    Both ears, the realtime and the quality one, hear by `stt`. The language model does not hurry: where
+    Both transcribers, realtime and quality, hear by `stt`. The language model does not hurry: where
     a machine stood still, an answer is not over sooner for who wants to do something meanwhile.
     """
     home.mkdir(parents=True, exist_ok=True)

@@ -119,7 +119,7 @@ def _append(redis: Redis, batches: Sequence[Batch]) -> None:
 
 
 class _Listening:
-    """One gateway's ear: subscribed to every session, and reading."""
+    """One gateway's push subscription: subscribed to every session, and reading."""
 
     def __init__(self, redis: Redis, sessions: Sequence[SessionId]) -> None:
         self._pubsub = redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]

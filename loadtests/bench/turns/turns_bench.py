@@ -80,7 +80,7 @@ async def _ask_all(prompts: Path) -> tuple[list[_Silence], list[float]]:
     voice = build_text_to_speech(settings.text_to_speech, settings.cache)
     turns = await hesitant_turns(voice, prompts)
     await voice.aclose()
-    ear, detector = build_speech_to_text(settings.speech_to_text, settings.cache), SmartTurn()
+    stt, detector = build_speech_to_text(settings.speech_to_text, settings.cache), SmartTurn()
     silences, cpu_ms = [], []
     await detector.end_of_turn(b"")  # loads the model
     for turn in turns:
@@ -89,14 +89,14 @@ async def _ask_all(prompts: Path) -> tuple[list[_Silence], list[float]]:
             began = time.process_time()
             ended = await detector.end_of_turn(sound)
             cpu_ms.append((time.process_time() - began) * 1_000)
-            silences.append(_Silence(turn, pause, await _reading(ear, sound, turn.language), ended))
-    await ear.aclose()
+            silences.append(_Silence(turn, pause, await _reading(stt, sound, turn.language), ended))
+    await stt.aclose()
     await detector.aclose()
     return silences, cpu_ms
 
 
-async def _reading(ear: LocalSpeechToText, sound: bytes, language: str) -> Reading:
-    async with aclosing(ear.transcribe(Utterance(sound, language=language, words=True))) as stream:
+async def _reading(stt: LocalSpeechToText, sound: bytes, language: str) -> Reading:
+    async with aclosing(stt.transcribe(Utterance(sound, language=language, words=True))) as stream:
         async for written in stream:
             if isinstance(written, Transcript):
                 return reads_as(written.text, language)

@@ -45,25 +45,25 @@ def main() -> int:
 async def _read_all(*, plain: bool) -> list[tuple[str, str, WordErrors]]:
     settings = AppSettings()
     voice = build_text_to_speech(settings.text_to_speech, settings.cache)
-    ear = build_speech_to_text(settings.speech_to_text, settings.cache)
+    stt = build_speech_to_text(settings.speech_to_text, settings.cache)
     rows = []
     for shown in ENGLISH:
         spoken = to_spoken(shown).text
-        heard = await _heard(voice, ear, shown if plain else spoken)
+        heard = await _heard(voice, stt, shown if plain else spoken)
         rows.append((shown, heard, word_errors(_comparable(spoken), _comparable(to_spoken(heard).text))))
     await voice.aclose()
-    await ear.aclose()
+    await stt.aclose()
     return rows
 
 
-async def _heard(voice: LocalTextToSpeech, ear: LocalSpeechToText, text: str) -> str:
+async def _heard(voice: LocalTextToSpeech, stt: LocalSpeechToText, text: str) -> str:
     pcm = b""
     async with aclosing(voice.synthesize(text, voice=voice.voices[0])) as items:
         async for item in items:
             pcm += item if isinstance(item, bytes) else b""
     sound = soxr.resample(np.frombuffer(pcm, "<i2"), voice.sample_rate, _HEARD_HZ)
     utterance = Utterance(sound.astype("<i2").tobytes(), language="en")
-    async with aclosing(ear.transcribe(utterance)) as stream:
+    async with aclosing(stt.transcribe(utterance)) as stream:
         async for written in stream:
             if isinstance(written, Transcript):
                 return written.text

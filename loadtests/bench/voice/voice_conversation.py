@@ -119,22 +119,22 @@ class DirectAnswer:
 async def direct(settings: AppSettings, clips: Sequence[Clip], max_tokens: int) -> list[DirectAnswer]:
     """Each clip once, after one that warms up."""
     wish = settings.session.model_copy(update={"temperature": 0.0, "max_tokens": max_tokens})
-    ear = build_speech_to_text(settings.speech_to_text, settings.cache)
+    stt = build_speech_to_text(settings.speech_to_text, settings.cache)
     answers = DirectEngines(settings)
     try:
         found: list[DirectAnswer] = []
         for clip in (clips[0], *clips):
-            decode, text = await _decode(ear, clip)
+            decode, text = await _decode(stt, clip)
             answer = await answers.first_audio_ns(text, wish) / _MS
             found.append(DirectAnswer(clip.name, decode, answer, word_errors(clip.text, text)))
         return found[1:]
     finally:
-        await ear.aclose()
+        await stt.aclose()
         await answers.aclose()
 
 
-async def _decode(ear: SpeechToText, clip: Clip) -> tuple[float, str]:
+async def _decode(stt: SpeechToText, clip: Clip) -> tuple[float, str]:
     end = round(clip.bounds_ms[1] + _TAIL_MS) * PER_MS
     began = monotonic_ns()
-    written = await write_down(ear, Utterance(clip.pcm[:end], "en", words=True))
+    written = await write_down(stt, Utterance(clip.pcm[:end], "en", words=True))
     return (monotonic_ns() - began) / _MS, written.text

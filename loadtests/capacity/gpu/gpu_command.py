@@ -29,7 +29,7 @@ from schemas.settings import AppSettings
 
 ENGINES: Final = ("llama", "vllm", "scripted")
 VOICES: Final = ("piper", "coqui", "scripted")
-EARS: Final = ("whisper", "whisperx", "scripted")
+SPEECH_TO_TEXT_ENGINES: Final = ("whisper", "whisperx", "scripted")
 STEPS: Final = ("words", "voice", "whole", "ears", "calls")
 _EPILOG: Final = (
     "Random weights (random:8b) are made on the spot: they have the speed and memory of such a model, and "
@@ -59,7 +59,7 @@ def gpu_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
         help=f"shapes: {', '.join(random_llama.SHAPES)}",
     )
     add("--voice", choices=VOICES, default="piper", help="who speaks (default piper)")
-    add("--ear", choices=EARS, default="whisper", help="who listens (default whisper)")
+    add("--ear", choices=SPEECH_TO_TEXT_ENGINES, default="whisper", help="who listens (default whisper)")
     add(
         "--ear-model",
         type=_ear_model_argument,
@@ -165,7 +165,9 @@ def _missing(arguments: argparse.Namespace, root: Path) -> Iterator[str]:
         yield "--model: llama takes no folder. Name a GGUF file by RHAPSODE_LANGUAGE_MODEL__MODEL_PATH."
 
 
-def environment(arguments: argparse.Namespace, model: Path | None, ear_model: Path | None) -> dict[str, str]:
+def environment(
+    arguments: argparse.Namespace, model: Path | None, transcriber: Path | None
+) -> dict[str, str]:
     """The variables that make the wished engines those of a system that is started."""
     chosen = {
         "LANGUAGE_MODEL__ENGINE": arguments.engine,
@@ -176,8 +178,8 @@ def environment(arguments: argparse.Namespace, model: Path | None, ear_model: Pa
     }
     if model is not None:
         chosen["LANGUAGE_MODEL__MODEL"] = str(model)
-    if ear_model is not None:
-        chosen["QUALITY_SPEECH_TO_TEXT__MODEL"] = str(ear_model)
+    if transcriber is not None:
+        chosen["QUALITY_SPEECH_TO_TEXT__MODEL"] = str(transcriber)
     if cards() and not arguments.cpu:
         if arguments.ear == "whisperx":
             chosen["QUALITY_SPEECH_TO_TEXT__DEVICE"] = "cuda"
@@ -304,13 +306,13 @@ def _system(folder: Path, arguments: argparse.Namespace) -> Iterator[str]:
         yield arguments.url.rstrip("/")
         return
     model = _model(arguments)
-    ear = _ear_model(arguments)
+    transcriber = _transcriber(arguments)
     say(f"starting the system: {arguments.engine}, {arguments.voice}, {arguments.ear}")
     if arguments.without_ray:
         with bare_gateway(bare_settings(arguments, folder / "home")) as url:
             yield url
         return
-    variables = environment(arguments, model, ear)
+    variables = environment(arguments, model, transcriber)
     with rhapsode(folder / "home", environment=variables, scripted=False, config=profile(arguments)) as url:
         yield url
 
@@ -322,7 +324,7 @@ def _model(arguments: argparse.Namespace) -> Path | None:
     return random_llama.prepare(shape, arguments.cache, say) if kind == "random" else Path(arguments.model)
 
 
-def _ear_model(arguments: argparse.Namespace) -> Path | None:
+def _transcriber(arguments: argparse.Namespace) -> Path | None:
     if not arguments.ear_model:
         return None
     kind, _, shape = arguments.ear_model.partition(":")
@@ -356,7 +358,7 @@ async def _step(
         case "whole":
             return await gpu_rows.whole(url, sessions, arguments.turns, arguments.tokens)
         case "ears":
-            return await gpu_rows.ears(url, sessions, arguments.turns, clips)
+            return await gpu_rows.transcriptions(url, sessions, arguments.turns, clips)
         case _:
             mode = "quality" if arguments.ear == "whisperx" else "realtime"
             return await gpu_rows.calls(url, sessions, clips[: arguments.turns], mode)

@@ -91,7 +91,9 @@ def _firsts(heard: CallerResults) -> list[float]:
     return [answer.ttft_ms for answer in heard.answers if answer.ttft_ms is not None]
 
 
-async def ears(url: str, sessions: int, turns: int, clips: Sequence[recorded_speech.Clip]) -> GpuRow:
+async def transcriptions(
+    url: str, sessions: int, turns: int, clips: Sequence[recorded_speech.Clip]
+) -> GpuRow:
     """Recordings that are written down in the quality way, so many at a time."""
     took: list[float] = []
     failures: list[str] = []

@@ -109,7 +109,7 @@ class SessionCapacity:
     shard_by_work: float
     shard_by_memory: float
     model: float
-    ear: float
+    transcription: float
     voice: float
 
     @property
@@ -130,7 +130,7 @@ def holds(
     session_s = SESSION_TURNS / of.turns
     hot_bytes = (session_s / 2 + HOT_S) * of.log_bytes + sizes["session"]
     question = max(people.question_s, 1e-9)
-    ear = (
+    transcription = (
         people.question_s
         and graphics_cards.utterance_s(speech_card, people.question_s) * of.heard_s / question
     )
@@ -141,7 +141,7 @@ def holds(
         shard_by_work=FULL / of.log_cores,
         shard_by_memory=SHARD_GB / 2 * 1e9 / hot_bytes,
         model=model_sessions(card, shape, of),
-        ear=FULL / ear if ear else float("inf"),
+        transcription=FULL / transcription if transcription else float("inf"),
         voice=FULL / (of.speech_s * graphics_cards.VOICE_REAL_TIME),
     )
 
@@ -164,7 +164,7 @@ def size_for(found: Mapping[str, Any], people: CallerModel, sessions: int, **kin
     return ClusterSize(
         gateways=max(2, at_least(sessions / one.gateway)),
         shards=at_least(sessions / one.shard),
-        ears=at_least(sessions / one.ear) if people.question_s else 0,
+        transcribers=at_least(sessions / one.transcription) if people.question_s else 0,
         models=at_least(sessions / one.model),
         voices=at_least(sessions / one.voice),
         **kinds,

@@ -102,7 +102,7 @@ class ClusterSize:
 
     gateways: int
     shards: int
-    ears: int
+    transcribers: int
     models: int
     voices: int
     card: GraphicsCard = cards.L40S
@@ -111,7 +111,7 @@ class ClusterSize:
 
     @property
     def cards(self) -> int:
-        return self.ears + self.models + self.voices
+        return self.transcribers + self.models + self.voices
 
 
 PROMPT_TOKENS: Final = 300.0
@@ -136,7 +136,7 @@ def cluster(found: Mapping[str, Any], people: CallerModel, size: ClusterSize) ->
             "gateways": MachineKind(size.gateways, 1.0),
             "log shards": MachineKind(size.shards, 1.0),
             "replicas' cores": MachineKind(size.models, 1.0),
-            "cards that listen": MachineKind(max(1, size.ears), 1.0),
+            "cards that listen": MachineKind(max(1, size.transcribers), 1.0),
             "cards that write": MachineKind(size.models, 1.0),
             "cards that speak": MachineKind(size.voices, 1.0),
         },
@@ -145,7 +145,10 @@ def cluster(found: Mapping[str, Any], people: CallerModel, size: ClusterSize) ->
             "log": WorkStage("log shards", size.shards, _ONE_THREAD, _ONE_CORE),
             "replicas": WorkStage("replicas' cores", size.models, _ONE_THREAD, _ONE_CORE),
             "stt": WorkStage(
-                "cards that listen", max(1, size.ears), RateCurve(((1.0, heard), (2.0, 2 * heard))), _ONE_CORE
+                "cards that listen",
+                max(1, size.transcribers),
+                RateCurve(((1.0, heard), (2.0, 2 * heard))),
+                _ONE_CORE,
             ),
             "llm": WorkStage(
                 "cards that write", size.models, step, RateCurve(((0.0, 0.0), (places, 1.0))), places

@@ -67,7 +67,7 @@ def holds_sheet(found: Mapping[str, Any]) -> str:
             that = holds(found, people, card, EIGHT_BILLION, card)
             rows.append([name, f"{card.name} that writes (8B)", _whole(that.model), "on paper"])
         if people.question_s:
-            rows.append([name, "L4 that listens (large-v2)", _whole(one.ear), "on paper"])
+            rows.append([name, "L4 that listens (large-v2)", _whole(one.transcription), "on paper"])
         rows.append([name, "a card that speaks (VITS)", _whole(one.voice), "a guess"])
         voice = 0.6 / (found["engines"]["tts_cpu_s_per_s"] * demand(found, people).speech_s)
         rows.append([name, "a core that speaks (Piper)", f"{voice:.1f}", "measured"])
@@ -87,7 +87,7 @@ def sizes_sheet(found: Mapping[str, Any]) -> str:
                     f"{sessions:,}",
                     f"{size.gateways:,} on {at_least(size.gateways / NODE_GATEWAYS):,}",
                     f"{size.shards:,}",
-                    f"{size.models:,} / {size.ears:,} / {size.voices:,}",
+                    f"{size.models:,} / {size.transcribers:,} / {size.voices:,}",
                     f"{sessions * of.events:,.0f}",
                     f"{sessions * of.archive_bytes * DAY_S / 1e12:,.1f} TB",
                     f"{at_least(sessions / CELL):,}",
@@ -162,7 +162,7 @@ def cards_sheet(found: Mapping[str, Any]) -> str:
                 [
                     name,
                     card.name,
-                    f"{size.models} / {size.ears} / {size.voices}",
+                    f"{size.models} / {size.transcribers} / {size.voices}",
                     f"{step[0]:.0f} / {step[1]:.0f} ms",
                     f"{min(256, room)}",
                 ]

@@ -105,7 +105,7 @@ class SimulatedTurn:
         self._made = [[Signal() for _ in cut] for cut in self._sound]
         self._recorded = [Signal() for _ in self._sentences]
         self.asked_s = self._calendar.now
-        self.ears = AnswerPlayback(self.asked_s)
+        self.playback = AnswerPlayback(self.asked_s)
 
     def run(self) -> Walk:
         plan, calendar = self._plan, self._calendar
@@ -122,7 +122,7 @@ class SimulatedTurn:
             yield from self._record()
         else:
             yield self._ready[-1].wait
-        self.ears.take("turn.completed", {}, calendar.now)
+        self.playback.take("turn.completed", {}, calendar.now)
 
     def _write(self) -> None:
         """The language model keeps its place until the last token; nobody waits here."""
@@ -140,7 +140,7 @@ class SimulatedTurn:
 
     def _first_words(self) -> Walk:
         yield self._gateway.work(self._plan.overheads.gateway_delta)
-        self.ears.take("text.delta", _TEXT, self._calendar.now)
+        self.playback.take("text.delta", _TEXT, self._calendar.now)
 
     def _deltas(self, many: float) -> None:
         """Work of their way to the listener, in one lump."""
@@ -167,7 +167,7 @@ class SimulatedTurn:
                 yield made.wait
                 yield self._gateway.work(overheads.gateway_chunk)
                 yield self._log.work(overheads.log_chunk)
-                self.ears.take("audio.chunk", {"ms": seconds * 1_000}, self._calendar.now)
+                self.playback.take("audio.chunk", {"ms": seconds * 1_000}, self._calendar.now)
             self._recorded[number].set()
 
     def _pool(self, stage: str, amount: float) -> Wait:
@@ -255,8 +255,8 @@ def _live(
         tokens = people.tokens * (site.dice.uniform(0.5, 1.5) if people.vary else 1.0)
         turn = SimulatedTurn(site, gateway, log, tokens)
         yield from turn.run()
-        answers.append((turn.asked_s, turn.ears.answer))
-        rest = turn.ears.remaining_s(calendar.now) if people.speak else 0.0
+        answers.append((turn.asked_s, turn.playback.answer))
+        rest = turn.playback.remaining_s(calendar.now) if people.speak else 0.0
         if people.think_s:
             rest += site.dice.expovariate(1 / people.think_s) if people.vary else people.think_s
         if people.question_s:

@@ -1,4 +1,4 @@
-"""LiveKit Agents without a room: an AgentSession whose ears and mouth are a plain WebSocket.
+"""LiveKit Agents without a room: an AgentSession whose microphone and loudspeaker are a plain WebSocket.
 
 .venv-peers/bin/python livekit_server.py PORT WISH_JSON
 """
@@ -92,7 +92,7 @@ def new_session() -> AgentSession[None]:
     handling: dict[str, Any] = {"turn_handling": TUNED} if WISH["tuned"] else {}
     llm = openai.LLM(**at("chat"), model="race", temperature=0.0, max_completion_tokens=WISH["max_tokens"])
     return AgentSession(
-        stt=openai.STT(**at("ears"), model="whisper-1"),
+        stt=openai.STT(**at("stt"), model="whisper-1"),
         llm=llm,
         tts=openai.TTS(**at("speech"), model="tts-1", response_format="pcm"),
         **handling,

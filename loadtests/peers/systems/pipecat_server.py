@@ -75,7 +75,7 @@ def parts_between(transport: FastAPIWebsocketTransport) -> list[Any]:
     )
     return [
         transport.input(),
-        OpenAISTTService(**at("ears"), settings=OpenAISTTService.Settings(model="whisper-1")),
+        OpenAISTTService(**at("stt"), settings=OpenAISTTService.Settings(model="whisper-1")),
         user,
         OpenAILLMService(**at("chat"), settings=llm_settings),
         OpenAITTSService(**at("speech"), text_aggregation_mode=TextAggregationMode(WISH["aggregation"])),

@@ -79,8 +79,8 @@ test("a word of agreement, a noise and what was taken back leave nothing", () =>
 test("what could not be understood says so until somebody speaks again", () => {
   const log = new SpokenLog();
   log.say("speech.started", 0);
-  log.say("transcript.failed", 0, { mode: "realtime", code: "engine.dead", message: "the ear died" });
-  assert.equal(log.story.speech.utterances[0].message, "the ear died");
+  log.say("transcript.failed", 0, { mode: "realtime", code: "engine.dead", message: "speech to text died" });
+  assert.equal(log.story.speech.utterances[0].message, "speech to text died");
   log.say("speech.started", 1);
   assert.deepEqual(log.shown, [["speaking", "", 0]]);
 });

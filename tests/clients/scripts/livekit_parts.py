@@ -1,4 +1,4 @@
-"""LiveKit's openai plugin without a room: its ears, its model and its voice at our endpoints."""
+"""LiveKit's openai plugin without a room: its speech to text, its model and its voice at our endpoints."""
 
 import asyncio
 import json
@@ -49,10 +49,10 @@ async def recognize(url: str, sound: str, models: list[str]) -> dict[str, Any]:
     """A whole file by one request, by each of these models."""
     told: dict[str, Any] = {"times": {}, "texts": {}, "errors": {}}
     for model in models:
-        async with openai.STT(**ours(url), model=model) as ears:
+        async with openai.STT(**ours(url), model=model) as transcriber:
             began = time.monotonic()
             try:
-                event = await ears.recognize(frames_of(sound))
+                event = await transcriber.recognize(frames_of(sound))
                 told["texts"][model] = event.alternatives[0].text
             except APIError as error:
                 told["errors"][model] = str(error)
@@ -64,7 +64,10 @@ async def listen(url: str, sound: str, model: str) -> dict[str, Any]:
     """Speech as it is spoken, by a transcription session; this plugin calls that use_realtime."""
     events: list[stt.SpeechEvent] = []
     began = time.monotonic()
-    async with openai.STT(**ours(url), model=model, use_realtime=True) as ears, ears.stream() as stream:
+    async with (
+        openai.STT(**ours(url), model=model, use_realtime=True) as transcriber,
+        transcriber.stream() as stream,
+    ):
         for frame in frames_of(sound) + quiet(2):
             stream.push_frame(frame)
         async for event in stream:

@@ -1,4 +1,4 @@
-"""Pipecat with our endpoints as its ears, its model and its voice: only the base URL is ours."""
+"""Pipecat with our endpoints as its speech to text, its model and its voice: only the base URL is ours."""
 
 import time
 from typing import Any

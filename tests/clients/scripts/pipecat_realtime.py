@@ -1,4 +1,4 @@
-"""Pipecat with our Realtime socket as ears, model and voice at once, and as ears alone."""
+"""Pipecat with our Realtime socket as speech to text, model and voice at once, and as the first alone."""
 
 import time
 from typing import Any
@@ -93,7 +93,7 @@ async def function(url: str) -> dict[str, Any]:
     return call.watcher.told() | {"times": call.times, "messages": context.messages}
 
 
-async def ears(url: str, sound: str, server_vad: bool) -> dict[str, Any]:
+async def transcribe(url: str, sound: str, server_vad: bool) -> dict[str, Any]:
     """A transcription session: what is said is written down, and nothing answers."""
     stt = OpenAIRealtimeSTTService(
         api_key="any",
@@ -118,4 +118,4 @@ class Nothing(FrameProcessor):
 
 
 if __name__ == "__main__":
-    main({"talk": talk, "interrupt": interrupt, "function": function, "ears": ears})
+    main({"talk": talk, "interrupt": interrupt, "function": function, "transcribe": transcribe})

@@ -126,7 +126,10 @@ BROKEN: dict[str, tuple[Callable[[], str | bytes], str]] = {
         "language_model.engine: there is no engine 'gpt4'; there are llama, vllm, scripted",
     ),
     "an unknown voice engine": (text("engine: piper", "engine: polly"), "text_to_speech.engine: there is no"),
-    "an unknown ear": (text("engine: whisper", "engine: siri"), "speech_to_text.engine: there is no"),
+    "an unknown speech to text": (
+        text("engine: whisper", "engine: siri"),
+        "speech_to_text.engine: there is no",
+    ),
     "a log that is no Redis": (
         args(log={"url": "http://x"}),
         "log.url: Value error, must begin with redis://",

@@ -81,9 +81,9 @@ async def test_a_line_of_the_table_is_true(http: httpx.AsyncClient, path: str, r
 @pytest.fixture(scope="module")
 def with_whisper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     cache = Path("~/.cache/rhapsode").expanduser()
-    ear = {"engine": "whisper"}
+    stt = {"engine": "whisper"}
     home = tmp_path_factory.mktemp("translating")
-    with running_app(scripted_settings(home, cache=cache, quality_speech_to_text=ear)) as running:
+    with running_app(scripted_settings(home, cache=cache, quality_speech_to_text=stt)) as running:
         yield running
 
 

@@ -87,7 +87,7 @@ async def test_one_response_may_be_beside_another(app: RunningApp) -> None:
 
 
 async def test_who_only_listens_may_name_any_model(app: RunningApp) -> None:
-    """LiveKit's ears name in the address who writes down, not who answers."""
+    """LiveKit's speech to text names the transcriber in the address, not the language model."""
     async with client(app, intent="transcription", model="gpt-4o-mini-transcribe") as caller:
         assert caller.types == ["session.created"]
     async with client(app, model="gpt-4o-mini-transcribe") as caller:

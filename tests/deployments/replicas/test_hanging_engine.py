@@ -62,8 +62,8 @@ async def quality(script: Path, folder: Path) -> tuple[Any, Any, Callable[[], An
 
 async def speech_to_text(settings: Any, folder: Path) -> tuple[Any, Any, Callable[[], Any]]:
     replica = await made(SpeechToTextReplica, settings, folder)
-    ear = RemoteSpeechToText(cast(Any, NearHandle(replica)))
-    return replica, ear, lambda: ear.transcribe(SAID)
+    stt = RemoteSpeechToText(cast(Any, NearHandle(replica)))
+    return replica, stt, lambda: stt.transcribe(SAID)
 
 
 Make = Callable[[Path, Path], Awaitable[tuple[Any, Any, Callable[[], Any]]]]
@@ -162,16 +162,16 @@ async def test_a_window_of_speech_that_never_ends_is_ill() -> None:
             go_on.wait()
             yield DecodedPiece("It ended.", "en")
 
-    ear = ThreadedSpeechToText(Stuck(), threads=1, places=1, queued=1, stall_s=0.05)
+    stt = ThreadedSpeechToText(Stuck(), threads=1, places=1, queued=1, stall_s=0.05)
     try:
         async with anyio.create_task_group() as asking:
-            asking.start_soon(_listen, lambda: ear.transcribe(SAID))
+            asking.start_soon(_listen, lambda: stt.transcribe(SAID))
             await eventually(begun.is_set)
             asking.cancel_scope.cancel()
-        await eventually(lambda: ear._watchdog.still_s > 0.05)
+        await eventually(lambda: stt._watchdog.still_s > 0.05)
         with pytest.raises(EngineDead):
-            ear.check()
+            stt.check()
     finally:
         go_on.set()
-    await ear.aclose()
-    ear.check()
+    await stt.aclose()
+    stt.check()

@@ -23,7 +23,7 @@ def remote(tmp_path: Path, request: pytest.FixtureRequest) -> RemoteSpeechToText
     known = {hashlib.sha256(SOUND).hexdigest(): "The fox is réd."}
     script.write_text(json.dumps({"by_sha256": known, "deltas": True, "language": "fr"}))
     settings = request.param(engine="scripted", script=script)
-    deployment = serve.deployment(name="Ear")(SpeechToTextReplica)
+    deployment = serve.deployment(name="Transcriber")(SpeechToTextReplica)
     handle = serve.run(deployment.bind(settings, tmp_path), name=request.node.name, _local_testing_mode=True)
     return RemoteSpeechToText(handle, ("cloud",))
 

@@ -1,4 +1,4 @@
-"""WhisperX does what every ear does."""
+"""WhisperX does what every speech to text does."""
 
 import asyncio
 from collections.abc import AsyncGenerator

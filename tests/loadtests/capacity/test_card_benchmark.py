@@ -63,11 +63,11 @@ def test_a_whisper_with_random_weights_is_one_that_the_engine_runs(tmp_path: Pat
     folder = random_whisper.prepare("tiny", like, tmp_path, lambda said: None)
 
     async def listen() -> list[str | Transcript]:
-        ear = build_speech_to_text(SpeechToTextSettings(model_path=folder), tmp_path)
+        stt = build_speech_to_text(SpeechToTextSettings(model_path=folder), tmp_path)
         try:
-            return [item async for item in ear.transcribe(Utterance(bytes(64_000), "en"))]
+            return [item async for item in stt.transcribe(Utterance(bytes(64_000), "en"))]
         finally:
-            await ear.aclose()
+            await stt.aclose()
 
     assert isinstance(asyncio.run(listen())[-1], Transcript)
 

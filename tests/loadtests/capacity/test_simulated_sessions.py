@@ -100,16 +100,16 @@ def test_a_curve_is_straight_between_its_points_and_beyond_the_last() -> None:
 
 
 def test_ears_count_the_silence_between_chunks() -> None:
-    ears = AnswerPlayback(asked_s=10.0)
-    ears.take("text.delta", {"text": "Once"}, 10.2)
+    playback = AnswerPlayback(asked_s=10.0)
+    playback.take("text.delta", {"text": "Once"}, 10.2)
     for at_s, ms in ((10.5, 200), (10.6, 300), (11.25, 100), (11.3, 100)):
-        ears.take("audio.chunk", {"ms": ms}, at_s, sound_bytes=10)
-    ears.take("turn.completed", {}, 11.4)
-    answer = ears.answer
+        playback.take("audio.chunk", {"ms": ms}, at_s, sound_bytes=10)
+    playback.take("turn.completed", {}, 11.4)
+    answer = playback.answer
     assert (answer.ttft_ms, answer.ttfa_ms) == (pytest.approx(200), pytest.approx(500))
     assert answer.waits_ms == [pytest.approx(250)]
     assert (answer.stalled, answer.sound_ms, answer.sound_bytes) == (True, 700, 40)
-    assert ears.remaining_s(11.3) == pytest.approx(0.15)
+    assert playback.remaining_s(11.3) == pytest.approx(0.15)
 
 
 def test_the_page_says_what_the_model_says() -> None:

@@ -46,10 +46,10 @@ async def doctored(clock: HandClock, delay_s: float, pcm: bytes) -> AsyncGenerat
 async def test_a_known_delay_is_the_figure() -> None:
     clock = HandClock()
     async with doctored(clock, 0.25, SOFT + LOUD) as url, peer_connection(url, clock.monotonic) as connection:
-        ear, asked_s = await connection.wish(ask="Well?")
+        sound, asked_s = await connection.wish(ask="Well?")
     assert asked_s == 1_000
-    assert ear.heard_s == pytest.approx(0.35)
-    assert ear.arrived_s == pytest.approx(0.25)
+    assert sound.heard_s == pytest.approx(0.35)
+    assert sound.arrived_s == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize(
@@ -65,10 +65,10 @@ async def test_a_known_delay_is_the_figure() -> None:
 def test_sound_is_heard_when_it_is_played(
     pieces: Sequence[tuple[float, bytes]], heard_s: float, arrived_s: float
 ) -> None:
-    ear = FirstLoudSample()
+    sound = FirstLoudSample()
     for at_s, pcm in pieces:
-        ear.push(pcm, at_s)
-    assert (ear.heard_s, ear.arrived_s) == (pytest.approx(heard_s), pytest.approx(arrived_s))
+        sound.push(pcm, at_s)
+    assert (sound.heard_s, sound.arrived_s) == (pytest.approx(heard_s), pytest.approx(arrived_s))
 
 
 @pytest.mark.anyio
@@ -128,7 +128,7 @@ class Engines:
         self.rests += 1
 
     def marks(self) -> Marks:
-        return {"ears": [], "chat": [], "speech": [(0.5, 0.6)]}
+        return {"stt": [], "chat": [], "speech": [(0.5, 0.6)]}
 
 
 @pytest.mark.anyio
@@ -223,7 +223,7 @@ def test_nobody_to_compare_with_is_no_verdict() -> None:
 
 def test_the_stages_are_those_that_led_to_the_first_sound() -> None:
     marks = {
-        "ears": [(8.0, 8.5), (9.0, 10.2)],  # the first of them was in vain
+        "stt": [(8.0, 8.5), (9.0, 10.2)],  # the first of them was in vain
         "chat": [(8.6, 8.7), (10.25, 10.4), (11.0, 11.5)],
         "speech": [(10.7, 10.9), (11.2, 11.3)],
     }
@@ -235,4 +235,4 @@ def test_the_stages_are_those_that_led_to_the_first_sound() -> None:
         "text at the voice": 700,
         "first sound": 900,
     }
-    assert stages({"ears": [], "chat": [], "speech": []}, 10.0) == {}
+    assert stages({"stt": [], "chat": [], "speech": []}, 10.0) == {}

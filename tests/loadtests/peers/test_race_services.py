@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.peers.engine_services import chat_app, ears_app, speech_app
+from loadtests.peers.engine_services import chat_app, speech_app, transcription_app
 from pipeline.engines.ports import LanguageModel, Transcript, Utterance
 from pipeline.engines.registry import (
     build_chat_provider,
@@ -51,16 +51,16 @@ class TestSpeech(TextToSpeechContract):
 async def test_what_was_heard_is_written_down(tmp_path: Path) -> None:
     script = tmp_path / "script.json"
     script.write_text('{"texts": ["Please tell me of the fox."]}')
-    ear = build_speech_to_text(SpeechToTextSettings(engine="scripted", script=script), tmp_path)
+    stt = build_speech_to_text(SpeechToTextSettings(engine="scripted", script=script), tmp_path)
     noise = (b"\x00\x10" + b"\x00\xf0") * 16_000
-    with serving_somewhere(ears_app(ear), "the ears") as url:
+    with serving_somewhere(transcription_app(stt), "speech to text") as url:
         client = build_transcription_provider("box", TranscriptionProviderSettings(url=url, stream=False))
         async with aclosing(client.transcribe(Utterance(noise, "en"))) as items:
             *_, last = [item async for item in items]
         assert isinstance(last, Transcript)
         assert last.text == "Please tell me of the fox."
         await client.aclose()
-    await ear.aclose()
+    await stt.aclose()
 
 
 def test_a_service_of_another_kind_is_refused() -> None:

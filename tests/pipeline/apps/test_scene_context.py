@@ -44,8 +44,8 @@ async def test_the_premise_and_the_latest_scenes_reach_the_model_within_its_wind
     writer, voice = RecordingLanguageModel(), TextToSpeechSettings(engine="scripted")
     models = Engines(writer, EncodingSpeaker(ScriptedTextToSpeech(voice), voice))
     settings = scripted_settings(tmp_path, language_model={"context_tokens": WINDOW})
-    ear = ScriptedSpeechToText(None, workers=1, queued=1)
-    transcribers = Transcribers(ear, ear)
+    stt = ScriptedSpeechToText(None, workers=1, queued=1)
+    transcribers = Transcribers(stt, stt)
     async with open_services(settings, models, transcribers, {}) as services:
         story = await services.stories.create(CreateStory(premise="A keeper and a fox."), "")
         given = CreateScene(content="Nobody knew where the fox had come from.")

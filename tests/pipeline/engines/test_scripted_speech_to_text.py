@@ -29,7 +29,7 @@ def hum(ms: int, pitch_hz: int = 220, *, quiet_ms: int = 0) -> bytes:
     return bytes(32 * quiet_ms) + tone
 
 
-class Ear:
+class ScriptedTranscripts:
     """A scripted engine, and short ways to ask it."""
 
     def __init__(self, folder: Path, **script: Any) -> None:
@@ -48,20 +48,20 @@ class Ear:
 
 
 async def test_without_a_script_longer_sound_holds_more_words(tmp_path: Path) -> None:
-    engine = Ear(tmp_path)
+    engine = ScriptedTranscripts(tmp_path)
     assert await engine.hear(hum(1_000)) == "one two three"
     assert await engine.hear(hum(1_500), partial=True) == "one two three four"
     assert await engine.hear(hum(1_000, quiet_ms=400)) == "one two three"
 
 
 async def test_silence_holds_nothing_whatever_the_script_says(tmp_path: Path) -> None:
-    engine = Ear(tmp_path, texts=["hello"])
+    engine = ScriptedTranscripts(tmp_path, texts=["hello"])
     assert await engine.hear(bytes(32_000)) == ""
     assert await engine.hear(b"") == ""
 
 
 async def test_texts_go_round_and_the_same_beginning_is_the_same_utterance(tmp_path: Path) -> None:
-    engine = Ear(tmp_path, texts=["the fox is red", "good night"])
+    engine = ScriptedTranscripts(tmp_path, texts=["the fox is red", "good night"])
     assert await engine.hear(hum(400), partial=True) == "the"
     assert await engine.hear(hum(700), partial=True) == "the fox"
     assert await engine.hear(hum(900)) == "the fox is red"
@@ -73,28 +73,33 @@ async def test_texts_go_round_and_the_same_beginning_is_the_same_utterance(tmp_p
 
 async def test_the_sound_alone_may_choose_so_that_every_process_hears_the_same(tmp_path: Path) -> None:
     texts = [f"text {number}" for number in range(50)]
-    one, other = Ear(tmp_path, texts=texts, pick="sound"), Ear(tmp_path, texts=texts, pick="sound")
+    one, other = (
+        ScriptedTranscripts(tmp_path, texts=texts, pick="sound"),
+        ScriptedTranscripts(tmp_path, texts=texts, pick="sound"),
+    )
     await one.hear(hum(500, 999))
     assert await one.hear(hum(500)) == await other.hear(hum(900))
 
 
 async def test_the_length_or_the_very_bytes_may_choose(tmp_path: Path) -> None:
     exact = {hashlib.sha256(hum(800)).hexdigest(): "just this"}
-    engine = Ear(tmp_path, by_ms={"1000": "short", "2000": "long"}, by_sha256=exact)
+    engine = ScriptedTranscripts(tmp_path, by_ms={"1000": "short", "2000": "long"}, by_sha256=exact)
     assert await engine.hear(hum(800)) == "just this"
     assert await engine.hear(hum(900)) == "short"
     assert await engine.hear(hum(1_500)) == "long"
 
 
 async def test_words_lie_where_the_sound_is(tmp_path: Path) -> None:
-    (transcript,) = await Ear(tmp_path, texts=["the fox"]).write(hum(1_000, quiet_ms=500), words=True)
+    (transcript,) = await ScriptedTranscripts(tmp_path, texts=["the fox"]).write(
+        hum(1_000, quiet_ms=500), words=True
+    )
     assert isinstance(transcript, Transcript)
     spans = [(word.start, word.end, word.start_ms, word.end_ms) for word in transcript.words]
     assert spans == [(0, 3, 500, 1_000), (4, 7, 1_000, 1_500)]
 
 
 async def test_it_may_be_busy_and_fail_before_it_hears(tmp_path: Path) -> None:
-    engine = Ear(tmp_path, busy=1, fail_times=1, fail_code="engine.dead", texts=["at last"])
+    engine = ScriptedTranscripts(tmp_path, busy=1, fail_times=1, fail_code="engine.dead", texts=["at last"])
     with pytest.raises(EngineBusy):
         await engine.hear(hum(500))
     with pytest.raises(EngineDead):
@@ -103,7 +108,9 @@ async def test_it_may_be_busy_and_fail_before_it_hears(tmp_path: Path) -> None:
 
 
 async def test_deltas_add_up_to_the_text(tmp_path: Path) -> None:
-    *deltas, transcript = await Ear(tmp_path, texts=["the fox is red"], deltas=True).write(hum(500))
+    *deltas, transcript = await ScriptedTranscripts(tmp_path, texts=["the fox is red"], deltas=True).write(
+        hum(500)
+    )
     assert len(deltas) == 4
     assert isinstance(transcript, Transcript)
     assert "".join(map(str, deltas)) == transcript.text
@@ -119,11 +126,11 @@ class TestContract(TimedSpeechToTextContract):
         odd = hashlib.sha256(command().pcm + b"\x07").hexdigest()
         room = hashlib.sha256(faint_noise(2)).hexdigest()
         known |= {odd: command().text, room: ""}
-        return Ear(tmp_path, by_sha256=known, per_request_ms=20).engine
+        return ScriptedTranscripts(tmp_path, by_sha256=known, per_request_ms=20).engine
 
     @pytest.fixture
     async def full_engine(self, tmp_path: Path) -> AsyncGenerator[ScriptedSpeechToText, None]:
-        engine = Ear(tmp_path, per_request_ms=60_000).engine
+        engine = ScriptedTranscripts(tmp_path, per_request_ms=60_000).engine
         utterance = Utterance(hum(500))
         async with asyncio.TaskGroup() as listeners:
             tasks = [listeners.create_task(written(engine, utterance)) for _ in range(4)]

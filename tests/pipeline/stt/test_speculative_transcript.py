@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 ELSEWHERE = ListeningSettings(provider="cloud")
 
 
-class GuidedEar:
+class GuidedTranscriber:
     """Says one word after the other, each when it is allowed to; the first requests may fail."""
 
     def __init__(self, *words: str, allowed: int = 100, failures: tuple[RhapsodeError, ...] = ()) -> None:
@@ -75,18 +75,18 @@ class Hints(list[str | None]):
 
 @asynccontextmanager
 async def writing(
-    engine: GuidedEar, settings: ListeningSettings = ELSEWHERE, detector: TurnDetector | None = None
+    engine: GuidedTranscriber, settings: ListeningSettings = ELSEWHERE, detector: TurnDetector | None = None
 ) -> AsyncIterator[tuple[UtteranceTranscriber, TaskGroup]]:
     """A transcript under way: speech until 1,000 ms, then 200 ms of silence."""
     tape = AudioRingBuffer(max_ms=5_000)
     tape.push(numbered(1_200))
     async with anyio.create_task_group() as tasks:
-        ways = Transcribers(engine, GuidedEar("quality"), detector)
+        ways = Transcribers(engine, GuidedTranscriber("quality"), detector)
         yield UtteranceTranscriber(ways, settings, "en", tape, AudioClock(0.0), tasks, 100), tasks
 
 
 async def test_the_end_finds_the_text_that_a_server_elsewhere_made_ahead() -> None:
-    engine, hints = GuidedEar("What", "now?"), Hints()
+    engine, hints = GuidedTranscriber("What", "now?"), Hints()
     async with writing(engine) as (scribe, _):
         scribe.pause(1_000, 1_200, hints)
         await eventually(lambda: bool(hints))
@@ -118,7 +118,7 @@ class CertainDetector:
 
 async def test_sound_that_is_unfinished_lengthens_the_wait_whatever_the_way_of_writing() -> None:
     detector, hints = CertainDetector(0.1), Hints()
-    async with writing(GuidedEar("All"), ListeningSettings(mode="quality"), detector) as (scribe, _):
+    async with writing(GuidedTranscriber("All"), ListeningSettings(mode="quality"), detector) as (scribe, _):
         scribe.pause(1_000, 1_200, hints)
         detector.allowed.set()
         await eventually(lambda: bool(hints))
@@ -128,7 +128,7 @@ async def test_sound_that_is_unfinished_lengthens_the_wait_whatever_the_way_of_w
 
 async def test_an_answer_about_a_silence_that_is_over_says_nothing() -> None:
     detector, hints = CertainDetector(0.1), Hints()
-    async with writing(GuidedEar("All", allowed=0), ELSEWHERE, detector) as (scribe, _):
+    async with writing(GuidedTranscriber("All", allowed=0), ELSEWHERE, detector) as (scribe, _):
         scribe.pause(500, 700, hints)
         await anyio.wait_all_tasks_blocked()
         scribe.go_on()
@@ -140,7 +140,7 @@ async def test_without_the_hint_the_detector_is_not_asked() -> None:
     detector, hints = CertainDetector(0.1), Hints()
     settings = ListeningSettings(endpointing=EndpointingSettings(hint=False))
     detector.allowed.set()
-    async with writing(GuidedEar("All", "words."), settings, detector) as (scribe, _):
+    async with writing(GuidedTranscriber("All", "words."), settings, detector) as (scribe, _):
         scribe.pause(1_000, 1_200, hints)
         await eventually(lambda: bool(hints))
     assert (detector.asked, hints) == ([], ["complete"])
@@ -150,14 +150,14 @@ async def test_without_the_hint_the_detector_is_not_asked() -> None:
 async def test_a_detector_that_is_busy_or_fails_leaves_the_decision_to_the_text(failure: Exception) -> None:
     detector, hints = CertainDetector(failure), Hints()
     detector.allowed.set()
-    async with writing(GuidedEar("What", "now?"), ELSEWHERE, detector) as (scribe, _):
+    async with writing(GuidedTranscriber("What", "now?"), ELSEWHERE, detector) as (scribe, _):
         scribe.pause(1_000, 1_200, hints)
         await eventually(lambda: bool(hints))
     assert hints == ["complete"]
 
 
 async def test_an_end_that_comes_before_the_text_reads_the_rest_of_it() -> None:
-    engine, reader = GuidedEar("Tell", "me", "more.", allowed=1), Reader()
+    engine, reader = GuidedTranscriber("Tell", "me", "more.", allowed=1), Reader()
     async with writing(engine) as (scribe, tasks):
         scribe.pause(1_000, 1_200, Hints())
         await eventually(lambda: bool(engine.asked))
@@ -172,7 +172,7 @@ async def test_an_end_that_comes_before_the_text_reads_the_rest_of_it() -> None:
 
 
 async def test_who_goes_on_speaking_throws_it_away() -> None:
-    engine, hints, reader = GuidedEar("Well", "then.", allowed=1), Hints(), Reader()
+    engine, hints, reader = GuidedTranscriber("Well", "then.", allowed=1), Hints(), Reader()
     async with writing(engine) as (scribe, tasks):
         scribe.pause(500, 700, hints)
         await anyio.wait_all_tasks_blocked()
@@ -189,7 +189,7 @@ async def test_who_goes_on_speaking_throws_it_away() -> None:
 
 @pytest.mark.parametrize("failure", [EngineDead("gone"), UnknownProvider("gone")])
 async def test_a_text_that_could_not_be_made_ahead_is_made_at_the_end(failure: RhapsodeError) -> None:
-    engine, hints = GuidedEar("All", "words.", failures=(failure,)), Hints()
+    engine, hints = GuidedTranscriber("All", "words.", failures=(failure,)), Hints()
     async with writing(engine) as (scribe, _):
         scribe.pause(1_000, 1_200, hints)
         await anyio.wait_all_tasks_blocked()
@@ -200,7 +200,7 @@ async def test_a_text_that_could_not_be_made_ahead_is_made_at_the_end(failure: R
 
 
 async def test_the_quality_way_waits_for_the_end() -> None:
-    engine = GuidedEar("All", "words.")
+    engine = GuidedTranscriber("All", "words.")
     async with writing(engine, ListeningSettings(mode="quality")) as (scribe, _):
         scribe.pause(1_000, 1_200, Hints())
         scribe.end(1_000, 1_200)
@@ -209,7 +209,7 @@ async def test_the_quality_way_waits_for_the_end() -> None:
 
 
 async def test_nobody_elsewhere_is_asked_for_partial_texts() -> None:
-    engine, reader = GuidedEar("All", "words."), Reader()
+    engine, reader = GuidedTranscriber("All", "words."), Reader()
     async with writing(engine) as (scribe, _):
         scribe.grow(1_200, reader)
         await anyio.wait_all_tasks_blocked()

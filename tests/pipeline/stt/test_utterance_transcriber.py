@@ -16,7 +16,7 @@ from tests.pipeline.stt.test_audio_ring_buffer import numbered
 pytestmark = pytest.mark.anyio
 
 
-class ForgetfulEar:
+class ForgetfulTranscriber:
     """Fails so often; meanwhile more sound comes in and the old is forgotten. Keeps what it was given."""
 
     def __init__(self, tape: AudioRingBuffer, fails: int) -> None:
@@ -42,7 +42,7 @@ class ForgetfulEar:
 async def test_every_attempt_and_the_comparison_hear_the_whole_utterance() -> None:
     tape = AudioRingBuffer(max_ms=1_200)
     tape.push(numbered(1_200))
-    engine, clock = ForgetfulEar(tape, fails=2), AudioClock(0.0)
+    engine, clock = ForgetfulTranscriber(tape, fails=2), AudioClock(0.0)
     async with anyio.create_task_group() as tasks:
         scribe = UtteranceTranscriber(
             Transcribers(engine, engine), ListeningSettings(), "en", tape, clock, tasks, 100
@@ -63,7 +63,7 @@ async def test_every_attempt_and_the_comparison_hear_the_whole_utterance() -> No
 async def test_what_comes_after_the_end_was_known_is_no_part_of_it() -> None:
     tape = AudioRingBuffer(max_ms=5_000)
     tape.push(numbered(3_000))
-    engine, clock = ForgetfulEar(tape, fails=0), AudioClock(0.0)
+    engine, clock = ForgetfulTranscriber(tape, fails=0), AudioClock(0.0)
     async with anyio.create_task_group() as tasks:
         scribe = UtteranceTranscriber(
             Transcribers(engine, engine), ListeningSettings(), "en", tape, clock, tasks, 0

@@ -62,20 +62,20 @@ class AwayLog(MemoryEventLog):
 class LossySubscription:
     """Forgets some pushes, by a dice with a seed."""
 
-    def __init__(self, ear: PushSubscription, loss: float, seed: int) -> None:
-        self._ear = ear
+    def __init__(self, pushes: PushSubscription, loss: float, seed: int) -> None:
+        self._pushes = pushes
         self._loss = loss
         self._dice = random.Random(seed)
         self.lost = 0
 
     async def subscribe(self, session: SessionId) -> None:
-        await self._ear.subscribe(session)
+        await self._pushes.subscribe(session)
 
     async def unsubscribe(self, session: SessionId) -> None:
-        await self._ear.unsubscribe(session)
+        await self._pushes.unsubscribe(session)
 
     async def pushes(self) -> AsyncGenerator[Push | Subscribed, None]:
-        async with aclosing(self._ear.pushes()) as words:
+        async with aclosing(self._pushes.pushes()) as words:
             async for word in words:
                 if isinstance(word, Push) and self._dice.random() < self._loss:
                     self.lost += 1
@@ -83,14 +83,14 @@ class LossySubscription:
                     yield word
 
     async def check(self) -> None:
-        await self._ear.check()
+        await self._pushes.check()
 
     async def aclose(self) -> None:
-        await self._ear.aclose()
+        await self._pushes.aclose()
 
 
 class LossyLog:
-    """A log whose one ear is lossy."""
+    """A log whose one push subscription is lossy."""
 
     def __init__(self, log: EventLog, loss: float, seed: int = 1) -> None:
         self.log = log

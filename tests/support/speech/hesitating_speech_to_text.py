@@ -1,4 +1,4 @@
-"""Ears that wait for a word: what happens meanwhile happens before anything is written down."""
+"""Transcribers that wait for a word: what happens meanwhile happens before anything is written down."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -14,14 +14,14 @@ Transcribe = Callable[[Utterance], AsyncGenerator[str | Transcript, None]]
 
 
 class Hesitating:
-    """The application's ears write nothing down before they may."""
+    """The application's transcribers write nothing down before they may."""
 
     def __init__(self, app: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
         self._app = app
         self._may = asyncio.Event()
         for name in ("speech_to_text", "quality_speech_to_text"):
-            ear = app.engines[name]
-            monkeypatch.setattr(ear, "transcribe", partial(self._transcribe, ear.transcribe))
+            stt = app.engines[name]
+            monkeypatch.setattr(stt, "transcribe", partial(self._transcribe, stt.transcribe))
 
     async def _transcribe(
         self, hears: Transcribe, utterance: Utterance

@@ -26,7 +26,7 @@ from schemas.settings.retrieval_settings import DocumentId
 
 async def main(settings: AppSettings, file: Path) -> None:
     """Print the collection and the document when some of it is embedded, and go on."""
-    ears = build_speech_to_text(settings.speech_to_text, settings.cache)
+    realtime = build_speech_to_text(settings.speech_to_text, settings.cache)
     whole = build_quality_speech_to_text(settings.quality_speech_to_text, settings.cache)
     models = Engines(
         build_language_model(settings.language_model, settings.cache),
@@ -34,7 +34,7 @@ async def main(settings: AppSettings, file: Path) -> None:
             build_text_to_speech(settings.text_to_speech, settings.cache), settings.text_to_speech
         ),
     )
-    async with open_services(settings, models, Transcribers(ears, whole), {}) as services:
+    async with open_services(settings, models, Transcribers(realtime, whole), {}) as services:
         collection = await services.collections.create("doomed", "")
         document = DocumentId(new_id())
         with file.open("rb") as opened:

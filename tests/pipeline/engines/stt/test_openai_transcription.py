@@ -1,4 +1,4 @@
-"""Ears behind HTTP, against a real server of ours: what they ask, what they understand, how they fail."""
+"""Speech to text behind HTTP, against a real server of ours: its requests, answers and failures."""
 
 import hashlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""How an ear behind HTTP fails: what may pass is tried once more, and everything else is told."""
+"""How speech to text behind HTTP fails: what may pass is tried once more, and everything else is told."""
 
 import logging
 from contextlib import aclosing

@@ -1,7 +1,7 @@
 """The server hangs up at the very moment at which something is written to it.
 
 uvloop raises RuntimeError to whoever writes before the connection's reader was told; all listeners and
-workers of a process hang on its ears and waiters.
+workers of a process hang on its push subscriptions and waiters.
 """
 
 from contextlib import aclosing

@@ -72,7 +72,7 @@ async def test_a_silent_connection_is_replaced(proxy: FaultyProxy, monkeypatch: 
         tasks.start_soon(listen)
         await until(lambda: seen == [1])
         proxy.deaf = True
-        await until(lambda: proxy.ears > 1)
+        await until(lambda: proxy.subscribers > 1)
         proxy.deaf = False
         await log.append([batch(session, 1, delta(0)), batch(session, 2, ENDED, mode="seal")])
     assert seen == [1, 2, 3]

@@ -15,7 +15,7 @@ from schemas.errors import EngineBusy
 pytestmark = pytest.mark.anyio
 
 
-class Ear:
+class SlowTranscriber:
     """Works for some turns of the loop, and says that it was more than that."""
 
     providers = ()
@@ -29,7 +29,7 @@ class Ear:
             self._busy -= 1
             raise EngineBusy("not now")
         await anyio.sleep(0.002)
-        yield Transcript("said", "en", "ear", decode_ms=self._decode_ms, cpu_ms=3.0)
+        yield Transcript("said", "en", "a transcriber", decode_ms=self._decode_ms, cpu_ms=3.0)
 
     async def aclose(self) -> None:
         """Nothing is open."""
@@ -37,7 +37,7 @@ class Ear:
 
 async def test_a_text_is_there_after_as_much_sound_as_its_making_took() -> None:
     clock = AudioClock(10.0)
-    engine = TimedSpeechToText(Ear(400.0), clock)
+    engine = TimedSpeechToText(SlowTranscriber(400.0), clock)
     made: list[float] = []
 
     async def ask() -> None:
@@ -56,7 +56,7 @@ async def test_a_text_is_there_after_as_much_sound_as_its_making_took() -> None:
 
 async def test_what_follows_from_a_text_happens_at_its_time_and_not_later() -> None:
     clock = AudioClock(0.0)
-    engine = TimedSpeechToText(Ear(100.0), clock)
+    engine = TimedSpeechToText(SlowTranscriber(100.0), clock)
     times: list[float] = []
 
     async def ask_again_and_again() -> None:
@@ -89,7 +89,7 @@ async def test_without_sound_time_goes_from_one_event_to_the_next() -> None:
 
 async def test_an_engine_that_is_busy_with_callers_is_asked_again() -> None:
     clock = AudioClock(0.0)
-    engine = TimedSpeechToText(Ear(50.0, busy=1), clock)
+    engine = TimedSpeechToText(SlowTranscriber(50.0, busy=1), clock)
     texts: list[str] = []
 
     async def ask() -> None:

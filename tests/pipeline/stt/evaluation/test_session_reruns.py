@@ -41,27 +41,27 @@ async def spoken(log: EventLog) -> SessionId:
     return session
 
 
-def an_ear(script: Path) -> ScriptedSpeechToText:
+def an_engine(script: Path) -> ScriptedSpeechToText:
     """Which says how long it worked; else the time would be measured."""
     script.write_text('{"per_request_ms": 2}')
     return ScriptedSpeechToText(script, workers=2, queued=8)
 
 
 class Noting:
-    """Hears with another ear, and notes what it was given."""
+    """Hears with another transcriber, and notes what it was given."""
 
     providers = ()
 
     def __init__(self, engine: SpeechToText) -> None:
-        self._ear = engine
+        self._engine = engine
         self.given: list[Utterance] = []
 
     def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
         self.given.append(utterance)
-        return self._ear.transcribe(utterance)
+        return self._engine.transcribe(utterance)
 
     async def aclose(self) -> None:
-        await self._ear.aclose()
+        await self._engine.aclose()
 
 
 async def compared(log: EventLog, session: SessionId, engine: SpeechToText) -> tuple[InputComparison, ...]:
@@ -73,7 +73,7 @@ async def compared(log: EventLog, session: SessionId, engine: SpeechToText) -> t
 
 async def test_an_archived_session_is_compared_as_it_was_in_the_log(tiers: Tiers, tmp_path: Path) -> None:
     session = await spoken(tiers.log)
-    engine = an_ear(tmp_path / "script.json")
+    engine = an_engine(tmp_path / "script.json")
     before = await compared(tiers.log, session, engine)
     await tiers.archiver.archive(session)
     await tiers.vanish(session)
@@ -82,7 +82,7 @@ async def test_an_archived_session_is_compared_as_it_was_in_the_log(tiers: Tiers
 
 
 async def test_engines_are_given_the_sound_that_they_are_given_live(tiers: Tiers, tmp_path: Path) -> None:
-    session, engine = await spoken(tiers.log), Noting(an_ear(tmp_path / "script.json"))
+    session, engine = await spoken(tiers.log), Noting(an_engine(tmp_path / "script.json"))
     [heard] = await compared(tiers.log, session, engine)
     [utterance] = heard.utterances
     lengths_ms = [len(given.pcm) // 32 for given in engine.given if given.words]

@@ -112,7 +112,7 @@ async def test_every_input_of_a_session_is_in_the_report(app: RunningApp) -> Non
 
 
 class Failing:
-    """The quality ear, which fails whenever it is asked for the `which` time."""
+    """The quality transcriber, which fails whenever it is asked for the `which` time."""
 
     def __init__(self, app: RunningApp, monkeypatch: pytest.MonkeyPatch, which: Collection[int]) -> None:
         engine = app.engines["quality_speech_to_text"]

@@ -52,11 +52,11 @@ async def test_where_one_way_fails_the_other_one_is_asked(tmp_path: Path, mode: 
     paths = {name: tmp_path / f"{name}.json" for name in scripts}
     for name, path in paths.items():
         path.write_text(json.dumps(scripts[name]))
-    ears = {
+    engines = {
         "speech_to_text": {"script": paths["fails" if mode == "realtime" else "hears"]},
         "quality_speech_to_text": {"script": paths["fails" if mode == "quality" else "hears"]},
     }
-    with running_app(scripted_settings(tmp_path, llm={"reply": "Something."}, **ears)) as app:
+    with running_app(scripted_settings(tmp_path, llm={"reply": "Something."}, **engines)) as app:
         session = await new_session(app, mode=mode)
         async with calling(app, session) as caller:
             await caller.open()
@@ -88,7 +88,7 @@ Saying = Callable[[Utterance], AsyncGenerator[str | Transcript, None]]
 
 
 def listen_by(app: RunningApp, saying: Saying, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ears say so."""
+    """Both transcribers say so."""
     for name in ("speech_to_text", "quality_speech_to_text"):
         monkeypatch.setattr(app.engines[name], "transcribe", saying)
 
@@ -121,7 +121,7 @@ async def test_half_a_character_from_an_ear_harms_nobody(
 ) -> None:
     async def halved(_: Utterance) -> AsyncGenerator[str | Transcript, None]:
         yield "A \ud800"
-        yield Transcript("A \ud800 story.", "en", "an ear")
+        yield Transcript("A \ud800 story.", "en", "a transcriber")
 
     with an_app(tmp_path) as app:
         listen_by(app, halved, monkeypatch)

@@ -99,8 +99,8 @@ async def test_an_engine_without_room_is_asked_again_for_a_comparison(tmp_path: 
     hears, crowded = tmp_path / "hears.json", tmp_path / "crowded.json"
     hears.write_text(json.dumps({"texts": ["Say something."]}))
     crowded.write_text(json.dumps({"texts": ["Say something."], "busy": 2}))
-    ears = {"speech_to_text": {"script": hears}, "quality_speech_to_text": {"script": crowded}}
-    with running_app(scripted_settings(tmp_path, llm={"reply": "Yes."}, **ears)) as app:
+    engines = {"speech_to_text": {"script": hears}, "quality_speech_to_text": {"script": crowded}}
+    with running_app(scripted_settings(tmp_path, llm={"reply": "Yes."}, **engines)) as app:
         session = await new_session(app, compare=True)
         async with calling(app, session) as caller:
             await caller.open()
