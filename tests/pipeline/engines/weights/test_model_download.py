@@ -1,6 +1,7 @@
 """Downloads from a hub on the loopback: interrupted, corrupted, redirected, too large, gated, absent."""
 
 import hashlib
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,6 +156,13 @@ def test_names_of_the_manifest_are_there_once_and_voices_speak_thirty_languages(
     names = [model.name for model in entries()]
     assert len(names) == len(set(names))
     assert len({model.languages for model in entries() if model.engine == "piper"}) >= 30
+
+
+def test_checksums_of_the_manifest_are_of_its_files_and_whisper_is_pinned_to_a_commit() -> None:
+    for model in entries():
+        assert set(model.sha256) <= set(model.files)
+        assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in model.sha256.values()), model.name
+        assert model.engine != "whisper" or ("model.bin" in model.sha256 and len(model.revision) == 40)
 
 
 @pytest.mark.parametrize("commit", ["../../../etc/x", "main", "C0FFEE" + "0" * 34, ""])
