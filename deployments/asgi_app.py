@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from deployments.container import GatewayContainer
 from deployments.faces.admin import admin_routes, gateway_routes
+from deployments.faces.anthropic import message_routes
 from deployments.faces.assistant import assistant_socket, whole_answer_route
 from deployments.faces.conversations import (
     character_routes,
@@ -181,7 +182,10 @@ def _add_page(app: FastAPI) -> None:
 
 
 _REFERENCE: Final = "reference/reference.html"
-_CHAT: Final = (chat_routes.PATH, response_routes.PATH, ui_chat_routes.PATH, mcp_routes.PATH)
+_CHAT: Final = (
+    *(chat_routes.PATH, response_routes.PATH, message_routes.PATH),
+    *(ui_chat_routes.PATH, mcp_routes.PATH),
+)
 _FILES: Final = (
     recording_routes.PATH,
     document_routes.PATH,
@@ -212,6 +216,7 @@ FACES: Final[tuple[APIRouter, ...]] = tuple(
         chat_routes,
         embedding_routes,
         mcp_routes,
+        message_routes,
         model_routes,
         response_routes,
         speech_routes,

@@ -67,6 +67,16 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
             "resume": "test_a_response_goes_on",
         },
     },
+    "Anthropic Messages": {
+        "deployments/openai/test_anthropic_messages.py": {
+            "create": "test_a_message_is_a_session_that_closes",
+            "many listeners": "test_two_listeners_hear_the_session_of_a_message",
+            "tools": "test_a_call_is_a_block_and_its_result_leads_on",
+        },
+        "deployments/test_resume_through_cuts.py": {
+            "resume": "test_a_message_goes_on",
+        },
+    },
     "Realtime over WebSocket": {
         "deployments/realtime/test_realtime_conversation.py": {
             "create": "test_a_question_is_answered_in_text",

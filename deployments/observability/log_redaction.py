@@ -6,6 +6,7 @@ from typing import Final
 
 _SECRETS: Final = (
     re.compile(r"((?:bearer[ .]|openai-insecure-api-key\.))[^\s,;\"']+", re.IGNORECASE),
+    re.compile(r"(x-api-key\W+)[^\s,;\"']+", re.IGNORECASE),
     re.compile(r"\b(ek_)[\w.-]+"),
     re.compile(r"(rhapsode_[0-9a-f]{8}_)[0-9a-f]+"),
     re.compile(r"([?&](?:token|share|name|reference|query)=)[^&\s\"']+"),

@@ -34,7 +34,11 @@ _STOCK_HEADERS: Final = (
     *("X-Stainless-Package-Version", "X-Stainless-Arch", "X-Stainless-Runtime", "X-Stainless-Timeout"),
     *("X-Stainless-Runtime-Version", "X-Stainless-Retry-Count", "X-Stainless-Helper-Method"),
 )
-"""Headers that OpenAI's own clients send from a page."""
+"""Headers that OpenAI's own clients send from a page, and Anthropic's ..."""
+_ANTHROPIC_HEADERS: Final = (
+    *("X-Api-Key", "Anthropic-Version", "Anthropic-Beta", "Anthropic-Dangerous-Direct-Browser-Access"),
+)
+"""... which send these, too."""
 _STREAM_HEADERS: Final = (
     *("Stream-Closed", "Stream-TTL", "Stream-Expires-At", "Stream-Seq", "Stream-Forked-From"),
     *("Stream-Fork-Offset", "Stream-Fork-Sub-Offset", "Producer-Id", "Producer-Epoch", "Producer-Seq"),
@@ -153,6 +157,7 @@ def _readable_for(origins: Sequence[str], app: ASGIApp) -> ASGIApp:
             *("Traceparent", "Tracestate", "If-None-Match"),
             *_STREAM_HEADERS,
             *_STOCK_HEADERS,
+            *_ANTHROPIC_HEADERS,
         ],
         expose_headers=[
             "Location",
@@ -237,9 +242,12 @@ def _take_credential(scope: Scope) -> tuple[str | None, bool]:
     protocol = next((name for name in offered if name.startswith(_BEARER)), None)
     if protocol is not None:
         scope["subprotocols"] = [name for name in offered if not name.startswith(_BEARER)]
-    scheme, _, value = Headers(scope=scope).get("authorization", "").partition(" ")
+    headers = Headers(scope=scope)
+    scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         return value.strip(), False
+    if key := headers.get("x-api-key", "").strip():
+        return key, False
     if protocol is not None:
         return protocol.partition(".")[2], False
     return shown, True

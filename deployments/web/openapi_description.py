@@ -6,7 +6,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from deployments.web.auth_middleware import PUBLIC, SIGNED
-from deployments.web.openai_problems import is_openai
+from deployments.web.error_shapes import anthropic_problems, openai_problems
+from schemas.anthropic.anthropic_answers import AnthropicError
 from schemas.native.native_messages import Problem
 from schemas.openai.openai_answers import OpenAiError
 
@@ -29,8 +30,9 @@ def describe(app: FastAPI) -> None:
             "token": {"type": "apiKey", "in": "query", "name": "token", "description": "Never an API key."},
         }
         components["schemas"]["Problem"] = Problem.model_json_schema(ref_template=_REF)
-        schema = OpenAiError.model_json_schema(ref_template=_REF)
-        components["schemas"] |= {**schema.pop("$defs"), "OpenAiError": schema}
+        for answer in (OpenAiError, AnthropicError):
+            schema = answer.model_json_schema(ref_template=_REF)
+            components["schemas"] |= {**schema.pop("$defs"), answer.__name__: schema}
         for name in _NOT_OURS:
             components["schemas"].pop(name, None)
         document["security"] = [{"bearer": []}, {"token": []}]
@@ -51,9 +53,11 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def _refusal(path: str) -> dict[str, Any]:
-    if is_openai(path):
-        schema = {"schema": {"$ref": _REF.format(model="OpenAiError")}}
-        return {"description": "What went wrong, as OpenAI says it.", "content": {"application/json": schema}}
+    for name, paths in (("OpenAI", openai_problems.PATHS), ("Anthropic", anthropic_problems.PATHS)):
+        if paths.fullmatch(path):
+            schema = {"schema": {"$ref": _REF.format(model=f"{name.replace('AI', 'Ai')}Error")}}
+            told = f"What went wrong, as {name} says it."
+            return {"description": told, "content": {"application/json": schema}}
     problem = {"schema": {"$ref": _REF.format(model="Problem")}}
     return {
         "description": "What went wrong, by a stable code (docs/schemas/errors.json), and where.",

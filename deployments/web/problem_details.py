@@ -2,10 +2,10 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
@@ -17,7 +17,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from deployments.web import openai_problems, realtime_error_events
+from deployments.web.error_shapes import anthropic_problems, openai_problems, realtime_error_events
 from schemas.errors import GatewayBusy, InputError, RhapsodeError
 from schemas.errors.access_errors import LimitReached, Unauthenticated
 from schemas.native.native_messages import ErrorFrame, Problem
@@ -232,17 +232,36 @@ def _response(
     return JSONResponse(problem.model_dump(exclude_none=True), status, waiting | (headers or {}), _PROBLEM)
 
 
-def in_openais_words(scope: Scope) -> bool:
-    """Whether errors under this path are told as OpenAI tells them."""
-    path: str = scope["path"]
-    return openai_problems.is_openai(path.removeprefix(scope.get("root_path", "")))
+class ErrorShape(Protocol):
+    """Another API's errors, for the paths that are its own."""
+
+    @property
+    def PATHS(self) -> re.Pattern[str]: ...  # a module's constant
+
+    def response_of(
+        self, code: str, message: str, field: str | None, headers: Mapping[str, str]
+    ) -> JSONResponse: ...
+
+    def invalid_parts(self, errors: Sequence[Any]) -> tuple[str, str, str | None]: ...
+
+    def absent(self, path: str) -> str | None: ...
+
+
+_SHAPES: Final[tuple[ErrorShape, ...]] = (openai_problems, anthropic_problems)
+
+
+def _shape(scope: Scope) -> ErrorShape | None:
+    """The API in whose words errors under this path are told; None: in ours."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return next((one for one in _SHAPES if one.PATHS.fullmatch(path)), None)
 
 
 def refusal(error: RhapsodeError, scope: Scope) -> JSONResponse:
     """As whoever sends this request understands it."""
-    if not in_openais_words(scope):
+    shape = _shape(scope)
+    if shape is None:
         return problem_response(error)
-    return openai_problems.response_of(error.code, str(error), error.field, headers_of(error))
+    return shape.response_of(error.code, str(error), error.field, headers_of(error))
 
 
 def problem_response(error: RhapsodeError) -> JSONResponse:
@@ -297,8 +316,8 @@ def install(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        if in_openais_words(request.scope):
-            return openai_problems.response_of(*openai_problems.invalid_parts(error.errors()), {})
+        if shape := _shape(request.scope):
+            return shape.response_of(*shape.invalid_parts(error.errors()), {})
         code, message, field = validation_problem(error.errors())
         return _response(status_of(code), code, message, field, retryable=False)
 
@@ -311,15 +330,15 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         code = _CODE_OF_STATUS.get(error.status_code, "http.refused")
         headers = {"Allow": _allowed(request)} if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else {}
-        if in_openais_words(request.scope):
+        if shape := _shape(request.scope):
             path = request.url.path[:200]
-            message = f"{openai_problems.absent(path) or error.detail}: {request.method} {path}"
-            return openai_problems.response_of(code, message, None, headers)
+            message = f"{shape.absent(path) or error.detail}: {request.method} {path}"
+            return shape.response_of(code, message, None, headers)
         return _response(error.status_code, code, str(error.detail), None, retryable=False, headers=headers)
 
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        if in_openais_words(request.scope):
-            return openai_problems.response_of("internal", "something went wrong here", None, {})
+        if shape := _shape(request.scope):
+            return shape.response_of("internal", "something went wrong here", None, {})
         return _response(_INTERNAL, "internal", "something went wrong here", None, retryable=False)
 
     app.add_exception_handler(Exception, unexpected)

@@ -14,7 +14,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from deployments.container import GatewayContainer
-from deployments.web.realtime_error_events import PATH
+from deployments.web.error_shapes.realtime_error_events import PATH
 from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
 from schemas.errors import InputError, LogUnavailable, SceneNotFound, SessionNotFound, UserNotFound

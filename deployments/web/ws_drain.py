@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments.web import realtime_error_events
+from deployments.web.error_shapes import realtime_error_events
 from pipeline.sessions.drain import Drain
 
 SERVICE_RESTART: Final = 1012

@@ -39,6 +39,7 @@ class OpenAiSettings(BaseModel):
         "gpt-*": DEFAULT,
         "chatgpt-*": DEFAULT,
         "o[0-9]*": DEFAULT,
+        "claude-*": DEFAULT,
     }
     """Patterns of names that clients ask for (`*`, `?`, `[...]`), and which model of /v1/models answers then;
     the first that fits counts, after the names themselves."""
@@ -52,7 +53,8 @@ class OpenAiSettings(BaseModel):
     input_chars: int = Field(default=4_096, ge=1)
     """Longer texts for `/v1/audio/speech` are refused."""
     chat_bytes: int = Field(default=10_000_000, ge=1_000)
-    """Larger bodies of `/v1/chat/completions`, `/v1/responses`, `/v1/ui/chat` and `/v1/mcp` are refused."""
+    """Larger bodies of `/v1/chat/completions`, `/v1/responses`, `/v1/messages`, `/v1/ui/chat` and `/v1/mcp`
+    are refused."""
     max_tokens: int = Field(default=1_024, ge=1, le=4_096)
     """Of an answer whose request names no limit."""
     grace_s: float = Field(default=2.0, ge=0, le=600)

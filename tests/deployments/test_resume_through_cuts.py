@@ -123,6 +123,20 @@ async def test_a_completion_goes_on(app: RunningApp, seed: int) -> None:
     assert heard[1:] == again
 
 
+async def test_a_message_goes_on(app: RunningApp, seed: int) -> None:
+    messages = [{"role": "user", "content": "Tell it slowly."}]
+    body = {"model": "claude-sonnet-5", "max_tokens": 4_000, "messages": messages, "stream": True}
+    heard: list[Event] = []
+    async with cut(app, seed) as relayed:
+        while not heard or heard[-1]["event"] != "message_stop":
+            last = {"Last-Event-ID": heard[-1]["id"]} if heard else {}
+            heard += await told(relayed, "POST", "/v1/messages", json=body, headers=last)
+    deltas = [event.json["delta"] for event in heard if event["event"] == "content_block_delta"]
+    assert "".join(delta["text"] for delta in deltas) == SLOWLY
+    again = await told(app, "POST", "/v1/messages", json=body, headers={"Last-Event-ID": heard[0]["id"]})
+    assert heard[1:] == again
+
+
 async def test_a_response_goes_on(app: RunningApp, seed: int) -> None:
     body = {"model": "gpt-4o", "input": "Tell it slowly.", "stream": True}
     heard: list[dict[str, Any]] = []

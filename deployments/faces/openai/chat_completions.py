@@ -6,11 +6,11 @@ import io
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 
-from deployments.faces.openai.chunk_translator import Chunk, ChunkTranslator, Wanted
+from deployments.faces.openai.chunk_translator import Chunk, Wanted
 from deployments.faces.openai.completion_cursor import Cursor
 from deployments.faces.openai.request_mapping import (
     Place,
@@ -30,6 +30,7 @@ from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.inputs.audio_inputs import AudioInputs
 from pipeline.stt.inputs.recording_upload import recording_in
 from schemas.errors import CursorForeign, EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, created_ms, parse_session_id
 from schemas.native.client_commands import CreateSession, RequestTurn
 from schemas.openai.chat_request import ChatCompletionRequest, voice_name
@@ -37,6 +38,15 @@ from schemas.settings import AppSettings
 
 _SPOKEN_PARTS: Final = 16
 """In all messages of one request."""
+
+
+class CompletionTranslator(Protocol):
+    """From the events of a session to what a client is told; `over` after the turn's last event."""
+
+    @property
+    def over(self) -> bool: ...
+
+    async def of(self, recorded: Recorded) -> list[Chunk]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +119,7 @@ class Completions:
         return llm_messages(request.messages, {}, {}, longest=longest) == given
 
     async def chunks(
-        self, wanted: Wanted, translator: ChunkTranslator, *, idle_s: float
+        self, wanted: Wanted, translator: CompletionTranslator, *, idle_s: float
     ) -> AsyncGenerator[tuple[Cursor, Chunk] | None, None]:
         """All of them, from the first on, each with its cursor; None: nothing came for long.
 

@@ -16,8 +16,8 @@ from deployments.faces.openai.routes.openai_streams import EVENTS, Flowing, head
 from deployments.faces.responses.response_ids import ResponseId
 from deployments.faces.responses.response_translator import ResponseTranslator, Shown
 from deployments.faces.responses.response_turns import ResponseTurns
-from deployments.web import openai_problems
 from deployments.web.body_limits import BoundedRoute
+from deployments.web.error_shapes import openai_problems
 from deployments.web.resource_access import Caller
 from deployments.web.sse_format import QUIET, written
 from pipeline.delivery.listener import SessionListener

@@ -54,6 +54,30 @@ def test_the_python_package_knows_that_error(app: RunningApp, people: People) ->
                     mine.models.list()
 
 
+async def test_anthropics_header_holds_a_key_and_its_refusals_are_anthropics(
+    app: RunningApp, people: People
+) -> None:
+    body = {"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
+    for key, status in ((people.anna, 200), ("rk-nobody", 401)):
+        async with client(app, **{"X-Api-Key": key, "Anthropic-Version": "2023-06-01"}) as http:
+            answer = await http.post("/v1/messages", json=body)
+        assert answer.status_code == status
+    assert answer.json()["error"]["type"] == "authentication_error"
+    wanted = "x-api-key,anthropic-version,anthropic-dangerous-direct-browser-access"
+    asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": wanted}
+    async with client(app, Origin="https://mine.example", **asking) as http:
+        assert (await http.options("/v1/messages")).status_code == 200
+
+
+async def test_a_message_is_resumed_by_its_principal_only(app: RunningApp, people: People) -> None:
+    body = {"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
+    async with client(app, people.anna) as http:
+        told = events_of((await http.post("/v1/messages", json=body | {"stream": True})).text)
+    async with client(app, people.bob) as http:
+        answer = await http.post("/v1/messages", json=body, headers={"Last-Event-ID": told[0].id})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
 async def test_a_page_of_another_site_is_told_so_in_openais_words(app: RunningApp, people: People) -> None:
     async with client(app, people.anna, Origin="https://elsewhere.example") as http:
         answer = await http.post(CHAT, json=asked())

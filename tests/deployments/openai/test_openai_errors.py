@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from deployments.web.openai_problems import TABLE, is_openai
+from deployments.web.error_shapes.openai_problems import TABLE, is_openai
 from deployments.web.problem_details import STATUS
 from schemas.openai.chat_request import ChatCompletionRequest
 from tests.support.clients.openai_requests import CHAT, SPEECH, TRANSCRIPTIONS, asked

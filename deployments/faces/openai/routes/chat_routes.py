@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import anyio.to_thread
 import orjson
@@ -22,10 +22,12 @@ from deployments.faces.openai.routes.openai_streams import (
     event,
     headers_of,
     ignored_in,
+    pieces_of,
 )
 from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller
 from deployments.web.sse_format import QUIET
+from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import SessionListener
 from schemas.openai.chat_request import ChatCompletionRequest
 
@@ -51,7 +53,44 @@ async def complete(
     With the header `Last-Event-ID` the same request goes on after that chunk; no model is asked again.
     """
     ignored = ignored_in(params, services.settings.openai)
-    completions = _completions(services)
+    asked = await asked_for(services, caller, request, params, last_event_id)
+    wanted, headers = asked.wanted, headers_of(asked.wanted.session) | ignored
+    if params.stream:
+        pieces = _events(services, asked)
+        return Flowing(pieces, asked.stay, media_type=EVENTS, headers=headers)
+    async with asked.stay:
+        whole = await while_awaited(request, lambda: _whole(services, asked.completions, wanted))
+    return Response(whole, media_type="application/json", headers=headers)
+
+
+class AskedCompletion(NamedTuple):
+    """An answer that a client waits for."""
+
+    completions: Completions
+    wanted: Wanted
+    after: Cursor | None
+    """The last chunk that the client has."""
+    stay: AsyncExitStack
+    """Left when the client has gone or has its answer; entered by whoever sends it."""
+
+
+async def asked_for(
+    services: GatewayContainer,
+    caller: Principal,
+    request: Request,
+    params: ChatCompletionRequest,
+    last_event_id: str | None,
+) -> AskedCompletion:
+    """Begins the answer, or resumes it after a chunk. Raises what `Completions.begin` and `resume` raise."""
+    completions = Completions(
+        services.sessions,
+        services.audio_inputs,
+        services.names,
+        services.ownership,
+        services.settings,
+        SessionListener(services.log, services.tailer, services.clock),
+        services.arriving,
+    )
     cursor = parse_cursor(last_event_id) if last_event_id else None
     since = None
     if cursor is not None:
@@ -62,25 +101,7 @@ async def complete(
     stay = AsyncExitStack()
     keep = bool(params.store)
     stay.enter_context(services.ephemeral.waiting(wanted.session, wanted.turn, since=since, keep=keep))
-    headers = headers_of(wanted.session) | ignored
-    if params.stream:
-        pieces = _events(services, completions, wanted, cursor)
-        return Flowing(pieces, stay, media_type=EVENTS, headers=headers)
-    async with stay:
-        whole = await while_awaited(request, lambda: _whole(services, completions, wanted))
-    return Response(whole, media_type="application/json", headers=headers)
-
-
-def _completions(services: GatewayContainer) -> Completions:
-    return Completions(
-        services.sessions,
-        services.audio_inputs,
-        services.names,
-        services.ownership,
-        services.settings,
-        SessionListener(services.log, services.tailer, services.clock),
-        services.arriving,
-    )
+    return AskedCompletion(completions, wanted, cursor, stay)
 
 
 async def _whole(services: GatewayContainer, completions: Completions, wanted: Wanted) -> bytes:
@@ -98,26 +119,13 @@ async def _whole(services: GatewayContainer, completions: Completions, wanted: W
     return written() if wanted.sound is None else await anyio.to_thread.run_sync(written)
 
 
-async def _events(
-    services: GatewayContainer, completions: Completions, wanted: Wanted, after: Cursor | None
-) -> AsyncGenerator[bytes, None]:
-    """The chunks after the cursor. The very first one waits for what follows it, which may be a refusal."""
-    translator = ChunkTranslator(wanted)
-    chunks = completions.chunks(wanted, translator, idle_s=services.settings.limits.heartbeat_s)
-    waiting = b""
-    async with aclosing(chunks) as events:
-        async for item in events:
-            if item is None:
-                if not waiting:
-                    yield QUIET
-                continue
-            cursor, chunk = item
-            if after is not None and after.covers(cursor):
-                continue
-            if int(cursor.seq) == int(wanted.turn):
-                waiting = event(chunk, str(cursor))
-                continue
-            yield waiting + event(chunk, str(cursor))
-            waiting = b""
+async def _events(services: GatewayContainer, asked: AskedCompletion) -> AsyncGenerator[bytes, None]:
+    """The chunks after the cursor."""
+    translator = ChunkTranslator(asked.wanted)
+    idle_s = services.settings.limits.heartbeat_s
+    chunks = asked.completions.chunks(asked.wanted, translator, idle_s=idle_s)
+    async with aclosing(pieces_of(chunks, asked.wanted, asked.after, event, QUIET)) as pieces:
+        async for piece in pieces:
+            yield piece
     if translator.over:
-        yield waiting + DONE
+        yield DONE

@@ -10,7 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from deployments.web import openai_problems, problem_details
+from deployments.faces.openai.chunk_translator import Chunk, Wanted
+from deployments.faces.openai.completion_cursor import Cursor
+from deployments.web import problem_details
+from deployments.web.error_shapes import openai_problems
 from deployments.web.sse_format import HEADERS, RETRY, written
 from schemas.errors import RhapsodeError
 from schemas.ids import SessionId
@@ -116,6 +119,35 @@ class Flowing(Response):
         await self._begin(send)
         if piece:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+async def pieces_of(
+    chunks: AsyncGenerator[tuple[Cursor, Chunk] | None, None],
+    wanted: Wanted,
+    after: Cursor | None,
+    write: Callable[[Chunk, str], bytes],
+    quiet: bytes,
+) -> AsyncGenerator[bytes, None]:
+    """The chunks after the cursor as they are sent; `quiet` where nothing came for long.
+
+    The first ones, before the model has answered, wait for what follows them, which may be a refusal.
+    """
+    waiting = b""
+    async with aclosing(chunks) as items:
+        async for item in items:
+            if item is None:
+                if not waiting:
+                    yield quiet
+                continue
+            cursor, chunk = item
+            if after is not None and after.covers(cursor):
+                continue
+            waiting += write(chunk, str(cursor))
+            if int(cursor.seq) != int(wanted.turn):
+                yield waiting
+                waiting = b""
+    if waiting:
+        yield waiting
 
 
 async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:

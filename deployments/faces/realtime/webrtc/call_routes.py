@@ -15,7 +15,7 @@ from deployments.faces.native.session_routes import Open, refuse_affairs
 from deployments.faces.realtime.realtime_opening import Patch, open_session, session_of_call
 from deployments.faces.realtime.webrtc.calls import Calls
 from deployments.web import problem_details
-from deployments.web.realtime_error_events import error_body
+from deployments.web.error_shapes.realtime_error_events import error_body
 from deployments.web.resource_access import Caller, while_allowed
 from schemas.errors import BodyTooLarge, RhapsodeError, SessionNotFound
 from schemas.errors.realtime_errors import RealtimeInvalid

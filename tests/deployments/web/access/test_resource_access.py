@@ -14,8 +14,9 @@ from starlette.requests import HTTPConnection
 
 from cluster.openapi import _nothing
 from deployments.asgi_app import create_app
+from deployments.faces.anthropic import message_routes
 from deployments.web.auth_middleware import PUBLIC, SIGNED
-from deployments.web.openai_problems import is_openai
+from deployments.web.error_shapes.openai_problems import is_openai
 from deployments.web.resource_access import PRINCIPAL, guard
 from pipeline.auth.principals import Principal
 from schemas.errors.access_errors import Forbidden
@@ -189,7 +190,8 @@ async def test_nobody_gets_in_without_a_credential(app: RunningApp, hers: Belong
     path = next(values(way, hers)) if way in NAMED else HARMLESS | UPKEEP
     status, words = await answer_of(app, None, way, path)
     assert status in (401, 4401)
-    assert ("missing_api_key" if is_openai(way.path) else "auth.required") in words
+    code = "missing_api_key" if is_openai(way.path) else "auth.required"
+    assert ("authentication_error" if way.path == message_routes.PATH else code) in words
 
 
 @pytest.mark.parametrize("way", FOR_ADMINS, ids=str)

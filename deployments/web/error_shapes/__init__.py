@@ -1,0 +1,1 @@
+"""Errors in the words of other APIs, for their paths."""
