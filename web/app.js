@@ -48,7 +48,7 @@ class Shell {
       onTrouble: (text) => this.controls.showNotice(text),
     });
     this.controls = this._makeControls();
-    this.composer = new Composer({ onSend: (request) => this.place.send(request) });
+    this.composer = new Composer({ place: () => this.place });
     this.ear = null; // comes with its part of the page
     this.listens = isGuest ? null : this._listen().catch(showMissing);
     this._devices = new Devices({

@@ -15,20 +15,18 @@ const ASKING = [
 ];
 
 export class Composer {
-  /**
-   * `onSend({[mode]: text})` resolves when it was accepted and rejects with what to show.
-   */
-  constructor({ onSend }) {
-    this._onSend = onSend;
+  /** `place()`: the place on show; its `send({[mode]: text})` resolves when that was accepted, and rejects with what to show. */
+  constructor({ place }) {
+    this._place = place;
     this._modes = [];
     this._form = byId("composer");
     this._text = byId("text");
     this._send = byId("send");
     this._problem = byId("problem");
     this._chosen = false;
-    this._sending = false;
+    this._sending = []; // {place, request, typed, draft} in the order in which they are sent
     this._unreached = false;
-    this._draft = null;
+    this._draft = null; // name of the place's draft
     this._form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this._submit();
@@ -53,8 +51,10 @@ export class Composer {
    */
   use({ draft, modes = ASKING }) {
     const typed = this._draft ? "" : this._text.value; // while the page loaded: newer than what was kept
-    this._draft = draftIn(draft);
-    this._text.value = typed || (this._draft.read() ?? "");
+    this._draft = draft;
+    this._text.value = "";
+    const kept = draftIn(draft).read() ?? "";
+    this._text.value = typed || (kept === this._unsent ? "" : kept); // what is under way is not sent twice
     this._modes = modes;
     this._chosen = false;
     for (const label of this._form.querySelectorAll(".modes > label")) label.remove();
@@ -65,8 +65,9 @@ export class Composer {
 
   /** The place has a name of its own now. */
   keepAs(draft) {
-    this._draft.write(null);
-    this._draft = draftIn(draft);
+    draftIn(this._draft).write(null);
+    for (const one of this._sending) if (one.draft === this._draft) one.draft = draft;
+    this._draft = draft;
     this._edited();
   }
 
@@ -108,16 +109,22 @@ export class Composer {
     this._edited();
   }
 
-  /** A draft outlives a reload; an empty box is sent only where that means something. */
+  /** A draft outlives a reload; an empty box is sent only where that means something, and once. */
   _edited() {
-    this._draft.write(this._text.value || null);
+    draftIn(this._draft).write(this._unsent || null);
     const { optional } = this._modes.find(({ mode }) => mode === this._mode);
-    this._send.disabled = this._sending || !(optional || this._text.value.trim());
+    this._send.disabled = !(this._text.value.trim() || (optional && !this._sending.length));
+  }
+
+  /** What was typed here and has not been accepted yet: under way, and in the box. */
+  get _unsent() {
+    const underWay = this._sending.filter(({ draft }) => draft === this._draft).map(({ typed }) => typed);
+    return [...underWay, this._text.value].filter(Boolean).join("\n");
   }
 
   /** A suggestion is sent as it stands; what is in the box stays there. */
   _suggest(button) {
-    if (button) void this._submit({ prompt: button.textContent });
+    if (button && !this._sending.length) void this._submit({ prompt: button.textContent });
   }
 
   _key(event) {
@@ -126,27 +133,37 @@ export class Composer {
     this._form.requestSubmit();
   }
 
-  /** `request`: what is in the box, unless it is given. */
+  /** `request`: what is in the box, unless it is given. The box is free at once for what is typed next. */
   async _submit(request) {
     this._edited(); // a form that a browser fills in tells nobody
-    if (this._sending || (!request && this._send.disabled)) return;
-    this._sending = true;
-    this._edited();
+    if (!request && this._send.disabled) return;
+    const typed = request ? "" : this._text.value;
+    this._sending.push({ place: this._place(), request: request ?? { [this._mode]: typed }, typed, draft: this._draft });
+    if (!request) this._text.value = "";
     say(this._problem, null);
-    const text = this._text.value;
-    const draft = this._draft;
+    this._edited();
+    if (this._sending.length > 1) return; // one after the other
+    while (this._sending.length) await this._sendFirst();
+  }
+
+  async _sendFirst() {
+    const [{ place, request }] = this._sending;
     try {
-      await this._onSend(request ?? { [this._mode]: text });
-      if (!request && this._text.value === text) this._text.value = "";
-      if (!request && draft.read() === text) draft.write(null); // its place may have been left
+      await place.send(request);
+      this._accepted(this._sending.shift());
     } catch (error) {
+      this._text.value = this._unsent; // also what waits behind it
+      this._sending = [];
       this._unreached = error.code === "connection.lost";
       say(this._problem, asSentence(inWords(error)));
       this.focus();
-    } finally {
-      this._sending = false;
-      this._edited();
     }
+    this._edited();
+  }
+
+  _accepted({ typed, draft }) {
+    const left = draftIn(draft);
+    if (draft !== this._draft && left.read() === typed) left.write(null);
   }
 }
 

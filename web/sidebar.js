@@ -1,6 +1,6 @@
 /** The side bar: the places, and the history with its search and its filter. On narrow windows it is a drawer. */
 
-import { Api } from "./api.js";
+import { Api, orElse } from "./api.js";
 import { problemLine, quiet, tried } from "./conversations/furniture.js";
 import { byId, icon, make, say } from "./dom.js";
 import { addressOf } from "./menu.js";
@@ -10,6 +10,8 @@ import { counted, t } from "./strings.js";
 const PAGE = 30;
 const TYPED_MS = 250;
 const DAY_MS = 86_400_000;
+const SOON_MS = 1_000; // the server's list lags a moment behind: it is read again, first soon and then seldom
+const SELDOM_MS = 60_000;
 const WIDE = matchMedia("(min-width: 64rem)");
 const FILTERS = [
   ["thread session story", t("Chats and stories")],
@@ -22,10 +24,13 @@ const UNNAMED = { story: t("Untitled"), narration: t("Narration"), completion: t
 
 export const nameOf = ({ kind, title, created_ms: created }) => title || UNNAMED[kind] || t("Chat, {when}", { when: when(created) });
 
+const DAYS = [t("Today"), t("Yesterday"), t("Earlier")];
+
+/** Number of the day in DAYS. */
 function dayOf(ms, now = Date.now()) {
   const day = (then) => new Date(then).toDateString();
-  if (day(ms) === day(now)) return t("Today");
-  return day(ms) === day(now - DAY_MS) ? t("Yesterday") : t("Earlier");
+  if (day(ms) === day(now)) return 0;
+  return day(ms) === day(now - DAY_MS) ? 1 : 2;
 }
 
 export class Sidebar {
@@ -35,7 +40,9 @@ export class Sidebar {
     this._menu = menu;
     this._asked = 0;
     this._before = null;
-    this._entries = new Map(); // by id: {about, element}
+    this._entries = new Map(); // by id: {about, element, name, actions}
+    this._told = new Set(); // ids that were begun or renamed here: this page knows their titles better than the list
+    this._deleted = new Set(); // ids
     this._current = null;
     this._root = byId("history");
     this._problem = problemLine();
@@ -51,6 +58,7 @@ export class Sidebar {
       clearTimeout(this._typed);
       this._typed = setTimeout(() => this.reload(), TYPED_MS);
     });
+    document.addEventListener("visibilitychange", () => this._refreshIn(SOON_MS));
     this._bindDrawer();
   }
 
@@ -71,21 +79,30 @@ export class Sidebar {
     return this._load();
   }
 
-  /** A session that this page has begun or renamed; the server's list lags a moment behind. */
+  /** A session that this page has begun or renamed. */
   noted(about) {
-    const known = this._entries.get(about.id);
-    if (known) {
-      known.about = { ...known.about, ...about };
-      const name = nameOf(known.about);
-      if (known.name.textContent === name) return;
-      known.name.textContent = name;
-      known.actions.setAttribute("aria-label", t("Actions for {name}", { name }));
-    } else if (byId("history-filter").value.includes(about.kind) && !byId("history-query").value) {
-      this._add({ created_ms: Date.now(), ...about }, true);
+    this._told.add(about.id);
+    if (this._entries.has(about.id)) this._rename(about);
+    else if (byId("history-filter").value.includes(about.kind) && !byId("history-query").value) {
+      this._add({ created_ms: Date.now(), ...about }, Infinity);
     }
   }
 
+  _rename(about) {
+    const known = this._entries.get(about.id);
+    known.about = { ...known.about, ...about };
+    const name = nameOf(known.about);
+    if (known.name.textContent === name) return;
+    known.name.textContent = name;
+    known.actions.setAttribute("aria-label", t("Actions for {name}", { name }));
+  }
+
   gone(id) {
+    this._deleted.add(id);
+    this._remove(id);
+  }
+
+  _remove(id) {
     const list = this._entries.get(id)?.element.parentElement;
     this._entries.get(id)?.element.remove();
     this._entries.delete(id);
@@ -96,19 +113,53 @@ export class Sidebar {
   async _load() {
     const asked = (this._asked += 1);
     const query = byId("history-query").value.trim();
-    const kinds = byId("history-filter").value.split(" ").map((kind) => ["kind", kind]);
-    const wish = [["limit", PAGE], ...kinds, ...(query ? [["query", query]] : [])];
-    if (this._before) wish.push(["before", this._before]);
     await tried(this._problem, async () => {
-      const { sessions, next } = await this._api.sessions(wish);
+      const { sessions, next } = await this._ask(this._before);
       if (asked !== this._asked) return; // something else was looked for meanwhile
       if (!this._before) this._clear();
-      for (const session of sessions) this._add({ ...session, id: session.session_id });
+      for (const session of sessions) this._add(session);
       this._before = next;
       this._more.hidden = !next;
       this._tellEmpty();
       if (query) byId("announcer").textContent = counted(this._entries.size, "{count} result in the history", "{count} results in the history");
+      this._refreshIn(SOON_MS);
     });
+  }
+
+  async _ask(before) {
+    const query = byId("history-query").value.trim();
+    const kinds = byId("history-filter").value.split(" ").map((kind) => ["kind", kind]);
+    const rest = Object.entries({ query, before }).filter(([, value]) => value);
+    const { sessions, next } = await this._api.sessions([["limit", PAGE], ...kinds, ...rest]);
+    const there = sessions.filter(({ session_id: id }) => !this._deleted.has(id));
+    return { sessions: there.map((session) => ({ ...session, id: session.session_id })), next };
+  }
+
+  /** What the list did not have yet, or has from elsewhere; never while nobody looks. */
+  _refreshIn(ms) {
+    clearTimeout(this._refresh);
+    if (!document.hidden) this._refresh = setTimeout(() => this._refreshed(ms), ms);
+  }
+
+  async _refreshed(ms) {
+    const asked = this._asked;
+    const lost = ({ code }) => ({ lost: code === "connection.lost" });
+    const { sessions, next, lost: again = true } = await orElse(lost, () => this._ask(null));
+    if (asked !== this._asked || !again) return;
+    if (sessions) this._merge(sessions, next ? (sessions.at(-1)?.created_ms ?? Infinity) : 0);
+    this._refreshIn(Math.min(ms * 2, SELDOM_MS));
+  }
+
+  /** All there are that were created after `since`. */
+  _merge(sessions, since) {
+    const ids = new Set(sessions.map(({ id }) => id));
+    for (const [id, { about }] of this._entries) {
+      if (about.created_ms > since && !ids.has(id) && !this._told.has(id)) this._remove(id);
+    }
+    for (const session of sessions) {
+      if (!this._entries.has(session.id)) this._add(session);
+      else if (!this._told.has(session.id)) this._rename(session);
+    }
   }
 
   _clear() {
@@ -121,32 +172,32 @@ export class Sidebar {
     say(this._empty, this._entries.size || !this._more.hidden ? null : words);
   }
 
-  _add(about, first = false) {
+  /** `order`: what is greater stands higher. */
+  _add(about, order = about.created_ms) {
     if (this._entries.has(about.id)) return;
     const name = make("span", {}, nameOf(about));
     const kind = about.kind === "story" ? [make("span", { class: "unseen" }, ` (${t("story")})`), icon("story")] : [];
     const link = make("a", { href: hrefOf(about) }, name, ...kind);
     const actions = make("button", { type: "button", class: "icon", "aria-label": t("Actions for {name}", { name: name.textContent }) }, icon("more"));
-    const element = make("li", {}, link, actions);
+    const element = make("li", { "data-order": order }, link, actions);
     this._entries.set(about.id, { about, element, name, actions });
     actions.addEventListener("click", () => {
       const entry = this._entries.get(about.id);
       this._menu.toggle(actions, { ...entry.about, title: entry.name.textContent });
     });
     markEntry(element, about.id === this._current);
-    const list = this._listOf(dayOf(about.created_ms), first);
-    if (first) list.prepend(element);
-    else list.append(element);
+    const list = this._listOf(dayOf(about.created_ms));
+    list.insertBefore(element, [...list.children].find((other) => Number(other.dataset.order) < order) ?? null);
     this._tellEmpty();
   }
 
-  _listOf(day, first) {
-    const known = [...this._lists.children].find((section) => section.dataset.day === day);
+  _listOf(day) {
+    const sections = [...this._lists.children];
+    const known = sections.find((section) => Number(section.dataset.day) === day);
     if (known) return known.lastElementChild;
-    const list = make("ul", { "aria-label": day });
-    const section = make("div", { "data-day": day }, make("p", { "aria-hidden": "true" }, day), list);
-    if (first) this._lists.prepend(section);
-    else this._lists.append(section);
+    const list = make("ul", { "aria-label": DAYS[day] });
+    const section = make("div", { "data-day": day }, make("p", { "aria-hidden": "true" }, DAYS[day]), list);
+    this._lists.insertBefore(section, sections.find((later) => Number(later.dataset.day) > day) ?? null);
     return list;
   }
 

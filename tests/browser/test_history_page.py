@@ -64,6 +64,20 @@ def test_an_entry_opens_the_conversation_and_can_be_deleted(
     assert httpx.get(f"{app.url}/v1/sessions/{told}").status_code in {404, 410}
 
 
+def test_the_history_follows_what_happens_elsewhere(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page()
+    entries = reader.page.locator(".history").get_by_role("link")
+    reader.page.get_by_label("Search the history").fill("elsewhere")
+    expect(reader.page.get_by_text("Nothing has these words")).to_be_visible()
+    with httpx.Client(base_url=app.url, timeout=30) as http:
+        session = http.post("/v1/sessions", json={"title": "Begun elsewhere"}).json()["session_id"]
+        expect(entries).to_have_text(["Begun elsewhere"])
+        http.patch(f"/v1/sessions/{session}", json={"title": "Named elsewhere"}).raise_for_status()
+        expect(entries).to_have_text(["Named elsewhere"])
+        http.delete(f"/v1/sessions/{session}").raise_for_status()
+        expect(entries).to_have_count(0)
+
+
 def test_requests_of_other_programs_are_listed_only_when_asked_for(
     open_page: OpenPage, app: RunningApp, told: str
 ) -> None:

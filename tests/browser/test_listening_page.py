@@ -63,6 +63,44 @@ def test_a_draft_outlives_a_reload(open_page: OpenPage) -> None:
     assert reader.page.locator("#send").is_enabled()
 
 
+def test_what_is_typed_while_a_question_is_under_way_is_sent_after_it(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    reader = open_page()
+    held: list[Route] = []
+    reader.page.route("**/v1/threads", lambda route: held.append(route))
+    for prompt in ("briefly, the first", "briefly, the second"):
+        reader.ask(prompt)
+        assert reader.page.input_value("#text") == "", "the box is free for what is typed next"
+    reader.page.fill("#text", "half a thought")
+    reader.sees(lambda: bool(held))
+    held[0].continue_()
+    reader.page.locator(".turn").nth(1).wait_for()
+    assert reader.page.locator(".turn .prompt").all_inner_texts() == [
+        "briefly, the first",
+        "briefly, the second",
+    ]
+    assert reader.page.input_value("#text") == "half a thought"
+    assert len(session_log.turns(app.url, reader.session)) == 2
+
+
+def test_questions_that_were_not_taken_are_in_the_box_again(open_page: OpenPage) -> None:
+    reader = open_page()
+    held: list[Route] = []
+    reader.page.route("**/v1/threads", lambda route: held.append(route))
+    reader.ask("briefly, the first")
+    reader.ask("briefly, the second")
+    reader.page.fill("#text", "half a thought")
+    reader.sees(lambda: bool(held))
+    held[0].fulfill(status=502, body="Bad gateway")
+    expect(reader.page.locator("#problem")).to_contain_text("The server has trouble")
+    assert reader.page.input_value("#text").splitlines() == [
+        "briefly, the first",
+        "briefly, the second",
+        "half a thought",
+    ]
+
+
 def test_words_appear_while_the_answer_is_still_being_written(open_page: OpenPage) -> None:
     reader = open_page()
     reader.ask("a story")
