@@ -4,21 +4,25 @@ import { retryDelayMs } from "./cursor.js";
 
 const REPEATABLE = new Set(["GET", "DELETE", "PATCH", "PUT"]);
 const UNAUTHORIZED = 401;
-const TOO_MANY = 429; // says itself when to come back, which may be an hour
 
 /**
  * A refusal or a lost connection; `message` is fit to be shown. `code` is stable (docs/protocol.md), and
- * "connection.lost" stands for no answer. `field` is the path of the wrong field of the request.
+ * "connection.lost" stands for no answer. `field` is the path of the wrong field of the request, `retryAfterS` the seconds
+ * after which the server takes it, if it says so.
  */
 export class ApiError extends Error {
-  /** @param {{detail: string, code?: string, field?: string | null, status?: number, retryable?: boolean}} problem */
-  constructor({ detail, code = "connection.lost", field = null, status = 0, retryable = false }) {
+  /**
+   * @param {{detail: string, code?: string, field?: string | null, status?: number, retryable?: boolean,
+   *   retryAfterS?: number | null}} problem
+   */
+  constructor({ detail, code = "connection.lost", field = null, status = 0, retryable = false, retryAfterS = null }) {
     super(detail);
     this.name = "ApiError";
     this.code = code;
     this.field = field;
     this.status = status;
     this.retryable = retryable;
+    this.retryAfterS = retryAfterS;
   }
 }
 
@@ -27,7 +31,9 @@ async function errorOf(response) {
   const { status } = response;
   try {
     const { title, detail, code, field, retryable } = await response.json();
-    return new ApiError({ detail: detail ?? title ?? response.statusText, code: code ?? `http.${status}`, field, retryable, status });
+    const retryAfterS = Number.parseInt(response.headers.get("Retry-After") ?? "", 10) || null;
+    const told = detail ?? title ?? response.statusText;
+    return new ApiError({ detail: told, code: code ?? `http.${status}`, field, retryable, status, retryAfterS });
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     const trouble = "The server has trouble and did not do it";
@@ -40,7 +46,8 @@ export class Connection {
   /**
    * `url` is the server's address; what is asked for lies below it. `credential()` gives the key or token of this
    * moment, or null; `renew()` resolves to whether another one can be had after a 401. `onUnauthorized()` is told of a
-   * 401 that stands. `patienceMs`: so long are refusals tried again that say that it may help.
+   * 401 that stands. `patienceMs`: so long are refusals tried again that say that it may help, after `Retry-After` where
+   * they have it; one that would be taken only later is thrown at once.
    *
    * @param {{url: string, credential?: () => string | null, renew?: () => Promise<boolean>, onUnauthorized?: () => void,
    *   patienceMs?: number}} options
@@ -127,9 +134,10 @@ export class Connection {
       try {
         return await ask();
       } catch (error) {
-        const worthwhile = error instanceof ApiError && error.retryable && error.status !== TOO_MANY && mayRepeat(error);
-        if (!worthwhile || Date.now() > deadline) throw error;
-        await new Promise((resolve) => setTimeout(resolve, retryDelayMs(attempt, Math.random())));
+        const worthwhile = error instanceof ApiError && error.retryable && mayRepeat(error);
+        const afterMs = (error.retryAfterS ?? 0) * 1000;
+        if (!worthwhile || Date.now() + afterMs > deadline) throw error;
+        await new Promise((resolve) => setTimeout(resolve, Math.max(afterMs, retryDelayMs(attempt, Math.random()))));
       }
     }
   }

@@ -6,6 +6,7 @@ import { parseFrame } from "./frames.js";
 const SILENCE_MS = 40_000; // the server says something every 15 s
 const CONNECT_MS = 10_000;
 const UNKNOWN = 4401; // the token is not good any more
+const LOST = { code: "connection.lost", message: "The server cannot be reached.", field: null, afterS: null };
 const REFUSALS = new Set([4400, 4401, 4403, 4404, 4409, 4410, 4422]);
 
 /**
@@ -17,7 +18,7 @@ const REFUSALS = new Set([4400, 4401, 4403, 4404, 4409, 4410, 4422]);
 export class EventSocket {
   /**
    * `path` leads to a session's stream, `query` its other parameters (docs/protocol.md). Without an answer for
-   * `patienceMs` after the connection was lost it is refused with the code "connection.lost".
+   * `patienceMs` after the connection was lost it is refused, with the server's code or "connection.lost".
    *
    * @param {{connection: import("./connection.js").Connection, path: string, query?: Record<string, string>, cursor?: Cursor,
    *   patienceMs?: number, onEvent: (event: any, audio: Uint8Array | null) => void, onHello?: (hello: any) => void,
@@ -137,14 +138,14 @@ export class EventSocket {
 
   async _closed(event) {
     const socket = this._socket;
-    const { code, message, field = null, retryable } = this._complaint ?? {};
+    const { code, message, field = null, retryable, retry_after_s: afterS = null } = this._complaint ?? {};
     const refused = REFUSALS.has(event.code) || (code && !retryable);
     const another = event.code === UNKNOWN && (await this._connection.renew().catch(() => false));
     if (this._socket !== socket) return;
     if (refused && !another) {
       this._finish({ state: "refused", code: code ?? String(event.code), message: message ?? event.reason, field });
     } else {
-      this._drop();
+      this._drop(code ? { code, message, field, afterS } : undefined);
     }
   }
 
@@ -161,18 +162,19 @@ export class EventSocket {
     this._onState(state);
   }
 
-  /** The connection is of no use any more: let go of it and try again later. */
-  _drop() {
+  /** The connection is of no use any more: let go of it and try again later, where `why` says so after its seconds. */
+  _drop({ afterS, ...why } = LOST) {
     this._release();
-    if (Date.now() - this._lostAt > this._patienceMs) {
-      this._finish({ state: "refused", code: "connection.lost", message: "The server cannot be reached.", field: null });
+    const afterMs = (afterS ?? 0) * 1000;
+    if (Date.now() + afterMs - this._lostAt > this._patienceMs) {
+      this._finish({ state: "refused", ...why });
       return;
     }
     if (globalThis.navigator?.onLine === false) {
       this._onState({ state: "offline" });
       return; // the "online" event wakes us
     }
-    const retryMs = retryDelayMs(this._failures, Math.random());
+    const retryMs = Math.max(afterMs, retryDelayMs(this._failures, Math.random()));
     this._failures += 1;
     this._timer = setTimeout(() => this._connect(), retryMs);
     this._onState({ state: "waiting", retryMs });

@@ -25,8 +25,8 @@ async function refusal(action) {
     await action();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    const { code, status, field, retryable } = error;
-    return { code, status, field, retryable };
+    const { code, status, field, retryable, retryAfterS: retry_after_s } = error;
+    return { code, status, field, retryable, retry_after_s };
   }
   return null;
 }
@@ -76,6 +76,12 @@ const cases = {
       session: await refusal(() => all(client.session(absent).events())),
       change: await refusal(() => client.session(absent).change({ voice: "joe" })),
     };
+  },
+
+  async patience(client, { later, much_later }) {
+    const session = await client.create({ speak: false });
+    const turn = await session.ask(later);
+    return { text: await turn.text(), much_later: await refusal(() => session.ask(much_later)) };
   },
 
   async listen(client, { file, bytes }) {

@@ -94,6 +94,11 @@ class Python:
             "change": await _refusal(client.session(absent).change(voice="joe")),
         }
 
+    async def _patience(self, client: AsyncRhapsode, *, later: str, much_later: str) -> Any:
+        session = await client.create(speak=False)
+        turn = await session.ask(later)
+        return {"text": await turn.text(), "much_later": await _refusal(session.ask(much_later))}
+
     async def _listen(self, client: AsyncRhapsode, *, file: str, bytes: int) -> Any:
         pcm = await anyio.Path(file).read_bytes()
 
@@ -123,6 +128,6 @@ async def _refusal(action: Awaitable[object]) -> dict[str, Any] | None:
     try:
         await action
     except ApiError as error:
-        names = ("code", "status", "field", "retryable")
+        names = ("code", "status", "field", "retryable", "retry_after_s")
         return {name: getattr(error, name) for name in names}
     return None

@@ -5,6 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from rhapsode import AsyncRhapsode
@@ -90,6 +91,22 @@ async def test_a_refusal_names_its_code_and_field(app: RunningApp, library: Libr
     assert refused["settings"]["retryable"] is False
     assert refused["session"]["code"] == refused["change"]["code"] == "session.not_found"
     assert refused["change"]["status"] == 404
+
+
+async def test_a_refusal_is_tried_again_when_the_server_says_and_not_where_that_is_too_late(
+    strict: tuple[RunningApp, list[str]], library: Library
+) -> None:
+    app, keys = strict
+    key = keys.pop()
+    async with httpx.AsyncClient(base_url=app.url, headers={"Authorization": f"Bearer {key}"}) as http:
+        session = (await http.post("/v1/sessions", json={})).json()["session_id"]
+        used = {"text": "a" * 5_900, "settings": {"speak": False}}
+        assert (await http.post(f"/v1/sessions/{session}/turns", json=used)).status_code == 202
+    told = await library.run("patience", app.url, key, later="b" * 300, much_later="c" * 5_000)
+    assert told["text"] == STORY
+    refused = told["much_later"]
+    assert (refused["code"], refused["status"], refused["retryable"]) == ("limit.characters", 429, True)
+    assert 30 < refused["retry_after_s"] < 60
 
 
 @pytest.mark.parametrize("cuts", [0, 3])

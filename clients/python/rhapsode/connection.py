@@ -41,13 +41,21 @@ class ApiError(Exception):
     """A refusal or a lost connection.
 
     `code` is stable (docs/protocol.md); `connection.lost` stands for no answer. `field` is the path of the
-    wrong field of the request.
+    wrong field of the request, `retry_after_s` the seconds after which the server takes it, if it says so.
     """
 
     def __init__(
-        self, message: str, *, code: str, status: int = 0, field: str | None = None, retryable: bool = False
+        self,
+        message: str,
+        *,
+        code: str,
+        status: int = 0,
+        field: str | None = None,
+        retryable: bool = False,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
+        self.retry_after_s = retry_after_s
         self.code = code
         self.status = status
         self.field = field
@@ -64,6 +72,7 @@ class ApiError(Exception):
                 status=answer.status_code,
                 field=problem.get("field"),
                 retryable=bool(problem.get("retryable")),
+                retry_after_s=_seconds(answer.headers.get("Retry-After")),
             )
         except (ValueError, KeyError, TypeError):
             message = f"The server answered with HTTP status {answer.status_code}."
@@ -85,13 +94,15 @@ class Connection:
         )
 
     async def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The JSON of the answer; empty for none. Refusals that say so are tried again for 30 s.
+        """The JSON of the answer; empty for none. Refusals that say so are tried again for 30 s, after
+        `Retry-After` where they have it; one that would be taken only later is raised at once.
 
         A lost connection is tried again only where that cannot happen twice: reading, or a body with a `key`.
         """
         deadline, pause = monotonic() + PATIENCE_S, RETRY_S
         repeatable = method in ("GET", "DELETE", "PATCH") or "key" in (body or {})
         while True:
+            after_s = 0.0
             try:
                 answer = await self.http.request(method, path, json=body)
             except httpx.TransportError as error:
@@ -102,9 +113,10 @@ class Connection:
                     result: dict[str, Any] = answer.json() if answer.content else {}
                     return result
                 refusal = ApiError.of(answer)
-                if not refusal.retryable or monotonic() > deadline:
+                after_s = refusal.retry_after_s or 0.0
+                if not refusal.retryable or monotonic() + after_s > deadline:
                     raise refusal
-            await anyio.sleep(pause)
+            await anyio.sleep(max(pause, after_s))
             pause = min(pause * 2, RETRY_MOST_S)
 
     def lost(self, error: Exception) -> ApiError:
@@ -138,7 +150,7 @@ class Connection:
                             attach.told(frame)
                     return
             except _Interrupted as interrupted:
-                if monotonic() > deadline:
+                if monotonic() + (interrupted.after_s or 0.0) > deadline:
                     raise interrupted.error from interrupted
                 pause = pause if interrupted.after_s is None else interrupted.after_s
             await anyio.sleep(pause)
@@ -163,11 +175,16 @@ class Connection:
                 async for frame in _frames(socket):
                     yield frame
         except websockets.InvalidStatus as refused:
-            answer = httpx.Response(refused.response.status_code, content=bytes(refused.response.body))
+            response = refused.response
+            answer = httpx.Response(
+                response.status_code,
+                content=bytes(response.body),
+                headers={"Retry-After": response.headers.get("Retry-After", "")},
+            )
             refusal = ApiError.of(answer)
             if answer.is_client_error and not refusal.retryable:
                 raise refusal from refused
-            raise _Interrupted(refusal) from refused
+            raise _Interrupted(refusal, refusal.retry_after_s) from refused
         except (OSError, websockets.WebSocketException) as error:
             raise _Interrupted(self.lost(error)) from error
 
@@ -205,15 +222,29 @@ async def _frames(socket: ClientConnection) -> AsyncGenerator[tuple[dict[str, An
                 return
             case "error" if frame.get("ref") is None:
                 await socket.wait_closed()
-                if socket.close_code != _TRY_AGAIN_LATER:
-                    raise ApiError(frame["message"], code=frame["code"], field=frame.get("field"))
-                raise websockets.ConnectionClosedError(None, None)
+                later = socket.close_code == _TRY_AGAIN_LATER
+                after_s = frame.get("retry_after_s")
+                refusal = ApiError(
+                    frame["message"],
+                    code=frame["code"],
+                    field=frame.get("field"),
+                    retryable=later,
+                    retry_after_s=after_s,
+                )
+                if not later:
+                    raise refusal
+                raise _Interrupted(refusal, after_s)
             case "reconnect":
                 leaving = ApiError("The gateway is leaving.", code="gateway.leaving", retryable=True)
                 raise _Interrupted(leaving, float(frame["after_s"]))
             case _:
                 yield frame, audio
     raise websockets.ConnectionClosedError(None, None)
+
+
+def _seconds(header: str | None) -> float | None:
+    """A `Retry-After` in whole seconds, the only form that the server sends."""
+    return float(header) if header is not None and header.isdecimal() else None
 
 
 def _parse(message: str | bytes) -> tuple[dict[str, Any], bytes]:
