@@ -69,7 +69,7 @@ from pipeline.stt.inputs.audio_inputs import AudioInputs
 from pipeline.stt.inputs.input_opening import InputServices
 from pipeline.stt.inputs.redis_inputs import DOCUMENTS, RedisInputs
 from pipeline.stt.interruption import InterruptionHandler
-from pipeline.stt.vad import SileroVad
+from pipeline.stt.vad import EnergyGate
 from pipeline.tools.tool_registry import ToolRegistry
 from pipeline.tts import sentence_language
 from pipeline.turn.generation import Engines
@@ -211,7 +211,7 @@ class _Resources:
             embedding=FairPlaces(1),
             ephemeral=EphemeralSessions(log, sessions, tailer, self.clock, grace_s=settings.openai.grace_s),
             names=Names(settings, choices),
-            reruns=Reruns(log, self.transcribers, SileroVad, allowance.heard),
+            reruns=Reruns(log, self.transcribers, EnergyGate, allowance.heard),
             sessions=sessions,
             users=users,
             narrations=narrations,
@@ -255,7 +255,7 @@ class _Resources:
             transcribers=self.transcribers,
             clock=self.clock,
             interruption=lambda session: InterruptionHandler(session, sessions, recorder, owners, self.clock),
-            vad=SileroVad,
+            vad=EnergyGate,
             held=RedisInputs(log.hot),
             claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
             tracing=self.tracing,

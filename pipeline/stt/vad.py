@@ -20,6 +20,10 @@ _LOUDER: Final = 1.5
 """Peaks this much above those of silence may be speech; a larger value lets soft speech wait."""
 _RISE: Final = 1.25
 """The level of known silence grows no faster than this for each stretch of it."""
+WARMING: Final = 32
+"""Frames that a model needs from the middle of a stream until it tells speech from other sound."""
+_INAUDIBLE: Final = 16
+"""Frames that peak at this much of 32,768 or less (-66 dB) are no speech to any model."""
 
 
 class Vad(Protocol):
@@ -55,6 +59,13 @@ def _peak(pcm: bytes | bytearray) -> float:
     return max(float(samples.max()), -float(samples.min()))
 
 
+def _rows(frames: bytes) -> NDArray[np.int16]:
+    """A row of samples for each frame. Raises ValueError if they are no whole frames."""
+    if not frames or len(frames) % FRAME_BYTES:
+        raise ValueError(f"A frame has {FRAME_BYTES} bytes; {len(frames)} are no whole frames.")
+    return np.frombuffer(frames, "<i2").reshape(-1, FRAME_BYTES // 2)
+
+
 class SileroVad:
     """Silero v6: 0.1 ms for a frame, half of it for each of four together. One model for the whole process,
     2 KB for each stream."""
@@ -69,15 +80,64 @@ class SileroVad:
         self._seen: NDArray[np.float32] = np.zeros((1, _CONTEXT), np.float32)
 
     def probabilities(self, frames: bytes) -> list[float]:
-        if not frames or len(frames) % FRAME_BYTES:
-            raise ValueError(f"A frame has {FRAME_BYTES} bytes; {len(frames)} are no whole frames.")
-        samples = np.frombuffer(frames, "<i2").astype(np.float32) / np.float32(32_768)
-        rows = samples.reshape(-1, FRAME_BYTES // 2)
+        rows = _rows(frames).astype(np.float32) / np.float32(32_768)
         seen = np.concatenate([self._seen, rows[:-1, -_CONTEXT:]])
         asked = {"input": np.concatenate([seen, rows], axis=1), "h": self._h, "c": self._c}
         answers, self._h, self._c = self._model.run(None, asked)
         self._seen = rows[-1:, -_CONTEXT:]
         return [float(answer) for answer in answers]
+
+
+class EnergyGate:
+    """A Vad that asks another one, Silero by default, only about sound that somebody could hear.
+
+    After `WARMING` inaudible frames the next inaudible ones are no speech, whatever the model would say. Each
+    frame is judged by itself, so that it does not matter how a stream is cut into blocks. When it becomes
+    audible, the model is given what it missed; after more than `WARMING` frames it begins anew with the last
+    of them, as it does where an input is continued from the log.
+    """
+
+    def __init__(self, vad: Vad | None = None) -> None:
+        self._vad = vad or SileroVad()
+        self.reset()
+
+    def reset(self) -> None:
+        self._vad.reset()
+        self._inaudible = 0
+        """Inaudible frames since the last audible one."""
+        self._missed = 0
+        self._last_missed = bytearray()
+
+    def probabilities(self, frames: bytes) -> list[float]:
+        answers: list[float] = []
+        asked = 0
+        rows = _rows(frames)
+        inaudible = (rows.max(axis=1) <= _INAUDIBLE) & (rows.min(axis=1) >= -_INAUDIBLE)
+        for number, silent in enumerate(inaudible.tolist()):
+            start = number * FRAME_BYTES
+            self._inaudible = self._inaudible + 1 if silent else 0
+            if self._inaudible > WARMING:
+                answers += [*self._ask(frames[asked:start]), 0.0]
+                asked = start + FRAME_BYTES
+                self._miss(frames[start:asked])
+            elif self._missed:
+                self._catch_up()
+        return answers + self._ask(frames[asked:])
+
+    def _ask(self, frames: bytes) -> list[float]:
+        return self._vad.probabilities(frames) if frames else []
+
+    def _miss(self, frame: bytes) -> None:
+        self._missed += 1
+        self._last_missed += frame
+        del self._last_missed[: -WARMING * FRAME_BYTES]
+
+    def _catch_up(self) -> None:
+        if self._missed > WARMING:
+            self._vad.reset()
+        self._vad.probabilities(bytes(self._last_missed))
+        self._missed = 0
+        self._last_missed.clear()
 
 
 @lru_cache(maxsize=1)

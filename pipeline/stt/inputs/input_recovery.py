@@ -10,7 +10,7 @@ import anyio.to_thread
 from pipeline.audio.capture import CapturedPiece, heard_again
 from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.input_state import InputState, KnownCommand
-from pipeline.stt.vad import FRAME_MS
+from pipeline.stt.vad import FRAME_MS, WARMING
 from schemas.errors import InputError
 from schemas.ids import Seq, SessionId
 from schemas.settings.listening_settings import ListeningSettings
@@ -24,8 +24,7 @@ _GAP_MS: Final = 60_000
 _ONSET_MS: Final = 200
 """An utterance may have begun so much earlier, beside its padding, and nobody has said so yet."""
 
-_WARMING_MS: Final = 32 * FRAME_MS
-"""A detector that begins in the middle of a word takes so long to tell speech from other sound."""
+_WARMING_MS: Final = WARMING * FRAME_MS
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import pytest
 from faster_whisper.vad import get_vad_model
 
 from loadtests.client.recorded_speech import Clip
-from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, NoiseFloor, SileroVad
+from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, WARMING, EnergyGate, NoiseFloor, SileroVad
 from schemas.settings.listening_settings import EndpointingSettings
 from tests.support.speech.recordings import (
     Noise,
@@ -92,3 +92,73 @@ def test_a_room_that_becomes_louder_is_silence_again_before_long() -> None:
         floor.note(fan)
         blocks += 1
     assert 10 < blocks < 40
+
+
+def hiss(count: int, peak: int, seed: int = 3) -> bytes:
+    """So many frames of faint noise."""
+    samples = np.random.default_rng(seed).integers(-peak, peak + 1, count * FRAME_BYTES // 2)
+    return pcm(samples.astype(float))
+
+
+class CountingVad(SileroVad):
+    """Silero, and how many frames it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given = 0
+
+    def probabilities(self, frames: bytes) -> list[float]:
+        self.given += len(frames) // FRAME_BYTES
+        return super().probabilities(frames)
+
+
+def test_a_microphone_that_hears_nothing_asks_the_model_for_a_second_only() -> None:
+    vad = CountingVad()
+    gate = EnergyGate(vad)
+    answers = [answer for _ in range(100) for answer in gate.probabilities(hiss(8, 16))]
+    assert vad.given == WARMING
+    assert answers[WARMING:] == [0.0] * (800 - WARMING)
+
+
+@pytest.mark.parametrize("together", [2, 8, 50])
+def test_the_blocks_of_a_stream_make_no_difference_to_what_is_speech(
+    clips: list[Clip], together: int
+) -> None:
+    sound = hiss(90, 9) + clips[0].pcm + hiss(120, 9) + clips[1].pcm
+    sound, size = sound[: len(sound) // FRAME_BYTES * FRAME_BYTES], together * FRAME_BYTES
+    alone, gate = EnergyGate(), EnergyGate()
+    one_by_one = [alone.probabilities(frame)[0] for frame in frames(sound)]
+    blocks = [sound[start : start + size] for start in range(0, len(sound), size)]
+    assert [answer for block in blocks for answer in gate.probabilities(block)] == one_by_one
+
+
+def test_after_a_long_silence_speech_is_found_as_after_a_second_of_it(clips: list[Clip]) -> None:
+    for clip in clips[:5]:
+        speech = clip.pcm[: len(clip.pcm) // FRAME_BYTES * FRAME_BYTES]
+        quiet = hiss(500, 9) + hiss(WARMING, 9, seed=4)
+        loud = next(n for n, frame in enumerate(frames(speech)) if np.abs(floats(frame)).max() > 16)
+        begun_anew = SileroVad().probabilities((quiet + speech)[(532 + loud - WARMING) * FRAME_BYTES :])
+        assert EnergyGate().probabilities(quiet + speech)[532 + loud :] == begun_anew[WARMING:]
+
+
+def test_a_pause_that_is_shorter_than_a_second_of_missed_frames_changes_no_answer(clips: list[Clip]) -> None:
+    speech = clips[0].pcm[: len(clips[0].pcm) // FRAME_BYTES * FRAME_BYTES]
+    sound = speech + hiss(2 * WARMING, 9) + speech
+    begin = len(speech) // FRAME_BYTES + 2 * WARMING
+    assert EnergyGate().probabilities(sound)[begin:] == probabilities(sound)[begin:]
+
+
+@pytest.mark.parametrize("loudness", [1.0, 0.1])
+def test_utterances_after_silence_begin_no_later_than_a_frame_after_those_of_the_model_alone(
+    clips: list[Clip], loudness: float
+) -> None:
+    settings = EndpointingSettings()
+    for number, clip in enumerate(clips):
+        sound = hiss(200, 3, seed=number) + pcm(loudness * floats(clip.pcm)) + hiss(100, 3)
+        whole = sound[: len(sound) // FRAME_BYTES * FRAME_BYTES]
+        gated = utterances(told(EnergyGate().probabilities(whole), settings))
+        alone = utterances(told(probabilities(whole), settings))
+        assert len(gated) == len(alone)
+        for one, other in zip(gated, alone, strict=True):
+            assert -320 <= one.start_ms - other.start_ms <= FRAME_MS
+            assert abs(one.end_ms - other.end_ms) <= 64
