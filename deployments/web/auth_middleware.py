@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from deployments.container import GatewayContainer
 from deployments.web import problem_details
+from deployments.web.body_limits import SIGNED
 from deployments.web.connection_limiter import ConnectionLimiter, counted_as, lasts
 from deployments.web.resource_access import PRINCIPAL
 from deployments.web.ws_drain import close_on_drain
@@ -26,8 +27,6 @@ PUBLIC: Final = frozenset({"/", "/v1/health", "/v1/ready", "/openapi.json", "/do
 RENEWAL: Final = "/v1/tokens/renewal"
 """The one place where a renewal is taken, and nothing else is."""
 _PAGE: Final = "/web/"
-SIGNED: Final = "/v1/telephone/"
-"""Paths whose face checks the sender's signature itself."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _STOCK_HEADERS: Final = (
     *("OpenAI-Organization", "OpenAI-Project", "OpenAI-Beta", "X-Stainless-Lang", "X-Stainless-OS"),

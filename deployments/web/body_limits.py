@@ -17,6 +17,10 @@ from deployments.web.problem_details import refusal
 from schemas.bounds import VALUES, too_many
 from schemas.errors import BodyTooLarge
 
+SIGNED: Final = "/v1/telephone/"
+"""Paths whose face checks the sender's signature itself, and has to read the body for that ..."""
+SIGNED_BYTES: Final = 64 * 1024
+"""... of so many bytes at most: it is from anybody until then."""
 _AT_ONCE: Final = 256 * 1024
 """Bytes that are read on the loop; more of them would keep others waiting."""
 
@@ -86,10 +90,12 @@ class BodyLimit:
             if received <= limit:
                 raise
         if received > limit:
-            error = BodyTooLarge(f"the body is larger than {limit} bytes")
+            error = BodyTooLarge(f"the body is larger than {limit} bytes", field="body")
             await refusal(error, scope)(scope, receive, send)
 
     def _limit_of(self, scope: Scope) -> int:
+        if _path(scope).startswith(SIGNED):
+            return min(self._limit, SIGNED_BYTES)
         if _path(scope) not in self._chat:
             return self._limit
         services: GatewayContainer = scope["app"].state.services

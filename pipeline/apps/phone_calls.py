@@ -1,12 +1,14 @@
 """Calls by telephone: one session each, whatever gateways its media streams come to."""
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pipeline.auth.authenticator import Authenticator
+from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.recorder import Recorder, RequestContext
 from pipeline.session_state.conversation import Conversation
@@ -22,8 +24,8 @@ from schemas.native.client_commands import CreateSession, RequestTurn, SettingsP
 from schemas.settings.limit_settings import HANG_UP, TRANSFER, TelephoneProvider, TelephoneSettings
 
 _TOKEN_S: Final = 60
-_WAITING: Final = 256
-"""Media streams of one gateway that have not shown a token, each for `start_s` at the most."""
+_WAITING: Final = 128
+"""Media streams of one provider at one gateway that have not shown a token, each for `start_s` at the most."""
 _NUMBERS_CHARS: Final = (64, 24, 0)
 _TOKEN_CHARS: Final = 490
 """Twilio takes parameters of less than 500 characters, their names included."""
@@ -60,7 +62,7 @@ class PhoneCalls:
         self._authenticator = authenticator
         self._settings = settings
         self._lines = 0
-        self._waiting = 0
+        self._waiting: Counter[TelephoneProvider] = Counter()
         if registry is not None:
             registry.build_in(self.functions())
 
@@ -85,15 +87,15 @@ class PhoneCalls:
             self._lines -= 1
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def waiting(self, provider: TelephoneProvider) -> Iterator[None]:
         """A media stream that has not shown its token. Raises GatewayBusy."""
-        if self._waiting >= _WAITING:
-            raise GatewayBusy("too many media streams have not begun")
-        self._waiting += 1
+        if self._waiting[provider] >= _WAITING:
+            raise GatewayBusy(f"too many media streams of {provider} have not begun")
+        self._waiting[provider] += 1
         try:
             yield
         finally:
-            self._waiting -= 1
+            self._waiting[provider] -= 1
 
     async def begin(self, caller: str) -> SessionId:
         """The session of a new call. Raises what `Sessions.create` raises."""
@@ -171,7 +173,7 @@ class PhoneCalls:
             caller=expected.caller,
             called=expected.called,
         )
-        key = f"telephone/{expected.connection}"
+        key = internal_key("telephone", expected.connection)
         outcome = await self._recorder.post(expected.session, event, key=key, by=conversation.principal)
         if outcome.verdict is Verdict.DUP:
             raise CredentialInvalid("this token of a call was used before")

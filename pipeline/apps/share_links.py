@@ -1,14 +1,16 @@
 """Share links: who has one may listen to one session, until it expires or is revoked."""
 
 import secrets
+from contextlib import suppress
 from typing import Any, Final
 
 from pipeline.apps.users import Users, user_session
 from pipeline.core.clock import Clock
+from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews, Views
-from schemas.errors import SessionGone, SessionNotFound, StateError
+from schemas.errors import Conflict, SessionGone, SessionNotFound, StateError
 from schemas.errors.access_errors import CredentialExpired, CredentialInvalid, ShareNotFound
 from schemas.events import ShareCreated, ShareRevoked
 from schemas.events.recorded import Recorded
@@ -52,17 +54,23 @@ class Shares:
     async def create(
         self, session: SessionId, *, expires_in_s: int | None, label: str
     ) -> tuple[str, int | None]:
-        """The new share's name, and when it expires (milliseconds since the epoch)."""
-        conversation, _ = await self._views.get(session)
-        if len(await self.list(session)) >= _AT_ONCE:
-            raise StateError(f"this session has {_AT_ONCE} share links already; revoke some")
+        """The new share's name, and when it expires (milliseconds since the epoch).
+
+        The links are counted up to the event after which the log takes the new one: of two requests at the
+        same time, at whatever gateways, only one can be the last that fits.
+        """
         expires_ms = None if expires_in_s is None else self._clock.now_ms() + expires_in_s * 1_000
         share = secrets.token_hex(8)
-        place = await self._place(session, conversation)
-        elsewhere = None if place == session else session
-        event = ShareCreated(share=share, expires_ms=expires_ms, label=label, session=elsewhere)
-        await self._recorder.post(place, event, by=conversation.principal)
-        return share, expires_ms
+        while True:
+            conversation, _ = await self._views.get(session)
+            place, head = await self._place(session, conversation)
+            if len(await self.list(session)) >= _AT_ONCE:
+                raise StateError(f"this session has {_AT_ONCE} share links already; revoke some")
+            elsewhere = None if place == session else session
+            event = ShareCreated(share=share, expires_ms=expires_ms, label=label, session=elsewhere)
+            with suppress(Conflict):
+                await self._recorder.post(place, event, by=conversation.principal, expected=head)
+                return share, expires_ms
 
     async def list(self, session: SessionId) -> dict[str, Share]:
         """The links that are good now, by name."""
@@ -74,8 +82,8 @@ class Shares:
         if share not in await self._known(session):
             raise ShareNotFound(f"there is no share {share[:80]!r}", field="share")
         conversation, _ = await self._views.get(session)
-        place = await self._place(session, conversation)
-        await self._recorder.post(place, ShareRevoked(share=share), key=f"unshare/{share}")
+        place, _ = await self._place(session, conversation)
+        await self._recorder.post(place, ShareRevoked(share=share), key=internal_key("unshare", share))
 
     async def check(self, session: SessionId, share: str) -> None:
         """Returns if the link is good. Raises CredentialInvalid, CredentialExpired or SessionNotFound."""
@@ -98,9 +106,13 @@ class Shares:
         both = conversation.shares | later
         return {share: about for share, about in both.items() if share not in afterwards.revoked}
 
-    async def _place(self, session: SessionId, conversation: Conversation) -> SessionId:
-        """Session that records the share: the shared one, or its user's after its end."""
-        return await self._users.open(conversation.principal) if conversation.ended else session
+    async def _place(self, session: SessionId, conversation: Conversation) -> tuple[SessionId, Seq]:
+        """Session that records the share, the shared one or its user's after its end, and its last event."""
+        if not conversation.ended:
+            return session, conversation.head
+        place = await self._users.open(conversation.principal)
+        afterwards, _ = await self._afterwards.get(place)
+        return place, afterwards.head
 
     def _past(self, about: Share) -> bool:
         expires_ms = about.get("expires_ms")

@@ -13,6 +13,7 @@ from pipeline.sessions.session_commands import Sessions
 from schemas.apps.conversation_messages import ConversationMessage, CreateThread, SocketMessage, ThreadMessage
 from schemas.errors import (
     CharacterNotFound,
+    Conflict,
     RhapsodeError,
     SessionGone,
     SessionNotFound,
@@ -85,18 +86,34 @@ class Threads:
     async def _life(
         self, chat: str, principal: str
     ) -> tuple[SessionId, tuple[SessionId, Conversation, Head] | None]:
-        """The id that the chat has now, and its thread if there is one. Raises StateError."""
-        for life in range(_LIVES):
+        """The id that the chat has now, and its thread if there is one. Raises StateError.
+
+        A chat's lives are used up one after the other, so that few of them are looked at: the first that is
+        not is between the last that is, in growing steps, and the next.
+        """
+        best, first, end, life = None, 0, _LIVES, 0
+        while first < end:
             thread = derived_session_id(_EPOCH_MS, "chat", principal, chat, str(life))
-            try:
-                conversation, seen = await self._sessions.view(thread)
-            except SessionGone:
-                continue
-            except SessionNotFound:
-                return thread, None
-            if not conversation.ended:
-                return thread, (thread, conversation, seen)
-        raise StateError("this chat was deleted too often; use another name")
+            if (found := await self._unless_over(thread)) is None:
+                first = life + 1
+            else:
+                best, end = found, life
+            life = min(2 * life + 1, end - 1) if best is None else (first + end) // 2
+        if best is None:
+            raise StateError("this chat was deleted too often; use another name")
+        return best
+
+    async def _unless_over(
+        self, thread: SessionId
+    ) -> tuple[SessionId, tuple[SessionId, Conversation, Head] | None] | None:
+        """As `_life`; None: the thread was deleted, or has ended."""
+        try:
+            conversation, seen = await self._sessions.view(thread)
+        except SessionGone:
+            return None
+        except SessionNotFound:
+            return thread, None
+        return None if conversation.ended else (thread, (thread, conversation, seen))
 
     async def chat(self, chat: str, principal: str, command: RequestTurn) -> tuple[SessionId, Head | None]:
         """The thread of a client's own name for it, made if it is not there, or not there any more.
@@ -184,12 +201,17 @@ class Threads:
 
     async def add_member(self, thread: SessionId, principal: str) -> None:
         """Raises StateError where there are too many."""
-        conversation, _ = await self.thread(thread)
-        if len(conversation.members) >= _MEMBERS:
-            raise StateError(f"{_MEMBERS} people in a thread are enough")
-        if principal not in conversation.members and principal != conversation.principal:
+        while True:
+            conversation, _ = await self.thread(thread)
+            head = conversation.head
+            if len(conversation.members) >= _MEMBERS:
+                raise StateError(f"{_MEMBERS} people in a thread are enough")
+            if principal in conversation.members or principal == conversation.principal:
+                return
             added = MemberAdded(principal=principal)
-            await self._recorder.post(thread, added, by=conversation.principal)
+            with suppress(Conflict):  # members are counted up to the event before this one
+                await self._recorder.post(thread, added, by=conversation.principal, expected=head)
+                return
 
     async def remove_member(self, thread: SessionId, principal: str) -> None:
         """A user that is no member is ignored."""

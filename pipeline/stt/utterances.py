@@ -8,6 +8,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
+from pipeline.core.internal_keys import internal_key
 from pipeline.sessions.session_commands import Overtaken, SpokenQuestion
 from pipeline.stt.evaluation.transcript_comparison import compare
 from pipeline.stt.inputs.input_opening import InputServices, Opening
@@ -219,7 +220,7 @@ class Utterances:
         numbers = tuple(number for number, _ in state.kept)
         question = SpokenQuestion(" ".join(text for _, text in state.kept), state.name, numbers)
         try:
-            await sessions.say(session, question, key=f"input:{state.name}:{numbers[-1]}:rest")
+            await sessions.say(session, question, key=internal_key("input", state.name, numbers[-1], "rest"))
         except (StateError, InputTooLong) as error:
             await self._tell_refused(error)
 
@@ -261,7 +262,7 @@ class Utterances:
         return await compare(finished.transcriber, finished.ended, written, after_ms, waited_ms)
 
     def _key(self, finished: "_FinishedUtterance", what: str) -> str:
-        return f"input:{self._opening.input}:{finished.ended.utterance}:{what}"
+        return internal_key("input", self._opening.input, finished.ended.utterance, what)
 
 
 class _FinishedUtterance:

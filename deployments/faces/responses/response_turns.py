@@ -1,6 +1,7 @@
 """Responses of OpenAI's clients as turns of sessions: asked for, found again, cancelled and deleted."""
 
 import re
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -157,20 +158,23 @@ class ResponseTurns:
         """The response and those before it. A fork has copies of some: without those that were deleted in the
         session that they come from.
         """
-        kept = []
-        for name in chain(conversation, found):
-            gone = False
+        names, elsewhere = chain(conversation, found), defaultdict[SessionId, list[ResponseId]](list)
+        for name in names:
             if name.session != found.session:
-                try:
-                    origin, _ = await self.sessions.view(name.session)
-                    gone = origin.principal == conversation.principal and deleted(origin, name.turn)
-                except SessionGone:
-                    gone = True
-                except SessionNotFound:  # a bundle brought the response here
-                    pass
-            if not gone:
-                kept.append(name.turn)
-        return kept
+                elsewhere[name.session].append(name)
+        gone = set[ResponseId]()
+        for session, of_it in elsewhere.items():
+            if await self.ownership.of(session) not in (None, conversation.principal):
+                continue
+            try:
+                origin, _ = await self.sessions.view(session)
+            except SessionGone:
+                gone.update(of_it)
+            except SessionNotFound:  # a bundle brought the responses here
+                continue
+            else:
+                gone.update(name for name in of_it if deleted(origin, name.turn))
+        return [name.turn for name in names if name not in gone]
 
     # ------------------------------------------------------------ what is told of it
 

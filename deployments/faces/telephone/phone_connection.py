@@ -106,7 +106,7 @@ class PhoneConnection:
 
     async def run(self) -> None:
         try:
-            with self._services.phone_calls.waiting(), anyio.fail_after(self._settings.start_s):
+            with self._services.phone_calls.waiting(self._provider), anyio.fail_after(self._settings.start_s):
                 start = await self._start()
             with self._services.phone_calls.line():
                 phones = self._services.phone_calls

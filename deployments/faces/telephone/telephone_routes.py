@@ -14,7 +14,7 @@ from deployments.faces.telephone.webhook_signatures import signed_by_telnyx, sig
 from deployments.web import problem_details
 from deployments.web.resource_access import services_of
 from pipeline.auth.authenticator import is_loopback
-from schemas.errors import BodyTooLarge, InputError, RhapsodeError, StateError
+from schemas.errors import InputError, RhapsodeError, StateError
 from schemas.errors.access_errors import AccessError, Forbidden
 from schemas.ids import SessionId
 from schemas.settings.limit_settings import TelephoneProvider
@@ -22,7 +22,6 @@ from schemas.settings.limit_settings import TelephoneProvider
 router = APIRouter(prefix="/v1/telephone", tags=["telephone"])
 Provider = Annotated[TelephoneProvider, Path(description="The provider that sends this.")]
 
-_BODY_BYTES: Final = 64 * 1024
 _FIELDS: Final = 200
 _NUMBER: Final = 64
 _XML: Final = "application/xml"
@@ -55,9 +54,7 @@ async def answer_call(
 ) -> Response:
     """Say what is to be done with a call: connect its media stream; with `session_id`, when that has ended,
     connect it again, transfer the call or hang up. See docs/telephone.md."""
-    body = await request.body()
-    if len(body) > _BODY_BYTES:
-        raise BodyTooLarge(f"a webhook has at most {_BODY_BYTES} bytes", field="body")
+    body = await request.body()  # of at most `body_limits.SIGNED_BYTES`
     try:
         fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS)
     except ValueError as error:

@@ -10,6 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.audio.capture import Capture, CapturedPiece
+from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.recorder import SessionWriter
 from pipeline.session_state.input_state import KnownCommand
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
@@ -131,7 +132,7 @@ class InputEventWriter:
 
     async def record_once(self, event: SpeechStarted | SpeechEnded | SpeechDiscarded, what: str) -> None:
         """Posts an event under a key of its own, so that a recovered input cannot record it twice."""
-        name = f"input:{event.input}:{event.utterance}:{what}"
+        name = internal_key("input", event.input, event.utterance, what)
         await self._jobs.put(lambda: self._recorder.post(self._opening.session, event, key=name))
 
     async def record(self, event: InputProgress | TranscriptPartial) -> None:

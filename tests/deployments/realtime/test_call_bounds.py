@@ -122,21 +122,31 @@ ELSEWHERE = (
     "127.0.0.1",
     "::1",
     "224.0.0.1",
+    "ff0e::1",
     "0.0.0.0",
     "169.254.169.254",
+    "10.0.0.1",
+    "192.168.0.1",
+    "100.64.0.1",
+    "fd00::1",
+    "::ffff:127.0.0.1",
+    "64:ff9b::a00:1",
+    "2002:a00:1::",
     "x.local",
     "X.LOCAL",
     "example.org",
 )
 
 
-def test_an_offer_makes_this_server_send_checks_nowhere_unless_it_asks_a_stun_or_turn_server() -> None:
+def test_an_offer_makes_this_server_send_checks_to_public_addresses_only_and_only_if_it_asks_a_server() -> None:
     def kept(*addresses: str, **webrtc: Any) -> list[str]:
         offer = "\r\n".join(["v=0", *map(CANDIDATE.format, addresses), "a=end-of-candidates", ""])
         lines = with_candidates_of_use(offer, WebRtcSettings(**webrtc)).splitlines()
         assert lines[0] == "v=0"
         return [line.split()[4] for line in lines[1:]]
 
-    assert kept("192.0.2.7", *ELSEWHERE) == []
-    assert kept("192.0.2.7", *ELSEWHERE, "", stun="stun:stun.example:3478") == ["192.0.2.7"]
-    assert len(kept(*["192.0.2.7"] * 100, stun="stun:stun.example:3478")) == 32
+    public = ["9.9.9.9", "2620:fe::fe"]
+    assert kept(*public, *ELSEWHERE) == []
+    for asked in ({"stun": "stun:stun.example:3478"}, {"turn": "turn:turn.example:3478"}):
+        assert kept(*public, *ELSEWHERE, "", **asked) == public
+        assert len(kept(*["9.9.9.9"] * 100, **asked)) == 32

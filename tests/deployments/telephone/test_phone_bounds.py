@@ -5,7 +5,7 @@ import base64
 import json
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree as Xml
@@ -14,10 +14,14 @@ import anyio
 import httpx
 import pytest
 from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from deployments.faces.telephone.webhook_signatures import twilio_signature
+from deployments.web.body_limits import SIGNED_BYTES, BodyLimit
+from pipeline.apps import phone_calls
 from schemas.ids import SessionId
 from schemas.settings.limit_settings import TelephoneSettings
 from tests.deployments.telephone.conftest import phone_settings
@@ -252,6 +256,39 @@ async def test_a_media_stream_that_sends_more_than_sound_is_closed(app: RunningA
                     await asyncio.sleep(0)
             except ConnectionClosed:
                 assert socket.close_code == 1008
+
+
+async def test_streams_of_one_provider_that_do_not_begin_leave_the_other_s_calls_alone(
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(phone_calls, "_WAITING", 2)
+    async with AsyncExitStack() as held:
+        for _ in range(2):  # without a signature, as Telnyx sends none with a media stream
+            await held.enter_async_context(connect(f"{app.ws_url}{TELNYX}/stream"))
+        async with connect(f"{app.ws_url}{TELNYX}/stream") as third:
+            assert await close_code(third) == 1008
+        async with calling(app) as caller:
+            await caller.connected()
+
+
+async def test_no_more_of_an_unsigned_body_is_read_than_a_webhook_has() -> None:
+    async def answer_call(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+
+    read, told = 0, list[Message]()
+
+    async def receive() -> Message:
+        nonlocal read
+        read += 16_384
+        return {"type": "http.request", "body": bytes(16_384), "more_body": read < 1_000_000}
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    limit = BodyLimit(answer_call, limit=2_000_000, files=(), chat=())
+    scope = {"type": "http", "method": "POST", "path": f"{TWILIO}/voice", "headers": [], "query_string": b""}
+    await limit(scope, receive, send)
+    assert (told[0]["status"], read) == (413, SIGNED_BYTES + 16_384)
 
 
 async def test_one_more_call_hears_that_the_line_is_busy(strict: RunningApp) -> None:

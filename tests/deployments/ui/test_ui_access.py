@@ -7,6 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pipeline.eventlog.event_log import Head
+from schemas.ids import SessionId
 from tests.deployments.ui.conftest import ask, parts_in, said, text_in
 from tests.support.clients.access_people import STORY, People, settings_at
 from tests.support.running_app import RunningApp, running_app, scripted_settings
@@ -76,3 +78,27 @@ def test_another_gateway_goes_on_with_a_stream_from_its_beginning(tmp_path: Path
         next(line for line in response.iter_lines() if "text-delta" in line)
         answer = httpx.get(f"{second.url}/v1/ui/chat/{chat}/stream", timeout=60)
         assert text_in(parts_in(answer)) == STORY * 10
+
+
+def test_a_chat_that_was_often_deleted_is_found_with_few_looks(
+    guarded: RunningApp, people: tuple[People, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert guarded.services is not None
+    sessions, looks = guarded.services.sessions, list[object]()
+    view = sessions.view
+
+    async def seen(session: SessionId, head: Head | None = None) -> object:
+        looks.append(session)
+        return await view(session, head)
+
+    with person(guarded, people[0].anna) as anna:
+        gone = set()
+        for _ in range(12):
+            gone.add(chat := ask(anna, "often", said("Tell me"))[0]["messageMetadata"]["session"])
+            assert anna.delete(f"/v1/sessions/{chat}").status_code == 204
+        monkeypatch.setattr(sessions, "view", seen)
+        assert anna.get("/v1/ui/chat/often").status_code == 404
+        assert len(looks) <= 8
+        kept = ask(anna, "often", said("Tell me"))[0]["messageMetadata"]["session"]
+        assert kept not in gone
+        assert ask(anna, "often", said("And then?"))[0]["messageMetadata"]["session"] == kept

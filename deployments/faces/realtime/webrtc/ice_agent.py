@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
 from aioice import Candidate, Connection
@@ -23,6 +23,8 @@ _ALL: Final = "all"
 _STUN_S: Final = 3.0
 _CANDIDATES: Final = 32
 """Of an offer; further ones are passed over."""
+_PUBLIC: Final = ip_network("2000::/3")
+"""IPv6 outside of it, and what 6to4 makes of IPv4 within, leads to private addresses of IPv4 as well."""
 
 
 def new_peer(settings: WebRtcSettings) -> RTCPeerConnection:
@@ -109,7 +111,7 @@ def with_candidates_of_use(sdp: str, settings: WebRtcSettings) -> str:
     A client that reaches one of `hosts` is found all the same: its checks arrive from it, and are answered
     there. So the offer's list never counts as complete, and an offer makes this server send nothing to them.
     Behind a STUN or TURN server the first packet may have to be this server's: then to a bounded number of
-    addresses, and to none of this machine or of a group.
+    public addresses, so that no offer makes this server, or its TURN server, knock at a private network.
     """
     lines, many = [], 0
     asks = bool(settings.stun or settings.turn)
@@ -125,15 +127,15 @@ def with_candidates_of_use(sdp: str, settings: WebRtcSettings) -> str:
 
 
 def _may_be_asked(candidate: str) -> bool:
-    """Whether it has an address of another machine: names, which browsers give to hide theirs, are none."""
+    """Whether it has a public address of one machine: names, which browsers give to hide theirs, are none."""
     parts = candidate.split()
     try:
         address = ip_address(parts[4])
     except (IndexError, ValueError):
         return False
-    return not (
-        address.is_loopback or address.is_multicast or address.is_unspecified or address.is_link_local
-    )
+    if isinstance(address, IPv6Address) and (address not in _PUBLIC or address.sixtofour is not None):
+        return False
+    return address.is_global and not address.is_multicast
 
 
 def announced(sdp: str, settings: WebRtcSettings) -> str:

@@ -8,6 +8,7 @@ import anyio
 import pytest
 from websockets.asyncio.client import connect
 
+from pipeline.apps import share_links
 from pipeline.eventlog.recorder import Recorder
 from schemas.events import SessionEndRequested
 from schemas.ids import Seq, SessionId
@@ -21,7 +22,7 @@ from tests.deployments.web.access.test_resource_access import (
     values,
 )
 from tests.support.clients.access_people import Belongings, People, client, said_by_socket, stream
-from tests.support.clients.native_client import create, frames
+from tests.support.clients.native_client import ask, create, frames
 from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.anyio
@@ -240,3 +241,29 @@ async def finish(app: RunningApp, session: str) -> None:
                 pass  # ends with the session
 
     await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(end(), app.loop))
+
+
+async def test_a_member_s_question_does_not_keep_a_link_good_that_is_revoked(
+    app: RunningApp, people: People
+) -> None:
+    async with client(app, people.anna) as hers, client(app, people.bob) as bob:
+        thread = (await hers.post("/v1/threads", json={"title": "Anna's"})).json()["id"]
+        assert (await hers.put(f"/v1/threads/{thread}/members", json={"user": "bob"})).status_code == 204
+        made = await share(app, people.anna, thread)
+        await ask(bob, thread, prompt="Hello?", key=f"unshare/{made['share_id']}")
+    assert await revoke(app, people.anna, thread, made) == 204
+    async with client(app, made["token"]) as guest:
+        assert (await guest.get(f"/v1/sessions/{thread}")).status_code == 401
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_links_that_are_made_at_the_same_time_are_no_more_than_may_be(
+    app: RunningApp, people: People, monkeypatch: pytest.MonkeyPatch, *, closed: bool
+) -> None:
+    monkeypatch.setattr(share_links, "_AT_ONCE", 3)
+    async with client(app, people.anna) as http:
+        session = await create(http)
+        if closed:
+            await finish(app, session)
+        answers = await asyncio.gather(*(http.post(f"/v1/sessions/{session}/shares") for _ in range(12)))
+        assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 9
