@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from deployments.web.auth_middleware import PUBLIC, SIGNED
+from deployments.web.auth_middleware import PUBLIC
+from deployments.web.body_limits import SIGNED
 from deployments.web.error_shapes import anthropic_problems, openai_problems
 from schemas.anthropic.anthropic_answers import AnthropicError
 from schemas.native.native_messages import Problem

@@ -25,7 +25,7 @@ from schemas.settings.limit_settings import HANG_UP, TRANSFER, TelephoneProvider
 
 _TOKEN_S: Final = 60
 _WAITING: Final = 128
-"""Media streams of one provider at one gateway that have not shown a token, each for `start_s` at the most."""
+"""Media streams of one provider, at one gateway, that have not shown a token, each for `start_s` at most."""
 _NUMBERS_CHARS: Final = (64, 24, 0)
 _TOKEN_CHARS: Final = 490
 """Twilio takes parameters of less than 500 characters, their names included."""

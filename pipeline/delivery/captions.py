@@ -1,7 +1,7 @@
 """Captions of what was said so far, as WebVTT or SubRip, from a folded conversation."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.session_state.conversation import Conversation
@@ -35,13 +35,26 @@ def cues(turns: list[TurnState], *, words: bool) -> Iterator[Cue]:
 def _of_sentence(sentence: SentenceState, answer: str, *, words: bool) -> Iterator[Cue]:
     end_ms = sentence.at_ms + sentence.ms
     if words and sentence.words:
-        for word in sentence.words:
-            if word.start_ms >= end_ms:
-                return  # the sentence was cut off before this word
-            if text := _one_line(answer[word.start : word.end]):
-                yield Cue(word.start_ms, min(word.end_ms, end_ms), text)
+        yield from _of_words(sentence, answer)
     elif text := _one_line(answer[sentence.start : sentence.end]):
         yield Cue(sentence.at_ms, end_ms, text)
+
+
+def _of_words(sentence: SentenceState, answer: str) -> Iterator[Cue]:
+    """A cue per place of the text, which is shown once: "1906" is several words that are heard."""
+    end_ms, shown, cue = sentence.at_ms + sentence.ms, sentence.start, None
+    for word in sentence.words:
+        if word.start_ms >= end_ms:
+            break  # the sentence was cut off before this word
+        until_ms = min(word.end_ms, end_ms)
+        if cue is not None and word.end <= shown:
+            cue = replace(cue, end_ms=max(cue.end_ms, until_ms))
+        elif text := _one_line(answer[max(shown, word.start) : min(word.end, sentence.end)]):
+            if cue is not None:
+                yield cue
+            shown, cue = word.end, Cue(word.start_ms, until_ms, text)
+    if cue is not None:
+        yield cue
 
 
 def _one_line(text: str) -> str:

@@ -1,33 +1,47 @@
 """Citations of an answer's passages: where in its text, and when in its sound. Derived from the log."""
 
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
-from pipeline.session_state.turn_state import TurnState
+from pipeline.session_state.turn_state import SentenceState, TurnState
 from schemas.apps.conversation_messages import CitationView
 from schemas.settings.retrieval_settings import NumberedPassage, Support
 
 
 def citations(state: TurnState) -> tuple[CitationView, ...]:
     """Every passage that the model was given, the cited ones with their places."""
-    return tuple(_view(state, passage) for passage in state.passages)
+    places = places_of(state.supports)
+    passages = {passage.number: passage for passage in state.passages}
+    spoken = [sentence for sentence in state.sentences if sentence.ms]
+    return tuple(_view(passage, places.get(passage.number, ()), spoken) for passage in passages.values())
 
 
-def _view(state: TurnState, passage: NumberedPassage) -> CitationView:
-    places = tuple(one for one in state.supports if one.number == passage.number)
-    heard = tuple(heard for place in places if (heard := _heard(state, place)) is not None)
-    return CitationView(**passage.model_dump(), supports=places, heard=heard)
+def places_of(supports: Iterable[Support]) -> Mapping[int, Sequence[Support]]:
+    """The places of each passage, by its number."""
+    found = defaultdict[int, list[Support]](list)
+    for one in supports:
+        found[one.number].append(one)
+    return found
 
 
-def _heard(state: TurnState, place: Support) -> CitationView.Heard | None:
+def _view(
+    passage: NumberedPassage, places: Sequence[Support], spoken: Sequence[SentenceState]
+) -> CitationView:
+    heard = tuple(heard for place in places if (heard := _heard(spoken, place)) is not None)
+    return CitationView(**passage.model_dump(), supports=tuple(places), heard=heard)
+
+
+def _heard(spoken: Sequence[SentenceState], place: Support) -> CitationView.Heard | None:
     """The sound of the sentences that `place` touches; None where they have none (yet)."""
-    spoken = [
-        sentence
-        for sentence in state.sentences
-        if sentence.ms and sentence.start < place.end and place.start < sentence.end
-    ]
-    if not spoken:
+    first = bisect_right(spoken, place.start, key=attrgetter("end"))
+    after = bisect_left(spoken, place.end, key=attrgetter("start"))
+    if first >= after:
         return None
-    return CitationView.Heard(start_ms=spoken[0].at_ms, end_ms=spoken[-1].at_ms + spoken[-1].ms)
+    last = spoken[after - 1]
+    return CitationView.Heard(start_ms=spoken[first].at_ms, end_ms=last.at_ms + last.ms)
 
 
 def annotations(state: TurnState) -> list[dict[str, Any]]:

@@ -111,8 +111,8 @@ class Items:
 
     def before(self, item: str) -> str | None:
         """The one before it in the conversation."""
-        if item not in self.order:
-            return None
+        if item not in self.order or item == next(iter(self.order)):
+            return None  # at once: any number of items may have been put at the beginning
         backwards = reversed(self.order)
         while next(backwards) != item:
             pass

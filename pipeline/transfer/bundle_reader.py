@@ -100,6 +100,7 @@ class ReadBundle:
                 raise BundleInvalid(f"event {recorded.seq} has a number beyond {_LARGEST}")
             _check_sound(recorded)
             _check_chunk(conversation, recorded)
+            _check_sentence(conversation, recorded)
             began_s = time.thread_time()
             try:
                 conversation.apply(recorded)
@@ -252,6 +253,17 @@ def _check_chunk(conversation: Conversation, recorded: Recorded) -> None:
         raise BundleInvalid(f"event {recorded.seq} is not the next audio of its sentence")
     if sentence.ms + recorded.data["ms"] > SENTENCE_MS:
         raise BundleInvalid(f"with event {recorded.seq} a sentence is longer than {SENTENCE_MS} ms")
+
+
+def _check_sentence(conversation: Conversation, recorded: Recorded) -> None:
+    """Checks that sentences follow each other in the text: all of them together are no longer than it."""
+    turn = conversation.turns.get(recorded.turn) if recorded.type == "sentence.ready" else None
+    if turn is None:
+        return
+    data, known = recorded.data, turn.sentences
+    before = known[-1].end if known else 0
+    if data["sentence"] != len(known) or not before <= data["start"] <= data["end"]:
+        raise BundleInvalid(f"event {recorded.seq} is not the next sentence of its turn")
 
 
 def _finite(data: Any) -> bool:

@@ -21,7 +21,8 @@ class _Response:
     """Silences the rest of the response."""
     message: str | None = None
     text: list[str] = field(default_factory=list)
-    output: list[str] = field(default_factory=list)
+    output: dict[str, int] = field(default_factory=dict)
+    """Its items, and the place of each."""
 
 
 class Responses:
@@ -74,14 +75,14 @@ class Responses:
         return {
             "response_id": known.id,
             "item_id": known.message,
-            "output_index": known.output.index(known.message or ""),
+            "output_index": known.output[known.message or ""],
             "content_index": 0,
         }
 
     def _announce(self, known: _Response, name: str) -> list[Shown]:
         """One item more."""
         items, turns = self._conversation.items, self._conversation.turns
-        known.output.append(name)
+        known.output[name] = len(known.output)
         item = items.known[name]
         begun = shown_item(item, turns, begun=True)
         added: list[Shown] = [
@@ -106,7 +107,7 @@ class Responses:
         if not items.outside(item.turn):
             previous = items.before(name)
             done.append({"type": "conversation.item.done", "previous_item_id": previous, "item": whole})
-        output = {"response_id": known.id, "output_index": known.output.index(name), "item": whole}
+        output = {"response_id": known.id, "output_index": known.output[name], "item": whole}
         return [*done, {"type": "response.output_item.done", **output}]
 
     def _write(self, known: _Response, turn: TurnState, text: str) -> list[Shown]:
@@ -127,7 +128,7 @@ class Responses:
         about = {
             "response_id": known.id,
             "item_id": name,
-            "output_index": known.output.index(name),
+            "output_index": known.output[name],
             "call_id": data["call"],
         }
         kind = "response.function_call_arguments"

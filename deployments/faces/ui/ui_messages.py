@@ -1,12 +1,14 @@
 """A session as messages of the AI SDK (`UIMessage`), for a page that is loaded anew."""
 
 from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final
 
 from deployments.faces.ui.ui_translator import Part, json_or_text, source_parts, speech_part
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import CallState, TurnState
-from schemas.ids import SessionId, TurnId
+from schemas.ids import NO_TURN, SessionId, TurnId
 
 _PREFIX: Final = "msg_"
 _DIGITS: Final = 16
@@ -34,23 +36,38 @@ def beginning(conversation: Conversation, turn: TurnId) -> TurnId:
     return TurnId(int(named)) if named.isascii() and named.isdigit() and len(named) < _DIGITS else turn
 
 
+Results = dict[tuple[TurnId, str], str]
+"""Outputs that clients wrote, by the turn and the call that they answer."""
+
+
+def _turn_by_item(conversation: Conversation) -> dict[str, TurnId]:
+    """The turn that each item is part of; a call's result is part of that of the last call of its id."""
+    found, called = dict[str, TurnId](), dict[str, TurnId]()
+    for item in conversation.items.known.values():
+        if item.kind == "call":
+            called[item.call] = item.turn
+        found[item.id] = called.get(item.call, NO_TURN) if item.kind == "result" else item.turn
+    for turn, names in conversation.items.covered.items():
+        found |= dict.fromkeys(names, turn)
+    return found
+
+
 def items_of(conversation: Conversation, turns: Iterable[TurnId]) -> list[str]:
     """Names of the items, questions with them, that these turns have in the conversation."""
-    items, chosen = conversation.items, set(turns)
-    names = {name for turn in chosen for name in items.covered.get(turn, ())}
-    calls = {item.call for item in items.known.values() if item.kind == "call" and item.turn in chosen}
-    return [
-        name
-        for name in items.order
-        if name in names
-        or items.known[name].turn in chosen
-        or (items.known[name].kind == "result" and items.known[name].call in calls)
-    ]
+    chosen, turn_of = set(turns), _turn_by_item(conversation)
+    return [name for name in conversation.items.order if turn_of[name] in chosen]
 
 
 def messages_of(session: SessionId, conversation: Conversation) -> list[Part]:
-    """All messages, without answers that are being made and what has left the conversation."""
-    items = conversation.items
+    """All messages, without answers that are being made and what has left the conversation.
+
+    In time proportional to the session: one that was imported may have any number of turns and of items.
+    """
+    items, turn_of = conversation.items, _turn_by_item(conversation)
+    kept = {turn_of[name] for name in items.order}
+    results: Results = {
+        (turn_of[item.id], item.call): item.output for item in items.known.values() if item.kind == "result"
+    }
     placed: list[tuple[int, Part]] = [
         (item.seq, {"id": item.id, "role": item.role, "parts": _texts(item.parts)})
         for item in (items.known[name] for name in items.order)
@@ -58,14 +75,14 @@ def messages_of(session: SessionId, conversation: Conversation) -> list[Part]:
     ]
     groups: dict[TurnId, list[TurnState]] = {}
     for turn in conversation.turns.values():
-        if items_of(conversation, [turn.turn]) or not turn.over or turn.kind == "text":
+        if turn.turn in kept or not turn.over or turn.kind == "text":
             groups.setdefault(beginning(conversation, turn.turn), []).append(turn)
     for first, turns in groups.items():
         if turns[0].turn == first and turns[0].kind == "prompt":
             asked = [{"type": "text", "text": turns[0].text}]
             placed.append((first, {"id": f"asked_{session}_{first}", "role": "user", "parts": asked}))
         if all(turn.over for turn in turns):
-            placed.append((first + 1, _answer(session, first, turns, conversation)))
+            placed.append((first + 1, _answer(session, first, turns, results)))
     placed.sort(key=lambda one: one[0])
     return [message for _, message in placed]
 
@@ -74,22 +91,23 @@ def _texts(parts: list[dict[str, Any]]) -> list[Part]:
     return [{"type": "text", "text": part.get("text") or part.get("transcript") or ""} for part in parts]
 
 
-def _answer(session: SessionId, first: TurnId, turns: list[TurnState], conversation: Conversation) -> Part:
-    results = {item.call: item.output for item in conversation.items.known.values() if item.kind == "result"}
+def _answer(session: SessionId, first: TurnId, turns: list[TurnState], results: Results) -> Part:
     about = {"session": session, "turn": turns[-1].turn}
     parts = [part for turn in turns for part in _turn_parts(session, turn, results)]
     return {"id": message_id(session, first), "role": "assistant", "metadata": about, "parts": parts}
 
 
-def _turn_parts(session: SessionId, turn: TurnState, results: dict[str, str]) -> list[Part]:
+_ROUND: Final = attrgetter("round")
+
+
+def _turn_parts(session: SessionId, turn: TurnState, results: Results) -> list[Part]:
     """Each round of calls ends a step."""
-    calls, text, begin = list(turn.calls.values()), turn.answer, 0
+    calls, text, begin = sorted(turn.calls.values(), key=_ROUND), turn.answer, 0
     parts: list[Part] = []
-    for number in sorted({call.round for call in calls}):
-        made = [call for call in calls if call.round == number]
+    for made in (list(calls) for _, calls in groupby(calls, key=_ROUND)):
         parts += [{"type": "step-start"}, *_text(text[begin : made[0].at])]
-        parts += [_call(call, results) for call in made]
-        begin = made[0].at
+        parts += [_call(call, results.get((turn.turn, call.call), call.output)) for call in made]
+        begin = max(begin, made[0].at)
     if rest := _text(text[begin:]):
         parts += [{"type": "step-start"}, *rest]
     if turn.audio_ms:
@@ -101,7 +119,7 @@ def _text(text: str) -> list[Part]:
     return [{"type": "text", "text": text, "state": "done"}] if text else []
 
 
-def _call(call: CallState, results: dict[str, str]) -> Part:
+def _call(call: CallState, result: str | None) -> Part:
     part = {"toolCallId": call.call, "input": json_or_text(call.arguments or "{}")}
     if call.place == "server":
         about = {"type": "dynamic-tool", "toolName": call.name, "providerExecuted": True, **part}
@@ -109,7 +127,7 @@ def _call(call: CallState, results: dict[str, str]) -> Part:
         about = {"type": f"tool-{call.name}", **part}
     if call.error is not None:
         return {**about, "state": "output-error", "errorText": f"{call.error[0]}: {call.error[1]}"}
-    output = results.get(call.call, call.output) if call.place == "client" else call.output
+    output = result if call.place == "client" else call.output
     if output is None:
         return {**about, "state": "input-available"}
     return {**about, "state": "output-available", "output": json_or_text(output)}

@@ -13,7 +13,7 @@ import orjson
 
 from pipeline.audio.audio_formats import AudioFormat
 from pipeline.audio.opus import RATE
-from pipeline.rag.citations import passage_path
+from pipeline.rag.citations import passage_path, places_of
 from schemas.bounds import too_deep
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
@@ -40,11 +40,12 @@ def speech_part(session: SessionId, turn: TurnId) -> Part:
 
 def source_parts(passages: list[NumberedPassage], supports: list[Support]) -> list[Part]:
     """The cited passages, in the order of their numbers, and the documents that they are of."""
-    cited = {support.number for support in supports}
-    used = sorted((one for one in passages if one.number in cited), key=lambda one: one.number)
+    cited = places_of(supports)
+    known = {one.number: one for one in passages}
+    used = [known[number] for number in sorted(cited) if number in known]
     parts: list[Part] = []
     for passage in used:
-        places = [{"start": one.start, "end": one.end} for one in supports if one.number == passage.number]
+        places = [{"start": one.start, "end": one.end} for one in cited[passage.number]]
         about = {"number": passage.number, "page": passage.page, "places": places}
         parts.append(
             {

@@ -138,7 +138,7 @@ ELSEWHERE = (
 )
 
 
-def test_an_offer_makes_this_server_send_checks_to_public_addresses_only_and_only_if_it_asks_a_server() -> None:
+def test_an_offer_has_checks_sent_to_public_addresses_only_and_none_unless_a_server_is_asked() -> None:
     def kept(*addresses: str, **webrtc: Any) -> list[str]:
         offer = "\r\n".join(["v=0", *map(CANDIDATE.format, addresses), "a=end-of-candidates", ""])
         lines = with_candidates_of_use(offer, WebRtcSettings(**webrtc)).splitlines()

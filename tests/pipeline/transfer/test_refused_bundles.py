@@ -98,6 +98,12 @@ def repeated(events: list[dict[str, Any]]) -> None:
     second["data"]["chunk"] = 0
 
 
+def said_again(events: list[dict[str, Any]]) -> None:
+    """The second sentence begins where the first one does."""
+    first, second, *_ = [event["data"] for event in events if ".sentence.ready." in event["type"]]
+    second["start"] = first["start"]
+
+
 def first_sound(events: list[dict[str, Any]]) -> dict[str, Any]:
     return next(event for event in events if "audioref" in event)
 
@@ -220,6 +226,7 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
         lambda files: zipped(with_events(files, lambda e: first_sound(e)["data"].update(sentence=99))),
         "bundle.invalid",
     ),
+    "text twice": (lambda files: zipped(with_events(files, said_again)), "bundle.invalid"),
     "speech twice": (lambda files: zipped(with_events(files, repeated)), "bundle.invalid"),
     "speech before its beginning": (
         lambda files: zipped(with_events(files, lambda e: first_sound(e)["data"].update(chunk=-(10**18)))),

@@ -15,7 +15,8 @@ from starlette.requests import HTTPConnection
 from cluster.openapi import _nothing
 from deployments.asgi_app import create_app
 from deployments.faces.anthropic import message_routes
-from deployments.web.auth_middleware import PUBLIC, SIGNED
+from deployments.web.auth_middleware import PUBLIC
+from deployments.web.body_limits import SIGNED
 from deployments.web.error_shapes.openai_problems import is_openai
 from deployments.web.resource_access import PRINCIPAL, guard
 from pipeline.auth.principals import Principal

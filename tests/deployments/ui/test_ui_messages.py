@@ -1,0 +1,82 @@
+"""A session as messages: whatever its events are, the work and the answer grow with it alone."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from deployments.faces.ui.ui_messages import items_of, messages_of
+from pipeline.session_state.conversation import Conversation
+from schemas.events.recorded import Recorded
+from schemas.ids import Seq, TurnId, new_session_id
+from schemas.settings import SessionSettings
+
+SESSION = new_session_id()
+SETTINGS = SessionSettings().model_dump(mode="json")
+CALLED: dict[str, Any] = {"call": "again", "name": "look", "arguments": "{}", "place": "client"}
+
+
+class CountedOrder(OrderedDict[str, None]):
+    """Counts how many names of items it has told."""
+
+    told = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for name in super().__iter__():
+            self.told += 1
+            yield name
+
+
+def told(conversation: Conversation, kind: str, turn: int = 0, /, **data: Any) -> TurnId:
+    seq = conversation.head + 1
+    own = seq if kind == "turn.requested" else turn
+    conversation.apply(Recorded(Seq(seq), 1_800_000_000_000, TurnId(own), kind, 1, data))
+    return TurnId(seq)
+
+
+def begun() -> Conversation:
+    conversation = Conversation()
+    told(conversation, "session.started", settings=SETTINGS, title="", kind="thread", principal="")
+    return conversation
+
+
+def answered(conversation: Conversation, *calls: dict[str, Any]) -> TurnId:
+    turn = told(conversation, "turn.requested", kind="prompt", text="Hi", settings=SETTINGS)
+    told(conversation, "turn.started", turn, owner="a", epoch=1)
+    told(conversation, "text.delta", turn, text="ab" * 50)
+    for call in calls:
+        told(conversation, "tool.called", turn, **CALLED | call)
+    told(conversation, "turn.stopped", turn, reason="user")
+    return turn
+
+
+@pytest.mark.parametrize("many", [10, 300])
+def test_every_item_of_a_session_is_looked_at_a_fixed_number_of_times(many: int) -> None:
+    conversation = begun()
+    turns = [answered(conversation) for _ in range(many)]
+    order = conversation.items.order = CountedOrder(conversation.items.order)
+    assert len(messages_of(SESSION, conversation)) == 2 * many
+    assert order.told <= 3 * len(order)
+    assert len(items_of(conversation, turns[1:])) == 2 * many - 2
+
+
+def test_the_result_of_a_call_is_told_once_however_many_turns_call_by_the_same_name() -> None:
+    conversation = begun()
+    for _ in range(3):
+        answered(conversation, {"round": 0, "at": 0})
+    output = {"type": "function_call_output", "call_id": "again", "output": "x" * 1_000}
+    told(conversation, "item.added", item=output, after=None, committed=False)
+    answers = [one for one in messages_of(SESSION, conversation) if one["role"] == "assistant"]
+    states = [part["state"] for one in answers for part in one["parts"] if part["type"] == "tool-look"]
+    assert states == ["input-available", "input-available", "output-available"]
+    assert orjson.dumps(answers).count(b"x" * 1_000) == 1
+
+
+def test_no_text_is_told_twice_wherever_calls_say_that_they_were_made() -> None:
+    conversation = begun()
+    places = [{"call": f"c{number}", "round": number, "at": 100 * (number % 2)} for number in range(20)]
+    answered(conversation, *places)
+    [_, answer] = messages_of(SESSION, conversation)
+    assert sum(len(part.get("text", "")) for part in answer["parts"]) == 100
