@@ -10,12 +10,12 @@ the order of a long date, and by plural form the patterns of units and the names
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from typing import Any, Final
 
 from num2words import CONVERTER_CLASSES, num2words
-from unicode_rbnf import RbnfEngine
+from unicode_rbnf import FormatPurpose, RbnfEngine
 
 from pipeline.tts.normalisation.recognisers import Grammar, Recogniser, either
 
@@ -26,8 +26,9 @@ _SIGNS: Final = {
     "Fr.": "CHF", "kr": "SEK", "Ft": "HUF",
 }  # fmt: skip
 _ORDINALS: Final = {
-    "fr": "er|re|ère|e|ème", "es": "º|ª|°", "it": "º|ª|°", "pt": "º|ª|°", "nl": "e|de|ste", "ca": "r|n|t|è|a",
-    "sv": ":a|:e",
+    "fr": "er|re|ère|e|ème", "es": r"\.?[ºª°]", "it": "[ºª°]", "pt": r"\.?[ºª°]", "nl": "e|de|ste",
+    "ca": "r|n|t|è|a", "sv": ":a|:e", "hi": "[लरथठ][ाीे]|वाँ|व[ाीे]ं", "el": "ος|η|ο", "af": "ste|de",
+    "kk": "-(?:і?нші|ы?ншы|ші|шы)",
 }  # fmt: skip
 _POINTS: Final = {
     "it": "virgola", "id": "koma", "vi": "phẩy", "fa": "ممیز", "cy": "pwynt", "ar": "فاصلة", "ru": "запятая",
@@ -48,8 +49,36 @@ _UNSPACED: Final = frozenset({"zh", "ja", "ko", "th"})
 _CLOCKS: Final = {
     "zh": ("{}点", "{}分", "{}秒"), "ja": ("{}時", "{}分", "{}秒"), "ko": ("{}시", " {}분", " {}초"),
     "th": ("{}นาฬิกา", "{}นาที", "{}วินาที"), "hi": ("{} बजकर", " {} मिनट", " {} सेकंड"),
+    "vi": ("{} giờ", " {} phút", " {} giây"), "hu": ("{} óra", " {} perc", " {} másodperc"),
+    "es": ("{}", " y {}", " y {} segundos"), "it": ("{}", " e {} minuti", " e {} secondi"),
+    "pt": ("{} horas", " e {}", " e {} segundos"), "fr": ("{} heures", " {}", " et {} secondes"),
+    "nl": ("{} uur", " {}", " en {} seconden"),
 }  # fmt: skip
+"""Hour, minute and second of a clock; elsewhere CLDR's units (`_CLOCKS_BY_UNITS`), or the numbers alone."""
+_CLOCKS_BY_UNITS: Final = {
+    "be": {"адзін": "адна", "два": "дзве"}, "cs": {"jeden": "jedna", "dva": "dvě"},
+    "hr": {"jedan": "jedna", "dva": "dvije"}, "ru": {"один": "одна", "два": "две"},
+    "sk": {"jeden": "jedna", "dva": "dve"}, "sl": {"ena": "ena", "dva": "dve"},
+    "uk": {"один": "одна", "два": "дві"},
+}  # fmt: skip
+"""Languages of which clocks are read with CLDR's units, and their numbers before a feminine one."""
+_MASCULINE_HOURS: Final = frozenset({"hr", "ru"})
 _FULL_HOURS: Final = {"hi": "{} बजे"}
+_DASH: Final = "[-–—~〜～]"
+_ONE_O_CLOCK: Final = {
+    "es": {"1": "una", "21": "veintiuna"}, "fr": {"1": "une heure", "21": "vingt et une heures"},
+    "pt": {"1": "uma hora", "21": "vinte e uma horas"}, "it": {"1": "una", "21": "ventuno"},
+}  # fmt: skip
+"""Hours that take the feminine of one."""
+_ASIAN: Final = frozenset({"zh", "ja", "ko", "th", "hi"})
+_HOUR_MARKS: Final = {"fr": ":h", "pt": ":h", "vi": ":hg"}
+_TO: Final = {
+    "zh": "到", "ja": "から", "ko": "에서 ", "th": "ถึง", "hi": " से ", "vi": " đến ", "id": " sampai ",
+    "ms": " hingga ", "es": " a ", "ca": " a ", "pt": " a ", "fr": " à ", "it": " a ", "nl": " tot ",
+    "af": " tot ", "sv": " till ", "da": " til ", "no": " til ", "fa": " تا ", "he": " עד ", "et": " kuni ",
+    "sw": " hadi ", "ne": " देखि ",
+}  # fmt: skip
+"""What is said between the ends of a range. Languages that decline the numbers there have no entry."""
 _TWO_OF: Final = (
     "个|只|条|本|张|件|位|天|周|种|家|辆|台|座|间|块|元|岁|点|倍|支|杯|瓶|双|场|人|年|公里|小时|分钟|米|千克"
 )
@@ -115,7 +144,9 @@ class CldrReader:
         return (
             Recogniser("digit", re.compile(year_first), self._date),
             Recogniser("digit", re.compile(day_first), self._date),
+            *self._clock(),
             *_of_language(self._language, self._point, self._cardinal),
+            *self._range(number),
             Recogniser("digit", re.compile(ordinal), self._ordinal),
             Recogniser(
                 "upper sign",
@@ -172,7 +203,7 @@ class CldrReader:
         written = match["number"]
         names = self._words["currencies"][self._signs.get(match["sign"], match["sign"])]
         whole, fraction = self._split(written)
-        if len(fraction) != 2 or self._language in _CLOCKS:
+        if len(fraction) != 2 or self._language in _ASIAN:
             spoken = self._read(written)
             return f"{spoken}{self._blank}{self._form(written, names)}" if spoken else None
         hundredths = self._cardinal(str(int(fraction))) if int(fraction) else ""
@@ -185,7 +216,76 @@ class CldrReader:
         return pattern.replace("{0}", spoken) if spoken else None
 
     def _ordinal(self, match: re.Match[str]) -> str | None:
-        return in_words(int(match["number"]), self._language, "ordinal") or None
+        number, ending = int(match["number"]), match[0].lstrip("0123456789")
+        if self._language not in _BY_CLDR:
+            words = in_words(number, self._language, "ordinal")
+            return (re.sub(r"o\b", "a", words) if ending.endswith("ª") else words) or None
+        if ending.startswith("व"):  # the regular ones of Hindi
+            return self._cardinal(match["number"]) + ending
+        forms = _rules(self._language).format_number(number, FormatPurpose.ORDINAL).text_by_ruleset
+        gender = {"η": "feminine", "ο": "neuter"}.get(ending, "masculine")
+        form = forms.get(f"spellout-ordinal-{gender}") or forms.get("spellout-ordinal")
+        return form[:-1] + ending[-1] if form and self._language == "hi" else form
+
+    def _clock(self) -> Iterator[Recogniser]:
+        parts: tuple[Callable[[str], str], ...]
+        if forms := _CLOCKS.get(self._language):
+            parts = tuple(partial(self._clock_part, form) for form in forms)
+        elif self._language in _CLOCKS_BY_UNITS:
+            parts = tuple(partial(self._counted, unit) for unit in ("h", "min", "s"))
+        else:
+            parts = (self._cardinal,) * 3
+
+        def read(match: re.Match[str]) -> str | None:
+            times = [int(match[part] or 0) for part in ("hour", "minute", "second")]
+            if times[0] > 24 or max(times[1:]) > 59:
+                return None
+            hour, *others = map(str, times)
+            if not any(times[1:]) and self._language in _FULL_HOURS:
+                return _FULL_HOURS[self._language].format(self._cardinal(hour))
+            said = [
+                parts[0](hour),
+                *(part(each) for part, each in zip(parts[1:], others, strict=True) if int(each)),
+            ]
+            to = _TO[self._language] if match["to"] else ""
+            return ("".join(said) if forms else " ".join(said)) + to
+
+        marks = _HOUR_MARKS.get(self._language, ":")
+        to = rf"\s?{_DASH}\s?(?=[0-9]{{1,2}}[{marks}][0-9]{{2}})" if self._language in _TO else "(?!)"
+        pattern = (
+            rf"(?<![0-9A-Za-z.,:])(?P<hour>[0-9]{{1,2}})[{marks}](?P<minute>[0-9]{{2}})(?::(?P<second>[0-9]{{2}}))?"
+            rf"(?![0-9:]|[.,][0-9])(?P<to>{to})?"
+        )
+        yield Recogniser("digit", re.compile(pattern), read)
+
+    def _clock_part(self, form: str, number: str) -> str:
+        hour = form == _CLOCKS[self._language][0]
+        if hour and self._language == "ko" and 1 <= int(number) <= 12:
+            return form.format(native_korean(int(number)))
+        if hour and self._language in _ONE_O_CLOCK and number in ("1", "21"):
+            return _ONE_O_CLOCK[self._language][number]
+        return form.format(self._cardinal(number))
+
+    def _counted(self, unit: str, number: str) -> str:
+        *before, last = self._cardinal(number).split(" ")
+        if unit != "h" or self._language not in _MASCULINE_HOURS:
+            last = _CLOCKS_BY_UNITS[self._language].get(last, last)
+        return self._form(number, self._words["units"][unit]).replace("{0}", " ".join([*before, last]))
+
+    def _range(self, number: str) -> Iterator[Recogniser]:
+        """The first number of a range and the sign after it; a unit follows the second one."""
+        if (word := _TO.get(self._language)) is None:
+            return
+
+        def read(match: re.Match[str]) -> str | None:
+            lower, upper = (float(".".join(self._split(match[end]))) for end in ("lower", "upper"))
+            years = self._language == "zh" and match.string.startswith("年", match.end("upper"))
+            spoken = _year(match["lower"]) if years else self._read(match["lower"])
+            return f"{spoken}{word}" if spoken and lower < upper else None
+
+        upper = rf"(?P<upper>{number})(?!{_DASH}|[:/]|[.,][0-9])"
+        pattern = rf"(?<!\w[.,-])(?P<lower>{number})\s?{_DASH}\s?(?={upper})"
+        yield Recogniser("digit", re.compile(pattern), read)
 
     def _date(self, match: re.Match[str]) -> str | None:
         if not (1 <= int(match["day"]) <= 31 and 1 <= int(match["month"]) <= 12):
@@ -204,30 +304,14 @@ class CldrReader:
 
 
 def _of_language(language: str, point: str, cardinal: Callable[[str], str]) -> Iterator[Recogniser]:
-    """Recognisers of clock times, versions and telephone numbers, and of what one language alone writes."""
-
-    def clock(match: re.Match[str]) -> str | None:
-        hour, minute, second = (int(match[part] or 0) for part in ("hour", "minute", "second"))
-        if hour > 24 or max(minute, second) > 59:
-            return None
-        first, *others = _CLOCKS[language]
-        native = language == "ko" and 1 <= hour <= 12
-        said = [(first, native_korean(hour) if native else cardinal(str(hour)))]
-        said += [
-            (form, cardinal(str(part))) for form, part in zip(others, (minute, second), strict=True) if part
-        ]
-        if len(said) == 1:
-            first = _FULL_HOURS.get(language, first)
-        return "".join(form.format(word) for form, word in [(first, said[0][1]), *said[1:]])
+    """Recognisers of versions and telephone numbers, and of what one language alone writes."""
 
     def telephone(match: re.Match[str]) -> str:
         return ", ".join(" ".join(map(cardinal, group)) for group in re.findall("[0-9]+", match[0]))
 
     digits = r"(?<![\w.,+])(?:\+[0-9]{1,3}|0[0-9]{1,4})(?:[ -][0-9]{1,8}){1,5}(?!\w|[.,/-]?[0-9])"
     yield Recogniser("digit sign", re.compile(digits), telephone)
-    if language in _CLOCKS:
-        time = r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}))?(?![0-9:]|[.,][0-9])"
-        yield Recogniser("digit", re.compile(rf"(?<![0-9A-Za-z.,:]){time}"), clock)
+    if language in _ASIAN:
         version = re.compile(r"(?<![0-9A-Za-z.])[0-9]{1,4}(?:\.[0-9]{1,4}){2,3}(?![0-9]|\.[0-9])")
         yield Recogniser("digit", version, lambda found: point.join(map(cardinal, found[0].split("."))))
         padded = re.compile("0(?P<digit>[0-9])(?=\\s?[月日号時时点分秒월일시분초])")

@@ -187,7 +187,7 @@ def test_a_number_of_300_digits_is_read_digit_by_digit() -> None:
         ("fr", "Le 1er, 25 % à -5 °C", "Le premier, vingt-cinq pour cent à moins cinq degrés Celsius"),
         ("es", "12,50 € el 2024-10-03", "doce euros cincuenta el tres de octubre de dos mil veinticuatro"),
         ("it", "3,5 kg", "tre virgola cinque chilogrammi"),
-        ("pt-BR", "a 3ª vez", "a terceiro vez"),
+        ("pt-BR", "a 3ª vez", "a terceira vez"),
         ("ru", "5 км, 21 USD, 2 USD", "пять км, двадцать один доллар США, два доллара США"),
         ("pl", "2 km, 5 km, 22 zł", "dwa kilometry, pięć kilometrów, dwadzieścia dwa złote polskie"),
         ("nb", "12,5 kg", "tolv komma fem kilogram"),
