@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,15 @@ class CommandLine:
     def variables(self) -> dict[str, str]:
         return {"RHAPSODE_HOME": str(self.home / "home"), "RHAPSODE_CACHE": str(self.home / "cache")}
 
-    def run(self, *words: str, hub: Hub | None = None, status: int = 0) -> str:
+    def run(self, *words: str, status: int = 0) -> str:
+        """The command in this process, which has imported all that it needs; in a thread without a loop."""
+        with ThreadPoolExecutor(1) as thread:
+            done = thread.submit(CliRunner().invoke, app, ["models", *words]).result()
+        assert done.exit_code == status, done.output
+        return done.output
+
+    def run_with(self, hub: Hub | None, *words: str, status: int = 0) -> str:
+        """The command in a process of its own: the hub's library reads the environment once."""
         offline = (
             {"HF_HUB_OFFLINE": "1"} if hub is None else {"HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": "0"}
         )
@@ -92,7 +101,7 @@ def voice_hub() -> Iterator[Hub]:
 async def test_a_language_model_is_downloaded_measured_used_and_answers(
     line: CommandLine, model_hub: Hub
 ) -> None:
-    said = line.run("use", MODEL.name, "--yes", hub=model_hub)
+    said = line.run_with(model_hub, "use", MODEL.name, "--yes")
     assert "tokens a second" in said
     assert f"{MODEL.name} is the language model." in said
     settings = load_settings()
@@ -103,14 +112,14 @@ async def test_a_language_model_is_downloaded_measured_used_and_answers(
     async with aclosing(model.stream(request)) as answer:
         assert "".join([delta async for delta in answer if isinstance(delta, str)])
     await model.aclose()
-    states = {row["name"]: row["state"] for row in json.loads(line.run("list", "--json"))}
-    assert (states[MODEL.name], states["packaged-language-model"]) == ("in use", "installed")
+    found = states(line)
+    assert (found[MODEL.name], found["packaged-language-model"]) == ("in use", "installed")
     assert "RHAPSODE" not in line.run("remove", MODEL.name, "--yes")
     assert load_settings().language_model.model_path is None
 
 
 async def test_a_voice_shows_its_licence_first_is_used_and_speaks(line: CommandLine, voice_hub: Hub) -> None:
-    refused = line.run("use", VOICE.name, hub=voice_hub, status=2)
+    refused = line.run_with(voice_hub, "use", VOICE.name, status=2)
     assert "License: Public Domain" in refused
     assert load_settings().text_to_speech.voice_path is None
     assert "voice of new sessions" in line.run("use", VOICE.name, "--yes")  # without the hub: it is here
@@ -184,8 +193,7 @@ def test_the_cache_of_a_configuration_file_is_the_one_that_is_looked_in(
     record = {"name": MODEL.name, "repository": MODEL.repository, "commit": "0" * 40, "files": {}}
     (folder / "download.json").write_text(json.dumps(record))
     monkeypatch.chdir(tmp_path)
-    rows = CliRunner().invoke(app, ["models", "list", "--json"])
-    assert {row["name"]: row["state"] for row in json.loads(rows.stdout)}[MODEL.name] == "installed"
+    assert states(line)[MODEL.name] == "installed"
 
 
 def test_the_environment_wins_over_a_chosen_model(line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +204,7 @@ def test_the_environment_wins_over_a_chosen_model(line: CommandLine, monkeypatch
 
 
 def test_offline_and_misspelt_are_said(line: CommandLine) -> None:
-    assert "HF_HUB_OFFLINE is set" in line.run("pull", MODEL.name, status=1)
+    assert "HF_HUB_OFFLINE is set" in line.run_with(None, "pull", MODEL.name, status=1)
     assert "There is no model 'qwen'" in line.run("pull", "qwen", status=2)
 
 
