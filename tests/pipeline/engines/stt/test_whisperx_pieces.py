@@ -15,13 +15,14 @@ from pipeline.engines.stt.whisperx.whisperx_punkt import punkt_folder
 from pipeline.engines.stt.whisperx.whisperx_words import AlignedWord, joined, placed
 
 _STEP = RATE // 4
+_QUIET = np.zeros(1, np.int8)
 _SPEECH = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 200)), max_size=8)
 """Quarter seconds of silence and of speech, taking turns."""
 
 
 def loud(sound: NDArray[np.float32]) -> list[tuple[int, int]]:
     """Speech is what is not zero; cut after every 30 s."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], (sound != 0).astype(int), [0]))))
+    edges = np.flatnonzero(np.diff(np.concatenate((_QUIET, (sound != 0).view(np.int8), _QUIET))))
     found = []
     for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         found += [(at, min(at + WINDOW, end)) for at in range(start, end, WINDOW)]

@@ -113,7 +113,7 @@ async def test_a_speed_is_as_fast_as_it_says_and_words_are_where_they_are_heard(
     piper: PiperTextToSpeech,
 ) -> None:
     lasts = {}
-    for speed in (1.0, 0.25, 0.5, 0.8, 1.25, 2.0, 3.0, 4.0):
+    for speed in (1.0, 0.25, 0.5, 0.8, 1.25, 2.0, 2.5, 3.0, 4.0):
         words, chunks = await spoken(piper, READ, speed=speed)
         assert [READ[word.start : word.end] for word in words] == READ.split()
         lasts[speed] = (length_ms(piper, chunks), words[-1].end_ms, _loud_ms(piper, chunks))
@@ -159,14 +159,3 @@ async def test_a_pronunciation_in_ipa_is_spoken_where_it_is_given(
     heard = [text[word.start : word.end] for word in times.words]
     assert heard == ["A", "ripe", "(tomato),", "New York", "and", "here."]
     assert piper.ignored(EngineResult(style="calm", phonemes=given)) == ("style",)
-
-
-@pytest.mark.parametrize("speed", [0.5, 2.5])
-async def test_speech_is_so_many_times_as_fast_as_is_wished(piper: PiperTextToSpeech, speed: float) -> None:
-    """Renderings of one voice differ by some per cent, so means of some are compared."""
-
-    async def mean_ms(at: float) -> float:
-        made = [length_ms(piper, (await spoken(piper, SENTENCE, speed=at))[1]) for _ in range(6)]
-        return float(np.mean(made))
-
-    assert await mean_ms(1.0) / await mean_ms(speed) == pytest.approx(speed, rel=0.06)

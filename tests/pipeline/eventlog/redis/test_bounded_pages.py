@@ -1,5 +1,7 @@
 """Pages of events are bounded by bytes, whatever the sizes of events, and leave nothing out."""
 
+from functools import cache
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,10 +19,15 @@ KILOBYTE = 1 << 10
 SESSION = new_session_id()
 
 
+@cache
+def padding(size: int) -> bytes:
+    return b"x" * size
+
+
 def entry(seq: int, size: int) -> list[object]:
     fields = {b"t": b"text.delta", b"v": b"1", b"ts": b"1", b"n": b"2", b"d": b"\x80"}
     flat = [word for pair in fields.items() for word in pair]
-    return [b"%d-0" % seq, [*flat, b"padding", b"x" * size]]
+    return [b"%d-0" % seq, [*flat, b"padding", padding(size)]]
 
 
 @given(st.lists(st.tuples(st.integers(1, 700), st.sampled_from([10, 3_000, 40_000, 700_000])), max_size=6))
