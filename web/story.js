@@ -44,6 +44,7 @@ function newTurn(story, fact) {
     id: fact.seq,
     kind,
     prompt: text,
+    resultOf: fact.data.result_of ?? null, // the turn whose function returned what the prompt tells
     speak: settings?.speak !== false,
     status: "queued",
     text: "",

@@ -22,10 +22,15 @@ const KEEPSAKES = [
 /** As long as a title. */
 const beginning = (text) => (text.length > 60 ? `${text.slice(0, 60).trimEnd()}…` : text);
 
+function heading({ kind, prompt, resultOf }) {
+  if (resultOf) return t("Result of a function: {text}", { text: beginning(prompt) });
+  return kind === "prompt" ? prompt : t("Text to speech: {text}", { text: beginning(prompt) });
+}
+
 export class TurnView {
   /** `onReplay(turn)`; `link(path, query)` gives the address of a download; `actions` are those of a conversation. */
   constructor(turn, { onReplay, onUnfold, link, actions = null }) {
-    this.prompt = make("h2", { class: "prompt" }, turn.kind === "prompt" ? turn.prompt : t("Text to speech: {text}", { text: beginning(turn.prompt) }));
+    this.prompt = make("h2", { class: "prompt" }, heading(turn));
     this.text = new AnswerText();
     this.prose = this.text.element;
     this.state = make("span", { class: "state" });

@@ -82,6 +82,7 @@ export interface EventData {
   "tool.called": ToolCalled;
   "tool.completed": ToolCompleted;
   "tool.failed": ToolFailed;
+  "tool.started": ToolStarted;
   "transcript.compared": TranscriptCompared;
   "transcript.failed": TranscriptFailed;
   "transcript.final": TranscriptFinal;
@@ -265,6 +266,8 @@ export type ToolFailed = { "call": string; "code": string; "message": string; "m
 
 export type ToolSettings = { "registered": Array<string>; "functions": Array<FunctionOffer>; "choice": string; "parallel": boolean; };
 
+export type ToolStarted = { "call": string; };
+
 export type TranscriptCompared = { "input": string; "utterance": number; "audio_ms": number; "ways": Array<WayReport>; "words": number; "differences": Array<WordDifference>; };
 
 export type TranscriptFailed = { "input": string; "utterance": number; "mode": "realtime" | "quality" | "legacy"; "code": string; "message": string; };
@@ -277,7 +280,7 @@ export type TurnCompleted = { "sentences": number; "audio_ms": number; "ttfa_ms"
 
 export type TurnFailed = { "stage": "text" | "speech" | "owner"; "code": string; "message": string; "retryable": boolean; };
 
-export type TurnRequested = { "kind": "prompt" | "text"; "text": string; "settings": SessionSettings; "marks": Array<SpeechMark>; "input": string | null; "utterances": Array<number>; "merges": number | null; "given": Array<GivenMessage> | null; "by": string; "narrate": boolean | null; "traceparent": string; };
+export type TurnRequested = { "kind": "prompt" | "text"; "text": string; "settings": SessionSettings; "marks": Array<SpeechMark>; "input": string | null; "utterances": Array<number>; "merges": number | null; "given": Array<GivenMessage> | null; "by": string; "narrate": boolean | null; "traceparent": string; "result_of": number | null; };
 
 export type TurnResumed = { "epoch": number; "node": string; "chars": number; "sentences": number; };
 

@@ -23,6 +23,7 @@ from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_measures import Measuring, RedisMeasures
 from pipeline.background.session_directory import DirectoryProjection
+from pipeline.background.tool_results import ToolResults
 from pipeline.background.worker_tasks import ScheduledTask, Work, Workers
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.archive.archiver import Archiver
@@ -33,6 +34,7 @@ from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
 from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.observability.process_metrics import MetricsReporter, ProcessMeter
 from pipeline.session_state.session_views import SessionViews
+from pipeline.tools.tool_registry import ToolRegistry
 from schemas.errors import LogUnavailable
 from schemas.settings import AppSettings
 
@@ -40,7 +42,7 @@ _RETENTION_S: Final = 600.0
 """Days are not counted by the minute."""
 
 
-def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder) -> Work:
+def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder, functions: ToolRegistry) -> Work:
     """Lists the effects and projections of the workers. A new effect or projection is one more line here."""
     clock, kinds, views = SystemClock(), Kinds(log), SessionViews(log)
     users = Users(log, recorder)
@@ -63,6 +65,7 @@ def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder) -> Work:
             AutoPlay(kinds, narrations, users),
             NarrationBegun(narrations),
             NarrationNotifications(kinds, views, narrations, users, recorder),
+            ToolResults(views, functions, recorder, clock),
             ArchiveEnded(archiver),
             Stats(),
             Measuring(log),
@@ -93,8 +96,9 @@ async def open_workers(settings: AppSettings) -> AsyncGenerator[Workers, None]:
             forced_to_disk(settings.log, settings.home),
             Recorder(log, retain_s=settings.log.retain_s, appended=meter.appended) as recorder,
             MetricsReporter(meter, RedisMeasures(log.hot)),
+            ToolRegistry(settings.tools) as functions,
         ):
-            work = work_of(settings, log, recorder)
+            work = work_of(settings, log, recorder, functions)
             yield Workers(log.hot, log, work, settings.workers, name=name)
     finally:
         await log.aclose()

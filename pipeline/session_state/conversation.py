@@ -153,7 +153,7 @@ class Conversation:
         state = TurnState(turn, data["kind"], data["text"], self._taken(data), recorded.ts_ms)
         state.input, state.merges = data.get("input"), data.get("merges")
         state.by, state.traceparent = data.get("by", ""), data.get("traceparent", "")
-        state.narrate = data.get("narrate")
+        state.narrate, state.result_of = data.get("narrate"), data.get("result_of")
         if data.get("marks"):
             state.marks_json = orjson.dumps(data["marks"])
         if data.get("given") is not None:

@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 
 import orjson
 
@@ -18,7 +18,15 @@ from schemas.speech_style import SpeechMark
 TurnStatus = Literal["requested", "running", "completed", "stopped", "failed"]
 SentenceStatus = Literal["ready", "voiced", "completed", "failed", "skipped"]
 ANSWER_EVENTS = frozenset(
-    {"passages.found", "passages.failed", "answer.cited", "tool.called", "tool.completed", "tool.failed"}
+    {
+        "passages.found",
+        "passages.failed",
+        "answer.cited",
+        "tool.called",
+        "tool.started",
+        "tool.completed",
+        "tool.failed",
+    }
 )
 _WISHES = frozenset(
     {
@@ -29,6 +37,8 @@ _WISHES = frozenset(
         "playback.flushed",
     }
 )
+STARTED: Final = "The function was started and runs in the background. You will be told its result later."
+"""What the model is told, in the answer that began it, of a function that runs beside the conversation."""
 _BROKEN_OFF = " —"
 """Stands in what the language model is told for what an interrupted answer would have said."""
 _STATUS_OF_TERMINAL: dict[str, TurnStatus] = {
@@ -104,14 +114,23 @@ class CallState:
     output: str | None = None
     error: tuple[str, str] | None = None
     """Code and message."""
+    started: bool = False
+    """It runs beside the conversation, and its answer does not wait for it."""
 
     @property
     def over(self) -> bool:
+        """The answer can go on."""
+        return self.started or self.returned
+
+    @property
+    def returned(self) -> bool:
         return self.output is not None or self.error is not None
 
     @property
     def result(self) -> str:
         """Text that the model gets as the call's result."""
+        if self.started:
+            return STARTED
         if self.error is not None:
             return f"error: {self.error[1]}"
         return self.output or ""
@@ -145,6 +164,8 @@ class TurnState:
     """It was spoken, into this input."""
     merges: int | None = None
     """The turn that it replaces."""
+    result_of: int | None = None
+    """The turn whose asynchronous function returned what it tells."""
     heard_ms: int | None = None
     """Milliseconds of its audio that listeners reported as heard, the largest; None: none reported."""
     heard_at_ms: int = 0
@@ -318,6 +339,8 @@ def _apply_to_grounds(turn: TurnState, recorded: Recorded) -> None:
             turn.calls[data["call"]] = CallState(
                 data["call"], data["name"], data["arguments"], data["place"], data["round"], data["at"]
             )
+        case "tool.started" if data["call"] in turn.calls:
+            turn.calls[data["call"]].started = True
         case "tool.completed" if data["call"] in turn.calls:
             turn.calls[data["call"]].output = data["output"]
         case "tool.failed" if data["call"] in turn.calls:

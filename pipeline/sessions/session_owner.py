@@ -83,6 +83,7 @@ def planned(
         room=room,
         session=session,
         traceparent=state.traceparent,
+        tells_result=state.result_of is not None,
         whole_sentences=(
             state.given is None
             and not conversation.items.managed

@@ -202,6 +202,13 @@ class ToolRegistry(TaskScope):
             return None
         return Function(name, (described.description or "")[:DESCRIPTION_CHARS], described.input_schema)
 
+    def asynchronous(self, name: str) -> bool:
+        """An answer does not wait for this function's result."""
+        place, registered = self._tools.get(name), self._registered(name)
+        if isinstance(registered, RegisteredFunction):
+            return registered.asynchronous
+        return place is not None and registered is not None and place.tool in registered.asynchronous
+
     def filler(self, names: Iterable[str], language: str) -> str:
         """Sentence that is spoken while these functions take long: the first that has one of its own."""
         for name in names:

@@ -38,7 +38,14 @@ from pipeline.turn.retrieval_step import Retriever, passages_message, retrieve
 from schemas.errors import EngineDead
 from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTooMany, ToolUnknown
 from schemas.events import Event, TextCompleted
-from schemas.events.answer_events import AnswerCited, PassagesFound, ToolCalled, ToolCompleted, ToolFailed
+from schemas.events.answer_events import (
+    AnswerCited,
+    PassagesFound,
+    ToolCalled,
+    ToolCompleted,
+    ToolFailed,
+    ToolStarted,
+)
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import ARGUMENT_CHARS, GivenMessage
 from schemas.settings.provider_settings import LOCAL
@@ -60,6 +67,8 @@ class Question:
     turn: int = 0
     asked_by: str = ""
     """The principal; empty on an open server."""
+    tells_result: bool = False
+    """Of an asynchronous function; others are waited for, so that no chain of turns asks for itself."""
 
 
 class AnswerSink(Protocol):
@@ -156,6 +165,11 @@ class ToolCallStep:
     async def carry_out(self, calls: Sequence[CallState]) -> bool:
         """Make the calls that are to be made here. True: the client has to make others first."""
         ours = [call for call in calls if call.place == "server" and not call.over]
+        for call in ours:
+            if self._starts(call):
+                await self._sink.record(ToolStarted(call=call.call))  # its effect makes the call
+                call.started = True
+        ours = [call for call in ours if not call.started]
         if ours:
             await self._sink.settle()  # should we die now, the next owner knows what was called, by its name
             async with anyio.create_task_group() as beside:
@@ -163,6 +177,11 @@ class ToolCallStep:
                 await self._all(ours)
                 beside.cancel_scope.cancel()
         return any(call.place == "client" and not call.over for call in calls)
+
+    def _starts(self, call: CallState) -> bool:
+        if self._registry is None or self._question.tells_result or self._question.given is not None:
+            return False
+        return call.name in self._registered and self._registry.asynchronous(call.name)
 
     async def _all(self, calls: Sequence[CallState]) -> None:
         at_once = anyio.CapacityLimiter(1 if self._registry is None else self._registry.settings.at_once)

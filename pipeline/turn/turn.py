@@ -72,6 +72,8 @@ class TurnPlan:
     session: str = ""
     traceparent: str = ""
     """The caller's span, whose trace the turn continues."""
+    tells_result: bool = False
+    """See `Question`."""
     whole_sentences: bool = False
     """An answer that the length limit cuts ends at its last whole sentence."""
     marks: tuple[SpeechMark, ...] = ()
@@ -227,6 +229,7 @@ class Turn:
         question = Question(
             *(plan.text, plan.settings, plan.history, plan.given, plan.room, plan.session, plan.turn),
             asked_by=plan.asked_by,
+            tells_result=plan.tells_result,
         )
         sink = _TurnSink(self, queue)
         answer = Generation(question, self._models, sink, self._clock, self._progress)

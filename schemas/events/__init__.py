@@ -7,6 +7,7 @@ from schemas.events.answer_events import (
     ToolCalled,
     ToolCompleted,
     ToolFailed,
+    ToolStarted,
 )
 from schemas.events.document_events import (
     DocumentAdded,
@@ -183,6 +184,7 @@ __all__ = [
     "ToolCalled",
     "ToolCompleted",
     "ToolFailed",
+    "ToolStarted",
     "TranscriptCompared",
     "TranscriptFailed",
     "TranscriptFinal",

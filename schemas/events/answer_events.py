@@ -56,6 +56,14 @@ class ToolCalled(_Event):
     """So many characters of the answer were written before it."""
 
 
+class ToolStarted(_Event):
+    """A function runs beside the conversation; `tool.completed` or `tool.failed` may come after the turn."""
+
+    type: Literal["tool.started"] = "tool.started"
+    v: Literal[1] = 1
+    call: CallId
+
+
 class ToolCompleted(_Event):
     """A function was called here, and this is what it said."""
 

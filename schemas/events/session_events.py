@@ -16,6 +16,7 @@ from schemas.events.answer_events import (
     ToolCalled,
     ToolCompleted,
     ToolFailed,
+    ToolStarted,
 )
 from schemas.events.document_events import (
     DocumentAdded,
@@ -188,6 +189,8 @@ class TurnRequested(_Event):
     when it was asked for. None: as they are when it is complete (events of older versions)."""
     traceparent: str = ""
     """The caller's span (W3C Trace Context), whose trace the turn continues; empty: the turn has its own."""
+    result_of: int | None = None
+    """The turn whose asynchronous function has returned what `text` tells; None: somebody asked."""
 
     @property
     def chars(self) -> int:
@@ -253,6 +256,7 @@ Event = Annotated[
     | ToolCalled
     | ToolCompleted
     | ToolFailed
+    | ToolStarted
     | TurnCompleted
     | TurnStopped
     | TurnFailed

@@ -16,6 +16,7 @@ TRIGGERS: Final = frozenset(
         "turn.stopped",
         "turn.failed",
         "text.completed",
+        "tool.started",
         "session.end_requested",
         "narration.requested",
         "transcript.final",

@@ -45,6 +45,8 @@ class RegisteredFunction(_Tools):
     """Sent to `url`, as a key."""
     filler: Fillers | None = None
     """Spoken text while it takes long, by language; None: as for all."""
+    asynchronous: bool = False
+    """The answer does not wait for its result, which is told in a turn of its own when it is there."""
 
     @model_validator(mode="after")
     def _is_in_one_place(self) -> Self:
@@ -79,11 +81,15 @@ class RegisteredMcpServer(_Tools):
     """Variables of `command`, beside PATH, HOME and the like."""
     filler: Fillers | None = None
     """Spoken text while a tool takes long, by language; None: as for all."""
+    asynchronous: tuple[McpToolName, ...] = Field(default=(), max_length=64)
+    """Those of `tools` whose results an answer does not wait for."""
 
     @model_validator(mode="after")
     def _is_in_one_place(self) -> Self:
         if (self.url is None) == (not self.command):
             raise ValueError("give either command or url")
+        if unknown := set(self.asynchronous) - set(self.tools):
+            raise ValueError(f"asynchronous names {min(unknown)!r}, which is not among the tools")
         return self
 
 

@@ -127,6 +127,7 @@ async def events_of(  # noqa: PLR0913 - all that a turn depends on
     tracing: Tracing | None = None,
     principal: str = "",
     by: str = "",
+    result_of: int | None = None,
 ) -> list[Recorded]:
     """Events of a turn in the log, its request excepted."""
     log, session = MemoryEventLog(), new_session_id()
@@ -134,7 +135,9 @@ async def events_of(  # noqa: PLR0913 - all that a turn depends on
     async with Recorder(log) as recorder, owning(log, recorder, models, tracing=tracing) as owners:
         started = SessionStarted(settings=settings, principal=principal)
         await recorder.post(session, started, mode="create")
-        wish = TurnRequested(kind="prompt", text=text, settings=settings, given=given, by=by)
+        wish = TurnRequested(
+            kind="prompt", text=text, settings=settings, given=given, by=by, result_of=result_of
+        )
         await recorder.post(session, wish)
         owners.wake(session, Seq(TURN))
         await until_over(log, session, "turn.completed")

@@ -19,6 +19,13 @@ async def tides(harbour: str) -> str:
     return f"{harbour}: 04:12 and 16:40"
 
 
+def ferry(harbour: str) -> str:
+    """When the next ferry leaves; known once `HELD` is set."""
+    if not HELD.wait(30):
+        raise TimeoutError
+    return f"The ferry from {harbour} leaves at nine."
+
+
 async def never(what: str = "") -> str:
     """Waits for what does not come."""
     await anyio.sleep_forever()

@@ -181,6 +181,7 @@ export default {
   "Stopped": "Angehalten",
   "Stopped here: you spoke": "Hier angehalten: Sie haben gesprochen",
   "Question extended": "Frage ergänzt",
+  "Result of a function: {text}": "Ergebnis einer Funktion: {text}",
   "Text to speech: {text}": "Text vorlesen: {text}",
   "Show": "Anzeigen",
   "Text": "Text",

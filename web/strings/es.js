@@ -181,6 +181,7 @@ export default {
   "Stopped": "Detenido",
   "Stopped here: you spoke": "Detenido aquí: usted habló",
   "Question extended": "Pregunta ampliada",
+  "Result of a function: {text}": "Resultado de una función: {text}",
   "Text to speech: {text}": "Texto a voz: {text}",
   "Show": "Mostrar",
   "Text": "Texto",

@@ -181,6 +181,7 @@ export default {
   "Stopped": "Arrêté",
   "Stopped here: you spoke": "Arrêté ici : vous avez parlé",
   "Question extended": "Question complétée",
+  "Result of a function: {text}": "Résultat d’une fonction : {text}",
   "Text to speech: {text}": "Synthèse vocale : {text}",
   "Show": "Afficher",
   "Text": "Texte",

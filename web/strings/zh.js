@@ -181,6 +181,7 @@ export default {
   "Stopped": "已停止",
   "Stopped here: you spoke": "在此停止：你说话了",
   "Question extended": "问题已补充",
+  "Result of a function: {text}": "函数的结果：{text}",
   "Text to speech: {text}": "文本转语音：{text}",
   "Show": "显示",
   "Text": "文本",

@@ -14,6 +14,7 @@ import orjson
 from pipeline.audio.audio_formats import AudioFormat
 from pipeline.audio.opus import RATE
 from pipeline.rag.citations import passage_path, places_of
+from pipeline.session_state.turn_state import STARTED
 from schemas.bounds import too_deep
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
@@ -126,6 +127,8 @@ class UiTranslator:
                 return [*self._open_text(recorded), self._delta(data["text"])]
             case "tool.called":
                 return self._call(recorded)
+            case "tool.started":
+                return [self._result(data["call"], "tool-output-available", {"output": STARTED})]
             case "tool.completed":
                 output = {"output": json_or_text(data["output"])}
                 return [self._result(data["call"], "tool-output-available", output)]

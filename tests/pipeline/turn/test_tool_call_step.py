@@ -6,6 +6,7 @@ import pytest
 from pipeline.engines.ports import Completion, Message, ToolCall
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
+from pipeline.session_state.turn_state import STARTED
 from pipeline.tools.remote_functions import ToolCallContext, pseudonym
 from pipeline.tools.tool_registry import ToolResult
 from pipeline.turn.generation import Engines
@@ -37,6 +38,9 @@ BOTH = {
     "weather": RegisteredFunction(entry_point=f"{HERE}:weather"),
     "tides": RegisteredFunction(entry_point=f"{HERE}:tides"),
 }
+
+
+SLOW = BOTH | {"slow": RegisteredFunction(entry_point=f"{HERE}:never", asynchronous=True)}
 
 
 def text_of(events: list[Recorded]) -> str:
@@ -221,12 +225,35 @@ async def test_a_word_is_said_and_not_shown_while_a_call_takes_long() -> None:
     assert len(of_type(events, "sentence.completed")) == 3
 
 
-async def test_a_turn_with_calls_goes_on_after_any_event_of_an_owner_that_died() -> None:
+async def test_an_answer_does_not_wait_for_an_asynchronous_function() -> None:
+    model = Author([call("weather", KIEL), call("slow"), CALLED], ["Seven, and the rest comes later.", DONE])
+    events = await events_of(model, registered("weather", "slow"), functions=tool_registry(**SLOW))
+    assert [event.data["call"] for event in of_type(events, "tool.started")] == ["call_slow"]
+    assert [event.data["call"] for event in of_type(events, "tool.completed")] == ["call_weather"]
+    assert [message.content for message in model.asked[1].messages if message.call == "call_slow"] == [
+        STARTED
+    ]
+    assert events[-1].type == "turn.completed"
+
+
+async def test_a_turn_that_tells_a_result_waits_for_all_functions() -> None:
+    """Else turns could ask for turns for ever."""
+    slow = {"slow": RegisteredFunction(entry_point=f"{HERE}:tides", asynchronous=True)}
+    model = Author([call("slow", '{"harbour": "Husum"}'), CALLED], ["High at four.", DONE])
+    events = await events_of(model, registered("slow"), functions=tool_registry(**slow), result_of=1)
+    assert not of_type(events, "tool.started")
+    assert of_type(events, "tool.completed")[0].data["output"] == "Husum: 04:12 and 16:40"
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_turn_with_calls_goes_on_after_any_event_of_an_owner_that_died(asynchronous: bool) -> None:
     def author() -> Author:
         return Author(["Let me see. ", call("weather", KIEL), CALLED], ["Seven degrees.", DONE])
 
+    both = BOTH | {"weather": BOTH["weather"].model_copy(update={"asynchronous": asynchronous})}
+    over = "tool.started" if asynchronous else "tool.completed"
     settings = registered("weather").model_copy(update={"speak": True})
-    whole = await events_of(author(), settings, functions=tool_registry(**BOTH))
+    whole = await events_of(author(), settings, functions=tool_registry(**both))
     for cut in range(1, len(whole)):
         log, session = MemoryEventLog(), new_session_id()
         async with Recorder(log) as recorder:
@@ -240,14 +267,14 @@ async def test_a_turn_with_calls_goes_on_after_any_event_of_an_owner_that_died()
             for event in whole[:cut]:
                 audio = b"\x00\x01x" if event.type == "audio.chunk" else b""
                 await old.commit(event.event(), turn=event.turn, audio=audio)
-            models = Engines(author(), Voice(), None, tool_registry(**BOTH))
+            models = Engines(author(), Voice(), None, tool_registry(**both))
             async with owning(log, recorder, models, "next") as owners:
                 owners.wake(session, Seq(TURN))
                 await until_over(log, session, "turn.completed")
         events = await log.read(session, Seq(2), limit=5_000)
         assert text_of(events) == "Let me see. Seven degrees.", cut
         assert len(of_type(events, "tool.called")) == 1, cut
-        assert len(of_type(events, "tool.completed")) == 1, cut
+        assert [event.type for event in of_type(events, "tool.started", "tool.completed")] == [over], cut
         assert [event.type for event in events if event.type == "turn.completed"] == ["turn.completed"]
         spoken = [event.data["spoken"] for event in of_type(events, "sentence.ready")]
         assert spoken == ["Let me see.", "Seven degrees."], cut

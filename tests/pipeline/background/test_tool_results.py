@@ -1,0 +1,122 @@
+"""Asynchronous functions: a worker that is killed in the middle of a call is followed by another, once."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from schemas.events import SessionEnded, SessionStarted, ToolCalled, ToolStarted, TurnCompleted, TurnRequested
+from schemas.events.recorded import Recorded
+from schemas.ids import Seq, SessionId, TurnId, new_session_id
+from schemas.settings import SessionSettings
+from tests.support.eventlog.log_events import until
+
+pytestmark = pytest.mark.anyio
+TURN = TurnId(2)
+SETTINGS = SessionSettings(speak=False)
+
+
+@dataclass
+class Station:
+    """A function's server, which answers once it is `open`."""
+
+    url: str = ""
+    status: int = 200
+    keys: list[str] = field(default_factory=list)
+    """The `Idempotency-Key` of each request."""
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        lines = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
+        self.keys.append(next(value for name, value in lines.items() if name.lower() == "idempotency-key"))
+        await self.open.wait()
+        writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 5\r\nConnection: close\r\n\r\nsunny" % self.status)
+        await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def station() -> AsyncGenerator[Station, None]:
+    found = Station()
+    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
+    found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    try:
+        yield found
+    finally:
+        found.open.set()
+        server.close()
+
+
+@contextmanager
+def worker(home: Path, url: str, name: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker process, killed with -9 when the block ends."""
+    command = [sys.executable, "-m", "tests.pipeline.background.killed_caller", str(home), url, name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+async def begun(log: RedisEventLog, *, ended: bool = False) -> SessionId:
+    """A session whose answer has begun a function and is over."""
+    session = new_session_id()
+    async with Recorder(log) as recorder:
+        wish = TurnRequested(kind="prompt", text="How is the weather?", settings=SETTINGS)
+        await recorder.post(session, SessionStarted(settings=SETTINGS), wish, mode="create")
+        called = ToolCalled(call="c1", name="weather", arguments='{"city": "Kiel"}', place="server")
+        completed = TurnCompleted(sentences=0, audio_ms=0)
+        await recorder.post(session, called, ToolStarted(call="c1"), completed, turn=TURN)
+        if ended:
+            await recorder.post(session, SessionEnded(reason="user"))
+    return session
+
+
+async def later(log: RedisEventLog, session: SessionId) -> list[Recorded]:
+    """The events after the first answer."""
+    return await log.read(session, Seq(5))
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_call_survives_a_killed_worker_and_is_told_once(
+    log: RedisEventLog, home: Path, status: int
+) -> None:
+    async with station() as weather:
+        weather.status = status
+        session = await begun(log)
+        with worker(home, weather.url, "first"):
+            await until(lambda: len(weather.keys) == 1)
+        assert not await later(log, session)
+        weather.open.set()
+        with worker(home, weather.url, "second"):
+            while len(found := await later(log, session)) < 2:  # noqa: ASYNC110 - another process writes them
+                await asyncio.sleep(0.02)
+            assert len(weather.keys) == 2
+        assert set(weather.keys) == {f"{session}/{TURN}/c1"}
+    result, told = found
+    assert (result.turn, result.data["call"]) == (TURN, "c1")
+    assert result.type == ("tool.completed" if status == 200 else "tool.failed")
+    assert (told.type, told.data["result_of"], told.data["kind"]) == ("turn.requested", TURN, "prompt")
+    assert ("sunny" in told.data["text"]) is True
+    assert told.data["text"].startswith('The function weather({"city": "Kiel"}) has ')
+
+
+async def test_nothing_is_called_for_a_session_that_has_ended(log: RedisEventLog, home: Path) -> None:
+    async with station() as weather:
+        weather.open.set()
+        await begun(log, ended=True)
+        goes_on = await begun(log)
+        with worker(home, weather.url, "only"):
+            while len(await later(log, goes_on)) < 2:  # noqa: ASYNC110 - another process writes them
+                await asyncio.sleep(0.02)
+    assert weather.keys == [f"{goes_on}/{TURN}/c1"]
