@@ -57,6 +57,9 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
         "deployments/test_resume_through_cuts.py": {
             "resume": "test_a_completion_goes_on",
         },
+        "deployments/test_faces_together.py": {
+            "many listeners": "test_an_answer_is_heard_by_others_while_its_client_is_told_it",
+        },
     },
     "Responses": {
         "deployments/responses/test_stored_responses.py": {
@@ -65,6 +68,9 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
         },
         "deployments/test_resume_through_cuts.py": {
             "resume": "test_a_response_goes_on",
+        },
+        "deployments/test_faces_together.py": {
+            "many listeners": "test_an_answer_is_heard_by_others_while_its_client_is_told_it",
         },
     },
     "Anthropic Messages": {
@@ -98,6 +104,7 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
     },
     "Realtime over WebRTC": {
         "deployments/realtime/test_calls.py": {
+            "tools": "test_the_model_calls_a_function_of_the_caller",
             "create": "test_a_form_brings_the_offer_and_the_configuration",
             "resume": "test_a_call_that_comes_back_goes_on_where_it_was",
             "many listeners": "test_a_call_is_told_what_a_websocket_is_told_and_hears_the_sound",
@@ -108,6 +115,7 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
     },
     "telephone": {
         "deployments/telephone/test_phone_calls.py": {
+            "many listeners": "test_a_call_is_heard_by_other_listeners",
             "create": "test_a_caller_hears_the_greeting_and_marks_record_what_was_heard",
             "resume": "test_a_call_whose_stream_breaks_goes_on_in_the_same_session",
             "barge-in": "test_speech_over_an_answer_clears_it_and_the_log_knows_what_was_heard",
@@ -124,6 +132,9 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
         },
         "deployments/test_resume_through_cuts.py": {
             "resume": "test_a_chat_of_the_ui_stream_is_whole_after_the_last_cut",
+        },
+        "deployments/test_faces_together.py": {
+            "many listeners": "test_an_answer_is_heard_by_others_while_its_client_is_told_it",
         },
     },
     "MCP": {
@@ -154,6 +165,8 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
     },
     "Python client": {
         "client_libraries/test_conformance.py": {
+            "tools": "test_a_function_of_the_server_is_told_to_all_listeners",
+            "barge-in": "test_speech_over_an_answer_interrupts_it",
             "create": "test_a_prompt_is_answered_in_deltas",
             "resume": "test_connections_that_break_at_any_byte_lose_and_double_no_event",
             "audio in": "test_a_microphone_is_transcribed_and_answered_also_when_connections_break",
@@ -167,6 +180,9 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
     },
     "JavaScript client": {
         "client_libraries/test_conformance.py": {
+            "many listeners": "test_a_function_of_the_server_is_told_to_all_listeners",
+            "tools": "test_a_function_of_the_server_is_told_to_all_listeners",
+            "barge-in": "test_speech_over_an_answer_interrupts_it",
             "create": "test_a_prompt_is_answered_in_deltas",
             "resume": "test_connections_that_break_at_any_byte_lose_and_double_no_event",
             "audio in": "test_a_microphone_is_transcribed_and_answered_also_when_connections_break",
@@ -177,6 +193,38 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
     },
 }
 """For each face: files under tests/, and in each the test of each capability."""
+
+_NO_SOUND: Final = "requests and answers of the protocol are text"
+_CLOSED: Final = (
+    "the protocol takes no sound while it answers; a client that closes the connection stops the answer"
+)
+ABSENT: Final[dict[str, dict[str, str]]] = {
+    "native HTTP and SSE": {
+        "barge-in": "a recording is sent whole; speech over an answer needs the WebSocket",
+    },
+    "Chat Completions": {"barge-in": _CLOSED},
+    "Responses": {"barge-in": _CLOSED, "audio out": _NO_SOUND, "audio in": _NO_SOUND},
+    "Anthropic Messages": {"barge-in": _CLOSED, "audio out": _NO_SOUND, "audio in": _NO_SOUND},
+    "UI stream": {
+        "barge-in": "the chat is stopped by a request; its stream takes no sound",
+        "audio in": "messages hold text and outputs of calls",
+    },
+    "MCP": {
+        "resume": "each request stands alone; an answer that was cut is read with `read_session`",
+        "many listeners": "an answer belongs to its request; its session is heard on other faces",
+        "barge-in": "a recording is sent whole",
+        "tools": "the face is a set of tools; calls within an answer are in its session",
+    },
+    "Durable Streams": dict.fromkeys(
+        ("barge-in", "tools", "audio out", "audio in"), "streams are read and appended to; they ask nothing"
+    ),
+    "Wyoming": {
+        "many listeners": "a connection belongs to one satellite",
+        "barge-in": "a satellite sends sound or plays it; the protocol has no event for both",
+        "tools": "the protocol has no calls; calls within an answer are in its session",
+    },
+}
+"""For each face: the capabilities that its protocol does not have, and why."""
 
 _BEGIN: Final = "<!-- the table begins: python -m tests.face_table -->\n"
 _END: Final = "<!-- the table ends -->\n"
@@ -197,18 +245,34 @@ def _tests_in(file: str) -> frozenset[str]:
 
 
 def absent() -> list[str]:
-    """The registry's tests that are not in the tree, and its capabilities that are no column."""
-    return [
+    """The registry's tests that are not in the tree, its capabilities that are no column, and cells that have
+    neither a test nor a reason, or both."""
+    wrong = [
         f"{face}, {capability}: {file}::{test}"
         for face, files in SHOWN.items()
         for file, shown in files.items()
         for capability, test in shown.items()
         if capability not in CAPABILITIES or test not in _tests_in(file)
     ]
+    return wrong + [
+        f"{face}, {capability}: neither shown nor explained, or both"
+        for face, files in SHOWN.items()
+        for capability in CAPABILITIES
+        if any(capability in shown for shown in files.values()) == (capability in ABSENT.get(face, {}))
+    ]
 
 
 def _cell(files: dict[str, dict[str, str]], capability: str) -> str:
     return next((f"[yes](../tests/{file})" for file, shown in files.items() if capability in shown), "–")
+
+
+def _reasons(face: str) -> str:
+    """A line with what the face does not have; capabilities with the same reason stand together."""
+    named: dict[str, list[str]] = {}
+    for capability, reason in ABSENT[face].items():
+        named.setdefault(reason, []).append(capability)
+    told = [f"{', '.join(names)} ({reason})" for reason, names in named.items()]
+    return f"* {face}: {'; '.join(told)}."
 
 
 def written(text: str) -> str:
@@ -218,7 +282,8 @@ def written(text: str) -> str:
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return f"{before}{_BEGIN}\n{lines}\n\n{_END}{after}"
+    reasons = "\n".join(_reasons(face) for face in SHOWN if face in ABSENT)
+    return f"{before}{_BEGIN}\n{lines}\n\nNot in the protocols:\n\n{reasons}\n\n{_END}{after}"
 
 
 def main(arguments: Sequence[str]) -> int:

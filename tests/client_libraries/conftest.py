@@ -14,7 +14,14 @@ STORY = "The keeper lit the lamp. The fox came in from the rain and lay down. Th
 @pytest.fixture(scope="package")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     settings = scripted_settings(
-        tmp_path_factory.mktemp("client"), llm={"reply": STORY, "delta_chars": 4, "per_delta_ms": 5}
+        tmp_path_factory.mktemp("client"),
+        llm={
+            **{"reply": STORY, "delta_chars": 4, "per_delta_ms": 5},
+            "reply_to": {"at length": STORY * 12},
+            "call_for": {"the tides": [{"name": "tides", "arguments": '{"harbour": "Oslo"}'}]},
+        },
+        session={"max_tokens": 4_096},
+        tools={"functions": {"tides": {"entry_point": "tests.support.operator_functions:tides"}}},
     )
     with running_app(settings) as running:
         yield running

@@ -88,6 +88,19 @@ const cases = {
     const session = await client.create({ speak: false });
     return all(session.listen(pieces(readFileSync(file), bytes)));
   },
+
+  async interrupt(client, { file, bytes }) {
+    const session = await client.create();
+    const turn = await session.ask("Tell it at length");
+    const spoken = async function* () {
+      for await (const event of session.events()) if (event.type === "audio.chunk") break;
+      for await (const piece of pieces(readFileSync(file), bytes)) {
+        yield piece;
+        await new Promise((resolve) => setTimeout(resolve, bytes / 32));
+      }
+    };
+    return { turn: turn.number, events: await all(session.listen(spoken())) };
+  },
 };
 
 const { name, url, key, ...parameters } = JSON.parse(await text(process.stdin));

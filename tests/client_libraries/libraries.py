@@ -110,6 +110,22 @@ class Python:
         async with aclosing(session.listen(pieces())) as events:
             return await _all(events)
 
+    async def _interrupt(self, client: AsyncRhapsode, *, file: str, bytes: int) -> Any:
+        pcm = await anyio.Path(file).read_bytes()
+        session = await client.create()
+        turn = await session.ask("Tell it at length")
+
+        async def pieces() -> AsyncGenerator[bytes, None]:
+            async for event in session.events():
+                if event.type == "audio.chunk":
+                    break
+            for at in range(0, len(pcm), bytes):
+                yield pcm[at : at + bytes]
+                await anyio.sleep(bytes / 32_000)
+
+        async with aclosing(session.listen(pieces())) as events:
+            return {"turn": turn.number, "events": await _all(events)}
+
 
 async def _all(events: AsyncIterable[Event]) -> list[dict[str, Any]]:
     return [

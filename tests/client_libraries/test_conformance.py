@@ -5,6 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -123,3 +124,28 @@ async def test_a_microphone_is_transcribed_and_answered_also_when_connections_br
     assert types[-1] == "input.closed"
     assert "transcript.final" in types
     assert abs(max(one["at_ms"] + one["ms"] for one in heard) - speech.stat().st_size // 32) < 100
+
+
+async def test_speech_over_an_answer_interrupts_it(app: RunningApp, library: Library, tmp_path: Path) -> None:
+    speech = tmp_path / "speech.pcm"
+    speech.write_bytes(austen()[: 32 * 2_000] + silence(1_000))
+    told = await library.run("interrupt", app.url, file=str(speech), bytes=3_200)
+    [flushed] = [event for event in told["events"] if event["type"] == "playback.flushed"]
+    assert (flushed["turn"], flushed["data"]["reason"]) == (told["turn"], "barge_in")
+
+
+async def test_a_function_of_the_server_is_told_to_all_listeners(app: RunningApp, library: Library) -> None:
+    async with AsyncRhapsode(app.url) as client:
+        session = await client.create(speak=False, tools={"registered": ["tides"]})
+        turn = await session.ask("Look at the tides.")
+    heard: list[Any] = []
+
+    async def listen() -> None:
+        heard.append(await library.run("events", app.url, session=session.id, after=0, turn=turn.number))
+
+    async with anyio.create_task_group() as listeners:
+        listeners.start_soon(listen)
+        listeners.start_soon(listen)
+    assert heard[0] == heard[1]
+    [completed] = [event for event in heard[0] if event["type"] == "tool.completed"]
+    assert completed["data"]["output"] == "Oslo: 04:12 and 16:40"

@@ -1,5 +1,6 @@
 """Several faces at one session at the same time: all are told the same, calls of functions included."""
 
+import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -8,9 +9,10 @@ import httpx
 import pytest
 
 from rhapsode import AsyncRhapsode
-from tests.deployments.test_resume_through_cuts import told
+from tests.deployments.test_resume_through_cuts import Event, events_in, told
 from tests.support.clients.native_client import ask, create, listen_until_over
 from tests.support.clients.openai_requests import STORY
+from tests.support.eventually import eventually
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
@@ -73,6 +75,68 @@ async def test_two_listeners_of_each_face_hear_one_answer_while_it_is_given(app:
     heard = await heard_at_once(*faces, *faces)
     assert heard[0] == list(range(1, len(heard[0]) + 1))
     assert heard == [heard[0]] * len(heard)
+
+
+class Stream:
+    """A stream that is being read: its text so far, and its headers."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.over = False
+        self.headers: httpx.Headers | None = None
+
+    async def read(self, app: RunningApp, path: str, body: dict[str, Any]) -> None:
+        async with (
+            httpx.AsyncClient(base_url=app.url, timeout=30) as http,
+            http.stream("POST", path, json=body) as response,
+        ):
+            async for piece in response.aiter_text():
+                self.text += piece
+                self.headers = response.headers
+        self.over = True
+
+
+CHAT_BODY = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "Tell it slowly."}]}
+RESPONSE_BODY = {"model": "gpt-4o", "stream": True, "input": "Tell it slowly."}
+MESSAGE = {"role": "user", "parts": [{"type": "text", "text": "Tell it slowly."}]}
+
+
+@pytest.mark.parametrize("face", ["chat", "response", "ui"])
+async def test_an_answer_is_heard_by_others_while_its_client_is_told_it(app: RunningApp, face: str) -> None:
+    """By the same protocol, and by server-sent events of the session."""
+    chat = uuid.uuid4().hex
+    path, body = {
+        "chat": ("/v1/chat/completions", CHAT_BODY),
+        "response": ("/v1/responses", RESPONSE_BODY),
+        "ui": ("/v1/ui/chat", {"id": chat, "messages": [MESSAGE]}),
+    }[face]
+    first = Stream()
+
+    async def again() -> list[Event]:
+        begun = events_in(first.text)[0]
+        if face == "chat":
+            last = {"Last-Event-ID": begun["id"]}
+            return [begun, *await told(app, "POST", path, json=body, headers=last)]
+        if face == "response":
+            name = begun.json["response"]["id"]
+            return await told(app, "GET", f"{path}/{name}", params={"stream": "true"})
+        return await told(app, "GET", f"{path}/{chat}/stream")
+
+    async def native() -> list[Event]:
+        session = first.text.partition('"session":"')[2].partition('"')[0]
+        if first.headers is not None:
+            session = first.headers.get("X-Rhapsode-Session", session)
+        turn = events_in(first.text)[0].json["response"]["id"].rpartition("_")[2] if face == "response" else 2
+        return await told(app, "GET", f"/v1/sessions/{session}/events", params={"turn": turn})
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(first.read, app, path, body)
+        await eventually(lambda: len(events_in(first.text)) > 1)
+        assert not first.over
+        same, others = await heard_at_once(again, native)
+    assert same == events_in(first.text)
+    deltas = [event.json["data"] for event in others if '"text.delta"' in event["data"]]
+    assert "".join(delta["text"] for delta in deltas) == SLOWLY
 
 
 async def test_a_function_of_the_server_is_told_by_socket_and_by_server_sent_events(app: RunningApp) -> None:

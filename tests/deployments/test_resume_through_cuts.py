@@ -69,6 +69,11 @@ async def told(
                     text += piece
                     if enough is not None and enough in text and text.endswith("\n\n"):
                         break
+    return events_in(text)
+
+
+def events_in(text: str) -> list[Event]:
+    """The whole events of a stream's text."""
     events = []
     for block in text.split("\n\n")[:-1]:
         fields = (line.partition(":") for line in block.split("\n") if not line.startswith(":"))

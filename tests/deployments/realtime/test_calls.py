@@ -17,6 +17,7 @@ from tests.deployments.realtime.call_client import Caller, calling
 from tests.deployments.realtime.conftest import ANSWER, SLOWLY
 from tests.deployments.realtime.realtime_client import client, plain
 from tests.deployments.realtime.realtime_sound import silence, speech
+from tests.deployments.realtime.test_realtime_functions import WEATHER
 from tests.support.clients.access_people import People, settings_at
 from tests.support.clients.access_people import client as http_client
 from tests.support.eventually import eventually
@@ -96,6 +97,22 @@ async def test_what_is_said_is_understood_and_an_answer_is_interrupted_by_speech
         assert 0 <= told[-1]["audio_ms"] - cut["audio_end_ms"] < 200
         await caller.event("response.done", count=len(done) + 1)
         assert buffer_events(caller)[:4] == ["started", "stopped", "started", "cleared"]
+
+
+async def test_the_model_calls_a_function_of_the_caller(app: RunningApp) -> None:
+    async with calling(app) as caller:
+        await caller.send("session.update", session={"type": "realtime", "tools": [WEATHER]})
+        await caller.event("session.updated")
+        await caller.say("How is the weather?")
+        done = await caller.event("response.done")
+        [call] = done["response"]["output"]
+        assert (call["name"], json.loads(call["arguments"])) == ("weather", {"city": "Kiel"})
+        result = {"type": "function_call_output", "call_id": call["call_id"], "output": "It rains."}
+        await caller.send("conversation.item.create", item=result)
+        await caller.send("response.create")
+        await caller.event("output_audio_buffer.stopped")
+        assert said(caller) == ANSWER
+        assert any(caller.loud())
 
 
 async def test_the_buffer_is_cleared_on_request(app: RunningApp) -> None:

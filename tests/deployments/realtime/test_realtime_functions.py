@@ -53,6 +53,21 @@ async def test_the_model_calls_and_goes_on_with_the_result(app: RunningApp) -> N
     assert answered["response"]["output"][0]["content"][0]["text"] == ANSWER
 
 
+async def test_the_conversation_goes_on_until_the_client_has_the_result(app: RunningApp) -> None:
+    async with client(app) as caller:
+        await caller.update(tools=[WEATHER], output_modalities=["text"])
+        await caller.say("How is the weather?")
+        [call] = (await caller.respond())["response"]["output"]
+        await caller.say("An echo meanwhile, please.")
+        meanwhile = await caller.respond()
+        assert meanwhile["response"]["output"][0]["content"][0]["text"] == "You said so."
+        result = await told(caller, call["call_id"], "It rains.")
+        assert result["item"]["output"] == "It rains."
+        answered = await caller.respond()
+    assert answered["response"]["status"] == "completed"
+    assert answered["response"]["output"][0]["type"] == "message"
+
+
 async def test_a_spoken_question_may_lead_to_a_call(app: RunningApp) -> None:
     async with client(app) as caller:
         await caller.update(

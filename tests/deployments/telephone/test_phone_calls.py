@@ -10,6 +10,7 @@ import pytest
 from tests.deployments.realtime.realtime_sound import as_mulaw, speech
 from tests.deployments.telephone.conftest import GREETING
 from tests.deployments.telephone.phone_provider import FRAME, PhoneProvider, calling
+from tests.support.clients.native_client import listen_until_over
 from tests.support.eventually import eventually
 from tests.support.running_app import RunningApp
 
@@ -95,6 +96,20 @@ async def test_speech_over_an_answer_clears_it_and_the_log_knows_what_was_heard(
         assert 0 < max(reported) < await sound_ms(caller, flushed["turn"])
         # A mark says so every 200 ms, and more than a second is never on its way.
         assert abs(max(reported) * 8 - (caller.cleared[0] - before)) <= 1_200 * 8
+
+
+async def test_a_call_is_heard_by_other_listeners(app: RunningApp) -> None:
+    async with calling(app, speed=20) as caller:
+        await caller.connected()
+        await caller.event("playback.ended")
+        before = len(caller.played)
+        turn = await ask(app, caller, "Who comes by?")
+        heard = await listen_until_over(app.ws_url, caller.session, turn, audio="pcm16")
+        await caller.event("playback.ended", 2)
+        sound = sum(len(heard.audio[chunk["seq"]]) for chunk in heard.of("audio.chunk", turn))
+        whole_ms = await sound_ms(caller, turn)
+        assert len(caller.played) - before == whole_ms * 8
+        assert abs(sound // 48 - whole_ms) < 100
 
 
 async def test_held_sound_is_sent_again_from_where_it_was_heard(app: RunningApp) -> None:
