@@ -13,6 +13,7 @@ import { bindHelp } from "./help.js";
 import { MediaControls } from "./media-session.js";
 import { addressOf, Menu } from "./menu.js";
 import { refusalOf } from "./refusals.js";
+import { isMissing, surely } from "./parts.js";
 import { momentAt } from "./seek.js";
 import { Sidebar } from "./sidebar.js";
 import { staySignedIn } from "./staying.js";
@@ -31,6 +32,7 @@ const ROUTES = [
   ["collections", "library", async (_, shell) => new (await import("./conversations/collections-place.js")).CollectionsPlace(shell)],
   ["collection", "library", async (id, shell) => new (await import("./conversations/collection-place.js")).CollectionPlace(id, shell)],
   ["timeline", "timeline", async (id, shell) => new (await import("./history/timeline-place.js")).TimelinePlace(id, shell)],
+  ["compare", "compare", async (_, shell) => new (await import("./compare-place.js")).ComparePlace(shell)],
   ["session", "chat", async (id, shell) => new ChatPlace(id, shell)],
   ["thread", "chat", async (id, shell) => new ChatPlace(id, shell)],
 ];
@@ -89,7 +91,7 @@ class Shell {
   }
 
   async _listen() {
-    const { Listening } = await import("./microphone/listening.js");
+    const { Listening } = await surely(() => import("./microphone/listening.js"));
     this.ear = new Listening({
       begin: () => this.place.begun(),
       change: async (patch) => this.place.changeSettings?.({ listening: patch }),
@@ -123,7 +125,7 @@ class Shell {
     if (developerPanel().read()) void this._showDeveloper(true);
     void this._sidebar.reload();
     void this._showVoices();
-    const { Notices } = await import("./notices.js");
+    const { Notices } = await surely(() => import("./notices.js"));
     new Notices({ place: () => this.place }).open();
   }
 
@@ -338,8 +340,8 @@ function sourceOf({ id, story }) {
 
 /** A part of the page that is loaded when it is wanted, and could not be. */
 function showMissing(error) {
-  if (!/dynamically imported module|importing a module|does not provide an export/i.test(error?.message)) throw error;
-  shell.controls.showNotice(t("This part of the page could not be loaded. Try again when you are connected."));
+  if (!isMissing(error)) throw error;
+  shell.controls.showNotice(t("This part of the page could not be loaded. Try again when you are connected, or load the page anew."));
 }
 addEventListener("unhandledrejection", (event) => {
   showMissing(event.reason);

@@ -4,6 +4,7 @@ import { orElse } from "./api.js";
 import { ConversationsApi } from "./conversations/api.js";
 import { asSentence, byId } from "./dom.js";
 import { listeningOf } from "./microphone/state.js";
+import { surely } from "./parts.js";
 import { Session } from "./session.js";
 import { emptyStory, runningTurn } from "./story.js";
 import { t } from "./strings.js";
@@ -47,7 +48,7 @@ export class ChatPlace {
   }
 
   async _showStory() {
-    const { StoryView } = await import("./story-view.js");
+    const { StoryView } = await surely(() => import("./story-view.js"));
     this._storyView = new StoryView({
       onReplay: (turn) => this.hear(turn),
       onAsk: this._shell.guest ? null : (request) => this._askFurther(request),

@@ -4,30 +4,11 @@ import { copied } from "./answer-text.js";
 import { orElse } from "./api.js";
 import { asSentence, icon, make, say } from "./dom.js";
 import { codeFor, latencyOf, matching, usageOf } from "./developer-facts.js";
+import { PATHS, sessionField, settingAt } from "./session-fields.js";
 import { t } from "./strings.js";
 
 const EVENTS = 100;
 const COPIED_MS = 2_000;
-
-const numbers = (min, max, step) => ({ min: String(min), max: String(max), step: String(step) });
-
-/** Settings of the session: path, label, kind and attributes of the control. */
-const SETTINGS = [
-  ["system_prompt", t("System prompt"), "textarea", { rows: "3" }],
-  ["llm_provider", t("Model provider"), "text", { placeholder: t("this server") }],
-  ["llm_model", t("Model"), "text", { placeholder: t("the provider's own") }],
-  ["temperature", t("Temperature"), "number", numbers(0, 2, 0.01)],
-  ["max_tokens", t("Length limit, tokens"), "number", numbers(1, 100_000, 1)],
-  ["listening.mode", t("Transcription"), "select", { realtime: t("Fast"), quality: t("Accurate"), legacy: t("Legacy: whole answers") }],
-  ["listening.compare", t("Transcribe in both ways"), "select", { false: t("No"), true: t("Yes, side by side") }],
-  ["listening.endpointing.threshold", t("Voice activity, threshold"), "number", numbers(0.05, 0.95, 0.05)],
-  ["listening.endpointing.silence_ms", t("Silence that ends speech, ms"), "number", numbers(100, 5_000, 1)],
-  ["listening.endpointing.prefix_padding_ms", t("Padding before speech, ms"), "number", numbers(0, 2_000, 1)],
-  ["listening.interrupt_ms", t("Speech that interrupts, ms"), "number", numbers(32, 5_000, 1)],
-];
-
-const at = (settings, path) => path.split(".").reduce((part, name) => part?.[name], settings);
-const patchOf = (path, value) => path.split(".").reduceRight((inner, name) => ({ [name]: inner }), value);
 
 export class DeveloperPanel {
   /** Fills `element`, an `aside` that is shown and hidden elsewhere; `onClose()` by its own button. */
@@ -39,7 +20,7 @@ export class DeveloperPanel {
     this._latency = make("ol", { class: "latency", "aria-label": t("Latency of the latest turn") });
     this._usage = make("dl", { class: "facts" });
     this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
-    this._fields = new Map(SETTINGS.map((setting) => [setting[0], this._field(...setting)]));
+    this._fields = new Map(PATHS.map((path) => [path, sessionField(path, (patch) => this._save(patch))]));
     this._language = make("select", { "aria-label": t("Language of the code") });
     this._language.append(...["curl", "Python", "JavaScript"].map((name) => make("option", {}, name)));
     this._code = make("code");
@@ -63,13 +44,12 @@ export class DeveloperPanel {
     this._place = place;
     this._seen = story;
     const turn = story?.turns[story.order.at(-1)];
-    this._latency.replaceChildren(...latencyOf(turn).map(step));
-    const usage = usageOf(turn).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
-    this._usage.replaceChildren(...usage);
-    for (const [path, field] of this._fields) {
-      field.disabled = !place.changeSettings;
-      const value = String(at(story?.settings, path) ?? "");
-      if (document.activeElement !== field && field.value !== value) field.value = value;
+    this._latency.replaceChildren(...latencyItems(turn));
+    this._usage.replaceChildren(...usageItems(turn));
+    for (const [path, { control }] of this._fields) {
+      control.disabled = !place.changeSettings;
+      const value = String(settingAt(story?.settings, path) ?? "");
+      if (document.activeElement !== control && control.value !== value) control.value = value;
     }
     if (other || this._session !== place.about?.id) this._showCode();
     this._showEvents();
@@ -83,32 +63,21 @@ export class DeveloperPanel {
       setTimeout(() => (copy.textContent = t("Copy")), COPIED_MS);
     });
     const settings = make("details", {}, make("summary", {}, t("Session settings")), this._problem);
-    settings.append(...[...this._fields.values()].map((field) => field.parentElement));
+    settings.append(...[...this._fields.values()].map(({ element }) => element));
     settings.append(make("p", { class: "note" }, t("Of this session; they apply from the next turn on.")));
     const code = make("details", {}, make("summary", {}, t("View code")), this._language, copy);
     code.append(make("pre", { tabindex: "0", "aria-label": t("Code for this session"), role: "region" }, this._code));
     const events = make("details", { open: "" }, this._count, this._filter, this._events);
     const turn = [head(t("Latency")), this._latency, head(t("Turn")), this._usage];
     const title = make("header", {}, make("h2", {}, t("Developer")), this._close);
-    return [title, ...turn, settings, code, events];
+    const compare = make("a", { class: "quiet", href: "./?compare" }, t("Compare two models or voices"));
+    return [title, ...turn, settings, code, compare, events];
   }
 
-  _field(path, label, kind, attributes) {
-    const control = controlOf(kind, attributes);
-    make("label", { class: "row" }, make("span", {}, label), control);
-    control.addEventListener("change", () => {
-      const empty = kind === "text" ? null : kind === "number" ? undefined : "";
-      const isText = kind === "text" || kind === "textarea" || path === "listening.mode";
-      const value = control.value === "" ? empty : isText ? control.value : JSON.parse(control.value);
-      if (value !== undefined) void this._save(path, value);
-    });
-    return control;
-  }
-
-  _save(path, value) {
+  _save(patch) {
     say(this._problem, null);
     const refused = ({ message }) => say(this._problem, asSentence(message));
-    return orElse(refused, () => this._place.changeSettings(patchOf(path, value)));
+    return orElse(refused, () => this._place.changeSettings(patch));
   }
 
   _showCode() {
@@ -126,16 +95,11 @@ export class DeveloperPanel {
   }
 }
 
-/** `attributes` of a select: the words for each of its values. */
-function controlOf(kind, attributes) {
-  if (kind === "textarea") return make("textarea", attributes);
-  if (kind !== "select") return make("input", { type: kind, ...attributes });
-  return make("select", {}, ...Object.entries(attributes).map(([value, words]) => make("option", { value }, words)));
-}
+/** Elements for the steps of a turn, and for what it was made by. */
+export const latencyItems = (turn) =>
+  latencyOf(turn).map(([name, ms]) => make("li", {}, make("b", {}, ms === null ? "–" : `${ms} ms`), make("span", {}, name)));
 
-function step([name, ms]) {
-  return make("li", {}, make("b", {}, ms === null ? "–" : `${ms} ms`), make("span", {}, name));
-}
+export const usageItems = (turn) => usageOf(turn).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
 
 function entry({ seq, turn, type, data }) {
   const summary = make("summary", {}, make("span", {}, String(seq)), make("span", {}, type));

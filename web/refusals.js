@@ -11,6 +11,7 @@ const REFUSALS = {
   "engine.failed": () => t("The model or the voice failed. Try again."),
   "gateway.busy": () => t("The server is busy. Try again in a moment."),
   "gateway.leaving": () => t("The server is being restarted. Try again in a moment."),
+  "input.beginning_lost": () => t("The connection was gone for long: the beginning of what was said is lost."),
   "input.too_long": () => t("The text is too long."),
   internal: () => t("Something went wrong."),
   "limit.sessions": () => t("Too many sessions are open."),
@@ -25,7 +26,11 @@ const REFUSALS = {
   "voice.unknown": () => t("There is no such voice."),
 };
 
+const NAMELESS = "session.not_found"; // the server's words have an id in them, which says nothing to a reader
+
 /** What to show of a problem {code, message}: the server's own words in English, and where the code is not among these. */
 export function refusalOf({ code, message }) {
-  return language !== "en" && Object.hasOwn(REFUSALS, code) ? REFUSALS[code]() : message;
+  if (language !== "en" && /^http\.5/.test(code)) return REFUSALS.internal();
+  const known = Object.hasOwn(REFUSALS, code) && (language !== "en" || code === NAMELESS);
+  return known ? REFUSALS[code]() : message;
 }

@@ -2,6 +2,7 @@
 
 import { byId } from "./dom.js";
 import { Follow } from "./follow.js";
+import { nameIn } from "./story.js";
 import { TurnActions } from "./turn-actions.js";
 import { TurnView } from "./turn-view.js";
 
@@ -27,6 +28,8 @@ export class StoryView {
       const folded = !recent && !this._wanted.has(id) && heard?.turn !== id;
       view.actions.update(story.turns[id], { folded, last: number === story.order.length - 1 });
       view.update(story.turns[id], folded);
+      const { by, stoppedBy } = story.turns[id];
+      view.told({ asker: nameIn(story, by), stopper: nameIn(story, stoppedBy) });
     });
     const lit = heard ? (this._views.get(heard.turn) ?? null) : null;
     if (this._lit !== lit) this._lit?.light(null);

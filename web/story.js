@@ -12,6 +12,8 @@ export function emptyStory() {
     lastSeq: 0,
     kind: "session",
     title: "",
+    owner: "", // by name, where the server asks for keys
+    members: [], // who may ask beside the owner
     settings: null,
     ended: null,
     turns: {},
@@ -64,6 +66,7 @@ function newTurn(story, fact) {
     flushedAt: null, // play clock when its sound was dropped: somebody spoke
     heardMs: 0, // so much came out of somebody's loudspeaker, as far as they said so
     stopReason: null,
+    stoppedBy: "", // who of several people stopped it
     times: timesOf(story, fact),
     voice: "", // of its latest sentence
     usage: null, // {provider, model, tokensIn, tokensOut}
@@ -113,8 +116,11 @@ const ON_SESSION = {
     ...story,
     kind: data.kind ?? "session",
     title: data.title ?? "",
+    owner: data.principal ?? "",
     settings: data.settings,
   }),
+  "member.added": (story, { data }) => ({ ...story, members: [...story.members, data.principal].filter(Boolean) }),
+  "member.removed": (story, { data }) => ({ ...story, members: story.members.filter((name) => name !== data.principal) }),
   "session.renamed": (story, { data }) => ({ ...story, title: data.title }),
   "settings.changed": (story, { data }) => ({ ...story, settings: data.settings }),
   "session.ended": (story, { data }) => ({ ...story, ended: data.reason }),
@@ -177,7 +183,9 @@ function told(turn, { data }, patch) {
 const ON_TURN = {
   "turn.started": (turn) => ({ ...turn, status: "running" }),
   "turn.stop_requested": (turn, fact, story) =>
-    isOver(turn) ? flushed(turn, fact, story) : { ...turn, status: "stopping", stopReason: fact.data.reason ?? null },
+    isOver(turn)
+      ? flushed(turn, fact, story)
+      : { ...turn, status: "stopping", stopReason: fact.data.reason ?? null, stoppedBy: fact.data.by ?? "" },
   "playback.flushed": flushed,
   "playback.heard": (turn, { ts, data }) =>
     reached({ ...turn, heardMs: Math.max(turn.heardMs, data.heard_ms) }, "heard", ts - data.heard_ms),
@@ -242,6 +250,12 @@ export function reduce(story, fact) {
 }
 
 export const isOver = (turn) => turn.overAt !== null;
+
+/** The name of whom a fact of the session is by, `by` being empty for its owner; empty where nobody else takes part. */
+export function nameIn(story, by) {
+  const several = story.members.length > 0 || story.order.some((id) => story.turns[id].by);
+  return by || (several ? story.owner : "");
+}
 
 /** The turn that is being made now, or null. */
 export function runningTurn(story) {

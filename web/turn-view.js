@@ -8,7 +8,7 @@ import { isOver } from "./story.js";
 import { comparisonView } from "./microphone/comparison-view.js";
 import { sentenceAt, wordAt } from "./timeline.js";
 import { refusalOf } from "./refusals.js";
-import { t } from "./strings.js";
+import { inOneLine, t } from "./strings.js";
 
 const STATE_WORDS = { queued: t("Queued"), stopping: t("Stopping…"), stopped: t("Stopped") };
 const STOPPED_WORDS = { barge_in: t("Stopped here: you spoke"), merged: t("Question extended") };
@@ -19,8 +19,11 @@ const KEEPSAKES = [
   [t("Captions (SRT)"), "/captions.srt", {}],
 ];
 
-/** As long as a title. */
-const beginning = (text) => (text.length > 60 ? `${text.slice(0, 60).trimEnd()}…` : text);
+/** One line, as long as a title. */
+function beginning(text) {
+  const line = inOneLine(text.slice(0, 1_000));
+  return line.length > 60 ? `${line.slice(0, 60).trimEnd()}…` : line;
+}
 
 function heading({ kind, prompt, resultOf }) {
   if (resultOf) return t("Result of a function: {text}", { text: beginning(prompt) });
@@ -44,8 +47,8 @@ export class TurnView {
     this.element = make("article", { class: "turn", "data-turn": String(turn.id), "aria-label": this.prompt.textContent });
     this.compared = make("div", { class: "compared" });
     this.sources = new Sources();
-    const by = turn.by ? [make("p", { class: "by" }, turn.by)] : [];
-    this.element.append(...by, this.prompt, ...(actions ? [actions.form] : []), this.compared, this.prose);
+    this.by = make("p", { class: "by", hidden: "" });
+    this.element.append(this.by, this.prompt, ...(actions ? [actions.form] : []), this.compared, this.prose);
     this.element.append(this.sources.element, this.problem, this.footer);
     for (const [name, path, query] of KEEPSAKES) {
       const href = link(path, { ...query, turn: turn.id });
@@ -59,6 +62,7 @@ export class TurnView {
     this._turn = null;
     this._folded = null;
     this._compared = null;
+    this._stopper = "";
   }
 
   /** Bring the page up to `turn`; folded, only its beginning is kept in the document. */
@@ -80,9 +84,17 @@ export class TurnView {
     for (const link of this.keep.querySelectorAll("a")) link.hidden = this.replay.hidden;
     this._compare(turn);
     this.sources.update(turn, folded);
-    say(this.state, stateWords(turn));
+    say(this.state, stateWords(turn, this._stopper));
     say(this.problem, turn.error ? asSentence(refusalOf(turn.error)) : unspokenWords(turn));
     this.footer.hidden = [...this.footer.children].every((part) => part.hidden);
+  }
+
+  /** `asker` and `stopper`: the names of who asked and who stopped it, empty where only one person takes part. */
+  told({ asker, stopper }) {
+    say(this.by, asker);
+    if (stopper === this._stopper) return;
+    this._stopper = stopper;
+    if (this._turn) say(this.state, stateWords(this._turn, stopper));
   }
 
   /** Unfolded, as it is now: it has gone on since it was put on the page. */
@@ -112,7 +124,8 @@ export class TurnView {
 }
 
 /** What was stopped, or fell silent when it was complete already, because somebody spoke. */
-function stateWords({ status, stopReason, cut }) {
+function stateWords({ status, stopReason, cut }, stopper) {
+  if (stopper && status === "stopped" && stopReason === "user") return t("Stopped by {name}", { name: stopper });
   if (cut && status === "completed" && !stopReason) return t("Cut off at its length limit");
   const interrupted = status === "stopped" || status === "completed";
   return (interrupted && STOPPED_WORDS[stopReason]) || STATE_WORDS[status];

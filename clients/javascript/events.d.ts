@@ -286,7 +286,7 @@ export type TurnResumed = { "epoch": number; "node": string; "chars": number; "s
 
 export type TurnStarted = { "epoch": number; "node": string; };
 
-export type TurnStopRequested = { "reason": "user" | "barge_in" | "merged"; };
+export type TurnStopRequested = { "reason": "user" | "barge_in" | "merged"; "by": string; };
 
 export type TurnStopped = { "reason": "user" | "barge_in" | "merged" | "session_ended" | "forked"; };
 

@@ -26,11 +26,14 @@ class PageBundle:
     """The files of the page whose script is `folder`/`script`: `texts` by their paths.
 
     A module that one later part alone needs is in that part's file; one that several need has its own file.
+    These files end in `.part.js`: a gateway of another release has no such file for this page, and sends it
+    no module that it has already.
     Raises ValueError for an import or export that it cannot translate.
     """
 
     def __init__(self, folder: Path, script: str) -> None:
         self._folder = folder
+        self._script = script
         self._codes: dict[str, str] = {}
         self.modules = self._closure(script, ())
         parts, reached = self._parts()
@@ -40,7 +43,7 @@ class PageBundle:
         for root in roots[1:]:
             members.setdefault(root, self._closure(root, {*self.modules, *roots} - {root}))
         self._homes = {path: root for root, paths in members.items() for path in paths}
-        self.texts = {root: self._file(root, paths) for root, paths in members.items()}
+        self.texts = {self._name(root): self._file(root, paths) for root, paths in members.items()}
 
     def _parts(self) -> tuple[list[str], Counter[str]]:
         """The parts that are loaded later, and in how many of them each module is that the script lacks."""
@@ -59,8 +62,10 @@ class PageBundle:
 
     def _code(self, path: str) -> str:
         if path not in self._codes:
-            code = _COMMENT.sub("", (self._folder / path).read_text(encoding="utf-8"))
-            self._codes[path] = code if _LINES_IN_TEXT.search(code) else _INDENT.sub("", code)
+            code = (self._folder / path).read_text(encoding="utf-8")
+            self._codes[path] = (
+                code if _LINES_IN_TEXT.search(code) else _INDENT.sub("", _COMMENT.sub("", code))
+            )
         return self._codes[path]
 
     def _imports(self, path: str) -> list[str]:
@@ -90,9 +95,11 @@ class PageBundle:
             if self._homes[imported] != root:
                 foreign.setdefault(self._homes[imported], []).append(f"${self._numbers[imported]}")
         needed = {self._homes[path] for path in self._closure(root, self.modules)} - {root, *foreign}
-        early = [f'import "{_from(root, home)}";\n' for home in sorted(needed)]  # not one after the other
+        early = [
+            f'import "{_from(root, self._name(home))}";\n' for home in sorted(needed)
+        ]  # not one after the other
         imports = [
-            f'import {{ {", ".join(names)} }} from "{_from(root, home)}";\n'
+            f'import {{ {", ".join(names)} }} from "{_from(root, self._name(home))}";\n'
             for home, names in foreign.items()
         ]
         bodies = [self._function(path, root) for path in paths]
@@ -108,7 +115,7 @@ class PageBundle:
 
     def _function(self, path: str, root: str) -> str:
         code = _IMPORT.sub(lambda found: self._taken(path, *found.groups()), self._code(path))
-        code = _LATER.sub(lambda at: f"import({at[1]}{_from(root, _beside(path, at[2]))}{at[1]})", code)
+        code = _LATER.sub(lambda at: f"import({at[1]}{self._part(path, root, at[2])}{at[1]})", code)
         code = code.replace("import.meta.url", f'new URL("{_from(root, path)}", import.meta.url).href')
         listed = [name for names in _EXPORTED.findall(code) for name in _listed(names)]
         given = _EXPORT.findall(code) + [": ".join(reversed(name.split(" as "))) for name in listed]
@@ -118,6 +125,17 @@ class PageBundle:
         begin, end = ("await (async () => {", "})();") if _WAITS.search(body) else ("(() => {", "})();")
         value = f"return {{ {', '.join(given)} }};"
         return f"// {path}\nconst ${self._numbers[path]} = {begin}\n{body}{value}\n{end}\n"
+
+    def _part(self, path: str, root: str, name: str) -> str:
+        """How the file of `root` refers to what its module `path` loads later."""
+        part = _beside(path, name)
+        if part in self.modules:
+            raise ValueError(f"{path}: import() of {name!r}, which the script has, cannot be put into it")
+        return _from(root, self._name(part) if part in self._homes else part)
+
+    def _name(self, root: str) -> str:
+        """The file of a module that has one."""
+        return root if root == self._script else f"{root.removesuffix('.js')}.part.js"
 
     def _taken(self, path: str, names: str, imported: str) -> str:
         given = self._given(_beside(path, imported))

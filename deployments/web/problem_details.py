@@ -1,5 +1,6 @@
 """The one table from our errors to HTTP and WebSocket: problem+json (RFC 9457), close codes, frames."""
 
+import html
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,11 @@ from typing import Any, Final, Protocol
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.routing import iter_route_contexts
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -147,6 +149,12 @@ _CODE_OF_STATUS: Final = {
 """For what the framework refuses before our code sees it; its only 400 is a body that it cannot decode."""
 _INTERNAL: Final = 500
 _PROBLEM: Final = "application/problem+json"
+_NOTHING_HERE: Final = (
+    '<!doctype html><html lang="en"><meta name="viewport" content="width=device-width" />'
+    '<meta name="color-scheme" content="light dark" /><title>Not found · Rhapsode</title>'
+    '<h1>Not found</h1><p>There is nothing at this address. <a href="{home}/">Open Rhapsode</a></p>'
+)
+"""For a browser that was sent to an address that there is not."""
 
 
 def status_of(code: str) -> int:
@@ -326,8 +334,11 @@ def install(app: FastAPI) -> None:
         _, message, field = validation_problem(error.errors())
         await refuse_socket(websocket, InputError(message, field=field))
 
-    async def http(request: Request, error: Exception) -> JSONResponse:
+    async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if error.status_code == HTTPStatus.NOT_FOUND and "text/html" in request.headers.get("accept", ""):
+            home = html.escape(request.scope.get("root_path", ""))
+            return HTMLResponse(_NOTHING_HERE.format(home=home), HTTPStatus.NOT_FOUND)
         code = _CODE_OF_STATUS.get(error.status_code, "http.refused")
         headers = {"Allow": _allowed(request)} if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else {}
         if shape := _shape(request.scope):

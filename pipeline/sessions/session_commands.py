@@ -442,11 +442,15 @@ class Sessions:
         """Writes the listeners' reports of what was heard into the log before anything else."""
         await self._ledger.flush(session)
 
-    async def control(self, session: SessionId, command: Control, seen: Head | None = None) -> Seq:
-        """Stop, pause, resume or skip."""
+    async def control(
+        self, session: SessionId, command: Control, seen: Head | None = None, *, by: str = ""
+    ) -> Seq:
+        """Stop, pause, resume or skip. `by`: which of several people wants it."""
         conversation, _ = await self._views.get(session, seen)
         wanted = None if command.turn is None else TurnId(command.turn)
         turn, event = conversation.control(command.action, turn=wanted, sentence=command.sentence)
+        if isinstance(event, TurnStopRequested) and by != conversation.principal:
+            event = event.model_copy(update={"by": by})
         if command.action == "stop" and conversation.turns[turn].stopping is None:
             await self._allowance.stopping(conversation.principal, bytes_of(event))
         else:

@@ -201,6 +201,8 @@ class TurnStopRequested(_Event):
     type: Literal["turn.stop_requested"] = "turn.stop_requested"
     v: Literal[1] = 1
     reason: Literal["user", "barge_in", "merged"] = "user"
+    by: str = ""
+    """Name of the member that stopped it; empty: the owner, or the server."""
 
 
 class SentenceSkipRequested(_Event):

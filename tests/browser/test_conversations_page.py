@@ -155,4 +155,4 @@ def test_a_talk_with_a_character_that_knows_something(open_page: OpenPage, app: 
 
 def test_a_talk_that_is_not_there_says_so(open_page: OpenPage) -> None:
     reader = open_page("/?thread=0190a000-0000-7000-8000-000000000000")
-    expect(reader.page.get_by_role("alert").filter(has_text="There is no session")).to_be_visible()
+    expect(reader.page.get_by_role("alert").filter(has_text="There is no such session")).to_be_visible()

@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from tests.browser.conftest import SHORT
 from tests.browser.page_reader import Reader
 from tests.support.running_app import RunningApp
 
@@ -82,6 +83,41 @@ def test_the_code_in_python_asks_in_the_session(opened: Reader) -> None:
     )
     assert '"turn.completed"' in done.stdout
     expect(opened.page.locator(".turn .prompt").last).to_have_text("Hello!")
+
+
+def test_two_models_or_voices_are_compared_on_one_question(opened: Reader, app: RunningApp) -> None:
+    page = opened.page
+    page.get_by_role("link", name="Compare two models or voices").click()
+    expect(page.get_by_role("heading", name="Compare", level=1)).to_be_visible()
+    left, right = (
+        page.get_by_role("region", name="A", exact=True),
+        page.get_by_role("region", name="B", exact=True),
+    )
+    left.get_by_label("Model provider").fill("nobody")
+    opened.ask("briefly")
+    expect(page.locator("#problem")).to_contain_text("nobody")
+    assert page.input_value("#text") == "briefly"
+    left.get_by_label("Model provider").fill("")
+    right.get_by_label("Voice").select_option("alto")
+    right.get_by_label("Temperature").fill("0.1")
+    page.click("#send")
+    for column in (left, right):
+        expect(column.locator(".prose")).to_have_text(SHORT)
+        expect(column.locator(".latency span")).to_have_text(["asked", "first token", "first audio", "heard"])
+    expect(left.locator(".facts")).to_contain_text("joe")
+    expect(right.locator(".facts")).to_contain_text("alto")
+    right.get_by_role("button", name="Play").click()
+    opened.hears()
+    expect(right.locator(".word.said").first).to_be_visible()
+    expect(left.locator(".word.said")).to_have_count(0)
+    heard = httpx.get(f"{app.url}/v1/sessions/{opened.stats['session']}", timeout=30).json()
+    assert (heard["settings"]["voice"], heard["settings"]["temperature"]) == ("alto", 0.1)
+    expect(page.locator(".history").get_by_role("link", name="briefly")).to_have_count(3)
+    opened.ask("at length")  # in the same two sessions
+    expect(left.locator(".prompt")).to_have_text("at length")
+    page.keyboard.press("Escape")
+    expect(left.get_by_text("Stopped", exact=True)).to_be_visible()
+    expect(right.locator(".prompt")).to_have_text("briefly")
 
 
 def test_the_panel_is_remembered_reachable_and_fits_every_width(opened: Reader) -> None:

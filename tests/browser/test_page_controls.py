@@ -236,6 +236,32 @@ def test_a_silent_answer_can_be_read_aloud_later(open_page: OpenPage, app: Runni
     assert reader.answer == SHORT
 
 
+def test_what_is_read_aloud_is_titled_by_its_first_words_in_one_line(open_page: OpenPage) -> None:
+    reader = open_page()
+    for text in ("The lamp\n\n\nwas lit.", "x" * 80):
+        reader.page.get_by_text("Text to speech", exact=True).click()
+        reader.ask(text)
+    prompts = reader.page.locator(".turn .prompt")
+    expect(prompts).to_have_text(["Text to speech: The lamp was lit.", f"Text to speech: {'x' * 60}…"])
+
+
+def test_the_loudspeaker_ends_the_row_of_the_modes_while_nothing_plays(open_page: OpenPage) -> None:
+    reader = open_page()
+    for width in (1280, 390, 320):
+        reader.page.set_viewport_size({"width": width, "height": 800})
+        modes = reader.page.locator("#composer .modes").bounding_box()
+        sound = reader.page.locator("#sound summary").bounding_box()
+        assert modes and sound
+        assert modes["y"] - 8 <= sound["y"] <= modes["y"] + 8
+        assert reader.page.locator("#transport, .transport").bounding_box()["height"] == 0  # type: ignore[index]
+        reader.page.click("#sound summary")
+        expect(reader.page.locator("#volume")).to_be_in_viewport()
+        reader.page.keyboard.press("Escape")
+    reader.ask("a story at length")
+    reader.hears()
+    assert reader.page.locator(".transport").bounding_box()["height"] > 30  # type: ignore[index]
+
+
 def test_an_answer_can_be_copied_and_asked_for_again(open_page: OpenPage, app: RunningApp) -> None:
     session = asked_with(app.url, {"speak": False}, prompt="briefly")
     reader = open_page(f"/?session={session}", permissions=["clipboard-read", "clipboard-write"])

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import httpx
 import orjson
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from pipeline.core.clock import SystemClock
 from tests.browser import session_log
@@ -183,7 +183,7 @@ def asked_by_somebody_else(url: str) -> tuple[str, int]:
 
 def test_a_link_to_nowhere_says_so(open_page: OpenPage) -> None:
     reader = open_page("/?session=0190a000-0000-7000-8000-000000000000")
-    reader.page.get_by_text("There is no session").wait_for()
+    reader.page.get_by_text("There is no such session").wait_for()
     reader.page.get_by_role("link", name="Start a new one").click()
     reader.page.get_by_role("heading", name="What would you like to hear?").wait_for()
 
@@ -239,6 +239,29 @@ def test_a_part_that_cannot_be_loaded_says_so_and_is_loaded_later(open_page: Ope
     reader.page.context.set_offline(False)
     reader.page.click("#settings-button")
     expect(reader.page.get_by_role("dialog", name="Settings")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("part", "shown"), [("microphone/listening", "#microphone"), ("story-view", ".turn .prose")]
+)
+def test_a_part_that_nobody_asks_for_by_hand_is_loaded_again_by_itself(
+    open_page: OpenPage, app: RunningApp, part: str, shown: str
+) -> None:
+    reader = open_page("/web/icon.svg")
+    refused: list[str] = []
+
+    def refuse_twice(route: Route) -> None:
+        if len(refused) == 2:
+            route.continue_()
+        else:
+            refused.append(route.request.url)
+            route.abort()
+
+    reader.page.route(f"**/{part}.part.js*", refuse_twice)
+    reader.page.goto(app.url)
+    reader.ask("briefly")
+    expect(reader.page.locator(shown)).to_be_visible()
+    assert len(refused) == 2
 
 
 def test_a_server_in_trouble_is_told_in_words_and_what_was_typed_stays(open_page: OpenPage) -> None:

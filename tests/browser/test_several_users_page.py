@@ -23,7 +23,12 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningAp
     people = People.at(home)
     settings = scripted_settings(
         home,
-        llm={"reply": CITED, "delta_chars": 6, "per_delta_ms": 5},
+        llm={
+            "reply": CITED,
+            "reply_to": {"at length": " ".join([CITED] * 40)},
+            "delta_chars": 6,
+            "per_delta_ms": 25,
+        },
         tts={"ms_per_char": 30},
         retrieval={"embedding": "wordllama", "judge": None},
     )
@@ -50,7 +55,7 @@ def test_who_is_let_in_reads_and_asks(
     anna, bob = open_page(talk), open_page(talk)
     signed_in(anna, people.anna)
     signed_in(bob, people.bob)
-    expect(bob.page.get_by_role("alert").filter(has_text="There is no session")).to_be_visible()
+    expect(bob.page.get_by_role("alert").filter(has_text="There is no such session")).to_be_visible()
     anna.choose("People")
     anna.page.get_by_label("Their name").fill("bob")
     anna.page.get_by_role("button", name="Add").click()
@@ -63,6 +68,13 @@ def test_who_is_let_in_reads_and_asks(
         reader.status_is("completed")
         assert reader.answer == CITED
         expect(reader.page.locator(".by")).to_have_text("bob")
+    anna.ask("Now at length")
+    for reader in (bob, anna):
+        expect(reader.page.locator(".by")).to_have_text(["bob", "anna"])
+    bob.wait("s.turn !== null")
+    bob.page.keyboard.press("Escape")
+    for reader in (bob, anna):
+        expect(reader.page.locator(".turn").nth(1).get_by_text("Stopped by bob")).to_be_visible()
     bob.page.get_by_role("list", name="Sources").get_by_role("button").first.click()
     expect(bob.page.locator("#passage mark")).to_contain_text("Their combs are built of wax")
     expect(bob.page.get_by_text("The whole document is not yours to open")).to_be_visible()
@@ -71,4 +83,4 @@ def test_who_is_let_in_reads_and_asks(
     anna.page.get_by_role("button", name="Remove bob").click()
     expect(anna.page.get_by_role("button", name="Remove bob")).to_have_count(0)
     bob.page.goto(talk)
-    expect(bob.page.get_by_role("alert").filter(has_text="There is no session")).to_be_visible()
+    expect(bob.page.get_by_role("alert").filter(has_text="There is no such session")).to_be_visible()

@@ -47,6 +47,7 @@ def test_a_key_opens_the_page_and_a_link_one_story(
     reader.page.get_by_label("Title").fill("Mine")
     reader.page.get_by_role("button", name="Create story").click()
     story_of(reader)
+    expect(reader.page.get_by_role("radio", name="Write and read aloud")).to_be_checked()
     tell(reader, "one evening", aloud=False)
     written(reader, 1).get_by_role("button", name="Read aloud").click()
     reader.hears(200)
@@ -155,6 +156,7 @@ def test_a_page_that_is_open_renews_its_token_in_time_and_its_downloads_with_it(
         reader.page.wait_for_function(f"() => {links}.every((shown) => shown === {TOKEN}.token)")
         nobody_is_asked(reader)
         reader.page.get_by_role("button", name="Settings").click()
+        expect(reader.page.get_by_text("Signed in as anna.")).to_be_visible()
         reader.page.get_by_role("button", name="Sign out").click()
         expect(reader.page.get_by_role("dialog", name="Sign in")).to_be_visible()
         assert reader.page.evaluate(TOKEN) is None

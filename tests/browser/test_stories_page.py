@@ -137,7 +137,7 @@ def test_a_narration_that_fails_says_why_and_is_tried_again(
 
 
 def test_a_reload_keeps_the_place_in_a_scene(open_page: OpenPage, app: RunningApp) -> None:
-    reader = open_page(new_story(app.url, "Once more", "a story"))
+    reader = open_page(f"{new_story(app.url, 'Once more', 'a story')}#1")  # no fragment of ours
     written(reader, 1).get_by_role("button", name="Read aloud").click()
     reader.hears(1_500)
     left_ms = reader.stats["positionMs"]
@@ -150,4 +150,4 @@ def test_a_reload_keeps_the_place_in_a_scene(open_page: OpenPage, app: RunningAp
 
 def test_a_story_that_is_not_there_says_so(open_page: OpenPage) -> None:
     reader = open_page("/?story=0190a000-0000-7000-8000-000000000000")
-    expect(reader.page.get_by_role("alert").filter(has_text="There is no session")).to_be_visible()
+    expect(reader.page.get_by_role("alert").filter(has_text="There is no such session")).to_be_visible()

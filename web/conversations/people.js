@@ -36,6 +36,6 @@ export async function openPeople(id) {
       name.value = "";
     });
   });
-  const words = t("They find it in their history. For listening only, share a link instead.");
+  const words = t("They find it in their history. The name is that of their key, and is not checked here. For listening only, share a link instead.");
   makeDialog(t("People"), { id: "people" }, make("p", { class: "note" }, words), form, problem, list);
 }

@@ -63,7 +63,7 @@ export class TimelinePlace {
     const root = byId("place");
     root.hidden = false;
     root.replaceChildren(this._about, this._open, this._speeds(), this._progress, this._note);
-    this._moments = make("div", { class: "numbers session-moments" });
+    this._moments = make("div", { class: "numbers session-moments", hidden: "" });
     byId("story").after(this._moments);
   }
 
@@ -163,6 +163,7 @@ export class TimelinePlace {
     const shown = moments.slice(-MOMENTS);
     if (this._moments.childElementCount && this._shown === moments.length) return;
     this._shown = moments.length;
+    this._moments.hidden = moments.length === 0;
     const rows = shown.map(({ at, what }) => [what, clock(at), inMs(at - startedAt)]);
     this._moments.replaceChildren(table(t("The session itself"), [t("What"), t("When"), t("After it began")], rows));
   }

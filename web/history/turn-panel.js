@@ -32,6 +32,7 @@ export class TurnPanel {
   /** `turn`: of the story; `told`: of the chronicle. */
   update(turn, told, spans, chronicle) {
     this.text.update(turn, false);
+    this.text.told({ asker: turn.by, stopper: turn.stoppedBy });
     const end = spans.at(-1)?.to ?? 0;
     const seen = [told.version, end, chronicle.pauses.length, told.endAt ?? chronicle.latestAt].join(" ");
     if (seen === this._seen) return;

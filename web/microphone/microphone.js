@@ -131,8 +131,8 @@ export class Microphone {
   _newLine() {
     const line = new AudioInput({
       connection,
-      onState: (state, refusal) => this._lineIs(line, state, refusal),
-      onTrouble: (text) => line === this._line && this._onTrouble(asSentence(text)),
+      onState: (state) => this._lineIs(line, state),
+      onTrouble: (trouble) => line === this._line && this._onTrouble(asSentence(refusalOf(trouble))),
     });
     return line;
   }
@@ -203,12 +203,11 @@ export class Microphone {
     this._onLevel(this._level);
   }
 
-  _lineIs(line, state, refusal) {
+  _lineIs(line, state) {
     if (line !== this._line) return; // the one before says goodbye
     if (state === "over") {
       this._letGo();
       this._become("off");
-      if (refusal) this._onTrouble(asSentence(refusalOf(refusal)));
     } else {
       this._onChange();
     }

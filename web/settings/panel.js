@@ -1,6 +1,7 @@
 /** The settings of narration: each is kept as soon as it is changed, and says so. */
 
 import { orElse } from "../api.js";
+import { userName } from "../credentials.js";
 import { makeDialog } from "../dialog.js";
 import { asSentence, byId, make, say } from "../dom.js";
 import { voiceOptions } from "../languages.js";
@@ -171,5 +172,5 @@ function signOut() {
     forget();
     location.assign("./");
   });
-  return [button];
+  return [make("p", { class: "note" }, t("Signed in as {name}.", { name: userName() })), button];
 }

@@ -8,7 +8,7 @@ import { ScenesView } from "./scenes-view.js";
 import { Voices } from "./voices.js";
 import { t } from "../strings.js";
 
-const ASKING = { placeholder: t("What happens next? (Leave it empty, and it goes on as it likes.)"), optional: true };
+const ASKING = { placeholder: t("What happens? (Leave it empty, and the story decides.)"), optional: true };
 const MODES = [
   { mode: "aloud", label: t("Write and read aloud"), ...ASKING },
   { mode: "write", label: t("Write"), ...ASKING },
@@ -77,10 +77,10 @@ export class StoryPlace {
     return this._shell.hearing.locked;
   }
 
-  /** The settings were changed here. */
-  preferencesChanged({ tts_enabled: enabled, realtime_tts_enabled: atOnce }) {
+  /** The settings were changed here; until they were `chosen`, scenes are read aloud while they are written. */
+  preferencesChanged({ tts_enabled: enabled, realtime_tts_enabled: atOnce }, chosen = true) {
     this._shell.composer.allow("aloud", enabled, t("Reading aloud is off in the settings."));
-    this._shell.composer.prefer(enabled && atOnce ? "aloud" : "write");
+    this._shell.composer.prefer(enabled && (atOnce || !chosen) ? "aloud" : "write");
   }
 
   /** A narration that nobody here asked for is ready. Returns false if it is not of this story. */
@@ -112,14 +112,18 @@ export class StoryPlace {
     history.replaceState(null, "", `?story=${encodeURIComponent(this.id)}${location.hash}`);
     this._shell.noted(this.about);
     this._shell.paint();
-    if (location.hash) document.querySelector(location.hash)?.scrollIntoView();
+    if (location.hash) byId(location.hash.slice(1))?.scrollIntoView();
     else if (matchMedia("(hover: hover)").matches) this._shell.composer.focus();
   }
 
   async _learnPreferences() {
     const refused = ({ message }) => this._shell.controls.showNotice(asSentence(message));
-    const preferences = await orElse(refused, () => this._stories.preferences());
-    if (preferences && this._shell.place === this) this.preferencesChanged(preferences);
+    const [preferences, history] = await Promise.all([
+      orElse(refused, () => this._stories.preferences()),
+      orElse(() => [], () => this._stories.preferencesHistory()),
+    ]);
+    const chosen = history.some(({ preferences: once }) => once.realtime_tts_enabled || once.auto_play_last_scene);
+    if (preferences && this._shell.place === this) this.preferencesChanged(preferences, chosen);
   }
 
   async _learnPremise() {

@@ -14,12 +14,12 @@ const AGAIN_MS = 1_000;
 export class AudioInput {
   /**
    * `onState(state, refusal)`: "connecting", "live", "reconnecting", or at the end "over", with the refusal if there
-   * was one; `onTrouble(text)` when the input is of no use any more, could not keep everything, or when something that
+   * was one; `onTrouble({code, message})` when the input is of no use any more, could not keep everything, or when something that
    * was said is not answered. With `onEvent(event, audio)` the session's events are read on the same socket, from the
    * first connection on, and the input is over only when the events say so. `rate` in Hz.
    *
    * @param {{connection: import("../connection.js").Connection, rate?: number, query?: Record<string, string>, patienceMs?: number,
-   *   onState: (state: string, refusal: any) => void, onTrouble?: (text: string) => void,
+   *   onState: (state: string, refusal: any) => void, onTrouble?: (trouble: {code: string, message: string}) => void,
    *   onEvent?: ((event: any, audio: Uint8Array | null) => void) | null}} options
    */
   constructor({ connection, rate = SPEECH_RATE, query, patienceMs, onState, onTrouble = () => {}, onEvent = null }) {
@@ -163,7 +163,7 @@ export class AudioInput {
 
   /** What we still have is another input. */
   _beginAnew() {
-    this._onTrouble("The connection was gone for long: the beginning of what was said is lost.");
+    this._onTrouble({ code: "input.beginning_lost", message: "The connection was gone for long: the beginning of what was said is lost." });
     this._backlog.restart();
     this.input = newKey();
     this._socket.close();
@@ -178,11 +178,11 @@ export class AudioInput {
   }
 
   _refused(refusal) {
-    const { field, message, retryable } = refusal;
+    const { field, retryable } = refusal;
     if (field === "at_ms") this._beginAnew();
     else if (!retryable) this._end(refusal);
     else {
-      this._onTrouble(message);
+      this._onTrouble(refusal);
       this._timers.push(setTimeout(() => this._ask(), AGAIN_MS));
     }
   }
@@ -191,7 +191,7 @@ export class AudioInput {
   _error({ ref, code, message }) {
     this._done(ref);
     if (code === "input.not_open" && this._ready) this._ask();
-    else if (ref === "input") this._onTrouble(message);
+    else if (ref === "input") this._onTrouble({ code, message });
   }
 
   _took(event, audio) {
@@ -229,7 +229,7 @@ export class AudioInput {
     for (const timer of this._timers) clearTimeout(timer);
     this._ready = false;
     this._socket?.close();
-    if (refusal) this._onTrouble(refusal.message);
+    if (refusal) this._onTrouble(refusal);
     this._say("over", refusal);
     this._wakeWaiting();
   }

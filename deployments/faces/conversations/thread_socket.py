@@ -108,7 +108,8 @@ class _Talk:
         if command.type == "ping":
             return  # answered where it came in
         sentence = command.sentence if command.type == "skip" else None
-        await self._services.sessions.control(thread, Control(action=command.type, sentence=sentence), seen)
+        control = Control(action=command.type, sentence=sentence)
+        await self._services.sessions.control(thread, control, seen, by=self._caller.name)
 
 
 async def _thread_messages(

@@ -156,8 +156,10 @@ async def request_turn(
 
 
 @router.post("/sessions/{session_id}/control", status_code=202)
-async def control(services: Open, session: Session, seen: Commanded, command: Control) -> ControlAccepted:
-    return ControlAccepted(seq=await services.sessions.control(session, command, seen))
+async def control(
+    services: Open, caller: Caller, session: Session, seen: Commanded, command: Control
+) -> ControlAccepted:
+    return ControlAccepted(seq=await services.sessions.control(session, command, seen, by=caller.name))
 
 
 @router.get("/voices")

@@ -327,7 +327,8 @@ class _Connection:
             return Pong(ref=ref)
         seen = await self._may_command(session)
         if isinstance(command, ClientControl):
-            return Accepted(seq=await sessions.control(session, command, seen), ref=ref)
+            by = self._caller.name
+            return Accepted(seq=await sessions.control(session, command, seen, by=by), ref=ref)
         if isinstance(command, ClientPlayback):
             await sessions.heard(session, command, seen)
             return None

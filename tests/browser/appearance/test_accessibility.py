@@ -27,6 +27,7 @@ SCREENS = {
     "story": "/?story={story}",
     "talk": "/?thread={thread}",
     "no such session": "/?session=0190a000-0000-7000-8000-000000000000",
+    "compare": "/?compare",
     "settings": "/",
     "actions": "/?session={session}",
     "character and knowledge": "/?thread={thread}",

@@ -47,7 +47,9 @@ def test_a_phone_never_scrolls_sideways(open_page: OpenPage, pictures: Path) -> 
     assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize("path", ["/", "/?stories", "/?history", "/?characters", "/?collections"])
+@pytest.mark.parametrize(
+    "path", ["/", "/?stories", "/?history", "/?characters", "/?collections", "/?compare"]
+)
 def test_no_width_scrolls_sideways(open_page: OpenPage, path: str) -> None:
     reader = open_page(path)
     if path == "/":
@@ -59,6 +61,34 @@ def test_no_width_scrolls_sideways(open_page: OpenPage, path: str) -> None:
         if reader.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             wide.append(width)
     assert wide == []
+
+
+def test_the_focus_is_somewhere_wherever_one_goes_by_keyboard(open_page: OpenPage) -> None:
+    page = open_page().page
+    page.click("#developer-button")
+    for link, heading in (
+        ("Stories", "Stories"),
+        ("Library", "Characters"),
+        ("Knowledge", "Knowledge"),
+        ("Compare two models or voices", "Compare"),
+        ("New chat", "New chat"),
+    ):
+        page.get_by_role("link", name=link, exact=True).focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name=heading, level=1).wait_for()
+        page.wait_for_function("() => document.activeElement !== document.body")
+        page.keyboard.press("Escape")
+        assert page.evaluate("document.activeElement !== document.body"), link
+
+
+@pytest.mark.parametrize("path", ["/?stories", "/?characters", "/?collections", "/?compare"])
+def test_at_400_percent_every_control_of_a_place_can_be_reached(open_page: OpenPage, path: str) -> None:
+    page = open_page(path, viewport={"width": 320, "height": 256}).page
+    page.get_by_role("heading", level=1).wait_for()
+    page.locator("#place").locator("input, select, textarea, button").first.wait_for()
+    for control in page.locator("#page").locator("button, select, textarea, input, a").all():
+        if control.is_visible() and control.is_enabled():
+            control.click(trial=True)  # in sight once it is scrolled to, and covered by nothing
 
 
 def test_at_400_percent_the_text_is_in_sight_and_nothing_covers_it(open_page: OpenPage) -> None:

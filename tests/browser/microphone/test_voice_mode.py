@@ -71,6 +71,26 @@ def test_voice_mode_fits_every_window_and_axe_finds_nothing(visit: Visit, pictur
     assert [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found] == []
 
 
+def test_voice_mode_scrolls_sideways_at_no_width_and_its_buttons_are_free_at_400_percent(
+    visit: Visit,
+) -> None:
+    reader = visit(1.0, YOUNG_MAN, 60.0)
+    begin(reader)
+    state_is(reader, "speaking")
+    wide = []
+    for width in range(320, 1_921, 40):
+        reader.page.set_viewport_size({"width": width, "height": 700})
+        if reader.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wide.append(width)
+    assert wide == []
+    reader.page.set_viewport_size({"width": 320, "height": 256})
+    for control in ("#mute", "#ear-options", "#expand", "#hang-up"):
+        reader.page.locator(control).click(
+            trial=True
+        )  # in sight once it is scrolled to, and covered by nothing
+    assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def colours(reader: Reader) -> set[str]:
     """Which of both voices the wave shows: "mine" is greener than red, "theirs" redder."""
     found: list[str] = reader.page.evaluate("""() => {

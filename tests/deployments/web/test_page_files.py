@@ -39,6 +39,25 @@ async def test_a_page_of_another_release_gets_the_files_of_this_one_and_does_not
         assert (await http.get("/web/0123456789ab/../../pyproject.toml")).status_code == 404
 
 
+async def test_a_part_of_a_bundled_page_is_asked_of_its_own_release_only(app: RunningApp) -> None:
+    async with client(app) as http:
+        page = (await http.get("/")).text
+        version = _REFERS.findall(page)[-1].split("/")[1]
+        part = "settings/panel.part.js"
+        assert part in (await http.get(f"/web/{version}/app.js")).text
+        assert (await http.get(f"/web/{version}/{part}")).status_code == 200
+        assert (await http.get(f"/web/0123456789ab/{part}")).status_code == 404
+
+
+async def test_a_browser_at_an_address_without_anything_is_led_on(app: RunningApp) -> None:
+    async with client(app) as http:
+        seen = await http.get("/nowhere", headers={"accept": "text/html,*/*"})
+        told = await http.get("/nowhere")
+    assert (seen.status_code, seen.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert '<a href="/">Open Rhapsode</a>' in seen.text
+    assert (told.status_code, told.json()["code"]) == (404, "route.not_found")
+
+
 async def test_the_page_answers_to_head(app: RunningApp) -> None:
     async with client(app) as http:
         assert (await http.head("/")).status_code == 200
@@ -75,14 +94,19 @@ def test_the_script_does_what_its_modules_do_and_later_parts_share_them(tmp_path
     _written(tmp_path, MODULES)
     bundle = PageBundle(tmp_path, "app.js")
     assert bundle.modules == ["count.js", "places/b.js", "app.js"]
-    assert set(bundle.texts) == {"app.js", "places/late.js", "places/other.js", "places/both.js"}
+    assert set(bundle.texts) == {
+        "app.js",
+        "places/late.part.js",
+        "places/other.part.js",
+        "places/both.part.js",
+    }
 
     def said() -> str:
         return subprocess.check_output(["node", tmp_path / "app.js"], text=True, timeout=60)
 
     assert said() == '[2,"b.js","more 0",1,3]\n'
     _written(tmp_path, bundle.texts)
-    for module in MODULES.keys() - bundle.texts.keys() - {"package.json"}:
+    for module in MODULES.keys() - {"app.js", "package.json"}:
         (tmp_path / module).unlink()
     assert said() == '[2,"b.js","more 0",1,3]\n'
 
@@ -95,11 +119,16 @@ def test_the_script_does_what_its_modules_do_and_later_parts_share_them(tmp_path
         'export * from "./b.js";',
         'import { missing } from "./b.js";',
         'import { itself } from "./app.js";',
+        'import { second } from "./several.js";',
+        'import { first } from "./several.js";\nvoid import("./several.js");',
+        'import { first } from "./taken.js";',
     ],
 )
 def test_what_cannot_be_put_into_the_script_is_refused_by_name(tmp_path: Path, line: str) -> None:
-    _written(tmp_path, {"app.js": f"{line}\n", "b.js": ""})
-    with pytest.raises(ValueError, match=r"app\.js: .*cannot be put"):
+    several = "export const first = 1, second = 2;\n"
+    taken = "const whole = { first: 1 };\nexport const { first } = whole;\n"
+    _written(tmp_path, {"app.js": f"{line}\n", "b.js": "", "several.js": several, "taken.js": taken})
+    with pytest.raises(ValueError, match=r"(app|taken)\.js: .*cannot be put"):
         PageBundle(tmp_path, "app.js")
 
 
@@ -108,6 +137,12 @@ def test_code_behind_a_comment_in_its_line_stays(tmp_path: Path) -> None:
     _written(tmp_path, {"app.js": code})
     script = PageBundle(tmp_path, "app.js").texts["app.js"]
     assert "const first = 1;\nlost();\nconst second = 2;" in script
+
+
+def test_what_looks_like_a_comment_within_a_text_stays(tmp_path: Path) -> None:
+    code = "/** A comment. */\nconst text = `\n  // one\n  /** two */\n`;\n"
+    _written(tmp_path, {"app.js": code})
+    assert "`\n  // one\n  /** two */\n`" in PageBundle(tmp_path, "app.js").texts["app.js"]
 
 
 def test_the_version_changes_with_every_file(tmp_path: Path) -> None:

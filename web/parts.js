@@ -1,0 +1,21 @@
+/** Parts of the page that are loaded when they are wanted. */
+
+import { retryDelayMs } from "./client/cursor.js";
+
+const TRIES = 10; // within a minute or two
+
+/** Whether `error` says that a part could not be loaded, or is of another release. */
+export const isMissing = (error) =>
+  /dynamically imported module|importing a module|does not provide an export/i.test(error?.message);
+
+/** A part that nobody has asked for by hand, so that nobody would ask again: `load()` is repeated until it is there. */
+export async function surely(load) {
+  for (let failures = 1; ; failures += 1) {
+    try {
+      return await load();
+    } catch (error) {
+      if (!isMissing(error) || failures === TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, retryDelayMs(failures, Math.random())));
+    }
+  }
+}
