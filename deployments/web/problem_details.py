@@ -312,6 +312,21 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted({method for one in found for method in getattr(one, "methods", None) or ()}))
 
 
+def _not_served(request: Request, error: HTTPException) -> Response:
+    """Answers what the framework refuses; a browser at an address without anything gets a page."""
+    absent = error.status_code == HTTPStatus.NOT_FOUND
+    if absent and "text/html" in request.headers.get("accept", ""):
+        home = html.escape(request.scope.get("root_path", ""))
+        return HTMLResponse(_NOTHING_HERE.format(home=home), HTTPStatus.NOT_FOUND)
+    code = _CODE_OF_STATUS.get(error.status_code, "http.refused")
+    headers = {"Allow": _allowed(request)} if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else {}
+    if shape := _shape(request.scope):
+        path = request.url.path[:200]
+        message = f"{shape.absent(path) or error.detail}: {request.method} {path}"
+        return shape.response_of(code, message, None, headers)
+    return _response(error.status_code, code, str(error.detail), None, retryable=False, headers=headers)
+
+
 def install(app: FastAPI) -> None:
     """Answer every error with a problem document."""
 
@@ -336,16 +351,7 @@ def install(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        if error.status_code == HTTPStatus.NOT_FOUND and "text/html" in request.headers.get("accept", ""):
-            home = html.escape(request.scope.get("root_path", ""))
-            return HTMLResponse(_NOTHING_HERE.format(home=home), HTTPStatus.NOT_FOUND)
-        code = _CODE_OF_STATUS.get(error.status_code, "http.refused")
-        headers = {"Allow": _allowed(request)} if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else {}
-        if shape := _shape(request.scope):
-            path = request.url.path[:200]
-            message = f"{shape.absent(path) or error.detail}: {request.method} {path}"
-            return shape.response_of(code, message, None, headers)
-        return _response(error.status_code, code, str(error.detail), None, retryable=False, headers=headers)
+        return _not_served(request, error)
 
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         if shape := _shape(request.scope):

@@ -251,7 +251,8 @@ def test_the_loudspeaker_ends_the_row_of_the_modes_while_nothing_plays(open_page
         reader.page.set_viewport_size({"width": width, "height": 800})
         modes = reader.page.locator("#composer .modes").bounding_box()
         sound = reader.page.locator("#sound summary").bounding_box()
-        assert modes and sound
+        assert modes is not None
+        assert sound is not None
         assert modes["y"] - 8 <= sound["y"] <= modes["y"] + 8
         assert reader.page.locator("#transport, .transport").bounding_box()["height"] == 0  # type: ignore[index]
         reader.page.click("#sound summary")
