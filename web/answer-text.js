@@ -1,13 +1,12 @@
 /** The text of an answer on the page: Markdown while it grows, cut into sentences, with the light on one of them. */
 
 import { openSource, withMarkers } from "./conversations/sources.js";
-import { asSentence, make } from "./dom.js";
+import { asSentence, copyBy, make } from "./dom.js";
 import { parseOn, shownText } from "./markdown.js";
 import { unitAt } from "./text.js";
 import { t } from "./strings.js";
 
 const TEASER_CHARS = 140;
-const COPIED_MS = 2_000;
 
 export class AnswerText {
   constructor() {
@@ -186,24 +185,10 @@ export class AnswerText {
     return withMarkers(text, this._turn);
   }
 
-  async _pressed(button) {
+  _pressed(button) {
     if (button?.matches(".cite")) void openSource(this._turn, Number(button.dataset.passage));
     if (!button?.matches(".copy-code")) return;
-    const code = button.closest(".code").querySelector("code").textContent;
-    const label = button.textContent;
-    button.textContent = (await copied(code)) ? t("Copied") : t("Not allowed here");
-    setTimeout(() => (button.textContent = label), COPIED_MS);
-  }
-}
-
-/** Whether the browser let the text be copied. */
-export async function copied(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch (error) {
-    if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
-    return false;
+    void copyBy(button, button.closest(".code").querySelector("code").textContent);
   }
 }
 

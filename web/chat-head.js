@@ -2,8 +2,8 @@
 
 import { orElse } from "./api.js";
 import { ConversationsApi } from "./conversations/api.js";
-import { knowledge, problemLine, tried } from "./conversations/furniture.js";
-import { byId, make, say } from "./dom.js";
+import { knowledge, tried } from "./conversations/furniture.js";
+import { byId, make, problemLine, say } from "./dom.js";
 import { t } from "./strings.js";
 
 const DEFAULT = t("Default assistant");

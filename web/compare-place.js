@@ -1,9 +1,8 @@
 /** One question to two models or voices: two columns, each a session of its own with its settings. */
 
 import { orElse } from "./api.js";
-import { problemLine } from "./conversations/furniture.js";
 import { latencyItems, usageItems } from "./developer.js";
-import { asSentence, byId, make, say } from "./dom.js";
+import { asSentence, byId, make, problemLine, say } from "./dom.js";
 import { voiceOptions } from "./languages.js";
 import { refusalOf } from "./refusals.js";
 import { Session } from "./session.js";

@@ -1,14 +1,12 @@
 /** The developer panel: the latency of the turn, its engines, the session's settings, code for it, and its events. */
 
-import { copied } from "./answer-text.js";
 import { orElse } from "./api.js";
-import { asSentence, icon, make, say } from "./dom.js";
+import { asSentence, copyBy, icon, make, problemLine, say } from "./dom.js";
 import { codeFor, latencyOf, matching, usageOf } from "./developer-facts.js";
 import { PATHS, sessionField, settingAt } from "./session-fields.js";
 import { t } from "./strings.js";
 
 const EVENTS = 100;
-const COPIED_MS = 2_000;
 
 export class DeveloperPanel {
   /** Fills `element`, an `aside` that is shown and hidden elsewhere; `onClose()` by its own button. */
@@ -19,7 +17,7 @@ export class DeveloperPanel {
     this._close.addEventListener("click", onClose);
     this._latency = make("ol", { class: "latency", "aria-label": t("Latency of the latest turn") });
     this._usage = make("dl", { class: "facts" });
-    this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
+    this._problem = problemLine();
     this._fields = new Map(PATHS.map((path) => [path, sessionField(path, (patch) => this._save(patch))]));
     this._language = make("select", { "aria-label": t("Language of the code") });
     this._language.append(...["curl", "Python", "JavaScript"].map((name) => make("option", {}, name)));
@@ -58,10 +56,7 @@ export class DeveloperPanel {
   _sections() {
     const head = (text) => make("h3", {}, text);
     const copy = make("button", { type: "button", class: "quiet" }, t("Copy"));
-    copy.addEventListener("click", async () => {
-      copy.textContent = (await copied(this._code.textContent)) ? t("Copied") : t("Not allowed here");
-      setTimeout(() => (copy.textContent = t("Copy")), COPIED_MS);
-    });
+    copy.addEventListener("click", () => copyBy(copy, this._code.textContent));
     const settings = make("details", {}, make("summary", {}, t("Session settings")), this._problem);
     settings.append(...[...this._fields.values()].map(({ element }) => element));
     settings.append(make("p", { class: "note" }, t("Of this session; they apply from the next turn on.")));

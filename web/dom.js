@@ -2,6 +2,7 @@
 
 import { t } from "./strings.js";
 
+const COPIED_MS = 2_000;
 const SVG = "http://www.w3.org/2000/svg";
 
 export const byId = (id) => document.getElementById(id);
@@ -32,6 +33,28 @@ export function setIcon(icon, name) {
 export function say(element, text) {
   if (element.textContent !== (text ?? "")) element.textContent = text ?? "";
   element.hidden = !text;
+}
+
+/** Where a refusal is told: empty, and hidden, until there is one. */
+export const problemLine = () => make("p", { class: "problem", role: "alert", hidden: "" });
+
+/** Whether the browser let the text be copied. */
+export async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch (error) {
+    if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
+    return false;
+  }
+}
+
+/** Copies the text, and says so for a moment on `label`, whose words are `usual`. Resolves as `copied`. */
+export async function copyBy(label, text, usual = t("Copy")) {
+  const done = await copied(text);
+  label.textContent = done ? t("Copied") : t("Not allowed here");
+  setTimeout(() => (label.textContent = usual), COPIED_MS);
+  return done;
 }
 
 const TYPED_IN = "input:not([type=radio], [type=range], [type=checkbox]), textarea, select";

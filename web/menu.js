@@ -4,7 +4,7 @@ import { Api, orElse } from "./api.js";
 import { renaming, quiet, removing } from "./conversations/furniture.js";
 import { userName } from "./credentials.js";
 import { makeDialog } from "./dialog.js";
-import { asSentence, byId, make } from "./dom.js";
+import { asSentence, byId, copied, make } from "./dom.js";
 import { t } from "./strings.js";
 
 const COPIED_MS = 2_000;
@@ -81,12 +81,10 @@ export class Menu {
     const copy = quiet(userName() === "me" ? t("Copy link") : t("Copy link for yourself")); // others need a share
     copy.addEventListener("click", async () => {
       const address = new URL(addressOf(about), document.baseURI).href;
-      try {
-        await navigator.clipboard.writeText(address);
+      if (await copied(address)) {
         copy.textContent = t("Copied");
         setTimeout(() => this._element.hidePopover(), COPIED_MS);
-      } catch (error) {
-        if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
+      } else {
         this._element.hidePopover();
         this._on.onProblem(t("The link is {address}", { address })); // the browser keeps its clipboard to itself
       }

@@ -1,8 +1,9 @@
 /** Links with which others may listen to a session: make, copy, list, take back. */
 
-import { Api, orElse } from "./api.js";
+import { Api } from "./api.js";
+import { tried } from "./conversations/furniture.js";
 import { makeDialog } from "./dialog.js";
-import { asSentence, make, say } from "./dom.js";
+import { copied, make, problemLine } from "./dom.js";
 import { when } from "./times.js";
 import { counted, t } from "./strings.js";
 
@@ -32,7 +33,7 @@ class Shares {
       ...DAYS.map(([value, text]) => make("option", { value }, text)),
     );
     this._make = make("button", { type: "submit", class: "button" }, t("Make a link"));
-    this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
+    this._problem = problemLine();
     this._link = make("input", { readonly: "", "aria-label": t("The link") });
     this._copy = make("button", { type: "button", class: "quiet" }, t("Copy"));
     this._made = make("div", { class: "made-link", hidden: "" }, this._link, this._copy);
@@ -63,8 +64,7 @@ class Shares {
   }
 
   _try(action) {
-    say(this._problem, null);
-    return orElse(({ message }) => say(this._problem, asSentence(message)), action);
+    return tried(this._problem, action);
   }
 
   async _new() {
@@ -82,15 +82,11 @@ class Shares {
   }
 
   async _copied() {
-    try {
-      await navigator.clipboard.writeText(this._link.value);
-      this._note.textContent = t("The link is copied. It is shown only now.");
-    } catch (error) {
-      if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
-      this._note.textContent =
-        t("Copy the link from the box: the browser keeps its clipboard to itself. It is shown only now.");
-      this._link.focus();
-    }
+    const done = await copied(this._link.value);
+    this._note.textContent = done
+      ? t("The link is copied. It is shown only now.")
+      : t("Copy the link from the box: the browser keeps its clipboard to itself. It is shown only now.");
+    if (!done) this._link.focus();
   }
 
   _load() {

@@ -1,8 +1,8 @@
 /** The side bar: the places, and the history with its search and its filter. On narrow windows it is a drawer. */
 
 import { Api, orElse } from "./api.js";
-import { problemLine, quiet, tried } from "./conversations/furniture.js";
-import { byId, icon, make, say } from "./dom.js";
+import { quiet, tried } from "./conversations/furniture.js";
+import { byId, icon, make, problemLine, say } from "./dom.js";
 import { addressOf } from "./menu.js";
 import { when } from "./times.js";
 import { counted, t } from "./strings.js";

@@ -2,7 +2,7 @@
 
 import { Problem, once } from "./api.js";
 import { makeDialog } from "./dialog.js";
-import { asSentence, byId, make, say } from "./dom.js";
+import { asSentence, byId, make, problemLine, say } from "./dom.js";
 import { forget, remember } from "./staying.js";
 import { t } from "./strings.js";
 
@@ -11,7 +11,7 @@ export function askForKey() {
   if (byId("sign-in")) return;
   const key = make("input", { type: "password", id: "api-key", autocomplete: "current-password", required: "" });
   const send = make("button", { type: "submit", class: "button" }, t("Sign in"));
-  const problem = make("p", { class: "problem", role: "alert", hidden: "" });
+  const problem = problemLine();
   const label = make("label", { for: "api-key" }, t("Your API key"));
   const form = make("form", { class: "share-form" }, label, key, send, problem);
   const words = t("This server requires an API key. The key is sent once and not kept; you stay signed in while a page is open.");

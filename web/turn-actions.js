@@ -1,10 +1,9 @@
 /** What can be done with an answer that is over: copy it, ask again, edit the question, continue it in two ways. */
 
-import { icon, make } from "./dom.js";
+import { copyBy, icon, make } from "./dom.js";
 import { isOver } from "./story.js";
 import { t } from "./strings.js";
 
-const COPIED_MS = 2_000;
 const CONTINUE = t("Continue exactly where you stopped.");
 
 const button = (name, label) => make("button", { type: "button", class: "quiet" }, icon(name), label);
@@ -78,14 +77,7 @@ export class TurnActions {
   }
 
   async _copied(onProblem) {
-    const label = this._copy.lastChild;
-    try {
-      await navigator.clipboard.writeText(this._turn.text);
-      label.data = t("Copied");
-      setTimeout(() => (label.data = t("Copy")), COPIED_MS);
-    } catch (error) {
-      if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
-      onProblem(t("This browser does not let the page copy. Select the text and copy it."));
-    }
+    const done = await copyBy(this._copy.lastChild, this._turn.text);
+    if (!done) onProblem(t("This browser does not let the page copy. Select the text and copy it."));
   }
 }

@@ -1,9 +1,9 @@
 /** Characters: who they are, how they sound, and what they know. */
 
-import { make, say } from "../dom.js";
+import { make, problemLine, say } from "../dom.js";
 import { languageNames } from "../languages.js";
 import { ConversationsApi } from "./api.js";
-import { announce, furnish, knowledge, problemLine, quiet, removing, tried } from "./furniture.js";
+import { announce, furnish, knowledge, quiet, removing, tried } from "./furniture.js";
 import { t } from "../strings.js";
 
 const LANGUAGES = [

@@ -3,9 +3,9 @@
 import { orElse } from "../api.js";
 import { EventSocket } from "../client/event-socket.js";
 import { connection } from "../connection.js";
-import { asSentence, make, oncePerFrame } from "../dom.js";
+import { asSentence, make, oncePerFrame, problemLine } from "../dom.js";
 import { ConversationsApi } from "./api.js";
-import { announce, furnish, problemLine, quiet, removing, renaming, tried } from "./furniture.js";
+import { announce, furnish, quiet, removing, renaming, tried } from "./furniture.js";
 import { emptyShelf, shelve } from "./shelf.js";
 import { placeOf } from "./sources.js";
 import { DocumentRow } from "./document-row.js";

@@ -1,9 +1,9 @@
 /** All collections of documents. */
 
-import { make, say } from "../dom.js";
+import { make, problemLine, say } from "../dom.js";
 import { when } from "../times.js";
 import { ConversationsApi } from "./api.js";
-import { announce, furnish, problemLine, removing, tried } from "./furniture.js";
+import { announce, furnish, removing, tried } from "./furniture.js";
 import { counted, t } from "../strings.js";
 
 const PAGE = 100;

@@ -2,7 +2,7 @@
 
 import { orElse } from "../api.js";
 import { makeDialog } from "../dialog.js";
-import { asSentence, byId, make, say } from "../dom.js";
+import { asSentence, byId, make, problemLine, say } from "../dom.js";
 import { t } from "../strings.js";
 
 const PLACES = [
@@ -24,8 +24,6 @@ export function furnish(current, ...content) {
   root.replaceChildren(neighbours, ...content);
   return root;
 }
-
-export const problemLine = () => make("p", { class: "problem", role: "alert", hidden: "" });
 
 /** Runs `action`; what is refused is said in `line`. Resolves with whether it was done. */
 export async function tried(line, action) {

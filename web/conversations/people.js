@@ -1,9 +1,9 @@
 /** Who takes part in a conversation: they read it, hear it and ask in it, under their own keys. */
 
 import { makeDialog } from "../dialog.js";
-import { make } from "../dom.js";
+import { make, problemLine } from "../dom.js";
 import { ConversationsApi } from "./api.js";
-import { problemLine, quiet, tried } from "./furniture.js";
+import { quiet, tried } from "./furniture.js";
 import { t } from "../strings.js";
 
 export async function openPeople(id) {

@@ -1,6 +1,6 @@
 /** Advanced parameters of the speech provider: names and values, as many as one likes. */
 
-import { icon, make, say } from "../dom.js";
+import { icon, make, problemLine, say } from "../dom.js";
 import { t } from "../strings.js";
 
 /** What was typed: a number or a truth value where it looks like one, a text otherwise. */
@@ -14,7 +14,7 @@ export class ExtraRows {
   constructor(save) {
     this._save = save;
     this._done = make("span", { class: "done", role: "status" });
-    this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
+    this._problem = problemLine();
     this._rows = make("div", { class: "rows" });
     const add = make("button", { type: "button", class: "quiet" }, icon("plus"), t("Add"));
     add.addEventListener("click", () => this._add("", "").querySelector("input").focus());

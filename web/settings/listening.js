@@ -1,6 +1,6 @@
 /** How one is listened to: which way, who says when an utterance ends, what is kept. */
 
-import { make, say } from "../dom.js";
+import { make, problemLine, say } from "../dom.js";
 import { languageNames } from "../languages.js";
 import { WAYS } from "../microphone/ways.js";
 import { t } from "../strings.js";
@@ -49,7 +49,7 @@ function languageField(save) {
 /** The ways, one line each on what they are for; looks to the others like a field. */
 function waysField(save) {
   const done = make("span", { class: "done", role: "status" });
-  const problem = make("p", { class: "problem", role: "alert", hidden: "" });
+  const problem = problemLine();
   const radios = WAYS.map(({ mode, name, hint }) => {
     const input = make("input", { type: "radio", name: "way", value: mode });
     return make("label", {}, input, make("span", {}, name), make("span", { class: "note" }, hint));

@@ -3,7 +3,7 @@
 import { orElse } from "../api.js";
 import { userName } from "../credentials.js";
 import { makeDialog } from "../dialog.js";
-import { asSentence, byId, make, say } from "../dom.js";
+import { asSentence, byId, make, problemLine, say } from "../dom.js";
 import { voiceOptions } from "../languages.js";
 import { StoriesApi } from "../stories/api.js";
 import { forget } from "../staying.js";
@@ -69,7 +69,7 @@ class SettingsPanel {
   }
 
   open(devices) {
-    this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
+    this._problem = problemLine();
     this._changes = make("details", { class: "changes" }, make("summary", {}, t("Change history")), make("div"));
     this._changes.addEventListener("toggle", () => this._changes.open && this._showChanges());
     const { tts_enabled, realtime_tts_enabled, auto_play_last_scene, ...rest } = this._fields;

@@ -1,8 +1,8 @@
 /** All stories, and the beginning of a new one. */
 
-import { Api, orElse } from "../api.js";
+import { Api } from "../api.js";
 import { announce, removing, tried } from "../conversations/furniture.js";
-import { asSentence, byId, make, say } from "../dom.js";
+import { byId, make, problemLine } from "../dom.js";
 import { when } from "../times.js";
 import { StoriesApi } from "./api.js";
 import { counted, t } from "../strings.js";
@@ -17,7 +17,7 @@ export class StoriesPlace {
     this._api = new StoriesApi();
     this._sessions = new Api();
     this._before = null;
-    this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
+    this._problem = problemLine();
     this._list = make("ul", { class: "shelf", "aria-label": t("Your stories") });
     this._empty = make("p", { class: "note", hidden: "" }, t("No stories yet. Create the first one above."));
     this._more = make("button", { type: "button", class: "quiet", hidden: "" }, t("Show older ones"));
@@ -39,7 +39,7 @@ export class StoriesPlace {
     const title = make("input", { id: "story-title", maxlength: "200", placeholder: t("The lighthouse and the fox") });
     const premise = make("textarea", { id: "story-premise", rows: "2", maxlength: "4000" });
     premise.placeholder = t("A keeper, a lamp, a fox that comes in from the storm…");
-    const problem = make("p", { class: "problem", role: "alert", hidden: "" });
+    const problem = problemLine();
     const send = make("button", { type: "submit", class: "button" }, t("Create story"));
     const form = make(
       "form",
@@ -61,30 +61,22 @@ export class StoriesPlace {
   async _create(wish, { send, problem }) {
     if (send.disabled) return;
     send.disabled = true;
-    say(problem, null);
-    const refused = ({ message }) => {
-      say(problem, asSentence(message));
-      send.disabled = false;
-    };
-    await orElse(refused, async () => {
+    const begun = await tried(problem, async () => {
       const { id } = await this._api.create(wish);
       await this._shell.go(`./?story=${encodeURIComponent(id)}`);
     });
+    send.disabled = begun;
   }
 
   async _load() {
     const query = { kind: "story", limit: PAGE, ...(this._before ? { before: this._before } : {}) };
-    say(this._problem, null);
-    await orElse(
-      ({ message }) => say(this._problem, asSentence(message)),
-      async () => {
-        const { sessions, next } = await this._sessions.sessions(query);
-        this._list.append(...sessions.map((story) => this._item(story)));
-        this._before = next;
-        this._more.hidden = !next;
-        this._empty.hidden = this._list.childElementCount > 0;
-      },
-    );
+    await tried(this._problem, async () => {
+      const { sessions, next } = await this._sessions.sessions(query);
+      this._list.append(...sessions.map((story) => this._item(story)));
+      this._before = next;
+      this._more.hidden = !next;
+      this._empty.hidden = this._list.childElementCount > 0;
+    });
   }
 
   /** Deleted with what was read out of it. */
