@@ -265,6 +265,7 @@ class Shell {
     byId("composer").hidden = true;
     byId("refusal").hidden = false;
     say(byId("refusal").firstElementChild, words);
+    byId("refusal").scrollIntoView({ block: "center", behavior: "instant" });
   }
 
   _control(session, action, about) {

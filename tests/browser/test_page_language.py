@@ -37,6 +37,37 @@ def test_the_browsers_language_is_the_pages(
     assert reader.mistakes == []
 
 
+_BROKEN = """() => [...document.querySelectorAll('button, .quiet, summary, .modes span, legend')]
+    .filter((one) => one.checkVisibility() && !one.closest('.suggestions, .history, [inert], .unseen'))
+    .filter((one) => {
+        const words = document.createRange();
+        words.selectNodeContents(one);
+        const lines = [...words.getClientRects()].filter(({ width, height }) => width > 1 && height > 8);
+        const ends = Math.min(...lines.map(({ bottom }) => bottom));
+        return lines.some(({ top }) => top >= ends);
+    })
+    .map((one) => one.innerText)"""
+"""The words of controls that stand in more than one line."""
+
+
+@pytest.mark.parametrize("locale", ["en", "de", "es", "fr", "zh"])
+def test_no_label_of_a_control_breaks_at_320_px(open_page: OpenPage, pictures: Path, locale: str) -> None:
+    reader = open_page("/", locale=locale, viewport={"width": 320, "height": 640})
+    broken = []
+    for place in ("/", "/?stories", "/?characters", "/?collections", "/?compare", "answer"):
+        if place == "answer":
+            reader.page.goto(reader.page.url.split("?")[0])
+            reader.ask("briefly")
+            reader.status_is("completed")
+        else:
+            reader.page.goto(reader.page.url.split("?")[0] + place[1:])
+            reader.page.get_by_role("heading", level=1).wait_for()
+            reader.page.wait_for_load_state("networkidle")
+        broken += [(place, words) for words in reader.page.evaluate(_BROKEN)]
+        reader.page.screenshot(path=pictures / f"label-{locale}-{place.strip('/?')}.png")
+    assert broken == []
+
+
 def test_a_chosen_language_stays_and_keeps_what_was_typed(open_page: OpenPage, pictures: Path) -> None:
     reader = open_page("/")
     reader.page.fill("#text", "half a question")

@@ -42,6 +42,20 @@ def test_a_guest_listens_and_does_nothing_else(open_page: OpenPage, shared: tupl
     guest.hears(200)
 
 
+def test_a_guest_whose_link_is_taken_back_sees_why_wherever_the_page_was_scrolled(
+    open_page: OpenPage, shared: tuple[Reader, str]
+) -> None:
+    host, link = shared
+    host.page.keyboard.press("Escape")
+    host.ask("a story at length")
+    guest = open_page(link, viewport={"width": 390, "height": 600})
+    guest.page.wait_for_function("() => document.documentElement.scrollHeight > 1500")
+    guest.page.mouse.wheel(0, 1_200)
+    host.choose("Share")
+    host.page.get_by_role("button", name="Revoke Ada").click()
+    expect(guest.page.locator("#refusal")).to_be_in_viewport()
+
+
 def test_a_link_that_was_taken_back_opens_nothing(open_page: OpenPage, shared: tuple[Reader, str]) -> None:
     host, link = shared
     host.page.get_by_role("button", name="Revoke Ada").click()
