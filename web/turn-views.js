@@ -1,0 +1,55 @@
+/** The turns on the page in their order; keeps the old ones folded and the place being heard in sight. */
+
+import { byId } from "./dom.js";
+import { Follow } from "./follow.js";
+
+const UNFOLDED = 8; // the latest turns; older ones are a line each until somebody wants them
+
+export class TurnViews {
+  constructor() {
+    this._views = new Map();
+    this._wanted = new Set(); // old turns that were unfolded by hand
+    this._lit = null;
+    this._follow = new Follow();
+  }
+
+  /** The view of a turn, or null. */
+  get(id) {
+    return this._views.get(id) ?? null;
+  }
+
+  add(id, view) {
+    this._views.set(id, view);
+    byId("story").append(view.element);
+    this._follow.resume();
+    return view;
+  }
+
+  /** Only those of `order` stay: another turn may have taken the place of one. */
+  keep(order) {
+    for (const [id, view] of this._views) {
+      if (order.includes(id)) continue;
+      view.element.remove();
+      this._views.delete(id);
+    }
+  }
+
+  unfold(id) {
+    this._wanted.add(id);
+  }
+
+  /** Whether only the beginning of turn `order[number]` is on the page; what is `heard` is there whole. */
+  isFolded(order, number, heard) {
+    const id = order[number];
+    return number < order.length - UNFOLDED && !this._wanted.has(id) && heard !== id;
+  }
+
+  /** Put the light on `heard`, {turn, ms} or null. `growing`: what is scrolled to in silence; null: the latest turn. */
+  light(heard, order, growing = null) {
+    const lit = heard ? this.get(heard.turn) : null;
+    if (this._lit !== lit) this._lit?.light(null);
+    this._lit = lit;
+    const spoken = lit?.light(heard.ms) ?? null;
+    this._follow.to(spoken ?? lit?.element ?? null, growing ?? this.get(order.at(-1))?.prose ?? null);
+  }
+}
