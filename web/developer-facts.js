@@ -4,11 +4,11 @@ import { t } from "./strings.js";
 
 const STEPS = [
   [t("speech end"), "speechEnd"],
-  ["transcript", "transcript"],
-  ["asked", "asked"],
+  [t("transcript"), "transcript"],
+  [t("asked"), "asked"],
   [t("first token"), "firstToken"],
   [t("first audio"), "firstAudio"],
-  ["heard", "heard"],
+  [t("heard"), "heard"],
 ];
 
 /** [name, ms] of each step of the turn, counted from the end of what was said or from the question; null: not yet. */

@@ -238,9 +238,10 @@ def test_a_silent_answer_can_be_read_aloud_later(open_page: OpenPage, app: Runni
 
 def test_what_is_read_aloud_is_titled_by_its_first_words_in_one_line(open_page: OpenPage) -> None:
     reader = open_page()
-    for text in ("The lamp\n\n\nwas lit.", "x" * 80):
-        reader.page.get_by_text("Text to speech", exact=True).click()
+    reader.page.get_by_text("Text to speech", exact=True).click()
+    for number, text in enumerate(("The lamp\n\n\nwas lit.", "x" * 80)):
         reader.ask(text)
+        reader.page.locator(".turn").nth(number).wait_for()
     prompts = reader.page.locator(".turn .prompt")
     expect(prompts).to_have_text(["Text to speech: The lamp was lit.", f"Text to speech: {'x' * 60}…"])
 

@@ -616,4 +616,7 @@ export default {
   "Compare two models or voices": "Zwei Modelle oder Stimmen vergleichen",
   "One question for both…": "Eine Frage an beide …",
   "The second is asked when the first has finished, so that neither slows the other. Both stay in the history.": "Das zweite wird gefragt, wenn das erste fertig ist, damit keines das andere verlangsamt. Beide bleiben im Verlauf.",
+  "transcript": "Transkript",
+  "asked": "gefragt",
+  "heard": "gehört",
 };

@@ -616,4 +616,7 @@ export default {
   "Compare two models or voices": "Comparar dos modelos o voces",
   "One question for both…": "Una pregunta para ambos…",
   "The second is asked when the first has finished, so that neither slows the other. Both stay in the history.": "Al segundo se le pregunta cuando el primero ha terminado, para que ninguno frene al otro. Ambos quedan en el historial.",
+  "transcript": "transcripción",
+  "asked": "preguntado",
+  "heard": "oído",
 };

@@ -616,4 +616,7 @@ export default {
   "Compare two models or voices": "Comparer deux modèles ou voix",
   "One question for both…": "Une question pour les deux…",
   "The second is asked when the first has finished, so that neither slows the other. Both stay in the history.": "Le second est interrogé quand le premier a terminé, pour qu’aucun ne ralentisse l’autre. Les deux restent dans l’historique.",
+  "transcript": "transcription",
+  "asked": "demandé",
+  "heard": "entendu",
 };

@@ -616,4 +616,7 @@ export default {
   "Compare two models or voices": "比较两个模型或声音",
   "One question for both…": "向两者提同一个问题…",
   "The second is asked when the first has finished, so that neither slows the other. Both stay in the history.": "第一个完成后才问第二个，互不拖慢。两者都保留在历史记录中。",
+  "transcript": "转写",
+  "asked": "提问",
+  "heard": "听到",
 };
