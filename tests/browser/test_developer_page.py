@@ -93,6 +93,7 @@ def test_two_models_or_voices_are_compared_on_one_question(opened: Reader, app: 
         page.get_by_role("region", name="A", exact=True),
         page.get_by_role("region", name="B", exact=True),
     )
+    expect(page.locator("#composer .modes label")).to_be_hidden()  # there is no choice
     left.get_by_label("Model provider").fill("nobody")
     opened.ask("compared briefly")
     expect(page.locator("#problem")).to_contain_text("nobody")

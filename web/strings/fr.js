@@ -448,7 +448,7 @@ export default {
   "Skip to the message box": "Aller au champ de message",
   "What would you like to hear?": "Que voulez-vous entendre ?",
   "Ask for anything. The answer is read to you while it is still being written.": "Demandez ce que vous voulez. La réponse vous est lue pendant qu’elle s’écrit encore.",
-  "Start a voice chat": "Commencer un chat vocal",
+  "Start a voice chat": "Lancer un chat vocal",
   "Or": "Ou",
   "tell a story in scenes": "racontez une histoire en scènes",
   ": each goes on where the one before ended, is kept, and is read to you.": " : chacune reprend où la précédente s’est arrêtée, est conservée et vous est lue.",
