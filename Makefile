@@ -67,6 +67,10 @@ env-clients: $(BIN)/python ## Pipecat, LiveKit's agents and the Agents SDK, in .
 	@if ! command -v npm >/dev/null; then echo 'npm is not there: Durable Streams and the AI SDK are left out.'; \
 		else for client in durable_streams ui_stream agents_realtime javascript; do npm ci --prefix tests/clients/$$client --ignore-scripts --no-audit --no-fund || exit 1; done; fi
 
+.PHONY: env-load
+env-load: $(BIN)/python ## Locust, in .venv-load
+	@bash requirements/load.sh $(BIN)/python
+
 .PHONY: env-peers
 race env-peers test-clients: export PEERS := yes
 env-peers: $(BIN)/python system ## Pipecat, LiveKit Agents and RealtimeTTS, which "make race" runs beside ours, in .venv-peers
@@ -85,7 +89,7 @@ run: $(VENV)/.runtime ## Start Rhapsode and print its address (Ctrl-C stops it)
 	@exec $(BIN)/rhapsode up $(ARGS)
 
 .PHONY: examples
-examples: $(VENV)/.runtime $(VENV)/.dev ## Run every example against a server with scripted engines
+examples: $(VENV)/.runtime $(VENV)/.dev env-load ## Run every example against a server with scripted engines
 	@$(BIN)/python examples/run_all.py $(ARGS)
 
 .PHONY: test
@@ -228,5 +232,5 @@ schemas: $(VENV)/.runtime ## Write docs/schemas, docs/asyncapi.json, docs/openap
 
 .PHONY: clean
 clean: ## Remove the environment and every cache (not your sessions: see "rhapsode doctor")
-	@rm -rf $(VENV) .venv-speech .venv-vllm .venv-clients .venv-peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .venv-speech .venv-vllm .venv-clients .venv-peers .venv-load build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,6 +16,8 @@ $lock --no-deps requirements/piper.in --output-file requirements/piper.txt "$@"
 $lock requirements/clients.in --output-file requirements/clients.txt "$@"
 # What we are raced against (make race): the same.
 $lock requirements/peers.in --output-file requirements/peers.txt "$@"
+# Locust (make examples): constrained, since the users of loadtests/ import ours beside it.
+$lock --constraint requirements/runtime.txt requirements/load.in --output-file requirements/load.txt "$@"
 # What the images of a cluster have beside what everybody has.
 $lock --no-annotate --constraint requirements/runtime.txt requirements/cluster.in --output-file requirements/cluster.txt "$@"
 # The engines' own environments: whatever both have is the same as here, but for what an engine wants otherwise.

@@ -94,7 +94,7 @@ class LanguageScript(_Script):
 
     reply: str = _STORY
     reply_to: dict[str, str] = Field(default_factory=dict)
-    """Part of the last user message -> the reply; the first that fits."""
+    """Part of the last user message -> the reply; the first that fits. `{result}`: the last function's."""
     echo: bool = False
     """Every reply begins with the question."""
     delta_chars: int = Field(default=4, ge=1)
@@ -214,6 +214,8 @@ class ScriptedLanguageModel(_ScriptedEngine):
         reply = next(replies, self._script.reply)
         if self._script.echo:
             reply = f"{asked} {reply}"
+        results = (message.content for message in reversed(request.messages) if message.role == "tool")
+        reply = reply.replace("{result}", next(results, ""))
         begun = request.messages[-1] if request.messages else None
         if begun is not None and begun.role == "assistant" and reply.startswith(begun.content):
             return reply[len(begun.content) :]

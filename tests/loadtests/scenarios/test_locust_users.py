@@ -1,7 +1,7 @@
 """Locust's users, in a process of their own: it makes every socket of its process cooperative."""
 
 import csv
-import importlib.util
+import os
 import signal
 import subprocess
 import sys
@@ -11,10 +11,12 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.running_app import RunningApp
+from tests.test_layout import ROOT
 
 pytestmark = [pytest.mark.anyio]
-needs_locust = pytest.mark.skipif(importlib.util.find_spec("locust") is None, reason='needs the extra "load"')
-FILE = Path(__file__).resolve().parents[3] / "loadtests" / "load" / "locustfile.py"
+PACKAGES = ROOT / ".venv-load" / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+"""Locust's, outside of our environment: its plugin of pytest would replace the sockets of every test."""
+FILE = ROOT / "loadtests" / "scenarios" / "locustfile.py"
 
 
 def rows(file: Path) -> dict[str, dict[str, str]]:
@@ -24,15 +26,16 @@ def rows(file: Path) -> dict[str, dict[str, str]]:
         return {row["Name"]: row for row in csv.DictReader(lines)}
 
 
-@needs_locust
+@pytest.mark.skipif(not PACKAGES.exists(), reason="needs make env-load")
 async def test_users_with_sockets_and_with_event_streams_are_answered(
     app: RunningApp, tmp_path: Path
 ) -> None:
     words = f"-f {FILE} --host {app.url} --headless -u 4 -r 4 -t 90s --csv {tmp_path / 'users'}"
     stats = tmp_path / "users_stats.csv"
     command = [sys.executable, "-m", "locust", *words.split()]
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGES)}
     with (tmp_path / "said.txt").open("wb") as said:
-        options = {"cwd": FILE.parents[3], "stdout": said, "stderr": subprocess.STDOUT}
+        options = {"cwd": ROOT, "env": environment, "stdout": said, "stderr": subprocess.STDOUT}
         process = subprocess.Popen(command, **options)  # noqa: ASYNC220 - nothing else waits here
         try:
             await eventually(lambda: {"SSE, question", "WebSocket, chat"} <= rows(stats).keys())

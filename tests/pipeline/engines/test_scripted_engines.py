@@ -71,6 +71,16 @@ async def test_only_the_function_that_is_forced_is_called(
         assert [item.name async for item in stream if isinstance(item, ToolCall)] == called
 
 
+async def test_a_reply_may_tell_what_the_last_function_said(script: Script) -> None:
+    model = ScriptedLanguageModel(
+        LanguageModelSettings(script=script(reply_to={"weather": "It is {result}."}))
+    )
+    told = (Message("user", "The weather?"), Message("tool", "17 °C", call="call_1"))
+    async with aclosing(model.stream(ChatRequest(told))) as stream:
+        assert "".join([item async for item in stream if isinstance(item, str)]) == "It is 17 °C."
+    assert "".join(await said(model, "How is the weather?")) == "It is ."
+
+
 async def test_a_question_may_have_a_reply_of_its_own(script: Script) -> None:
     path = script(reply="Oh.", reply_to={"weather": "Rain.", "we": "Us."})
     model = ScriptedLanguageModel(LanguageModelSettings(script=path))
