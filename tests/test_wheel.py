@@ -22,7 +22,7 @@ PLACES = {
     "clients/python/rhapsode": "rhapsode",
 }
 """Folders that lie elsewhere in the wheel."""
-FILES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "serve_config.yaml")
+FILES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "serve_config.yaml", "requirements/weights.txt")
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (*CODE, *PLACES):
         skip = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=skip)
+    (source / "requirements").mkdir()
     for name in FILES:
         shutil.copy(ROOT / name, source / name)
     options = ("--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check")
@@ -68,7 +69,7 @@ def test_every_file_that_is_no_program_is_in_it(wheel: Path) -> None:
             if file.is_file() and "__pycache__" not in inside.parts and packed not in names:
                 missing.append(f"{name}/{inside}")
     assert missing == []
-    assert {"cluster/serve_config.yaml", "deployments/page/index.html"} <= names
+    assert {"cluster/serve_config.yaml", "cluster/weights.txt", "deployments/page/index.html"} <= names
 
 
 def test_its_metadata_say_what_it_is(wheel: Path) -> None:

@@ -38,6 +38,7 @@ def create(
     ] = None,
     label: Annotated[str, typer.Option(help="Something to recognise it by.")] = "",
     config: ConfigFile = None,
+    first: Annotated[bool, typer.Option("--first", help="Make it only where there is no key yet.")] = False,
 ) -> None:
     """Make a key and print it, this once. A running server knows it within a second.
 
@@ -47,6 +48,8 @@ def create(
         _check_name(principal)
         now_ms = time.time_ns() // 1_000_000
         file = file_of(config)
+        if first and _with(file, lambda: read_keys(file)):
+            return
         key, record = _with(
             file,
             lambda: create_key(

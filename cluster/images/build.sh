@@ -27,7 +27,8 @@ build() {
     case "$engine" in
     # Docker finds the list of what to leave out by its name, beside the file; the others are told.
     docker) DOCKER_BUILDKIT=1 docker build "${options[@]}" . ;;
-    *) "$engine" build --ignorefile "$file.dockerignore" --layers "${options[@]}" . ;;
+    # Docker's format: the other one knows no HEALTHCHECK.
+    *) "$engine" build --format docker --ignorefile "$file.dockerignore" --layers "${options[@]}" . ;;
     esac
 }
 

