@@ -16,7 +16,6 @@ from tests.test_layout import ROOT
 pytestmark = [pytest.mark.anyio]
 PACKAGES = ROOT / ".venv-load" / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
 """Locust's, outside of our environment: its plugin of pytest would replace the sockets of every test."""
-FILE = ROOT / "loadtests" / "scenarios" / "locustfile.py"
 
 
 def rows(file: Path) -> dict[str, dict[str, str]]:
@@ -27,10 +26,15 @@ def rows(file: Path) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.skipif(not PACKAGES.exists(), reason="needs make env-load")
-async def test_users_with_sockets_and_with_event_streams_are_answered(
-    app: RunningApp, tmp_path: Path
-) -> None:
-    words = f"-f {FILE} --host {app.url} --headless -u 4 -r 4 -t 90s --csv {tmp_path / 'users'}"
+@pytest.mark.parametrize(
+    ("file", "rows_wanted"),
+    [
+        ("loadtests/scenarios/locustfile.py", {"SSE, question", "WebSocket, chat"}),
+        ("examples/locustfile.py", {"first word", "answer"}),
+    ],
+)
+async def test_users_are_answered(app: RunningApp, tmp_path: Path, file: str, rows_wanted: set[str]) -> None:
+    words = f"-f {ROOT / file} --host {app.url} --headless -u 4 -r 4 -t 90s --csv {tmp_path / 'users'}"
     stats = tmp_path / "users_stats.csv"
     command = [sys.executable, "-m", "locust", *words.split()]
     environment = {**os.environ, "PYTHONPATH": str(PACKAGES)}
@@ -38,7 +42,7 @@ async def test_users_with_sockets_and_with_event_streams_are_answered(
         options = {"cwd": ROOT, "env": environment, "stdout": said, "stderr": subprocess.STDOUT}
         process = subprocess.Popen(command, **options)  # noqa: ASYNC220 - nothing else waits here
         try:
-            await eventually(lambda: {"SSE, question", "WebSocket, chat"} <= rows(stats).keys())
+            await eventually(lambda: rows_wanted <= rows(stats).keys())
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(30)
