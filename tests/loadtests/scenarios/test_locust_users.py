@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.eventually import eventually
+from tests.support.eventlog.log_events import wait_for
 from tests.support.running_app import RunningApp
 from tests.test_layout import ROOT
 
-pytestmark = [pytest.mark.anyio]
 PACKAGES = ROOT / ".venv-load" / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
 """Locust's, outside of our environment: its plugin of pytest would replace the sockets of every test."""
 
@@ -33,16 +32,16 @@ def rows(file: Path) -> dict[str, dict[str, str]]:
         ("examples/locustfile.py", {"first word", "answer"}),
     ],
 )
-async def test_users_are_answered(app: RunningApp, tmp_path: Path, file: str, rows_wanted: set[str]) -> None:
+def test_users_are_answered(app: RunningApp, tmp_path: Path, file: str, rows_wanted: set[str]) -> None:
     words = f"-f {ROOT / file} --host {app.url} --headless -u 4 -r 4 -t 90s --csv {tmp_path / 'users'}"
     stats = tmp_path / "users_stats.csv"
     command = [sys.executable, "-m", "locust", *words.split()]
     environment = {**os.environ, "PYTHONPATH": str(PACKAGES)}
     with (tmp_path / "said.txt").open("wb") as said:
         options = {"cwd": ROOT, "env": environment, "stdout": said, "stderr": subprocess.STDOUT}
-        process = subprocess.Popen(command, **options)  # noqa: ASYNC220 - nothing else waits here
+        process = subprocess.Popen(command, **options)
         try:
-            await eventually(lambda: rows_wanted <= rows(stats).keys())
+            wait_for(lambda: rows_wanted <= rows(stats).keys(), 120)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(30)
