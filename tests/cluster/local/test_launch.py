@@ -1,4 +1,4 @@
-"""What `rhapsode up` says before anything is started."""
+"""`rhapsode up` says what is missing before it starts anything."""
 
 from pathlib import Path
 
