@@ -19,7 +19,6 @@ from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import ROOT
 from loadtests.report.run_info import commit, machine, say, when
 from loadtests.report.tables import markdown
-from loadtests.servers.bare_gateway import scripted_cpu
 
 _PARTS: Final = {
     "turn": "a turn",
@@ -112,7 +111,8 @@ def main() -> None:
         found["engines"] = _engines(arguments)
     if "around" in arguments.parts:
         with tempfile.TemporaryDirectory(prefix="rhapsode-costs-") as folder:
-            found["around"] = _around(Path(folder), arguments)
+            steps = turn_costs.measure(Path(folder), arguments.cache, say)
+            found["around"] = derived(steps) | {"hosted": "Ray Serve, two gateways"}
     if "rest" in arguments.parts:
         with tempfile.TemporaryDirectory(prefix="rhapsode-rest-") as folder:
             found["rest"] = rest_costs.measure(Path(folder), arguments.cache, say)
@@ -127,18 +127,9 @@ def _arguments() -> argparse.Namespace:
     parser = command_parser("python -m loadtests costs", main.__doc__, "--cache")
     parser.add_argument("--parts", nargs="+", choices=_KINDS, default=_KINDS[:2])
     parser.add_argument("--repeats", type=int, default=3, help="of the engines; medians count (default 3)")
-    parser.add_argument("--without-ray", action="store_true", help="a gateway alone: what is our own")
     parser.add_argument("--keep", action="store_true", help="write docs/costs.json; other parts stay in it")
     parser.add_argument("--engines-only", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def _around(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    steps = turn_costs.measure(folder, arguments.cache, say, ray=not arguments.without_ray)
-    if not arguments.without_ray:
-        return derived(steps) | {"hosted": "Ray Serve, two gateways"}
-    engines = asyncio.run(scripted_cpu(turn_costs.SCRIPT, folder))
-    return derived(steps, engines) | {"hosted": "one gateway in one process, without Ray"}
 
 
 def _before(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -19,20 +19,9 @@ _UNHEARD: Final = frozenset({"ping", "info", "client|setinfo", "memory|usage", "
 """Commands that are the measurement's own."""
 
 
-def derived(steps: CostSteps, engines: tuple[float, float] = (0.0, 0.0)) -> dict[str, Any]:
-    """Processor seconds by role and part; and calls, bytes and memory.
-
-    `engines`: what scripted engines that run in the gateway's process take of a delta and a second of sound.
-    """
+def derived(steps: CostSteps) -> dict[str, Any]:
+    """Processor seconds by role and part; and calls, bytes and memory."""
     found: dict[str, Any] = {name: _costs(steps, role) for name, role in ROLES.items()}
-    chunk_s = _sound_s(steps.spoken) / _events(steps.spoken, "audio.chunk")
-    for part, own in (("delta", engines[0]), ("chunk", engines[1] * chunk_s)):
-        found["gateway"][part] = round(max(0.0, found["gateway"][part] - own), 7)
-    found["scripted"] = [round(value, 7) for value in engines]
-    seconds = steps.idle.used.at_s
-    found["idle_cores"] = {
-        role: round(spent / seconds, 5) for role, spent in sorted(steps.idle.used.cpu_s.items())
-    }
     found["log_calls"] = _calls(steps)
     found["log_bytes"] = _bytes(steps)
     found["gateway_mb_per_socket"] = round(steps.sockets.used.rss_mb["Gateway"] / steps.sockets.units, 4)
@@ -41,7 +30,6 @@ def derived(steps: CostSteps, engines: tuple[float, float] = (0.0, 0.0)) -> dict
     found["first_words_s"] = round(
         percentile([answer.ttft_ms or 0.0 for answer in alone.answers], 0.5) / 1_000, 4
     )
-    found["facts_per_turn"] = dict(_events_per_turn(steps.spoken))
     return found
 
 
@@ -79,14 +67,8 @@ def _events(step: CostStep, kind: str) -> float:
     return step.heard.events()[kind] / step.units
 
 
-def _sound_s(step: CostStep) -> float:
-    """Of one answer."""
-    assert step.heard is not None
-    return step.heard.sound_s / step.units
-
-
 def _calls(steps: CostSteps) -> dict[str, dict[str, float]]:
-    """How often the log server is asked: in a turn, by a spoken turn, and by a socket at rest."""
+    """How often the log server is asked: by a spoken turn, a socket at rest, and an idle system."""
     seconds = steps.idle.used.at_s
 
     def of(step: CostStep, by: float) -> Mapping[str, float]:
@@ -99,7 +81,6 @@ def _calls(steps: CostSteps) -> dict[str, dict[str, float]]:
         return {name: round(rate, 3) for name, rate in sorted(rates.items()) if rate >= 0.005}
 
     return {
-        "short_turn": dict(of(steps.short, steps.short.units)),
         "spoken_turn": dict(of(steps.spoken, steps.spoken.units)),
         "socket_s": dict(of(steps.sockets, steps.sockets.units * steps.sockets.used.at_s)),
         "idle_s": {
@@ -119,8 +100,3 @@ def _bytes(steps: CostSteps) -> dict[str, float]:
         "delta": round(delta, 1),
         "chunk_beside_sound": round((spoken["turn_facts"] - told * delta) / chunks, 1),
     }
-
-
-def _events_per_turn(step: CostStep) -> dict[str, float]:
-    assert step.heard is not None
-    return {kind: round(many / step.units, 2) for kind, many in sorted(step.heard.events().items())}

@@ -14,7 +14,6 @@ from loadtests.client import recorded_speech
 from loadtests.client.api_connection import ApiConnection
 from loadtests.client.received_answers import CallerPlan, CallerResults, ask_together
 from loadtests.client.voice_call import voice_call
-from loadtests.servers.bare_gateway import bare_gateway, scripted_settings
 from loadtests.servers.rhapsode_process import rhapsode
 from loadtests.servers.system_processes import SystemMeter, SystemUsage
 from pipeline.eventlog.redis.codec import Keys
@@ -166,17 +165,12 @@ def _size(log: Redis, session: str) -> tuple[int, int]:
     return sizes[0] + sizes[1], sizes[2]
 
 
-def measure(folder: Path, cache: Path, say: Say, *, ray: bool) -> CostSteps:
+def measure(folder: Path, cache: Path, say: Say) -> CostSteps:
     """Start a system of its own with scripted engines, and put each kind of load on it."""
     script, home = folder / "script.json", folder / "scripted"
     script.write_text(json.dumps(SCRIPT))
     environment = {"RHAPSODE_LANGUAGE_MODEL__SCRIPT": str(script), "RHAPSODE_CACHE": str(cache)}
-    system = (
-        rhapsode(home, environment=environment, scripted=True)
-        if ray
-        else bare_gateway(scripted_settings(home, script, limits={"admission": {"slowdown": None}}))
-    )
-    with system as url:
+    with rhapsode(home, environment=environment, scripted=True) as url:
         meter = SystemMeter(home)
         try:
             return asyncio.run(_steps(url, meter, say))

@@ -29,7 +29,6 @@ class EventCalendar:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.happened = 0
         self._due: list[tuple[float, int, Appointment]] = []
         self._number = count()
 
@@ -61,7 +60,6 @@ class EventCalendar:
             at, _, appointment = heapq.heappop(self._due)
             if appointment.action is not None:
                 self.now = at
-                self.happened += 1
                 appointment.action()
         self.now = until
 

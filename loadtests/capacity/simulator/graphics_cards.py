@@ -60,10 +60,8 @@ _WORDS_PER_S: Final = 4.0
 """Tokens that Whisper writes for a second of speech."""
 WHISPER_BATCH: Final = 8
 """Utterances that are decoded together."""
-WHISPER_GB: Final = 8.0
 VOICE_REAL_TIME: Final = 0.02
 """Of a card for a second of VITS speech: a guess. On one core it took 0.08 to 0.15 while it was designed."""
-VOICE_GB: Final = 2.0
 
 
 def step_s(card: GraphicsCard, shape: ModelShape, batch: float, context: float = CONTEXT) -> float:
@@ -83,11 +81,9 @@ def prefill_s(card: GraphicsCard, shape: ModelShape, tokens: float) -> float:
     return tokens * 2 * shape.parameters_bn / 1e3 / (card.tflops * REACHED)
 
 
-def sequences(
-    card: GraphicsCard, shape: ModelShape, context: float = CONTEXT, reserved_gb: float = 0.0
-) -> int:
+def sequences(card: GraphicsCard, shape: ModelShape, context: float = CONTEXT) -> int:
     """That have room beside the weights; a tenth of the memory stays free."""
-    room_gb = 0.9 * card.memory_gb - reserved_gb - shape.weights_gb
+    room_gb = 0.9 * card.memory_gb - shape.weights_gb
     return max(0, int(room_gb * 1e6 / (shape.token_kb * context)))
 
 

@@ -157,24 +157,7 @@ def cluster(found: Mapping[str, Any], people: CallerModel, size: ClusterSize) ->
         },
         prefill_units=prefill,
         deltas_per_token=0.6,
-        note="cards on paper",
     )
-
-
-def gpu(
-    found: Mapping[str, Any], people: CallerModel, card: GraphicsCard, gateways: int = 8, cores: int = 16
-) -> SimulationPlan:
-    """One box with one card, on which three engines take turns: nothing is gained by overlapping."""
-    plan = cluster(found, people, ClusterSize(1, 1, 1, 1, 1, card=card, speech_card=card))
-    room = cards.sequences(card, cards.EIGHT_BILLION, reserved_gb=cards.WHISPER_GB + cards.VOICE_GB)
-    stages = dict(plan.stages)
-    for name in ("stt", "llm", "tts"):
-        stages[name] = replace(stages[name], host="card", claim=_ONE_CORE)
-    stages["llm"] = replace(stages["llm"], places=max(1, min(_SEQUENCES, room)))
-    for name, replicas in (("gateway", gateways), ("log", 1), ("replicas", 1)):
-        stages[name] = replace(stages[name], host="cores", replicas=replicas)
-    hosts = {"card": MachineKind(1, 1.0), "cores": MachineKind(1, float(cores))}
-    return replace(plan, name="gpu", hosts=hosts, stages=stages)
 
 
 def at_least(amount: float) -> int:

@@ -111,21 +111,12 @@ def _in_one_process(
     """One gateway, without Ray, as it was measured: everything of ours is one thread.
 
     `models`: who writes, who speaks, and the work before an answer's first token.
-    Scripted engines work on that thread as well.
     """
-    around = overheads(found)
-    if name == "scripted":
-        delta, sound_s = found["around"]["scripted"]
-        around = replace(
-            around,
-            gateway_delta=around.gateway_delta + delta,
-            gateway_chunk=around.gateway_chunk + sound_s * speech.chunks_s[-1],
-        )
     return SimulationPlan(
         name,
         people,
         speech,
-        around,
+        overheads(found),
         {"machine": MachineKind(1, cores)},
         {
             "gateway": WorkStage("machine", 1, _THREAD, _OWN),

@@ -57,11 +57,6 @@ class SimulatedSite:
             for name, hosts in self._hosts.items()
         }
 
-    def longest_queues(self) -> Mapping[str, int]:
-        return {
-            name: max(station.longest_queue for station in pool.stations) for name, pool in self.pools.items()
-        }
-
 
 def _station(name: str, stage: WorkStage, host: WorkHost) -> WorkStation:
     return WorkStation(
@@ -204,17 +199,9 @@ class SimulationResult:
     ttfa: tuple[float, float]
     stalled: float
     """The share of answers in which the player fell silent before the end."""
-    stall_ms: float
-    """Of silence for each second of sound, at the mean."""
     utilisation: Mapping[str, float]
-    queues: Mapping[str, int]
     steady: bool
     """False: waits grow for as long as one looks, so no figure but this one means anything."""
-
-    @property
-    def saturated(self) -> str:
-        """Name of the busiest host."""
-        return max(self.utilisation, key=lambda name: self.utilisation[name])
 
 
 def simulate(
@@ -287,16 +274,13 @@ def _result(
     counted = [answer for asked, answer in answers if asked >= after_s]
     firsts = [answer.ttft_ms for answer in counted if answer.ttft_ms is not None]
     heard = [answer.ttfa_ms for answer in counted if answer.ttfa_ms is not None]
-    sound = sum(answer.sound_ms for answer in counted) / 1_000
     return SimulationResult(
         people,
         len(counted),
         _ends(firsts),
         _ends(heard),
         sum(answer.stalled for answer in counted) / len(counted) if counted else 0.0,
-        sum(sum(answer.waits_ms) for answer in counted) / sound if sound else 0.0,
         site.utilisation(),
-        site.longest_queues(),
         steady(heard or firsts),
     )
 

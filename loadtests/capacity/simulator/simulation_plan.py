@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 
 
@@ -123,4 +123,3 @@ class SimulationPlan:
     prefill_units: float
     """Work before an answer's first token, in tokens."""
     deltas_per_token: float = 1.0
-    note: str = field(default="")

@@ -91,8 +91,6 @@ class WorkStation:
         self._rate = 0.0
         self._since = 0.0
         self._next: Appointment | None = None
-        self.longest_queue = 0
-        self.jobs = 0
         host.join(self)
 
     def __len__(self) -> int:
@@ -105,13 +103,11 @@ class WorkStation:
     def enter(self, milestones: Sequence[float], told: Told) -> None:
         """Do so much work until each milestone, one after the other, in one place."""
         job = _Job(milestones, told)
-        self.jobs += 1
         self.host.advance()
         if len(self._working) < self._places:
             self._place(job)
         else:
             self._waiting.append(job)
-            self.longest_queue = max(self.longest_queue, len(self._waiting))
         self.host.changed()
 
     def work(self, amount: float) -> Wait:
