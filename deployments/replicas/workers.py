@@ -96,7 +96,7 @@ async def open_workers(settings: AppSettings) -> AsyncGenerator[Workers, None]:
             forced_to_disk(settings.log, settings.home),
             Recorder(log, retain_s=settings.log.retain_s, appended=meter.appended) as recorder,
             MetricsReporter(meter, RedisMeasures(log.hot)),
-            ToolRegistry(settings.tools) as functions,
+            ToolRegistry(settings.tools.asynchronous) as functions,
         ):
             work = work_of(settings, log, recorder, functions)
             yield Workers(log.hot, log, work, settings.workers, name=name)

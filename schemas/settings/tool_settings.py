@@ -133,6 +133,17 @@ class FunctionHouseSettings(_Tools):
         return (*self.functions, *self.mcp_tools)
 
     @property
+    def asynchronous(self) -> Self:
+        """The asynchronous functions and tools alone, which the workers call."""
+        servers = {
+            name: one.model_copy(update={"tools": one.asynchronous})
+            for name, one in self.mcp_servers.items()
+            if one.asynchronous
+        }
+        functions = {name: one for name, one in self.functions.items() if one.asynchronous}
+        return self.model_copy(update={"functions": functions, "mcp_servers": servers})
+
+    @property
     def reserved(self) -> dict[str, tuple[str, ...]]:
         """Functions that are there for some principals alone."""
         only = {name: self.mcp_servers[place.server].principals for name, place in self.mcp_tools.items()}

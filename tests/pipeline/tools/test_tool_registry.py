@@ -16,7 +16,7 @@ from pipeline.tools.tool_registry import BuiltInFunction, ToolRegistry
 from schemas.errors import RhapsodeError
 from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
 from schemas.settings.model_settings import OUTPUT_CHARS
-from schemas.settings.tool_settings import RegisteredFunction
+from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredFunction, RegisteredMcpServer
 from tests.support.asked_turns import tool_registry
 from tests.support.servers.fake_server import FakeServer, open_server
 
@@ -225,3 +225,20 @@ async def test_a_built_in_function_is_offered_and_called_unless_the_operator_has
     [theirs] = registry.offers(["weather"])
     assert theirs.description != "Transfers."
     await registry.aclose()
+
+
+def test_the_workers_open_asynchronous_functions_alone() -> None:
+    """A package or a program that only gateways have keeps no worker from its other work."""
+    server = {"command": ["station"], "tools": ["forecast", "broken"], "asynchronous": ["forecast"]}
+    settings = FunctionHouseSettings.model_validate(
+        {
+            "functions": {
+                "elsewhere": {"entry_point": "not.here:at_all"},
+                "tides": {"entry_point": "tests.support.operator_functions:tides", "asynchronous": True},
+            },
+            "mcp_servers": {"station": server, "quick": {"command": ["quick"], "tools": ["look"]}},
+        }
+    )
+    assert ToolRegistry(settings.asynchronous).names == ("tides", "station_forecast")
+    with pytest.raises(ValidationError, match="asynchronous names 'moon', which is not among the tools"):
+        RegisteredMcpServer.model_validate(server | {"asynchronous": ["moon"]})
