@@ -14,6 +14,7 @@ from schemathesis.checks import CHECKS
 
 from cluster.openapi import _nothing
 from deployments.asgi_app import create_app
+from pipeline.transfer import erasure
 from tests.support.hypothesis_profiles import examples
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 
@@ -39,8 +40,10 @@ CHECKED = [
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     home: Path = tmp_path_factory.mktemp("anything")
     retrieval = {"embedding": "wordllama", "judge": None}
-    with running_app(scripted_settings(home, llm={"reply": "Yes."}, retrieval=retrieval)) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(erasure, "LIST_S", 0.05)  # there are no workers, whose list would become current
+        with running_app(scripted_settings(home, llm={"reply": "Yes."}, retrieval=retrieval)) as running:
+            yield running
 
 
 @pytest.fixture(scope="module")
