@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -175,10 +175,16 @@ class Lately:
 
 def _add_page(app: FastAPI) -> None:
     """The page, the reference of all routes (FastAPI's own takes scripts from elsewhere), and their files."""
-    files = PageFiles(WEB)
+    files = _page_files()
     for path, name in (("/", "index.html"), ("/docs", _REFERENCE), ("/redoc", _REFERENCE)):
         app.router.routes.append(Route(path, files.page(name), methods=["GET"]))
     app.mount("/web", GZipMiddleware(files), name="web")
+
+
+@cache
+def _page_files() -> PageFiles:
+    """Read and bundled once in a process, however many applications it makes."""
+    return PageFiles(WEB)
 
 
 _REFERENCE: Final = "reference/reference.html"
