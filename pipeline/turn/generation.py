@@ -410,7 +410,8 @@ class Generation:
         registry, tools = self._models.functions, settings.tools
         offered = () if registry is None else registry.offers(_registered(self._question, registry))
         functions = (*offered, *(Function(**one.model_dump()) for one in tools.functions))
-        choice = tools.choice if self._round == 0 else "auto"  # else it would call for ever
+        told = self._round > 0 or self._question.tells_result
+        choice = "auto" if told else tools.choice  # else it would call for ever
         if self._round >= (_ROUNDS if registry is None else registry.settings.rounds):
             functions, choice = (), "none"
         return ChatRequest(

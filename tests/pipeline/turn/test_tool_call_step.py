@@ -139,6 +139,9 @@ async def test_a_choice_that_was_forced_is_forced_once() -> None:
     model = Author([call("weather", KIEL), CALLED], ["Seven.", DONE])
     await events_of(model, forced, functions=tool_registry(**BOTH))
     assert [request.choice for request in model.asked] == ["required", "auto"]
+    telling = Author(["Seven.", DONE])
+    await events_of(telling, forced, functions=tool_registry(**BOTH), result_of=1)
+    assert [request.choice for request in telling.asked] == ["auto"]
 
 
 @pytest.mark.parametrize(
