@@ -20,7 +20,7 @@ _DOWNLOADS: Final = re.compile(r"/v1/(sessions/[^/]+/(audio|export)|responses/[^
 """Files as large as what they are made of, and sent while they are; responses and chats in streams."""
 _STREAMS: Final = re.compile(
     r"(/api)?/v1/conversations/message/stream|/sse/[^/]+/stream"
-    r"|/v1/(chat/completions|responses|ui/chat|mcp|audio/(speech|transcriptions|translations))"
+    r"|/v1/(chat/completions|messages|responses|ui/chat|mcp|audio/(speech|transcriptions|translations))"
     r"|/v1/collections/[^/]+/documents"
 )
 """Paths whose requests may be answered by a stream, or after a while."""

@@ -101,8 +101,9 @@ def _groups(items: Sequence[Item], turns: Turns) -> Iterator[_Group]:
 
 
 def _group(said: str, calls: Sequence[Item], results: dict[str, str]) -> _Group:
-    """An answer and what it called; a call that nobody has made yet is not told."""
-    made = [call for call in calls if call.call in results]
+    """An answer and what it called; a call that nobody has made yet is not told, and none is twice: each has
+    its result beside it, which any number of calls of an imported session may share."""
+    made = {call.call: call for call in calls if call.call in results}.values()
     if not (said or made):
         return []
     answer = Message(

@@ -24,7 +24,8 @@ _PREFIX: Final = "sess_"
 _MODEL_CHARS: Final = 128
 _TITLE: Final = "Realtime"
 _TRANSCRIPTION: Final = "transcription"
-_PAGE: Final = 2_000
+_PAGE: Final = 500
+"""Events that are folded in one go; nobody else of the process is served meanwhile."""
 _CURSOR: Final = re.compile(r"[0-9]{1,15}\.[0-9]{1,9}")
 Patch = SessionPatch | TranscriptionPatch
 

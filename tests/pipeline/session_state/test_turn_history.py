@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from pipeline.engines.llm.context_window import fitting
 from pipeline.engines.ports import Message
+from pipeline.session_state.conversation_items import Item
+from pipeline.session_state.llm_context import context_messages
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN, history
 from schemas.events import TextDelta, TurnCompleted, TurnRequested, TurnStarted
-from schemas.ids import TurnId
+from schemas.ids import Seq, TurnId
 from schemas.settings import SessionSettings
 from tests.pipeline.session_state.test_conversation import Story
 
@@ -92,3 +94,14 @@ def test_scenes_that_were_given_are_told_in_a_story_only() -> None:
         story.tell(TurnCompleted(sentences=0, audio_ms=0), turn)
         sent = request(story, story.tell(wish()), 2_048)
         assert [message.content for message in sent[1:-1]] == expected
+
+
+def test_a_result_that_many_calls_share_is_told_once() -> None:
+    turn = TurnId(2)
+    calls = [Item(f"c{n}", Seq(n), "call", "assistant", turn, call="again", name="f") for n in range(3, 99)]
+    result = Item("r", Seq(99), "result", call="again", output="x" * 1_000)
+    told = context_messages([*calls, result], {}, room=5_000)
+    assert [(message.role, len(message.content), len(message.calls)) for message in told] == [
+        ("assistant", 0, 1),
+        ("tool", 1_000, 0),
+    ]

@@ -1,5 +1,7 @@
 """How many may listen at the same time: a bound for each principal, and one for all."""
 
+import json
+import re
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,6 +11,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from deployments.web.connection_limiter import lasts
 from tests.support.clients.access_people import People, client, said_by_socket, settings_at, stream
 from tests.support.clients.native_client import create, split_frame
 from tests.support.running_app import RunningApp, running_app
@@ -118,3 +121,17 @@ async def test_a_streamed_completion_leaves_its_seat_when_it_is_over(
     async with client(app, people.anna) as anna:
         for _ in range(4):
             assert (await anna.post("/v1/chat/completions", json=wish)).status_code == httpx.codes.OK
+
+
+def test_every_answer_that_may_be_a_stream_takes_a_seat() -> None:
+    paths = json.loads(Path("docs/openapi.json").read_text(encoding="utf-8"))["paths"]
+    streams = [
+        (path, method.upper())
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
+    ]
+    assert ("/v1/messages", "POST") in streams
+    for path, method in streams:
+        scope = {"type": "http", "method": method, "path": re.sub(r"{\w+}", "a", path), "query_string": b""}
+        assert lasts(scope), (method, path)
