@@ -56,6 +56,7 @@ _FOLD_S: Final = 2.0
 _EVENT_S: Final = 100e-6
 """Processor time that folding may take, and for each event more; about 15 us are usual. A gateway that folds
 the session again serves nobody meanwhile."""
+_OF_SENTENCES: Final = frozenset(f"sentence.{what}" for what in ("voiced", "completed", "failed", "skipped"))
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -100,7 +101,7 @@ class ReadBundle:
                 raise BundleInvalid(f"event {recorded.seq} has a number beyond {_LARGEST}")
             _check_sound(recorded)
             _check_chunk(conversation, recorded)
-            _check_sentence(conversation, recorded)
+            _check_place(conversation, recorded)
             began_s = time.thread_time()
             try:
                 conversation.apply(recorded)
@@ -255,15 +256,23 @@ def _check_chunk(conversation: Conversation, recorded: Recorded) -> None:
         raise BundleInvalid(f"with event {recorded.seq} a sentence is longer than {SENTENCE_MS} ms")
 
 
-def _check_sentence(conversation: Conversation, recorded: Recorded) -> None:
-    """Checks that sentences follow each other in the text: all of them together are no longer than it."""
-    turn = conversation.turns.get(recorded.turn) if recorded.type == "sentence.ready" else None
+def _check_place(conversation: Conversation, recorded: Recorded) -> None:
+    """Checks that what an answer consists of is a turn's, and its sentence is known or the next one.
+
+    Sentences follow each other in the text: all of them together are no longer than it.
+    """
+    turn, data = conversation.turns.get(recorded.turn), recorded.data
     if turn is None:
+        if recorded.type in ("text.delta", "tool.called"):
+            raise BundleInvalid(f"event {recorded.seq} is of a turn that was not asked before it")
         return
-    data, known = recorded.data, turn.sentences
-    before = known[-1].end if known else 0
-    if data["sentence"] != len(known) or not before <= data["start"] <= data["end"]:
-        raise BundleInvalid(f"event {recorded.seq} is not the next sentence of its turn")
+    known = turn.sentences
+    if recorded.type == "sentence.ready":
+        before = known[-1].end if known else 0
+        if data["sentence"] != len(known) or not before <= data["start"] <= data["end"]:
+            raise BundleInvalid(f"event {recorded.seq} is not the next sentence of its turn")
+    elif recorded.type in _OF_SENTENCES and not 0 <= data["sentence"] < len(known):
+        raise BundleInvalid(f"event {recorded.seq} is of a sentence that is not there")
 
 
 def _finite(data: Any) -> bool:

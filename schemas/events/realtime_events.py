@@ -74,6 +74,7 @@ class _ServerVad(_Read):
     threshold: float
     prefix_padding_ms: int
     silence_duration_ms: int
+    idle_timeout_ms: Annotated[int, Field(ge=5_000, le=30_000)] | None = None
 
 
 class _SemanticVad(_Read):

@@ -104,6 +104,11 @@ def said_again(events: list[dict[str, Any]]) -> None:
     second["start"] = first["start"]
 
 
+def unasked(events: list[dict[str, Any]]) -> None:
+    """The first words of an answer are those of a turn that is not there."""
+    first_delta(events)["subject"] = "turn/9999"
+
+
 def first_sound(events: list[dict[str, Any]]) -> dict[str, Any]:
     return next(event for event in events if "audioref" in event)
 
@@ -138,6 +143,12 @@ ITEMS: dict[str, Any] = {
 }
 _CONFIG: dict[str, Any] = json.loads((GOLDEN / "realtime.configured.v1.json").read_text())["data"]["config"]
 _HEARD: dict[str, Any] = _CONFIG["audio"]["input"]
+_WAITS: dict[str, Any] = {
+    "type": "server_vad",
+    **dict.fromkeys(("create_response", "interrupt_response"), True),
+    **dict.fromkeys(("threshold", "prefix_padding_ms", "silence_duration_ms"), 1),
+    "idle_timeout_ms": "ever",
+}
 CONFIGS: dict[str, dict[str, Any]] = {
     "of nothing": {},
     "of no kind": _CONFIG | {"type": "picture"},
@@ -145,6 +156,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "whose voice is none": _CONFIG | {"audio": _CONFIG["audio"] | {"output": {"voice": 5}}},
     "whose detection is none": _CONFIG
     | {"audio": _CONFIG["audio"] | {"input": _HEARD | {"turn_detection": {"type": "server_vad"}}}},
+    "that waits for a word": _CONFIG
+    | {"audio": _CONFIG["audio"] | {"input": _HEARD | {"turn_detection": _WAITS}}},
     "whose tools are none": _CONFIG | {"tools": [5]},
     "that answers with a number": _CONFIG | {"output_modalities": 5},
 }
@@ -227,6 +240,11 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
         "bundle.invalid",
     ),
     "text twice": (lambda files: zipped(with_events(files, said_again)), "bundle.invalid"),
+    "a turn that nobody asked": (lambda files: zipped(with_events(files, unasked)), "bundle.invalid"),
+    "a sentence of nothing": (
+        lambda files: zipped(with_events(files, lambda e: made(e).update(sentence=99))),
+        "bundle.invalid",
+    ),
     "speech twice": (lambda files: zipped(with_events(files, repeated)), "bundle.invalid"),
     "speech before its beginning": (
         lambda files: zipped(with_events(files, lambda e: first_sound(e)["data"].update(chunk=-(10**18)))),
