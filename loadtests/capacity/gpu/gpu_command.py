@@ -21,11 +21,9 @@ from loadtests.report.command_line import command_parser, numbers
 from loadtests.report.result_store import ROOT, publish
 from loadtests.report.run_info import commit, machine, say, when
 from loadtests.report.tables import markdown, spread
-from loadtests.servers.bare_gateway import bare_gateway
 from loadtests.servers.rhapsode_process import rhapsode
 from pipeline.engines.registry import LANGUAGE_MODELS, TEXT_TO_SPEECH
 from pipeline.engines.stt.whisper_weights import whisper_files
-from schemas.settings import AppSettings
 
 ENGINES: Final = ("llama", "vllm", "scripted")
 VOICES: Final = ("piper", "coqui", "scripted")
@@ -77,7 +75,6 @@ def gpu_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
         default=1_000.0,
         help="time to first audio that p95 must keep (default 1000)",
     )
-    add("--without-ray", action="store_true", help="one gateway with its engines in one process")
     add("--cpu", action="store_true", help="engines for a card may run without one")
     return parser.parse_args(words)
 
@@ -146,8 +143,6 @@ def missing(arguments: argparse.Namespace, root: Path = _ROOT) -> list[str]:
 
 def _missing(arguments: argparse.Namespace, root: Path) -> Iterator[str]:
     wished = (arguments.engine, arguments.voice, arguments.ear)
-    if arguments.without_ray and _ON_A_CARD & set(wished):
-        yield "--without-ray: only engines that need no environment of their own."
     if _ON_A_CARD & set(wished) and not arguments.cpu and not cards():
         engines = ", ".join(sorted(_ON_A_CARD & set(wished)))
         yield f"{engines}: no graphics card is seen (nvidia-smi). --cpu lets them run without one, slowly."
@@ -187,20 +182,6 @@ def environment(
         if arguments.voice != "scripted":
             chosen["TEXT_TO_SPEECH__DEVICE"] = "cuda"
     return {f"RHAPSODE_{name}": value for name, value in chosen.items()}
-
-
-def bare_settings(arguments: argparse.Namespace, home: Path) -> AppSettings:
-    """Of a gateway that has its engines in its own process: those that need no environment of their own."""
-    return AppSettings.model_validate(
-        {
-            "home": home,
-            "cache": arguments.cache,
-            "language_model": {"engine": arguments.engine},
-            "text_to_speech": {"engine": arguments.voice},
-            "speech_to_text": {"engine": arguments.ear},
-            "quality_speech_to_text": {"engine": arguments.ear},
-        }
-    )
 
 
 def profile(arguments: argparse.Namespace, root: Path = _ROOT) -> Path | None:
@@ -308,10 +289,6 @@ def _system(folder: Path, arguments: argparse.Namespace) -> Iterator[str]:
     model = _model(arguments)
     transcriber = _transcriber(arguments)
     say(f"starting the system: {arguments.engine}, {arguments.voice}, {arguments.ear}")
-    if arguments.without_ray:
-        with bare_gateway(bare_settings(arguments, folder / "home")) as url:
-            yield url
-        return
     variables = environment(arguments, model, transcriber)
     with rhapsode(folder / "home", environment=variables, scripted=False, config=profile(arguments)) as url:
         yield url
