@@ -12,7 +12,7 @@ export function emptyStory() {
     lastSeq: 0,
     kind: "session",
     title: "",
-    owner: "", // by name, where the server asks for keys
+    owner: "", // by name, where the server asks for keys and the session had no other owner
     members: [], // who may ask beside the owner
     settings: null,
     ended: null,
@@ -116,11 +116,12 @@ const ON_SESSION = {
     ...story,
     kind: data.kind ?? "session",
     title: data.title ?? "",
-    owner: data.principal ?? "",
+    owner: data.parent || data.imported_from ? "" : (data.principal ?? ""), // a copy's questions may be somebody else's
     settings: data.settings,
   }),
   "member.added": (story, { data }) => ({ ...story, members: [...story.members, data.principal].filter(Boolean) }),
   "member.removed": (story, { data }) => ({ ...story, members: story.members.filter((name) => name !== data.principal) }),
+  "owner.changed": (story) => ({ ...story, owner: "" }),
   "session.renamed": (story, { data }) => ({ ...story, title: data.title }),
   "settings.changed": (story, { data }) => ({ ...story, settings: data.settings }),
   "session.ended": (story, { data }) => ({ ...story, ended: data.reason }),

@@ -449,7 +449,7 @@ class Sessions:
         conversation, _ = await self._views.get(session, seen)
         wanted = None if command.turn is None else TurnId(command.turn)
         turn, event = conversation.control(command.action, turn=wanted, sentence=command.sentence)
-        if isinstance(event, TurnStopRequested) and by != conversation.principal:
+        if isinstance(event, TurnStopRequested) and by in conversation.members:
             event = event.model_copy(update={"by": by})
         if command.action == "stop" and conversation.turns[turn].stopping is None:
             await self._allowance.stopping(conversation.principal, bytes_of(event))

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { emptyStory, isOver, playClock, reduce, runningTurn, textOf } from "../../../web/story.js";
+import { emptyStory, isOver, nameIn, playClock, reduce, runningTurn, textOf } from "../../../web/story.js";
 import { Log } from "./facts.mjs";
 
 function deepFreeze(value) {
@@ -11,6 +11,23 @@ function deepFreeze(value) {
   }
   return value;
 }
+
+test("facts without a name are the owner's, where others take part and the session is no copy", () => {
+  const begun = (data, ...later) => {
+    const log = new Log();
+    log.add("session.started", { settings: {}, principal: "anna", ...data });
+    log.ask("Well?");
+    for (const [type, rest] of later) log.add(type, rest);
+    return nameIn(log.story, "");
+  };
+  const joined = ["member.added", { principal: "bob" }];
+  assert.equal(begun({}), "");
+  assert.equal(begun({}, joined), "anna");
+  assert.equal(begun({}, joined, ["member.removed", { principal: "bob" }]), "");
+  assert.equal(begun({}, joined, ["owner.changed", { principal: "cara" }]), "");
+  assert.equal(begun({ parent: "other" }, joined), "");
+  assert.equal(nameIn({ members: [], order: [], turns: {} }, "bob"), "bob");
+});
 
 test("however the text is cut into deltas, it is the same text", () => {
   const text = "Der Fuchs 🦊 schläft. The keeper 漢 wakes.";

@@ -17,13 +17,14 @@ from pipeline.sessions.session_commands import HeardLedger, Overtaken, Sessions,
 from schemas.errors import InputTooLong, LogUnavailable, SessionAlreadyEnded, TurnQueueFull
 from schemas.events import (
     AudioChunk,
+    MemberAdded,
     SentenceReady,
     SessionEndRequested,
     SessionStarted,
     TurnRequested,
     TurnStarted,
 )
-from schemas.ids import SessionId, TurnId, new_session_id
+from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.native.client_commands import Control, RequestTurn
 from schemas.settings.limit_settings import LimitSettings
 from tests.pipeline.sessions.test_session_owner import QUIET, gateway
@@ -88,6 +89,17 @@ async def test_what_leaves_nothing_to_do_wakes_no_owner() -> None:
         await recorder.post(session, wish)
         await sessions.control(session, Control(action="pause"))
         assert sessions._owners.owned == 1
+
+
+@pytest.mark.parametrize(("by", "told"), [("bob", "bob"), ("", ""), ("root", "")])
+async def test_a_stop_names_the_member_that_wants_it(by: str, told: str) -> None:
+    async with asking() as (sessions, recorder, session):
+        await sessions._owners.hand_over(0)  # so that no turn is over meanwhile
+        await recorder.post(session, MemberAdded(principal="bob"))
+        await sessions.request(session, RequestTurn(prompt="One?"))
+        stop = await sessions.control(session, Control(action="stop"), by=by)
+        [stopped] = await sessions._views.log.read(session, Seq(stop - 1), limit=1)
+        assert stopped.data == {"reason": "user", "by": told}
 
 
 async def test_a_key_that_another_gateway_took_gets_its_answer_while_the_queue_is_full() -> None:
