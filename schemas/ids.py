@@ -4,7 +4,7 @@ import hashlib
 import os
 import time
 import uuid
-from typing import NewType
+from typing import Final, NewType
 
 SessionId = NewType("SessionId", str)
 """A session's UUIDv7 in its canonical 36-character form. Never reused; carries its creation date."""
@@ -45,13 +45,18 @@ def _version_7(millis: int, rest: bytes) -> SessionId:
     return SessionId(str(uuid.UUID(int=value)))
 
 
+_YEAR_10000_MS: Final = 253_402_300_800_000
+"""A later creation has no date: a session's place in the archive is named by it."""
+
+
 def parse_session_id(text: str) -> SessionId | None:
     """The canonical id, or None where `text` is not a UUID that we could have issued."""
     try:
         value = uuid.UUID(text)
     except ValueError:
         return None
-    return SessionId(text) if value.version == 7 and str(value) == text else None
+    ours = value.version == 7 and str(value) == text and value.int >> 80 < _YEAR_10000_MS
+    return SessionId(text) if ours else None
 
 
 def created_ms(session: SessionId) -> int:

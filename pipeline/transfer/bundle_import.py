@@ -23,11 +23,12 @@ from schemas.events import (
     NarrationRequested,
     SessionEnded,
     SessionStarted,
+    ShareCreated,
     TurnRequested,
     TurnStopped,
 )
 from schemas.events.recorded import NewEvent, Recorded
-from schemas.ids import NOWHERE, Seq, SessionId, new_session_id
+from schemas.ids import NOWHERE, Seq, SessionId, new_session_id, parse_session_id
 
 _PAGE: Final = 100
 _PAGE_BYTES: Final = 1 << 20
@@ -84,13 +85,15 @@ def ready_narrations(conversation: Conversation) -> Set[SessionId]:
 def unlinked(event: Event, ready: Set[SessionId]) -> Event:
     """Without what only the story itself will be told: of its narrations a copy has those that are ready.
 
-    And without the people who take part in it: a copy is its new owner's alone.
+    And without the people who take part in it, and its share links: a copy is its new owner's alone.
     """
     match event:
         case NarrationRequested() | NarrationReady() | NarrationFailed():
             return event if event.session in ready else event.model_copy(update={"session": NOWHERE})
         case MemberAdded() | MemberRemoved():
             return event.model_copy(update={"principal": ""})
+        case ShareCreated():
+            return event.model_copy(update={"expires_ms": 0})
         case _:
             return event
 
@@ -157,6 +160,7 @@ class _Adoption:
 
     async def _link(self, session: str) -> str:
         if session not in self._known:
-            found = session != NOWHERE and await self._mine(SessionId(session))
+            named = parse_session_id(session)
+            found = session != NOWHERE and named is not None and await self._mine(named)
             self._known[session] = session if found else NOWHERE
         return self._known[session]

@@ -2,6 +2,7 @@
 
 import json
 from hashlib import sha256
+from typing import Any
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from tests.support.eventlog.bundles import (
     exported,
     imported,
     unzip,
+    with_events,
     zipped,
 )
 from tests.support.eventlog.log_events import ENDED, batch
@@ -153,3 +155,31 @@ async def test_workers_and_owners_do_not_take_the_past_for_news(
     heard = [fields[5] for _, fields in entries if fields[1] == session.encode()]
     assert heard == [b"session.started"]
     assert session not in await log.abandoned()
+
+
+async def test_a_copy_has_no_share_links_whenever_they_were_to_end(
+    http: httpx.AsyncClient, told: tuple[str, Heard]
+) -> None:
+    session = told[0]
+    assert (await http.post(f"/v1/sessions/{session}/shares", json={})).status_code == 201
+    files = unzip(await exported(http, session))
+
+    def later(events: list[dict[str, Any]]) -> None:
+        events[-1]["data"]["expires_ms"] = 2**53
+
+    for changed in (files, with_events(files, later)):
+        copy = (await imported(http, zipped(changed)))["session_id"]
+        listed = await http.get(f"/v1/sessions/{copy}/shares")
+        assert (listed.status_code, listed.json()["shares"]) == (200, [])
+    made = await http.post(f"/v1/sessions/{session}/fork", json={})
+    assert (await http.get(f"/v1/sessions/{made.json()['session_id']}/shares")).json()["shares"] == []
+
+
+async def test_an_origin_that_is_no_session_is_left_out(
+    http: httpx.AsyncClient, told: tuple[str, Heard]
+) -> None:
+    def strange(events: list[dict[str, Any]]) -> None:
+        events[0]["data"] |= {"parent": "../x", "parent_seq": 2}
+
+    files = with_events(unzip(await exported(http, told[0])), strange)
+    assert "session_id" in await imported(http, zipped(files))
