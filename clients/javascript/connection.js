@@ -135,7 +135,7 @@ export class Connection {
         return await ask();
       } catch (error) {
         const worthwhile = error instanceof ApiError && error.retryable && mayRepeat(error);
-        const afterMs = (error.retryAfterS ?? 0) * 1000;
+        const afterMs = ((error instanceof ApiError && error.retryAfterS) || 0) * 1000;
         if (!worthwhile || Date.now() + afterMs > deadline) throw error;
         await new Promise((resolve) => setTimeout(resolve, Math.max(afterMs, retryDelayMs(attempt, Math.random()))));
       }

@@ -84,6 +84,7 @@ export class VoiceConversation {
   _open(attempt, session) {
     this._input = new AudioInput({
       connection: this._connection,
+      compress: true,
       query: { audio: this._speaker.codec },
       onState: (state, refusal) => {
         if (this._attempts !== attempt) return;

@@ -131,6 +131,7 @@ export class Microphone {
   _newLine() {
     const line = new AudioInput({
       connection,
+      compress: true,
       onState: (state) => this._lineIs(line, state),
       onTrouble: (trouble) => line === this._line && this._onTrouble(asSentence(refusalOf(trouble))),
     });

@@ -5,9 +5,10 @@ import { Cursor } from "../cursor.js";
 import { EventSocket } from "../event-socket.js";
 import { Backlog } from "./backlog.js";
 import { SPEECH_RATE } from "./resampler.js";
+import { SpeechEncoder } from "./speech-encoder.js";
 
 const PUMP_MS = 100;
-const FULL_BYTES = 64_000; // two seconds of sound: more of it waits here, where it can still be forgotten
+const FULL_BYTES = { pcm16: 64_000, opus: 8_000 }; // two seconds of sound: more of it waits here, where it can still be forgotten
 const GOODBYE_MS = 10_000;
 const AGAIN_MS = 1_000;
 
@@ -16,17 +17,23 @@ export class AudioInput {
    * `onState(state, refusal)`: "connecting", "live", "reconnecting", or at the end "over", with the refusal if there
    * was one; `onTrouble({code, message})` when the input is of no use any more, could not keep everything, or when something that
    * was said is not answered. With `onEvent(event, audio)` the session's events are read on the same socket, from the
-   * first connection on, and the input is over only when the events say so. `rate` in Hz.
+   * first connection on, and the input is over only when the events say so. `rate` in Hz. `compress`: sound at 16 kHz
+   * is sent as Opus where the browser can; what is kept to be sent again stays as it was given.
    *
-   * @param {{connection: import("../connection.js").Connection, rate?: number, query?: Record<string, string>, patienceMs?: number,
+   * @param {{connection: import("../connection.js").Connection, rate?: number, compress?: boolean, query?: Record<string, string>, patienceMs?: number,
    *   onState: (state: string, refusal: any) => void, onTrouble?: (trouble: {code: string, message: string}) => void,
    *   onEvent?: ((event: any, audio: Uint8Array | null) => void) | null}} options
    */
-  constructor({ connection, rate = SPEECH_RATE, query, patienceMs, onState, onTrouble = () => {}, onEvent = null }) {
+  constructor({ connection, rate = SPEECH_RATE, compress = false, query, patienceMs, onState, onTrouble = () => {}, onEvent = null }) {
     this.state = "connecting";
     this.input = newKey();
     this._connection = connection;
     this._rate = rate;
+    this._compress = compress && rate === SPEECH_RATE;
+    /** @type {"pcm16" | "opus"} */
+    this._format = "pcm16";
+    /** @type {SpeechEncoder | null} */
+    this._encoder = null;
     this._query = query;
     this._patienceMs = patienceMs;
     this._onState = onState;
@@ -35,9 +42,11 @@ export class AudioInput {
     this._backlog = new Backlog({ rate });
     this._waiting = [];
     this._ready = false;
+    this._flushing = false;
     this._wishes = 0;
     this._goodbye = null;
     this._socket = null;
+    this._chosen = Promise.resolve();
     this._timers = [];
   }
 
@@ -55,7 +64,12 @@ export class AudioInput {
       onState: (state) => this._socketIs(state),
     });
     this._timers = [setInterval(() => this._pump(), PUMP_MS)];
+    this._chosen = this._choose();
     this._socket.open();
+  }
+
+  async _choose() {
+    if (this._compress && (await SpeechEncoder.isSupported())) this._format = "opus";
   }
 
   send(pcm) {
@@ -83,7 +97,7 @@ export class AudioInput {
 
   /** Read no more events, and send no sound, until `goOn`. */
   hold() {
-    this._ready = false;
+    this._pause();
     this._socket?.close();
   }
 
@@ -115,6 +129,7 @@ export class AudioInput {
   /** The page is left: say goodbye now or never. */
   abandon() {
     this._pump();
+    if (this._goodbye && this._flushing) this._socket.send(this._goodbye); // what the encoder still has is lost
     this._end();
   }
 
@@ -126,12 +141,14 @@ export class AudioInput {
     return wish;
   }
 
-  _ask() {
+  async _ask() {
+    await this._chosen;
     const { input } = this;
     if (this._goodbye && !this._backlog.wishes.includes(this._goodbye)) return; // only its events are waited for
     const at_ms = Math.ceil(this._backlog.fromMs);
-    this._ready = false;
-    this._socket.send({ type: "input.open", input, format: "pcm16", rate: this._rate, at_ms, ref: "open" });
+    this._pause();
+    const rate = this._format === "pcm16" ? { rate: this._rate } : {};
+    this._socket.send({ type: "input.open", input, format: this._format, ...rate, at_ms, ref: "open" });
   }
 
   _answer(message) {
@@ -156,9 +173,32 @@ export class AudioInput {
       this._beginAnew();
       return;
     }
+    if (this._format === "opus") this._encoder = this._newEncoder();
     this._ready = true;
     this._say("live");
     this._pump();
+  }
+
+  /** From the acknowledged sample on; the one before belongs to another connection. */
+  _newEncoder() {
+    const encoder = new SpeechEncoder({
+      onPacket: (packet) => {
+        if (encoder === this._encoder && this._ready) this._ready = this._socket.send(packet);
+      },
+      onFailed: () => {
+        if (encoder !== this._encoder) return;
+        this._format = "pcm16";
+        this._ask();
+      },
+    });
+    return encoder;
+  }
+
+  _pause() {
+    this._ready = false;
+    this._encoder?.close();
+    this._encoder = null;
+    this._flushing = false;
   }
 
   /** What we still have is another input. */
@@ -206,7 +246,7 @@ export class AudioInput {
   _socketIs(socket) {
     const { state } = socket;
     if (state === "waiting" || state === "offline") {
-      this._ready = false;
+      this._pause();
       this._say("reconnecting");
     } else if (state === "refused") {
       this._end(socket);
@@ -216,18 +256,31 @@ export class AudioInput {
   }
 
   _pump() {
-    while (this._ready && this._socket.buffered < FULL_BYTES) {
+    while (this._ready && !this._flushing && !this._encoder?.isFull && this._socket.buffered < FULL_BYTES[this._format]) {
       const item = this._backlog.next();
       if (!item) return;
-      this._ready = this._socket.send(item.pcm ?? item.wish);
+      if (!this._encoder) this._ready = this._socket.send(item.pcm ?? item.wish);
+      else if (item.pcm) this._encoder.encode(item.pcm);
+      else void this._sendAfterSound(this._encoder, item.wish);
     }
+  }
+
+  /** A wish counts for the sound before it: all of that has to be in packets. */
+  async _sendAfterSound(encoder, wish) {
+    this._flushing = true;
+    const filled = await encoder.flush().catch(() => null); // closed with its connection, or failed
+    if (encoder !== this._encoder || filled === null) return;
+    this._backlog.fill(filled, wish);
+    this._flushing = false;
+    this._ready = this._socket.send(wish);
+    this._pump();
   }
 
   /** @param {{code: string, message: string, field?: string | null} | null} refusal */
   _end(refusal = null) {
     if (this.state === "over") return;
     for (const timer of this._timers) clearTimeout(timer);
-    this._ready = false;
+    this._pause();
     this._socket?.close();
     if (refusal) this._onTrouble(refusal);
     this._say("over", refusal);

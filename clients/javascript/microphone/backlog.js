@@ -61,6 +61,17 @@ export class Backlog {
     return item;
   }
 
+  /** So many samples of silence were sent before a wish: it and all that follows are as much later. */
+  fill(samples, wish) {
+    const before = this._items.findIndex((item) => item.wish === wish);
+    if (samples <= 0 || before < 0) return;
+    const later = this._items.slice(before);
+    this._items.splice(before, 0, { at: later[0].at, pcm: new Int16Array(samples) });
+    for (const item of later) item.at += samples;
+    this._end += samples;
+    this._next += 1;
+  }
+
   /** Sound before `ms` need not be sent again. */
   acknowledge(ms) {
     const isSafe = ({ at, pcm }) => pcm && at + pcm.length <= ms * this._perMs;

@@ -171,6 +171,7 @@ test("a conversation that is stopped while it speaks tells how much of the answe
   await voice.start();
   const [wire] = Wire.all;
   wire.says(HELLO);
+  await new Promise(setImmediate); // it asks whether there is an encoder
   wire.says({ type: "input.ready", input: JSON.parse(wire.sent[0]).input, from_ms: 0 });
   voice._take({ seq: 2, turn: 1, type: "audio.chunk", data: { chunk: 0, at_ms: 0, ms: 1_000 }, audio: new Uint8Array(48_000) });
   const report = { epoch: 0, underruns: 0, flowing: true, done: false };

@@ -70,6 +70,26 @@ test("samples become 16-bit numbers, and too loud ones are cut off", () => {
   assert.deepEqual([...toPcm16([0, 0.5, -1, 1, 7, -7])], [0, 16_384, -32_768, 32_767, 32_767, -32_768]);
 });
 
+test("silence before a wish moves the wish and all that follows, and is acknowledged with the sound before it", () => {
+  const backlog = new Backlog();
+  const commit = { type: "input.commit" };
+  backlog.push(new Int16Array(512).fill(1));
+  backlog.wish(commit);
+  backlog.push(new Int16Array(512).fill(2));
+  assert.equal(backlog.next().pcm[0], 1);
+  assert.equal(backlog.next().wish, commit);
+  backlog.fill(128, commit); // 40 ms in all
+  assert.equal(backlog.next().pcm[0], 2);
+  assert.equal(backlog.endMs, 72);
+  assert.ok(backlog.rewind(40));
+  assert.deepEqual(backlog.wishes, [commit]);
+  assert.equal(backlog.next().wish, commit);
+  assert.equal(backlog.next().pcm[0], 2);
+  backlog.done(commit);
+  backlog.fill(128, commit); // forgotten meanwhile
+  assert.equal(backlog.endMs, 72);
+});
+
 test("frames are whole, and nothing between them is lost", () => {
   const frames = new SpeechFrames(48_000);
   const got = [];

@@ -45,7 +45,7 @@ def test_what_is_said_becomes_a_question_and_is_answered_aloud(visit: Visit, app
     reader.wait("s.turn === null")
     state_is(reader, "listening")
     opened = of_type(app, reader, "input.opened")
-    assert [event["data"]["rate"] for event in opened] == [16_000]
+    assert [(event["data"]["format"], event["data"]["rate"]) for event in opened] == [("opus", 48_000)]
     reader.page.get_by_role("button", name="Stop listening").first.click()
     expect(reader.page.locator("#ear")).to_be_hidden()
 
@@ -89,6 +89,33 @@ def test_nothing_that_is_said_is_lost_while_the_cable_is_out(
     ends = [piece["at_ms"] + piece["ms"] for piece in pieces]
     assert [piece["at_ms"] for piece in pieces] == [0, *ends[:-1]]
     assert len(of_type(app, reader, "turn.requested")) == 1
+
+
+FAILS_SOON = """globalThis.AudioEncoder = class extends AudioEncoder {
+    constructor(init) {
+        super(init);
+        setTimeout(() => (this.close(), init.error(new DOMException("It broke", "EncodingError"))), 1500);
+    }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("script", "formats"),
+    [("delete globalThis.AudioEncoder", ["pcm16"]), (FAILS_SOON, ["opus", "pcm16"])],
+    ids=["none", "fails"],
+)
+def test_without_an_encoder_samples_are_sent_and_nothing_is_lost(
+    visit: Visit, app: RunningApp, script: str, formats: list[str]
+) -> None:
+    reader = visit(1.0, YOUNG_MAN, 60.0, choices={"record": True})
+    reader.page.evaluate(f"() => {{ {script} }}")
+    reader.page.click("#microphone")
+    assert asked(reader) == FIRST
+    opened = [event["data"] for event in of_type(app, reader, "input.opened")]
+    assert [one["format"] for one in opened] == formats
+    pieces = [event["data"] for event in of_type(app, reader, "input.audio")]
+    ends = [piece["at_ms"] + piece["ms"] for piece in pieces]
+    assert [piece["at_ms"] for piece in pieces] == [0, *ends[:-1]]
 
 
 def test_holding_the_button_is_talking_and_letting_go_is_asking(visit: Visit, app: RunningApp) -> None:
