@@ -113,6 +113,8 @@ class _Feed:
     listeners: set[LogListener] = field(default_factory=set)
     head: Seq = START
     """As far as we know."""
+    news: Seq = START
+    """The last event that is more than recorded sound, as far as we know."""
     failure: Exception | None = None
     subscribed: bool = False
     quiet: bool = True
@@ -123,6 +125,11 @@ class _Feed:
     def wake(self) -> None:
         for listener in self.listeners:
             listener.wake()
+
+    def reach(self, head: Seq) -> None:
+        """The session has so many events; those that were not pushed may be anything."""
+        if head > self.head:
+            self.head = self.news = head
 
 
 class _IdleTimer:
@@ -231,7 +238,7 @@ class Tailer:
             if head is None and after > present.seq:
                 raise CursorAhead(f"The session has {present.seq} events, not {after}.")
             listener.ended = present.state != "live" and after == present.seq
-            feed.head = max(feed.head, present.seq)
+            feed.reach(present.seq)
             async with aclosing(self._batches(listener, feed, idle_s)) as batches:
                 yield batches
         finally:
@@ -245,6 +252,14 @@ class Tailer:
         """Whether what is new in a session that is followed here can be seen now."""
         feed = self._feeds.get(session)
         return "unavailable" if feed is not None and feed.away else self._log.state
+
+    def news(self, session: SessionId) -> Seq | None:
+        """The last event of a session that is more than recorded sound, as the log has announced it.
+
+        None where nobody follows the session here, or the log may have fallen silent.
+        """
+        feed = self._feeds.get(session)
+        return None if feed is None or feed.away or feed.failure is not None else feed.news
 
     async def _batches(
         self, listener: LogListener, feed: _Feed, idle_s: float | None
@@ -312,7 +327,11 @@ class Tailer:
 
     def _spread(self, feed: _Feed, push: Push) -> None:
         feed.quiet, feed.away = False, False
-        feed.head = max(feed.head, push.last)
+        follows = bool(push.events) and push.first == feed.head + 1
+        if follows and all(event.type == "input.audio" for event in push.events):
+            feed.head = push.last
+        else:
+            feed.reach(push.last)
         if push.events:
             self._delivered(push.events[-1].ts_ms)
         for listener in feed.listeners:
@@ -397,7 +416,7 @@ class Tailer:
     def _compare(self, feed: _Feed, head: Head | None) -> None:
         feed.away = False
         try:
-            feed.head = max(feed.head, _present(head).seq)
+            feed.reach(_present(head).seq)
         except (SessionNotFound, SessionGone) as error:
             feed.failure = error
         feed.wake()

@@ -73,6 +73,13 @@ class Views(Generic[F]):
             await fold(self.log, session, kept.folded, upto=max(seen.seq, kept.written))
         return kept.folded, seen
 
+    def recent(self, session: SessionId, seq: Seq) -> F | None:
+        """The session as it is known here, if that is up to `seq` and what this process has written."""
+        if self.known(session) < seq:
+            return None
+        kept = self._kept(session)
+        return kept.folded if kept.folded.head >= kept.written else None
+
     def wrote(self, session: SessionId, seq: Seq) -> None:
         """This process's command is in the log at `seq`: the next view has it, whatever its head says."""
         if (kept := self._views.get(session)) is not None:

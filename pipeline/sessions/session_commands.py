@@ -221,6 +221,15 @@ class Sessions:
         """As `Views.get`. Raises SessionNotFound or SessionGone."""
         return await self._views.get(session, seen)
 
+    async def glance(self, session: SessionId) -> Conversation:
+        """The session's state as of a moment ago, recorded sound left out. Raises as `view`.
+
+        Where the session is followed in this process, the log is asked only if it has announced something.
+        """
+        news = self._tailer.news(session)
+        recent = None if news is None else self._views.recent(session, news)
+        return (await self._views.get(session))[0] if recent is None else recent
+
     async def attend(self, session: SessionId) -> tuple[Conversation, Head]:
         """Returns the session's state for a new listener, and offers its work to an owner if it has any."""
         conversation, head = await self._views.get(session)

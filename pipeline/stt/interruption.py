@@ -42,7 +42,7 @@ class InterruptionHandler:
         """The speaker has spoken for so long, and this is understood of it."""
         if not settings.barge_in or not self._worth_a_look(speech_ms, settings):
             return
-        conversation = await self._look()
+        conversation = await (self._look() if self._new else self._sessions.glance(self._session))
         turn = self._spoken_over(conversation)
         if turn is None or turn.turn == self._interrupted:
             return
@@ -53,7 +53,7 @@ class InterruptionHandler:
             await self._post(PlaybackPaused(by="voice"), wake=not turn.over)
 
     def _worth_a_look(self, speech_ms: int, settings: ListeningSettings) -> bool:
-        """Every look is a question to the log: not for every frame of everybody who speaks."""
+        """A look may be a question to the log: not for every frame of everybody who speaks."""
         before_ms = self._looked_ms if self._looked_ms <= speech_ms else 0
         if speech_ms < settings.hold_ms:
             self._looked_ms = 0

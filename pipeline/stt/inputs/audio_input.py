@@ -423,7 +423,7 @@ class AudioInput:
 
     async def _catch_up(self) -> None:
         """With the session: what it wants from now on, and who listens to it now."""
-        conversation, _ = await self._services.sessions.view(self.opening.session)
+        conversation = await self._services.sessions.glance(self.opening.session)
         state = conversation.inputs.get(self.opening.input)
         if state is not None and state.opened > self.opening.seq:
             raise NoInput("this input was opened somewhere else", field="type")

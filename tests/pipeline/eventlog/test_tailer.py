@@ -12,6 +12,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from schemas.errors import CursorAhead, LogUnavailable, SessionGone, SessionNotFound
 from schemas.events.recorded import Recorded
+from schemas.events.voice_events import InputAudio
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.support.eventlog.faulty_logs import LossyLog
 from tests.support.eventlog.log_events import ENDED, STARTED, batch, creation, delta, new, until
@@ -70,6 +71,27 @@ async def test_a_listener_hears_what_was_and_then_what_is(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(write, log, session, 50)
         assert seqs(await heard(tailer, session)) == list(range(1, 1_253))
+
+
+async def test_recorded_sound_is_no_news_of_a_session_that_is_followed(
+    log: MemoryEventLog, tailer: Tailer, session: SessionId
+) -> None:
+    sound = InputAudio(input="a", at_ms=0, ms=500, bytes=0, sha256="0" * 64)
+    assert tailer.news(session) is None
+    async with tailer.follow(session, Seq(0)) as batches:
+        await log.append([batch(session, 1, new(sound))])
+        await until(lambda: tailer.news(session) == 1)
+        await log.append([batch(session, 2, new(sound), delta(1))])
+        async for some in batches:
+            if some[-1].seq == 4:
+                break
+        assert tailer.news(session) == 4
+        await log.append([batch(session, 3, new(sound))])
+        async for some in batches:
+            if some[-1].seq == 5:
+                break
+        assert tailer.news(session) == 4
+    assert tailer.news(session) is None
 
 
 async def test_a_listener_begins_after_its_cursor(

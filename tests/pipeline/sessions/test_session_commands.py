@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.admission.allowance import open_allowance
 from pipeline.core.clock import SystemClock
-from pipeline.eventlog.event_log import Batch, Outcome
+from pipeline.eventlog.event_log import Batch, Outcome, Tail
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
@@ -18,12 +18,14 @@ from schemas.errors import InputTooLong, LogUnavailable, SessionAlreadyEnded, Tu
 from schemas.events import (
     AudioChunk,
     MemberAdded,
+    PlaybackPaused,
     SentenceReady,
     SessionEndRequested,
     SessionStarted,
     TurnRequested,
     TurnStarted,
 )
+from schemas.events.voice_events import InputAudio
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.native.client_commands import Control, RequestTurn
 from schemas.settings.limit_settings import LimitSettings
@@ -69,6 +71,37 @@ async def test_an_answer_that_is_heard_by_now_is_not_taken_up() -> None:
         await recorder.post(session, TurnStarted(epoch=1), ready, chunk, turn=turn)
         with pytest.raises(Overtaken):
             await sessions.say(session, SpokenQuestion("One. Two.", "i", (0, 1), turn), key="late")
+
+
+async def test_a_glance_at_a_session_that_is_followed_asks_the_log_only_about_news(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with asking() as (sessions, recorder, session):
+        log, asked = sessions._views.log, 0
+        tail = log.tail
+
+        async def counted(session: SessionId, after: Seq) -> Tail:
+            nonlocal asked
+            asked += 1
+            return await tail(session, after)
+
+        monkeypatch.setattr(log, "tail", counted)
+        assert not (await sessions.glance(session)).paused
+        assert not (await sessions.glance(session)).paused
+        assert asked == 2, "nobody follows it here"
+        async with sessions._tailer.follow(session, Seq(1)) as batches:
+            sound = InputAudio(input="i", at_ms=0, ms=500, bytes=0, sha256="0" * 64)
+            await recorder.post(session, sound)
+            await anext(batches)
+            assert not (await sessions.glance(session)).paused
+            assert asked == 2
+            await recorder.post(session, PlaybackPaused(by="user"))
+            await anext(batches)
+            assert (await sessions.glance(session)).paused
+            assert (await sessions.glance(session)).paused
+            assert asked == 3
+            await sessions.control(session, Control(action="resume"))
+            assert not (await sessions.glance(session)).paused, "what this process wrote is known at once"
 
 
 async def test_two_requests_that_saw_the_same_head_do_not_pass_the_same_check() -> None:
