@@ -70,6 +70,7 @@ def test_back_and_forward_go_through_places(open_page: OpenPage, app: RunningApp
 def test_places_that_are_left_leave_no_listeners_at_the_window(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page(new_talk(app.url, title="The first"))
     expect(reader.page.locator("#heading")).to_have_text("The first")
+    reader.page.wait_for_load_state("networkidle")  # the parts of the page are there
     reader.page.evaluate(
         """() => {
           window.added = [];
