@@ -43,7 +43,7 @@ from pipeline.delivery.recordings import Recordings
 from pipeline.delivery.renderings import Renderings
 from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.ports import Transcribers
-from pipeline.engines.registry import build_turn_detector
+from pipeline.engines.registry import build_text_end_detector, build_turn_detector
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
@@ -284,13 +284,14 @@ async def _warn_of_what_loses_events(measures: RedisMeasures) -> None:
 async def _hearing_turns(
     transcribers: Transcribers, settings: SpeechToTextSettings, cache: Path
 ) -> AsyncGenerator[Transcribers, None]:
-    """The transcribers with the detector of the end of a turn that the settings name."""
-    turns = build_turn_detector(settings, cache)
+    """The transcribers with the detectors of the end of a turn that the settings name."""
+    turns, texts = build_turn_detector(settings, cache), build_text_end_detector(settings, cache)
     try:
-        yield replace(transcribers, turns=turns)
+        yield replace(transcribers, turns=turns, texts=texts)
     finally:
-        if turns is not None:
-            await turns.aclose()
+        for detector in (turns, texts):
+            if detector is not None:
+                await detector.aclose()
 
 
 @asynccontextmanager

@@ -31,6 +31,7 @@ from pipeline.engines.weights.prepared_folders import (
     package,
 )
 from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
+from schemas.settings.listening_settings import SpeechToTextSettings
 from schemas.settings.voice_settings import PACKAGED_VOICE
 
 _GGUF: Final = "SmolLM2-135M-Instruct.Q8_0.gguf"
@@ -78,13 +79,19 @@ def prepare(settings: AppSettings, progress: Progress = no_progress) -> None:
     if settings.text_to_speech.engine == "piper":
         _check_piper(interpreter)
         voice_files(settings.text_to_speech, settings.cache, progress)
-    if settings.speech_to_text.engine == "whisper":
-        whisper_files(settings.speech_to_text.model_path, settings.cache, progress)
-        whisper_partial_files(settings.speech_to_text.partial_model_path)
-    if settings.speech_to_text.hears_turns_by == "smart_turn":
-        smart_turn_file()
+    _prepare_listening(settings.speech_to_text, settings.cache, progress)
     if quality_engine(settings.quality_speech_to_text) != "scripted":
         quality_model(settings.quality_speech_to_text, settings.cache, progress)
+
+
+def _prepare_listening(settings: SpeechToTextSettings, cache: Path, progress: Progress) -> None:
+    if settings.engine == "whisper":
+        whisper_files(settings.model_path, cache, progress)
+        whisper_partial_files(settings.partial_model_path)
+    if settings.hears_turns_by == "smart_turn":
+        smart_turn_file()
+    if settings.reads_turns_by == "smollm2":
+        made(_smollm2(), cache.expanduser(), progress)
 
 
 def _check_piper(interpreter: Path | None) -> None:
@@ -100,7 +107,8 @@ def _check_piper(interpreter: Path | None) -> None:
 def missing(settings: AppSettings) -> list[str]:
     """The names of what `prepare` would have to make; looks only, makes nothing."""
     recipes = []
-    if settings.language_model.engine == "llama" and settings.language_model.model_path is None:
+    packaged = settings.language_model.engine == "llama" and settings.language_model.model_path is None
+    if packaged or settings.speech_to_text.reads_turns_by == "smollm2":
         recipes.append(_smollm2())
     if settings.language_model.engine == "vllm" and settings.language_model.model is None:
         recipes.append(_smollm2_folder())

@@ -311,14 +311,29 @@ class TurnDetector(Protocol):
     async def aclose(self) -> None: ...
 
 
+class TextEndDetector(Protocol):
+    """Tells from the text so far whether a speaker who is silent now has finished the turn."""
+
+    async def end_of_text(self, text: str) -> float:
+        """Probability, from 0 to 1, that the text ends where it does, whatever mark it ends in.
+
+        Raises EngineBusy where others wait already, EngineFailed or EngineDead.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Transcribers:
-    """The two ways of writing speech down, local or remote, and the detector of the end of a turn."""
+    """The two ways of writing speech down, local or remote, and the detectors of the end of a turn."""
 
     realtime: SpeechToText
     quality: SpeechToText
     turns: TurnDetector | None = None
     """Asked in a silence whether the turn is over; None: only the text is."""
+    texts: TextEndDetector | None = None
+    """Asked whether the text of a silence ends there; None: only the rules of `turn_hints` are."""
 
 
 Providers = Mapping[str, Mapping[str, tuple[str, ...]]]

@@ -12,6 +12,7 @@ from pipeline.engines.ports import (
     LocalSpeechToText,
     LocalTextToSpeech,
     SpeechToText,
+    TextEndDetector,
     TurnDetector,
 )
 from pipeline.engines.speech_environment import quality_engine
@@ -113,6 +114,14 @@ def build_turn_detector(settings: SpeechToTextSettings, cache: Path) -> TurnDete
     if name == "none":
         return None
     detector: TurnDetector = _factory("turn_detector", name)(settings, cache)
+    return detector
+
+
+def build_text_end_detector(settings: SpeechToTextSettings, cache: Path) -> TextEndDetector | None:
+    """The detector of a text's end, which loads its model when first asked. None: `none` is set."""
+    if settings.reads_turns_by == "none":
+        return None
+    detector: TextEndDetector = import_module("pipeline.engines.llm.text_end").TextEnd(cache)
     return detector
 
 

@@ -1,8 +1,9 @@
 """Hints from an utterance's words and sound: complete, unfinished, or no more than a backchannel."""
 
+import math
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
@@ -34,6 +35,14 @@ class _Tells:
     """Words after which a number may be dictated digit by digit."""
     agreeing: frozenset[str]
     """Words, and phrases with "_" for blanks, that say no more than: I am listening."""
+    closing: tuple[str, ...]
+    """Words that end a turn, whatever is before them."""
+    joining: frozenset[str]
+    """Words before the last item of a list."""
+    opening: frozenset[str]
+    """Words that begin a clause which another one follows, after a comma."""
+    short: frozenset[str]
+    """Those of `numbered` after which two digits or more may be all."""
 
 
 _ENGLISH: Final = _Tells(
@@ -58,6 +67,10 @@ _ENGLISH: Final = _Tells(
         "yeah yep yup yes right okay ok sure alright exactly true good great cool nice wow i_see got_it "
         "of_course uh-huh mm-hm makes_sense go_on all_right fair_enough thanks thank_you really indeed"
     ),
+    closing=("thank you", "thanks", "goodbye", "bye", "bye bye"),
+    joining=_table("and or nor"),
+    opening=_table("if although unless whenever to"),
+    short=_table("extension room"),
 )
 _GERMAN: Final = _Tells(
     hanging=_table(
@@ -85,6 +98,10 @@ _GERMAN: Final = _Tells(
         "ja jaja jap jo jep genau richtig okay ok gut klar stimmt aha schön super toll eben sicher natürlich "
         "ach_so achso alles_klar na_klar ich_verstehe verstehe ach danke"
     ),
+    closing=("danke", "danke schön", "vielen dank", "tschüss", "auf wiedersehen"),
+    joining=_table("und oder"),
+    opening=_table("wenn falls obwohl um"),
+    short=_table("durchwahl"),
 )
 _SPANISH: Final = _Tells(
     hanging=_table(
@@ -107,6 +124,10 @@ _SPANISH: Final = _Tells(
         "sí si claro vale ok okay bueno bien exacto exactamente cierto verdad ajá ya entiendo comprendo "
         "perfecto genial gracias de_acuerdo por_supuesto muy_bien"
     ),
+    closing=("gracias", "adiós", "hasta luego", "hasta pronto"),
+    joining=_table("y e o u"),
+    opening=_table("si cuando aunque para"),
+    short=_table("extensión"),
 )
 _FRENCH: Final = _Tells(
     hanging=_table(
@@ -137,6 +158,10 @@ _FRENCH: Final = _Tells(
         "oui ouais voilà d'accord bien exactement exact absolument certes ok okay super parfait merci "
         "ah bon je_vois je_comprends très_bien bien_sûr en_effet"
     ),
+    closing=("merci", "au revoir", "à bientôt"),
+    joining=_table("et ou"),
+    opening=_table("si quand lorsque puisque pour"),
+    short=_table("poste"),
 )
 _LANGUAGES: Final = {"en": _ENGLISH, "de": _GERMAN, "es": _SPANISH, "fr": _FRENCH}
 _HUM: Final = re.compile(r"[mh]+|u+m+|u+h+|uhhuh|a+h+|o+h+|aha|huh|mhm+|mmhm+|mmhmm|uhu|ä+h+m*|ö+h+m*|e+r*m+")
@@ -150,10 +175,27 @@ _GOES_ON: Final = (",", ";", ":", "-", "–", "—", "…", "..", "،", "、")
 _STOPS: Final = (".", "!", "?", "。", "！", "？")
 ENDED: Final = 0.5
 """From this probability on the sound counts as that of a finished turn."""
+_BIAS: Final = 0.43
+_OF_READING: Final[Mapping[Reading, float]] = {"complete": 2.01, "unclear": 0.0, "incomplete": -2.14}
+_OF_TEXT: Final = 0.75
+_OF_SOUND: Final = 0.14
+_USUAL_LOGIT: Final = -0.41
+"""Of the turn detector, on average."""
+_LEAST: Final = 0.001
+_BY_MODEL: Final = frozenset({"en", "es", "fr"})
+_SURELY_OVER: Final = 0.8
+_PERHAPS_OVER: Final = 0.36
 _PHONE_DIGITS: Final = 7
 """A dictated number may be complete with so many."""
 _CUE_WORDS: Final = 4
 """So near before the digits is the word that says what number they are."""
+_SHORT_DIGITS: Final = 2
+_ITEM_WORDS: Final = 3
+"""An item of a list has so many words at most."""
+_NUMBER: Final = _table("number nummer número numéro")
+"""After them, the number follows or is spoken of."""
+_SENTENCE: Final = re.compile(r"[.!?](?=\s|$)")
+_COMMA: Final = re.compile(r",\s")
 _WORD: Final = re.compile(r"[^\W_]+(?:['’.,-][^\W_]+)*")
 
 
@@ -170,20 +212,54 @@ def reads_as(text: str, language: str) -> Reading:
         return "complete" if text.endswith(("?", "？")) else "unclear"
     asked = text.endswith("?")
     last, said = words[-1], " ".join(words)
+    if any(_ends_with(said, phrase) for phrase in tells.closing):
+        return "complete"
     if not asked and (last in tells.hanging or any(_ends_with(said, phrase) for phrase in tells.phrases)):
         return "incomplete"
     if (number := _dictated(words, tells)) is not None:
         return number
+    if (item := _listed(text, tells)) is not None:
+        return item
+    if not asked and words[0] in tells.opening and "," not in text and len(_SENTENCE.findall(text)) < 2:
+        return "incomplete"
     if not text.endswith(_STOPS):
         return "incomplete" if last in tells.leaning | tells.hanging else "unclear"
-    return "unclear" if last in tells.leaning and not asked else "complete"
+    return "unclear" if last in tells.leaning | _NUMBER and not asked else "complete"
 
 
-def expected_wait(reading: Reading, ended: float | None, threshold: float = ENDED) -> Wait | None:
+def is_read(language: str) -> bool:
+    """Whether the model that reads texts was measured in the language (`make bench-turns`)."""
+    return primary(language) in _BY_MODEL
+
+
+def end_probability(reading: Reading, ended: float | None, text_end: float) -> float:
+    """Probability that the turn is over: a logistic model of the three signs, fitted to `make bench-turns`.
+
+    `ended`: as the turn detector hears it; None: it has not answered. `text_end`: as the text's reader says.
+    """
+    heard = _USUAL_LOGIT if ended is None else _logit(ended)
+    score = _BIAS + _OF_READING[reading] + _OF_TEXT * _logit(text_end) + _OF_SOUND * heard
+    return 1 / (1 + math.exp(-score))
+
+
+def _logit(probability: float) -> float:
+    likely = min(max(probability, _LEAST), 1 - _LEAST)
+    return math.log(likely / (1 - likely))
+
+
+def expected_wait(
+    reading: Reading, ended: float | None, threshold: float = ENDED, *, text_end: float | None = None
+) -> Wait | None:
     """The wait, by the text and by the probability that the turn is over; None: as usual.
 
-    Chosen by a sweep over hesitant speech (`make bench-turns`). `ended` is None where no detector answers.
+    Chosen by a sweep over hesitant speech (`make bench-turns`). `ended` is None where no turn detector
+    answers, `text_end` where no model reads the text.
     """
+    if text_end is not None:
+        over = end_probability(reading, ended, text_end)
+        if over >= _SURELY_OVER:
+            return "complete"
+        return None if over >= _PERHAPS_OVER else "incomplete" if reading == "incomplete" else "doubtful"
     if reading == "incomplete":
         return "incomplete"
     if ended is None:
@@ -201,6 +277,7 @@ class TurnSigns:
         self._hint: Hint | None = hint
         self._reading: Reading = "unclear"
         self._ended: float | None = None
+        self._text_end: float | None = None
         self._told: Wait | None = None
 
     def read(self, reading: Reading) -> None:
@@ -213,12 +290,17 @@ class TurnSigns:
         self._ended = ended
         self._tell()
 
+    def judged(self, text_end: float) -> None:
+        """The model that reads the text has answered: a probability from 0 to 1."""
+        self._text_end = text_end
+        self._tell()
+
     def drop(self) -> None:
         """The silence is over: what is known later of it counts for nothing."""
         self._hint = None
 
     def _tell(self) -> None:
-        wait = expected_wait(self._reading, self._ended)
+        wait = expected_wait(self._reading, self._ended, text_end=self._text_end)
         if self._hint is not None and wait != self._told:
             self._told = wait
             self._hint(wait)
@@ -270,6 +352,16 @@ def _ends_with(said: str, phrase: str) -> bool:
     return said == phrase or said.endswith(f" {phrase}")
 
 
+def _listed(text: str, tells: _Tells) -> Reading | None:
+    """A list of short items: complete with "and" before the last one, else unclear; None: it is no list."""
+    items = [_words(item) for item in _COMMA.split(_SENTENCE.split(text.rstrip(".!?"))[-1])]
+    if len(items) < 2 or any(len(item) > _ITEM_WORDS for item in items[1:]):
+        return None
+    if tells.joining.intersection(items[-1][:-1]):
+        return "complete"
+    return "unclear" if len(items) > 2 else None
+
+
 def _dictated(words: list[str], tells: _Tells) -> Reading | None:
     """None: the text does not end in a number that may go on."""
     run = 0
@@ -280,6 +372,8 @@ def _dictated(words: list[str], tells: _Tells) -> Reading | None:
     if not run:
         return None
     digits = sum(max(1, sum(each.isdigit() for each in word)) for word in words[-run:])
-    if any(word in tells.numbered for word in words[:-run][-_CUE_WORDS:]):
-        return "incomplete" if digits < _PHONE_DIGITS else "unclear"
+    cues = [word for word in words[:-run][-_CUE_WORDS:] if word in tells.numbered]
+    if cues:
+        enough = _SHORT_DIGITS if cues[-1] in tells.short else _PHONE_DIGITS
+        return "incomplete" if digits < enough else "unclear"
     return "unclear" if run > 1 else None

@@ -6,16 +6,17 @@ import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.core.clock import Clock
-from pipeline.engines.ports import SpeechToText, Transcribers, Transcript, TurnDetector, Utterance
+from pipeline.engines.ports import SpeechToText, Transcribers, Transcript, Utterance
 from pipeline.stt.agreement import Agreement
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
-from pipeline.stt.turn_hints import Hint, TurnSigns, reads_as
+from pipeline.stt.turn_hints import Hint, TurnSigns, is_read, reads_as
 from pipeline.stt.utterance_span import UtteranceSpan
 from schemas.errors import EngineBusy, EngineError, EngineFailed, InputError, RhapsodeError
 from schemas.settings.listening_settings import ListeningSettings, Mode
@@ -118,10 +119,10 @@ def _told(error: Exception) -> str:
     return f"{type(error).__name__} in {place.filename}:{place.lineno}"
 
 
-async def _ask_whether_over(detector: TurnDetector, sound: bytes, signs: TurnSigns) -> None:
-    """Without an answer the text alone decides: a detector that fails ends no input."""
+async def _ask(question: Callable[[], Awaitable[float]], hear: Callable[[float], None]) -> None:
+    """Without an answer the other signs decide: a detector that fails ends no input."""
     try:
-        signs.heard(await detector.end_of_turn(sound))
+        hear(await question())
     except EngineBusy:
         return
     except Exception as error:  # detectors of other packages raise what they like
@@ -218,7 +219,7 @@ class UtteranceTranscriber:
         sound = self._ring_buffer.slice(self.from_ms, at_ms)
         signs = self._signs = TurnSigns(hint)
         if self._transcribers.turns is not None and self._settings.endpointing.hint:
-            self._tasks.start_soon(_ask_whether_over, self._transcribers.turns, sound, signs)
+            self._tasks.start_soon(_ask, partial(self._transcribers.turns.end_of_turn, sound), signs.heard)
         if self._settings.mode != "realtime":
             return
         self._drop_partial()
@@ -236,7 +237,14 @@ class UtteranceTranscriber:
             finally:
                 speculative.done.set()
             if self._speculative is speculative:
-                signs.read(reads_as(speculative.text, speculative.language))
+                await self._read(speculative.text, speculative.language, signs)
+
+    async def _read(self, text: str, language: str, signs: TurnSigns) -> None:
+        """The rules say at once how the text reads; the model that reads it answers somewhat later."""
+        signs.read(reads_as(text, language))
+        reader = self._transcribers.texts
+        if reader is not None and text and self._settings.endpointing.hint and is_read(language):
+            await _ask(partial(reader.end_of_text, text), signs.judged)
 
     def go_on(self) -> None:
         """It was not the end."""

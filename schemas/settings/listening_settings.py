@@ -134,6 +134,10 @@ class SpeechToTextSettings(_Listening):
     turn_detector: str = "auto"
     """Engine that hears in a silence whether the turn is over, in the gateway's process: `smart_turn`, or
     `none`; `auto`: the first, unless `engine` is scripted."""
+    turn_reader: Literal["auto", "smollm2", "none"] = "auto"
+    """Model that reads, beside the rules, whether the text of a silence ends there, in the gateway's process:
+    the packaged language model, or `none`; `auto`: the first, unless `engine` is scripted or `turn_detector`
+    is `none`."""
     stall_s: float = Field(default=60.0, gt=0)
     """So long a window may be at work; then the engine counts as stopped, and its replica is replaced."""
     script: Path | None = None
@@ -147,6 +151,13 @@ class SpeechToTextSettings(_Listening):
         if self.turn_detector == "auto":
             return "none" if self.engine == "scripted" else "smart_turn"
         return self.turn_detector
+
+    @property
+    def reads_turns_by(self) -> str:
+        """`turn_reader`, with `auto` resolved."""
+        if self.turn_reader == "auto":
+            return "none" if self.engine == "scripted" or self.hears_turns_by == "none" else "smollm2"
+        return self.turn_reader
 
 
 class QualitySpeechToTextSettings(_Listening):

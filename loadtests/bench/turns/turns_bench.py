@@ -2,14 +2,18 @@
 
 import argparse
 import asyncio
+import json
 import statistics
 import time
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Final
 
-from loadtests.bench.turns.hesitant_speech import PROMPT_FOLDER, HesitantTurn, Pause, hesitant_turns
+import numpy as np
+
+from loadtests.bench.turns.hesitant_speech import PROMPT_FOLDER, Pause, hesitant_turns
 from loadtests.bench.turns.policy_sweep import (
     OperatingPoint,
     Policy,
@@ -19,12 +23,14 @@ from loadtests.bench.turns.policy_sweep import (
     least_dead_air,
     sweep,
 )
+from loadtests.bench.turns.turn_model import Numbers, fitted, left_out, logit
 from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import markdown
+from pipeline.engines.llm.text_end import TextEnd
 from pipeline.engines.ports import LocalSpeechToText, Transcript, Utterance
 from pipeline.engines.registry import build_speech_to_text, build_text_to_speech
 from pipeline.engines.stt.smart_turn import SmartTurn
-from pipeline.stt.turn_hints import ENDED, Reading, expected_wait, reads_as
+from pipeline.stt.turn_hints import Reading, expected_wait, reads_as
 from schemas.settings import AppSettings
 from schemas.settings.listening_settings import EndpointingSettings
 
@@ -33,14 +39,24 @@ _ASKED_MS: Final = 100
 _THRESHOLDS: Final = tuple(round(0.05 * step, 2) for step in range(1, 20))
 _WANTED: Final = ((300, 0.25), (600, 0.11))
 _WANTED_MS: Final = 900
+_SCORES: Final = (0.05, 0.15, 0.25, 0.36, 0.5, 0.65, 0.8, 0.9)
+_COLUMNS: Final = ("cut off at 300 ms", "at 600 ms", "dead air at 5 %", "at 10 %")
 
 
 @dataclass(frozen=True, slots=True)
 class _Silence:
-    turn: HesitantTurn
+    script: str
+    """The same in each language that it is said in."""
+    language: str
     pause: Pause
-    reading: Reading
+    text: str
     ended: float
+    """By the sound."""
+    text_end: float
+
+    @property
+    def reading(self) -> Reading:
+        return reads_as(self.text, self.language)
 
 
 def main() -> int:
@@ -49,16 +65,17 @@ def main() -> int:
     parser.add_argument(
         "--prompts", type=Path, default=PROMPT_FOLDER, help="Asterisk's sounds (default: %(default)s)"
     )
+    parser.add_argument("--answers", type=Path, help="file of the engines' answers: read if it is there")
     options = parser.parse_args()
-    silences, cpu_ms = asyncio.run(_ask_all(options.prompts))
+    silences, cpu_ms = _answers(options.prompts, options.answers)
     print(f"{when()}, {machine()}, commit {commit()}\n")
-    for language in ("all", *sorted({each.turn.language for each in silences})):
-        chosen = [each for each in silences if language in ("all", each.turn.language)]
+    for language in ("all", *sorted({each.language for each in silences})):
+        chosen = [each for each in silences if language in ("all", each.language)]
         print(_table(language, chosen))
-    print(
-        f"Smart Turn: {statistics.median(cpu_ms):.0f} ms of CPU a question (p50), {max(cpu_ms):.0f} at most."
-    )
-    ours = _points(silences)["text and Smart Turn"]
+    if cpu_ms:
+        print(f"Smart Turn: {statistics.median(cpu_ms):.0f} ms of CPU a question (p50).")
+    print(_cross_validated(silences))
+    ours = _score_points(silences, _left_out(silences, "script"))
     missed = [
         f"{100 * share:g} % at {ms} ms"
         for ms, share in _WANTED
@@ -75,12 +92,23 @@ def _within(point: OperatingPoint | None, share: float) -> bool:
     return point is not None and point.false_cutoffs <= share
 
 
+def _answers(prompts: Path, file: Path | None) -> tuple[list[_Silence], list[float]]:
+    if file is not None and file.exists():
+        rows = json.loads(file.read_text("utf-8"))
+        return [_Silence(**{**row, "pause": Pause(**row["pause"])}) for row in rows], []
+    silences, cpu_ms = asyncio.run(_ask_all(prompts))
+    if file is not None:
+        file.write_text(json.dumps([asdict(each) for each in silences], ensure_ascii=False), "utf-8")
+    return silences, cpu_ms
+
+
 async def _ask_all(prompts: Path) -> tuple[list[_Silence], list[float]]:
     settings = AppSettings()
     voice = build_text_to_speech(settings.text_to_speech, settings.cache)
     turns = await hesitant_turns(voice, prompts)
     await voice.aclose()
     stt, detector = build_speech_to_text(settings.speech_to_text, settings.cache), SmartTurn()
+    reader = TextEnd(settings.cache)
     silences, cpu_ms = [], []
     await detector.end_of_turn(b"")  # loads the model
     for turn in turns:
@@ -89,18 +117,57 @@ async def _ask_all(prompts: Path) -> tuple[list[_Silence], list[float]]:
             began = time.process_time()
             ended = await detector.end_of_turn(sound)
             cpu_ms.append((time.process_time() - began) * 1_000)
-            silences.append(_Silence(turn, pause, await _reading(stt, sound, turn.language), ended))
+            text = await _text(stt, sound, turn.language)
+            text_end = await reader.end_of_text(text)
+            script = f"{turn.name}, {turn.source}"
+            silences.append(_Silence(script, turn.language, pause, text, ended, text_end))
     await stt.aclose()
     await detector.aclose()
+    await reader.aclose()
     return silences, cpu_ms
 
 
-async def _reading(stt: LocalSpeechToText, sound: bytes, language: str) -> Reading:
+async def _text(stt: LocalSpeechToText, sound: bytes, language: str) -> str:
     async with aclosing(stt.transcribe(Utterance(sound, language=language, words=True))) as stream:
         async for written in stream:
             if isinstance(written, Transcript):
-                return reads_as(written.text, language)
-    return "unclear"
+                return written.text
+    return ""
+
+
+def _signs(silences: list[_Silence]) -> Numbers:
+    rows = [
+        (each.reading == "incomplete", each.reading == "complete", logit(each.text_end), logit(each.ended))
+        for each in silences
+    ]
+    return np.array(rows, float)
+
+
+def _left_out(silences: list[_Silence], group: str) -> Numbers:
+    over = np.array([each.pause.final for each in silences], float)
+    return left_out(_signs(silences), over, [getattr(each, group) for each in silences])
+
+
+def _score_points(silences: list[_Silence], scores: Numbers) -> list[OperatingPoint]:
+    """Every policy of three waits, by two thresholds of the probability that the turn is over."""
+    pauses, points = [each.pause for each in silences], []
+    for perhaps, surely in combinations(_SCORES, 2):
+        verdicts = [
+            "complete" if one >= surely else None if one >= perhaps else "incomplete" for one in scores
+        ]
+        points += sweep(pauses, verdicts, from_ms=200, threshold=surely)
+    return points
+
+
+def _cross_validated(silences: list[_Silence]) -> str:
+    rows = []
+    for group in ("script", "language"):
+        points = _score_points(silences, _left_out(silences, group))
+        rows.append([f"{group} left out", *_best(points)])
+    over = np.array([each.pause.final for each in silences], float)
+    weights = ", ".join(f"{weight:.2f}" for weight in fitted(_signs(silences), over))
+    columns = ["all signs, fitted with each", *_COLUMNS]
+    return f"{markdown(columns, rows)}\nfitted to all (incomplete, complete, text, sound, bias): {weights}"
 
 
 def _points(silences: list[_Silence]) -> dict[str, list[OperatingPoint]]:
@@ -127,9 +194,11 @@ def _fixed(silences: list[_Silence]) -> dict[str, OperatingPoint]:
     unknown: Verdicts = [None] * len(pauses)
     texts = [expected_wait(each.reading, None) for each in silences]
     both = [expected_wait(each.reading, each.ended) for each in silences]
+    every = [expected_wait(each.reading, each.ended, text_end=each.text_end) for each in silences]
     rows = {f"silence alone, {ms} ms": judged(pauses, unknown, Policy(ms, ms, ms)) for ms in (300, 600, 900)}
     rows["as delivered, turn_detector: none"] = judged(pauses, texts, delivered)
-    rows[f"as delivered, threshold {ENDED:g}"] = judged(pauses, both, delivered)
+    rows["as delivered, turn_reader: none"] = judged(pauses, both, delivered)
+    rows["as delivered"] = judged(pauses, every, delivered)
     return rows
 
 
@@ -139,14 +208,11 @@ def _table(language: str, silences: list[_Silence]) -> str:
     swept = [
         [
             name,
-            _share(fewest_cutoffs(points, 300)),
-            _share(fewest_cutoffs(points, 600)),
-            _dead_air(least_dead_air(points, 0.05)),
-            _dead_air(least_dead_air(points, 0.10)),
+            *_best(points),
         ]
         for name, points in _points(silences).items()
     ]
-    columns = ["best policy of", "cut off at 300 ms", "at 600 ms", "dead air at 5 %", "at 10 %"]
+    columns = ["best policy of", *_COLUMNS]
     fixed = [
         [name, f"{100 * point.false_cutoffs:.1f} %", f"{point.dead_air_ms:.0f} ms", str(point.policy)]
         for name, point in _fixed(silences).items()
@@ -157,6 +223,11 @@ def _table(language: str, silences: list[_Silence]) -> str:
         + "\n"
         + markdown(["one policy", "cut off", "dead air", "waits"], fixed)
     )
+
+
+def _best(points: list[OperatingPoint]) -> list[str]:
+    few = [_share(fewest_cutoffs(points, ms)) for ms in (300, 600)]
+    return few + [_dead_air(least_dead_air(points, share)) for share in (0.05, 0.10)]
 
 
 def _share(point: OperatingPoint | None) -> str:

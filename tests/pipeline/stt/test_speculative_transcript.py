@@ -7,7 +7,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from pipeline.engines.ports import Transcribers, Transcript, TurnDetector, Utterance
+from pipeline.engines.ports import TextEndDetector, Transcribers, Transcript, TurnDetector, Utterance
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.evaluation.audio_clock import AudioClock
 from pipeline.stt.inputs.input_opening import for_source
@@ -75,14 +75,19 @@ class Hints(list[str | None]):
 
 @asynccontextmanager
 async def writing(
-    engine: GuidedTranscriber, settings: ListeningSettings = ELSEWHERE, detector: TurnDetector | None = None
+    engine: GuidedTranscriber,
+    settings: ListeningSettings = ELSEWHERE,
+    detector: TurnDetector | None = None,
+    *,
+    language: str = "en",
+    reader: TextEndDetector | None = None,
 ) -> AsyncIterator[tuple[UtteranceTranscriber, TaskGroup]]:
     """A transcript under way: speech until 1,000 ms, then 200 ms of silence."""
     tape = AudioRingBuffer(max_ms=5_000)
     tape.push(numbered(1_200))
     async with anyio.create_task_group() as tasks:
-        ways = Transcribers(engine, GuidedTranscriber("quality"), detector)
-        yield UtteranceTranscriber(ways, settings, "en", tape, AudioClock(0.0), tasks, 100), tasks
+        ways = Transcribers(engine, GuidedTranscriber("quality"), detector, reader)
+        yield UtteranceTranscriber(ways, settings, language, tape, AudioClock(0.0), tasks, 100), tasks
 
 
 async def test_the_end_finds_the_text_that_a_server_elsewhere_made_ahead() -> None:
@@ -134,6 +139,42 @@ async def test_an_answer_about_a_silence_that_is_over_says_nothing() -> None:
         scribe.go_on()
         detector.allowed.set()
     assert hints == []
+
+
+class CertainReader:
+    """Answers one probability, or fails, at once."""
+
+    def __init__(self, text_end: float | Exception) -> None:
+        self._text_end = text_end
+        self.asked: list[str] = []
+
+    async def end_of_text(self, text: str) -> float:
+        self.asked.append(text)
+        if isinstance(self._text_end, Exception):
+            raise self._text_end
+        return self._text_end
+
+    async def aclose(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("text_end", "language", "hints"),
+    [
+        (0.001, "en", ["complete", "doubtful"]),
+        (0.9, "en", ["complete"]),
+        (EngineFailed("broken"), "en", ["complete"]),
+        (0.001, "nl", []),
+    ],
+)
+async def test_a_model_reads_the_text_after_the_rules_where_it_knows_the_language(
+    text_end: float | Exception, language: str, hints: list[str]
+) -> None:
+    reader, told = CertainReader(text_end), Hints()
+    async with writing(GuidedTranscriber("All", "words."), language=language, reader=reader) as (scribe, _):
+        scribe.pause(1_000, 1_200, told)
+        await scribe.final(1_000, Reader())
+    assert reader.asked == (["All words."] if language == "en" else [])
+    assert told == hints
 
 
 async def test_without_the_hint_the_detector_is_not_asked() -> None:

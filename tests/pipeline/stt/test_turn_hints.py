@@ -2,7 +2,16 @@
 
 import pytest
 
-from pipeline.stt.turn_hints import Reading, TurnSigns, Wait, expected_wait, is_backchannel, is_echo, reads_as
+from pipeline.stt.turn_hints import (
+    Reading,
+    TurnSigns,
+    Wait,
+    end_probability,
+    expected_wait,
+    is_backchannel,
+    is_echo,
+    reads_as,
+)
 
 READINGS: list[tuple[str, str, Reading]] = [
     ("en", "What is the capital of France?", "complete"),
@@ -32,6 +41,23 @@ READINGS: list[tuple[str, str, Reading]] = [
     ("en", "My phone number is 0-1-7.", "incomplete"),
     ("en", "My number is 555 0123.", "unclear"),
     ("en", "five five", "unclear"),
+    ("en", "My extension is 2 4", "unclear"),
+    ("en", "My extension is 2", "incomplete"),
+    ("en", "Extension 2 4 8 9 thank you", "complete"),
+    ("en", "Message from phone number.", "unclear"),
+    ("en", "What is your phone number?", "complete"),
+    ("en", "I need eggs, milk, some butter.", "unclear"),
+    ("en", "I need eggs, milk, and some butter", "complete"),
+    ("en", "First, second and third", "complete"),
+    ("en", "Yes, I like cats.", "complete"),
+    ("en", "If I leave at nine.", "incomplete"),
+    ("en", "If I leave at nine, I will be late.", "complete"),
+    ("en", "To leave the conference.", "incomplete"),
+    ("fr", "Pour quitter la conférence.", "incomplete"),
+    ("fr", "Poste 2 4 8 9 merci", "complete"),
+    ("es", "Si salgo a las nueve.", "incomplete"),
+    ("de", "Wenn ich um neun gehe.", "incomplete"),
+    ("de", "Vielen Dank", "complete"),
     ("en", "", "unclear"),
     ("en", "...", "unclear"),
     ("de", "Wie heißt du?", "complete"),
@@ -143,6 +169,35 @@ def test_text_and_sound_together_say_how_long_to_wait(
     reading: Reading, ended: float | None, wait: Wait | None
 ) -> None:
     assert expected_wait(reading, ended) == wait
+
+
+@pytest.mark.parametrize(
+    ("reading", "ended", "text_end", "wait"),
+    [
+        ("complete", 0.9, 0.5, "complete"),
+        ("complete", 0.9, 0.05, None),
+        ("complete", 0.9, 0.001, "doubtful"),
+        ("complete", None, 0.5, "complete"),
+        ("unclear", 0.9, 0.3, None),
+        ("unclear", 0.1, 0.01, "doubtful"),
+        ("incomplete", 0.9, 0.1, "incomplete"),
+        ("incomplete", 0.9, 0.99, "complete"),
+    ],
+)
+def test_a_model_that_reads_the_text_weighs_with_the_other_signs(
+    reading: Reading, ended: float | None, text_end: float, wait: Wait | None
+) -> None:
+    assert expected_wait(reading, ended, text_end=text_end) == wait
+
+
+@pytest.mark.parametrize("reading", ["complete", "unclear", "incomplete"])
+def test_every_sign_that_speaks_for_the_end_makes_it_likelier(reading: Reading) -> None:
+    steps = [0.0, 0.1, 0.5, 0.9, 1.0]
+    by_text = [end_probability(reading, 0.5, text_end) for text_end in steps]
+    by_sound = [end_probability(reading, ended, 0.5) for ended in steps]
+    assert by_text == sorted(by_text)
+    assert by_sound == sorted(by_sound)
+    assert 0 < by_text[0] < by_text[-1] < 1
 
 
 def test_a_hint_is_told_when_it_changes_and_never_after_the_silence() -> None:

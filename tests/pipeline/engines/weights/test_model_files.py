@@ -45,7 +45,8 @@ def test_prepared_weights_are_not_missing(cache: Path) -> None:
 def test_an_empty_cache_misses_what_the_engines_need(tmp_path: Path) -> None:
     assert missing(AppSettings(cache=tmp_path)) == ["smollm2-135m-q8_0", "voice-joe", "whisper-base"]
     assert missing(settings_of(tmp_path, text_to_speech={})) == ["voice-joe"]
-    assert missing(settings_of(tmp_path, speech_to_text={})) == ["whisper-base"]
+    assert missing(settings_of(tmp_path, speech_to_text={})) == ["smollm2-135m-q8_0", "whisper-base"]
+    assert missing(settings_of(tmp_path, speech_to_text={"turn_reader": "none"})) == ["whisper-base"]
     assert missing(settings_of(tmp_path, quality_speech_to_text={})) == ["whisper-base"]
     assert list(tmp_path.iterdir()) == []
 
