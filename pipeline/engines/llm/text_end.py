@@ -46,7 +46,8 @@ class TextEnd:
     def _answer(self, text: str) -> float:
         if self._broken is not None:
             raise self._broken
-        words = text[-_CHARS:].replace("<|", " ").rstrip(" .?!,;:…").split()[-_WORDS:]
+        plain = text[-_CHARS:].encode("utf-8", "replace").decode().replace("<|", " ")
+        words = plain.rstrip(" .?!,;:…").split()[-_WORDS:]
         if not words:
             return 0.0
         try:

@@ -52,7 +52,7 @@ class GuidedTranscriber:
         except BaseException:
             self.given_up += 1
             raise
-        yield Transcript(" ".join(self._words), "en", "test")
+        yield Transcript(" ".join(self._words), utterance.language or "en", "test")
 
     async def aclose(self) -> None:
         """Nothing to give back."""
@@ -172,6 +172,7 @@ async def test_a_model_reads_the_text_after_the_rules_where_it_knows_the_languag
     reader, told = CertainReader(text_end), Hints()
     async with writing(GuidedTranscriber("All", "words."), language=language, reader=reader) as (scribe, _):
         scribe.pause(1_000, 1_200, told)
+        await anyio.wait_all_tasks_blocked()
         await scribe.final(1_000, Reader())
     assert reader.asked == (["All words."] if language == "en" else [])
     assert told == hints
