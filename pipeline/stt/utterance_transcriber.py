@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.core.clock import Clock
-from pipeline.engines.ports import SpeechToText, Transcribers, Transcript, Utterance
+from pipeline.engines.ports import SpeechToText, TextEndDetector, Transcribers, Transcript, Utterance
 from pipeline.stt.agreement import Agreement
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.turn_hints import Hint, TurnSigns, is_read, reads_as
@@ -129,6 +129,13 @@ async def _ask(question: Callable[[], Awaitable[float]], hear: Callable[[float],
         log.warning("a detector of the end of a turn failed: %s", _told(error))
 
 
+async def _read(text: str, language: str, signs: TurnSigns, reader: TextEndDetector | None) -> None:
+    """The rules say at once how the text reads; the model that reads it answers somewhat later."""
+    signs.read(reads_as(text, language))
+    if reader is not None and text and is_read(language):
+        await _ask(partial(reader.end_of_text, text), signs.judged)
+
+
 def _ignore(wait: object) -> None:
     """Before the first silence there is nothing to say."""
 
@@ -237,14 +244,8 @@ class UtteranceTranscriber:
             finally:
                 speculative.done.set()
             if self._speculative is speculative:
-                await self._read(speculative.text, speculative.language, signs)
-
-    async def _read(self, text: str, language: str, signs: TurnSigns) -> None:
-        """The rules say at once how the text reads; the model that reads it answers somewhat later."""
-        signs.read(reads_as(text, language))
-        reader = self._transcribers.texts
-        if reader is not None and text and self._settings.endpointing.hint and is_read(language):
-            await _ask(partial(reader.end_of_text, text), signs.judged)
+                reader = self._transcribers.texts if self._settings.endpointing.hint else None
+                await _read(speculative.text, speculative.language, signs, reader)
 
     def go_on(self) -> None:
         """It was not the end."""

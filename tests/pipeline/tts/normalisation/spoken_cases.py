@@ -25,6 +25,16 @@ ENGLISH: Final = {
     "decades": ("the 1990s and the '80s", "the nineteen nineties and the eighties"),
     "ranges": ("5–10 km, 1990-1998", "five to ten kilometers, nineteen ninety to nineteen ninety-eight"),
     "score": ("They won 3:2.", "They won three to two."),
+    "division": ("10 / 2 = 5", "ten divided by two equals five"),
+    "a date by its numbers": ("since 9/11", "since nine eleven"),
+    "ISBN": (
+        "ISBN 978-3-16-148410-0",
+        "ISBN nine seven eight, three, one six, one four eight four one zero, zero",
+    ),
+    "telephone numbers": (
+        "Call (212) 555-0199 or 911.",
+        "Call two one two, five five five, zero one nine nine or nine one one.",
+    ),
     "ordinals": ("the 1st and the 22nd", "the first and the twenty-second"),
     "fractions": ("1/2, 3/4 and 2½", "one half, three quarters and two and a half"),
     "phone": ("+49 30 123456", "plus four nine, three zero, one two three four five six"),
