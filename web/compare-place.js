@@ -135,7 +135,13 @@ class Column {
   }
 
   leave() {
-    this._session?.close();
+    if (this._session) this._shell.hearing.leave(this._session);
+  }
+
+  _play(turn) {
+    const { hearing } = this._shell;
+    hearing.attach(this._session, { silent: true });
+    hearing.replay(turn, { of: this._session });
   }
 
   _refuse(message) {
@@ -179,7 +185,7 @@ class Column {
   _show(turn) {
     this._voice.value = this.story.settings.voice;
     this._view = new TurnView(turn, {
-      onReplay: (id) => this._shell.hearing.replay(id, { of: this._session }),
+      onReplay: (id) => this._play(id),
       onUnfold: () => {},
       link: (path, query) => this._shell.api.link(this._session.id, path, query),
     });

@@ -88,6 +88,7 @@ def test_the_code_in_python_asks_in_the_session(opened: Reader) -> None:
 def test_two_models_or_voices_are_compared_on_one_question(opened: Reader, app: RunningApp) -> None:
     page = opened.page
     page.get_by_role("link", name="Compare two models or voices").click()
+    page.reload()  # nothing has been heard yet
     expect(page.get_by_role("heading", name="Compare", level=1)).to_be_visible()
     left, right = (
         page.get_by_role("region", name="A", exact=True),
