@@ -80,6 +80,7 @@ def test_the_table_of_faces_is_current_and_each_yes_has_its_test() -> None:
 
 def test_the_index_of_decisions_has_every_decision_with_its_title_once() -> None:
     index = (DOCS / "adr" / "README.md").read_text(encoding="utf-8")
+    assert len({adr.name[:4] for adr in ADRS}) == len(ADRS), "two ADRs have the same number"
     for adr in ADRS:
         title = adr.read_text(encoding="utf-8").split("\n", 1)[0].removeprefix(f"# {adr.name[:4]} ")
         assert index.count(f"* [{adr.name[:4]}]({adr.name}) {title}") == 1, adr.name
