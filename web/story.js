@@ -121,7 +121,6 @@ const ON_SESSION = {
   }),
   "member.added": (story, { data }) => ({ ...story, members: [...story.members, data.principal].filter(Boolean) }),
   "member.removed": (story, { data }) => ({ ...story, members: story.members.filter((name) => name !== data.principal) }),
-  "owner.changed": (story) => ({ ...story, owner: "" }),
   "session.renamed": (story, { data }) => ({ ...story, title: data.title }),
   "settings.changed": (story, { data }) => ({ ...story, settings: data.settings }),
   "session.ended": (story, { data }) => ({ ...story, ended: data.reason }),

@@ -15,7 +15,7 @@ from pipeline.tools.remote_functions import ToolCallContext, pseudonym
 from pipeline.tools.tool_registry import ToolRegistry
 from schemas.errors import SessionAlreadyEnded, SessionFull, SessionGone, SessionNotFound
 from schemas.errors.tool_errors import ToolError
-from schemas.events import ToolCompleted, ToolFailed, TurnRequested
+from schemas.events import PlaybackPaused, ToolCompleted, ToolFailed, TurnRequested
 from schemas.events.recorded import Recorded
 from schemas.ids import SessionId
 
@@ -50,15 +50,18 @@ class ToolResults:
             if turn is None or call is None or call.returned or conversation.ending or conversation.ended:
                 return None
             result = await self._called(pointer.session, conversation, turn, call)
+            now, _ = await self._views.get(pointer.session)
             told = TurnRequested(
                 kind="prompt",
                 text=_told(call, result),
-                settings=(await self._views.get(pointer.session))[0].settings,
+                settings=now.settings,
                 by=turn.by,
                 result_of=turn.turn,
             )
-            key = cause_key(self.name, pointer)
-            await self._recorder.post(pointer.session, RequestContext(turn.turn, result), told, key=key)
+            # A requested turn ends a pause; nobody has asked for this one, so the pause goes on.
+            held = () if now.paused_by is None else (PlaybackPaused(by=now.paused_by),)
+            events = RequestContext(turn.turn, result), told, *held
+            await self._recorder.post(pointer.session, *events, key=cause_key(self.name, pointer))
         return None
 
     async def _called(

@@ -256,10 +256,12 @@ class Tailer:
     def news(self, session: SessionId) -> Seq | None:
         """The last event of a session that is more than recorded sound, as the log has announced it.
 
-        None where nobody follows the session here, or the log may have fallen silent.
+        None where nobody follows the session here yet, or the log may have fallen silent.
         """
         feed = self._feeds.get(session)
-        return None if feed is None or feed.away or feed.failure is not None else feed.news
+        if feed is None or feed.away or feed.failure is not None or feed.news == START:
+            return None
+        return feed.news
 
     async def _batches(
         self, listener: LogListener, feed: _Feed, idle_s: float | None

@@ -197,6 +197,11 @@ class TurnState:
     """In and out."""
 
     @property
+    def question(self) -> str:
+        """Text of the question; empty where a text was given, or the turn tells a function's result."""
+        return self.text if self.kind == "prompt" and self.result_of is None else ""
+
+    @property
     def marks(self) -> tuple[SpeechMark, ...]:
         """Of a text that came in SSML."""
         return tuple(SpeechMark.model_validate(one) for one in orjson.loads(self.marks_json or b"[]"))

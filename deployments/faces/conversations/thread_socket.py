@@ -173,7 +173,7 @@ class _ThreadMessages:
         return {
             "type": "message",
             "role": "user",
-            "content": state.text if state.kind == "prompt" else "",
+            "content": state.question,
             "user": state.by,
             "turn": turn,
             "id": event_id(turn, EventPosition(recorded.seq)),

@@ -33,12 +33,12 @@ def thread_view(
 
 def _messages(state: TurnState) -> Iterator[MessageView]:
     """The question, and the answer as far as there is one."""
-    if state.kind == "prompt":
+    if state.question:
         yield MessageView(
             id=f"{state.turn}-user",
             turn=state.turn,
             role="user",
-            content=state.text,
+            content=state.question,
             created_ms=state.requested_ms,
             user=state.by,
         )

@@ -249,7 +249,7 @@ def _scene_view(story: SessionId, number: int, conversation: Conversation, state
         id=str(SceneId(story, state.turn)),
         story_id=story,
         number=number,
-        prompt=state.text if state.kind == "prompt" else "",
+        prompt=state.question,
         content=state.answer,
         status=state.status,
         created_ms=state.requested_ms,

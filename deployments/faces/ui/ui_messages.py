@@ -78,8 +78,8 @@ def messages_of(session: SessionId, conversation: Conversation) -> list[Part]:
         if turn.turn in kept or not turn.over or turn.kind == "text":
             groups.setdefault(beginning(conversation, turn.turn), []).append(turn)
     for first, turns in groups.items():
-        if turns[0].turn == first and turns[0].kind == "prompt":
-            asked = [{"type": "text", "text": turns[0].text}]
+        if turns[0].turn == first and turns[0].question:
+            asked = [{"type": "text", "text": turns[0].question}]
             placed.append((first, {"id": f"asked_{session}_{first}", "role": "user", "parts": asked}))
         if all(turn.over for turn in turns):
             placed.append((first + 1, _answer(session, first, turns, results)))

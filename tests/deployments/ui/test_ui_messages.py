@@ -80,3 +80,17 @@ def test_no_text_is_told_twice_wherever_calls_say_that_they_were_made() -> None:
     answered(conversation, *places)
     [_, answer] = messages_of(SESSION, conversation)
     assert sum(len(part.get("text", "")) for part in answer["parts"]) == 100
+
+
+def test_what_a_function_returned_later_is_no_message_of_the_user() -> None:
+    conversation = begun()
+    first = answered(conversation)
+    text = "The function look() has returned its result. Tell me: 5"
+    turn = told(
+        conversation, "turn.requested", kind="prompt", text=text, settings=SETTINGS, result_of=int(first)
+    )
+    told(conversation, "text.delta", turn, text="It is five.")
+    told(conversation, "turn.completed", turn, sentences=0, audio_ms=0)
+    messages = messages_of(SESSION, conversation)
+    assert [message["role"] for message in messages] == ["user", "assistant", "assistant"]
+    assert messages[2]["parts"][-1]["text"] == "It is five."

@@ -12,7 +12,15 @@ import pytest
 
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from schemas.events import SessionEnded, SessionStarted, ToolCalled, ToolStarted, TurnCompleted, TurnRequested
+from schemas.events import (
+    PlaybackPaused,
+    SessionEnded,
+    SessionStarted,
+    ToolCalled,
+    ToolStarted,
+    TurnCompleted,
+    TurnRequested,
+)
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.settings import SessionSettings
@@ -68,7 +76,7 @@ def worker(home: Path, url: str, name: str) -> Iterator[subprocess.Popen[bytes]]
             process.kill()
 
 
-async def begun(log: RedisEventLog, *, ended: bool = False) -> SessionId:
+async def begun(log: RedisEventLog, *after: SessionEnded | PlaybackPaused) -> SessionId:
     """A session whose answer has begun a function and is over."""
     session = new_session_id()
     async with Recorder(log) as recorder:
@@ -77,8 +85,8 @@ async def begun(log: RedisEventLog, *, ended: bool = False) -> SessionId:
         called = ToolCalled(call="c1", name="weather", arguments='{"city": "Kiel"}', place="server")
         completed = TurnCompleted(sentences=0, audio_ms=0)
         await recorder.post(session, called, ToolStarted(call="c1"), completed, turn=TURN)
-        if ended:
-            await recorder.post(session, SessionEnded(reason="user"))
+        if after:
+            await recorder.post(session, *after)
     return session
 
 
@@ -111,12 +119,16 @@ async def test_a_call_survives_a_killed_worker_and_is_told_once(
     assert told.data["text"].startswith('The function weather({"city": "Kiel"}) has ')
 
 
-async def test_nothing_is_called_for_a_session_that_has_ended(log: RedisEventLog, home: Path) -> None:
+async def test_nothing_is_called_for_a_session_that_has_ended_and_a_pause_outlasts_a_result(
+    log: RedisEventLog, home: Path
+) -> None:
     async with station() as weather:
         weather.open.set()
-        await begun(log, ended=True)
-        goes_on = await begun(log)
+        await begun(log, SessionEnded(reason="user"))
+        goes_on = await begun(log, PlaybackPaused(by="voice"))
         with worker(home, weather.url, "only"):
-            while len(await later(log, goes_on)) < 2:  # noqa: ASYNC110 - another process writes them
+            while len(found := await later(log, goes_on)) < 3:  # noqa: ASYNC110 - another process writes them
                 await asyncio.sleep(0.02)
     assert weather.keys == [f"{goes_on}/{TURN}/c1"]
+    assert [event.type for event in found[2:]] == ["turn.requested", "playback.paused"]
+    assert found[-1].data["by"] == "voice"

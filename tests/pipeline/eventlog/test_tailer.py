@@ -1,12 +1,12 @@
 """The tailer: every listener sees every event once, in order, whatever happens to pushes and connections."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from pipeline.eventlog.event_log import EventLog
+from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
@@ -92,6 +92,23 @@ async def test_recorded_sound_is_no_news_of_a_session_that_is_followed(
                 break
         assert tailer.news(session) == 4
     assert tailer.news(session) is None
+
+
+async def test_nothing_is_known_of_a_session_until_its_head_was_read(
+    log: MemoryEventLog, tailer: Tailer, session: SessionId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever asks meanwhile would be told that the session has no events."""
+    await write(log, session, 3, end=False)
+    heads, seen = log.heads, list[Seq | None]()
+
+    async def slow(sessions: Sequence[SessionId]) -> list[Head | None]:
+        seen.append(tailer.news(session))
+        return await heads(sessions)
+
+    monkeypatch.setattr(log, "heads", slow)
+    async with tailer.follow(session, Seq(0)):
+        assert seen == [None]
+        assert tailer.news(session) == 4
 
 
 async def test_a_listener_begins_after_its_cursor(
