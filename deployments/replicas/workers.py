@@ -9,6 +9,7 @@ from typing import Final
 
 from deployments.observability import log_lines
 from deployments.rpc.replica_telemetry import replica_name
+from pipeline.admission.allowance import Allowance, open_allowance
 from pipeline.apps.auto_play import AutoPlay, Kinds, NarrationBegun, NarrationNotifications
 from pipeline.apps.narrations import Narrations
 from pipeline.apps.stream_expiry import StreamExpiry
@@ -42,7 +43,9 @@ _RETENTION_S: Final = 600.0
 """Days are not counted by the minute."""
 
 
-def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder, functions: ToolRegistry) -> Work:
+def work_of(
+    settings: AppSettings, log: TieredLog, recorder: Recorder, functions: ToolRegistry, allowance: Allowance
+) -> Work:
     """Lists the effects and projections of the workers. A new effect or projection is one more line here."""
     clock, kinds, views = SystemClock(), Kinds(log), SessionViews(log)
     users = Users(log, recorder)
@@ -65,7 +68,7 @@ def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder, functions
             AutoPlay(kinds, narrations, users),
             NarrationBegun(narrations),
             NarrationNotifications(kinds, views, narrations, users, recorder),
-            ToolResults(views, functions, recorder, clock),
+            ToolResults(views, functions, recorder, clock, allowance.told),
             ArchiveEnded(archiver),
             Stats(),
             Measuring(log),
@@ -97,8 +100,9 @@ async def open_workers(settings: AppSettings) -> AsyncGenerator[Workers, None]:
             Recorder(log, retain_s=settings.log.retain_s, appended=meter.appended) as recorder,
             MetricsReporter(meter, RedisMeasures(log.hot)),
             ToolRegistry(settings.tools.asynchronous) as functions,
+            open_allowance(log, settings.limits) as allowance,
         ):
-            work = work_of(settings, log, recorder, functions)
+            work = work_of(settings, log, recorder, functions, allowance)
             yield Workers(log.hot, log, work, settings.workers, name=name)
     finally:
         await log.aclose()

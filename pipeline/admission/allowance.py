@@ -69,6 +69,11 @@ class Allowance(TaskScope):
         speech = _minutes("audio", 1, limits.audio_minutes_per_hour)
         await self._take(principal, [speech, *_turn(1, chars, size, limits)])
 
+    async def told(self, principal: str, chars: int, size: int) -> None:
+        """A turn that tells a function's result, as `turn`. Never refused: the next question waits for it."""
+        for cost in _turn(1, chars, size, self._of(principal)):
+            await self._owe(principal, cost)
+
     async def repeated(self, principal: str, chars: int, *, size: int = 0) -> None:
         """A turn that was asked for before, and of which nothing was written, costs nothing."""
         for cost in _turn(-1, -chars, -size, self._of(principal)):

@@ -1,13 +1,15 @@
 """Effect that calls asynchronous functions, and has their results told in a turn of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
 from pipeline.background.worker_ports import Change, Pointer, cause_key
 from pipeline.core.clock import Clock
 from pipeline.core.surrogates import joined
+from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.recorder import Recorder, RequestContext
+from pipeline.eventlog.redis.codec import bytes_of
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
 from pipeline.session_state.turn_state import CallState, TurnState
@@ -17,7 +19,8 @@ from schemas.errors import SessionAlreadyEnded, SessionFull, SessionGone, Sessio
 from schemas.errors.tool_errors import ToolError
 from schemas.events import PlaybackPaused, ToolCompleted, ToolFailed, TurnRequested
 from schemas.events.recorded import Recorded
-from schemas.ids import SessionId
+from schemas.ids import Seq, SessionId
+from schemas.settings import SessionSettings
 
 _MESSAGE_CHARS: Final = 2_000
 _TOLD_CHARS: Final = 200
@@ -28,16 +31,24 @@ class ToolResults:
     """A function was started: it is called here; its result and the turn that tells it are recorded together.
 
     A worker that dies is followed by another, which calls again under the same `Idempotency-Key`; the log
-    takes one result.
+    takes one result. The turn that tells it has the settings that the question was checked with: those of an
+    imported session may name anything.
     """
 
     name = "tool_results"
     types = frozenset({"tool.started"})
 
     def __init__(
-        self, views: SessionViews, functions: ToolRegistry, recorder: Recorder, clock: Clock
+        self,
+        views: SessionViews,
+        functions: ToolRegistry,
+        recorder: Recorder,
+        clock: Clock,
+        owe: Callable[[str, int, int], Awaitable[None]],
     ) -> None:
+        """`owe` is told of each turn: the principal, and its characters and bytes."""
         self._views = views
+        self._owe = owe
         self._functions = functions
         self._recorder = recorder
         self._clock = clock
@@ -54,15 +65,23 @@ class ToolResults:
             told = TurnRequested(
                 kind="prompt",
                 text=_told(call, result),
-                settings=now.settings,
+                settings=await self._settings(pointer.session, turn),
                 by=turn.by,
                 result_of=turn.turn,
             )
             # A requested turn ends a pause; nobody has asked for this one, so the pause goes on.
             held = () if now.paused_by is None else (PlaybackPaused(by=now.paused_by),)
             events = RequestContext(turn.turn, result), told, *held
-            await self._recorder.post(pointer.session, *events, key=cause_key(self.name, pointer))
+            key = cause_key(self.name, pointer)
+            outcome = await self._recorder.post(pointer.session, *events, key=key)
+            if outcome.verdict is Verdict.OK:
+                await self._owe(conversation.principal, told.chars, bytes_of(result, told))
         return None
+
+    async def _settings(self, session: SessionId, turn: TurnState) -> SessionSettings:
+        """Settings of the turn as it was requested: the view drops large ones when it is over."""
+        [requested] = await self._views.log.read(session, Seq(turn.turn - 1), limit=1)
+        return SessionSettings.model_validate(requested.data["settings"], extra="ignore")
 
     async def _called(
         self, session: SessionId, conversation: Conversation, turn: TurnState, call: CallState

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import anyio
 
+from pipeline.admission.allowance import open_allowance
 from pipeline.background.effect_feed import EffectFeed
 from pipeline.background.effect_runner import EffectRunner, SharedReads
 from pipeline.background.redis.redis_groups import RedisGroups
@@ -16,6 +17,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.session_views import SessionViews
 from pipeline.tools.tool_registry import ToolRegistry
 from schemas.settings import LogSettings, WorkerSettings
+from schemas.settings.limit_settings import LimitSettings
 from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredFunction
 
 SETTINGS = WorkerSettings(claim_idle_s=0.3, retry_s=0.01)
@@ -29,8 +31,8 @@ async def main(home: Path, url: str, name: str) -> None:
         ToolRegistry(FunctionHouseSettings(functions={"weather": weather})) as functions,
         anyio.create_task_group() as tasks,
     ):
-        group = RedisGroups(log)
-        effect = ToolResults(SessionViews(log), functions, recorder, SystemClock())
+        group, owe = RedisGroups(log), open_allowance(log, LimitSettings()).told
+        effect = ToolResults(SessionViews(log), functions, recorder, SystemClock(), owe)
         runner = EffectRunner(effect, group, SharedReads(log), SETTINGS, consumer=name)
         tasks.start_soon(EffectFeed(group, [runner], consumer=name).run)
         sys.stdout.write("ready\n")

@@ -10,8 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.admission.allowance import Allowance
+from pipeline.admission.usage_meter import MemoryMeter
+from pipeline.background.tool_results import ToolResults
+from pipeline.background.worker_ports import Pointer
+from pipeline.core.clock import SystemClock
+from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.session_state.session_views import SessionViews
+from pipeline.tools.tool_registry import ToolRegistry
+from schemas.errors.access_errors import TurnLimit
 from schemas.events import (
     PlaybackPaused,
     SessionEnded,
@@ -24,6 +33,9 @@ from schemas.events import (
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.settings import SessionSettings
+from schemas.settings.access_settings import PrincipalLimits
+from schemas.settings.limit_settings import LimitSettings
+from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredFunction
 from tests.support.eventlog.log_events import until
 
 pytestmark = pytest.mark.anyio
@@ -132,3 +144,43 @@ async def test_nothing_is_called_for_a_session_that_has_ended_and_a_pause_outlas
     assert weather.keys == [f"{goes_on}/{TURN}/c1"]
     assert [event.type for event in found[2:]] == ["turn.requested", "playback.paused"]
     assert found[-1].data["by"] == "voice"
+
+
+async def called(settings: SessionSettings, allowance: Allowance) -> Recorded:
+    """The turn that tells a result, in a session of `ann` with these settings, of a question without
+    collections; the effect runs twice, as after a crash."""
+    log, session = MemoryEventLog(), new_session_id()
+    function = RegisteredFunction(
+        entry_point="tests.support.operator_functions:weather", description="Weather.", asynchronous=True
+    )
+    async with (
+        Recorder(log) as recorder,
+        ToolRegistry(FunctionHouseSettings(functions={"weather": function})) as functions,
+    ):
+        checked = settings.model_copy(update={"collections": ()})
+        wish = TurnRequested(kind="prompt", text="How is the weather?", settings=checked)
+        await recorder.post(session, SessionStarted(settings=settings, principal="ann"), wish, mode="create")
+        asked = ToolCalled(call="c1", name="weather", arguments='{"city": "Kiel"}', place="server")
+        await recorder.post(session, asked, ToolStarted(call="c1"), turn=TURN)
+        [started] = await log.read(session, Seq(3))
+        for _ in range(2):
+            effect = ToolResults(SessionViews(log), functions, recorder, SystemClock(), allowance.told)
+            await effect.apply(Pointer(0, "1-0", session, started.seq, "tool.started"), started)
+        [result, told] = await log.read(session, started.seq)
+    assert (result.type, told.type) == ("tool.completed", "turn.requested")
+    return told
+
+
+async def test_a_result_is_told_in_the_settings_that_its_question_was_checked_with() -> None:
+    allowance = Allowance(MemoryMeter(), LimitSettings())
+    told = await called(SETTINGS.model_copy(update={"collections": (new_session_id(),)}), allowance)
+    assert not told.data["settings"]["collections"]
+
+
+async def test_a_told_result_is_one_turn_of_the_principals_quota() -> None:
+    limits = LimitSettings(principal=PrincipalLimits(turns_per_minute=2))
+    allowance = Allowance(MemoryMeter(lambda: 0), limits)
+    await called(SETTINGS, allowance)
+    await allowance.turn("ann", 1)
+    with pytest.raises(TurnLimit):
+        await allowance.turn("ann", 1)
