@@ -219,7 +219,7 @@ class _Resources:
             streams=Streams(log, recorder, tailer, allowance, self.clock),
             phone_calls=self._phone_calls(sessions, authenticator),
             characters=characters,
-            threads=Threads(sessions, characters, recorder),
+            threads=Threads(sessions, characters, recorder, log.hot),
             renderings=Renderings(log, views),
             recordings=Recordings(log, small_bytes=settings.limits.whole_file_bytes),
             allowance=allowance,

@@ -6,7 +6,7 @@ from typing import Final
 
 from pipeline.apps.characters import Characters, as_character
 from pipeline.core.internal_keys import internal_key
-from pipeline.eventlog.event_log import Head
+from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.session_commands import Sessions
@@ -30,6 +30,8 @@ _TITLE: Final = 60
 _MEMBERS: Final = 50
 _LIVES: Final = 1_000
 """Of a chat that is deleted and asked again."""
+_NEXT: Final = 63
+"""Lives behind a free one that are looked at: a deletion is forgotten after a day, and its life is free."""
 _FIELDS: Final = {
     "prompt": "message",
     "settings.llm_provider": "provider",
@@ -44,8 +46,9 @@ _ITS: Final = ("system_prompt", "voice", "language", "collections", "character_s
 class Threads:
     """Operations that the conversations face may ask for."""
 
-    def __init__(self, sessions: Sessions, characters: Characters, recorder: Recorder) -> None:
+    def __init__(self, sessions: Sessions, characters: Characters, recorder: Recorder, log: EventLog) -> None:
         self._sessions = sessions
+        self._log = log
         self._characters = characters
         self._recorder = recorder
 
@@ -89,18 +92,23 @@ class Threads:
         """The id that the chat has now, and its thread if there is one. Raises StateError.
 
         A chat's lives are used up one after the other, so that few of them are looked at: the first that is
-        not is between the last that is, in growing steps, and the next.
+        not is between the last that is, in growing steps, and the next. Where there is none in that life, a
+        deletion may be forgotten: one of the next lives may go on.
         """
         best, first, end, life = None, 0, _LIVES, 0
         while first < end:
-            thread = derived_session_id(_EPOCH_MS, "chat", principal, chat, str(life))
-            if (found := await self._unless_over(thread)) is None:
+            if (found := await self._unless_over(_thread(principal, chat, life))) is None:
                 first = life + 1
             else:
                 best, end = found, life
             life = min(2 * life + 1, end - 1) if best is None else (first + end) // 2
         if best is None:
             raise StateError("this chat was deleted too often; use another name")
+        if best[1] is None:
+            later = [_thread(principal, chat, life) for life in range(first + 1, first + 1 + _NEXT)]
+            for thread, head in zip(later, await self._log.heads(later), strict=True):
+                if head is not None and head.state == "live":
+                    return await self._unless_over(thread) or best
         return best
 
     async def _unless_over(
@@ -218,6 +226,10 @@ class Threads:
         conversation, _ = await self.thread(thread)
         if principal in conversation.members:
             await self._recorder.post(thread, MemberRemoved(principal=principal))
+
+
+def _thread(principal: str, chat: str, life: int) -> SessionId:
+    return derived_session_id(_EPOCH_MS, "chat", principal, chat, str(life))
 
 
 def command_of(params: ThreadMessage | ConversationMessage | SocketMessage) -> RequestTurn:

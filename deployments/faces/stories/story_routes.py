@@ -135,7 +135,7 @@ async def create_scene(
     return scene_view(await services.stories.until_over(scene_id))
 
 
-@router.get("/api/stories/{story_id}/scenes/{number:int}")
+@router.get("/api/stories/{story_id}/scenes/{number}")
 async def get_scene(known: Story, number: int) -> SceneView:
     story, conversation, _ = known
     scenes = list(conversation.turns.values())

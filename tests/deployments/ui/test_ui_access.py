@@ -1,5 +1,6 @@
 """A chat belongs to its principal, and is found at every gateway of the same log."""
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,3 +103,22 @@ def test_a_chat_that_was_often_deleted_is_found_with_few_looks(
         kept = ask(anna, "often", said("Tell me"))[0]["messageMetadata"]["session"]
         assert kept not in gone
         assert ask(anna, "often", said("And then?"))[0]["messageMetadata"]["session"] == kept
+
+
+def test_a_chat_that_was_deleted_and_asked_again_is_there_when_its_deletion_is_forgotten(
+    guarded: RunningApp, people: tuple[People, Path]
+) -> None:
+    assert guarded.services is not None and guarded.loop is not None
+    hot = guarded.services.log.hot  # type: ignore[attr-defined]
+    with person(guarded, people[0].anna) as anna:
+        before = ask(anna, "daily", said("Tell me"))[0]["messageMetadata"]["session"]
+        assert anna.delete(f"/v1/sessions/{before}").status_code == 204
+        kept = ask(anna, "daily", said("Tell me"))[0]["messageMetadata"]["session"]
+
+        async def forget() -> None:
+            keys = await hot.keys()
+            await hot.call(("DEL", keys.meta(before)))
+
+        asyncio.run_coroutine_threadsafe(forget(), guarded.loop).result(30)
+        assert len(anna.get("/v1/ui/chat/daily").json()["messages"]) == 2
+        assert ask(anna, "daily", said("And then?"))[0]["messageMetadata"]["session"] == kept
