@@ -313,7 +313,7 @@ async def _forked(
     yield NewEvent(config, now)
     at = START
     while at < upto:
-        for recorded in await log.read(source.session, at, limit=min(16, upto - at), audio=True):
+        for recorded in await _read(log, source, at, limit=min(16, upto - at)):
             at = recorded.seq
             yield NewEvent(_own(recorded), now, audio=recorded.audio or b"")
     if config.fork_sub_offset:
@@ -323,11 +323,18 @@ async def _forked(
         yield NewEvent(each.event, now, audio=each.audio)
 
 
+async def _read(log: EventLog, source: FoundStream, after: Seq, *, limit: int) -> Sequence[Recorded]:
+    """Events of a fork's source that are there as far as it was seen. Raises StreamConflict."""
+    if page := await log.read(source.session, after, limit=limit, audio=True):
+        return page
+    raise StreamConflict("the source was deleted", field="Stream-Forked-From")
+
+
 async def _append_behind(log: EventLog, source: FoundStream, after: Seq) -> bytes:
     """The append behind an offset. Raises StreamInvalid where none is."""
     made, at = AppendedBytes(), after
     while at < source.end.tail:
-        [recorded] = await log.read(source.session, at, limit=1, audio=True)
+        [recorded] = await _read(log, source, at, limit=1)
         at = recorded.seq
         if (message := made.add(recorded)) is not None:
             return message
