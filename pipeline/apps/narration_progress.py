@@ -86,8 +86,7 @@ class ProgressFold:
                 if data["spoken"]:
                     number = data["sentence"]
                     self._open[number] = SentenceState(number, data["start"], data["end"], data["spoken"])
-            case "audio.chunk":
-                sentence = self._open[data["sentence"]]
+            case "audio.chunk" if (sentence := self._open.get(data["sentence"])) is not None:
                 sentence.first_chunk = sentence.first_chunk or recorded.seq
                 sentence.chunks = data["chunk"] + 1
                 sentence.ms += data["ms"]
@@ -100,7 +99,9 @@ class ProgressFold:
 
     def _close(self, recorded: Recorded) -> NarrationChunk | None:
         data = recorded.data
-        sentence = self._open.pop(data["sentence"])
+        sentence = self._open.pop(data["sentence"], None)
+        if sentence is None:  # of a bundle: it has ended before
+            return None
         if recorded.type == "sentence.failed":
             self._first_error = self._first_error or (data["code"], data["message"])
             return None

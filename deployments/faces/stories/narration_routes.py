@@ -19,6 +19,7 @@ from pipeline.audio.audio_formats import MIME, AudioFormat
 from pipeline.auth.principals import Principal
 from pipeline.delivery.sentence_audio import audible, encode, finished, read_sentence, total_of
 from pipeline.eventlog.event_log import EventLog
+from pipeline.session_state.conversation import Conversation
 from schemas.apps.story_messages import (
     GenerateNarration,
     NarrateText,
@@ -35,7 +36,7 @@ from schemas.errors import (
     SessionGone,
     SessionNotFound,
 )
-from schemas.ids import new_session_id, parse_session_id
+from schemas.ids import SessionId, new_session_id, parse_session_id
 
 router = APIRouter(tags=["narration"])
 
@@ -52,10 +53,17 @@ async def known_source(services: GatewayContainer, caller: Principal, name: str)
         with suppress(SessionGone):
             await services.narrations.ensure(scene, narration.session)
             conversation, _ = await services.sessions.view(narration.session)
-            return Source(narration.session, NARRATED, conversation)
+            return _source(narration.session, conversation)
     if not scene.state.settings.speak:
         raise NarrationNotFound("nobody has asked for this scene to be read out", field="scene_id")
     return Source(scene.id.story, scene.id.turn, scene.story)
+
+
+def _source(session: SessionId, conversation: Conversation) -> Source:
+    """Raises NarrationNotFound where an imported story names a session that is none."""
+    if conversation.kind != "narration":
+        raise NarrationNotFound(f"the session {session} is no narration", field="scene_id")
+    return Source(session, NARRATED, conversation)
 
 
 def _started(request: Request, source: Source, name: str, total: int, *, created: bool) -> NarrationStarted:
@@ -90,7 +98,7 @@ async def generate(
         return _started(request, source, scene_id, total, created=False)
     session, created = await services.narrations.request(scene, by="user", again=again)
     conversation, _ = await services.sessions.attend(session)
-    source = Source(session, NARRATED, conversation)
+    source = _source(session, conversation)
     total = await total_of(source.state, source.state.text)
     return _started(request, source, session, total, created=created)
 

@@ -62,7 +62,7 @@ class SceneMessages:
         """A sentence with sound is a chunk. One without, or whose voice broke off, does not count."""
         number = recorded.data["sentence"]
         sound = tuple(self._sound.of(number))
-        start, end = self._spans.pop(number)
+        start, end = self._spans.pop(number, (0, 0))  # an imported sentence may end twice
         if not sound or recorded.type == "sentence.failed":
             return None
         message = {

@@ -103,12 +103,17 @@ class UiTranslator:
     _tokens: tuple[int, int] = (0, 0)
     _passages: list[NumberedPassage] = field(default_factory=list)
     _heard_of: bool = False
+    _its: frozenset[TurnId] = frozenset()
+    """The same turns: an imported message may have any number of them."""
+
+    def __post_init__(self) -> None:
+        self._its = frozenset(self.turns)
 
     def of(self, recorded: Recorded, sound: bytes = b"") -> list[Part]:
         """The parts that follow from this event. `sound`: of an audio chunk, in the wished format."""
         if TurnId(recorded.seq) == self.turns[0]:
             return [self._start()]
-        if recorded.turn not in self.turns:
+        if recorded.turn not in self._its:
             return []
         if recorded.type in TERMINAL:
             return self._end(recorded) if recorded.turn == self.turns[-1] else self._close_step()

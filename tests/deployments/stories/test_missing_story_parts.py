@@ -73,7 +73,9 @@ async def test_an_unknown_scene_is_not_found(
         assert closed == 4404
 
 
-@pytest.mark.parametrize("number", ["-1", "99", "9" * 400, pytest.param("9" * 5_000, id="long"), "x", "1.5", "%00", "１"])
+@pytest.mark.parametrize(
+    "number", ["-1", "99", "9" * 400, pytest.param("9" * 5_000, id="long"), "x", "1.5", "%00", "１"]
+)
 async def test_an_unknown_chunk_or_scene_number_is_refused(
     http: httpx.AsyncClient, scene: str, number: str
 ) -> None:

@@ -5,7 +5,21 @@ import json
 import httpx
 import pytest
 
-from schemas.ids import NOWHERE
+from deployments.faces.stories.scene_translator import SceneMessages
+from pipeline.apps.narration_progress import ProgressFold, Source
+from pipeline.session_state.conversation import Conversation
+from schemas.events import (
+    AudioChunk,
+    SentenceCompleted,
+    SentenceReady,
+    SessionStarted,
+    TurnCompleted,
+    TurnRequested,
+)
+from schemas.events.recorded import Recorded
+from schemas.events.session_events import payload
+from schemas.ids import NOWHERE, Seq, TurnId, new_session_id
+from schemas.settings import SessionSettings
 from tests.support.eventlog.bundles import EVENTS, unzip, with_events, zipped
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +67,8 @@ async def test_a_fork_does_not_wait_for_a_narration_of_its_origin(http: httpx.As
     assert await narrate(http, copied) != narration
 
 
-async def test_two_imported_stories_share_no_narration(http: httpx.AsyncClient) -> None:
+async def narrated_by(http: httpx.AsyncClient, session: str) -> tuple[str, str, bytes]:
+    """A story, its scene, and its bundle, in which this session is the scene's narration."""
     story, scene = await told(http)
     await narrate(http, scene)
     files = unzip((await http.get(f"/v1/sessions/{story}/export")).content)
@@ -63,11 +78,54 @@ async def test_two_imported_stories_share_no_narration(http: httpx.AsyncClient) 
         ready = json.loads(json.dumps(events[-1]))
         n = len(events) + 1
         ready |= {"id": f"{story}/{n}", "sequence": f"{n:010}", "type": "dev.rhapsode.narration.ready.v1"}
-        ready["data"] = {"session": "019aa3c6-0000-7000-8f00-2b1d7a5c9e10", "chunks": 1, "audio_ms": 20}
+        ready["data"] = {"session": session, "chunks": 1, "audio_ms": 20}
         events[-1]["data"] = ready["data"] | {"by": "user"}
         events.append(ready)
 
-    body = zipped(with_events(files, estrange))
+    return story, scene, zipped(with_events(files, estrange))
+
+
+async def test_two_imported_stories_share_no_narration(http: httpx.AsyncClient) -> None:
+    story, scene, body = await narrated_by(http, "019aa3c6-0000-7000-8f00-2b1d7a5c9e10")
     made = [(await http.post("/v1/sessions/import", content=body)).json()["session_id"] for _ in range(2)]
     narrations = [await narrate(http, scene.replace(story, copy)) for copy in made]
     assert len({*narrations, NOWHERE}) == 3
+
+
+async def test_a_session_that_is_no_narration_is_not_heard_as_one(http: httpx.AsyncClient) -> None:
+    own = (await http.post("/v1/sessions", json={})).json()["session_id"]
+    story, scene, body = await narrated_by(http, own)
+    copy = (await http.post("/v1/sessions/import", content=body)).json()["session_id"]
+    copied = scene.replace(story, copy)
+    for answer in (
+        await http.post(f"/api/tts/generate/{copied}", json={}),
+        await http.get(f"/api/tts/audio/{copied}/chunk/0"),
+        await http.delete(f"/api/tts/generate/{copied}"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (404, "narration.not_found")
+
+
+def test_a_sentence_that_ends_twice_in_a_bundle_is_one_chunk() -> None:
+    settings = SessionSettings()
+    story = Conversation()
+    events = [
+        (1, SessionStarted(settings=settings, kind="story")),
+        (2, TurnRequested(kind="text", text="One.", settings=settings)),
+        (3, SentenceReady(sentence=0, start=0, end=4, spoken="One.")),
+        (4, AudioChunk(sentence=0, chunk=0, at_ms=0, ms=20, bytes=1)),
+        (5, SentenceCompleted(sentence=0, at_ms=0, ms=20)),
+        (6, SentenceCompleted(sentence=0, at_ms=0, ms=20)),
+        (7, AudioChunk(sentence=0, chunk=1, at_ms=20, ms=20, bytes=1)),
+        (8, TurnCompleted(sentences=1, audio_ms=20)),
+    ]
+    recorded = [
+        Recorded(Seq(n), n, TurnId(2 if n > 2 else 0), event.type, event.v, payload(event))
+        for n, event in events
+    ]
+    for one in recorded[:2]:
+        story.apply(one)
+    fold = ProgressFold(Source(new_session_id(), TurnId(2), story))
+    scene = SceneMessages("scene", TurnId(2))
+    assert len([one for one in recorded if fold.take(one) is not None]) == 1
+    told = [message.message["type"] for one in recorded if (message := scene.take(one)) is not None]
+    assert told == ["audio_chunk", "audio_chunk", "generation_complete"]
