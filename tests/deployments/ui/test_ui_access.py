@@ -108,7 +108,8 @@ def test_a_chat_that_was_often_deleted_is_found_with_few_looks(
 def test_a_chat_that_was_deleted_and_asked_again_is_there_when_its_deletion_is_forgotten(
     guarded: RunningApp, people: tuple[People, Path]
 ) -> None:
-    assert guarded.services is not None and guarded.loop is not None
+    assert guarded.services is not None
+    assert guarded.loop is not None
     hot = guarded.services.log.hot  # type: ignore[attr-defined]
     with person(guarded, people[0].anna) as anna:
         before = ask(anna, "daily", said("Tell me"))[0]["messageMetadata"]["session"]
