@@ -38,7 +38,7 @@ _WISHES = frozenset(
     }
 )
 STARTED: Final = "The function was started and runs in the background. You will be told its result later."
-"""What the model is told, in the answer that began it, of a function that runs beside the conversation."""
+"""The model is told this, in the answer that began it, of a function that runs beside the conversation."""
 _BROKEN_OFF = " —"
 """Stands in what the language model is told for what an interrupted answer would have said."""
 _STATUS_OF_TERMINAL: dict[str, TurnStatus] = {

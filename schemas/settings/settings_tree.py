@@ -211,8 +211,8 @@ class WorkerSettings(_Settings):
     """Tries of one event; after that it is a dead letter."""
     retry_s: float = Field(default=0.5, ge=0)
     """The pause before the second try; each further one is twice as long."""
-    try_s: float = Field(default=600.0, gt=0)
-    """A try that takes longer is broken off, and counts."""
+    try_s: float = Field(default=900.0, gt=0)
+    """A try that takes longer is broken off, and counts; more than any asynchronous function may take."""
     lease_s: float = Field(default=10.0, gt=0)
     """So long after its reader has died, another one goes on with a projection."""
     upkeep_s: float = Field(default=60.0, gt=0)
@@ -310,4 +310,15 @@ class AppSettings(_Settings):
             kind = "function" if field == "tools.registered" else "provider"
             if name not in (None, LOCAL, *known):
                 raise ValueError(f"session.{field} names {name!r}, which is no {kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _tries_outlast_asynchronous_functions(self) -> Self:
+        """Else a call that times out would be made again, and never be told."""
+        tools = self.tools.asynchronous
+        calls = [one.timeout_s for one in tools.functions.values()]
+        calls += [one.connect_s + one.timeout_s for one in tools.mcp_servers.values()]
+        if self.workers.try_s <= max(calls, default=0.0):
+            longest = f"{max(calls):g}, the seconds that an asynchronous function may take"
+            raise ValueError(f"workers.try_s has to be above {longest}")
         return self

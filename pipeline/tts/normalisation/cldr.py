@@ -78,7 +78,7 @@ _TO: Final = {
     "af": " tot ", "sv": " till ", "da": " til ", "no": " til ", "fa": " تا ", "he": " עד ", "et": " kuni ",
     "sw": " hadi ", "ne": " देखि ",
 }  # fmt: skip
-"""What is said between the ends of a range. Languages that decline the numbers there have no entry."""
+"""Words between the ends of a range. Languages that decline the numbers there have no entry."""
 _TWO_OF: Final = (
     "个|只|条|本|张|件|位|天|周|种|家|辆|台|座|间|块|元|岁|点|倍|支|杯|瓶|双|场|人|年|公里|小时|分钟|米|千克"
 )

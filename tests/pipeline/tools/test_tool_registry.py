@@ -15,6 +15,7 @@ from pipeline.tools.remote_functions import ToolCallContext, pseudonym
 from pipeline.tools.tool_registry import BuiltInFunction, ToolRegistry
 from schemas.errors import RhapsodeError
 from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
+from schemas.settings import AppSettings
 from schemas.settings.model_settings import OUTPUT_CHARS
 from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredFunction, RegisteredMcpServer
 from tests.support.asked_turns import tool_registry
@@ -242,3 +243,17 @@ def test_the_workers_open_asynchronous_functions_alone() -> None:
     assert ToolRegistry(settings.asynchronous).names == ("tides", "station_forecast")
     with pytest.raises(ValidationError, match="asynchronous names 'moon', which is not among the tools"):
         RegisteredMcpServer.model_validate(server | {"asynchronous": ["moon"]})
+
+
+def test_a_try_of_the_workers_outlasts_every_asynchronous_call() -> None:
+    slow = {"entry_point": "not.here:at_all", "timeout_s": 600}
+    station = {"command": ["station"], "tools": ["look"], "timeout_s": 600, "connect_s": 120}
+    both = {"functions": {"slow": slow | {"asynchronous": True}}, "mcp_servers": {"station": station}}
+    AppSettings.model_validate({"tools": both, "workers": {"try_s": 601}})
+    AppSettings.model_validate({"tools": {"mcp_servers": {"station": station | {"asynchronous": ["look"]}}}})
+    for tools, seconds in (
+        (both, 600),
+        ({"mcp_servers": {"station": station | {"asynchronous": ["look"]}}}, 720),
+    ):
+        with pytest.raises(ValidationError, match=f"workers.try_s has to be above {seconds}"):
+            AppSettings.model_validate({"tools": tools, "workers": {"try_s": seconds}})
