@@ -336,7 +336,7 @@ class Sessions:
         self._check_length(command)
         conversation = Conversation()
         conversation.principal, conversation.settings = principal, self.choices.defaults
-        await self._requested(conversation, command, given=None, by="", narrate=None)
+        bytes_of(await self._requested(conversation, command, given=None, by="", narrate=None))
 
     async def _requested(
         self,

@@ -275,6 +275,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"messages": [said("Hello.")], "settings": {"tools": {"registered": ["fly"]}}},
         "settings.tools.registered",
     ),
+    "a number that no event can hold": (
+        {
+            "messages": [said("Hello.")],
+            "settings": {"tools": {"functions": [{"name": "f", "parameters": {"x": 10**40}}]}},
+        },
+        "",
+    ),
 }
 
 
