@@ -311,6 +311,8 @@ def _of_language(language: str, point: str, cardinal: Callable[[str], str]) -> I
 
     digits = r"(?<![\w.,+])(?:\+[0-9]{1,3}|0[0-9]{1,4})(?:[ -][0-9]{1,8}){1,5}(?!\w|[.,/-]?[0-9])"
     yield Recogniser("digit sign", re.compile(digits), telephone)
+    domestic = r"(?<![0-9A-Za-z.,+-])(?!..0-...0)[0-9]{3}-[0-9]{4}(?![0-9A-Za-z]|[.,/-][0-9])"  # not 100-1000
+    yield Recogniser("digit", re.compile(domestic), telephone)
     if language in _ASIAN:
         version = re.compile(r"(?<![0-9A-Za-z.])[0-9]{1,4}(?:\.[0-9]{1,4}){2,3}(?![0-9]|\.[0-9])")
         yield Recogniser("digit", version, lambda found: point.join(map(cardinal, found[0].split("."))))
