@@ -161,6 +161,10 @@ bench-turns: $(VENV)/.runtime system ## False cut-offs and dead air at the ends 
 bench-tracing: $(VENV)/.runtime ## Cost of tracing for a turn: off, for a tenth of them, for all
 	@$(BIN)/python -m loadtests bench-tracing $(ARGS)
 
+.PHONY: screenshots
+screenshots: $(VENV)/.runtime $(VENV)/.dev system ## Every screen of the page into docs/pictures, with the packaged engines (ARGS=--help)
+	@$(BIN)/python -m tests.screenshots $(ARGS)
+
 .PHONY: dashboard
 dashboard: $(VENV)/.runtime system ## Load, a Prometheus, and docs/dashboard.png drawn from its samples
 	@$(BIN)/python -m loadtests dashboard $(ARGS)

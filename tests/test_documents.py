@@ -100,4 +100,6 @@ def test_a_superseded_decision_names_a_successor() -> None:
 
 def test_the_readme_is_read_in_a_minute() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 120
-    assert (DOCS / "page.png").stat().st_size < 200_000
+    pictures = [path.stat().st_size for path in (DOCS / "pictures").glob("page*.webp")]
+    assert len(pictures) == 2
+    assert max(pictures) < 1_000_000

@@ -40,13 +40,21 @@ function reached(turn, name, ts) {
   return turn.times[name] === null ? { ...turn, times: { ...turn.times, [name]: ts } } : turn;
 }
 
+/** What the function returned whose result the turn tells, or why it failed; null for any other turn. */
+function resultIn({ log }, { data }) {
+  if (!data.result_of) return null;
+  const over = ({ type, turn }) => turn === data.result_of && ["tool.completed", "tool.failed"].includes(type);
+  const returned = log.findLast(over)?.data;
+  return returned?.output ?? returned?.message ?? data.text;
+}
+
 function newTurn(story, fact) {
   const { kind, text, settings } = fact.data;
   return {
     id: fact.seq,
     kind,
     prompt: text,
-    resultOf: fact.data.result_of ?? null, // the turn whose function returned what the prompt tells
+    result: resultIn(story, fact), // of a function, which the prompt tells the language model
     speak: settings?.speak !== false,
     status: "queued",
     text: "",

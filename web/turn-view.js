@@ -25,8 +25,8 @@ function beginning(text) {
   return line.length > 60 ? `${line.slice(0, 60).trimEnd()}…` : line;
 }
 
-function heading({ kind, prompt, resultOf }) {
-  if (resultOf) return t("Result of a function: {text}", { text: beginning(prompt) });
+function heading({ kind, prompt, result }) {
+  if (result !== null) return t("Result of a function: {text}", { text: beginning(result) });
   return kind === "prompt" ? prompt : t("Text to speech: {text}", { text: beginning(prompt) });
 }
 

@@ -117,3 +117,17 @@ test("the list of facts is bounded", () => {
   assert.ok(log.story.log.length <= 200);
   assert.equal(log.story.log.at(-1).seq, log.facts.length);
 });
+
+test("a turn that tells the result of a function has that result, not the words for the model", () => {
+  const log = new Log();
+  const turn = log.ask("When does the ferry leave?");
+  const told = (type, data) => {
+    log.add(type, { call: "1", ...data }, turn);
+    const telling = log.facts.length + 1;
+    log.add("turn.requested", { kind: "prompt", text: "The function ferry({}) …", settings: {}, result_of: turn }, telling);
+    return log.story.turns[telling].result;
+  };
+  assert.equal(told("tool.completed", { output: "At nine." }), "At nine.");
+  assert.equal(told("tool.failed", { message: "The harbour is closed." }), "The harbour is closed.");
+  assert.equal(log.story.turns[turn].result, null);
+});
