@@ -78,6 +78,8 @@ def test_the_keyboard_is_enough(open_page: OpenPage, app: RunningApp) -> None:
     story_of(reader)
     expect(reader.page.locator("#text")).to_be_focused()
     keys.press("Shift+Tab")
+    keys.press("ArrowRight")
+    expect(reader.page.get_by_label("Write and read aloud")).not_to_be_checked()
     keys.press("ArrowLeft")
     expect(reader.page.get_by_label("Write and read aloud")).to_be_checked()
     keys.press("Tab")
