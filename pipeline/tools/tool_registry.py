@@ -21,7 +21,7 @@ from pipeline.tools.remote_functions import RemoteFunction, ToolCallContext, pse
 from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
 from schemas.languages import primary
 from schemas.settings.model_settings import DESCRIPTION_CHARS, OUTPUT_CHARS
-from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredFunction, RegisteredMcpServer
+from schemas.settings.tool_settings import RegisteredFunction, RegisteredMcpServer, ToolRegistrySettings
 
 if TYPE_CHECKING:
     from pipeline.tools.mcp_connection import McpConnection
@@ -119,7 +119,7 @@ class ToolRegistry(TaskScope):
     A context manager where there are MCP servers: their connections end with it.
     """
 
-    def __init__(self, settings: FunctionHouseSettings) -> None:
+    def __init__(self, settings: ToolRegistrySettings) -> None:
         super().__init__()
         self.settings = settings
         self._http = httpx.AsyncClient(

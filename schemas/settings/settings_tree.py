@@ -27,7 +27,7 @@ from schemas.settings.provider_settings import (
 )
 from schemas.settings.retrieval_settings import RetrievalSettings, SearchToolConfig
 from schemas.settings.telemetry_settings import LoggingSettings, TelemetrySettings, TracingSettings
-from schemas.settings.tool_settings import FunctionHouseSettings
+from schemas.settings.tool_settings import ToolRegistrySettings
 from schemas.settings.vllm_settings import VllmSettings
 from schemas.settings.voice_settings import LocalVoiceSettings
 from schemas.speech_style import (
@@ -276,7 +276,7 @@ class AppSettings(_Settings):
     log: LogSettings = LogSettings()
     archive: ArchiveSettings = ArchiveSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
-    tools: FunctionHouseSettings = FunctionHouseSettings()
+    tools: ToolRegistrySettings = ToolRegistrySettings()
     limits: LimitSettings = LimitSettings()
     gateway: GatewaySettings = GatewaySettings()
     streaming: StreamingSettings = StreamingSettings()

@@ -100,7 +100,7 @@ class McpTool(NamedTuple):
     tool: str
 
 
-class FunctionHouseSettings(_Tools):
+class ToolRegistrySettings(_Tools):
     """Functions that a model may call, and their bounds."""
 
     functions: dict[FunctionName, RegisteredFunction] = {}

@@ -21,7 +21,7 @@ from schemas.settings import SessionSettings
 from schemas.settings.limit_settings import LimitSettings
 from schemas.settings.model_settings import FunctionOffer, GivenMessage, ToolSettings
 from schemas.settings.retrieval_settings import CollectionId, DocumentId, Passage, SearchToolConfig
-from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredFunction
+from schemas.settings.tool_settings import RegisteredFunction, ToolRegistrySettings
 from tests.pipeline.sessions.test_session_owner import until_over
 from tests.pipeline.turn.test_turn import Voice
 
@@ -82,7 +82,7 @@ def passage(text: str, collection: CollectionId, config: SearchToolConfig) -> Pa
 
 
 def tool_registry(filler_after_ms: int = 60_000, **functions: RegisteredFunction) -> ToolRegistry:
-    return ToolRegistry(FunctionHouseSettings(functions=functions, rounds=2, filler_after_ms=filler_after_ms))
+    return ToolRegistry(ToolRegistrySettings(functions=functions, rounds=2, filler_after_ms=filler_after_ms))
 
 
 def registered(*names: str) -> SessionSettings:

@@ -18,7 +18,7 @@ from pipeline.session_state.session_views import SessionViews
 from pipeline.tools.tool_registry import ToolRegistry
 from schemas.settings import LogSettings, WorkerSettings
 from schemas.settings.limit_settings import LimitSettings
-from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredFunction
+from schemas.settings.tool_settings import RegisteredFunction, ToolRegistrySettings
 
 SETTINGS = WorkerSettings(claim_idle_s=0.3, retry_s=0.01)
 
@@ -28,7 +28,7 @@ async def main(home: Path, url: str, name: str) -> None:
     weather = RegisteredFunction(url=url, asynchronous=True, timeout_s=60)
     async with (
         Recorder(log) as recorder,
-        ToolRegistry(FunctionHouseSettings(functions={"weather": weather})) as functions,
+        ToolRegistry(ToolRegistrySettings(functions={"weather": weather})) as functions,
         anyio.create_task_group() as tasks,
     ):
         group, owe = RedisGroups(log), open_allowance(log, LimitSettings()).told

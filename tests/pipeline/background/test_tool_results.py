@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
 import pytest
 
 from pipeline.admission.allowance import Allowance
@@ -35,7 +36,7 @@ from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.settings import SessionSettings
 from schemas.settings.access_settings import PrincipalLimits
 from schemas.settings.limit_settings import LimitSettings
-from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredFunction
+from schemas.settings.tool_settings import RegisteredFunction, ToolRegistrySettings
 from tests.support.eventlog.log_events import until
 
 pytestmark = pytest.mark.anyio
@@ -102,9 +103,12 @@ async def begun(log: RedisEventLog, *after: SessionEnded | PlaybackPaused) -> Se
     return session
 
 
-async def later(log: RedisEventLog, session: SessionId) -> list[Recorded]:
-    """The events after the first answer."""
-    return await log.read(session, Seq(5))
+async def later(log: RedisEventLog, session: SessionId, least: int = 0) -> list[Recorded]:
+    """The events after the first answer, once there are this many."""
+    with anyio.fail_after(60):
+        while len(found := await log.read(session, Seq(5))) < least:  # noqa: ASYNC110 - another process writes
+            await anyio.sleep(0.02)
+    return found
 
 
 @pytest.mark.parametrize("status", [200, 500])
@@ -119,8 +123,7 @@ async def test_a_call_survives_a_killed_worker_and_is_told_once(
         assert not await later(log, session)
         weather.open.set()
         with worker(home, weather.url, "second"):
-            while len(found := await later(log, session)) < 2:  # noqa: ASYNC110 - another process writes them
-                await asyncio.sleep(0.02)
+            found = await later(log, session, 2)
             assert len(weather.keys) == 2
         assert set(weather.keys) == {f"{session}/{TURN}/c1"}
     result, told = found
@@ -139,8 +142,7 @@ async def test_nothing_is_called_for_a_session_that_has_ended_and_a_pause_outlas
         await begun(log, SessionEnded(reason="user"))
         goes_on = await begun(log, PlaybackPaused(by="voice"))
         with worker(home, weather.url, "only"):
-            while len(found := await later(log, goes_on)) < 3:  # noqa: ASYNC110 - another process writes them
-                await asyncio.sleep(0.02)
+            found = await later(log, goes_on, 3)
     assert weather.keys == [f"{goes_on}/{TURN}/c1"]
     assert [event.type for event in found[2:]] == ["turn.requested", "playback.paused"]
     assert found[-1].data["by"] == "voice"
@@ -155,7 +157,7 @@ async def called(settings: SessionSettings, allowance: Allowance) -> Recorded:
     )
     async with (
         Recorder(log) as recorder,
-        ToolRegistry(FunctionHouseSettings(functions={"weather": function})) as functions,
+        ToolRegistry(ToolRegistrySettings(functions={"weather": function})) as functions,
     ):
         checked = settings.model_copy(update={"collections": ()})
         wish = TurnRequested(kind="prompt", text="How is the weather?", settings=checked)

@@ -21,7 +21,7 @@ from pipeline.tools.remote_functions import ToolCallContext, pseudonym
 from pipeline.tools.tool_registry import ToolRegistry
 from schemas.errors.tool_errors import ToolError, ToolTimeout, ToolUnknown
 from schemas.settings.model_settings import OUTPUT_CHARS
-from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredMcpServer
+from schemas.settings.tool_settings import RegisteredMcpServer, ToolRegistrySettings
 from tests.support.eventually import eventually
 from tests.support.servers import mcp_station
 from tests.support.servers.web_server_thread import serving, serving_somewhere
@@ -39,7 +39,7 @@ def program(*arguments: str, **changes: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def registry(**servers: dict[str, Any]) -> AsyncGenerator[ToolRegistry, None]:
-    settings = FunctionHouseSettings(
+    settings = ToolRegistrySettings(
         mcp_servers={name: RegisteredMcpServer(**server) for name, server in servers.items()}
     )
     async with ToolRegistry(settings) as made:
@@ -229,7 +229,7 @@ async def test_a_compressed_answer_is_not_read() -> None:
 )
 def test_settings_that_name_no_server_are_refused(servers: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        FunctionHouseSettings.model_validate({"mcp_servers": servers})
+        ToolRegistrySettings.model_validate({"mcp_servers": servers})
 
 
 async def test_the_key_in_an_address_is_not_in_the_log(

@@ -17,7 +17,7 @@ from schemas.errors import RhapsodeError
 from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
 from schemas.settings import AppSettings
 from schemas.settings.model_settings import OUTPUT_CHARS
-from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredFunction, RegisteredMcpServer
+from schemas.settings.tool_settings import RegisteredFunction, RegisteredMcpServer, ToolRegistrySettings
 from tests.support.asked_turns import tool_registry
 from tests.support.servers.fake_server import FakeServer, open_server
 
@@ -231,7 +231,7 @@ async def test_a_built_in_function_is_offered_and_called_unless_the_operator_has
 def test_the_workers_open_asynchronous_functions_alone() -> None:
     """A package or a program that only gateways have keeps no worker from its other work."""
     server = {"command": ["station"], "tools": ["forecast", "broken"], "asynchronous": ["forecast"]}
-    settings = FunctionHouseSettings.model_validate(
+    settings = ToolRegistrySettings.model_validate(
         {
             "functions": {
                 "elsewhere": {"entry_point": "not.here:at_all"},
