@@ -5,6 +5,7 @@ from contextlib import aclosing, suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Response, WebSocket
+from starlette.convertors import IntegerConvertor, register_url_convertor
 
 from deployments.container import GatewayContainer
 from deployments.faces.conversations.json_socket import JsonSocket, conversing
@@ -34,6 +35,14 @@ from schemas.errors import CursorAhead, InputError, SceneNotFound, SessionGone, 
 from schemas.ids import Seq, SessionId, TurnId, parse_session_id
 from schemas.native.client_commands import Control
 
+
+class _SceneNumber(IntegerConvertor):
+    """Numbers of one to nine digits: int() refuses those of more than 4,300."""
+
+    regex = "[0-9]{1,9}"
+
+
+register_url_convertor("scene_number", _SceneNumber())
 router = APIRouter(tags=["stories"])
 
 
@@ -135,7 +144,7 @@ async def create_scene(
     return scene_view(await services.stories.until_over(scene_id))
 
 
-@router.get("/api/stories/{story_id}/scenes/{number}")
+@router.get("/api/stories/{story_id}/scenes/{number:scene_number}")
 async def get_scene(known: Story, number: int) -> SceneView:
     story, conversation, _ = known
     scenes = list(conversation.turns.values())

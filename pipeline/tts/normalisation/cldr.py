@@ -210,10 +210,12 @@ class CldrReader:
         return f"{self._cardinal(whole)} {self._form(whole, names)} {hundredths}".strip()
 
     def _unit(self, match: re.Match[str]) -> str | None:
-        written = match["number"]
+        written, forms = (
+            match["number"],
+            self._words["units"].get(match["unit"]),
+        )  # no "%" in vi
         spoken = self._read(written)
-        pattern: str = self._form(written, self._words["units"][match["unit"]])
-        return pattern.replace("{0}", spoken) if spoken else None
+        return self._form(written, forms).replace("{0}", spoken) if spoken and forms else None
 
     def _ordinal(self, match: re.Match[str]) -> str | None:
         number, ending = int(match["number"]), match[0].lstrip("0123456789")

@@ -186,6 +186,7 @@ def test_a_number_of_300_digits_is_read_digit_by_digit() -> None:
         ),
         ("fr", "Le 1er, 25 % à -5 °C", "Le premier, vingt-cinq pour cent à moins cinq degrés Celsius"),
         ("es", "555-0172, 100-1000", "cinco cinco cinco, cero uno siete dos, cien a mil"),
+        ("eo", "%2024", "%du mil dudek kvar"),
         ("zh", "电话555-1234", "电话五 五 五, 一 二 三 四"),
         ("es", "12,50 € el 2024-10-03", "doce euros cincuenta el tres de octubre de dos mil veinticuatro"),
         ("it", "3,5 kg", "tre virgola cinque chilogrammi"),
