@@ -1,7 +1,9 @@
 """Effects that misbehave in one chosen way, and sessions full of events for them."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 
 import anyio
@@ -28,6 +30,21 @@ from tests.support.eventlog.log_events import batch, creation
 COMPLETED = TextCompleted(chars=3, finish="stop")
 SCANTY = WorkerSettings(claim_idle_s=0.3, retry_s=0.01, lease_s=0.3, upkeep_s=0.1)
 """Times that a test can wait for."""
+
+
+@contextmanager
+def killed_process(program: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of `tests.pipeline.background.<program>` that is ready, killed with -9 when the block ends."""
+    command = [sys.executable, "-m", f"tests.pipeline.background.{program}", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 UNHURRIED = SCANTY.model_copy(update={"claim_idle_s": 3.0})
 """Nobody is taken for dead because the machine stood still for a moment."""
 _names = count(1)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import pytest
@@ -14,7 +15,6 @@ from pydantic import BaseModel, TypeAdapter
 
 from deployments.faces.responses.response_inputs import item_object
 from pipeline.eventlog.archive.archiver import Archiver
-from pipeline.eventlog.event_log import Head
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.session_state.conversation_items import Item
@@ -73,26 +73,18 @@ def test_two_responses_go_on_from_the_same_one(client: OpenAI, app: RunningApp) 
     ]
 
 
-def test_the_session_of_a_fork_s_earlier_responses_is_looked_at_once(
-    client: OpenAI, app: RunningApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_session_of_a_fork_s_earlier_responses_is_looked_at_once(client: OpenAI, app: RunningApp) -> None:
     assert app.services is not None
-    sessions, looks = app.services.sessions, list[SessionId]()
-    view = sessions.view
-
-    async def seen(session: SessionId, head: Head | None = None) -> object:
-        looks.append(session)
-        return await view(session, head)
-
     name = None
     made = []
     for _ in range(5):
         made.append(client.responses.create(model="gpt-4o", input="at once", previous_response_id=name))
         name = made[-1].id
     other = client.responses.create(model="gpt-4o", input="at once", previous_response_id=made[3].id)
-    monkeypatch.setattr(sessions, "view", seen)
-    assert len(list(client.responses.input_items.list(other.id))) == 9
-    assert looks.count(SessionId(session_of(made[0].id))) == 1
+    sessions = app.services.sessions
+    with mock.patch.object(sessions, "view", wraps=sessions.view) as view:
+        assert len(list(client.responses.input_items.list(other.id))) == 9
+    assert [look.args[0] for look in view.await_args_list].count(session_of(made[0].id)) == 1
 
 
 def test_a_function_is_called_and_its_result_told(client: OpenAI, app: RunningApp) -> None:

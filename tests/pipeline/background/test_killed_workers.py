@@ -1,45 +1,20 @@
 """Workers killed with -9 over and over: nothing is done twice, nothing is left undone."""
 
 import random
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from schemas.ids import Seq, SessionId
+from schemas.ids import Seq
 from tests.support.eventlog.log_events import batch, raw, until
-from tests.support.worker_effects import COMPLETED, session_with
+from tests.support.worker_effects import COMPLETED, killed_process, session_with
 
 pytestmark = pytest.mark.anyio
 
 SESSIONS, EVENTS, KILLS = 20, 100, 5
-
-
-@contextmanager
-def victim(home: Path, target: SessionId, poison: str, name: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker process, killed with -9 when the block ends."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.pipeline.background.killed_worker",
-        str(home),
-        target,
-        poison,
-        name,
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def done(home: Path) -> int:
@@ -64,10 +39,10 @@ async def test_two_thousand_events_survive_their_workers_once_each(log: RedisEve
     dice = random.Random(3)
     for kill in range(KILLS):
         goal = done(home) + dice.randrange(20, 120)
-        with victim(home, target, poison, f"victim{kill}"):
+        with killed_process("killed_worker", home, target, poison, f"victim{kill}"):
             await until(lambda goal=goal: done(home) >= goal)  # type: ignore[misc]
     assert undone(home) > 0, "all was done before the last kill"
-    with victim(home, target, poison, "last"):
+    with killed_process("killed_worker", home, target, poison, "last"):
         await until(lambda: undone(home) == 0, within_s=60)
 
     echoes: Counter[str] = Counter()

@@ -1,10 +1,8 @@
 """Asynchronous functions: a worker that is killed in the middle of a call is followed by another, once."""
 
 import asyncio
-import subprocess
-import sys
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +36,7 @@ from schemas.settings.access_settings import PrincipalLimits
 from schemas.settings.limit_settings import LimitSettings
 from schemas.settings.tool_settings import RegisteredFunction, ToolRegistrySettings
 from tests.support.eventlog.log_events import until
+from tests.support.worker_effects import killed_process
 
 pytestmark = pytest.mark.anyio
 TURN = TurnId(2)
@@ -76,19 +75,6 @@ async def station() -> AsyncGenerator[Station, None]:
         server.close()
 
 
-@contextmanager
-def worker(home: Path, url: str, name: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker process, killed with -9 when the block ends."""
-    command = [sys.executable, "-m", "tests.pipeline.background.killed_caller", str(home), url, name]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
 async def begun(log: RedisEventLog, *after: SessionEnded | PlaybackPaused) -> SessionId:
     """A session whose answer has begun a function and is over."""
     session = new_session_id()
@@ -118,11 +104,11 @@ async def test_a_call_survives_a_killed_worker_and_is_told_once(
     async with station() as weather:
         weather.status = status
         session = await begun(log)
-        with worker(home, weather.url, "first"):
+        with killed_process("killed_caller", home, weather.url, "first"):
             await until(lambda: len(weather.keys) == 1)
         assert not await later(log, session)
         weather.open.set()
-        with worker(home, weather.url, "second"):
+        with killed_process("killed_caller", home, weather.url, "second"):
             found = await later(log, session, 2)
             assert len(weather.keys) == 2
         assert set(weather.keys) == {f"{session}/{TURN}/c1"}
@@ -141,7 +127,7 @@ async def test_nothing_is_called_for_a_session_that_has_ended_and_a_pause_outlas
         weather.open.set()
         await begun(log, SessionEnded(reason="user"))
         goes_on = await begun(log, PlaybackPaused(by="voice"))
-        with worker(home, weather.url, "only"):
+        with killed_process("killed_caller", home, weather.url, "only"):
             found = await later(log, goes_on, 3)
     assert weather.keys == [f"{goes_on}/{TURN}/c1"]
     assert [event.type for event in found[2:]] == ["turn.requested", "playback.paused"]
