@@ -20,7 +20,7 @@ from schemas.errors import BodyTooLarge
 SIGNED: Final = "/v1/telephone/"
 """Paths whose face checks the sender's signature itself, and has to read the body for that ..."""
 SIGNED_BYTES: Final = 64 * 1024
-"""... of so many bytes at most: it is from anybody until then."""
+"""... of so many bytes at most, since its sender is not known until then."""
 _AT_ONCE: Final = 256 * 1024
 """Bytes that are read on the loop; more of them would keep others waiting."""
 

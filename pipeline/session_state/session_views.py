@@ -17,7 +17,7 @@ from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 
 _PAGE = 500
-"""Events that are read and folded in one go; nobody else of the process is served meanwhile."""
+"""Events that are read and folded in one go; the process serves no other request meanwhile."""
 _START: Final = Seq(0)
 _WITH_SETTINGS: Final = frozenset({"session.started", "settings.changed", "turn.requested"})
 _IDLE_S: Final = 180.0

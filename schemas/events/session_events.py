@@ -190,7 +190,7 @@ class TurnRequested(_Event):
     traceparent: str = ""
     """The caller's span (W3C Trace Context), whose trace the turn continues; empty: the turn has its own."""
     result_of: int | None = None
-    """The turn whose asynchronous function has returned what `text` tells; None: somebody asked."""
+    """The turn whose asynchronous function has returned what `text` tells; None: a question."""
 
     @property
     def chars(self) -> int:

@@ -34,7 +34,7 @@ SCANTY = WorkerSettings(claim_idle_s=0.3, retry_s=0.01, lease_s=0.3, upkeep_s=0.
 
 @contextmanager
 def killed_process(program: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of `tests.pipeline.background.<program>` that is ready, killed with -9 when the block ends."""
+    """A process of `tests.pipeline.background.<program>`, ready; killed with -9 when the block ends."""
     command = [sys.executable, "-m", f"tests.pipeline.background.{program}", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -25,7 +25,7 @@ _MODEL_CHARS: Final = 128
 _TITLE: Final = "Realtime"
 _TRANSCRIPTION: Final = "transcription"
 _PAGE: Final = 500
-"""Events that are folded in one go; nobody else of the process is served meanwhile."""
+"""Events that are folded in one go; the process serves no other request meanwhile."""
 _CURSOR: Final = re.compile(r"[0-9]{1,15}\.[0-9]{1,9}")
 Patch = SessionPatch | TranscriptionPatch
 

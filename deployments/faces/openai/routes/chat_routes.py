@@ -71,7 +71,7 @@ class AskedCompletion(NamedTuple):
     after: Cursor | None
     """The last chunk that the client has."""
     stay: AsyncExitStack
-    """Left when the client has gone or has its answer; entered by whoever sends it."""
+    """Left when the client has gone or has its answer; the code that sends the answer enters it."""
 
 
 async def asked_for(
