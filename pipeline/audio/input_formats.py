@@ -8,6 +8,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from pipeline.audio.opus_frames import single_frames
 from schemas.errors import NotSound
 
 RATE: Final = 16_000
@@ -93,8 +94,9 @@ class Incoming:
         if not packet:
             raise NotSound("An Opus packet is not empty.", field="audio")
         try:
-            pieces = [frame.to_ndarray()[0] for frame in self._decoder.decode(av.Packet(packet))]
-        except av.error.FFmpegError as error:
+            packets = map(av.Packet, single_frames(packet))
+            pieces = [frame.to_ndarray()[0] for one in packets for frame in self._decoder.decode(one)]
+        except (ValueError, av.error.FFmpegError) as error:
             raise NotSound("This is no Opus packet.", field="audio") from error
         return np.concatenate([np.zeros(0, np.float32), *pieces])
 

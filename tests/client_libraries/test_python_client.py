@@ -1,10 +1,14 @@
 """The Python client has a loudspeaker and a blocking form besides; test_conformance.py has the rest."""
 
+from array import array
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rhapsode import ApiError, AsyncRhapsode, Rhapsode, audio_devices
+from rhapsode.frame_batcher import FrameBatcher
 from tests.client_libraries.conftest import STORY
 from tests.support.running_app import RunningApp
 
@@ -37,3 +41,31 @@ def test_the_blocking_client_does_the_same(app: RunningApp, tmp_path: Path) -> N
         with pytest.raises(ApiError, match="less than or equal"):
             session.change(speech_speed=99)
         assert client.ask("y", speak=False) == STORY
+
+
+def frame(peak: int, ms: int = 20) -> bytes:
+    return array("h", [peak if n % 7 == 3 else n % 5 for n in range(16 * ms)]).tobytes()
+
+
+def test_silence_goes_out_in_longer_frames_after_two_seconds_and_speech_at_once_with_what_waited() -> None:
+    batcher = FrameBatcher(16_000)
+
+    def sizes(frames: int, peak: int) -> list[int]:
+        return [len(batcher.push(frame(peak))) // 32 for _ in range(frames)]
+
+    assert sizes(100, 200) == [20] * 100
+    assert sizes(10, 250) == [0, 0, 0, 0, 100] * 2
+    assert sizes(2, 150) == [0, 0]
+    assert sizes(3, 2_000) == [60, 20, 20]
+    assert sizes(100, 200) == [20] * 100
+    assert sizes(1, 200) == [0]
+    assert (len(batcher.take()), batcher.take()) == (640, b"")
+
+
+@given(st.lists(st.tuples(st.integers(0, 32_767), st.integers(0, 300)), max_size=200), st.integers(0, 1))
+def test_every_byte_of_a_microphone_comes_out_once_and_in_order(
+    frames: list[tuple[int, int]], odd: int
+) -> None:
+    batcher = FrameBatcher(16_000)
+    sound = [frame(peak, ms) + bytes(odd) for peak, ms in frames]
+    assert b"".join([*map(batcher.push, sound), batcher.take()]) == b"".join(sound)

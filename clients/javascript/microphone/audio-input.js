@@ -4,6 +4,7 @@ import { newKey } from "../connection.js";
 import { Cursor } from "../cursor.js";
 import { EventSocket } from "../event-socket.js";
 import { Backlog } from "./backlog.js";
+import { FrameBatcher } from "./frame-batcher.js";
 import { SPEECH_RATE } from "./resampler.js";
 import { SpeechEncoder } from "./speech-encoder.js";
 
@@ -40,6 +41,7 @@ export class AudioInput {
     this._onTrouble = onTrouble;
     this._onEvent = onEvent;
     this._backlog = new Backlog({ rate });
+    this._batcher = new FrameBatcher(rate);
     this._waiting = [];
     this._ready = false;
     this._flushing = false;
@@ -74,8 +76,12 @@ export class AudioInput {
 
   send(pcm) {
     if (this.state === "over") return;
-    this._backlog.push(pcm);
+    this._keep(this._batcher.push(pcm));
     this._pump();
+  }
+
+  _keep(pcm) {
+    if (pcm.length) this._backlog.push(pcm);
   }
 
   /** Resolves when the server has acknowledged all but so much of the sound, or the input is over. */
@@ -128,6 +134,7 @@ export class AudioInput {
 
   /** The page is left: say goodbye now or never. */
   abandon() {
+    this._keep(this._batcher.take());
     this._pump();
     if (this._goodbye && this._flushing) this._socket.send(this._goodbye); // what the encoder still has is lost
     this._end();
@@ -136,6 +143,7 @@ export class AudioInput {
   _wish(type) {
     this._wishes += 1;
     const wish = { type, ref: `${type} ${this._wishes}` };
+    this._keep(this._batcher.take());
     this._backlog.wish(wish);
     this._pump();
     return wish;

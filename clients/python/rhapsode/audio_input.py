@@ -12,6 +12,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from rhapsode.connection import ApiError, Event
+from rhapsode.frame_batcher import FrameBatcher
 
 _KEPT_S: Final = 30
 """Unacknowledged sound; older sound is dropped first."""
@@ -87,14 +88,21 @@ class AudioInput:
             self._kept_bytes -= size
 
     async def _read(self) -> None:
+        batcher = FrameBatcher(self._rate)
         async for pcm in self._sound:
-            self._kept.append(pcm)
-            self._kept_bytes += len(pcm)
-            while self._kept_bytes > _KEPT_S * self._rate * 2:
-                self._forget(self._first + len(self._kept[0]))
-            self._sent = max(self._sent, self._first)
-            self._wake()
+            self._keep(batcher.push(pcm))
         self._ended = True
+        self._keep(batcher.take())
+        self._wake()
+
+    def _keep(self, pcm: bytes) -> None:
+        if not pcm:
+            return
+        self._kept.append(pcm)
+        self._kept_bytes += len(pcm)
+        while self._kept_bytes > _KEPT_S * self._rate * 2:
+            self._forget(self._first + len(self._kept[0]))
+        self._sent = max(self._sent, self._first)
         self._wake()
 
     async def _send(self) -> None:

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Backlog } from "../../../clients/javascript/microphone/backlog.js";
+import { FrameBatcher } from "../../../clients/javascript/microphone/frame-batcher.js";
 import { loudness, rmsOf, SpeechFrames, toPcm16 } from "../../../clients/javascript/microphone/speech-frames.js";
 import { Resampler } from "../../../clients/javascript/microphone/resampler.js";
 import { inWords, lacking } from "../../../web/microphone/trouble.js";
@@ -176,4 +177,27 @@ test("every trouble has words that say what to do", () => {
   assert.equal(lacking({ isSecureContext: true, navigator: { mediaDevices: { getUserMedia() {} } } }), "worklet");
   const able = { isSecureContext: true, navigator: { mediaDevices: { getUserMedia() {} } }, AudioWorkletNode: class {} };
   assert.equal(lacking(able), null);
+});
+
+const noise = (peak, ms = 32) => Int16Array.from({ length: 16 * ms }, (_, n) => (n % 7 === 3 ? peak : n % 5));
+
+test("silence goes out in longer frames once it has lasted two seconds, and speech at once with what waited", () => {
+  const batcher = new FrameBatcher();
+  const sizes = (frames, peak) => Array.from({ length: frames }, () => batcher.push(noise(peak)).length / 16);
+  assert.deepEqual(sizes(62, 200), Array(62).fill(32));
+  assert.deepEqual(sizes(6, 250), [0, 0, 96, 0, 0, 96]);
+  assert.deepEqual(sizes(2, 150), [0, 0]);
+  assert.deepEqual(sizes(3, 2_000), [96, 32, 32]);
+  assert.deepEqual(sizes(62, 200), Array(62).fill(32));
+  assert.equal(batcher.push(noise(200)).length, 0);
+  assert.equal(batcher.take().length, 512);
+  assert.equal(batcher.take().length, 0);
+});
+
+test("sound that is long enough by itself never waits, and a room that becomes louder is silence again", () => {
+  const batcher = new FrameBatcher(48_000);
+  for (let n = 0; n < 5; n += 1) assert.equal(batcher.push(new Int16Array(48_000)).length, 48_000);
+  assert.equal(batcher.push(new Int16Array(960)).length, 0);
+  const waited = Array.from({ length: 400 }, () => batcher.push(noise(500, 60)).length === 0);
+  assert.ok(!waited[50] && waited.slice(-4).some(Boolean));
 });
