@@ -7,11 +7,11 @@ from time import monotonic, time
 from typing import Any, Final
 
 import numpy as np
-from rhapsode.frame_batcher import FrameBatcher
 
 from loadtests.client.api_connection import ApiConnection
 from loadtests.client.event_socket import EventSocket, TimedFrame
 from loadtests.client.recorded_speech import PER_MS
+from rhapsode.frame_batcher import FrameBatcher
 
 
 class PlaybackClock:
@@ -63,7 +63,7 @@ _ROOM: Final = np.random.default_rng(4).integers(-3, 4, _FRAME_BYTES * 25, np.in
 
 
 class PacedMicrophone:
-    """Frames of 20 ms, each sent when its last sample has been spoken; in silence several in one, as our clients do."""
+    """Sends frames of 20 ms, each when its last sample has been spoken; silence as our clients send it."""
 
     def __init__(self, send: Callable[[bytes], Awaitable[None]]) -> None:
         self._send = send

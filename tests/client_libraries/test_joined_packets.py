@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from itertools import takewhile
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,8 @@ def test_joined_packets_are_decoded_to_the_same_sound(bit_rate: int) -> None:
     at = 0
     while at < len(singles):
         size = sizes[len(groups) % len(sizes)]
-        run = singles[at : at + size]
-        groups.append(list(takewhile(lambda packet: packet[0] == run[0][0], run)))
+        same = next(groupby(singles[at : at + size], key=lambda packet: packet[0]))[1]
+        groups.append(list(same))
         at += len(groups[-1])
     told = json.dumps([[list(packet) for packet in group] for group in groups])
     command = ["node", "--input-type=module", "--eval", JOIN]
