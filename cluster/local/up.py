@@ -105,7 +105,10 @@ def _run(wish: StartParams, steps: Steps) -> None:
         except (KeyboardInterrupt, SystemExit):
             pass
         except RayDied:
-            run_state.write(home, running.model_copy(update={"ready": False}))  # `down` finds this process
+            with suppress(OSError):
+                run_state.write(
+                    home, running.model_copy(update={"ready": False})
+                )  # `down` finds this process
             raise
         except CliError as error:
             raise _with_logs(error, home, folder_for(home)) from error
@@ -154,29 +157,40 @@ def _settle_environment(home: Path, wish: StartParams) -> None:
             os.environ[f"RHAPSODE_{engine}__ENGINE"] = "scripted"
 
 
-def _watch(home: Path, run_state: RunState, steps: Steps, stop: StopSignals, wish: StartParams) -> None:
-    """Waits for a signal and tells when a replica is replaced. Raises RayDied."""
+def _watch(home: Path, state: RunState, steps: Steps, stop: StopSignals, wish: StartParams) -> None:
+    """Waits for a signal and tells when a replica is replaced. Raises RayDied.
+
+    A disk that is full takes neither words nor notes, and ends nothing.
+    """
     from cluster.local import ray_host, rollout
     from cluster.local.launch import note_down
 
-    look, silent_s, before = _Look(run_state.application), 0.0, dict(run_state.replicas)
+    look, silent_s, noted = _Look(state.application), 0.0, True
     while not stop.wait(_LOOK_S):
         if not ray_host.is_alive():
-            steps.say("Ray ended unexpectedly. Starting everything again.")
-            raise RayDied(httpx.URL(run_state.url).port or 80)
+            _say(steps, "Ray ended unexpectedly. Starting everything again.")
+            raise RayDied(httpx.URL(state.url).port or 80)
         if stop.take_reload():
-            run_state = note_down(home, rollout.deploy_again(run_state, wish.config, steps))
-        now = look.take()
-        if now is None:
+            state, noted = rollout.deploy_again(state, wish.config, steps), False
+        if (now := look.take()) is None:
             silent_s += _LOOK_S
             if silent_s == _SILENT_S:
-                steps.say("Ray Serve's controller has not answered for a minute; replicas are not replaced.")
-            continue
-        silent_s = 0.0
-        if now != before:
-            steps.say(" · ".join(f"{name} {status}" for name, status in now.items()))
-            before = now
-            run_state = note_down(home, run_state.model_copy(update={"replicas": now}))
+                _say(
+                    steps, "Ray Serve's controller has not answered for a minute; replicas are not replaced."
+                )
+        else:
+            silent_s = 0.0
+            if now != state.replicas:
+                _say(steps, " · ".join(f"{name} {status}" for name, status in now.items()))
+                state, noted = state.model_copy(update={"replicas": now}), False
+        if not noted:
+            with suppress(OSError):  # tried again with the next look
+                state, noted = note_down(home, state), True
+
+
+def _say(steps: Steps, text: str) -> None:
+    with suppress(OSError):
+        steps.say(text)
 
 
 class _Look:
