@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from pipeline.background.worker_ports import (
     SESSION_DELETED,
+    AbandonableEffect,
     Effect,
     EventDelivery,
     GroupLog,
@@ -227,9 +228,26 @@ class EffectRunner:
             held.times = await self._group.again(self._member, held.pointer)
             if not held.times:
                 return
+        await self._abandon(held.pointer)
         held.closing = True
         await self._group.dead_letter(self._member, held.pointer, error)
         _logger.error("%s: dead letter %s: %s", self._effect.name, held.pointer, error)
+
+    async def _abandon(self, pointer: Pointer) -> None:
+        """Lets the effect tell who waits; where that fails, the event is a dead letter all the same."""
+        while isinstance(self._effect, AbandonableEffect) and self._is_ours(pointer):
+            try:
+                with anyio.fail_after(self._settings.try_s):
+                    if (event := await self._reads.event(pointer)) is not None:
+                        await self._effect.abandon(pointer, event)
+            except LogForeign:
+                raise
+            except LogUnavailable as away:
+                await self._pause("giving up", away)
+                continue
+            except Exception:
+                _logger.exception("%s: nobody is told that %s is given up", self._effect.name, pointer)
+            return
 
     async def _rest(self, held: _Held) -> None:
         """While one waits for its next try, another may be worked on."""

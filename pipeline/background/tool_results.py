@@ -15,7 +15,7 @@ from pipeline.session_state.session_views import SessionViews
 from pipeline.session_state.turn_state import CallState, TurnState
 from pipeline.tools.remote_functions import ToolCallContext, pseudonym
 from pipeline.tools.tool_registry import ToolRegistry
-from schemas.errors import SessionAlreadyEnded, SessionFull, SessionGone, SessionNotFound
+from schemas.errors import Conflict, SessionAlreadyEnded, SessionFull, SessionGone, SessionNotFound
 from schemas.errors.tool_errors import ToolError
 from schemas.events import PlaybackPaused, ToolCompleted, ToolFailed, TurnRequested
 from schemas.events.recorded import Recorded
@@ -25,6 +25,7 @@ from schemas.settings import SessionSettings
 _MESSAGE_CHARS: Final = 2_000
 _TOLD_CHARS: Final = 200
 """Of the arguments, in the turn that tells the result."""
+_GIVEN_UP: Final = "the call was given up: it was tried again and again, and never came to an end"
 
 
 class ToolResults:
@@ -54,29 +55,54 @@ class ToolResults:
         self._clock = clock
 
     async def apply(self, pointer: Pointer, event: Recorded) -> Sequence[Change] | None:
-        with suppress(SessionGone, SessionNotFound, SessionAlreadyEnded, SessionFull):  # nobody is to be told
+        if (found := await self._unreturned(pointer, event)) is not None:
+            conversation, turn, call = found
+            result = await self._called(pointer.session, conversation, turn, call)
+            await self._record(pointer, turn, call, result)
+        return None
+
+    async def abandon(self, pointer: Pointer, event: Recorded) -> None:
+        """The call ends with an error, which is told as its result would have been."""
+        if (found := await self._unreturned(pointer, event)) is not None:
+            _, turn, call = found
+            given_up = ToolFailed(call=call.call, code=ToolError.code, message=_GIVEN_UP, ms=0.0)
+            await self._record(pointer, turn, call, given_up)
+
+    async def _unreturned(
+        self, pointer: Pointer, event: Recorded
+    ) -> tuple[Conversation, TurnState, CallState] | None:
+        """The call that was started, with its turn and session; None where nobody waits for its result."""
+        with suppress(SessionGone, SessionNotFound):
             conversation, _ = await self._views.get(pointer.session)
             turn = conversation.turns.get(event.turn)
             call = None if turn is None else turn.calls.get(event.data["call"])
-            if turn is None or call is None or call.returned or conversation.ending or conversation.ended:
-                return None
-            result = await self._called(pointer.session, conversation, turn, call)
-            now, _ = await self._views.get(pointer.session)
-            told = TurnRequested(
-                kind="prompt",
-                text=_told(call, result),
-                settings=await self._settings(pointer.session, turn),
-                by=turn.by,
-                result_of=turn.turn,
-            )
-            # A requested turn ends a pause; nobody has asked for this one, so the pause goes on.
-            held = () if now.paused_by is None else (PlaybackPaused(by=now.paused_by),)
-            events = RequestContext(turn.turn, result), told, *held
-            key = cause_key(self.name, pointer)
-            outcome = await self._recorder.post(pointer.session, *events, key=key)
-            if outcome.verdict is Verdict.OK:
-                await self._owe(conversation.principal, told.chars, bytes_of(result, told))
+            if turn is not None and call is not None and not call.returned:
+                return None if conversation.ending or conversation.ended else (conversation, turn, call)
         return None
+
+    async def _record(
+        self, pointer: Pointer, turn: TurnState, call: CallState, result: ToolCompleted | ToolFailed
+    ) -> None:
+        told = TurnRequested(
+            kind="prompt",
+            text=_told(call, result),
+            settings=await self._settings(pointer.session, turn),
+            by=turn.by,
+            result_of=turn.turn,
+        )
+        with suppress(SessionGone, SessionNotFound, SessionAlreadyEnded, SessionFull):  # nobody is to be told
+            while True:
+                now, _ = await self._views.get(pointer.session)
+                # A requested turn ends a pause; nobody has asked for this one, so the pause goes on. It may
+                # begin or end at any moment, so the session must still be as it was seen.
+                held = () if now.paused_by is None else (PlaybackPaused(by=now.paused_by),)
+                events = RequestContext(turn.turn, result), told, *held
+                key = cause_key(self.name, pointer)
+                with suppress(Conflict):
+                    outcome = await self._recorder.post(pointer.session, *events, key=key, expected=now.head)
+                    break
+            if outcome.verdict is Verdict.OK:
+                await self._owe(now.principal, told.chars, bytes_of(result, told))
 
     async def _settings(self, session: SessionId, turn: TurnState) -> SessionSettings:
         """Settings of the turn as it was requested: the view drops large ones when it is over."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
@@ -61,6 +61,15 @@ class Effect(Protocol):
 
     async def apply(self, pointer: Pointer, event: Recorded) -> Sequence[Change] | None:
         """Raise to be called again later. Events of deleted sessions are passed over."""
+        ...
+
+
+@runtime_checkable
+class AbandonableEffect(Protocol):
+    """An effect that leaves nobody waiting: it is told of an event before that becomes a dead letter."""
+
+    async def abandon(self, pointer: Pointer, event: Recorded) -> None:
+        """Record that nothing comes of the event any more. May run again for the same event."""
         ...
 
 

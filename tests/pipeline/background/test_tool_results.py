@@ -5,17 +5,21 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from pipeline.admission.allowance import Allowance
 from pipeline.admission.usage_meter import MemoryMeter
+from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.tool_results import ToolResults
-from pipeline.background.worker_ports import Pointer
+from pipeline.background.worker_ports import Member, Pointer
 from pipeline.core.clock import SystemClock
+from pipeline.eventlog.event_log import Outcome
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.session_state.session_views import SessionViews
 from pipeline.tools.tool_registry import ToolRegistry
@@ -35,8 +39,8 @@ from schemas.settings import SessionSettings
 from schemas.settings.access_settings import PrincipalLimits
 from schemas.settings.limit_settings import LimitSettings
 from schemas.settings.tool_settings import RegisteredFunction, ToolRegistrySettings
-from tests.support.eventlog.log_events import until
-from tests.support.worker_effects import killed_process
+from tests.support.eventlog.log_events import raw, until
+from tests.support.worker_effects import fetched, killed_process, running
 
 pytestmark = pytest.mark.anyio
 TURN = TurnId(2)
@@ -132,6 +136,70 @@ async def test_nothing_is_called_for_a_session_that_has_ended_and_a_pause_outlas
     assert weather.keys == [f"{goes_on}/{TURN}/c1"]
     assert [event.type for event in found[2:]] == ["turn.requested", "playback.paused"]
     assert found[-1].data["by"] == "voice"
+
+
+async def test_a_call_that_killed_all_its_workers_ends_with_an_error_that_the_conversation_hears_of(
+    log: RedisEventLog, home: Path
+) -> None:
+    async with station() as weather:
+        session = await begun(log)
+        dead = RedisGroups(log)
+        taken = await fetched(dead, Member("tool_results", "dead"))
+        [pointer] = [one.pointer for one in taken if one.pointer.type == "tool.started"]
+        with raw(home) as server:  # so often it was delivered, and nobody lived to the end of it
+            stream = Keys(16).triggers(pointer.partition)
+            server.xclaim(stream, "tool_results", "dead", 0, [pointer.entry], retrycount=5, justid=True)
+        await dead.aclose()
+        function = RegisteredFunction(url=weather.url, asynchronous=True)
+        async with (
+            Recorder(log) as recorder,
+            ToolRegistry(ToolRegistrySettings(functions={"weather": function})) as functions,
+        ):
+            owe = Allowance(MemoryMeter(), LimitSettings()).told
+            effect = ToolResults(SessionViews(log), functions, recorder, SystemClock(), owe)
+            async with running(log, effect):
+                result, told = await later(log, session, 2)
+                with raw(home) as server:
+                    await until(lambda: server.xlen(Keys(16).beside(pointer.partition, "dlq")) == 1)
+    assert weather.keys == []
+    assert (result.type, result.data["call"], result.turn) == ("tool.failed", "c1", TURN)
+    assert (told.type, told.data["result_of"]) == ("turn.requested", TURN)
+    assert result.data["message"] in told.data["text"]
+
+
+class Interrupted(Recorder):
+    """Recorder before whose first command with a key the playback is paused."""
+
+    paused = False
+
+    async def post(self, session: SessionId, *events: Any, **named: Any) -> Outcome:
+        if "key" in named and not self.paused:
+            self.paused = True
+            await super().post(session, PlaybackPaused())
+        return await super().post(session, *events, **named)
+
+
+async def test_a_pause_that_begins_while_a_result_is_recorded_goes_on() -> None:
+    log, session = MemoryEventLog(), new_session_id()
+    function = RegisteredFunction(
+        entry_point="tests.support.operator_functions:weather", description="Weather.", asynchronous=True
+    )
+    async with (
+        Interrupted(log) as recorder,
+        ToolRegistry(ToolRegistrySettings(functions={"weather": function})) as functions,
+    ):
+        wish = TurnRequested(kind="prompt", text="How is the weather?", settings=SETTINGS)
+        await recorder.post(session, SessionStarted(settings=SETTINGS), wish, mode="create")
+        asked = ToolCalled(call="c1", name="weather", arguments='{"city": "Kiel"}', place="server")
+        await recorder.post(session, asked, ToolStarted(call="c1"), turn=TURN)
+        [started] = await log.read(session, Seq(3))
+        views, owe = SessionViews(log), Allowance(MemoryMeter(), LimitSettings()).told
+        effect = ToolResults(views, functions, recorder, SystemClock(), owe)
+        await effect.apply(Pointer(0, "1-0", session, started.seq, "tool.started"), started)
+        conversation, _ = await views.get(session)
+    assert recorder.paused
+    assert conversation.turns[TURN].calls["c1"].returned
+    assert conversation.paused_by == "user"
 
 
 async def called(settings: SessionSettings, allowance: Allowance) -> Recorded:
