@@ -240,7 +240,7 @@ class IngestJobs(TaskScope):
         while True:
             try:
                 await self._held.hold(list(self._ours), self._lease_ms)
-                for held in await self._held.left(_AT_ONCE):
+                for held in await self._held.left(_AT_ONCE, self._lease_ms):
                     if held not in self._ours:
                         await self._settle(held)
             except RhapsodeError as error:

@@ -83,6 +83,11 @@ class InterruptionHandler:
         if held is not None and conversation.paused_by == "voice":
             await self._post(PlaybackResumed(by="voice"), wake=True)
 
+    async def give_up(self) -> None:
+        """As `release`, for an answer that this handler holds itself."""
+        if self._held is not None:
+            await self.release()
+
     async def _look(self) -> Conversation:
         """Returns the conversation; an answer that an earlier handler held becomes this one's."""
         conversation, _ = await self._sessions.view(self._session)

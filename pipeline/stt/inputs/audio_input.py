@@ -227,6 +227,10 @@ class AudioInput:
         await self._send.send(queued)
         return queued
 
+    async def let_go_of_answer(self) -> None:
+        """Resumes an answer that was held here: the gateway that has the input now does not know of it."""
+        await self._utterances.interruption.give_up()
+
     async def run(self) -> None:
         """Return when all that was heard before `close` is written down and recorded."""
         try:

@@ -23,9 +23,9 @@ from pipeline.stt.inputs.input_opening import InputServices, Opening, Source, fo
 from pipeline.stt.inputs.input_recovery import Restored, restore
 from pipeline.stt.inputs.orphaned_inputs import OrphanedInputRecovery
 from pipeline.stt.utterances import Refused
-from schemas.errors import GatewayBusy, LogError, RhapsodeError, SessionAlreadyEnded
+from schemas.errors import Conflict, GatewayBusy, LogError, NoInput, RhapsodeError, SessionAlreadyEnded
 from schemas.events.voice_events import InputClosed, InputOpened
-from schemas.ids import SessionId
+from schemas.ids import Seq, SessionId
 from schemas.languages import primary
 from schemas.native.client_commands import OpenInput
 from schemas.settings.limit_settings import LimitSettings
@@ -46,6 +46,8 @@ class _Beginning:
     name: str = ""
     origin: SoundFile | None = None
     refused: Refused | None = None
+    after: Seq | None = None
+    """Taken up from the opening there: it is ours only if nobody has opened it since."""
 
 
 class AudioInputs(TaskScope):
@@ -113,17 +115,19 @@ class AudioInputs(TaskScope):
         handle = self._open.get(held)
         return handle is not None and not handle.scope.cancel_called
 
-    async def take_up(self, held: InputLease, acknowledge: Acknowledge) -> OpenInputHandle | None:
+    async def take_up(
+        self, held: InputLease, acknowledge: Acknowledge, *, opened: Seq
+    ) -> OpenInputHandle | None:
         """Go on where the log ends, as nobody listens to it any more; None if somebody does, here.
 
-        Raises what `open` raises.
+        `opened`: where it was opened last. Raises what `open` raises, and NoInput where it was opened since.
         """
         params = OpenInput(input=held.input, at_ms=0)
         async with self._locks.setdefault(held, anyio.Lock()):
             if self._hears(held):
                 return None
             await self._displace(held)
-            handle, before = await self._start(_Beginning(held, params, acknowledge))
+            handle, before = await self._start(_Beginning(held, params, acknowledge, after=opened))
         return await self._hearing_first(handle, before)
 
     async def _start(self, new: _Beginning) -> tuple[OpenInputHandle, bytes]:
@@ -182,14 +186,14 @@ class AudioInputs(TaskScope):
             language="" if language == "auto" else language,
             settings=settings,
         )
-        outcome = await self._services.recorder.post(session, event, by=conversation.principal)
+        seq = await self._post_opening(event, new, conversation.principal)
         opening = Opening(
             session=session,
             input=known,
             source=source,
             settings=settings,
             language=None if language == "auto" else language,
-            seq=outcome.last,
+            seq=seq,
             at_ms=restored.at_ms,
             from_ms=restored.from_ms,
             utterance=restored.utterance,
@@ -199,6 +203,24 @@ class AudioInputs(TaskScope):
             cut=restored.cut,
         )
         return opening, restored
+
+    async def _post_opening(self, event: InputOpened, new: _Beginning, principal: str) -> Seq:
+        session, post = new.held.session, self._services.recorder.post
+        if new.after is None:
+            return (await post(session, event, by=principal)).last
+        return await self._post_unless_opened(session, event, new.after)
+
+    async def _post_unless_opened(
+        self, session: SessionId, event: InputOpened | InputClosed, opened: Seq
+    ) -> Seq:
+        """Records the event unless the input was opened since `opened`. Raises NoInput where it was."""
+        while True:
+            conversation, _ = await self._services.sessions.view(session)
+            state = conversation.inputs.get(event.input)
+            if state is not None and state.opened > opened:
+                raise NoInput("this input was opened somewhere else", field="type")
+            with suppress(Conflict):
+                return (await self._services.recorder.post(session, event, expected=conversation.head)).last
 
     async def _displace(self, held: InputLease) -> None:
         """Ends the earlier handle of this input in this process; its state is in the log."""
@@ -221,6 +243,9 @@ class AudioInputs(TaskScope):
         except* RhapsodeError as group:
             handle.error = _first(group)
             log.warning("session %s: input %s failed: %s", opening.session, opening.input, handle.error)
+            if isinstance(handle.error, NoInput):
+                with suppress(RhapsodeError):
+                    await handle.audio_input.let_go_of_answer()
         except* Exception as group:
             handle.error = RhapsodeError("listening failed unexpectedly")
             log.exception("session %s: input %s failed", opening.session, opening.input, exc_info=group)
@@ -240,7 +265,7 @@ class AudioInputs(TaskScope):
             code="" if failure is None else failure.code,
             message="" if failure is None else str(failure),
         )
-        await self._services.recorder.post(opening.session, event)
+        await self._post_unless_opened(opening.session, event, opening.seq)
         await self._services.held.let_go(InputLease(opening.session, opening.input))
 
     async def _close_failed(self, handle: OpenInputHandle) -> None:

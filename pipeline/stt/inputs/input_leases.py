@@ -24,6 +24,10 @@ class InputLeases(Protocol):
         """It is closed."""
         ...
 
-    async def left(self, limit: int) -> list[InputLease]:
-        """Those that nobody has held for longer than they said, and nobody has let go."""
+    async def left(self, limit: int, lease_ms: int) -> list[InputLease]:
+        """Those that nobody has held for longer than they said, and nobody has let go.
+
+        `lease_ms`: for how long everybody holds theirs. None in the first look, nor in one that comes late:
+        the log, or the machine, may have stood still, and the living renew their leases first.
+        """
         ...

@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 from pipeline.session_state.input_state import InputState
 from pipeline.stt.inputs.input_leases import InputLease
 from pipeline.stt.inputs.input_opening import InputServices
-from schemas.errors import RhapsodeError
+from schemas.errors import NoInput, RhapsodeError
 from schemas.events.voice_events import InputClosed
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class OrphanedInputRecovery:
 
     async def _beat(self, tasks: TaskGroup) -> None:
         await self._services.held.hold(self._audio_inputs.held, self.lease_ms)
-        for held in await self._services.held.left(2 * _AT_ONCE):
+        for held in await self._services.held.left(2 * _AT_ONCE, self.lease_ms):
             if self._may_take(held):
                 self._taken.add(held)
                 tasks.start_soon(self._inherit, held)
@@ -65,6 +65,8 @@ class OrphanedInputRecovery:
         try:
             if await self._services.claim(held, self._name, _CLAIM_MS):
                 await self._finish(held)
+        except NoInput as error:
+            log.info("session %s: input %s has come back elsewhere: %s", *held, error)
         except RhapsodeError as error:
             log.warning("session %s: input %s is not taken up: %s", *held, error)
             if not error.retryable:
@@ -96,7 +98,7 @@ class OrphanedInputRecovery:
         if state.source == "file":
             await self._close_file(held, state)
             return
-        handle = await self._audio_inputs.take_up(held, _nobody)
+        handle = await self._audio_inputs.take_up(held, _nobody, opened=state.opened)
         if handle is not None:
             await handle.close("cut")
 

@@ -1,5 +1,6 @@
 """The list of inputs that are listened to, on Redis."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,8 @@ HELD: Final = "ev:inputs"
 
 DOCUMENTS: Final = "ev:documents"
 """The same of collections and the documents that are being added to them."""
+_REGULAR: Final = 0.75
+"""Part of a lease in which every process looks again, unless it or the log stood still."""
 
 
 class RedisInputs:
@@ -21,6 +24,7 @@ class RedisInputs:
     def __init__(self, log: RedisEventLog, key: str = HELD) -> None:
         self._log = log
         self._key = key
+        self._looked_ms: float = -math.inf
 
     async def hold(self, held: Sequence[InputLease], lease_ms: int) -> None:
         if not held:
@@ -32,11 +36,12 @@ class RedisInputs:
     async def let_go(self, held: InputLease) -> None:
         await self._log.call(("ZREM", self._key, _member(held)))
 
-    async def left(self, limit: int) -> list[InputLease]:
-        [flat] = await self._log.call(("ZRANGE", self._key, 0, limit - 1, "WITHSCORES"))
-        if not flat:
-            return []
+    async def left(self, limit: int, lease_ms: int) -> list[InputLease]:
         now_ms = await self._log.now_ms()
+        regular, self._looked_ms = now_ms - self._looked_ms < _REGULAR * lease_ms, now_ms
+        if not regular:
+            return []
+        [flat] = await self._log.call(("ZRANGE", self._key, 0, limit - 1, "WITHSCORES"))
         found = zip(flat[::2], flat[1::2], strict=True)
         return [_held(member.decode()) for member, until_ms in found if float(until_ms) <= now_ms]
 

@@ -4,13 +4,18 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+import anyio
 import pytest
 
+from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.session_commands import Sessions
+from pipeline.stt.inputs.input_leases import InputLease
+from pipeline.stt.inputs.redis_inputs import RedisInputs
 from pipeline.stt.interruption import InterruptionHandler
+from schemas.events.voice_events import InputOpened
 from schemas.ids import SessionId
 from schemas.settings.listening_settings import ListeningSettings
 from tests.support.clients.native_speaker import Caller, austen, calling, events_of, new_session, silence
@@ -66,6 +71,32 @@ async def test_what_was_held_when_the_connection_broke_goes_on(app: RunningApp, 
             await again.open(input=INPUT, at_ms=acked)
             await again.speak(silence(3_000))
         await again.event("playback.resumed", by="voice")
+    assert holds(await events_of(app, session)) == [
+        ("playback.paused", "voice"),
+        ("playback.resumed", "voice"),
+    ]
+
+
+async def test_an_answer_that_was_held_by_who_lost_the_input_goes_on(app: RunningApp) -> None:
+    """A gateway that stood still has held it, and the one that has the input now does not know of that."""
+    async with held(app) as (session, caller):
+        elsewhere = InputOpened(
+            input=INPUT, source="microphone", format="pcm16", rate=16_000, settings=ListeningSettings()
+        )
+        log = open_log(app.settings.log, app.settings.home, app.settings.archive)
+
+        async def stay() -> None:
+            while True:
+                await RedisInputs(log.hot).hold([InputLease(SessionId(session), INPUT)], 60_000)
+                await anyio.sleep(0.05)
+
+        async with Recorder(log) as recorder, anyio.create_task_group() as other_gateway:
+            await recorder.post(SessionId(session), elsewhere)
+            other_gateway.start_soon(stay)
+            await caller.speak(silence(1_500))
+            await caller.event("playback.resumed", by="voice")
+            other_gateway.cancel_scope.cancel()
+        await log.aclose()
     assert holds(await events_of(app, session)) == [
         ("playback.paused", "voice"),
         ("playback.resumed", "voice"),

@@ -1,8 +1,9 @@
 """Gateways die or change while somebody speaks; what was acknowledged is heard, once, by whoever is left."""
 
+import asyncio
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from hashlib import sha256
 from itertools import cycle
 from pathlib import Path
@@ -16,7 +17,9 @@ import pytest
 from pipeline.audio.capture import CapturedPiece, heard_again
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.stt.inputs.input_leases import InputLease
 from pipeline.stt.inputs.input_recovery import recorded_pieces
+from schemas.errors import NoInput
 from schemas.ids import SessionId
 from schemas.settings import AppSettings
 from tests.pipeline.stt.inputs.interrupted_speaker import Speaker
@@ -122,6 +125,52 @@ async def test_a_gateway_that_was_not_told_that_its_speaker_left_gives_way(
     assert [one.text for one in said(events)] == ["One.", "Three.", "Two."]
     assert questions(events) == ["One.", "One. Three.", "One. Three. Two."]
     assert len(of(events, "input.closed")) == 1
+
+
+async def test_a_gateway_does_not_close_an_input_that_was_opened_elsewhere_since(
+    two: tuple[RunningApp, RunningApp],
+) -> None:
+    """It had begun to, and had only to write down what was said before."""
+    first, second = two
+    session = await new_session(first, reply=False, partials_ms=0)
+    async with calling(first, session) as old, calling(second, session) as new:
+        await old.open(input=INPUT)
+        await old.speak(silence(500))
+        await new.open(input=INPUT, at_ms=0)
+        assert (await old.answered(type="input.close"))["code"] == "input.not_open"
+        await new.speak(austen() + silence(1_200))
+        await new.event("transcript.final")
+        assert not of(new.events, "input.closed")
+        assert (await new.answered(type="input.close"))["type"] == "accepted"
+    assert len(of(await events_of(first, session), "input.closed")) == 1
+
+
+async def test_an_heir_takes_no_input_whose_speaker_has_come_back_meanwhile(
+    two: tuple[RunningApp, RunningApp],
+) -> None:
+    first, second = two
+    session = await new_session(first, reply=False, partials_ms=0)
+    async with calling(first, session) as speaker:
+        await speaker.open(input=INPUT)
+        left = (await speaker.event("input.opened"))["seq"]
+        await speaker.open(input=INPUT)
+        services = second.services
+        assert services is not None
+        held = InputLease(SessionId(session), INPUT)
+        with pytest.raises(NoInput):
+            await in_loop(second, services.audio_inputs.take_up(held, nobody, opened=left))
+        await speaker.speak(austen() + silence(1_200))
+        await speaker.event("transcript.final")
+    assert len(of(await events_of(first, session), "input.opened")) == 2
+
+
+async def in_loop(app: RunningApp, work: Coroutine[Any, Any, object]) -> None:
+    assert app.loop is not None
+    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, app.loop))
+
+
+async def nobody(_: int) -> None:
+    """No sound comes that could be acknowledged."""
 
 
 # ---------------------------------------------------------------- processes

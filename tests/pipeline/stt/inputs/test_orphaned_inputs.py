@@ -13,7 +13,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.stt.inputs.input_leases import InputLease
 from pipeline.stt.inputs.redis_inputs import RedisInputs
 from schemas.events.voice_events import InputAudio, InputOpened, SpeechStarted
-from schemas.ids import SessionId
+from schemas.ids import Seq, SessionId
 from schemas.native.client_commands import OpenInput
 from schemas.settings import AppSettings
 from schemas.settings.listening_settings import ListeningSettings
@@ -104,8 +104,8 @@ async def test_who_stalls_for_longer_than_they_hold_an_input_does_not_take_it_fr
     async def hold_too_briefly(held: Sequence[InputLease], lease_ms: int) -> None:
         await hold(held, -1_000)
 
-    async def look(limit: int) -> list[InputLease]:
-        found = await left(limit)
+    async def look(limit: int, lease_ms: int) -> list[InputLease]:
+        found = await left(limit, lease_ms)
         looked.append(found)
         return found
 
@@ -129,7 +129,7 @@ async def test_what_is_listened_to_here_is_not_taken_up_by_an_heir(app: RunningA
 
     async def take_up() -> None:
         assert app.services is not None
-        found.append(await app.services.audio_inputs.take_up(held, nobody))
+        found.append(await app.services.audio_inputs.take_up(held, nobody, opened=Seq(2)))
 
     async with calling(app, session) as caller:
         await caller.open(input=INPUT)
@@ -139,6 +139,29 @@ async def test_what_is_listened_to_here_is_not_taken_up_by_an_heir(app: RunningA
     assert found == [None]
     assert not [frame for frame in caller.frames if frame["type"] == "error"]
     assert len(of(caller.events, "input.opened")) == 1
+
+
+async def test_after_the_log_stood_still_the_living_renew_their_leases_first(
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, now_ms, lease_ms = (
+        open_log(app.settings.log, app.settings.home, app.settings.archive),
+        10**12,
+        12_000,
+    )
+    mine, other = (InputLease(SessionId(session), INPUT) for session in ("mine", "other"))
+    inputs = RedisInputs(log.hot, "ev:inputs-of-a-test")
+
+    async def now() -> int:
+        return now_ms
+
+    monkeypatch.setattr(log.hot, "now_ms", now)
+    await inputs.hold([mine, other], lease_ms)
+    for passed_ms, left in ((0, []), (3_000, []), (60_000, []), (3_000, [other])):
+        now_ms += passed_ms
+        await inputs.hold([mine], lease_ms)
+        assert await inputs.left(8, lease_ms) == left
+    await log.aclose()
 
 
 async def nobody(_: int) -> None:
