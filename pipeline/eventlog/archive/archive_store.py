@@ -70,9 +70,12 @@ class ArchiveStore:
     ) -> bytes:
         return await self._do(self._read, self._path(session, file), start, end)
 
-    async def write(self, session: SessionId, file: str, data: bytes) -> None:
-        """The file is on disk, under its name and with all of its bytes, when this returns."""
-        await self.put_note(self._path(session, file), data)
+    async def write(self, session: SessionId, file: str, data: bytes, until_s: float = inf) -> None:
+        """The file is on disk, under its name and with all of its bytes, when this returns.
+
+        Raises ArchiveUnavailable, and writes nothing, where it is later than `until_s` (`now_s`).
+        """
+        await self.put_note(self._path(session, file), data, until_s)
 
     async def remove(self, session: SessionId, *files: str, until_s: float = inf) -> bool:
         """Some may be gone already. False: not all are, since it is later than `until_s` (`now_s`)."""
@@ -82,10 +85,10 @@ class ArchiveStore:
         """Remove the session's folder with all that is in it; the number of files that were there."""
         return await self._do(self._erase, session)
 
-    async def put_note(self, path: str, data: bytes) -> None:
-        """A file about no session, `path` below the root."""
+    async def put_note(self, path: str, data: bytes, until_s: float = inf) -> None:
+        """A file about no session, `path` below the root. `until_s`: as `write`."""
         try:
-            await self._do(self._write, path, data)
+            await self._do(self._write, path, data, until_s)
         except FileNotFoundError as error:
             raise ArchiveUnavailable(f"there is no place for the archive: {error}") from error
 
@@ -143,14 +146,15 @@ class ArchiveStore:
             tail = self._read(path, max(0, size - needed), size)
         return tail
 
-    def _write(self, path: str, data: bytes) -> None:
+    def _write(self, path: str, data: bytes, until_s: float) -> None:
         fs, full = self._open(path)
         if isinstance(fs, fsspec.get_filesystem_class("file")):
-            _write_file(Path(full), data)
+            _write_file(Path(full), data, until_s)
             return
         # Object stores show an object when it is whole, and never before.
         if self.url.partition(":")[0] in _WITH_FOLDERS:
             fs.makedirs(full.rpartition("/")[0], exist_ok=True)
+        _check_time(until_s)
         fs.pipe_file(full, data)
 
     def _remove(self, paths: list[str], until_s: float) -> bool:
@@ -189,8 +193,15 @@ def is_part(file: str) -> bool:
     return file.startswith(_PART)
 
 
-def _write_file(path: Path, data: bytes) -> None:
+def _check_time(until_s: float) -> None:
+    """A process that was frozen must not write what is not its own to write any more."""
+    if now_s() > until_s:
+        raise ArchiveUnavailable("it is too late to write this file: its lease has ended")
+
+
+def _write_file(path: Path, data: bytes, until_s: float) -> None:
     """Written aside, forced to disk, then given its name; the name is forced to disk as well."""
+    _check_time(until_s)
     make_folder(path.parent)
     part = path.with_name(f"{_PART}{secrets.token_hex(6)}")
     try:
@@ -198,6 +209,7 @@ def _write_file(path: Path, data: bytes) -> None:
             out.write(data)
             out.flush()
             os.fsync(out.fileno())
+        _check_time(until_s)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

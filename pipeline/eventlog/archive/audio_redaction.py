@@ -7,8 +7,8 @@ import anyio.to_thread
 
 from pipeline.core.clock import Clock
 from pipeline.eventlog.archive.archival import Archival
-from pipeline.eventlog.archive.archive_store import ArchiveStore
-from pipeline.eventlog.archive.segments import muted
+from pipeline.eventlog.archive.archive_store import ArchiveStore, now_s
+from pipeline.eventlog.archive.segments import SegmentName, muted
 from schemas.errors import ArchiveUnavailable
 from schemas.ids import Seq, SessionId
 
@@ -31,24 +31,34 @@ class AudioRedaction:
         ArchiveDamaged.
         """
         now = self._clock.now_ms()
-        status = await self._archival.begin(session, self._who, lease_ms=_LEASE_MS, now_ms=now)
-        if status is None:
-            raise ArchiveUnavailable("somebody else is working on this session's files")
+        await self._begin(session, now)
         try:
-            return 0 if status.state == "deleted" else await self._redact(session, silent)
+            changed = [
+                await self._redact(session, name, silent, now) for name in await self._store.segments(session)
+            ]
         finally:
             await self._archival.settle(session, self._who, began_ms=now)
+        return sum(changed)
 
-    async def _redact(self, session: SessionId, silent: Collection[Seq]) -> int:
-        changed = 0
-        for name in await self._store.segments(session):
-            within = {seq for seq in silent if name.first <= seq <= name.last}
-            file = name.file("audio")
-            if not within or file not in await self._store.files(session):
-                continue
-            data = await self._store.read(session, file)
-            rest = await anyio.to_thread.run_sync(muted, data, within)
-            if rest is not None:
-                await self._store.write(session, file, rest)
-                changed += 1
-        return changed
+    async def _begin(self, session: SessionId, now_ms: int) -> float:
+        """Takes the lease, or renews it, and returns when it is over (`now_s`). Raises ArchiveUnavailable."""
+        until_s = now_s() + _LEASE_MS / 1_000
+        status = await self._archival.begin(session, self._who, lease_ms=_LEASE_MS, now_ms=now_ms)
+        if status is None or status.state == "deleted":  # whoever deletes it may have died: the sweep erases
+            raise ArchiveUnavailable("somebody else is working on this session's files")
+        return until_s
+
+    async def _redact(
+        self, session: SessionId, name: SegmentName, silent: Collection[Seq], now_ms: int
+    ) -> bool:
+        """Whether the file of the segment was written anew."""
+        within = {seq for seq in silent if name.first <= seq <= name.last}
+        file = name.file("audio")
+        if not within or file not in await self._store.files(session):
+            return False
+        until_s = await self._begin(session, now_ms)
+        data = await self._store.read(session, file)
+        rest = await anyio.to_thread.run_sync(muted, data, within)
+        if rest is not None:
+            await self._store.write(session, file, rest, until_s)
+        return rest is not None

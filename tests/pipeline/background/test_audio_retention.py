@@ -1,17 +1,25 @@
 """Old input audio is dropped in the log and in the archive; all else stays."""
 
+import time
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
+from math import inf
+from pathlib import Path
 
+import anyio
 import pytest
 
 from pipeline.background.audio_retention import Retention
 from pipeline.background.redis.redis_audio import RedisSound
 from pipeline.background.redis.redis_directory import RedisDirectory
+from pipeline.eventlog.archive import audio_redaction
+from pipeline.eventlog.archive.archive_store import ArchiveStore
 from pipeline.eventlog.archive.audio_redaction import AudioRedaction
+from schemas.errors import ArchiveUnavailable
 from schemas.events import AudioChunk, InputAudio
 from schemas.events.recorded import NewEvent, Recorded
-from schemas.ids import SessionId, TurnId, new_session_id
-from tests.support.eventlog.archives import Tiers, whole
+from schemas.ids import Seq, SessionId, TurnId, new_session_id
+from tests.support.eventlog.archives import SMALL, Tiers, whole
 from tests.support.eventlog.log_events import ENDED, batch, creation
 
 pytestmark = pytest.mark.anyio
@@ -151,3 +159,33 @@ async def test_who_cannot_have_the_files_tries_again(tiers: Tiers) -> None:
     assert await sweeper.sweep() == 1
     await tiers.vanish(session)
     assert sounds(await whole(tiers.log, session), "input.audio") == [False]
+
+
+class Frozen(ArchiveStore):
+    """An archive whose writer stands still before a file gets its bytes."""
+
+    meanwhile: Callable[[], Awaitable[None]]
+
+    async def write(self, session: SessionId, file: str, data: bytes, until_s: float = inf) -> None:
+        await self.meanwhile()
+        await super().write(session, file, data, until_s)
+
+
+async def test_who_stood_still_writes_no_file_of_a_session_that_was_erased_meanwhile(
+    tiers: Tiers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audio_redaction, "_LEASE_MS", 20)
+    tiers.time.ms = time.time_ns() // 1_000_000
+    session = await session_of(tiers, [40, 1], sealed=True)
+    await tiers.archiver.archive(session)
+    store = Frozen(SMALL, tmp_path)
+
+    async def erased_meanwhile() -> None:
+        await anyio.sleep(0.03)
+        await tiers.log.delete(session)
+        assert tiers.files(session) == []
+
+    store.meanwhile = erased_meanwhile
+    with pytest.raises(ArchiveUnavailable):
+        await AudioRedaction(tiers.log.archival, store, tiers.time).redact(session, {Seq(2)})
+    assert tiers.files(session) == []
