@@ -1,7 +1,10 @@
 /** A session as a chat: its messages, folded from its events, and a voice. What a user interface needs, and no more. */
 
+import { ApiError } from "./connection.js";
 import { emptyChat, fold } from "./messages.js";
 import { VoiceConversation } from "./voice.js";
+
+const AGAIN_MS = 1_000; // after a server was given up that may come back
 
 /**
  * @typedef {import("./messages.js").Message} Message
@@ -21,6 +24,7 @@ export class Chat {
     this._settings = settings;
     this._listeners = new Set();
     this._reading = null;
+    this._lost = null; // why reading ended last
     this._making = null;
     this._folded = emptyChat();
     this._asking = 0; // requests without an answer
@@ -96,22 +100,32 @@ export class Chat {
     return session;
   }
 
-  /** Where reading stopped before, it goes on. */
+  /** Where reading stopped before, it goes on; a server that cannot be reached is told, and asked again. */
   async _follow(session) {
     if (this._reading) return;
     const reading = new AbortController();
     this._reading = reading;
-    try {
-      for await (const event of session.events(this._folded.seq, { signal: reading.signal })) this._take(event);
-    } catch (error) {
-      if (!reading.signal.aborted) this._settle({ error: /** @type {Error} */ (error) });
-    }
+    while (await this._read(session, reading.signal)) await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     if (this._reading === reading) this._reading = null;
+  }
+
+  /** Resolves to whether reading may go on later. @returns {Promise<boolean>} */
+  async _read(session, signal) {
+    try {
+      for await (const event of session.events(this._folded.seq, { signal })) this._take(event);
+      return false;
+    } catch (error) {
+      if (signal.aborted) return false;
+      this._lost = /** @type {Error} */ (error);
+      this._settle({ error: this._lost });
+      return error instanceof ApiError && error.retryable;
+    }
   }
 
   _take(event) {
     this._folded = fold(this._folded, event);
-    this._settle({ messages: this._folded.messages });
+    const { messages } = this._folded;
+    this._settle(this._snapshot.error === this._lost ? { messages, error: null } : { messages });
   }
 
   /** @param {Partial<Snapshot>} [changes] */

@@ -111,7 +111,7 @@ export class Session {
         path: `${this.path}/stream`,
         query: Object.fromEntries(wishes.map(([name, value]) => [name, String(value)])),
         cursor: Cursor.at(after),
-        patienceMs: PATIENCE_MS,
+        patienceMs: this.connection.patienceMs,
         onEvent,
         onState: (state) => {
           if (state.state === "ended") onEnd(null);
@@ -140,7 +140,7 @@ export class Session {
       query: { audio },
       rate,
       signal,
-      patienceMs: PATIENCE_MS,
+      patienceMs: this.connection.patienceMs,
     });
   }
 

@@ -6,9 +6,9 @@ const MOST_EVENTS = 1_000;
 const MOST_BYTES = 4_000_000;
 const SHARE = 0.5; // of both: with less than that waiting, more is read
 
-/** The error of a socket's last state, "refused". @param {{code: string, message: string, field?: string | null}} state */
-export function errorOf({ code, message, field = null }) {
-  return new ApiError({ detail: message, code, field, retryable: code === "connection.lost" });
+/** The error of a socket's last state, "refused". @param {{code: string, message: string, field?: string | null, retryable?: boolean}} state */
+export function errorOf({ code, message, field = null, retryable = false }) {
+  return new ApiError({ detail: message, code, field, retryable });
 }
 
 /**

@@ -6,7 +6,7 @@ import { parseFrame } from "./frames.js";
 const SILENCE_MS = 40_000; // the server says something every 15 s
 const CONNECT_MS = 10_000;
 const UNKNOWN = 4401; // the token is not good any more
-const LOST = { code: "connection.lost", message: "The server cannot be reached.", field: null, afterS: null };
+const LOST = { code: "connection.lost", message: "The server cannot be reached.", field: null, retryable: true, afterS: null };
 const REFUSALS = new Set([4400, 4401, 4403, 4404, 4409, 4410, 4422]);
 
 /**
@@ -145,7 +145,7 @@ export class EventSocket {
     if (refused && !another) {
       this._finish({ state: "refused", code: code ?? String(event.code), message: message ?? event.reason, field });
     } else {
-      this._drop(code ? { code, message, field, afterS } : undefined);
+      this._drop(code ? { code, message, field, retryable: true, afterS } : undefined);
     }
   }
 

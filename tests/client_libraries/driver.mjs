@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 
-import { ApiError, Rhapsode } from "../../clients/javascript/index.js";
+import { ApiError, Chat, Rhapsode } from "../../clients/javascript/index.js";
 
 const shown = ({ seq, turn, type, data, audio }) => ({
   seq,
@@ -82,6 +82,22 @@ const cases = {
     const session = await client.create({ speak: false });
     const turn = await session.ask(later);
     return { text: await turn.text(), much_later: await refusal(() => session.ask(much_later)) };
+  },
+
+  /** Of a server that goes away, for longer than it is waited for, and is back. */
+  async chat(client, { session }) {
+    client.connection.patienceMs = 200;
+    const chat = new Chat({ client, session });
+    const told = [];
+    await new Promise((resolve) => {
+      chat.subscribe(() => {
+        const { error, messages } = chat.snapshot();
+        const code = error && error.code;
+        if (code !== (told.at(-1) ?? null)) told.push(code);
+        if (messages.at(-1)?.status === "complete") resolve();
+      });
+    });
+    return { told, text: chat.snapshot().messages.at(-1).text };
   },
 
   async listen(client, { file, bytes }) {

@@ -3,11 +3,13 @@
 from array import array
 from pathlib import Path
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.asyncio.server import ServerConnection, serve
 
-from rhapsode import ApiError, AsyncRhapsode, Rhapsode, audio_devices
+from rhapsode import ApiError, AsyncRhapsode, Rhapsode, audio_devices, connection
 from rhapsode.frame_batcher import FrameBatcher
 from tests.client_libraries.conftest import STORY
 from tests.support.running_app import RunningApp
@@ -69,3 +71,29 @@ def test_every_byte_of_a_microphone_comes_out_once_and_in_order(
     batcher = FrameBatcher(16_000)
     sound = [frame(peak, ms) + bytes(odd) for peak, ms in frames]
     assert b"".join([*map(batcher.push, sound), batcher.take()]) == b"".join(sound)
+
+
+@pytest.mark.anyio
+async def test_a_reader_that_took_its_time_goes_on_when_its_connection_breaks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So does one whose server stood still: patience begins when the connection is lost."""
+    monkeypatch.setattr(connection, "PATIENCE_S", 0.3)
+    asked: list[str] = []
+
+    async def stream(socket: ServerConnection) -> None:
+        assert socket.request is not None
+        asked.append(socket.request.path)
+        if len(asked) == 1:
+            await socket.send('{"seq": 1, "turn": null, "type": "session.started", "data": {}}')
+            return
+        await socket.send('{"type": "end", "reason": "caught_up", "seq": 1}')
+        await socket.wait_closed()
+
+    async with serve(stream, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with AsyncRhapsode(f"http://127.0.0.1:{port}") as client:
+            async for event in client.session("s").events():
+                assert event.seq == 1
+                await anyio.sleep(0.5)
+    assert [path.partition("?")[2].partition("&")[0] for path in asked] == ["from=0", "from=1"]

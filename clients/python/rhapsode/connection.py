@@ -15,7 +15,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 PATIENCE_S: Final = 30.0
-"""So long without a connection, an event or a heartbeat, and the client gives up."""
+"""So long after a connection was lost without another one, and the client gives up."""
 RETRY_S: Final = 0.25
 RETRY_MOST_S: Final = 4.0
 _FRAME_BYTES: Final = 16 * 1024 * 1024
@@ -135,12 +135,13 @@ class Connection:
         `after` is a sequence number, a cursor or "head". `attach` sends on the same socket, as a microphone
         does. Raises ApiError for a refusal, and after 30 s without the server.
         """
-        deadline, pause = monotonic() + PATIENCE_S, RETRY_S
+        lost_at, pause = monotonic(), RETRY_S
         while True:
+            live = False
             try:
                 async with aclosing(self._frames_of(session, after, query, attach)) as frames:
                     async for frame, audio in frames:
-                        deadline, pause = monotonic() + PATIENCE_S, RETRY_S
+                        live, pause = True, RETRY_S
                         if frame["type"] == "hello":
                             after = frame["from_seq"]
                         elif "seq" in frame and "data" in frame:
@@ -150,7 +151,9 @@ class Connection:
                             attach.told(frame)
                     return
             except _Interrupted as interrupted:
-                if monotonic() + (interrupted.after_s or 0.0) > deadline:
+                # A server that froze was silent before that was noticed: another one may go on.
+                lost_at = monotonic() if live else lost_at
+                if monotonic() + (interrupted.after_s or 0.0) > lost_at + PATIENCE_S:
                     raise interrupted.error from interrupted
                 pause = pause if interrupted.after_s is None else interrupted.after_s
             await anyio.sleep(pause)
