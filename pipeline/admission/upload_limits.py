@@ -1,5 +1,6 @@
 """Files that arrive in one process: how many, and what they take, of each principal and of all."""
 
+import errno
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ class Arriving:
 
     @contextmanager
     def file(self, principal: str) -> Iterator[Arrival]:
-        """Room for one file. Raises GatewayBusy or UploadLimit."""
+        """Room for one file. Raises GatewayBusy, also in the block where the disk is full, or UploadLimit."""
         limits = self._limits
         if self._files.total() >= limits.inputs:
             raise GatewayBusy(f"this replica takes {limits.inputs} files; try again shortly")
@@ -47,6 +48,10 @@ class Arriving:
         self._files[principal] += 1
         try:
             yield arrival
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise GatewayBusy("the disk for files that arrive here is full; try again later") from error
         finally:
             self._files -= Counter({principal: 1})  # whoever has none is forgotten
             self._bytes -= Counter({principal: arrival.bytes})

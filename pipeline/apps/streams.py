@@ -165,15 +165,17 @@ class Streams:
         """Whether a fork of the stream is there, or a fork of one of its forks."""
         looked, forks = set[SessionId](), list(named.forks)
         while forks:
-            name, session = forks.pop()
-            if session in looked:
-                continue
-            looked.add(session)
-            if await self._live(session) is not None:
-                return True
-            fork = await self._name(name)
-            if fork.session == session:
-                forks += fork.forks
+            names = {session: name for name, session in forks if session not in looked}
+            looked |= names.keys()
+            for session, head in zip(names, await self._log.heads(list(names)), strict=True):
+                if head is not None and head.state != "deleted" and await self._live(session) is not None:
+                    return True
+            heads = await self._log.heads(list(names.values()))
+            forks = []
+            for (session, name), head in zip(names.items(), heads, strict=True):
+                if head is not None and head.seq > 1:  # its first event names it
+                    fork = await self._name(name)
+                    forks += fork.forks if fork.session == session else []
         return False
 
     async def create(self, principal: str, name: str, new: NewStream) -> tuple[FoundStream, bool]:

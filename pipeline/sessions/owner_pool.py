@@ -96,6 +96,7 @@ class OwnerPool(TaskScope):
 
     async def _look_for_work(self) -> None:
         """Take up what nobody does: its owner died, or whoever asked for it owns no sessions."""
+        failing = False
         while True:
             await anyio.sleep(self.orphan_scan.pause_s)
             try:
@@ -105,8 +106,11 @@ class OwnerPool(TaskScope):
             except RhapsodeError:
                 continue  # nobody can work without the log
             except Exception:  # all owners of this process would end with us
-                log.exception("work that nobody does cannot be looked for")
+                if not failing:
+                    log.exception("abandoned sessions cannot be looked for; this is said once until they can")
+                failing = True
                 continue
+            failing = False
             random.shuffle(found)  # where nobody gives out the looks, several look at the same time
             for session in found:
                 if session not in self._owners and self._has_room:

@@ -89,6 +89,15 @@ def test_files_that_arrive_are_bounded_for_each_and_for_all() -> None:
         again.grow(10_000)
 
 
+def test_a_file_for_which_the_disk_has_no_room_is_refused_for_now() -> None:
+    arriving = Arriving(LimitSettings(inputs=1))
+    for device, kind in (("/dev/full", GatewayBusy), ("/dev/none", FileNotFoundError)):
+        with pytest.raises(kind), arriving.file("anna"), open(device, "r+b", buffering=0) as file:
+            file.write(b"sound")
+    with arriving.file("anna"):
+        pass
+
+
 async def test_places_go_round_by_principal() -> None:
     places, order, begun = FairPlaces(1), list[str](), anyio.Event()
 
