@@ -5,11 +5,13 @@ sender would read this machine's files and open its sockets. So this module name
 read, instead of those that may not.
 """
 
+import ctypes
 from collections.abc import Iterator
 from types import TracebackType
 from typing import IO, Final, Self
 
 import av
+import av._core
 import av.error
 import av.logging
 from av.audio.frame import AudioFrame
@@ -32,10 +34,17 @@ OPTIONS: Final = {
 
 
 RATE: Final = 16_000
+_SLOWEST: Final = 1_000
+"""Samples per second. Of a slower sound a frame of some bytes is hours, which would be gigabytes as PCM."""
 _LONGEST_MS: Final = 400 * 86_400_000
 """A header that promises more is wrong."""
 
+_ALLOCATED: Final = 128 << 20
+"""Bytes that FFmpeg may ask for at once, in this process. An MP4 file of 300 bytes may say that it has any
+number of packets, for which FFmpeg makes a table: 16 hours of AAC need 60 MB."""
+
 av.logging.set_level(av.logging.PANIC)
+ctypes.CDLL(av._core.__file__).av_max_alloc(ctypes.c_size_t(_ALLOCATED))  # PyAV has no name for it
 
 
 class SoundFile:
@@ -118,6 +127,8 @@ class _Resampling:
 
     def push(self, frame: AudioFrame) -> Iterator[bytes]:
         kind = (frame.sample_rate, frame.layout.name, frame.format.name)
+        if frame.sample_rate < _SLOWEST:
+            raise NotSound(f"{frame.sample_rate} samples a second are no sound", field="body")
         if kind != self._kind:
             yield from self.flush()
             self._kind = kind

@@ -3,7 +3,7 @@
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import IO, Any, Final
@@ -225,6 +225,8 @@ def _check_sound(recorded: Recorded) -> None:
         if recorded.audio:
             raise BundleInvalid(f"event {recorded.seq} has sound and is no audio.chunk or input.audio")
         return
+    if recorded.type == "input.audio" and not _is_placed(recorded.data):
+        raise BundleInvalid(f"the audio of event {recorded.seq} has no place in its input")
     if recorded.type == "input.audio" and not recorded.audio:
         return  # what came in is not kept for ever
     try:
@@ -289,10 +291,15 @@ def _finite(data: Any) -> bool:
     return True
 
 
+def _is_placed(data: Mapping[str, Any]) -> bool:
+    """Whether a piece of an input has the length of a recorded one, and lies behind the input's beginning."""
+    return bool(data["at_ms"] >= 0 and 0 < data["ms"] <= _PIECE_MS)
+
+
 def _check_input(recorded: Recorded, packets: int) -> None:
     """The last piece of an input is filled up with silence, which its milliseconds leave out."""
     audio, data = recorded.audio or b"", recorded.data
-    if data["bytes"] != len(audio) or not 0 < data["ms"] <= packets * PACKET_MS <= _PIECE_MS:
+    if data["bytes"] != len(audio) or not data["ms"] <= packets * PACKET_MS <= _PIECE_MS:
         raise BundleInvalid(f"the audio of event {recorded.seq} is not as long as it says")
     if data["sha256"] != sha256(audio).hexdigest():
         raise BundleInvalid(f"the audio of event {recorded.seq} is not what was heard")

@@ -24,7 +24,8 @@ _LISTS: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems", "items"})
 _SINGLE: Final = frozenset({"items", "additionalProperties", "not", "if", "then", "else", "contains"})
 _INTERSECTING: Final = frozenset({"properties", "$ref", "anyOf", "oneOf", "allOf"})
 _TOO_DEEP: Final = "the schema is too deep"
-_PATTERN_PART: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
+_PATTERN_PART: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*+(?:\]|\\?\Z)|.", re.DOTALL)
+"""A set that is not closed is one part, too: else all that follows it would be looked at again and again."""
 _ESCAPED_IN_JSON: Final = frozenset({'"', *(f"\\{sign}" for sign in '\\"nrtf')})
 _NEVER: Final = "\U0010ffff"
 """A code point that is no character: see `_pattern`."""

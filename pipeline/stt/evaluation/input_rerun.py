@@ -7,6 +7,7 @@ from math import ceil
 from typing import Final
 
 import anyio
+import anyio.to_thread
 from anyio.lowlevel import checkpoint
 
 from pipeline.audio.capture import Playback
@@ -33,6 +34,8 @@ from schemas.native.comparison_answers import (
 from schemas.settings.listening_settings import ListeningSettings, Mode
 
 _KEPT_MS: Final = 90_000
+_GAP_MS: Final = 60_000
+"""So much of a gap in the sound is heard, as silence: every utterance before it has ended then."""
 _PROGRESS_MS: Final = 5_000
 _IN_A_ROW: Final = 5
 """After so many failures nothing will come of it."""
@@ -102,6 +105,8 @@ class StoredInput:
     first_audio: Seq | None = None
     from_ms: int = 0
     until_ms: int = 0
+    heard_ms: int = 0
+    """Of its sound and gaps, as far as a rerun hears them."""
 
 
 async def stored_inputs(log: EventLog, session: SessionId) -> list[StoredInput]:
@@ -120,9 +125,11 @@ async def stored_inputs(log: EventLog, session: SessionId) -> list[StoredInput]:
 
 
 def _extend(stored: StoredInput, audio: Recorded) -> None:
+    at_ms, ms = audio.data["at_ms"], audio.data["ms"]
     if stored.first_audio is None:
-        stored.first_audio, stored.from_ms = audio.seq, audio.data["at_ms"]
-    stored.until_ms = audio.data["at_ms"] + audio.data["ms"]
+        stored.first_audio, stored.from_ms, stored.until_ms = audio.seq, at_ms, at_ms
+    stored.heard_ms += ms + min(max(0, at_ms - stored.until_ms), _GAP_MS)
+    stored.until_ms = max(stored.until_ms, at_ms + ms)
 
 
 class Rerun:
@@ -147,17 +154,21 @@ class Rerun:
         self._settings = settings
         self._transcribers = ways
         self._vad = vad
-        self._at_ms = stored.from_ms
         self._begun_ms = stored.from_ms
         self._done_ms = 0
         """Speech before this place is transcribed."""
-        self._ring_buffer = AudioRingBuffer(max_ms=_KEPT_MS, at_ms=self._at_ms)
-        self._endpointer = Endpointer(settings.ends, at_ms=self._at_ms)
+        self._begin(stored.from_ms)
         self._language: str | None = stored.opened.data["language"] or None
         self._in_a_row = 0
         """Utterances, up to the last one, that were not written down in both ways."""
         self._done: list[UtteranceComparison] = []
         self._costs = {mode: WayTotal(mode=mode) for mode in _MODES}
+
+    def _begin(self, at_ms: int) -> None:
+        """The next sound is at `at_ms` and goes on with nothing before it."""
+        self._at_ms = at_ms
+        self._ring_buffer = AudioRingBuffer(max_ms=_KEPT_MS, at_ms=at_ms)
+        self._endpointer = Endpointer(self._settings.ends, at_ms=at_ms)
 
     async def lines(self) -> AsyncGenerator[ComparisonProgress | InputComparison, None]:
         """Progress, then the input. Raises EngineError when one fails again and again, or as the log does."""
@@ -171,13 +182,22 @@ class Rerun:
                     recorded_ms = self._at_ms
                     yield self._progress()
         yield self._progress()
-        yield self._comparison()
+        yield await anyio.to_thread.run_sync(self._comparison)
 
     async def _frames(self) -> AsyncGenerator[bytes, None]:
-        playback, rest = Playback(), b""
+        """Frames of the sound. A long gap is cut: its length is whatever a client or a bundle says."""
+        playback, rest, end_ms = Playback(), b"", self._at_ms
         pieces = recorded_pieces(self._log, self._session, self._stored.name, after=self._stored.first_audio)
         async with aclosing(pieces):
             async for piece in pieces:
+                if piece.at_ms > end_ms + _GAP_MS:
+                    yield _last_frame(rest + playback.flush())
+                    for _ in range(_GAP_MS // FRAME_MS):
+                        yield bytes(FRAME_BYTES)
+                        await checkpoint()
+                    playback, rest = Playback(), b""
+                    self._begin(piece.at_ms)
+                end_ms = max(end_ms, piece.at_ms + piece.ms)
                 sound = rest + playback.push(piece)
                 whole = len(sound) // FRAME_BYTES * FRAME_BYTES
                 rest = sound[whole:]
@@ -185,7 +205,7 @@ class Rerun:
                     yield sound[start : start + FRAME_BYTES]
                 await checkpoint()
         if rest := rest + playback.flush():
-            yield rest[:FRAME_BYTES].ljust(FRAME_BYTES, b"\0")
+            yield _last_frame(rest)
 
     def _push_audio(self, frame: bytes) -> list[Event]:
         self._ring_buffer.push(frame)
@@ -306,6 +326,10 @@ class Rerun:
             utterances=tuple(self._done),
             ways=(first, second),
         )
+
+
+def _last_frame(rest: bytes) -> bytes:
+    return rest[:FRAME_BYTES].ljust(FRAME_BYTES, b"\0")
 
 
 def _first_began(events: list[Event]) -> Began | None:

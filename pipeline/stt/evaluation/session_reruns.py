@@ -48,7 +48,7 @@ class Reruns:
             inputs: list[InputComparison] = []
             all_stored = await stored_inputs(self._log, session)
             if self._heard is not None:  # both ways
-                await self._heard(principal, 2 * sum(one.until_ms - one.from_ms for one in all_stored))
+                await self._heard(principal, 2 * sum(one.heard_ms for one in all_stored))
             for stored in all_stored:
                 rerun = Rerun(self._log, session, stored, settings, self._transcribers, self._vad())
                 async with aclosing(rerun.lines()) as lines:

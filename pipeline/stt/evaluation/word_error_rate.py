@@ -9,7 +9,7 @@ from typing import Final
 import jiwer
 from num2words import num2words
 
-_ORDINAL: Final = re.compile(r"(\d+)(?:st|nd|rd|th)\b")
+_ORDINAL: Final = re.compile(r"(?<!\d)(\d+)(?:st|nd|rd|th)\b")
 _MONEY: Final = re.compile(r"([$€£])\s?(\d[\d,]*(?:\.\d+)?)")
 _NUMBER: Final = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _LONGEST: Final = 15

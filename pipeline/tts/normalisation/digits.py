@@ -14,9 +14,9 @@ _DOMESTIC: Final = re.compile(
 _TOLL_FREE: Final = re.compile(
     rf"(?<![\w.,/-])1-(?:[0-9]{{3}}-)(?:[0-9]{{3}}-[0-9]{{4}}|[A-Z0-9-]{{6,12}}){_END}"
 )
-_ABROAD: Final = re.compile(
+_ABROAD: Final = re.compile(  # a group is all digits that follow each other: there is one way to cut them
     r"(?<![\w.,/-])(?:\+|\(\+)[1-9][0-9]{0,3}\)?"
-    rf"(?:(?:[ /-]{{0,2}}|\.(?=[0-9]{{3}}))\(?[0-9]{{1,10}}\)?){{1,6}}{_END}"
+    rf"(?:(?:[ /-]{{0,2}}|\.(?=[0-9]{{3}}))\(?[0-9]{{1,60}}+(?![0-9])\)?){{1,6}}{_END}"
 )
 _WITH_ZERO: Final = re.compile(
     rf"(?<![\w.,/-])\(?0[0-9]{{1,5}}\)?(?:\s?[/-]\s?|\s)[0-9]{{2,9}}(?:[ -][0-9]{{1,8}}){{0,4}}{_END}"

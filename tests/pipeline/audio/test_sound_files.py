@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.audio.sound_files import RATE, SoundFile
 from schemas.errors import NotSound
-from tests.support.speech.sound_files import encoded, wav
+from tests.support.speech.sound_files import encoded, mp4_that_claims, slow_flac, wav
 
 SECONDS = 2
 TONE = (np.sin(np.arange(SECONDS * RATE) * 0.1) * 8_000).astype("<i2").tobytes()
@@ -119,3 +119,21 @@ def test_sound_of_more_channels_than_can_be_mixed_is_refused() -> None:
     body[22:24] = (128).to_bytes(2, "little")
     with pytest.raises(NotSound, match="cannot be decoded"):
         pcm_of(bytes(body))
+
+
+def test_a_small_file_is_not_read_as_days_of_sound() -> None:
+    """All of a frame is decoded at once: 13 bytes of this file would be 2 GB."""
+    assert seconds_of(slow_flac(3, rate=16_000)) == pytest.approx(3 * 65_535 / 16_000, abs=0.1)
+    with pytest.raises(NotSound, match="no sound"):
+        pcm_of(slow_flac(3, rate=1))
+
+
+@pytest.mark.parametrize(("packets", "known"), [(1_000, 1_000), (8_000_000, 0)])
+def test_a_small_file_that_claims_any_number_of_packets_gets_no_table_of_them(
+    packets: int, known: int
+) -> None:
+    """It could be 3 GB for 273 bytes. FFmpeg goes on without one, and finds no sound."""
+    with SoundFile(io.BytesIO(mp4_that_claims(packets))) as sound:
+        assert len(sound._stream.index_entries) == known
+        with pytest.raises(NotSound):
+            b"".join(sound.pieces())

@@ -162,6 +162,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "that answers with a number": _CONFIG | {"output_modalities": 5},
 }
 INVALID = "bundle.invalid"
+HEARD: dict[str, Any] = {"input": "a", "at_ms": 0, "ms": 500, "codec": "opus", "bytes": 0, "sha256": ""}
+PLACES: dict[str, dict[str, int]] = {
+    "before its beginning": {"at_ms": -(10**6)},
+    "that takes time away": {"ms": -(10**6)},
+    "that is a day": {"ms": 86_400_000},
+}
 
 
 WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
@@ -268,6 +274,13 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
             INVALID,
         )
         for name, config in CONFIGS.items()
+    },
+    **{
+        f"sound of an input {name}": (
+            lambda files, place=place: zipped(with_event(files, "input.audio", HEARD | place)),
+            INVALID,
+        )
+        for name, place in PLACES.items()
     },
     "turns without end": (lambda files: zipped(with_events(files, waiting)), "bundle.invalid"),
     "a bomb": (lambda files: zipped(files | {"audio/turn-9.ogg": bytes(5 * LIMIT)}), "bundle.too_large"),

@@ -49,6 +49,52 @@ def flac(pcm: bytes, *, claims_s: float) -> bytes:
     return bytes(data)
 
 
+def slow_flac(frames: int, *, rate: int) -> bytes:
+    """Frames of 65,535 equal samples, of 13 bytes each (RFC 9639, sections 8.2, 9 and 10)."""
+    size = 65_535
+    about = size << 128 | size << 112 | rate << 44 | 15 << 36
+    file = bytearray(b"fLaC\x80\x00\x00\x22" + about.to_bytes(18, "big") + bytes(16))
+    for number in range(frames):
+        frame = bytes([0xFF, 0xF8, 0x70, 0x08, number]) + (size - 1).to_bytes(2, "big")
+        frame += bytes([_crc(frame, 8, 0x07)]) + b"\x00\x10\x00"  # one subframe: always the same sample
+        file += frame + _crc(frame, 16, 0x8005).to_bytes(2, "big")
+    return bytes(file)
+
+
+def _crc(data: bytes, bits: int, polynomial: int) -> int:
+    crc = 0
+    for byte in data:
+        crc ^= byte << bits - 8
+        for _ in range(8):
+            crc = (crc << 1 ^ (polynomial if crc >> bits - 1 else 0)) & (1 << bits) - 1
+    return crc
+
+
+def mp4_that_claims(packets: int) -> bytes:
+    """An MP4 file (ISO/IEC 14496-12) without sound, whose tables say that it has so many packets."""
+
+    def box(name: bytes, *parts: bytes) -> bytes:
+        return (8 + sum(map(len, parts))).to_bytes(4, "big") + name + b"".join(parts)
+
+    def numbers(*values: int) -> bytes:
+        return b"".join(value.to_bytes(4, "big") for value in values)
+
+    form = bytes(6) + b"\x00\x01" + bytes(8) + b"\x00\x01\x00\x10" + bytes(4) + numbers(RATE << 16)
+    tables = (
+        box(b"stsd", numbers(0, 1), box(b"mp4a", form)),
+        box(b"stts", numbers(0, 2, packets - 1, 1, 1, 2)),
+        box(b"stsc", numbers(0, 1, 1, packets, 1)),
+        box(b"stsz", numbers(0, 1, packets)),
+        box(b"stco", numbers(0, 1, 0)),
+    )
+    media = (
+        box(b"mdhd", numbers(0, 0, 0, RATE, packets, 0x55C40000)),
+        box(b"hdlr", bytes(8) + b"soun" + bytes(13)),
+        box(b"minf", box(b"stbl", *tables)),
+    )
+    return box(b"ftyp", b"isom" + bytes(4)) + box(b"moov", box(b"trak", box(b"mdia", *media)))
+
+
 def video(frames: int = 5) -> bytes:
     """A film without sound."""
     file = io.BytesIO()

@@ -456,3 +456,10 @@ async def test_schemas_that_once_held_the_engine_up_end_or_fail_as_what_they_are
         if completion.finish == "stop":
             jsonschema.validate(json.loads("".join(deltas)), schema)
     assert (await answer(llama, ChatRequest(ASKED, 4)))[0]
+
+
+@pytest.mark.timeout(20)
+def test_a_set_that_is_not_closed_is_looked_at_once() -> None:
+    """A schema may have 32,000 characters, and a gateway does nothing else meanwhile."""
+    for pattern in ("[" * 100_000, "[a\\\\" * 20_000 + "\\"):
+        assert grammar({"type": "string", "pattern": pattern}).startswith("%llguidance")

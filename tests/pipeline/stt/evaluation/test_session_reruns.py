@@ -1,6 +1,6 @@
 """Input audio of a session can be transcribed again after it has left the log."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from pipeline.engines.ports import SpeechToText, Transcribers, Transcript, Utter
 from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from pipeline.eventlog.event_log import EventLog
 from pipeline.stt.evaluation.session_reruns import Reruns
-from pipeline.stt.vad import SileroVad
+from pipeline.stt.vad import EnergyGate, SileroVad
 from schemas.events.recorded import NewEvent
 from schemas.events.voice_events import InputAudio, InputOpened
 from schemas.ids import SessionId, new_session_id
@@ -24,17 +24,19 @@ pytestmark = pytest.mark.anyio
 NAME = "00000000-0000-4000-8000-000000000001"
 
 
-async def spoken(log: EventLog) -> SessionId:
-    """An ended session that has heard one sentence."""
-    session, capture = new_session_id(), Capture()
+async def spoken(log: EventLog, begins_ms: Sequence[int] = (0,)) -> SessionId:
+    """An ended session that has heard a sentence at each of these places of one input."""
+    session = new_session_id()
     settings = ListeningSettings()
     opened = InputOpened(input=NAME, source="microphone", format="pcm16", rate=16_000, settings=settings)
     events = [NewEvent(opened, 1_000)]
-    for piece in [*capture.push(silence(300) + austen("0880") + silence(700)), *capture.flush()]:
-        audio = InputAudio(
-            input=NAME, at_ms=piece.at_ms, ms=piece.ms, bytes=len(piece.packets), sha256=piece.sha256
-        )
-        events.append(NewEvent(audio, 1_000 + piece.at_ms, audio=piece.packets))
+    for at_ms in begins_ms:
+        capture = Capture(at_ms=at_ms)
+        for piece in [*capture.push(silence(300) + austen("0880") + silence(700)), *capture.flush()]:
+            audio = InputAudio(
+                input=NAME, at_ms=piece.at_ms, ms=piece.ms, bytes=len(piece.packets), sha256=piece.sha256
+            )
+            events.append(NewEvent(audio, 1_000, audio=piece.packets))
     await log.append([creation(session)])
     await log.append([batch(session, 1, *events)])
     await log.append([batch(session, 1, ENDED, producer="end", mode="seal")])
@@ -79,6 +81,28 @@ async def test_an_archived_session_is_compared_as_it_was_in_the_log(tiers: Tiers
     await tiers.vanish(session)
     assert await compared(tiers.log, session, engine) == before
     assert [len(each.utterances) for each in before] == [1]
+
+
+@pytest.mark.parametrize("far_ms", [90_000, 2**50])
+async def test_a_long_gap_in_the_sound_is_neither_listened_to_nor_charged(
+    tiers: Tiers, tmp_path: Path, far_ms: int
+) -> None:
+    """A client says where its sound goes on, and a bundle where each piece of it lies."""
+    one, two = await spoken(tiers.log), await spoken(tiers.log, (0, far_ms))
+    engine, charged = an_engine(tmp_path / "script.json"), list[int]()
+
+    async def heard(_: str, ms: int) -> None:
+        charged.append(ms)
+
+    reruns = Reruns(tiers.log, Transcribers(engine, engine), EnergyGate, heard)
+    reports = [
+        [line async for line in reruns.lines(one_of, ListeningSettings())][-1] for one_of in (one, two)
+    ]
+    once, twice = [report.inputs[0] for report in reports if isinstance(report, ComparisonReport)]
+    [alone], [first, second] = once.utterances, twice.utterances
+    assert (first.start_ms, first.end_ms) == (alone.start_ms, alone.end_ms)
+    assert abs(second.start_ms - far_ms - alone.start_ms) < 100
+    assert charged[1] == 2 * charged[0] + 2 * 60_000
 
 
 async def test_engines_are_given_the_sound_that_they_are_given_live(tiers: Tiers, tmp_path: Path) -> None:

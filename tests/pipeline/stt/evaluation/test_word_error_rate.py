@@ -31,6 +31,12 @@ def test_case_punctuation_numbers_and_spelling_are_no_errors(said: str, written:
     assert spoken_words(said) == spoken_words(written)
 
 
+@pytest.mark.timeout(20)
+def test_a_long_row_of_digits_takes_no_longer_than_its_length() -> None:
+    """Not with its square, for which each digit would be the beginning of another ordinal."""
+    assert len(spoken_words("1" * 50_000)) == 50_000
+
+
 def test_numbers_are_said_in_the_language_of_the_text() -> None:
     assert spoken_words("Um 21 Uhr", "de") == ["um", "einundzwanzig", "uhr"]
 

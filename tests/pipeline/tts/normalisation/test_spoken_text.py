@@ -245,3 +245,10 @@ def test_each_spoken_word_points_to_what_it_reads(language: str, cases: dict[str
         covered = {at for start, end in ranges for at in range(start, end)}
         digits = {at for at, character in enumerate(shown) if character.isdigit()}
         assert digits <= covered or any(mark in shown for mark in UNREAD), shown
+
+
+@pytest.mark.timeout(20)
+def test_digits_that_are_nearly_a_telephone_number_are_read_in_one_way() -> None:
+    """There are millions of ways to cut a row of them into six groups, and a gateway reads on its loop."""
+    text = f"+{'1' * 64}x " * 100
+    assert to_spoken(text).text.startswith("plus")
