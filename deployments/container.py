@@ -321,7 +321,8 @@ async def open_services(
     metrics = Metrics(RedisMaintenance(log.hot), measures := RedisMeasures(log.hot), meter, replicas)
     allowance = open_allowance(log, settings.limits, settings.log)
     try:
-        await asyncio.gather(_warn_of_what_loses_events(measures), asyncio.to_thread(sentence_language.load))
+        languages = asyncio.to_thread(sentence_language.load, settings.cache)
+        await asyncio.gather(_warn_of_what_loses_events(measures), languages)
         async with (
             open_tracing(settings.tracing, part="Gateway", instance=node, model=own) as tracing,
             forced_to_disk(settings.log, settings.home),

@@ -21,6 +21,7 @@ from pipeline.engines.stt.whisper_weights import (
     whisper_files,
     whisper_partial_files,
 )
+from pipeline.engines.weights.language_identifier import unpacked_model
 from pipeline.engines.weights.prepared_folders import (
     Progress,
     Recipe,
@@ -76,6 +77,8 @@ def prepare(settings: AppSettings, progress: Progress = no_progress) -> None:
             raise UnusableWeights(f'vLLM\'s environment is not at {python}: "make env-vllm" makes it.')
         if settings.language_model.model is None:
             vllm_folder(settings.cache, progress)
+    if settings.text_to_speech.engine != "scripted":
+        made(unpacked_model(), settings.cache.expanduser(), progress)
     if settings.text_to_speech.engine == "piper":
         _check_piper(interpreter)
         voice_files(settings.text_to_speech, settings.cache, progress)
@@ -112,6 +115,8 @@ def missing(settings: AppSettings) -> list[str]:
         recipes.append(_smollm2())
     if settings.language_model.engine == "vllm" and settings.language_model.model is None:
         recipes.append(_smollm2_folder())
+    if settings.text_to_speech.engine != "scripted":
+        recipes.append(unpacked_model())
     if settings.text_to_speech.engine == "piper":
         sources = settings.text_to_speech.voice_sources.values()
         recipes += [_cut_voice(_voice_path(source)) for source in sources]
