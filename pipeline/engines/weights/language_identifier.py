@@ -26,7 +26,7 @@ def language_identifier(cache: Path | None) -> Any:
     files = [np.load(cache / recipe.name / f"{name}.npy", mmap_mode="r") for name in _ARRAYS]
     features, priors, classes, transitions, rows, outputs = (np.asarray(file) for file in files)
     # A memoryview gives Python's integers, as the loops of py3langid want them.
-    states = [memoryview(each) for each in (transitions, outputs)]
+    states = [each.data for each in (transitions, outputs)]
     return LanguageIdentifier(
         features, priors, classes.tolist(), *states, norm_probs=True, tk_row=rows.tolist()
     )
