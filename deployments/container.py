@@ -280,6 +280,10 @@ async def _warn_of_what_loses_events(measures: RedisMeasures) -> None:
             logger.warning("%s See docs/redis.md.", warning)
 
 
+async def _load_languages(cache: Path) -> None:
+    await asyncio.to_thread(sentence_language.load, cache)
+
+
 @asynccontextmanager
 async def _hearing_turns(
     transcribers: Transcribers, settings: SpeechToTextSettings, cache: Path
@@ -321,8 +325,7 @@ async def open_services(
     metrics = Metrics(RedisMaintenance(log.hot), measures := RedisMeasures(log.hot), meter, replicas)
     allowance = open_allowance(log, settings.limits, settings.log)
     try:
-        languages = asyncio.to_thread(sentence_language.load, settings.cache)
-        await asyncio.gather(_warn_of_what_loses_events(measures), languages)
+        await asyncio.gather(_warn_of_what_loses_events(measures), _load_languages(settings.cache))
         async with (
             open_tracing(settings.tracing, part="Gateway", instance=node, model=own) as tracing,
             forced_to_disk(settings.log, settings.home),
