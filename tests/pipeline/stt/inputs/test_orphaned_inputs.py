@@ -157,7 +157,14 @@ async def test_after_the_log_stood_still_the_living_renew_their_leases_first(
 
     monkeypatch.setattr(log.hot, "now_ms", now)
     await inputs.hold([mine, other], lease_ms)
-    for passed_ms, left in ((0, []), (3_000, []), (60_000, []), (3_000, [other])):
+    for passed_ms, left in (
+        (0, []),
+        (3_000, []),
+        (60_000, []),
+        (3_000, [other]),
+        (60_000, []),
+        (60_000, [other]),
+    ):
         now_ms += passed_ms
         await inputs.hold([mine], lease_ms)
         assert await inputs.left(8, lease_ms) == left
