@@ -53,10 +53,13 @@ async function look() {
   freshenLinks(signedIn().read()?.token);
 }
 
-/** Downloads show the token in their address; those of a page that is open for long would show one that has ended. */
+/**
+ * Downloads show the token in their address; those of a page that is open for long would show one that has ended.
+ * A link in an answer is no download, whatever its address says: it leads to anybody.
+ */
 function freshenLinks(token) {
   if (!token) return;
-  for (const anchor of document.querySelectorAll('a[href*="token="]')) {
+  for (const anchor of document.querySelectorAll('a[download][href*="token="]')) {
     const url = new URL(anchor.href);
     if (url.searchParams.get("token") === token) continue;
     url.searchParams.set("token", token);

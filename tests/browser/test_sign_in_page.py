@@ -142,7 +142,9 @@ def test_a_page_that_is_open_renews_its_token_in_time_and_its_downloads_with_it(
 ) -> None:
     home = tmp_path_factory.mktemp("short")
     key, _ = create_key(home / "keys.jsonl", "anna", now_ms=SystemClock().now_ms())
-    settings = scripted_settings(home, llm={"reply": SHORT}, tts={"ms_per_char": 5}, auth={"token_ttl_s": 10})
+    theirs = "https://elsewhere.example/?token=theirs"
+    llm = {"reply": f"{SHORT} See {theirs} for more."}
+    settings = scripted_settings(home, llm=llm, tts={"ms_per_char": 5}, auth={"token_ttl_s": 10})
     with running_app(settings) as app:
         reader = open_page(app.url)
         signed_in(reader, key)
@@ -154,6 +156,7 @@ def test_a_page_that_is_open_renews_its_token_in_time_and_its_downloads_with_it(
         )
         reader.page.wait_for_function(f"old => {TOKEN}.token !== old", arg=first)
         reader.page.wait_for_function(f"() => {links}.every((shown) => shown === {TOKEN}.token)")
+        assert reader.page.locator(".prose a").get_attribute("href") == theirs  # it leads to somebody else
         nobody_is_asked(reader)
         reader.page.get_by_role("button", name="Settings").click()
         expect(reader.page.get_by_text("Signed in as anna.")).to_be_visible()
