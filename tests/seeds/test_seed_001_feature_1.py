@@ -172,6 +172,20 @@ async def test_4_what_a_user_changes_after_asking_for_a_scene_does_not_change_it
     assert len(await person.events_of(story, "narration.requested")) == before
 
 
+async def test_4_auto_play_that_is_switched_on_after_a_scene_is_complete_holds_from_the_next_one_on(
+    person: Person, log: TieredLog
+) -> None:
+    story = await person.story()
+    await person.scene(story)
+    await person.prefer(**AUTO)
+    await nothing_left_to_do(log)
+    assert await person.events_of(story, "narration.requested") == []
+    scene = await person.scene(story)
+    await nothing_left_to_do(log)
+    [asked] = await person.events_of(story, "narration.requested")
+    assert scene["id"] == f"{story}.{asked['turn']}"
+
+
 async def test_5_different_chunk_sizes(person: Person) -> None:
     text = "The sea was calm. The lamp was lit. " * 6
     counts = []
