@@ -8,6 +8,7 @@ from typing import Final
 COMMANDS: Final = {
     "bench": "bench.bench_command:bench_main",
     "bench-check": "bench.bench_command:check_main",
+    "bench-distance": "bench.turns.distance_bench:main",
     "bench-faces": "bench.rows.face_latency:main",
     "bench-reading": "bench.voice.reading_bench:main",
     "bench-tracing": "bench.rows.tracing_cost:main",

@@ -152,7 +152,7 @@ export type ItemTruncated = { "item": string; "content_index": number; "audio_en
 
 export type JsonValue = unknown;
 
-export type ListeningSettings = { "mode": "realtime" | "quality" | "legacy"; "compare": boolean; "turn_detection": "vad" | "manual"; "endpointing": EndpointingSettings; "partials_ms": number; "language": string | null; "provider": string | null; "prompt": string; "translate": boolean; "reply": boolean; "barge_in": boolean; "hold_ms": number; "interrupt_ms": number; "record": boolean; };
+export type ListeningSettings = { "mode": "realtime" | "quality" | "legacy"; "compare": boolean; "turn_detection": "vad" | "manual"; "endpointing": EndpointingSettings; "partials_ms": number; "language": string | null; "provider": string | null; "prompt": string; "translate": boolean; "reply": boolean; "barge_in": boolean; "hold_ms": number; "interrupt_ms": number; "distant_db": number | null; "record": boolean; };
 
 export type MemberAdded = { "principal": string; };
 

@@ -8,6 +8,7 @@ from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.session_commands import Sessions
+from pipeline.stt.speaker_level import SpeakerLevel, UtteranceLevel
 from pipeline.stt.turn_policy import Understood, UtteranceDecision, interrupts, spoken_over
 from schemas.events import Event, PlaybackPaused, PlaybackResumed, TurnStopRequested
 from schemas.events.voice_events import PlaybackFlushed
@@ -35,11 +36,21 @@ class InterruptionHandler:
         self._looked_ms = 0
         """How long was spoken when somebody last looked what is heard."""
         self._new = True
+        self.usual = SpeakerLevel()
 
     async def speech(
-        self, speech_ms: int, settings: ListeningSettings, words: Understood | None = None
+        self,
+        speech_ms: int,
+        settings: ListeningSettings,
+        words: Understood | None = None,
+        level: UtteranceLevel | None = None,
     ) -> None:
-        """The speaker has spoken for so long, and this is understood of it."""
+        """The speaker has spoken for so long and so loud, and this is understood of it.
+
+        Speech that comes from far behind the speaker, as a television's, does not even hold the answer.
+        """
+        if level is not None and self.usual.is_distant(level, settings.distant_db):
+            return
         if not settings.barge_in or not self._worth_a_look(speech_ms, settings):
             return
         conversation = await (self._look() if self._new else self._sessions.glance(self._session))
@@ -64,8 +75,12 @@ class InterruptionHandler:
         self._looked_ms = speech_ms
         return True
 
-    async def settle(self, decision: UtteranceDecision, settings: ListeningSettings) -> None:
+    async def settle(
+        self, decision: UtteranceDecision, settings: ListeningSettings, level: UtteranceLevel
+    ) -> None:
         """It is known what was said: the answer was interrupted after all, or goes on."""
+        if decision.taken in _RELEVANT:
+            self.usual.learn(level)
         conversation = await self._look()
         turn = self._spoken_over(conversation)
         relevant = settings.barge_in and (decision.taken in _RELEVANT or decision.question)

@@ -37,6 +37,8 @@ class FinalUtterance:
     language: str
     ends_speech: bool
     """False: it was cut by its length, or is part of a file; more follows."""
+    distant: bool = False
+    """It was much quieter than what is asked at this input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,11 @@ def decide(
         return UtteranceDecision("nothing")
     if not settings.reply:
         return UtteranceDecision("noted")
+    over = spoken_over(conversation, now_ms)
+    if over is not None and utterance.distant and not waiting:
+        return UtteranceDecision("backchannel")
     if not utterance.ends_speech:
         return UtteranceDecision("kept")
-    over = spoken_over(conversation, now_ms)
     if not waiting and over is not None and not is_interruption(utterance.text, utterance.language, over):
         return UtteranceDecision("backchannel")
     parts = [*waiting, (utterance.utterance, utterance.text)] if utterance.text else waiting

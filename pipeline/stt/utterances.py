@@ -13,6 +13,7 @@ from pipeline.sessions.session_commands import Overtaken, SpokenQuestion
 from pipeline.stt.evaluation.transcript_comparison import compare
 from pipeline.stt.inputs.input_opening import InputServices, Opening
 from pipeline.stt.serial_task_queue import SerialTaskQueue
+from pipeline.stt.speaker_level import UtteranceLevel
 from pipeline.stt.turn_policy import FinalUtterance, UtteranceDecision, decide
 from pipeline.stt.utterance_span import transcribed
 from pipeline.stt.utterance_transcriber import SpeculativeText, Tell, UtteranceTranscriber
@@ -86,6 +87,7 @@ class Utterances:
         ended: SpeechEnded,
         transcriber: UtteranceTranscriber,
         settings: ListeningSettings,
+        level: UtteranceLevel,
         tasks: TaskGroup,
         *,
         arrived: float,
@@ -95,7 +97,7 @@ class Utterances:
         await self._room.acquire()
         before, self._last = self._last, anyio.Event()
         self._beginnings[ended.utterance] = ended.start_ms
-        finished = _FinishedUtterance(ended, transcriber, settings, arrived, tell)
+        finished = _FinishedUtterance(ended, transcriber, settings, level, arrived, tell)
         tasks.start_soon(self._settle, finished, before, self._last)
 
     async def _settle(self, finished: "_FinishedUtterance", before: anyio.Event, done: anyio.Event) -> None:
@@ -178,9 +180,10 @@ class Utterances:
             transcript.text,
             transcript.language,
             self._ends_speech(finished),
+            distant=self.interruption.usual.is_distant(finished.level, finished.settings.distant_db),
         )
         decision = decide(conversation, utterance, finished.settings, self._services.clock.now_ms())
-        await self.interruption.settle(decision, finished.settings)
+        await self.interruption.settle(decision, finished.settings, finished.level)
         final = _final(finished, written, decision, after_ms)
         key = self._key(finished, "written")
         if not decision.question:
@@ -273,12 +276,14 @@ class _FinishedUtterance:
         ended: SpeechEnded,
         transcriber: UtteranceTranscriber,
         settings: ListeningSettings,
+        level: UtteranceLevel,
         arrived: float,
         tell: Tell,
     ) -> None:
         self.ended = ended
         self.transcriber = transcriber
         self.settings = settings
+        self.level = level
         self.arrived = arrived
         self.tell = tell
 

@@ -133,7 +133,7 @@ Taken = Literal["turn", "joined", "kept", "backchannel", "nothing", "noted"]
 
 `turn`: it is asked. `joined`: together with what was said just before, it is asked again. `kept`: it was
 cut by its length and waits for the next one. `backchannel`: while an answer was heard, a word of agreement,
-laughter, or the answer itself from a loudspeaker.
+laughter, the answer itself from a loudspeaker, or speech that is far below the usual level of what is asked.
 `nothing`: no words. `noted`: it is only written down.
 """
 

@@ -77,6 +77,9 @@ class ListeningSettings(_Listening):
     """So much speech over an answer, and it is held."""
     interrupt_ms: int = Field(default=600, ge=32, le=5_000)
     """So much speech over an answer, and it is stopped; less than that is a word of agreement or a noise."""
+    distant_db: float | None = Field(default=6.0, ge=3, le=40)
+    """Speech over an answer that stays so much below the level at which this input asks usually is distant,
+    as a television is: it neither holds nor stops the answer. None: every voice does."""
     record: bool = True
     """Keep the sound that came in, as events."""
 

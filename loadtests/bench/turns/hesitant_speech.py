@@ -131,11 +131,12 @@ def _prompted(folder: Path) -> Iterator[_Parts]:
             continue
         for category, turns in PROMPTS.items():
             for number, parts in enumerate(turns):
-                sound = [_prompt_part(folder / speaker, names.split()) for names in parts]
+                sound = [prompt(folder / speaker, names.split()) for names in parts]
                 yield _cut(f"{category} {number}", language, "prompts", sound)
 
 
-def _prompt_part(folder: Path, names: Iterable[str]) -> Samples:
+def prompt(folder: Path, names: Iterable[str]) -> Samples:
+    """Files of Asterisk's sounds joined, each without the silence around it."""
     return np.concatenate([_trimmed(_g722(folder / f"{name}.g722")) for name in names])
 
 

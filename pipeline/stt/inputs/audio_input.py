@@ -19,6 +19,7 @@ from pipeline.stt.inputs.audio_blocks import AudioBlocks
 from pipeline.stt.inputs.input_opening import InputServices, Opening, for_source
 from pipeline.stt.inputs.input_recovery import lead_ms
 from pipeline.stt.serial_task_queue import SerialTaskQueue
+from pipeline.stt.speaker_level import UtteranceLevel
 from pipeline.stt.utterance_transcriber import UtteranceTranscriber
 from pipeline.stt.utterances import Refused, Utterances
 from pipeline.stt.vad import FRAME_BYTES, FRAME_MS
@@ -192,6 +193,7 @@ class AudioInput:
         """Up to here the sound belongs to utterances that are over: it is no part of the next one."""
         self._spoken_ms = 0
         self._spoken = anyio.Event()
+        self._level = UtteranceLevel()
         self._event_writer = InputEventWriter(opening, services, self._jobs)
         self._audio_recorder = AudioRecorder(
             opening.input,
@@ -312,7 +314,10 @@ class AudioInput:
         self.at_ms += FRAME_MS
         if self.settings.record and self.at_ms > self.opening.recorded_ms:
             await self._audio_recorder.push(frame)
-        await self._on_events(self._endpointer.push(probability), tasks)
+        events = self._endpointer.push(probability)
+        if not self._endpointer.silence_ms:
+            self._level.push(frame)
+        await self._on_events(events, tasks)
         while self._commands and self.at_ms >= self._commands[0].at_ms:
             await self._repeat(self._commands.popleft(), tasks)
         if self._endpointer.speech_ms > self._spoken_ms:
@@ -357,6 +362,7 @@ class AudioInput:
     async def _clear(self) -> None:
         """Discards the speech since the last utterance, its parts that were cut included."""
         self._endpointer.clear()
+        self._level = UtteranceLevel()
         self._done_ms = self.at_ms
         transcriber, self._transcriber = self._transcriber, None
         if transcriber is not None:
@@ -381,6 +387,7 @@ class AudioInput:
                 case Ended():
                     await self._end(event, tasks)
                 case Dropped():
+                    self._level = UtteranceLevel()
                     await self._utterances.release()
 
     async def _begin(self, event: Began, tasks: TaskGroup) -> None:
@@ -403,6 +410,7 @@ class AudioInput:
         if transcriber is None:
             return
         number, self._done_ms = self._utterance - 1, event.end_ms
+        level, self._level = self._level, UtteranceLevel()
         self._cut = event.reason == "max_length"
         transcriber.end(event.end_ms, event.end_ms if self._cut else event.at_ms)
         log_event = SpeechEnded(
@@ -419,6 +427,7 @@ class AudioInput:
             log_event,
             transcriber,
             self.settings,
+            level,
             tasks,
             arrived=arrived,
             tell=self._event_writer.partials(number),
@@ -448,4 +457,6 @@ class AudioInput:
         while True:
             await self._spoken.wait()
             self._spoken = anyio.Event()
-            await self._utterances.interruption.speech(self._spoken_ms, self.settings, self._transcriber)
+            await self._utterances.interruption.speech(
+                self._spoken_ms, self.settings, self._transcriber, self._level
+            )

@@ -71,10 +71,14 @@ class Opening:
 
 
 def for_source(settings: ListeningSettings, source: Source) -> ListeningSettings:
-    """A file is not live: nobody waits for its words one by one, and it interrupts nobody."""
+    """A file is not live: nobody waits for its words one by one, and it interrupts nobody.
+
+    Nothing is distant that a speaker ends by hand.
+    """
     if source == "microphone":
-        return settings
+        by_hand = settings.turn_detection == "manual"
+        return settings.model_copy(update={"distant_db": None}) if by_hand else settings
     only_at_the_end = {"speculate_ms": None, "speculate_elsewhere_ms": None, "hint": False}
     endpointing = settings.endpointing.model_copy(update=only_at_the_end)
-    changes = {"endpointing": endpointing, "partials_ms": 0, "barge_in": False, "turn_detection": "vad"}
-    return settings.model_copy(update=changes)
+    live = {"partials_ms": 0, "barge_in": False, "turn_detection": "vad", "distant_db": None}
+    return settings.model_copy(update={"endpointing": endpointing, **live})

@@ -1,6 +1,6 @@
 """The fate of an utterance follows from the session's events, and from nothing else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -110,6 +110,20 @@ def test_once_the_answer_is_heard_the_next_words_are_a_question_of_their_own() -
     answered(story, asked(story, "Tell me a story"))
     taking = decide(story.conversation, said("Stop.", utterance=1), REPLYING, now(story))
     assert (taking.taken, taking.question) == ("turn", "Stop.")
+
+
+@pytest.mark.parametrize("ends_speech", [True, False])
+def test_distant_speech_over_an_answer_is_no_question(ends_speech: bool) -> None:
+    story = listening()
+    answered(story, asked(story, "Tell me a story"))
+    said_far_away = replace(said("Now the news.", utterance=1, ends_speech=ends_speech), distant=True)
+    assert decide(story.conversation, said_far_away, REPLYING, now(story)).taken == "backchannel"
+
+
+def test_distant_speech_is_a_question_where_no_answer_is_heard() -> None:
+    story = listening()
+    taking = decide(story.conversation, replace(said("Good evening."), distant=True), REPLYING, now(story))
+    assert (taking.taken, taking.question) == ("turn", "Good evening.")
 
 
 @pytest.mark.parametrize("by", [None, "019aa3c6-1b9a-4c3e-8f00-2b1d7a5c9e99"])

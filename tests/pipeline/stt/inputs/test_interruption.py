@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from tests.support.clients.native_speaker import Caller, austen, calling, events_of, new_session, silence
@@ -74,6 +75,37 @@ async def test_a_cough_over_an_answer_holds_it_for_a_moment(app: RunningApp) -> 
     kinds = [f["type"] for f in await events_of(app, session)]
     assert "playback.flushed" not in kinds
     assert "turn.stop_requested" not in kinds
+
+
+def quieter(pcm: bytes, db: float) -> bytes:
+    return (np.frombuffer(pcm, "<i2") * 10 ** (-db / 20)).astype("<i2").tobytes()
+
+
+@pytest.mark.parametrize("below_db", [16, 24])
+async def test_a_television_that_speaks_neither_holds_nor_stops_an_answer_and_the_user_over_it_does(
+    app: RunningApp, below_db: float
+) -> None:
+    session = await new_session(app)
+    television = quieter(austen("0870")[: 32 * 4_000], below_db)
+    async with calling(app, session) as caller:
+        await caller.open()
+        await asked(caller)
+        await caller.speak(television + silence(1_000))
+        heard = await caller.event("transcript.final", count=2)
+        assert heard["data"]["taken"] == "backchannel"
+        assert not [f for f in caller.events if f["type"] in ("playback.paused", "playback.flushed")]
+        await caller.speak(television[: 32 * 1_000])
+        await caller.speak(austen()[: 32 * 2_000], pace=1)
+        await caller.event("playback.flushed", reason="barge_in")
+
+
+async def test_where_distance_does_not_count_a_quiet_voice_interrupts(app: RunningApp) -> None:
+    session = await new_session(app, distant_db=None)
+    async with calling(app, session) as caller:
+        await caller.open()
+        await asked(caller)
+        await caller.speak(quieter(austen("0870")[: 32 * 4_000], 15), pace=1)
+        await caller.event("playback.flushed", reason="barge_in")
 
 
 async def test_where_it_is_not_wanted_nobody_interrupts(app: RunningApp) -> None:
