@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -45,9 +46,14 @@ def test_the_package_that_is_imported_is_the_one_in_this_tree(package: str) -> N
     assert Path(found).parent == ROOT / package
 
 
+@cache
+def by_path() -> dict[Path, structure.Module]:
+    return {module.path: module for module in structure.modules(*PACKAGES)}
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_says_what_it_is_for_and_stays_small(module: Path) -> None:
-    [found] = [one for one in structure.modules(*PACKAGES) if one.path == module.relative_to(ROOT)]
+    found = by_path()[module.relative_to(ROOT)]
     assert ast.get_docstring(found.tree), "one sentence at the top: what is it for?"
     assert found.lines <= MODULE_LINES
     for node in ast.walk(found.tree):
