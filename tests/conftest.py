@@ -78,9 +78,9 @@ class FileByFile(LoadScopeScheduling):  # type: ignore[misc]
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Modules and tests stay to the end: the collector of garbage need not look at 800,000 objects every time.
+    """Modules and tests stay to the end: the collector of garbage need not look at 800,000 objects again.
 
-    Each such look takes half a second, in which an application in the process answers nobody.
+    Each such look takes half a second, in which an application in the process answers no request.
     """
     gc.disable()
     try:
