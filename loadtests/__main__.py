@@ -1,5 +1,6 @@
 """`python -m loadtests COMMAND`: every measurement, each with its own --help."""
 
+import os
 import signal
 import sys
 from importlib import import_module
@@ -34,6 +35,8 @@ def main() -> int | None:
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         sys.exit(f"python -m loadtests COMMAND; there are: {', '.join(COMMANDS)}")
     module, _, function = COMMANDS[sys.argv.pop(1)].partition(":")
+    # Before any engine is imported: idle OpenMP threads must sleep, as in the replicas.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # A measurement that is stopped reports what is known until then, and stops its servers.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     status: int | None = getattr(import_module(f"loadtests.{module}"), function)()

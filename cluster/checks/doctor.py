@@ -54,11 +54,8 @@ def examine(file: Path | None = None) -> Iterator[CheckResult]:
     for check in (_config, _models, _weights, _log):
         yield _careful(check, file)
     yield _port()
-    yield from (
-        _player(),
-        _tool("browser", _BROWSERS, "chromium"),
-        _tool("redis", ("redis-server",), "redis-server"),
-    )
+    yield from (_player(), _tool("browser", _BROWSERS, "chromium"))
+    yield _tool("redis", ("redis-server",), "redis-server")
 
 
 def _careful(check: Callable[[Path | None], CheckResult], file: Path | None) -> CheckResult:
@@ -69,12 +66,13 @@ def _careful(check: Callable[[Path | None], CheckResult], file: Path | None) -> 
         return CheckResult(check.__name__.strip("_"), "bad", str(error), getattr(error, "advice", ""))
 
 
+def _judged(name: str, good: bool, found: str, advice: str) -> CheckResult:
+    return CheckResult(name, "ok", found) if good else CheckResult(name, "bad", found, advice)
+
+
 def _python() -> CheckResult:
     found = f"{platform.python_version()} at {sys.executable}"
-    good = sys.version_info >= (3, 11)
-    return CheckResult(
-        "python", "ok" if good else "bad", found, "" if good else "Install Python 3.11 or newer."
-    )
+    return _judged("python", sys.version_info >= (3, 11), found, "Install Python 3.11 or newer.")
 
 
 def _disk() -> CheckResult:
@@ -83,17 +81,13 @@ def _disk() -> CheckResult:
         place = place.parent
     free = shutil.disk_usage(place).free
     found = f"{free / _GIB:.1f} GiB free at {place}"
-    good = free >= _DISK_NEEDED
-    return CheckResult(
-        "disk", "ok" if good else "bad", found, "" if good else "Free 2 GiB, or set RHAPSODE_HOME."
-    )
+    return _judged("disk", free >= _DISK_NEEDED, found, "Free 2 GiB, or set RHAPSODE_HOME.")
 
 
 def _memory() -> CheckResult:
     free = psutil.virtual_memory().available
-    good = free >= _MEMORY_NEEDED
-    advice = "" if good else "About 2 GiB are used; close something."
-    return CheckResult("memory", "ok" if good else "bad", f"{free / _GIB:.1f} GiB available", advice)
+    found, advice = f"{free / _GIB:.1f} GiB available", "About 2 GiB are used; close something."
+    return _judged("memory", free >= _MEMORY_NEEDED, found, advice)
 
 
 def _package(name: str, *, missing: Literal["note", "bad"] = "bad") -> CheckResult:

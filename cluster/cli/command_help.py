@@ -1,10 +1,11 @@
 """Helpers that every command uses."""
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import typer
@@ -89,3 +90,8 @@ def _checked(url: str) -> str:
 def say(text: str) -> None:
     """On standard output, as it is."""
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
+
+
+def show(found: Any, lines: Iterable[str], *, as_json: bool) -> None:
+    """On standard output: what was found as JSON, or in words."""
+    say(json.dumps(found, indent=1) if as_json else "\n".join(lines))

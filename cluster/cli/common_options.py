@@ -44,7 +44,7 @@ def begin(url: str | None, key: str | None, as_json: bool) -> None:
 
 
 def complete(app: typer.Typer, *path: str) -> None:
-    """Give every command of the program what it lacks of the three options."""
+    """Give every command of the program what it lacks of the options, and an end without a traceback."""
     for command in app.registered_commands:
         assert command.callback is not None
         name = command.name or command.callback.__name__.replace("_", "-")
@@ -62,24 +62,19 @@ def _completed(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
     def completed(**given: Any) -> Any:
         with explained():
             _take(name, given)
-        common = {"url": SAID.url, "key": SAID.key, "as_json": SAID.as_json}
-        given |= {option: value for option, value in common.items() if option in own}
-        with explained():
+            common = {"url": SAID.url, "key": SAID.key, "as_json": SAID.as_json}
+            given |= {option: value for option, value in common.items() if option in own}
             if SAID.as_json and "as_json" not in own:
                 return _as_json(name, functools.partial(run, **given), given)
             return run(**given)
 
+    by_name = inspect.Parameter.KEYWORD_ONLY
     added = [
-        inspect.Parameter(
-            option,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=False if option == "as_json" else None,
-            annotation=kind,
-        )
+        inspect.Parameter(option, by_name, default=False if option == "as_json" else None, annotation=kind)
         for option, kind in _COMMON
         if option not in own
     ]
-    own_options = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own.values()]
+    own_options = [one.replace(kind=by_name) for one in own.values()]
     completed.__signature__ = signature.replace(parameters=[*own_options, *added])  # type: ignore[attr-defined]
     completed.__annotations__ = {one.name: one.annotation for one in (*own_options, *added)}
     return completed

@@ -1,6 +1,5 @@
 """`rhapsode documents`: what the system knows, from the command line."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -9,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cluster.cli.command_help import Json, Yes, confirm, explained, running_at, say
+from cluster.cli.command_help import Json, Yes, confirm, running_at, show
 from cluster.terminal.console import Steps
 
 app = typer.Typer(
@@ -40,10 +39,9 @@ def add(
     """
     from cluster.client import document_transfer
 
-    with explained():
-        found = document_transfer.files_of(files)
-        steps = Steps(Console(stderr=True))
-        anyio.run(document_transfer.add, running_at(), collection, found, steps)
+    found = document_transfer.files_of(files)
+    steps = Steps(Console(stderr=True))
+    anyio.run(document_transfer.add, running_at(), collection, found, steps)
 
 
 @app.command("list")
@@ -59,14 +57,10 @@ def list_(
     """
     from cluster.client import document_transfer
 
-    with explained():
-        found = anyio.run(document_transfer.listed, running_at(), collection)
-        if as_json:
-            say(json.dumps(found, indent=1))
-        elif not found:
-            say("There are no collections. Make one: rhapsode documents add FILE")
-        for one in [] if as_json else found:
-            say("\n".join(_lines(one)))
+    found = anyio.run(document_transfer.listed, running_at(), collection)
+    lines = [line for one in found for line in _lines(one)]
+    nothing = "There are no collections. Make one: rhapsode documents add FILE"
+    show(found, lines or [nothing], as_json=as_json)
 
 
 @app.command()
@@ -85,15 +79,10 @@ def search(
     """
     from cluster.client import document_transfer
 
-    with explained():
-        wish = {"question": question, "strategy": strategy, "top_k": top}
-        passages = anyio.run(document_transfer.search, running_at(), collection, wish)
-        if as_json:
-            say(json.dumps(passages, indent=1))
-        elif not passages:
-            say("Nothing was found.")
-        for passage in [] if as_json else passages:
-            say(f"{_place(passage)}  ({passage['score']:.3f})\n{passage['text'].strip()}\n")
+    wish = {"question": question, "strategy": strategy, "top_k": top}
+    passages = anyio.run(document_transfer.search, running_at(), collection, wish)
+    lines = [f"{_place(one)}  ({one['score']:.3f})\n{one['text'].strip()}\n" for one in passages]
+    show(passages, lines or ["Nothing was found."], as_json=as_json)
 
 
 @app.command()
@@ -109,12 +98,11 @@ def remove(
     """
     from cluster.client import document_transfer
 
-    with explained():
-        what = f"the whole collection {collection}" if everything else f"{', '.join(names)} of {collection}"
-        if names or everything:
-            confirm(f"Remove {what}, with all that was read of it?", yes=yes)
-        gone = anyio.run(document_transfer.remove, running_at(), collection, names, everything)
-        Console(stderr=True).print(f"Removed: {escape(gone)}", highlight=False, soft_wrap=True)
+    what = f"the whole collection {collection}" if everything else f"{', '.join(names)} of {collection}"
+    if names or everything:
+        confirm(f"Remove {what}, with all that was read of it?", yes=yes)
+    gone = anyio.run(document_transfer.remove, running_at(), collection, names, everything)
+    Console(stderr=True).print(f"Removed: {escape(gone)}", highlight=False, soft_wrap=True)
 
 
 def _lines(collection: dict[str, Any]) -> list[str]:

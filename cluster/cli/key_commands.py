@@ -1,6 +1,5 @@
 """`rhapsode keys`: who may use the server. A key is shown once; its file keeps only hashes."""
 
-import json
 import re
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
-from cluster.cli.command_help import Yes, confirm, explained
+from cluster.cli.command_help import Json, Yes, confirm, say, show
 from cluster.terminal import run_state
 from cluster.terminal.cli_errors import MISUSED, CliError
 from pipeline.auth.api_keys import KeyFileDamaged, KeyRecord, PrincipalName, create_key, read_keys, revoke_key
@@ -44,48 +43,38 @@ def create(
 
     Example: rhapsode keys create --principal anna --expires 30d
     """
-    with explained():
-        _check_name(principal)
-        now_ms = time.time_ns() // 1_000_000
-        file = file_of(config)
-        if first and _with(file, lambda: read_keys(file)):
-            return
-        key, record = _with(
+    _check_name(principal)
+    now_ms = time.time_ns() // 1_000_000
+    file = file_of(config)
+    if first and _with(file, lambda: read_keys(file)):
+        return
+    key, record = _with(
+        file,
+        lambda: create_key(
             file,
-            lambda: create_key(
-                file,
-                principal,
-                now_ms=now_ms,
-                roles=_roles(role),
-                expires_ms=_expiry(expires, now_ms),
-                label=label,
-            ),
-        )
-        note = f"Key {record.id} of {principal}; its hash is in {file}. Nobody can show it to you again:"
-        Console(stderr=True, soft_wrap=True).print(note, markup=False, highlight=False)
-        Console(soft_wrap=True).print(key, markup=False, highlight=False)
+            principal,
+            now_ms=now_ms,
+            roles=_roles(role),
+            expires_ms=_expiry(expires, now_ms),
+            label=label,
+        ),
+    )
+    note = f"Key {record.id} of {principal}; its hash is in {file}. Nobody can show it to you again:"
+    Console(stderr=True, soft_wrap=True).print(note, markup=False, highlight=False)
+    say(key)
 
 
 @app.command("list")
-def show(
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False, config: ConfigFile = None
-) -> None:
+def list_(as_json: Json = False, config: ConfigFile = None) -> None:
     """List the keys, with what has become of them. Nothing here lets anybody in.
 
     Example: rhapsode keys list
     """
-    with explained():
-        file = file_of(config)
-        records = _with(file, lambda: read_keys(file))
-        out = Console(soft_wrap=True)
-        if as_json:
-            shown = [record.model_dump(mode="json", exclude={"sha256"}) for record in records]
-            out.print(json.dumps(shown, indent=1), markup=False, highlight=False)
-            return
-        if not records:
-            out.print("There are no keys: the server is open to everybody on its machine.")
-        for record in records:
-            out.print(_line(record), markup=False, highlight=False)
+    file = file_of(config)
+    records = _with(file, lambda: read_keys(file))
+    shown = [record.model_dump(mode="json", exclude={"sha256"}) for record in records]
+    nothing = "There are no keys: the server is open to everybody on its machine."
+    show(shown, [*map(_line, records)] or [nothing], as_json=as_json)
 
 
 @app.command()
@@ -98,14 +87,13 @@ def revoke(
 
     Example: rhapsode keys revoke 3f9a01bc
     """
-    with explained():
-        confirm(f"End the key {ident}, and every token made of it?", yes=yes)
-        file = file_of(config)
-        now_ms = time.time_ns() // 1_000_000
-        record = _with(file, lambda: revoke_key(file, ident, now_ms=now_ms))
-        if record is None:
-            raise CliError(f"There is no key {ident}.", "See rhapsode keys list.", status=MISUSED)
-        Console(soft_wrap=True).print(f"Key {ident} of {record.principal} is revoked.", highlight=False)
+    confirm(f"End the key {ident}, and every token made of it?", yes=yes)
+    file = file_of(config)
+    now_ms = time.time_ns() // 1_000_000
+    record = _with(file, lambda: revoke_key(file, ident, now_ms=now_ms))
+    if record is None:
+        raise CliError(f"There is no key {ident}.", "See rhapsode keys list.", status=MISUSED)
+    say(f"Key {ident} of {record.principal} is revoked.")
 
 
 def file_of(config: Path | None) -> Path:

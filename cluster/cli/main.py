@@ -1,8 +1,8 @@
 """The `rhapsode` command: each command explains itself with an example; the work is in other modules."""
 
-import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,7 +19,7 @@ from cluster.cli import (
     rollout_commands,
     transcribe_commands,
 )
-from cluster.cli.command_help import Json, Url, explained, running_at
+from cluster.cli.command_help import Json, Url, running_at, show
 from cluster.cli.command_help import say as say_plainly
 from cluster.cli.common_options import Key, begin, complete
 from cluster.cli.maintenance_commands import dead, projections
@@ -98,22 +98,21 @@ def up(
 
     steps = Steps(Console())
     wish = StartParams(config, host, port, scripted, pretend_gpus)
-    with explained():
-        if (other := running(home())) is not None:
-            refuse_other_wishes(wish, other)
-        if not detach:
-            foreground.run(wish, steps)
-            return
-        given = [
-            text
-            for name, value in wish.options.items()
-            for text in ([f"--{name}"] if value is True else [f"--{name}", str(value)])
-        ]
-        url = background.start(given, steps)
-        steps.say(f"Rhapsode is ready: [bold]{url}[/bold]")
-        if (started := running(home())) and started.open:
-            steps.say(OPEN)
-        steps.say("Stop it with: rhapsode down")
+    if (other := running(home())) is not None:
+        refuse_other_wishes(wish, other)
+    if not detach:
+        foreground.run(wish, steps)
+        return
+    given = [
+        text
+        for name, value in wish.options.items()
+        for text in ([f"--{name}"] if value is True else [f"--{name}", str(value)])
+    ]
+    url = background.start(given, steps)
+    steps.say(f"Rhapsode is ready: [bold]{url}[/bold]")
+    if (started := running(home())) and started.open:
+        steps.say(OPEN)
+    steps.say("Stop it with: rhapsode down")
 
 
 @app.command()
@@ -124,8 +123,7 @@ def down() -> None:
     """
     from cluster.local import down as stopping
 
-    with explained():
-        stopping.run(Steps(Console()))
+    stopping.run(Steps(Console()))
 
 
 @app.command()
@@ -136,10 +134,9 @@ def status(url: Url = None, as_json: Json = False) -> None:
     """
     from cluster.cli.status import look, look_elsewhere
 
-    with explained():
-        found = look() if url is None else look_elsewhere(running_at(url))
-        say_plainly(json.dumps(found.as_json(), indent=1) if as_json else "\n".join(found.lines()))
-        raise typer.Exit(found.exit_status)
+    found = look() if url is None else look_elsewhere(running_at(url))
+    show(asdict(found), found.lines(), as_json=as_json)
+    raise typer.Exit(found.exit_status)
 
 
 @app.command()
@@ -155,18 +152,14 @@ def doctor(
 
     marks = {"ok": "[green]ok  [/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad [/red]"}
     console, results = Console(), list[CheckResult]()
-    with explained():
-        for result in examine(config):
-            results.append(result)
-            if not as_json:
-                line = f"{marks[result.verdict]}  {result.name:<28}{escape(result.found)}"
-                advice = f"  → {escape(result.advice)}" if result.advice else ""
-                console.print(line + advice, highlight=False, soft_wrap=True)
+    for result in examine(config):
+        results.append(result)
+        if not as_json:
+            line = f"{marks[result.verdict]}  {result.name:<28}{escape(result.found)}"
+            advice = f"  → {escape(result.advice)}" if result.advice else ""
+            console.print(line + advice, highlight=False, soft_wrap=True)
     if as_json:
-        fields = ("name", "verdict", "found", "advice")
-        say_plainly(
-            json.dumps([{name: getattr(result, name) for name in fields} for result in results], indent=1)
-        )
+        show([asdict(result) for result in results], (), as_json=True)
     raise typer.Exit(1 if any(result.verdict == "bad" for result in results) else 0)
 
 
@@ -187,8 +180,7 @@ def show_logs(
     from cluster.local import process_logs
     from cluster.terminal.run_state import home
 
-    with explained():
-        process_logs.show(home(), part, lines, say_plainly, follow=follow)
+    process_logs.show(home(), part, lines, say_plainly, follow=follow)
 
 
 @app.command("check-config")
@@ -200,10 +192,9 @@ def check_config(file: Annotated[Path, typer.Argument(help="A serve_config.yaml.
     from cluster.checks import exposure
     from cluster.checks.config import load
 
-    with explained():
-        found = load(file)
-        who = exposure.check(found)
-        say_plainly(f"{file} is right: profile {found.settings.profile}, {who}.")
+    found = load(file)
+    who = exposure.check(found)
+    say_plainly(f"{file} is right: profile {found.settings.profile}, {who}.")
 
 
 @app.command()
@@ -254,16 +245,15 @@ def call_me(
     from deployments.app import load_settings
     from deployments.faces.telephone.call_markup import ask_again
 
-    with explained():
-        base = public_url or load_settings({}).gateway.telephone.public_url
-        if base is None or not base.startswith("https://"):
-            raise CliError(
-                "Nothing says at which https:// address the provider reaches this server.",
-                "Add --public-url https://HOST, or set gateway.telephone.public_url.",
-                status=MISUSED,
-            )
-        webhook = f"{base.rstrip('/')}/v1/telephone/{provider}/voice"
-        say_plainly(f"{webhook}\n{ask_again(webhook)}")
+    base = public_url or load_settings({}).gateway.telephone.public_url
+    if base is None or not base.startswith("https://"):
+        raise CliError(
+            "Nothing says at which https:// address the provider reaches this server.",
+            "Add --public-url https://HOST, or set gateway.telephone.public_url.",
+            status=MISUSED,
+        )
+    webhook = f"{base.rstrip('/')}/v1/telephone/{provider}/voice"
+    say_plainly(f"{webhook}\n{ask_again(webhook)}")
 
 
 @app.command()
@@ -278,10 +268,9 @@ def mcp() -> None:
     from cluster.terminal.requests import ask
     from cluster.terminal.run_state import credential
 
-    with explained():
-        address = running_at()
-        ask(address, "GET", "/v1/voices")  # who is refused is told here, and not the program that started it
-        anyio.run(mcp_bridge.serve, address, credential())
+    address = running_at()
+    ask(address, "GET", "/v1/voices")  # who is refused is told here, and not the program that started it
+    anyio.run(mcp_bridge.serve, address, credential())
 
 
 @app.command()
@@ -300,12 +289,11 @@ def wyoming(
     from cluster.client.wyoming import wyoming_server
     from cluster.terminal.requests import ask
 
-    with explained():
-        networks = wyoming_server.networks(allow or ())
-        host, port = wyoming_server.host_and_port(address)
-        url = running_at()
-        ask(url, "GET", "/v1/voices")  # a refusal is told here, and not to every device
-        anyio.run(wyoming_server.run, wyoming_server.WyomingServer(url, networks), host, port, say_plainly)
+    networks = wyoming_server.networks(allow or ())
+    host, port = wyoming_server.host_and_port(address)
+    url = running_at()
+    ask(url, "GET", "/v1/voices")  # a refusal is told here, and not to every device
+    anyio.run(wyoming_server.run, wyoming_server.WyomingServer(url, networks), host, port, say_plainly)
 
 
 app.command()(metrics)
@@ -329,9 +317,8 @@ def replay(
     """
     from cluster.client import speak
 
-    with explained():
-        wish = speak.SpeakParams(running_at(start=False), out)
-        anyio.run(speak.replay, wish, session, speed, sys.stdout)
+    wish = speak.SpeakParams(running_at(start=False), out)
+    anyio.run(speak.replay, wish, session, speed, sys.stdout)
 
 
 @app.command("export")
@@ -346,8 +333,7 @@ def export_session(
     """
     from cluster.client import session_transfer
 
-    with explained():
-        say_plainly(anyio.run(session_transfer.export, running_at(start=False), session, file, force))
+    say_plainly(anyio.run(session_transfer.export, running_at(start=False), session, file, force))
 
 
 @app.command("import")
@@ -358,8 +344,7 @@ def import_session(file: Annotated[Path, typer.Argument(help="A file that export
     """
     from cluster.client import session_transfer
 
-    with explained():
-        say_plainly(anyio.run(session_transfer.bring, running_at(start=False), file))
+    say_plainly(anyio.run(session_transfer.bring, running_at(start=False), file))
 
 
 def _speak(
@@ -368,17 +353,16 @@ def _speak(
     from cluster.client import speak
     from rhapsode import audio_devices as player
 
-    with explained():
-        said = sys.stdin.read() if words == "-" else words
-        if not said.strip():
-            raise CliError("There is nothing to say.", "Give some text.", status=MISUSED)
-        if out is None and kind == "text" and player.find() is None:
-            raise CliError("No audio player was found.", "Use --out speech.mp3.", status=MISUSED)
-        speak.format_of(out)
-        given = {name: value for name, value in settings.items() if value is not None}
-        wish = speak.SpeakParams(running_at(start=start), out, given, words_shown)
-        session = anyio.run(partial(speak.ask, wish, sys.stdout, **{kind: said}))
-        _tell_what_next(kind, session, out, heard=player.find() is not None)
+    said = sys.stdin.read() if words == "-" else words
+    if not said.strip():
+        raise CliError("There is nothing to say.", "Give some text.", status=MISUSED)
+    if out is None and kind == "text" and player.find() is None:
+        raise CliError("No audio player was found.", "Use --out speech.mp3.", status=MISUSED)
+    speak.format_of(out)
+    given = {name: value for name, value in settings.items() if value is not None}
+    wish = speak.SpeakParams(running_at(start=start), out, given, words_shown)
+    session = anyio.run(partial(speak.ask, wish, sys.stdout, **{kind: said}))
+    _tell_what_next(kind, session, out, heard=player.find() is not None)
 
 
 def _tell_what_next(kind: str, session: str, out: Path | None, *, heard: bool) -> None:

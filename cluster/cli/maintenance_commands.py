@@ -1,12 +1,11 @@
 """`rhapsode dead` and `rhapsode projections`: looking after what the workers could not do."""
 
-import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
 
-from cluster.cli.command_help import Json, Url, Yes, confirm, explained, running_at, say
+from cluster.cli.command_help import Json, Url, Yes, confirm, running_at, say, show
 from cluster.terminal.requests import ask
 
 _PAGE: Final = 200
@@ -25,14 +24,8 @@ def dead_list(url: Url = None, as_json: Json = False) -> None:
 
     Example: rhapsode dead list
     """
-    with explained():
-        letters = _letters(running_at(url))
-        if as_json:
-            say(json.dumps(letters, indent=1))
-        elif not letters:
-            say("There are no dead letters.")
-        for letter in [] if as_json else letters:
-            say(_line(letter))
+    letters = _letters(running_at(url))
+    show(letters, [*map(_line, letters)] or ["There are no dead letters."], as_json=as_json)
 
 
 @dead.command("retry")
@@ -41,9 +34,8 @@ def dead_retry(letter: Letter, url: Url = None) -> None:
 
     Example: rhapsode dead retry 7.1763000000000-0
     """
-    with explained():
-        ask(running_at(url), "POST", f"/v1/dead-letters/{letter}/retry")
-        say(f"{letter} is being tried again.")
+    ask(running_at(url), "POST", f"/v1/dead-letters/{letter}/retry")
+    say(f"{letter} is being tried again.")
 
 
 @dead.command("drop")
@@ -52,10 +44,9 @@ def dead_drop(letter: Letter, url: Url = None, yes: Yes = False) -> None:
 
     Example: rhapsode dead drop 7.1763000000000-0
     """
-    with explained():
-        confirm(f"Give {letter} up for good?", yes=yes)
-        ask(running_at(url), "DELETE", f"/v1/dead-letters/{letter}")
-        say(f"{letter} is dropped.")
+    confirm(f"Give {letter} up for good?", yes=yes)
+    ask(running_at(url), "DELETE", f"/v1/dead-letters/{letter}")
+    say(f"{letter} is dropped.")
 
 
 @projections.command("rebuild")
@@ -66,9 +57,8 @@ def projections_rebuild(
 
     Example: rhapsode projections rebuild directory
     """
-    with explained():
-        ask(running_at(url), "POST", f"/v1/projections/{name}/rebuild")
-        say(f"{name} is being made anew; rhapsode status tells when it is done.")
+    ask(running_at(url), "POST", f"/v1/projections/{name}/rebuild")
+    say(f"{name} is being made anew; rhapsode status tells when it is done.")
 
 
 def _line(letter: dict[str, Any]) -> str:

@@ -1,13 +1,12 @@
 """`rhapsode metrics`: what the log says about speed, worked out anew, and what was counted live."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from cluster.cli.command_help import Json, Url, explained, running_at, say
+from cluster.cli.command_help import Json, Url, running_at, show
 from cluster.terminal.cli_errors import MISUSED, CliError
 from cluster.terminal.requests import ask, metrics_page
 from pipeline.observability import metric_names
@@ -32,20 +31,16 @@ def metrics(
 
     from cluster.cli.recount import of_all
 
-    with explained():
-        if config is not None and (session or url):
-            raise CliError("--config says where the whole log is.", "Leave it out here.", status=MISUSED)
-        if session:
-            path = f"/v1/sessions/{session}/metrics"
-            found = {"metrics": ask(running_at(url), "GET", path, patience_s=_PATIENCE_S)["metrics"]}
-        elif url:
-            found = {"metrics": _counted(running_at(url))}
-        else:
-            found = anyio.run(of_all, config)
-        if as_json:
-            say(json.dumps(found, indent=1))
-        else:
-            say("\n".join(_lines(found)))
+    if config is not None and (session or url):
+        raise CliError("--config says where the whole log is.", "Leave it out here.", status=MISUSED)
+    if session:
+        path = f"/v1/sessions/{session}/metrics"
+        found = {"metrics": ask(running_at(url), "GET", path, patience_s=_PATIENCE_S)["metrics"]}
+    elif url:
+        found = {"metrics": _counted(running_at(url))}
+    else:
+        found = anyio.run(of_all, config)
+    show(found, _lines(found), as_json=as_json)
 
 
 def _counted(address: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import psutil
 import typer
 from rich.console import Console
 
-from cluster.cli.command_help import Json, Yes, confirm, explained, say
+from cluster.cli.command_help import Json, Yes, confirm, say
 from cluster.terminal import run_state
 from cluster.terminal.cli_errors import MISUSED, CliError
 from cluster.terminal.console import Steps
@@ -48,8 +48,7 @@ def list_(
 
     Example: rhapsode models list --language de
     """
-    with explained():
-        here, free = states(run_state.home(), _cache()), psutil.virtual_memory().available
+    here, free = states(run_state.home(), _cache()), psutil.virtual_memory().available
     shown = [_row(entry, here[entry.name], free) for entry in entries() if _speaks(entry, language)]
     packaged = [
         {"name": name, "role": role, "state": here[name]} for name, role in chosen_models.PACKAGED.items()
@@ -73,10 +72,9 @@ def pull(name: Name) -> None:
 
     Example: rhapsode models pull piper-de_de-thorsten-medium
     """
-    with explained():
-        entry = _entry(name)
-        folder = _pull(entry)
-        say(f"Use it: rhapsode models use {entry.name}   ({folder})")
+    entry = _entry(name)
+    folder = _pull(entry)
+    say(f"Use it: rhapsode models use {entry.name}   ({folder})")
 
 
 @app.command()
@@ -87,20 +85,19 @@ def use(name: Name, yes: Yes = False) -> None:
 
     Example: rhapsode models use qwen3.5-0.8b
     """
-    with explained():
-        home = run_state.home()
-        if name in chosen_models.PACKAGED:
-            chosen_models.choose(home, name)
-            role = chosen_models.PACKAGED[name].replace("-", " ")
-            say(f"The {role} is the packaged or configured one. {_next_step()}")
-            return
-        entry = _entry(name)
-        folder = _pull(entry)
-        _accept_licence(entry, folder, yes=yes)
-        _measure(entry, folder, yes=yes)
-        chosen_models.choose(home, entry.name)
-        whose = "voice of new sessions" if entry.role == "voice" else entry.role.replace("-", " ")
-        say(f"{entry.name} is the {whose}. {_next_step()}")
+    home = run_state.home()
+    if name in chosen_models.PACKAGED:
+        chosen_models.choose(home, name)
+        role = chosen_models.PACKAGED[name].replace("-", " ")
+        say(f"The {role} is the packaged or configured one. {_next_step()}")
+        return
+    entry = _entry(name)
+    folder = _pull(entry)
+    _accept_licence(entry, folder, yes=yes)
+    _measure(entry, folder, yes=yes)
+    chosen_models.choose(home, entry.name)
+    whose = "voice of new sessions" if entry.role == "voice" else entry.role.replace("-", " ")
+    say(f"{entry.name} is the {whose}. {_next_step()}")
 
 
 @app.command()
@@ -109,12 +106,11 @@ def remove(name: Name, yes: Yes = False) -> None:
 
     Example: rhapsode models remove qwen3.5-4b
     """
-    with explained():
-        entry, home = _entry(name), run_state.home()
-        confirm(f"Delete {entry.name}?", yes=yes)
-        there = model_download.remove(entry.name, _cache())
-        chosen_models.drop(home, entry.name)
-        say(f"{entry.name} is deleted." if there else f"{entry.name} was not there.")
+    entry, home = _entry(name), run_state.home()
+    confirm(f"Delete {entry.name}?", yes=yes)
+    there = model_download.remove(entry.name, _cache())
+    chosen_models.drop(home, entry.name)
+    say(f"{entry.name} is deleted." if there else f"{entry.name} was not there.")
 
 
 def _row(entry: ModelEntry, state: str, free: int) -> dict[str, Any]:

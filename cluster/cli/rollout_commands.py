@@ -1,13 +1,12 @@
 """`rhapsode reload`, `deploy` and `drain`: changing what runs while it is used."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from cluster.cli.command_help import Json, Url, explained, running_at, say
+from cluster.cli.command_help import Json, Url, running_at, say, show
 from cluster.local import rollout
 from cluster.terminal.cli_errors import MISUSED, CliError
 from cluster.terminal.console import Steps
@@ -20,8 +19,7 @@ def reload_config() -> None:
 
     Example: rhapsode reload
     """
-    with explained():
-        say(f"{rollout.ask_for_reload()} runs with the configuration as it is now.")
+    say(f"{rollout.ask_for_reload()} runs with the configuration as it is now.")
 
 
 def deploy(
@@ -39,9 +37,8 @@ def deploy(
     """
     from cluster.local import deploy as deploying
 
-    with explained():
-        deploying.run(file, address, Steps(Console(stderr=True)), insecure=insecure)
-        say(f"{file} is deployed.")
+    deploying.run(file, address, Steps(Console(stderr=True)), insecure=insecure)
+    say(f"{file} is deployed.")
 
 
 def drain(
@@ -57,26 +54,24 @@ def drain(
 
     Example: rhapsode drain --url http://rhapsode.example.org --release 2026-11
     """
-    with explained():
-        address = running_at(url)
-        there = rollout.gateways(address)
-        wanted = [
-            one["gateway"]
-            for one in there
-            if one["gateway"] in (names or ()) or one["host"] == host or one["release"] == release
-        ]
-        if missing := set(names or ()) - set(wanted):
-            raise CliError(
-                f"There is no gateway {', '.join(sorted(missing))}.", "See: rhapsode drain", status=MISUSED
-            )
-        if not wanted and (host is not None or release is not None):
-            raise CliError("No gateway is of that host or release.", "See: rhapsode drain", status=MISUSED)
-        if names or host is not None or release is not None:
-            rollout.send_away(address, wanted, Steps(Console(stderr=True)))
-        elif not as_json:
-            say("\n".join(_line(one) for one in there))
-        if as_json:
-            say(json.dumps(there, indent=1))
+    address = running_at(url)
+    there = rollout.gateways(address)
+    wanted = [
+        one["gateway"]
+        for one in there
+        if one["gateway"] in (names or ()) or one["host"] == host or one["release"] == release
+    ]
+    if missing := set(names or ()) - set(wanted):
+        raise CliError(
+            f"There is no gateway {', '.join(sorted(missing))}.", "See: rhapsode drain", status=MISUSED
+        )
+    if not wanted and (host is not None or release is not None):
+        raise CliError("No gateway is of that host or release.", "See: rhapsode drain", status=MISUSED)
+    named = bool(names) or host is not None or release is not None
+    if named:
+        rollout.send_away(address, wanted, Steps(Console(stderr=True)))
+    if as_json or not named:
+        show(there, map(_line, there), as_json=as_json)
 
 
 def _line(one: dict[str, Any]) -> str:

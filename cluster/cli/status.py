@@ -1,7 +1,7 @@
 """`rhapsode status`: what runs, where, and whether it is well; here, or elsewhere as far as it tells."""
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
@@ -33,9 +33,6 @@ class Status:
         if not self.running:
             return NOT_RUNNING
         return 0 if self.ready and self.health.get("status") == "ok" else 1
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def lines(self) -> list[str]:
         """For people."""

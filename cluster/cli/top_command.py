@@ -1,12 +1,12 @@
 """`rhapsode top`: the system as it is just now, in a terminal, from one request a second."""
 
-import json
 import select
 import sys
 import termios
 import tty
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import asdict
 from time import monotonic
 from typing import Annotated, Final
 
@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from cluster.cli.command_help import Json, Url, explained, running_at, say
+from cluster.cli.command_help import Json, Url, running_at, show
 from cluster.terminal.cli_errors import CliError
 from cluster.terminal.requests import metrics_page
 
@@ -43,31 +43,30 @@ def top(
     from cluster.cli.top_view import Screen
     from cluster.terminal.metric_readings import Readings
 
-    with explained():
-        address = running_at(url)
-        readings = Readings(max(over, _EVERY_S) if once else 60.0)
-        readings.add(monotonic(), metrics_page(address))
-        if once or as_json or not sys.stdout.isatty():
-            if over:
-                select.select([], [], [], over)
+    address = running_at(url)
+    readings = Readings(max(over, _EVERY_S) if once else 60.0)
+    readings.add(monotonic(), metrics_page(address))
+    if once or as_json or not sys.stdout.isatty():
+        if over:
+            select.select([], [], [], over)
+            readings.add(monotonic(), metrics_page(address))
+        found = figures(readings)
+        if as_json:
+            show(asdict(found), (), as_json=True)
+        else:
+            Console().print(Screen(found, address))
+        return
+    with (
+        _keys() as pressed,
+        Live(Screen(figures(readings), address), screen=True, auto_refresh=False) as live,
+    ):
+        while not pressed(_EVERY_S):
+            failure = ""
+            try:
                 readings.add(monotonic(), metrics_page(address))
-            found = figures(readings)
-            if as_json:
-                say(json.dumps(found.as_json(), indent=1))
-            else:
-                Console().print(Screen(found, address))
-            return
-        with (
-            _keys() as pressed,
-            Live(Screen(figures(readings), address), screen=True, auto_refresh=False) as live,
-        ):
-            while not pressed(_EVERY_S):
-                failure = ""
-                try:
-                    readings.add(monotonic(), metrics_page(address))
-                except CliError as error:
-                    failure = str(error)
-                live.update(Screen(figures(readings), address, failure), refresh=True)
+            except CliError as error:
+                failure = str(error)
+            live.update(Screen(figures(readings), address, failure), refresh=True)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Figures of `rhapsode top` as plain values: for the screen, and for scripts."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from cluster.terminal.metric_readings import Page, Readings, Spread
 from pipeline.observability import metric_names
@@ -46,9 +46,6 @@ class Figures:
     log: Mapping[str, float]
     workers: Mapping[str, float]
     processes: Mapping[str, Mapping[str, float]]
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def figures(readings: Readings) -> Figures:

@@ -1,6 +1,5 @@
 """`rhapsode hear` and `rhapsode compare`."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cluster.cli.command_help import Json, explained, running_at, say
+from cluster.cli.command_help import Json, running_at, show
 from cluster.terminal.cli_errors import MISUSED, CliError
 from cluster.terminal.console import Steps
 
@@ -46,18 +45,17 @@ def hear(  # noqa: PLR0913 - a command's options
     from cluster.client import transcribe
     from cluster.client.recording_files import recordings, text_of
 
-    with explained():
-        if reference and reference_file:
-            raise CliError("There are two references.", "Give one of them.", status=MISUSED)
-        said = text_of(reference_file) if reference_file else reference
-        found = recordings(files, said)
-        listening: dict[str, Any] = {"reply": not no_reply, "compare": compare_}
-        listening |= {} if mode is None else {"mode": mode}
-        listening |= {"language": language} if language else {}
-        wish = transcribe.TranscribeParams(running_at(start=start), listening)
-        steps = Steps(Console(stderr=True))
-        session = anyio.run(transcribe.hear, wish, found, sys.stdout, steps)
-        steps.say(f"[dim]Both ways on this sound: rhapsode compare {session}[/dim]")
+    if reference and reference_file:
+        raise CliError("There are two references.", "Give one of them.", status=MISUSED)
+    said = text_of(reference_file) if reference_file else reference
+    found = recordings(files, said)
+    listening: dict[str, Any] = {"reply": not no_reply, "compare": compare_}
+    listening |= {} if mode is None else {"mode": mode}
+    listening |= {"language": language} if language else {}
+    wish = transcribe.TranscribeParams(running_at(start=start), listening)
+    steps = Steps(Console(stderr=True))
+    session = anyio.run(transcribe.hear, wish, found, sys.stdout, steps)
+    steps.say(f"[dim]Both ways on this sound: rhapsode compare {session}[/dim]")
 
 
 def compare(
@@ -74,16 +72,13 @@ def compare(
     from cluster.client import transcribe
     from cluster.client.comparison_table import markdown
 
-    with explained():
-        if output is not None and not output.absolute().parent.is_dir():
-            raise CliError(f"There is no folder {output.absolute().parent}.", status=MISUSED)
-        steps = Steps(Console(stderr=True))
-        reports = anyio.run(transcribe.compare, running_at(), sessions, steps)
-        text = markdown(reports)
-        if output is not None:
-            output.write_text(text, encoding="utf-8")
-            steps.say(f"The report is in {escape(str(output))}.")
-        if as_json:
-            say(json.dumps([report.model_dump(mode="json") for report in reports], indent=1))
-        elif output is None:
-            say(text)
+    if output is not None and not output.absolute().parent.is_dir():
+        raise CliError(f"There is no folder {output.absolute().parent}.", status=MISUSED)
+    steps = Steps(Console(stderr=True))
+    reports = anyio.run(transcribe.compare, running_at(), sessions, steps)
+    text = markdown(reports)
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+        steps.say(f"The report is in {escape(str(output))}.")
+    if as_json or output is None:
+        show([report.model_dump(mode="json") for report in reports], [text], as_json=as_json)

@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
-import httpx
 
+from cluster.client.http_client import LONG, Client, arriving, read
 from cluster.terminal.cli_errors import MISUSED, CliError
 from cluster.terminal.console import Note, Steps
 from cluster.terminal.requests import refusal
-from cluster.terminal.run_state import credential, is_encrypted
 from schemas.ids import parse_session_id
 
 _KINDS: Final = frozenset({".pdf", ".docx", ".html", ".htm", ".md", ".markdown", ".txt"})
-_PATIENCE: Final = httpx.Timeout(30.0, read=None)
 _PAGE: Final = 200
 
 
@@ -40,13 +38,13 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
 async def add(url: str, name: str, files: Sequence[Path], steps: Steps) -> None:
     """Add files one after the other; one that is refused does not keep the others out. Raises CliError."""
     failed = []
-    async with _Shelves(url) as shelves:
-        collection = await shelves.named(name, make=True)
-        known = {one["name"]: one["id"] for one in await shelves.contents(collection)}
+    async with _Collections(url) as collections:
+        collection = await collections.named(name, make=True)
+        known = {one["name"]: one["id"] for one in await collections.contents(collection)}
         for file in files:
             try:
                 with steps.step(f"Adding {file.name}") as note:
-                    await shelves.send(collection, file, known.get(file.name), note)
+                    await collections.send(collection, file, known.get(file.name), note)
             except CliError as error:
                 if len(files) == 1:
                     raise
@@ -58,19 +56,19 @@ async def add(url: str, name: str, files: Sequence[Path], steps: Steps) -> None:
 
 async def listed(url: str, name: str | None) -> list[dict[str, Any]]:
     """Collections with their contents. Raises CliError."""
-    async with _Shelves(url) as shelves:
-        found = await shelves.all()
+    async with _Collections(url) as collections:
+        found = await collections.all()
         if name is not None:
-            wanted = await shelves.named(name)
-            found = [one for one in found if one["id"] == wanted] or [await shelves.get(wanted)]
-        return [{**one, "contents": await shelves.contents(one["id"])} for one in found]
+            wanted = await collections.named(name)
+            found = [one for one in found if one["id"] == wanted] or [await collections.get(wanted)]
+        return [{**one, "contents": await collections.contents(one["id"])} for one in found]
 
 
 async def search(url: str, name: str, wish: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Passages. Raises CliError."""
-    async with _Shelves(url) as shelves:
-        collection = await shelves.named(name)
-        answer = await shelves.ask("POST", f"/v1/collections/{collection}/search", json=dict(wish))
+    async with _Collections(url) as collections:
+        collection = await collections.named(name)
+        answer = await collections.ask("POST", f"/v1/collections/{collection}/search", json=dict(wish))
         passages: list[dict[str, Any]] = answer["passages"]
         return passages
 
@@ -81,48 +79,27 @@ async def remove(url: str, name: str, names: Sequence[str], everything: bool) ->
         raise CliError(
             "Say which documents, or --all.", "rhapsode documents list shows them.", status=MISUSED
         )
-    async with _Shelves(url) as shelves:
-        collection = await shelves.named(name)
+    async with _Collections(url) as collections:
+        collection = await collections.named(name)
         if everything:
-            await shelves.ask("DELETE", f"/v1/collections/{collection}")
+            await collections.ask("DELETE", f"/v1/collections/{collection}")
             return name
-        known = await shelves.contents(collection)
+        known = await collections.contents(collection)
         for wanted in names:
             found = [one["id"] for one in known if wanted in (one["id"], one["name"])]
             if not found:
                 raise CliError(f"There is no document {wanted}.", "rhapsode documents list shows them.")
             for document in found:
-                await shelves.ask("DELETE", f"/v1/collections/{collection}/documents/{document}")
+                await collections.ask("DELETE", f"/v1/collections/{collection}/documents/{document}")
         return ", ".join(names)
 
 
-class _Shelves:
+class _Collections(Client):
     """Collections at a running system. Use as a context manager."""
 
-    def __init__(self, url: str) -> None:
-        self._http = httpx.AsyncClient(
-            base_url=url.rstrip("/"),
-            headers=credential(),
-            timeout=_PATIENCE,
-            trust_env=False,
-            verify=is_encrypted(url),
-        )
-
-    async def __aenter__(self) -> "_Shelves":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
-
     async def ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
-        try:
-            answer = await self._http.request(method, path, **more)
-        except httpx.HTTPError as error:
-            raise CliError(f"No answer: {error}.", "See rhapsode status.") from error
-        if not answer.is_success:
-            raise refusal(answer)
-        body: dict[str, Any] = answer.json() if answer.content else {}
-        return body
+        with arriving("No answer"):
+            return read(await self._http.request(method, path, timeout=LONG, **more))
 
     async def all(self) -> list[dict[str, Any]]:
         """The oldest first."""
@@ -161,15 +138,10 @@ class _Shelves:
     async def send(self, collection: str, file: Path, document: str | None, note: Note) -> None:
         path = f"/v1/collections/{collection}/documents"
         fields = {} if document is None else {"document_id": document}
-        try:
-            data = await anyio.Path(file).read_bytes()
-            sent = self._http.stream(
-                "POST",
-                path,
-                files={"file": (file.name, data)},
-                data=fields,
-                headers={"Accept": "text/event-stream"},
-            )
+        with arriving(f"{file.name} did not arrive", file):
+            given = {"file": (file.name, await anyio.Path(file).read_bytes())}
+            wanted = {"Accept": "text/event-stream"}
+            sent = self._http.stream("POST", path, files=given, data=fields, headers=wanted, timeout=LONG)
             async with sent as answer:
                 if not answer.is_success:
                     await answer.aread()
@@ -177,10 +149,6 @@ class _Shelves:
                 async for line in answer.aiter_lines():
                     if line.startswith('data: {"seq"'):
                         _take(json.loads(line.removeprefix("data: ")), note)
-        except httpx.HTTPError as error:
-            raise CliError(f"{file.name} did not arrive: {error}.", "See rhapsode status.") from error
-        except OSError as error:
-            raise CliError(f"{file} cannot be read: {error.strerror}.", status=MISUSED) from error
 
 
 def _take(event: Mapping[str, Any], note: Note) -> None:

@@ -1,7 +1,7 @@
 """The client library of clients/python as commands use it: its refusals come with advice."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -16,6 +16,8 @@ from schemas.native.comparison_answers import COMPARISON_LINE, ComparisonLine
 
 _IMPORT_S: Final = 600.0
 """A long session is checked and written before the server answers."""
+LONG: Final = httpx.Timeout(PATIENCE_S, read=None)
+"""Timeouts of a request that is answered when its work is done."""
 _PIECE_BYTES: Final = 256 * 1024
 
 
@@ -59,7 +61,7 @@ class Client:
 
     async def bring(self, file: Path) -> dict[str, Any]:
         """Make a session of an exported one; what the server says of it. Never repeated: it might be two."""
-        try:
+        with arriving("The file did not arrive", file):
             size = (await anyio.Path(file).stat()).st_size
             async with await anyio.open_file(file, "rb") as bundle:
                 answer = await self._http.post(
@@ -68,30 +70,22 @@ class Client:
                     headers={"Content-Type": "application/zip", "Content-Length": str(size)},
                     timeout=httpx.Timeout(PATIENCE_S, read=_IMPORT_S),
                 )
-        except httpx.HTTPError as error:
-            raise CliError(f"The file did not arrive: {error}.", "See rhapsode status.") from error
-        except OSError as error:
-            raise CliError(f"{file} cannot be read: {error.strerror}.", status=MISUSED) from error
-        if not answer.is_success:
-            raise refusal(answer)
-        created: dict[str, Any] = answer.json()
-        return created
+        return read(answer)
 
     async def _save(self, path: str, query: Mapping[str, str], file: Path) -> int:
         """Write what comes; a file that did not arrive whole does not get its name."""
         part = file.with_name(f".{file.name}.part")
         size = 0
         try:
-            async with self._http.stream("GET", path, params=query) as answer:
-                if answer.is_error:
-                    await answer.aread()
-                    raise refusal(answer)
-                with part.open("wb") as out:
-                    async for piece in answer.aiter_bytes():
-                        size += out.write(piece)
+            with arriving(f"{file.name} did not arrive"):
+                async with self._http.stream("GET", path, params=query) as answer:
+                    if answer.is_error:
+                        await answer.aread()
+                        raise refusal(answer)
+                    with part.open("wb") as out:
+                        async for piece in answer.aiter_bytes():
+                            size += out.write(piece)
             part.replace(file)
-        except httpx.HTTPError as error:
-            raise CliError(f"{file.name} did not arrive: {error}.", "See rhapsode status.") from error
         except OSError as error:
             raise CliError(f"{file} cannot be written: {error.strerror}.", "Choose another file.") from error
         finally:
@@ -101,31 +95,21 @@ class Client:
 
     async def head(self, session: str) -> int:
         """The number of the session's last event."""
-        answer = await self._http.get(f"/v1/sessions/{session}")
-        if not answer.is_success:
-            raise refusal(answer)
-        head: int = answer.json()["head_seq"]
+        head: int = read(await self._http.get(f"/v1/sessions/{session}"))["head_seq"]
         return head
 
     async def hear(self, session: str, file: Path, reference: str = "") -> dict[str, Any]:
         """Let the session listen to a recording; what was understood, when all of it is written down."""
-        try:
+        with arriving(f"{file.name} did not arrive", file):
             async with await anyio.open_file(file, "rb") as recording:
                 answer = await self._http.post(
                     f"/v1/sessions/{session}/recordings",
                     params={"name": file.name[:200], "reference": reference},
                     content=_pieces(recording),
                     headers={"Content-Type": "application/octet-stream"},
-                    timeout=httpx.Timeout(PATIENCE_S, read=None),
+                    timeout=LONG,
                 )
-        except httpx.HTTPError as error:
-            raise CliError(f"{file.name} did not arrive: {error}.", "See rhapsode status.") from error
-        except OSError as error:
-            raise CliError(f"{file} cannot be read: {error.strerror}.", status=MISUSED) from error
-        if not answer.is_success:
-            raise refusal(answer)
-        heard: dict[str, Any] = answer.json()
-        return heard
+        return read(answer)
 
     async def compare(self, session: str, busy: Callable[[], None]) -> AsyncGenerator[ComparisonLine, None]:
         """The lines of a comparison; `busy` is told while somebody else's has to be waited for."""
@@ -162,6 +146,27 @@ class Client:
             return await self._connection.call(method, path, body)
         except ApiError as error:
             raise _advised(error) from error
+
+
+@contextmanager
+def arriving(failure: str, file: Path | None = None) -> Iterator[None]:
+    """Raises CliError with `failure` for a broken connection, and for a `file` that cannot be read."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise CliError(f"{failure}: {error}.", "See rhapsode status.") from error
+    except OSError as error:
+        if file is None:
+            raise
+        raise CliError(f"{file} cannot be read: {error.strerror}.", status=MISUSED) from error
+
+
+def read(answer: httpx.Response) -> dict[str, Any]:
+    """The JSON of an answer; empty for none. Raises CliError for a refusal."""
+    if not answer.is_success:
+        raise refusal(answer)
+    body: dict[str, Any] = answer.json() if answer.content else {}
+    return body
 
 
 def _advised(error: ApiError) -> CliError:

@@ -10,9 +10,8 @@ import typer
 import yaml
 
 from cluster.kubernetes.generated import ROOT, stale
-from cluster.kubernetes.kustomize import Manifest
+from cluster.kubernetes.kustomize import Manifest, Unrenderable
 from cluster.kubernetes.overlay_checks import NAMES, faults, out_of_date, rendered
-from cluster.kubernetes.patches import Unrenderable
 
 _FIRST = ("Namespace", "ServiceAccount", "ConfigMap", "PersistentVolumeClaim", "NetworkPolicy", "Service")
 

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cluster.kubernetes.faults import Fault
 from cluster.kubernetes.kustomize import Manifest
-from cluster.kubernetes.pods import pods_of, selects
+from cluster.kubernetes.pods import Fault, pods_of, selects
 
 OURS: Final = "rhapsode"
 RAY: Final = ("head", "gateway", "llm", "speech")

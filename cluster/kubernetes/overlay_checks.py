@@ -6,9 +6,9 @@ from typing import Final
 import yaml
 
 from cluster.kubernetes import network, references, safety, serving, shapes
-from cluster.kubernetes.faults import Fault
 from cluster.kubernetes.generated import KUBERNETES, OVERLAYS, ROOT, stale
 from cluster.kubernetes.kustomize import Manifest, render
+from cluster.kubernetes.pods import Fault
 
 NAMES: Final = ("small", "gpu")
 EXAMPLE: Final = KUBERNETES / "examples" / "secrets.yaml"

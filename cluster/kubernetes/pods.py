@@ -1,4 +1,4 @@
-"""The pods that the objects of an overlay stand for, whatever kind makes them."""
+"""The pods that the objects of an overlay stand for, whatever kind makes them, and faults of objects."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,17 @@ from cluster.kubernetes.kustomize import Manifest, named
 
 COMPONENT: Final = "app.kubernetes.io/component"
 _TEMPLATED: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong."""
+
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from cluster.kubernetes.faults import Fault
 from cluster.kubernetes.kustomize import Manifest, named
-from cluster.kubernetes.pods import Pods, pods_of, selects
+from cluster.kubernetes.pods import Fault, Pods, pods_of, selects
 
 Keys = Mapping[str, frozenset[str]]
 """The keys of each secret or config map, by its name."""

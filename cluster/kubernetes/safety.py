@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cluster.kubernetes.faults import Fault
 from cluster.kubernetes.kustomize import Manifest, named
-from cluster.kubernetes.pods import Pods, pods_of
+from cluster.kubernetes.pods import Fault, Pods, pods_of
 
 
 def faults(manifests: Sequence[Manifest]) -> Iterator[Fault]:

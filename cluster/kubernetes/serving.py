@@ -8,9 +8,8 @@ from typing import Any, Final
 import yaml
 
 from cluster.checks.config import findings, unknown_variables
-from cluster.kubernetes.faults import Fault
 from cluster.kubernetes.kustomize import Manifest
-from cluster.kubernetes.pods import Pods, pods_of
+from cluster.kubernetes.pods import Fault, Pods, pods_of
 from cluster.kubernetes.references import keys_of
 
 _NOTICE_S: Final = 30

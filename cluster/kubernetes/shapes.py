@@ -14,8 +14,8 @@ from jsonschema.exceptions import best_match
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from cluster.kubernetes.faults import Fault
 from cluster.kubernetes.kustomize import Manifest, named
+from cluster.kubernetes.pods import Fault
 
 VERSIONS: Final = ("1.33.0", "1.37.0")
 """The oldest Kubernetes that we say it runs on, and the newest whose schemas we have."""

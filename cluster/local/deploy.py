@@ -80,7 +80,7 @@ def _joined(address: str, config: "Config", note: Note) -> list[dict[str, Any]]:
     if missing:
         advice = "Label nodes: ray start --labels pool=NAME"
         raise CliError(f"No node is of the pool {', '.join(sorted(missing))}.", advice)
-    cards = _total(ray.cluster_resources(), "GPU")
+    cards = ray.cluster_resources().get("GPU", 0.0)
     if cards < cards_needed(config.settings):
         raise CliError(f"{cards_needed(config.settings)} GPUs are wanted, the cluster has {cards:g}.")
     note(f"{len(nodes)} nodes, {cards:g} GPUs")
@@ -219,7 +219,3 @@ def log_from_here(args: Mapping[str, Any]) -> dict[str, Any]:
         place = ".".join(str(part) for part in wrong["loc"])
         return said | {"trouble": f"{place}: {wrong['msg']}", "advice": "Correct the variables of that node."}
     return said | {"about": f"{found.about} at {found.address}", "warnings": list(found.warnings)}
-
-
-def _total(resources: Mapping[str, float], name: str) -> float:
-    return resources.get(name, 0.0)

@@ -15,7 +15,7 @@ from loadtests.bench.measured_row import MeasuredRow
 from loadtests.bench.noise import NoiseFound, NoiseVerdict, PastRatio, judge
 from loadtests.bench.row_plan import FULL, QUICK, ROWS, expected_s
 from loadtests.report.command_line import command_parser
-from loadtests.report.run_info import as_typed, commit, first, machine, say, shape, thefts, when
+from loadtests.report.run_info import as_typed, first, heading, say, shape, thefts
 from loadtests.report.tables import markdown, table
 
 _ROWS: Final = "".join(
@@ -119,8 +119,6 @@ def measured(arguments: argparse.Namespace, missed: list[str]) -> list[MeasuredR
     """All that could be measured, also until Ctrl-C; written to --json as well. The others are `missed`."""
     if arguments.key:
         os.environ["RHAPSODE_KEY"] = arguments.key
-    # Before any engine is imported: idle OpenMP threads must sleep, as in the replicas.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     plan = QUICK if arguments.quick else FULL
     say(f"rows {' '.join(arguments.rows)}: about {expected_s(plan, arguments.rows) // 60 + 1} min")
 
@@ -155,11 +153,10 @@ def write(run: Run, file: Path) -> None:
 
 def text(rows: list[MeasuredRow], missed: Sequence[str] = ()) -> str:
     """The table under its heading, which says what is not in it."""
-    how = f"`{as_typed('make bench')}`, commit {commit()}. {_NOISE}"
     failed = [row for row in missed if row != INTERRUPTED]
     without = f" Something failed; not all is here of: {', '.join(failed)}." if failed else ""
     without += " It was stopped." if INTERRUPTED in missed else ""
-    return f"### {when()}\n\n{machine()}; {how}{without}\n\n" + table([row.told for row in rows])
+    return heading(as_typed("make bench"), f". {_NOISE}{without}") + table([row.told for row in rows])
 
 
 NOT_WORSE, WORSE, WRONG = 0, 1, 2

@@ -1,12 +1,11 @@
 """The rows, system by system: each is started once for all the rows that it can give."""
 
 import asyncio
-import json
 import tempfile
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import yaml
 from redis.exceptions import RedisError
@@ -39,7 +38,6 @@ _SERVE_CONFIG: Final = ROOT / "serve_config.yaml"
 _ROOM: Final = 512
 """Calls that a replica of a scripted engine serves at a time: the bound is to be the machine. Delivered is
 32, which is right for real engines."""
-T = TypeVar("T")
 _FAILURES: Final = (*FAILURES, RedisError, RhapsodeError, ExceptionGroup)
 """Of a system, or of the way to it or to its log."""
 
@@ -65,20 +63,19 @@ def measure(
 def _real(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -> Iterator[MeasuredRow]:
     say("starting the system with its real engines")
     home, settings = folder / "real", settings_for(cache)
-    with rhapsode(home, environment={"RHAPSODE_CACHE": str(cache)}, scripted=False) as url:
+    with rhapsode(home, cache=cache) as url:
         if "a" in rows:
             _begin("a", plan)
-            row = _run(lambda: first_audio_row(url, settings, plan.pairs))
+            row = asyncio.run(first_audio_row(url, settings, plan.pairs))
             yield MeasuredRow.each("a.first-audio", row)
         if "h" in rows:
             _begin("h", plan)
-            with closing(SystemMeter(home)) as meter:
-                yield narration_cpu.narrated_row(
-                    _run(lambda: narration_cpu.narrating(url, meter, settings, plan.answers))
-                )
+            with SystemMeter(home) as meter:
+                narrated = asyncio.run(narration_cpu.narrating(url, meter, settings, plan.answers))
+            yield narration_cpu.narrated_row(narrated)
         if "d" in rows:
             _begin("d", plan)
-            yield _run(lambda: _voice(url, cache, plan.turns))
+            yield asyncio.run(_voice(url, cache, plan.turns))
 
 
 async def _voice(url: str, cache: Path, turns: int) -> MeasuredRow:
@@ -112,12 +109,12 @@ def _stamped(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) 
                 yield _deltas(url, floor_url, plan)
         if "c" in rows:
             say(f"c: {plan.repeats} resumes and stops")
-            yield MeasuredRow.each("c.resume", _run(lambda: resume_row(url, plan.repeats)))
-            yield MeasuredRow.each("c.stop", _run(lambda: stop_row(url, plan.repeats)))
+            yield MeasuredRow.each("c.resume", asyncio.run(resume_row(url, plan.repeats)))
+            yield MeasuredRow.each("c.stop", asyncio.run(stop_row(url, plan.repeats)))
 
 
 def _deltas(url: str, floor_url: str, plan: BenchPlan) -> MeasuredRow:
-    rounds = [_run(lambda: delays(url, floor_url, plan.delta_s)) for _ in range(plan.rounds)]
+    rounds = [asyncio.run(delays(url, floor_url, plan.delta_s)) for _ in range(plan.rounds)]
     ours, floor = ([one[side] for one in rounds] for side in (0, 1))
     row = delays_row([ms for one in ours for ms in one], [ms for one in floor for ms in one])
     return MeasuredRow("b.delta", row, ours, floor)
@@ -140,24 +137,19 @@ def _append_row(rounds: int) -> ComparisonRow:
 
 def _memory(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -> Iterator[MeasuredRow]:
     home = folder / "memory"
-    with _scripted(
-        home, cache, language_model=narration_climb.WRITER, text_to_speech=narration_climb.VOICE
-    ) as url:
+    with _scripted(home, cache, **narration_climb.SCRIPTS) as url:
         _begin("f", plan)
         wish = {"max_tokens": plan.deltas}
         with bare_stream(folder, narration_climb.WRITER) as bare:
-            held = _run(lambda: session_memory.holding(url, home, bare, plan.held, wish, plan.held_s))
+            held = asyncio.run(session_memory.holding(url, home, bare, plan.held, wish, plan.held_s))
         yield from session_memory.memory_rows(held)
 
 
 def _narrations(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -> Iterator[MeasuredRow]:
     """On a system of its own: the answers that a group of callers has left are written to their ends."""
-    home = folder / "narrations"
-    with _scripted(
-        home, cache, language_model=narration_climb.WRITER, text_to_speech=narration_climb.VOICE
-    ) as url:
+    with _scripted(folder / "narrations", cache, **narration_climb.SCRIPTS) as url:
         _begin("e", plan)
-        climbed = _run(lambda: narration_climb.climbing(url, plan.narrations, plan.step_s, plan.deltas))
+        climbed = asyncio.run(narration_climb.climbing(url, plan.narrations, plan.step_s, plan.deltas))
         yield from narration_climb.climb_rows(climbed)
 
 
@@ -165,12 +157,12 @@ def _growth(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -
     home = folder / "growth"
     with (
         _scripted(home, cache, language_model=session_growth.SCRIPT) as url,
-        closing(SystemMeter(home)) as meter,
+        SystemMeter(home) as meter,
     ):
         _begin("g", plan)
-        found = _run(lambda: session_lengths.lengthening(url, home, plan.lengths, plan.length_rounds))
+        found = asyncio.run(session_lengths.lengthening(url, home, plan.lengths, plan.length_rounds))
         yield from session_lengths.length_rows(found)
-        points = _run(lambda: session_growth.growing(url, meter, plan.sessions, plan.windows, plan.window_s))
+        points = asyncio.run(session_growth.growing(url, meter, plan.sessions, plan.windows, plan.window_s))
         yield from session_growth.growth_rows(points)
 
 
@@ -184,20 +176,16 @@ _PARTS: Final[tuple[tuple[str, _Part], ...]] = (
 )
 
 
-def _scripted(home: Path, cache: Path, **scripts: dict[str, Any]) -> Any:
-    """A system whose engines do what is said here. A context manager of its URL."""
+def _scripted(home: Path, cache: Path, **scripts: dict[str, Any]) -> AbstractContextManager[str]:
+    """A system whose engines do what is said here; yields its URL."""
     say("starting a system with scripted engines")
-    home.mkdir(parents=True)
-    environment = {"RHAPSODE_CACHE": str(cache)}
-    for branch, script in scripts.items():
-        file = home / f"{branch}.json"
-        file.write_text(json.dumps(script))
-        environment[f"RHAPSODE_{branch.upper()}__SCRIPT"] = str(file)
-    return rhapsode(home, environment=environment, scripted=True, config=_roomy(home / "bench.yaml"))
+    return rhapsode(home, cache=cache, scripts=scripts, config=_roomy(home))
 
 
-def _roomy(file: Path) -> Path:
+def _roomy(home: Path) -> Path:
     """The configuration that is delivered, but for how many calls words and voices take at a time."""
+    home.mkdir(parents=True)
+    file = home / "bench.yaml"
     config = yaml.safe_load(_SERVE_CONFIG.read_text())
     for deployment in config["applications"][0]["deployments"]:
         if deployment["name"] in ("LanguageModel", "TextToSpeech"):
@@ -208,10 +196,3 @@ def _roomy(file: Path) -> Path:
 
 def _begin(row: str, plan: BenchPlan) -> None:
     say(f"{row}: about {plan.seconds[row]} s")
-
-
-def _run(measure: Callable[[], Awaitable[T]]) -> T:
-    async def alone() -> T:
-        return await measure()
-
-    return asyncio.run(alone())

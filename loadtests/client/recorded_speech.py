@@ -56,9 +56,13 @@ def read(name: str) -> bytes:
     path = FOLDER / name
     if path.suffix == ".raw":
         return path.read_bytes()
+    return _pcm_of(path)
+
+
+def _pcm_of(path: Path) -> bytes:
     with wave.open(str(path)) as sound:
         if (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) != (RATE, 1, 2):
-            raise ValueError(f"{path.name} is not 16-bit mono at {RATE} Hz")
+            raise ValueError(f"{path} is not 16-bit mono at {RATE} Hz")
         return bytes(sound.readframes(sound.getnframes()))
 
 
@@ -103,10 +107,7 @@ def recordings(folder: Path | None) -> tuple[Clip, ...]:
 
 def _clip(path: Path) -> Clip:
     try:
-        with wave.open(str(path)) as sound:
-            if (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) != (RATE, 1, 2):
-                raise ValueError(f"{path} is not 16-bit mono at {RATE} Hz")
-            clip = Clip(path.stem, sound.readframes(sound.getnframes()), "")
+        clip = Clip(path.stem, _pcm_of(path), "")
     except (wave.Error, EOFError, OSError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     if not clip.ms:

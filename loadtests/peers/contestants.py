@@ -14,10 +14,10 @@ from loadtests.client.event_socket import EventSocket
 from loadtests.client.recorded_speech import Clip
 from loadtests.client.voice_call import PacedMicrophone, VoiceCall, voice_call
 from loadtests.peers.peer_connection import PATIENCE_S, FirstLoudSample, peer_connection
+from schemas.events import TERMINAL
 
 _BEFORE_S: Final = 1.0
 """Of silence, before somebody speaks: detectors of speech learn what the room sounds like."""
-_OVER: Final = frozenset({"turn.completed", "turn.stopped", "turn.failed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class RhapsodeContestant:
             ends_s = await _spoken(caller.microphone, clip)
             # A failure is raised after the block, whose tasks would make a group of it.
             with suppress(TimeoutError):
-                await caller.until(lambda each: each.type in _OVER, limit_s=PATIENCE_S)
+                await caller.until(lambda each: each.type in TERMINAL, limit_s=PATIENCE_S)
             player = _played(caller, ends_s)
         return _in_turn(heard(player, ends_s))
 
@@ -140,7 +140,7 @@ async def answered(stream: EventSocket, **wish: str) -> tuple[FirstLoudSample, f
         async for arrival in stream.frames():
             if arrival.type == "audio.chunk":
                 player.push(arrival.sound, arrival.at_s - sent_s)
-            elif arrival.type in _OVER:
+            elif arrival.type in TERMINAL:
                 return player, sent_s
             elif arrival.type == "error":
                 raise RuntimeError(str(arrival.event))

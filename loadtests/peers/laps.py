@@ -1,7 +1,6 @@
 """Laps of a race: everybody runs in every lap, one after the other, in an order left to chance."""
 
 import random
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
@@ -9,6 +8,7 @@ from typing import Final, Protocol
 from loadtests.client.recorded_speech import Clip
 from loadtests.peers.contestants import FAILURES, Contestant, HeardAnswer
 from loadtests.peers.peer_servers import Marks, stages
+from loadtests.report.run_info import say
 
 # fmt: off
 _NAMES: Final = (
@@ -88,27 +88,23 @@ async def laps(contestants: Sequence[Contestant], count: int, run: Run, track: T
                 heard = replace(heard, stages=stages(track.marks(), heard.asked_s))
             except FAILURES as error:
                 found.failures[each.name] += [str(error) or "no answer"] if lap else []
-                _say(f"lap {lap}: {each.name}: {str(error) or 'no answer'}")
+                say(f"lap {lap}: {each.name}: {str(error) or 'no answer'}")
             else:
                 found.heard[each.name] += [heard] if lap else []
-                _say(f"lap {lap}: {each.name}: {heard.first_ms:.0f} ms")
+                say(f"lap {lap}: {each.name}: {heard.first_ms:.0f} ms")
     return found
 
 
-async def typed(contestants: Sequence[Contestant], count: int, track: Track) -> Laps:
+def typed(who: Contestant, number: int) -> Awaitable[HeardAnswer]:
     """A written question to first sound."""
-    return await laps(contestants, count, lambda who, number: who.ask(prompt(number)), track)
+    return who.ask(prompt(number))
 
 
-async def read(contestants: Sequence[Contestant], count: int, track: Track) -> Laps:
+def read(who: Contestant, number: int) -> Awaitable[HeardAnswer]:
     """A whole text to first sound."""
-    return await laps(contestants, count, lambda who, number: who.read(text(number)), track)
+    return who.read(text(number))
 
 
-async def spoken(contestants: Sequence[Contestant], count: int, track: Track, clips: Sequence[Clip]) -> Laps:
+def spoken(clips: Sequence[Clip]) -> Run:
     """The last sound of a spoken question to the first of its answer. In a lap nobody says the same."""
-    return await laps(contestants, count, lambda who, number: who.say(clips[number % len(clips)]), track)
-
-
-def _say(what: str) -> None:
-    print(f"... {what}", file=sys.stderr, flush=True)
+    return lambda who, number: who.say(clips[number % len(clips)])

@@ -2,9 +2,6 @@
 
 import argparse
 import asyncio
-import json
-import os
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +17,8 @@ from loadtests.peers.race_tables import Race, figures, sessions_table
 from loadtests.peers.session_climb import ClimbStep, ClimbSystem, PeerSystem, RhapsodeSystem, climb
 from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import publish
-from loadtests.report.run_info import as_typed, commit, first, machine, when
-from loadtests.servers.rhapsode_process import rhapsode
+from loadtests.report.run_info import as_typed, first, heading, say
+from loadtests.servers.rhapsode_process import rhapsode, written
 
 _ROWS: Final = ("typed", "spoken", "read", "sessions")
 _SYSTEM_PROMPT: Final = "You are a warm storyteller and a helpful assistant. Answer in plain, flowing prose."
@@ -49,11 +46,8 @@ def main() -> None:
     arguments = _arguments()
     if not there_are_peers():
         sys.exit('The peers\' environment is not made: "make env-peers".')
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     races: list[Race] = []
     climbs: dict[str, list[ClimbStep]] = {}
-    # A race that is told to stop prints what is known, and stops the servers.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="rhapsode-race-") as name:
             if set(arguments.rows) & {"typed", "spoken", "read"}:
@@ -89,20 +83,20 @@ def _real(folder: Path, arguments: argparse.Namespace, races: list[Race]) -> Non
     with _everybody(folder, arguments) as (engines, ours, peers):
         talkers = [*ours, *(peers[name] for name in peers if name != "RealtimeTTS")]
         if "typed" in arguments.rows:
-            _say("typed questions")
-            taken = asyncio.run(laps.typed(talkers, arguments.laps, engines))
+            say("typed questions")
+            taken = asyncio.run(laps.laps(talkers, arguments.laps, laps.typed, engines))
             races.append(Race("a typed question to first sound", taken, 0.6))
         if "spoken" in arguments.rows:
-            _say("spoken questions")
+            say("spoken questions")
             clips = recorded_speech.librivox()
             # Read word by word, what Pipecat says differs, but not how it listens: once is enough.
             heard = [each for each in talkers if "TOKEN" not in each.name]
-            taken = asyncio.run(laps.spoken(heard, arguments.laps, engines, clips))
+            taken = asyncio.run(laps.laps(heard, arguments.laps, laps.spoken(clips), engines))
             races.append(Race("a spoken question to first sound", taken, 0.8))
         if "read" in arguments.rows:
-            _say("texts read out")
+            say("texts read out")
             readers = [*ours, *(peers[name] for name in _READERS if name in peers)]
-            taken = asyncio.run(laps.read(readers, arguments.laps, engines))
+            taken = asyncio.run(laps.laps(readers, arguments.laps, laps.read, engines))
             races.append(Race("a text to first sound", taken, 0.6))
 
 
@@ -112,19 +106,19 @@ def _everybody(
 ) -> Iterator[tuple[EngineServices, list[Contestant], dict[str, Contestant]]]:
     tokens = 40
     with ExitStack() as stack:
-        _say("starting the engines as services")
+        say("starting the engines as services")
         engines = stack.enter_context(services(folder, {"cache": str(arguments.cache)}))
         peers: dict[str, Contestant] = {}
         for name, (system, options) in _PEERS.items():
             if system == "realtimetts" and not there_is_realtimetts():
-                _say(f"{name} is left out: its environment was made without PortAudio")
+                say(f"{name} is left out: its environment was made without PortAudio")
                 continue
-            _say(f"starting {name}")
+            say(f"starting {name}")
             url = stack.enter_context(peer(folder, system, _wish(engines, tokens) | options))
             peers[name] = PeerContestant(name, url)
-        _say("starting Rhapsode")
-        environment = engines.environment() | {"RHAPSODE_CACHE": str(arguments.cache)}
-        url = stack.enter_context(rhapsode(folder / "ours", environment=environment, scripted=False))
+        say("starting Rhapsode")
+        ours_at = rhapsode(folder / "ours", cache=arguments.cache, environment=engines.environment())
+        url = stack.enter_context(ours_at)
         ours: list[Contestant] = [
             RhapsodeContestant("Rhapsode, its own engines", url, _settings(tokens)),
             RhapsodeContestant("Rhapsode, the services", url, _settings(tokens) | _BOX),
@@ -134,14 +128,14 @@ def _everybody(
 
 def _scripted(folder: Path, arguments: argparse.Namespace, climbs: dict[str, list[ClimbStep]]) -> None:
     """With engines that cost nothing, one system after the other: each has both cores. `climbs` grows."""
-    scripts = _written(folder)
+    scripts = written(_SCRIPTS, folder)
     engines_as = {kind: {"engine": "scripted", "script": str(path)} for kind, path in scripts.items()}
 
     def run(hall: ClimbSystem) -> None:
-        _say(f"{hall.name}: more and more sessions")
+        say(f"{hall.name}: more and more sessions")
         climbs[hall.name] = asyncio.run(climb(hall, _COUNTS, arguments.seconds))
         for each in climbs[hall.name]:
-            _say(f"{hall.name}: {each.sessions}: p95 {each.p95:.0f} ms, {each.failures} failed")
+            say(f"{hall.name}: {each.sessions}: p95 {each.p95:.0f} ms, {each.failures} failed")
 
     with services(folder, {"cache": str(arguments.cache), **engines_as}) as engines:
         for name in ("Pipecat", "LiveKit Agents"):
@@ -150,20 +144,9 @@ def _scripted(folder: Path, arguments: argparse.Namespace, climbs: dict[str, lis
                 wish = _wish(engines, 1_000) | options
                 urls = [stack.enter_context(peer(folder, system, wish)) for _ in range(2)]
                 run(PeerSystem(name, urls))
-        environment = engines.environment() | {
-            f"RHAPSODE_{kind.upper()}__SCRIPT": str(path) for kind, path in scripts.items()
-        }
-        with rhapsode(folder / "ours", environment=environment, scripted=True) as url:
+        with rhapsode(folder / "ours", scripts=_SCRIPTS, environment=engines.environment()) as url:
             run(RhapsodeSystem("Rhapsode, its own engines", url, _settings(1_000)))
             run(RhapsodeSystem("Rhapsode, the services", url, _settings(1_000) | _BOX))
-
-
-def _written(folder: Path) -> dict[str, Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {kind: folder / f"{kind}.json" for kind in _SCRIPTS}
-    for kind, path in paths.items():
-        path.write_text(json.dumps(_SCRIPTS[kind]))
-    return paths
 
 
 def _publish(
@@ -173,12 +156,5 @@ def _publish(
     if climbs:
         parts.append(f"**sessions on this machine, scripted engines**\n\n{sessions_table(climbs, 3.0)}")
     without = "" if there_is_realtimetts() else ". RealtimeTTS is left out: there is no PortAudio here"
-    heading = f"### {when()}\n\n{machine()}; `{as_typed('make race')}`, commit {commit()}{without}\n\n"
-    report = heading + "\n".join(parts)
-    publish(report, "make race", keep=arguments.keep)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures(races, climbs), indent=1))
-
-
-def _say(what: str) -> None:
-    print(f"... {what}", file=sys.stderr, flush=True)
+    report = heading(as_typed("make race"), without) + "\n".join(parts)
+    publish(report, "make race", keep=arguments.keep, figures=figures(races, climbs), file=arguments.json)

@@ -41,14 +41,8 @@ class Race:
             failures = self.laps.failures[name]
             ratio = percentile(first, 0.5) / best[1] if first and best else None
             judged = verdict(ratio <= self.target) if ratio is not None and name.startswith(OURS) else ""
-            cells = [
-                name,
-                spread(first),
-                f"{ratio:.2f}" if ratio is not None else "-",
-                judged,
-                str(len(first)),
-            ]
-            rows.append([*cells, _counted(failures)])
+            of_best = f"{ratio:.2f}" if ratio is not None else "-"
+            rows.append([name, spread(first), of_best, judged, str(len(first)), _counted(failures)])
         headings = ["who", "first sound, p50 / p95 ms", "of the best peer's p50", f"<= {self.target:g}"]
         return markdown([*headings, "n", "failed"], rows)
 

@@ -16,7 +16,6 @@ from loadtests.peers.peer_connection import FirstLoudSample, PeerConnection, pee
 from loadtests.report.run_info import stolen
 from loadtests.report.tables import percentile
 
-_OVER: Final = frozenset({"turn.completed", "turn.stopped", "turn.failed"})
 _THINK_S: Final = (1.0, 3.0)
 _PAUSE_S: Final = 1.0
 """So long after the last of the sound was played, a peer's answer is over: its socket does not say so."""

@@ -13,29 +13,6 @@ import httpx
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600}
 _RATE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|min|h)")
 _PER: Final = {"s": 1, "m": 60, "min": 60, "h": 3_600}
-_SHARED: Final[dict[str, dict[str, Any]]] = {
-    "--url": {"help": "a system that runs already; else one is started"},
-    "--key": {"help": "an API key or a token, where the system asks for one (or RHAPSODE_KEY)"},
-    "--cache": {
-        "type": Path,
-        "default": Path("~/.cache/rhapsode").expanduser(),
-        "help": "prepared weights",
-    },
-    "--json": {"type": Path, "metavar": "FILE", "help": "write every figure into a file"},
-    "--keep": {"action": "store_true", "help": "write the tables into docs/measurements.md"},
-    "--quiet": {"action": "store_true", "help": "no line of progress, and the report is not opened"},
-}
-
-
-def command_parser(
-    prog: str, description: str | None, *shared: str, epilog: str | None = None
-) -> argparse.ArgumentParser:
-    """`shared`: options whose meaning is the same in every command."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog=prog, description=description, epilog=epilog, formatter_class=raw)
-    for option in shared:
-        parser.add_argument(option, **_SHARED[option])
-    return parser
 
 
 def seconds(text: str) -> float:
@@ -109,3 +86,45 @@ def as_error(make: Callable[[str], Any]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return made
+
+
+_PROCESSES: Final = "of this client, each with its part of the callers; auto: one per core; default 1"
+_SHARED: Final[dict[str, dict[str, Any]]] = {
+    "--url": {"type": address, "help": "a system that runs already; else one is started"},
+    "--key": {"help": "an API key or a token, where the system asks for one (or RHAPSODE_KEY)"},
+    "--cache": {
+        "type": Path,
+        "default": Path("~/.cache/rhapsode").expanduser(),
+        "help": "prepared weights",
+    },
+    "--json": {"type": Path, "metavar": "FILE", "help": "write every figure into a file"},
+    "--keep": {"action": "store_true", "help": "write the tables into docs/measurements.md"},
+    "--quiet": {"action": "store_true", "help": "no line of progress, and the report is not opened"},
+    "--processes": {"type": processes, "default": 1, "metavar": "N", "help": _PROCESSES},
+    "--turns": {
+        "type": count,
+        "default": 3,
+        "metavar": "N",
+        "help": "questions of somebody who chats; default 3",
+    },
+    "--seed": {"type": int, "default": 1, "help": "the same seed brings the same callers; default 1"},
+}
+OF_A_LOAD: Final = ("--url", "--key", "--processes", "--turns", "--seed", "--quiet")
+"""Shared options of the commands that let callers come."""
+
+
+def command_parser(
+    prog: str, description: str | None, *shared: str, epilog: str | None = None
+) -> argparse.ArgumentParser:
+    """`shared`: options whose meaning is the same in every command."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog=prog, description=description, epilog=epilog, formatter_class=raw)
+    for option in shared:
+        parser.add_argument(option, **_SHARED[option])
+    return parser
+
+
+def refuse_key(parser: argparse.ArgumentParser, found: argparse.Namespace) -> None:
+    """End the program where a key was given for a system of its own."""
+    if found.key and not found.url:
+        parser.error("--key works only with --url: a system of its own asks nobody who they are")

@@ -9,7 +9,7 @@ from loadtests.report.load_result import PARTS, LoadResult, SystemSeen
 from loadtests.report.result_store import MEASUREMENTS, keep_newest, mark_of
 from loadtests.report.svg_charts import rendered
 from loadtests.report.system_charts import pictures
-from loadtests.report.tables import percentile
+from loadtests.report.tables import markdown, percentile
 
 TABLES: Final = MEASUREMENTS
 MARK: Final = mark_of("make load")
@@ -33,14 +33,13 @@ def keep(result: LoadResult, tables: Path = TABLES) -> None:
 
 def report(result: LoadResult) -> str:
     """Markdown."""
-    rows = [("what", "found"), ("---", "---"), *_people(result), *_kills(result), *_growth(result.system)]
+    rows = [*_people(result), *_kills(result), *_growth(result.system)]
     wishes = [
         (f"`{one.wish}`", f"{_number(one.value)}: {'kept' if one.kept else 'NOT KEPT'}")
         for one in result.requirements
     ]
-    table = "\n".join(f"| {name} | {found} |" for name, found in (*rows, *wishes))
     said = f"{result.machine}; `{result.command}`, commit {result.commit}; {result.seconds:.0f} s"
-    return f"### {result.when}\n\n{said}\n\n{table}\n"
+    return f"### {result.when}\n\n{said}\n\n{markdown(('what', 'found'), (*rows, *wishes))}"
 
 
 def _people(result: LoadResult) -> Sequence[tuple[str, str]]:

@@ -1,9 +1,10 @@
 """The result store: folders and documents of results, tried before a run, and tables kept newest first."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 MEASUREMENTS: Final = ROOT / "docs" / "measurements.md"
@@ -14,12 +15,14 @@ def mark_of(command: str) -> str:
     return f"<!-- newest first: `{command}` writes below this line -->\n"
 
 
-def publish(report: str, command: str, *, keep: bool) -> None:
-    """Print a report; and with `keep` put it on top of the others in docs/measurements.md.
+def publish(report: str, command: str, *, keep: bool, figures: Any = None, file: Path | None = None) -> None:
+    """Print a report, write its `figures` into `file` as JSON, and with `keep` put it into measurements.md.
 
     Raises ValueError where there is no place for it.
     """
     print(report)
+    if file:
+        file.write_text(json.dumps(figures, indent=1, default=str))
     if keep:
         keep_newest(report, mark_of(command))
 

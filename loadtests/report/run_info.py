@@ -40,6 +40,11 @@ def machine() -> str:
     return f"{shape()}, no GPU used, Python {platform.python_version()}"
 
 
+def heading(command: str, more: str = "", *, where: str = "") -> str:
+    """When, `where` (else on this machine) and by which command: the lines above a report's tables."""
+    return f"### {when()}\n\n{where or machine()}; `{command}`, commit {commit()}{more}\n\n"
+
+
 def stolen(before: Any, after: Any) -> float:
     """Of all the time between two readings of psutil's `cpu_times`; macOS does not tell."""
     passed = sum(after) - sum(before)
@@ -71,10 +76,12 @@ def say(what: str) -> None:
 
 
 def as_typed(target: str) -> str:
-    """This command line as `make` takes it, without the key: the report is passed on."""
+    """This command line without the key, as reports are read; as `make` takes it where `target` is its."""
     words = sys.argv[1:]
     hidden = ["***" if before == "--key" else word for before, word in zip(["", *words], words, strict=False)]
     told = shlex.join("--key=***" if word.startswith("--key=") else word for word in hidden)
+    if not target.startswith("make "):
+        return f"{target} {told}" if words else target
     quoted = told.replace('"', '\\"')
     return f'{target} ARGS="{quoted}"' if words else target
 

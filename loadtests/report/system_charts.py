@@ -6,7 +6,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from loadtests.report.load_result import PARTS, SystemLoad, SystemSeen
-from loadtests.report.svg_charts import ChartDots, ChartLine, Figure, dots, lines, plain, rendered
+from loadtests.report.svg_charts import ChartDots, ChartLine, Figure, dots, lines, plain
 
 _ROLES: Final = {
     "Gateway": "gateways",
@@ -20,11 +20,6 @@ _REST: Final = "Ray, rest"
 STYLES: Final = {"gateways": "one", "log server": "two", "engines": "three", _REST: "four"}
 _FEWEST: Final = 0.1
 """Of the most callers: with fewer, a caller's share of a fixed cost hides how the rest grows."""
-
-
-def costs(system: SystemSeen) -> str:
-    """Only what could be looked at."""
-    return rendered("system_costs.html", **cost_values(system))
 
 
 def cost_values(system: SystemSeen) -> dict[str, Any]:
@@ -129,11 +124,6 @@ _TITLES: Final = {
     "log-commands": ("Commands of the log server", "per second"),
 }
 """Every picture by the name of its file: its title, and what it shows."""
-
-
-def growth(system: SystemSeen) -> str:
-    """Only what could be looked at."""
-    return rendered("system_growth.html", **growth_values(system))
 
 
 def growth_values(system: SystemSeen) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import sys
-import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
@@ -14,7 +13,14 @@ import httpx
 
 from loadtests.client.api_connection import ApiConnection, Failed
 from loadtests.report import curve_verdicts, result_store
-from loadtests.report.command_line import address, command_parser, count, number, processes, rate, seconds
+from loadtests.report.command_line import (
+    OF_A_LOAD,
+    command_parser,
+    number,
+    rate,
+    refuse_key,
+    seconds,
+)
 from loadtests.report.curve_page import DOCS, MARK, curve_table, keep, page, picture
 from loadtests.report.curve_verdicts import LoadCurve
 from loadtests.report.load_result import LoadResult
@@ -58,11 +64,10 @@ def curve_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = command_parser(
         "make load-curve ARGS=",
         "More and more callers, step by step: what those heard who were let in, and who was not.",
-        *("--key", "--quiet"),
+        *OF_A_LOAD,
         epilog=_TEXT,
     )
     add = parser.add_argument
-    add("--url", type=address, help="a system that runs; else one is started, with scripted engines")
     add("--scenario", choices=list(RATES), default="narrate", help="what callers do; default narrate")
     add(
         "--rates",
@@ -72,23 +77,13 @@ def curve_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add("--for", dest="seconds", type=seconds, default=30.0, metavar="LENGTH", help="of a step; default 30")
     add("--pause", type=seconds, default=5.0, metavar="LENGTH", help="of calm before each step; default 5")
-    add("--turns", type=count, default=3, metavar="N", help="questions of somebody who chats; default 3")
     add("--think", type=number, default=2.0, metavar="S", help="between two questions, about; default 2")
     add("--late", type=_factor, default=1.5, metavar="X", help="where load is felt; default 1.5")
     add("--flat", type=_factor, default=2.0, metavar="X", help="what is flat; default 2")
-    add(
-        "--processes",
-        type=processes,
-        default=1,
-        metavar="N",
-        help="of this client; auto: one per core; default 1",
-    )
-    add("--seed", type=int, default=1, help="the same seed brings the same callers; default 1")
     add("--keep", action="store_true", help="write table and picture into docs/, on a quiet machine")
     add("--out", type=Path, metavar="FOLDER", help="of curve.json, curve.html, curve.svg; default: a new one")
     found = parser.parse_args(words)
-    if found.key and not found.url:
-        parser.error("--key works only with --url: a system of its own asks nobody who they are")
+    refuse_key(parser, found)
     found.rates = found.rates or RATES[found.scenario]
     return found
 
@@ -282,5 +277,4 @@ def _publish(curve: LoadCurve, folder: Path, arguments: argparse.Namespace) -> N
     sys.stdout.flush()
     if arguments.keep and not curve.stopped:
         keep(curve)
-    if not arguments.quiet and load_command.has_display():
-        webbrowser.open(report.resolve().as_uri())
+    load_command.show(arguments, report)

@@ -81,10 +81,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rhapsode-dashboard-") as made:
         folder = Path(made)
         if arguments.url:
-            _watch(arguments.url.rstrip("/"), folder, arguments)
+            _watch(arguments.url, folder, arguments)
             return
-        environment = {"RHAPSODE_CACHE": str(arguments.cache)}
-        with rhapsode(folder / "home", environment=environment, scripted=arguments.scripted) as url:
+        scripts = {} if arguments.scripted else None
+        with rhapsode(folder / "home", cache=arguments.cache, scripts=scripts) as url:
             _watch(url, folder, arguments)
 
 

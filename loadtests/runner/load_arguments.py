@@ -9,13 +9,13 @@ from typing import Any, Final
 from loadtests.client import oracles
 from loadtests.report import thresholds
 from loadtests.report.command_line import (
-    address,
+    OF_A_LOAD,
     as_error,
     command_parser,
     count,
     number,
-    processes,
     rate,
+    refuse_key,
     seconds,
 )
 from loadtests.report.load_result import PARTS
@@ -75,8 +75,7 @@ def parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     found.peak = found.rate * 5 if found.peak is None else found.peak
     if found.rate <= 0 and found.arrivals != "ramp":
         parser.error("--rate 0 brings nobody")
-    if found.key and not found.url:
-        parser.error("--key works only with --url: a system of its own asks nobody who they are")
+    refuse_key(parser, found)
     _kills(parser, found)
     if found.keep and found.arrivals != "soak":
         parser.error(
@@ -100,21 +99,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = command_parser(
         "make load ARGS=",
         "Callers by the thousand on a Rhapsode: what they heard, and whether it was right.",
-        *("--key", "--quiet"),
+        *OF_A_LOAD,
         epilog=_examples(),
     )
     add = parser.add_argument
-    add("--url", type=address, help="a system that runs; else one is started, with scripted engines")
     add("--scenario", choices=list(SCENARIOS), default=TASTE["scenario"], metavar="NAME", help="below")
-    add(
-        "--processes",
-        type=processes,
-        default=1,
-        metavar="N",
-        help="of this client, each with its part of the callers; auto: one per core; default 1",
-    )
     add("--most", type=count, default=2_000, metavar="N", help="callers at once; default 2000")
-    add("--seed", type=int, default=1, help="the same seed brings the same callers; default 1")
     add(
         "--kill-every",
         type=seconds,
@@ -154,18 +144,11 @@ def _when_people_come(parser: argparse.ArgumentParser) -> None:
         metavar="LENGTH",
         help="60, 10m, 2h; default 2m",
     )
-    add(
-        "--grace",
-        type=seconds,
-        default=60.0,
-        metavar="LENGTH",
-        help="for those still inside then; default 60",
-    )
+    add("--grace", type=seconds, default=60.0, metavar="LENGTH", help="for those inside then; default 60")
 
 
 def _what_people_do(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--turns", type=count, default=3, metavar="N", help="questions of somebody who chats; default 3")
     add("--think", type=number, default=4.0, metavar="S", help="between two questions, about; default 4")
     add("--no-listen", dest="listen", action="store_false", help="nobody waits for the sound to be over")
     add("--pages", type=count, default=100, metavar="N", help="of a book; default 100")
@@ -181,17 +164,11 @@ def _what_comes_of_it(parser: argparse.ArgumentParser) -> None:
         type=count,
         default=200,
         metavar="N",
-        help="sessions read again from the log; default 200",
+        help="sessions read from the log again; default 200",
     )
     add("--keep-sessions", action="store_true", help="they are deleted otherwise")
-    add(
-        "--require",
-        type=_wish,
-        action="append",
-        default=[],
-        metavar="FIGURE<=N",
-        help="below; as often as wanted",
-    )
+    often: Any = {"action": "append", "default": [], "help": "below; as often as wanted"}
+    add("--require", type=as_error(thresholds.threshold), metavar="FIGURE<=N", **often)
     add("--plots", type=Path, metavar="FOLDER", help="its pictures over time go there as SVG files")
     add("--keep", action="store_true", help="a soak's table goes into docs/measurements.md")
     add("--out", type=Path, metavar="FOLDER", help="of load.json and load.html; default: a new one")
@@ -205,6 +182,3 @@ def _settings(text: str) -> Any:
     if not isinstance(found, dict):
         raise argparse.ArgumentTypeError(f"{text!r} is no object")
     return found
-
-
-_wish = as_error(thresholds.threshold)

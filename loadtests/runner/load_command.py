@@ -196,10 +196,11 @@ def _publish(result: LoadResult, folder: Path, arguments: argparse.Namespace) ->
         plotted(result.system, arguments.arrivals, arguments.plots)
     if arguments.keep and not result.stopped:
         keep(result)
-    if not arguments.quiet and has_display():
+    show(arguments, report)
+
+
+def show(arguments: argparse.Namespace, report: Path) -> None:
+    """Open a page in a browser, where one can show something here and that is wanted."""
+    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if not arguments.quiet and (sys.platform == "darwin" or display):
         webbrowser.open(report.resolve().as_uri())
-
-
-def has_display() -> bool:
-    """Tell whether a browser can show something here."""
-    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

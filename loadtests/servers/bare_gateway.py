@@ -7,26 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from loadtests.servers.rhapsode_process import child_process, free_port
+from loadtests.servers.rhapsode_process import child_process, free_port, written
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import AppSettings
 
 
 def scripted_settings(
-    home: Path, script: Path, voice: Path | None = None, **branches: Mapping[str, Any]
+    home: Path, script: Mapping[str, Any], voice: Mapping[str, Any], **branches: Mapping[str, Any]
 ) -> AppSettings:
-    """Every engine is scripted; `branches`: other branches of the settings."""
-    return AppSettings.model_validate(
-        {
-            "home": home,
-            "cache": home / "cache",
-            "language_model": {"engine": "scripted", "script": script},
-            "text_to_speech": {"engine": "scripted", "script": voice},
-            "speech_to_text": {"engine": "scripted"},
-            "quality_speech_to_text": {"engine": "scripted"},
-            **branches,
-        }
-    )
+    """Every engine is scripted, two by scripts that are written into `home`; `branches`: other settings."""
+    files = written({"language_model": script, "text_to_speech": voice}, home)
+    engines: dict[str, Any] = {branch: {"engine": "scripted", "script": files[branch]} for branch in files}
+    engines |= {name: {"engine": "scripted"} for name in ("speech_to_text", "quality_speech_to_text")}
+    return AppSettings.model_validate({"home": home, "cache": home / "cache", **engines, **branches})
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The system under attack: gateways on one port, one log server, all killable."""
 
-import json
 import os
 import random
 import signal
@@ -51,14 +50,10 @@ class GatewaySystem:
     _processes: dict[int, ForkServerProcess] = field(default_factory=dict)
 
     async def __aenter__(self) -> "GatewaySystem":
-        self.home.mkdir(parents=True, exist_ok=True)
         self._reserved = reserve_port()
         self.port = self._reserved.getsockname()[1]
-        script, speech = self.home / "script.json", self.home / "speech.json"
-        script.write_text(json.dumps(self.llm))
-        speech.write_text(json.dumps(self.tts))
         self.settings = scripted_settings(
-            self.home, script, speech, gateway={"direct_port": self.port}, log=self.log
+            self.home, self.llm, self.tts, gateway={"direct_port": self.port}, log=self.log
         )
         self._file = self.home / "settings.json"
         self._file.write_text(self.settings.model_dump_json())

@@ -84,26 +84,41 @@ def _await(process: subprocess.Popen[bytes], ready: Ready, output: Path) -> None
     raise RuntimeError(f"{process.args!r} {failure}:\n{said}")
 
 
+def written(scripts: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, Path]:
+    """The scripts of engines as files in `folder`, by branch of the settings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {branch: folder / f"{branch}.json" for branch in scripts}
+    for branch, file in files.items():
+        file.write_text(json.dumps(scripts[branch]))
+    return files
+
+
 @contextmanager
 def rhapsode(
     home: Path,
     *,
-    environment: Mapping[str, str],
-    scripted: bool,
+    cache: Path | None = None,
+    scripts: Mapping[str, Mapping[str, Any]] | None = None,
+    environment: Mapping[str, str] | None = None,
     config: Path | None = None,
     choosy: bool = False,
 ) -> Iterator[str]:
     """`rhapsode up` with a home of its own; yields its URL, stops it afterwards.
 
-    `choosy`: newcomers are refused as it is delivered. Else all are let in: it is measured what is carried.
+    `cache`: folder of prepared weights. `scripts`: scripts of scripted engines by branch of the settings;
+    None: real engines. `choosy`: newcomers are refused as it is delivered. Else all are let in: it is
+    measured what is carried.
     """
     port, output = free_port(), home / "up.txt"
     program = str(Path(sys.executable).with_name("rhapsode"))
     command = [program, "up", "--port", str(port)]
-    command += ["--scripted"] if scripted else []
+    command += ["--scripted"] if scripts is not None else []
     command += ["--config", str(config)] if config else []
     welcome = {} if choosy else {"RHAPSODE_LIMITS__ADMISSION": '{"slowdown": null}'}
-    variables = {**welcome, **environment, "RHAPSODE_HOME": str(home)}
+    variables = {**welcome, **(environment or {}), "RHAPSODE_HOME": str(home)}
+    variables |= {} if cache is None else {"RHAPSODE_CACHE": str(cache)}
+    for branch, file in written(scripts or {}, home).items():
+        variables[f"RHAPSODE_{branch.upper()}__SCRIPT"] = str(file)
 
     def ready(_: int) -> bool:
         """When the first gateway answers, the second may still be on its way, and be missed for minutes."""
@@ -138,11 +153,5 @@ SCRIPTS: Final[dict[str, dict[str, Any]]] = {
 @contextmanager
 def own(folder: Path) -> Iterator[str]:
     """Yields its address; `folder`/home is its home."""
-    environment = {}
-    folder.mkdir(parents=True, exist_ok=True)
-    for branch, script in SCRIPTS.items():
-        path = folder / f"{branch}.json"
-        path.write_text(json.dumps(script))
-        environment[f"RHAPSODE_{branch.upper()}__SCRIPT"] = str(path)
-    with rhapsode(folder / "home", environment=environment, scripted=True, choosy=True) as url:
+    with rhapsode(folder / "home", scripts=SCRIPTS, choosy=True) as url:
         yield url

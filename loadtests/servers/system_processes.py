@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import psutil
 from redis import Redis
@@ -44,7 +44,7 @@ class SystemUsage:
 
 
 class SystemMeter:
-    """Reads the processes of the system whose home this is, and its log server."""
+    """Reads the processes of the system whose home this is, and its log server. Use as a context manager."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -64,7 +64,10 @@ class SystemMeter:
             int(memory["used_memory"]),
         )
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.log.close()
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import os
 import random
 import re
 import tempfile
@@ -195,7 +194,6 @@ def main() -> None:
     )
     parser.add_argument("--keep", action="store_true", help="write the table into docs/retrieval.md")
     arguments = parser.parse_args()
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     judge = None if arguments.judge == "none" else arguments.judge
     settings = RetrievalSettings(embedding=arguments.embedding, judge=judge)
     with tempfile.TemporaryDirectory(prefix="rhapsode-retrieval-") as folder:

@@ -1,7 +1,6 @@
 """`make bench-faces`: what each face adds to the time of words and sound, with scripted engines."""
 
 import asyncio
-import json
 import tempfile
 from contextlib import aclosing
 from pathlib import Path
@@ -14,7 +13,7 @@ from loadtests.bench.rows.stream_latency import FLOOR, SCRIPT, bare_delays, dela
 from loadtests.client.face_clients import FACES, HEARD, FaceClient
 from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import publish
-from loadtests.report.run_info import commit, machine, when
+from loadtests.report.run_info import heading
 from loadtests.report.tables import ComparisonRow, percentile, table
 from loadtests.servers.rhapsode_process import bare_stream, rhapsode
 
@@ -29,16 +28,12 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rhapsode-faces-") as folder:
         rows = [*_first(Path(folder), arguments.rounds), *_all(Path(folder))]
-    report = f"### {when()}\n\n{machine()}; `make bench-faces`, commit {commit()}\n\n{table(rows)}"
-    publish(report, "make bench-faces", keep=arguments.keep)
+    publish(heading("make bench-faces") + table(rows), "make bench-faces", keep=arguments.keep)
 
 
 def _first(folder: Path, rounds: int) -> list[ComparisonRow]:
     """First words and first sound of short answers, the faces taking turns."""
-    script = folder / "short.json"
-    script.write_text(json.dumps(_SHORT))
-    environment = {"RHAPSODE_LANGUAGE_MODEL__SCRIPT": str(script)}
-    with rhapsode(folder / "short", environment=environment, scripted=True) as url:
+    with rhapsode(folder / "short", scripts={"language_model": _SHORT}) as url:
         with bare_stream(folder, _SHORT) as floor_url:
             words, floor = asyncio.run(_first_words(url, floor_url, rounds))
         sounds = asyncio.run(_first_sounds(url, rounds))
@@ -111,12 +106,9 @@ async def _bare_first(url: str) -> float:
 
 def _all(folder: Path) -> list[ComparisonRow]:
     """Every delta of ten streams at once, face by face."""
-    script = folder / "long.json"
-    script.write_text(json.dumps(SCRIPT))
-    environment = {"RHAPSODE_LANGUAGE_MODEL__SCRIPT": str(script)}
     rows = []
     with (
-        rhapsode(folder / "long", environment=environment, scripted=True) as url,
+        rhapsode(folder / "long", scripts={"language_model": SCRIPT}) as url,
         bare_stream(folder, SCRIPT) as floor_url,
     ):
         for face in FACES:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from loadtests.bench.measured_row import MeasuredRow
 from loadtests.client.answer_playback import ReceivedAnswer
@@ -14,14 +14,20 @@ from loadtests.peers.session_climb import LATE, ClimbStep, carried, limit_of, st
 from loadtests.report.run_info import say
 from loadtests.report.tables import ComparisonRow
 
-WRITER: Final = {
+WRITER: Final[dict[str, Any]] = {
     "reply": "The small fox slept beside the fire again. " * 80,
     "delta_chars": 7,
     "first_delta_ms": 120,
     "per_delta_ms": 90,
 }
 """A little faster than it is spoken, so that nothing need break off; with its sound 20 events a second."""
-VOICE: Final = {"ms_per_char": 15.0, "chunk_ms": 240, "first_chunk_ms": 60, "per_chunk_ms": 20}
+VOICE: Final[dict[str, Any]] = {
+    "ms_per_char": 15.0,
+    "chunk_ms": 240,
+    "first_chunk_ms": 60,
+    "per_chunk_ms": 20,
+}
+SCRIPTS: Final = {"language_model": WRITER, "text_to_speech": VOICE}
 BUDGET: Final = 200
 _AT_ONCE: Final = (0.0, 0.2)
 """Seconds between a narration and the next: about none, so that all the sessions are live."""

@@ -1,7 +1,6 @@
 """Cost of tracing for a turn: gateways without it, with a tenth of the turns traced, and with all."""
 
 import asyncio
-import json
 import sys
 import tempfile
 import timeit
@@ -18,7 +17,7 @@ from loadtests.bench.rows.stream_latency import ages
 from loadtests.client.api_connection import ApiConnection
 from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import publish
-from loadtests.report.run_info import commit, machine, when
+from loadtests.report.run_info import heading
 from loadtests.report.tables import markdown, spread
 from loadtests.servers.bare_gateway import bare_gateway, scripted_settings
 from loadtests.servers.rhapsode_process import answers, child_process, free_port
@@ -61,14 +60,10 @@ def gateways(folder: Path) -> Iterator[list[TracedGateway]]:
 
 @contextmanager
 def _gateway(home: Path, way: str, collector: int) -> Iterator[TracedGateway]:
-    home.mkdir(parents=True)
-    script, speech = home / "script.json", home / "speech.json"
-    script.write_text(json.dumps(_SCRIPT))
-    speech.write_text(json.dumps(_SPEECH))
     ratio = WAYS[way]
     sampled = {} if ratio is None else {"sample_ratio": ratio}
     tracing = {"enabled": ratio is not None, "endpoint": f"http://127.0.0.1:{collector}", **sampled}
-    with bare_gateway(scripted_settings(home, script, speech, tracing=tracing)) as url:
+    with bare_gateway(scripted_settings(home, _SCRIPT, _SPEECH, tracing=tracing)) as url:
         [ready] = home.glob("ready-*")
         yield TracedGateway(way, url, psutil.Process(int(ready.name.removeprefix("ready-"))))
 
@@ -99,8 +94,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rhapsode-tracing-") as folder, gateways(Path(folder)) as found:
         taken = asyncio.run(_measure(found, arguments.rounds, arguments.streams))
     rounds = f"{arguments.rounds} rounds of {arguments.streams} turns at a time, {DELTAS} deltas a turn"
-    said = f"{machine()}; `make bench-tracing`, commit {commit()}; {rounds}"
-    report = f"### {when()}\n\n{said}\n\n{ways_table(taken)}\n{unrecorded()}\n"
+    report = heading("make bench-tracing", f"; {rounds}") + f"{ways_table(taken)}\n{unrecorded()}\n"
     publish(report, "make bench-tracing", keep=arguments.keep)
 
 

@@ -7,25 +7,7 @@ from typing import Final
 
 from loadtests.bench.turns.hesitant_speech import Pause
 
-WAITS_MS: Final = (
-    100,
-    200,
-    300,
-    400,
-    500,
-    600,
-    700,
-    800,
-    900,
-    1_000,
-    1_200,
-    1_400,
-    1_600,
-    1_800,
-    2_000,
-    2_500,
-    3_000,
-)
+WAITS_MS: Final = (*range(100, 1_001, 100), 1_200, 1_400, 1_600, 1_800, 2_000, 2_500, 3_000)
 """Silences that a policy may wait for."""
 
 

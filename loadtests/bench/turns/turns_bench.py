@@ -205,24 +205,13 @@ def _fixed(silences: list[_Silence]) -> dict[str, OperatingPoint]:
 def _table(language: str, silences: list[_Silence]) -> str:
     within = sum(not each.pause.final for each in silences)
     head = f"**{language}**: {len(silences) - within} turns, {within} pauses within them\n\n"
-    swept = [
-        [
-            name,
-            *_best(points),
-        ]
-        for name, points in _points(silences).items()
-    ]
-    columns = ["best policy of", *_COLUMNS]
+    swept = [[name, *_best(points)] for name, points in _points(silences).items()]
     fixed = [
         [name, f"{100 * point.false_cutoffs:.1f} %", f"{point.dead_air_ms:.0f} ms", str(point.policy)]
         for name, point in _fixed(silences).items()
     ]
-    return (
-        head
-        + markdown(columns, swept)
-        + "\n"
-        + markdown(["one policy", "cut off", "dead air", "waits"], fixed)
-    )
+    best = markdown(["best policy of", *_COLUMNS], swept)
+    return f"{head}{best}\n{markdown(['one policy', 'cut off', 'dead air', 'waits'], fixed)}"
 
 
 def _best(points: list[OperatingPoint]) -> list[str]:

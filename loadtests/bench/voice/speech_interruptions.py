@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from loadtests.bench.voice.voice_conversation import OVER
 from loadtests.client.api_connection import ApiConnection
 from loadtests.client.event_socket import TimedFrame
 from loadtests.client.recorded_speech import Clip
 from loadtests.client.voice_call import VoiceCall, voice_call
 from loadtests.report.tables import ComparisonRow, percentile
+from schemas.events import TERMINAL
 
 _ANSWER: Final = {"temperature": 0.0, "max_tokens": 160}
 """Long enough to be spoken over while it is being made."""
@@ -65,12 +65,12 @@ async def _interrupt(caller: VoiceCall, clip: Clip) -> Interruption:
     after = len(caller.arrivals)
     begins = caller.microphone.say(clip.pcm)
     onset_s = caller.microphone.instant_s(begins + clip.bounds_ms[0])
-    await caller.until(lambda arrival: arrival.type in OVER and arrival.turn == turn, after=0, limit_s=90)
+    await caller.until(lambda each: each.type in TERMINAL and each.turn == turn, limit_s=90)
     await asyncio.sleep(clip.ms / 1_000 + _AFTERWARDS_S)
     arrivals = caller.arrivals[after:]
     flushed = _first(arrivals, "playback.flushed", turn)
     flush_s = flushed.recorded_s(caller.epoch_s) if flushed else 0.0
-    over = next((arrival for arrival in arrivals if arrival.type in OVER and arrival.turn == turn), None)
+    over = next((each for each in arrivals if each.type in TERMINAL and each.turn == turn), None)
     chunks = [arrival.at_s for arrival in arrivals if arrival.type == "audio.chunk" and arrival.turn == turn]
     return Interruption(
         held=_after(_first(arrivals, "playback.paused", None), onset_s),

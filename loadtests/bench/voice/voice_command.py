@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from loadtests.bench.voice.voice_soak import soak, soak_table
 from loadtests.client import recorded_speech
 from loadtests.report.command_line import command_parser, seconds
 from loadtests.report.result_store import publish
-from loadtests.report.run_info import commit, machine, say, when
+from loadtests.report.run_info import heading, say
 from loadtests.report.tables import markdown, spread, table
 from loadtests.servers.rhapsode_process import rhapsode
 from pipeline.stt.evaluation.word_error_rate import altogether
@@ -102,8 +102,6 @@ def main() -> None:
         os.environ["RHAPSODE_KEY"] = arguments.key
     if not recorded_speech.available():
         sys.exit("The recordings are missing: make system installs Debian's pocketsphinx-testdata.")
-    # Before any engine is imported: idle OpenMP threads must sleep, as in the replicas.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with tempfile.TemporaryDirectory(prefix="rhapsode-voice-") as folder:
         home = None if arguments.url else Path(folder) / "real"
         with _system(home, arguments) as url:
@@ -113,7 +111,8 @@ def main() -> None:
                 text, figures = asyncio.run(_soak(url, home, arguments))
             else:
                 text, figures = asyncio.run(_everything(url, arguments))
-    _publish(text, figures, arguments)
+    report, command = heading("make bench-voice") + text, "make bench-voice"
+    publish(report, command, keep=arguments.keep, figures=figures, file=arguments.json)
 
 
 @contextmanager
@@ -122,7 +121,7 @@ def _system(home: Path | None, arguments: argparse.Namespace) -> Iterator[str]:
         yield arguments.url
         return
     say("starting the system with its real engines")
-    with rhapsode(home, environment={"RHAPSODE_CACHE": str(arguments.cache)}, scripted=False) as url:
+    with rhapsode(home, cache=arguments.cache) as url:
         yield url
 
 
@@ -132,7 +131,7 @@ def _clips(turns: int) -> list[recorded_speech.Clip]:
 
 async def _trace(url: str, arguments: argparse.Namespace) -> tuple[str, Any]:
     outcome = await _measured(url, VoiceScenario("trace", arguments.listening), arguments.turns)
-    return f"{_WARM_UP}\n{voice_tables.described(outcome)}", [trace.as_json() for trace in outcome.traces]
+    return f"{_WARM_UP}\n{voice_tables.described(outcome)}", [asdict(trace) for trace in outcome.traces]
 
 
 async def _soak(url: str, home: Path | None, arguments: argparse.Namespace) -> tuple[str, Any]:
@@ -140,8 +139,8 @@ async def _soak(url: str, home: Path | None, arguments: argparse.Namespace) -> t
     say(f"{arguments.soak:g} s of speech, {pace}")
     found = await soak(url, home, arguments.soak, fast=arguments.fast)
     unseen = "" if home else " Of the system at --url there are no figures of memory and files."
-    heading = f"One caller speaks for {arguments.soak:g} s, {pace}, without a warm-up.{unseen}"
-    return f"{heading}\n\n{soak_table(found)}", found.as_json()
+    how = f"One caller speaks for {arguments.soak:g} s, {pace}, without a warm-up.{unseen}"
+    return f"{how}\n\n{soak_table(found)}", asdict(found)
 
 
 async def _everything(url: str, arguments: argparse.Namespace) -> tuple[str, Any]:
@@ -158,7 +157,7 @@ async def _everything(url: str, arguments: argparse.Namespace) -> tuple[str, Any
         table(rows(found, pings, listening.hold_ms, listening.interrupt_ms)),
         *(voice_tables.described(each) for each in outcomes if each.scenario.name == voice_tables.DELIVERED),
     ]
-    figures = {each.scenario.name: [trace.as_json() for trace in each.traces] for each in outcomes}
+    figures = {each.scenario.name: [asdict(trace) for trace in each.traces] for each in outcomes}
     return "\n".join(parts), figures
 
 
@@ -182,10 +181,3 @@ def floor_row(floor: Sequence[DirectAnswer]) -> list[str]:
         "",
     ]
     return [*cells, errors, "", str(len(floor))]
-
-
-def _publish(text: str, figures: Any, arguments: argparse.Namespace) -> None:
-    heading = f"### {when()}\n\n{machine()}; `make bench-voice`, commit {commit()}\n\n"
-    publish(heading + text, "make bench-voice", keep=arguments.keep)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1, default=str))

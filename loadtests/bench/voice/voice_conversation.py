@@ -16,9 +16,9 @@ from pipeline.engines.ports import SpeechToText, Utterance
 from pipeline.engines.registry import build_speech_to_text
 from pipeline.stt.evaluation.word_error_rate import WordErrors, word_errors
 from pipeline.stt.utterance_transcriber import write_down
+from schemas.events import TERMINAL
 from schemas.settings import AppSettings
 
-OVER: Final = frozenset({"turn.completed", "turn.stopped", "turn.failed"})
 MAX_TOKENS: Final = 24
 """Of an answer: it is played to its end, so it had better be short."""
 _BREATH_S: Final = 0.4
@@ -93,7 +93,7 @@ def _answered(caller: VoiceCall, arrivals: Sequence[TimedFrame]) -> bool:
         return False
     asking = sum(arrival.data.get("taken") in ("turn", "joined") for arrival in arrivals)
     asked = [arrival.event["seq"] for arrival in arrivals if arrival.type == "turn.requested"]
-    ended = {arrival.turn for arrival in arrivals if arrival.type in OVER}
+    ended = {arrival.turn for arrival in arrivals if arrival.type in TERMINAL}
     return len(asked) >= asking and (not asked or asked[-1] in ended)
 
 

@@ -1,10 +1,10 @@
 """The processes of a system under load: what they hold, and whether they stay."""
 
 import asyncio
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -82,9 +82,6 @@ class Soak:
     samples: list[ReplicaSample]
     gone: list[str]
     """Processes that went away meanwhile."""
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 async def soak(url: str, home: Path | None, seconds: float, *, fast: bool) -> Soak:

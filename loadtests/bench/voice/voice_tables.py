@@ -57,15 +57,8 @@ def outcome_row(outcome: VoiceOutcome) -> list[str]:
 
 
 OUTCOME_HEADINGS: Final = (
-    "how",
-    "callers",
-    "final text",
-    "first byte",
-    "voice to voice: audible byte",
-    "played",
-    "word errors",
-    "ends of speech",
-    "turns",
+    *("how", "callers", "final text", "first byte", "voice to voice: audible byte", "played"),
+    *("word errors", "ends of speech", "turns"),
 )
 
 

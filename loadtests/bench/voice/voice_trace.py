@@ -1,7 +1,7 @@
 """One spoken question and its answer, step by step, in milliseconds after the last sound of the question."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import av
@@ -50,9 +50,6 @@ class VoiceTrace:
     text: str
     errors: WordErrors
     answer_ms: int
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def traced(

@@ -101,8 +101,6 @@ COSTS: Final = ROOT / "docs" / "costs.json"
 def main() -> None:
     """Measure what each part of a turn costs here, in processor time."""
     arguments = _arguments()
-    # Before any engine is imported: idle OpenMP threads must sleep, as in the replicas.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if arguments.engines_only:
         print(json.dumps(asyncio.run(engines.measure(arguments.cache))))
         return

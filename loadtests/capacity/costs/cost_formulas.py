@@ -14,7 +14,6 @@ ROLES: Final = {
     "workers": "Workers",
     "log": "Log server",
 }
-PARTS: Final = ("turn", "delta", "chunk", "listener_delta", "microphone_s", "quiet_s", "socket_s")
 _UNHEARD: Final = frozenset({"ping", "info", "client|setinfo", "memory|usage", "hello", "hget"})
 """Commands that are the measurement's own."""
 
@@ -54,7 +53,7 @@ def _costs(steps: CostSteps, role: str) -> dict[str, float]:
         "quiet_s": net(steps.quiet) / steps.quiet.units,
         "microphone_s": net(steps.microphones) / steps.microphones.units if steps.microphones else 0.0,
     }
-    return {part: round(values[part], 7) for part in PARTS}
+    return {part: round(value, 7) for part, value in values.items()}
 
 
 def _spent(step: CostStep, role: str) -> float:

@@ -20,7 +20,7 @@ _REST_S: Final = 60.0
 def measure(folder: Path, cache: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Start the default profile with its own models, leave it alone, and look at it for a minute."""
     home = folder / "rest"
-    with rhapsode(home, environment={"RHAPSODE_CACHE": str(cache)}, scripted=False):
+    with rhapsode(home, cache=cache):
         say("a system at rest")
         time.sleep(_SETTLE_S)
         return {"parts": parts(home), "log_calls_s": log_calls(home)}

@@ -1,7 +1,6 @@
 """Costs of everything around the models: the whole system with engines that take no work, step by step."""
 
 import asyncio
-import json
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -167,15 +166,12 @@ def _size(log: Redis, session: str) -> tuple[int, int]:
 
 def measure(folder: Path, cache: Path, say: Say) -> CostSteps:
     """Start a system of its own with scripted engines, and put each kind of load on it."""
-    script, home = folder / "script.json", folder / "scripted"
-    script.write_text(json.dumps(SCRIPT))
-    environment = {"RHAPSODE_LANGUAGE_MODEL__SCRIPT": str(script), "RHAPSODE_CACHE": str(cache)}
-    with rhapsode(home, environment=environment, scripted=True) as url:
-        meter = SystemMeter(home)
-        try:
-            return asyncio.run(_steps(url, meter, say))
-        finally:
-            meter.close()
+    home = folder / "scripted"
+    with (
+        rhapsode(home, cache=cache, scripts={"language_model": SCRIPT}) as url,
+        SystemMeter(home) as meter,
+    ):
+        return asyncio.run(_steps(url, meter, say))
 
 
 async def _steps(url: str, meter: SystemMeter, say: Say) -> CostSteps:

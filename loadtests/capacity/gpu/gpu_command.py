@@ -2,13 +2,12 @@
 
 import argparse
 import asyncio
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from loadtests.capacity.gpu.gpu_rows import GpuRow
 from loadtests.client import recorded_speech
 from loadtests.report.command_line import command_parser, numbers
 from loadtests.report.result_store import ROOT, publish
-from loadtests.report.run_info import commit, machine, say, when
+from loadtests.report.run_info import as_typed, heading, machine, say
 from loadtests.report.tables import markdown, spread
 from loadtests.servers.rhapsode_process import rhapsode
 from pipeline.engines.registry import LANGUAGE_MODELS, TEXT_TO_SPEECH
@@ -41,66 +40,40 @@ def gpu_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = command_parser(
         "python -m loadtests gpu",
         "First sound, voice to voice and sessions per card, at several numbers of sessions.",
-        "--keep",
-        "--json",
-        "--key",
-        "--cache",
+        *("--keep", "--json", "--key", "--cache"),
         epilog=_EPILOG,
     )
     add = parser.add_argument
     add("--sessions", type=numbers, default=(1, 4, 16, 64), metavar="N,N", help="default 1,4,16,64")
     add("--engine", choices=ENGINES, default="llama", help="who writes (default llama)")
-    add(
-        "--model",
-        type=_model_argument,
-        metavar="FOLDER|random:SHAPE",
-        help=f"shapes: {', '.join(random_llama.SHAPES)}",
-    )
+    _add_model(parser, "--model", random_llama.SHAPES)
     add("--voice", choices=VOICES, default="piper", help="who speaks (default piper)")
     add("--ear", choices=SPEECH_TO_TEXT_ENGINES, default="whisper", help="who listens (default whisper)")
-    add(
-        "--ear-model",
-        type=_ear_model_argument,
-        metavar="FOLDER|random:SHAPE",
-        help=_shapes(random_whisper.SHAPES),
-    )
+    _add_model(parser, "--ear-model", random_whisper.SHAPES)
     add("--config", type=Path, help="a profile, as cluster/gpu.yaml; the engines above win over it")
     add("--url", help="a system that runs already: nothing is started, and the engines are what they are")
     add("--steps", nargs="+", choices=STEPS, default=STEPS, help="default: all")
     add("--tokens", type=int, default=120, help="of an answer, at most (default 120)")
     add("--turns", type=int, default=3, help="questions of each session (default 3)")
-    add(
-        "--target-ms",
-        type=float,
-        default=1_000.0,
-        help="time to first audio that p95 must keep (default 1000)",
-    )
+    add("--target-ms", type=float, default=1_000.0, help="of first audio, kept by p95 (default 1000)")
     add("--cpu", action="store_true", help="engines for a card may run without one")
     return parser.parse_args(words)
 
 
-def _shapes(shapes: dict[str, random_whisper.WhisperShape]) -> str:
-    return f"shapes: {', '.join(shapes)}"
+def _add_model(parser: argparse.ArgumentParser, option: str, shapes: Mapping[str, object]) -> None:
+    there_are = ", ".join(shapes)
+
+    def known(text: str) -> str:
+        kind, _, shape = text.partition(":")
+        if kind == "random" and shape not in shapes:
+            raise argparse.ArgumentTypeError(f"there is no shape {shape!r}; there are: {there_are}")
+        if kind != "random" and not Path(text).is_dir():
+            raise argparse.ArgumentTypeError(f"there is no folder {text}")
+        return text
+
+    parser.add_argument(option, type=known, metavar="FOLDER|random:SHAPE", help=f"shapes: {there_are}")
 
 
-def _model_argument(text: str) -> str:
-    return _known(text, list(random_llama.SHAPES))
-
-
-def _ear_model_argument(text: str) -> str:
-    return _known(text, list(random_whisper.SHAPES))
-
-
-def _known(text: str, shapes: list[str]) -> str:
-    kind, _, shape = text.partition(":")
-    if kind == "random" and shape not in shapes:
-        raise argparse.ArgumentTypeError(f"there is no shape {shape!r}; there are: {', '.join(shapes)}")
-    if kind != "random" and not Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {text}")
-    return text
-
-
-_ROOT: Final = ROOT
 _ON_A_CARD: Final = frozenset({"vllm", "coqui", "whisperx"})
 _MAKES: Final[Mapping[str, tuple[str, str]]] = {
     "vllm": (".venv-vllm", "make env-vllm"),
@@ -136,7 +109,7 @@ def _card(line: str) -> InstalledCard | None:
     return InstalledCard(cells[0], int(cells[1]), int(cells[2]), int(cells[3]))
 
 
-def missing(arguments: argparse.Namespace, root: Path = _ROOT) -> list[str]:
+def missing(arguments: argparse.Namespace, root: Path = ROOT) -> list[str]:
     """One line for each thing that has to be there first."""
     return [] if arguments.url else list(_missing(arguments, root))
 
@@ -184,7 +157,7 @@ def environment(
     return {f"RHAPSODE_{name}": value for name, value in chosen.items()}
 
 
-def profile(arguments: argparse.Namespace, root: Path = _ROOT) -> Path | None:
+def profile(arguments: argparse.Namespace, root: Path = ROOT) -> Path | None:
     """The file that says what runs where; None: the one that comes along."""
     usual = root / "cluster" / "gpu.yaml"
     if arguments.config is not None:
@@ -200,14 +173,8 @@ _STEPS = {
     "calls": "voice to voice",
 }
 _HEADINGS = [
-    "what",
-    "sessions",
-    "first words",
-    "first sound",
-    "all together, a second",
-    "fell silent",
-    "failed",
-    "",
+    *("what", "sessions", "first words", "first sound", "all together, a second", "fell silent"),
+    *("failed", ""),
 ]
 
 
@@ -265,8 +232,6 @@ def main() -> None:
     arguments = gpu_parsed()
     if lacking := missing(arguments):
         sys.exit("This cannot be measured here yet:\n" + "\n".join(f"* {line}" for line in lacking))
-    # Before any engine is imported: idle OpenMP threads must sleep, as in the replicas.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if arguments.key:
         os.environ["RHAPSODE_KEY"] = arguments.key
     with (
@@ -274,10 +239,12 @@ def main() -> None:
         _system(Path(folder), arguments) as url,
     ):
         found = asyncio.run(measure(url, arguments))
-    text = f"### {when()}\n\n{_where()}; `{_command()}`, commit {commit()}\n\n{report(found, arguments)}"
-    publish(text, "python -m loadtests gpu --keep", keep=arguments.keep)
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(row) for row in found], indent=1))
+    seen = ", ".join(card.name for card in cards())
+    where = machine().replace("no GPU used", seen) if seen else ""
+    text = heading(as_typed("python -m loadtests gpu"), where=where) + report(found, arguments)
+    figures = [asdict(row) for row in found]
+    command = "python -m loadtests gpu --keep"
+    publish(text, command, keep=arguments.keep, figures=figures, file=arguments.json)
 
 
 @contextmanager
@@ -286,29 +253,24 @@ def _system(folder: Path, arguments: argparse.Namespace) -> Iterator[str]:
     if arguments.url:
         yield arguments.url.rstrip("/")
         return
-    model = _model(arguments)
-    transcriber = _transcriber(arguments)
+    model = _model(arguments.model, lambda shape: random_llama.prepare(shape, arguments.cache, say))
+    transcriber = _model(arguments.ear_model, lambda shape: _random_ear(shape, arguments.cache))
     say(f"starting the system: {arguments.engine}, {arguments.voice}, {arguments.ear}")
     variables = environment(arguments, model, transcriber)
-    with rhapsode(folder / "home", environment=variables, scripted=False, config=profile(arguments)) as url:
+    with rhapsode(folder / "home", environment=variables, config=profile(arguments)) as url:
         yield url
 
 
-def _model(arguments: argparse.Namespace) -> Path | None:
-    if not arguments.model:
+def _model(wished: str | None, prepare: Callable[[str], Path]) -> Path | None:
+    if not wished:
         return None
-    kind, _, shape = arguments.model.partition(":")
-    return random_llama.prepare(shape, arguments.cache, say) if kind == "random" else Path(arguments.model)
+    kind, _, shape = wished.partition(":")
+    return prepare(shape) if kind == "random" else Path(wished)
 
 
-def _transcriber(arguments: argparse.Namespace) -> Path | None:
-    if not arguments.ear_model:
-        return None
-    kind, _, shape = arguments.ear_model.partition(":")
-    if kind != "random":
-        return Path(arguments.ear_model)
-    like = whisper_files(None, arguments.cache).folder  # large-v2 has the same words
-    return random_whisper.prepare(shape, like, arguments.cache, say)
+def _random_ear(shape: str, cache: Path) -> Path:
+    like = whisper_files(None, cache).folder  # large-v2 has the same words
+    return random_whisper.prepare(shape, like, cache, say)
 
 
 async def measure(url: str, arguments: argparse.Namespace) -> list[GpuRow]:
@@ -339,13 +301,3 @@ async def _step(
         case _:
             mode = "quality" if arguments.ear == "whisperx" else "realtime"
             return await gpu_rows.calls(url, sessions, clips[: arguments.turns], mode)
-
-
-def _where() -> str:
-    here = machine()
-    found = cards()
-    return here.replace("no GPU used", ", ".join(card.name for card in found)) if found else here
-
-
-def _command() -> str:
-    return " ".join(["python -m loadtests gpu", *sys.argv[1:]])

@@ -9,6 +9,8 @@ from time import monotonic
 from typing import Final
 
 import httpx
+import numpy as np
+import soxr
 
 from loadtests.bench.rows.first_audio import PROMPTS
 from loadtests.bench.voice.voice_conversation import VoiceScenario, talk
@@ -17,6 +19,8 @@ from loadtests.client.api_connection import ApiConnection
 from loadtests.client.received_answers import CallerPlan, CallerResults, ask_together
 from loadtests.report.tables import percentile
 
+_SPOKEN_HZ: Final = 24_000
+"""Sample rate of `pcm`, as OpenAI documents it."""
 SENTENCES: Final = (
     "The old keeper climbed the stairs of the lighthouse every evening and lit the lamp for the ships. "
     "One night a small fox came to his door, wet and shivering from the storm. "
@@ -160,25 +164,15 @@ def _p50(series: Sequence[float]) -> str:
 
 async def own_speech(url: str) -> list[recorded_speech.Clip]:
     """Sentences in the system's own voice, where no recordings of callers are installed."""
-    client = ApiConnection(url)
+    wish = {"model": "tts-1", "voice": "alloy", "response_format": "pcm"}
     clips: list[recorded_speech.Clip] = []
-    async with httpx.AsyncClient(base_url=url, headers=client.headers, timeout=300) as http:
+    async with (
+        ApiConnection(url) as client,
+        httpx.AsyncClient(base_url=url, headers=client.headers, timeout=300) as http,
+    ):
         for number, text in enumerate(SENTENCES.split(". ")):
-            answer = await http.post(
-                "/v1/audio/speech",
-                json={"model": "tts-1", "voice": "alloy", "input": text, "response_format": "wav"},
-            )
-            answer.raise_for_status()
-            clips.append(recorded_speech.Clip(f"own-{number}", _at_16_khz(answer.content), text))
-    await client.aclose()
+            answer = await http.post("/v1/audio/speech", json=wish | {"input": text})
+            samples = np.frombuffer(answer.raise_for_status().content, "<i2")
+            pcm = soxr.resample(samples, _SPOKEN_HZ, recorded_speech.RATE).astype("<i2").tobytes()
+            clips.append(recorded_speech.Clip(f"own-{number}", pcm, text))
     return clips
-
-
-def _at_16_khz(file: bytes) -> bytes:
-    import numpy as np
-    import soxr
-
-    with wave.open(io.BytesIO(file)) as sound:
-        rate = sound.getframerate()
-        samples = np.frombuffer(sound.readframes(1 << 30), "<i2")
-    return bytes(soxr.resample(samples, rate, recorded_speech.RATE).astype("<i2").tobytes())

@@ -22,9 +22,9 @@ from loadtests.report.result_store import ROOT
 
 COSTS: Final = ROOT / "docs" / "costs.json"
 CHARS_PER_TOKEN: Final = 4.3
-_ONE_THREAD: Final = RateCurve(((1.0, 1.0), (2.0, 2.0)))
+ONE_THREAD: Final = RateCurve(((1.0, 1.0), (2.0, 2.0)))
 """A unit takes n times as long when n share one thread; n jobs use n cores where each has its own."""
-_ONE_CORE: Final = RateCurve.flat(1.0)
+ONE_CORE: Final = RateCurve.flat(1.0)
 ASSISTANT: Final = CallerModel(tokens=45, question_s=4.0, silence_s=0.5, think_s=3.0)
 """A caller who talks with it: short questions, short answers."""
 NARRATION: Final = CallerModel(tokens=320, think_s=2.0)
@@ -79,10 +79,10 @@ def laptop(found: Mapping[str, Any], people: CallerModel, cores: float = 2.0) ->
         overheads(found),
         {"machine": MachineKind(1, cores)},
         {
-            "gateway": WorkStage("machine", 2, _ONE_THREAD, _ONE_CORE),
-            "log": WorkStage("machine", 1, _ONE_THREAD, _ONE_CORE),
-            "replicas": WorkStage("machine", 1, _ONE_THREAD, _ONE_CORE),
-            "stt": WorkStage("machine", 1, RateCurve.flat(engines["stt_cpu_s_per_s"]), _ONE_THREAD, 2),
+            "gateway": WorkStage("machine", 2, ONE_THREAD, ONE_CORE),
+            "log": WorkStage("machine", 1, ONE_THREAD, ONE_CORE),
+            "replicas": WorkStage("machine", 1, ONE_THREAD, ONE_CORE),
+            "stt": WorkStage("machine", 1, RateCurve.flat(engines["stt_cpu_s_per_s"]), ONE_THREAD, 2),
             "llm": WorkStage(
                 "machine",
                 1,
@@ -90,7 +90,7 @@ def laptop(found: Mapping[str, Any], people: CallerModel, cores: float = 2.0) ->
                 RateCurve.flat(threads),
                 8,
             ),
-            "tts": WorkStage("machine", 1, RateCurve.flat(engines["tts_cpu_s_per_s"]), _ONE_THREAD, 8),
+            "tts": WorkStage("machine", 1, RateCurve.flat(engines["tts_cpu_s_per_s"]), ONE_THREAD, 8),
         },
         prefill_units=engines["llm_prefill_cpu_s"] / token(1),
     )
@@ -141,19 +141,19 @@ def cluster(found: Mapping[str, Any], people: CallerModel, size: ClusterSize) ->
             "cards that speak": MachineKind(size.voices, 1.0),
         },
         {
-            "gateway": WorkStage("gateways", size.gateways, _ONE_THREAD, _ONE_CORE),
-            "log": WorkStage("log shards", size.shards, _ONE_THREAD, _ONE_CORE),
-            "replicas": WorkStage("replicas' cores", size.models, _ONE_THREAD, _ONE_CORE),
+            "gateway": WorkStage("gateways", size.gateways, ONE_THREAD, ONE_CORE),
+            "log": WorkStage("log shards", size.shards, ONE_THREAD, ONE_CORE),
+            "replicas": WorkStage("replicas' cores", size.models, ONE_THREAD, ONE_CORE),
             "stt": WorkStage(
                 "cards that listen",
                 max(1, size.transcribers),
                 RateCurve(((1.0, heard), (2.0, 2 * heard))),
-                _ONE_CORE,
+                ONE_CORE,
             ),
             "llm": WorkStage(
                 "cards that write", size.models, step, RateCurve(((0.0, 0.0), (places, 1.0))), places
             ),
-            "tts": WorkStage("cards that speak", size.voices, shared, _ONE_CORE),
+            "tts": WorkStage("cards that speak", size.voices, shared, ONE_CORE),
         },
         prefill_units=prefill,
         deltas_per_token=0.6,

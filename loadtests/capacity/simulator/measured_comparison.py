@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from loadtests.capacity.simulator import small_end
-from loadtests.capacity.simulator.machine_profiles import laptop, overheads
+from loadtests.capacity.simulator.machine_profiles import ONE_CORE, ONE_THREAD, laptop, overheads
 from loadtests.capacity.simulator.simulation import SimulationResult, simulate
 from loadtests.capacity.simulator.simulation_plan import (
     CallerModel,
@@ -24,8 +24,6 @@ _LEAST_CORES: Final = 0.5
 """However busy strangers are, the system's share is more than that."""
 _SECONDS: Final = 240.0
 _FREE: Final = RateCurve.flat(0.0)
-_OWN: Final = RateCurve.flat(1.0)
-_THREAD: Final = RateCurve(((1.0, 1.0), (2.0, 2.0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +117,9 @@ def _in_one_process(
         overheads(found),
         {"machine": MachineKind(1, cores)},
         {
-            "gateway": WorkStage("machine", 1, _THREAD, _OWN),
-            "log": WorkStage("machine", 1, _THREAD, _OWN),
-            "replicas": WorkStage("machine", 1, _THREAD, _OWN),
+            "gateway": WorkStage("machine", 1, ONE_THREAD, ONE_CORE),
+            "log": WorkStage("machine", 1, ONE_THREAD, ONE_CORE),
+            "replicas": WorkStage("machine", 1, ONE_THREAD, ONE_CORE),
             "stt": WorkStage("machine", 1, _FREE, _FREE),
             "llm": models[0],
             "tts": models[1],

@@ -1,13 +1,15 @@
-"""The tables of docs/scaling.md: each between two marks, made from the costs and kept equal to them."""
+"""The tables of docs/scaling.md, each between two marks and kept equal to the costs, and its picture."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from math import log2
 from typing import Any, Final
 
 from loadtests.capacity.simulator import measured_comparison, scaling_tables, small_end
-from loadtests.capacity.simulator.first_audio_picture import drawn
 from loadtests.capacity.simulator.machine_profiles import costs
+from loadtests.capacity.simulator.measured_comparison import ComparedSize
 from loadtests.report.result_store import ROOT
+from loadtests.report.svg_charts import ChartLine, Labels, label_x, lines, milliseconds, rendered
 
 DOCS: Final = ROOT / "docs"
 PAGE: Final = DOCS / "scaling.md"
@@ -64,3 +66,26 @@ def _picture(found: Mapping[str, Any], *, check: bool) -> list[str]:
         PICTURE.parent.mkdir(exist_ok=True)
         PICTURE.write_text(new, encoding="utf-8")
     return [PICTURE.name]
+
+
+_NAME = "Time to first audio by the number of callers: dots are measured, lines simulated"
+
+
+def drawn(pairs: Sequence[ComparedSize]) -> str:
+    """SVG: callers on a scale of doublings; p50 and p95."""
+    sizes = [pair.measured.people for pair in pairs]
+    at = [log2(size / min(sizes)) for size in sizes]
+    series = [
+        ChartLine(
+            name,
+            style,
+            [pair.simulated.ttfa[end] for pair in pairs],
+            points=[pair.measured.ttfa[end] for pair in pairs],
+        )
+        for end, (name, style) in enumerate((("p50", "one"), ("p95", "two")))
+    ]
+
+    def axis(end: float) -> Labels:
+        return [(label_x(x, end), str(size), "middle") for x, size in zip(at, sizes, strict=True)]
+
+    return rendered("alone.svg", chart=lines(_NAME, at, series, milliseconds, along=axis)) + "\n"

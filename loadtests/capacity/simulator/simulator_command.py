@@ -1,6 +1,5 @@
 """`python -m loadtests simulator`: the tables of docs/scaling.md, and the small end that they are held to."""
 
-import os
 import sys
 
 from loadtests.capacity.simulator import scaling_page, small_end
@@ -21,8 +20,6 @@ def main() -> None:
     if not (arguments.measure or arguments.write or arguments.check):
         parser.error("say --write, --check or --measure")
     if arguments.measure:
-        # Before any engine is imported: idle OpenMP threads must sleep, as in the replicas.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         for row in small_end.measure(arguments.measure, arguments.sessions, arguments.cache, say):
             print(row, flush=True)
             if arguments.keep:

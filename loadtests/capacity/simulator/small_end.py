@@ -76,33 +76,20 @@ def measure(kinds: Sequence[str], sizes: Sequence[int], cache: Path, say: Say) -
     for kind in kinds:
         with tempfile.TemporaryDirectory(prefix="rhapsode-small-") as folder:
             settings = _settings(kind, Path(folder), cache)
-            with bare_gateway(settings) as url:
+            with bare_gateway(settings) as url, SystemMeter(settings.home) as meter:
                 say(f"{kind}: warming up")
                 asyncio.run(_ask(url, kind, 2, 1))
-                meter = SystemMeter(settings.home)
-                try:
-                    for people in sizes:
-                        say(f"{kind}: {people} at once")
-                        yield _one(url, kind, people, meter)
-                finally:
-                    meter.close()
+                for people in sizes:
+                    say(f"{kind}: {people} at once")
+                    yield _one(url, kind, people, meter)
 
 
 def _settings(kind: str, folder: Path, cache: Path) -> AppSettings:
     home = folder / "home"
     if kind == "scripted":
-        writer, voice = folder / "writer.json", folder / "voice.json"
-        writer.write_text(json.dumps(_WRITER))
-        voice.write_text(json.dumps(_VOICE))
-        return scripted_settings(home, writer, voice)
-    return AppSettings.model_validate(
-        {
-            "home": home,
-            "cache": cache,
-            "speech_to_text": {"engine": "scripted"},
-            "quality_speech_to_text": {"engine": "scripted"},
-        }
-    )
+        return scripted_settings(home, _WRITER, _VOICE)
+    scripted = {name: {"engine": "scripted"} for name in ("speech_to_text", "quality_speech_to_text")}
+    return AppSettings.model_validate({"home": home, "cache": cache, **scripted})
 
 
 async def _ask(url: str, kind: str, people: int, turns: int) -> CallerResults:

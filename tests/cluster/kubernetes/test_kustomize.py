@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster.kubernetes.kustomize import render
-from cluster.kubernetes.patches import Unrenderable
+from cluster.kubernetes.kustomize import Unrenderable, render
 
 HEAD = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
 THING = """

@@ -1,8 +1,6 @@
 """Running applications for the rows in small: one in this process, one gateway in a process of its own."""
 
-import json
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +35,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 @pytest.fixture(scope="package")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
     home = tmp_path_factory.mktemp("apart")
-    script = home / "script.json"
-    script.write_text(json.dumps(session_growth.SCRIPT))
-    settings = scripted_settings(home / "home", script)
-    with bare_gateway(settings) as url, closing(SystemMeter(settings.home)) as meter:
+    settings = scripted_settings(home / "home", session_growth.SCRIPT, {})
+    with bare_gateway(settings) as url, SystemMeter(settings.home) as meter:
         yield Apart(url, settings.home, meter)

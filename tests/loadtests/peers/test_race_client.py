@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from loadtests.client.recorded_speech import Clip
 from loadtests.peers import session_climb
 from loadtests.peers.contestants import HeardAnswer
-from loadtests.peers.laps import Laps, prompt, spoken, text, typed
+from loadtests.peers.laps import Laps, laps, prompt, spoken, text, typed
 from loadtests.peers.peer_connection import RATE, FirstLoudSample, peer_connection
 from loadtests.peers.peer_servers import Marks, stages
 from loadtests.peers.race_tables import Race, sessions_table
@@ -140,7 +140,7 @@ async def test_everybody_runs_in_every_lap_and_nobody_is_asked_what_was_asked_be
         Runner("LiveKit", 20),
     ]
     engines = Engines()
-    found = await typed(runners, 6, engines)
+    found = await laps(runners, 6, typed, engines)
     asked = [question for each in runners for question in each.asked]
     assert len(set(asked)) == len(asked) == engines.rests == 4 * 7
     assert [len(taken) for taken in found.heard.values()] == [5] * 4
@@ -156,7 +156,7 @@ async def test_everybody_runs_in_every_lap_and_nobody_is_asked_what_was_asked_be
 async def test_everybody_says_every_recording() -> None:
     runners = [Runner("Rhapsode", 10), Runner("Pipecat", 30)]
     clips = [Clip(str(number), b"", "") for number in range(5)]
-    await spoken(runners, 9, Engines(), clips)
+    await laps(runners, 9, spoken(clips), Engines())
     assert all(set(each.asked) == set("01234") for each in runners)
 
 

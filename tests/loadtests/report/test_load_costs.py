@@ -9,13 +9,17 @@ from hypothesis import strategies as st
 from loadtests.client.caller_record import CallerRecord
 from loadtests.report.load_result import ProcessKill, SystemSeen
 from loadtests.report.load_summary import CallersInside
-from loadtests.report.system_charts import costs as drawn
-from loadtests.report.system_charts import growth, pictures
+from loadtests.report.svg_charts import rendered
+from loadtests.report.system_charts import cost_values, growth_values, pictures
 from loadtests.runner import usage_summary
 from loadtests.runner.system_probe import SystemSample, read
 from loadtests.servers.system_processes import ProcessSample
 
 MB = 2.0**20
+
+
+def drawn(system: SystemSeen) -> str:
+    return rendered("system_costs.html", **cost_values(system))
 
 
 def grown(people: int, mb_each: float, cores_each: float) -> SystemSeen:
@@ -83,7 +87,7 @@ def test_growth_is_not_hidden_by_a_gateway_that_is_killed_and_begins_anew() -> N
     seen = usage_summary.system(looks, "", 0.0, CallersInside([]), kills=kills)
     assert seen.gateway_growth_mb_per_min == pytest.approx(0.6)
     assert seen.growth_mb_per_min["Gateway"] == pytest.approx(0.6)
-    html = growth(seen)
+    html = rendered("system_growth.html", **growth_values(seen))
     assert html.count('class="kill"') == 2 * len(pictures(seen))
     assert "another one after" in html
 
