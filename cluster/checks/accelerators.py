@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from cluster.checks.placement_check import cards_here, cards_needed, pools
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import UsageError
 from schemas.settings import AppSettings
 from schemas.settings.placement_settings import FIELDS
 
@@ -31,20 +31,18 @@ def for_this_machine(settings: AppSettings, pretend: int | None) -> Accelerators
     """Raises CliError where the configuration cannot run here; `pretend`: so many cards are believed in."""
     wanted = _wanted(settings)
     if there := pools(settings):
-        raise CliError(
+        raise UsageError(
             f"This configuration is for a cluster with nodes of the pools {', '.join(sorted(there))}.",
             "Deploy it there: rhapsode deploy FILE --address HOST:PORT; see docs/operating.md.",
-            status=MISUSED,
         )
     if pretend is None and wanted.cards > cards_here():
-        raise CliError(
+        raise UsageError(
             f"This configuration wants {wanted.cards} NVIDIA card(s); this machine shows {cards_here()}.",
             "To try it out without: --pretend-gpus 1 --scripted, or engines that run on the processor.",
-            status=MISUSED,
         )
     if pretend is not None and wanted.cards > pretend:
         advice = f"Use --pretend-gpus {wanted.cards}."
-        raise CliError(f"This configuration wants {wanted.cards} cards.", advice, status=MISUSED)
+        raise UsageError(f"This configuration wants {wanted.cards} cards.", advice)
     # Processors are only counted: a configuration for a larger machine may be tried on a small one.
     cpus = max(_LEAST_CPUS, wanted.cpus)
     return Accelerators(num_cpus=cpus) if pretend is None else Accelerators(pretend, wanted.kinds, cpus)

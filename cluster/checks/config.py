@@ -15,7 +15,7 @@ from ray.serve.schema import ServeDeploySchema
 from cluster.checks.config_names import unknown
 from cluster.checks.placement_check import failures
 from cluster.terminal import run_state
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import UsageError
 from cluster.terminal.run_state import KEY
 from deployments.app import folder, load_settings
 from schemas.settings import AppSettings
@@ -97,18 +97,18 @@ def load(file: Path) -> Config:
     """Raises CliError with every finding if there is one."""
     if unknown := unknown_variables(os.environ):
         message = "\n".join(str(finding) for finding in unknown)
-        raise CliError(message, "Correct or unset it.", status=MISUSED)
+        raise UsageError(message, "Correct or unset it.")
     raw = _read(file)
     try:
         settings = load_settings(raw["applications"][0].get("args") or {})
     except ValidationError as error:  # the file is fine, so it is a variable
         names = [PREFIX + "__".join(str(part).upper() for part in e["loc"]) for e in error.errors()]
         message = error.errors()[0]["msg"]
-        raise CliError(f"{', '.join(names)}: {message}", "Correct or unset it.", status=MISUSED) from error
+        raise UsageError(f"{', '.join(names)}: {message}", "Correct or unset it.") from error
     if clashes := list(_does_not_go_with(settings, raw)):
         lines = "\n".join(f"  {clash}" for clash in clashes)
         advice = f"Correct one of them: the file or the {PREFIX}* variables."
-        raise CliError(f"{file} does not go with the environment:\n{lines}", advice, status=MISUSED)
+        raise UsageError(f"{file} does not go with the environment:\n{lines}", advice)
     return Config(file, ServeDeploySchema.model_validate(_alike(raw, settings.logging)), settings)
 
 
@@ -117,7 +117,7 @@ def _read(file: Path) -> dict[str, Any]:
     raw = _parse(file)
     if found := findings(raw):
         lines = "\n".join(f"  {finding}" for finding in found)
-        raise CliError(f"{file} is not right:\n{lines}", "Correct these lines and try again.", status=MISUSED)
+        raise UsageError(f"{file} is not right:\n{lines}", "Correct these lines and try again.")
     return dict(raw)
 
 
@@ -174,14 +174,10 @@ def _parse(file: Path) -> Any:
         text = file.read_text(encoding="utf-8")
         return yaml.load(text, Loader=_Loader)
     except OSError as error:
-        raise CliError(
-            f"{file} cannot be read: {error.strerror}.", "Check the path.", status=MISUSED
-        ) from error
+        raise UsageError(f"{file} cannot be read: {error.strerror}.", "Check the path.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         advice = "Correct it and try again."
-        raise CliError(
-            f"{file} is not YAML: {' '.join(str(error).split())}", advice, status=MISUSED
-        ) from error
+        raise UsageError(f"{file} is not YAML: {' '.join(str(error).split())}", advice) from error
 
 
 def _unknown_keys(raw: Any, model: type[BaseModel], path: str) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import CliError, UsageError
 from pipeline.auth.api_keys import KeyFileDamaged
 from pipeline.auth.authenticator import is_loopback, is_open
 from schemas.settings import AppSettings
@@ -33,11 +33,10 @@ def is_open_to_all(settings: AppSettings, home: Path) -> bool:
 def refuse_exposure(settings: AppSettings, home: Path, host: str) -> None:
     """Raises CliError if the server would listen beyond this machine and ask nobody who they are."""
     if not is_loopback(host) and is_open_to_all(settings, home):
-        raise CliError(
+        raise UsageError(
             f"{host} can be reached from other machines, and there is no API key: everybody could use it "
             "and read everything.",
             _ADVICE,
-            status=MISUSED,
         )
 
 

@@ -51,10 +51,7 @@ def _autoscaling(deployment: Mapping[str, Any], path: str) -> Iterator[Trouble]:
     if least > most or (first is not None and not least <= first <= most):
         yield f"{path}.autoscaling_config", "min_replicas <= initial_replicas <= max_replicas must hold"
     if least < 1 and deployment.get("name") not in ON_DEMAND:
-        yield (
-            f"{path}.autoscaling_config.min_replicas",
-            "must be 1 or more: every turn needs it",
-        )
+        yield (f"{path}.autoscaling_config.min_replicas", "must be 1 or more: every turn needs it")
     most_ongoing = deployment.get("max_ongoing_requests")
     target = scaling.get_target_ongoing_requests()
     if target is not None and most_ongoing is not None and target >= int(most_ongoing):

@@ -5,13 +5,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 
-from cluster.terminal.cli_errors import MISUSED, CliError, NotRunning
+from cluster.terminal.cli_errors import CliError, NotRunning, UsageError
 from cluster.terminal.console import Steps, show_error
 
 Url = Annotated[
@@ -20,6 +21,8 @@ Url = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on standard output.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
+ConfigFile = Annotated[Path | None, typer.Option(help="The serve_config.yaml that the server runs with.")]
+Start = Annotated[bool, typer.Option("--start", help="Start Rhapsode in the background if it is not up.")]
 _INTERRUPTED: Final = 130
 
 
@@ -70,7 +73,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise CliError(f"{question} There is nobody to ask here.", "Add --yes.", status=MISUSED)
+        raise UsageError(f"{question} There is nobody to ask here.", "Add --yes.")
     if not typer.confirm(question, err=True):
         raise CliError("Nothing was done.")
 
@@ -83,7 +86,7 @@ def _checked(url: str) -> str:
     except ValueError:
         right = False
     if not right:
-        raise CliError(f"--url {url!r} is no address.", "Write it as http://HOST:PORT.", status=MISUSED)
+        raise UsageError(f"--url {url!r} is no address.", "Write it as http://HOST:PORT.")
     return url
 
 

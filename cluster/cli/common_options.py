@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from cluster.cli.command_help import SAID, Json, Url, explained
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import UsageError
 from cluster.terminal.run_state import KEY
 
 Key = Annotated[
@@ -87,11 +87,9 @@ def _take(name: str, given: dict[str, Any]) -> None:
     SAID.as_json = given.pop("as_json", False) or SAID.as_json
     for option, value in (("--url", SAID.url), ("--key", SAID.key)):
         if value is not None and name in HERE_ONLY:
-            raise CliError(f"rhapsode {name} is about this machine.", f"Leave {option} out.", status=MISUSED)
+            raise UsageError(f"rhapsode {name} is about this machine.", f"Leave {option} out.")
     if given.get("start") and SAID.url is not None:
-        raise CliError(
-            "--start is about this machine, --url about another.", "Leave one out.", status=MISUSED
-        )
+        raise UsageError("--start is about this machine, --url about another.", "Leave one out.")
     if SAID.key is not None:
         os.environ[KEY] = SAID.key
 
@@ -100,7 +98,7 @@ def _as_json(name: str, run: Callable[[], Any], given: Mapping[str, Any]) -> Any
     """Run a command that knows only words, and tell its lines as {"output": [...]}."""
     parameter, value, why = _ENDLESS.get(name, ("", None, ""))
     if why and (not parameter or given[parameter] == value):
-        raise CliError("--json is for what returns.", why, status=MISUSED)
+        raise UsageError("--json is for what returns.", why)
     out, fine = io.StringIO(), False
     try:
         with redirect_stdout(out):

@@ -11,9 +11,9 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
-from cluster.cli.command_help import Json, Yes, confirm, say, show
+from cluster.cli.command_help import ConfigFile, Json, Yes, confirm, say, show
 from cluster.terminal import run_state
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import CliError, UsageError
 from pipeline.auth.api_keys import KeyFileDamaged, KeyRecord, PrincipalName, create_key, read_keys, revoke_key
 from pipeline.auth.authenticator import keys_file
 from pipeline.auth.principals import Role
@@ -24,8 +24,6 @@ _NAME: Final[TypeAdapter[str]] = TypeAdapter(PrincipalName)
 _SPAN: Final = re.compile(r"(\d{1,5})([hdw])")
 T = TypeVar("T")
 _UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
-
-ConfigFile = Annotated[Path | None, typer.Option(help="The serve_config.yaml that the server runs with.")]
 
 
 @app.command()
@@ -92,7 +90,7 @@ def revoke(
     now_ms = time.time_ns() // 1_000_000
     record = _with(file, lambda: revoke_key(file, ident, now_ms=now_ms))
     if record is None:
-        raise CliError(f"There is no key {ident}.", "See rhapsode keys list.", status=MISUSED)
+        raise UsageError(f"There is no key {ident}.", "See rhapsode keys list.")
     say(f"Key {ident} of {record.principal} is revoked.")
 
 
@@ -114,10 +112,9 @@ def _check_name(principal: str) -> None:
     try:
         _NAME.validate_python(principal)
     except ValidationError as error:
-        raise CliError(
+        raise UsageError(
             f"{principal!r} is no principal's name.",
             "Take letters, digits and signs without spaces, a letter or digit first.",
-            status=MISUSED,
         ) from error
 
 
@@ -126,7 +123,7 @@ def _roles(role: str) -> frozenset[Role]:
         return frozenset({"user", "admin"})
     if role == "user":
         return frozenset({"user"})
-    raise CliError(f"There is no role {role!r}.", "There are user and admin.", status=MISUSED)
+    raise UsageError(f"There is no role {role!r}.", "There are user and admin.")
 
 
 def _expiry(text: str | None, now_ms: int) -> int | None:
@@ -138,11 +135,9 @@ def _expiry(text: str | None, now_ms: int) -> int | None:
     try:
         expires_ms = int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1_000)
     except ValueError as error:
-        raise CliError(
-            f"{text!r} is no time.", "Write 12h, 30d, 8w or 2027-01-31.", status=MISUSED
-        ) from error
+        raise UsageError(f"{text!r} is no time.", "Write 12h, 30d, 8w or 2027-01-31.") from error
     if expires_ms <= now_ms:
-        raise CliError(f"{text} is over already.", status=MISUSED)
+        raise UsageError(f"{text} is over already.")
     return expires_ms
 
 

@@ -12,20 +12,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cluster.cli import (
-    document_commands,
-    key_commands,
-    model_commands,
-    rollout_commands,
-    transcribe_commands,
-)
-from cluster.cli.command_help import Json, Url, running_at, show
+from cluster.cli import document_commands, key_commands, model_commands, rollout_commands, transcribe_commands
+from cluster.cli.command_help import Json, Start, Url, running_at, show
 from cluster.cli.command_help import say as say_plainly
 from cluster.cli.common_options import Key, begin, complete
 from cluster.cli.maintenance_commands import dead, projections
 from cluster.cli.metrics_command import metrics
 from cluster.cli.top_command import top
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import UsageError
 from cluster.terminal.console import Steps
 from schemas.version import BUILD
 
@@ -43,7 +37,6 @@ Out = Annotated[
 ]
 Voice = Annotated[str | None, typer.Option(help="Whose voice; the system's default otherwise.")]
 Speed = Annotated[float | None, typer.Option("--rate", min=0.25, max=4, help="How fast it is spoken.")]
-Start = Annotated[bool, typer.Option("--start", help="Start Rhapsode in the background if it is not up.")]
 
 app.add_typer(key_commands.app, name="keys")
 app.add_typer(document_commands.app, name="documents")
@@ -61,8 +54,7 @@ def _say_version(wanted: bool) -> None:
 @app.callback()
 def _common(
     version: Annotated[
-        bool,
-        typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version."),
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version.")
     ] = False,
     url: Url = None,
     key: Key = None,
@@ -247,10 +239,9 @@ def call_me(
 
     base = public_url or load_settings({}).gateway.telephone.public_url
     if base is None or not base.startswith("https://"):
-        raise CliError(
+        raise UsageError(
             "Nothing says at which https:// address the provider reaches this server.",
             "Add --public-url https://HOST, or set gateway.telephone.public_url.",
-            status=MISUSED,
         )
     webhook = f"{base.rstrip('/')}/v1/telephone/{provider}/voice"
     say_plainly(f"{webhook}\n{ask_again(webhook)}")
@@ -355,9 +346,9 @@ def _speak(
 
     said = sys.stdin.read() if words == "-" else words
     if not said.strip():
-        raise CliError("There is nothing to say.", "Give some text.", status=MISUSED)
+        raise UsageError("There is nothing to say.", "Give some text.")
     if out is None and kind == "text" and player.find() is None:
-        raise CliError("No audio player was found.", "Use --out speech.mp3.", status=MISUSED)
+        raise UsageError("No audio player was found.", "Use --out speech.mp3.")
     speak.format_of(out)
     given = {name: value for name, value in settings.items() if value is not None}
     wish = speak.SpeakParams(running_at(start=start), out, given, words_shown)

@@ -1,20 +1,18 @@
 """`rhapsode metrics`: what the log says about speed, worked out anew, and what was counted live."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from cluster.cli.command_help import Json, Url, running_at, show
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.cli.command_help import ConfigFile, Json, Url, running_at, show
+from cluster.terminal.cli_errors import UsageError
 from cluster.terminal.requests import ask, metrics_page
 from pipeline.observability import metric_names
 
 _PATIENCE_S: Final = 30.0
 
 Session = Annotated[str | None, typer.Option(help="Only this session; the whole log otherwise.")]
-ConfigFile = Annotated[Path | None, typer.Option(help="The serve_config.yaml that the server runs with.")]
 
 
 def metrics(
@@ -32,7 +30,7 @@ def metrics(
     from cluster.cli.recount import of_all
 
     if config is not None and (session or url):
-        raise CliError("--config says where the whole log is.", "Leave it out here.", status=MISUSED)
+        raise UsageError("--config says where the whole log is.", "Leave it out here.")
     if session:
         path = f"/v1/sessions/{session}/metrics"
         found = {"metrics": ask(running_at(url), "GET", path, patience_s=_PATIENCE_S)["metrics"]}

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cluster.cli.command_help import Json, Yes, confirm, say
 from cluster.terminal import run_state
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import CliError, UsageError
 from cluster.terminal.console import Steps
 from pipeline.engines.weights import chosen_models, model_download
 from pipeline.engines.weights.model_manifest import ModelEntry, entries
@@ -129,7 +129,7 @@ def _entry(name: str) -> ModelEntry:
     for entry in entries():
         if entry.name == name:
             return entry
-    raise CliError(f"There is no model {name!r}.", "rhapsode models list shows them all.", status=MISUSED)
+    raise UsageError(f"There is no model {name!r}.", "rhapsode models list shows them all.")
 
 
 def _pull(entry: ModelEntry) -> Path:

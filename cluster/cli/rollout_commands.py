@@ -8,7 +8,7 @@ from rich.console import Console
 
 from cluster.cli.command_help import Json, Url, running_at, say, show
 from cluster.local import rollout
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import UsageError
 from cluster.terminal.console import Steps
 
 
@@ -62,11 +62,9 @@ def drain(
         if one["gateway"] in (names or ()) or one["host"] == host or one["release"] == release
     ]
     if missing := set(names or ()) - set(wanted):
-        raise CliError(
-            f"There is no gateway {', '.join(sorted(missing))}.", "See: rhapsode drain", status=MISUSED
-        )
+        raise UsageError(f"There is no gateway {', '.join(sorted(missing))}.", "See: rhapsode drain")
     if not wanted and (host is not None or release is not None):
-        raise CliError("No gateway is of that host or release.", "See: rhapsode drain", status=MISUSED)
+        raise UsageError("No gateway is of that host or release.", "See: rhapsode drain")
     named = bool(names) or host is not None or release is not None
     if named:
         rollout.send_away(address, wanted, Steps(Console(stderr=True)))

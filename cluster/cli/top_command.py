@@ -22,8 +22,7 @@ _EVERY_S: Final = 1.0
 _QUITS: Final = ("q", "Q", "\x1b", "\x03")
 
 Over = Annotated[
-    float,
-    typer.Option("--over", min=0, max=3_600, help="With --once: look twice, so many seconds apart."),
+    float, typer.Option("--over", min=0, max=3_600, help="With --once: look twice, so many seconds apart.")
 ]
 
 

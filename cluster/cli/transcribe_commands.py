@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cluster.cli.command_help import Json, running_at, show
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.cli.command_help import Json, Start, running_at, show
+from cluster.terminal.cli_errors import UsageError
 from cluster.terminal.console import Steps
 
 Mode = Literal["realtime", "quality", "legacy"]
@@ -26,14 +26,11 @@ def hear(  # noqa: PLR0913 - a command's options
         Mode | None, typer.Option(help="How speech is written down; the system's default otherwise.")
     ] = None,
     language: Annotated[
-        str,
-        typer.Option(help='What is spoken, as "de"; "auto": found out; the system\'s default otherwise.'),
+        str, typer.Option(help='What is spoken, as "de"; "auto": found out; the system\'s default otherwise.')
     ] = "",
     compare_: Annotated[bool, typer.Option("--compare", help="Write it down in both ways.")] = False,
     no_reply: Annotated[bool, typer.Option("--no-reply", help="Only write it down.")] = False,
-    start: Annotated[
-        bool, typer.Option("--start", help="Start Rhapsode in the background if it is not up.")
-    ] = False,
+    start: Start = False,
 ) -> None:
     """Listen to recordings, print what was said in them and when, and answer it.
 
@@ -46,7 +43,7 @@ def hear(  # noqa: PLR0913 - a command's options
     from cluster.client.recording_files import recordings, text_of
 
     if reference and reference_file:
-        raise CliError("There are two references.", "Give one of them.", status=MISUSED)
+        raise UsageError("There are two references.", "Give one of them.")
     said = text_of(reference_file) if reference_file else reference
     found = recordings(files, said)
     listening: dict[str, Any] = {"reply": not no_reply, "compare": compare_}
@@ -73,7 +70,7 @@ def compare(
     from cluster.client.comparison_table import markdown
 
     if output is not None and not output.absolute().parent.is_dir():
-        raise CliError(f"There is no folder {output.absolute().parent}.", status=MISUSED)
+        raise UsageError(f"There is no folder {output.absolute().parent}.")
     steps = Steps(Console(stderr=True))
     reports = anyio.run(transcribe.compare, running_at(), sessions, steps)
     text = markdown(reports)

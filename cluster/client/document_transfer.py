@@ -8,7 +8,7 @@ from typing import Any, Final
 import anyio
 
 from cluster.client.http_client import LONG, Client, arriving, read
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import CliError, UsageError
 from cluster.terminal.console import Note, Steps
 from cluster.terminal.requests import refusal
 from schemas.ids import parse_session_id
@@ -24,14 +24,12 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
         if path.is_dir():
             inside = sorted(file for file in path.iterdir() if file.suffix.lower() in _KINDS)
             if not inside:
-                raise CliError(
-                    f"There are no documents in {path}.", "Give the files by name.", status=MISUSED
-                )
+                raise UsageError(f"There are no documents in {path}.", "Give the files by name.")
             found += inside
         elif path.is_file():
             found.append(path)
         else:
-            raise CliError(f"There is no {path}.", "Give files or folders of them.", status=MISUSED)
+            raise UsageError(f"There is no {path}.", "Give files or folders of them.")
     return found
 
 
@@ -76,9 +74,7 @@ async def search(url: str, name: str, wish: Mapping[str, Any]) -> list[dict[str,
 async def remove(url: str, name: str, names: Sequence[str], everything: bool) -> str:
     """Removes documents and reports them. Raises CliError."""
     if bool(names) == everything:
-        raise CliError(
-            "Say which documents, or --all.", "rhapsode documents list shows them.", status=MISUSED
-        )
+        raise UsageError("Say which documents, or --all.", "rhapsode documents list shows them.")
     async with _Collections(url) as collections:
         collection = await collections.named(name)
         if everything:

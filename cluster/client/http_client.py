@@ -9,7 +9,7 @@ import anyio
 import httpx
 
 from cluster.terminal import run_state
-from cluster.terminal.cli_errors import ADVICE, MISUSED, CliError
+from cluster.terminal.cli_errors import ADVICE, CliError, UsageError
 from cluster.terminal.requests import refusal
 from rhapsode.connection import PATIENCE_S, RETRY_MOST_S, ApiError, Connection, Event, new_key
 from schemas.native.comparison_answers import COMPARISON_LINE, ComparisonLine
@@ -158,7 +158,7 @@ def arriving(failure: str, file: Path | None = None) -> Iterator[None]:
     except OSError as error:
         if file is None:
             raise
-        raise CliError(f"{file} cannot be read: {error.strerror}.", status=MISUSED) from error
+        raise UsageError(f"{file} cannot be read: {error.strerror}.") from error
 
 
 def read(answer: httpx.Response) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import UsageError
 
 _SOUND: Final = (
     *(".wav", ".mp3", ".ogg", ".opus", ".oga", ".flac", ".m4a", ".mp4", ".aac", ".webm"),
@@ -33,7 +33,7 @@ def recordings(paths: Sequence[Path], reference: str = "") -> list[RecordingFile
     files = [file for path in paths for file in _files(path)]
     if reference and len(files) != 1:
         advice = "Give one recording, or put a .txt file beside each one."
-        raise CliError(f"One reference cannot be that of {len(files)} recordings.", advice, status=MISUSED)
+        raise UsageError(f"One reference cannot be that of {len(files)} recordings.", advice)
     lists: dict[Path, Mapping[str, str]] = {}
     found = []
     for file in files:
@@ -48,7 +48,7 @@ def text_of(file: Path) -> str:
     try:
         return " ".join(file.read_text(encoding="utf-8").split())
     except (OSError, UnicodeDecodeError) as error:
-        raise CliError(f"{file} cannot be read as text: {error}.", status=MISUSED) from error
+        raise UsageError(f"{file} cannot be read as text: {error}.") from error
 
 
 def _files(path: Path) -> list[Path]:
@@ -56,10 +56,10 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         advice = "Give a recording (.wav, .mp3, .ogg, .flac, ...) or a folder of them."
-        raise CliError(f"There is no {path}.", advice, status=MISUSED)
+        raise UsageError(f"There is no {path}.", advice)
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in _SOUND)
     if not files:
-        raise CliError(f"There are no recordings in {path}.", "Give the files by name.", status=MISUSED)
+        raise UsageError(f"There are no recordings in {path}.", "Give the files by name.")
     return files
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from cluster.client.http_client import Client
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import CliError, UsageError
 from rhapsode import audio_devices as player
 from rhapsode.connection import Event
 
@@ -34,9 +34,9 @@ def format_of(out: Path | None) -> str | None:
         return None
     if out.suffix.lower() not in FORMATS:
         known = ", ".join(FORMATS)
-        raise CliError(f"{out.name}: an audio file's name must end in one of {known}.", status=MISUSED)
+        raise UsageError(f"{out.name}: an audio file's name must end in one of {known}.")
     if not out.absolute().parent.is_dir():
-        raise CliError(f"There is no folder {out.absolute().parent}.", "Make it first.", status=MISUSED)
+        raise UsageError(f"There is no folder {out.absolute().parent}.", "Make it first.")
     return FORMATS[out.suffix.lower()]
 
 
@@ -78,10 +78,7 @@ async def _speakers(wish: SpeakParams) -> AsyncGenerator[player.Player | None, N
 
 
 async def _hear(
-    events: AsyncGenerator[Event, None],
-    wish: SpeakParams,
-    sound: player.Player | None,
-    terminal: TextIO,
+    events: AsyncGenerator[Event, None], wish: SpeakParams, sound: player.Player | None, terminal: TextIO
 ) -> None:
     """Show and play events until they end. Raises CliError if a turn failed."""
     async with aclosing(events):

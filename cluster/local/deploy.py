@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cluster.local.process_logs import cause
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import CliError, UsageError
 from cluster.terminal.console import Note, Steps
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def run(file: Path, address: str, steps: Steps, *, insecure: bool = False) -> No
     `insecure`: a cluster that asks nobody for a token is taken, too.
     """
     if not _ADDRESS.fullmatch(address):
-        raise CliError(f"--address {address!r} is no address.", "Write HOST:PORT, or auto.", status=MISUSED)
+        raise UsageError(f"--address {address!r} is no address.", "Write HOST:PORT, or auto.")
     from cluster.checks.config import load
 
     with steps.step("Configuration") as note:

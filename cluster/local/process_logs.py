@@ -14,7 +14,7 @@ from pathlib import Path
 from time import sleep
 from typing import Final
 
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import CliError, UsageError
 
 KEPT: Final = 5
 """Runs whose files are kept; the oldest are removed first."""
@@ -88,7 +88,7 @@ def written(home: Path, part: str | None = None) -> list[ProcessLog]:
     wanted = re.sub(r"[^a-z]", "", part.lower())
     known = sorted({one.part for one in found})
     if found and wanted not in known:
-        raise CliError(f"There is no log of {part!r}.", f"There are {', '.join(known)}.", status=MISUSED)
+        raise UsageError(f"There is no log of {part!r}.", f"There are {', '.join(known)}.")
     return [one for one in found if one.part == wanted]
 
 

@@ -21,9 +21,7 @@ def dashboard() -> dict[str, Any]:
         "time": {"from": "now-30m", "to": "now"},
         "timezone": "browser",
         "templating": {
-            "list": [
-                {"name": "source", "label": "Prometheus", "type": "datasource", "query": "prometheus"},
-            ]
+            "list": [{"name": "source", "label": "Prometheus", "type": "datasource", "query": "prometheus"}]
         },
         "annotations": {"list": [_alerts()]},
         "panels": list(_panels()),

@@ -82,12 +82,7 @@ _FELT: Final = PanelRow(
         Panel("Turns", (_rate(metric_names.TURNS, "outcome", factor=60),), "opm", "Ended, per minute."),
         Panel(
             "Underruns for each hour of listening",
-            (
-                Query(
-                    _UNDERRUNS,
-                    "underruns",
-                ),
-            ),
+            (Query(_UNDERRUNS, "underruns"),),
             about="By listeners who report.",
         ),
         Panel(

@@ -32,6 +32,13 @@ class CliError(Exception):
         self.status = status
 
 
+class UsageError(CliError):
+    """The command line, a variable or a file asks for what cannot be."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message, advice, status=MISUSED)
+
+
 class NotRunning(CliError):
     def __init__(self) -> None:
         super().__init__("Rhapsode is not running.", "Start it with: rhapsode up", status=NOT_RUNNING)

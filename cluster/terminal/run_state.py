@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import CliError, UsageError
 from schemas.settings import AppSettings
 
 KEY: Final = "RHAPSODE_KEY"
@@ -210,10 +210,9 @@ def refuse_other_wishes(wish: StartParams, run: RunState) -> None:
     for name, value in wish.options.items():
         if real.get(name) != value:
             asked = f"--{name}" if value is True else f"--{name} {value}"
-            raise CliError(
+            raise UsageError(
                 f"Rhapsode runs already at {run.url}, and not with {asked}.",
                 "End it first (rhapsode down), or start another one with a RHAPSODE_HOME of its own.",
-                status=MISUSED,
             )
 
 
@@ -221,7 +220,7 @@ def credential() -> dict[str, str]:
     """The headers that show the server who asks: the API key in RHAPSODE_KEY, if there is one."""
     key = os.environ.get(KEY)
     if key and not key.isascii():
-        raise CliError(f"{KEY} is no key of ours.", "rhapsode keys create makes one.", status=MISUSED)
+        raise UsageError(f"{KEY} is no key of ours.", "rhapsode keys create makes one.")
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 

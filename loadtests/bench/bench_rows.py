@@ -155,10 +155,7 @@ def _narrations(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Pat
 
 def _growth(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -> Iterator[MeasuredRow]:
     home = folder / "growth"
-    with (
-        _scripted(home, cache, language_model=session_growth.SCRIPT) as url,
-        SystemMeter(home) as meter,
-    ):
+    with _scripted(home, cache, language_model=session_growth.SCRIPT) as url, SystemMeter(home) as meter:
         _begin("g", plan)
         found = asyncio.run(session_lengths.lengthening(url, home, plan.lengths, plan.length_rounds))
         yield from session_lengths.length_rows(found)

@@ -92,11 +92,7 @@ _PROCESSES: Final = "of this client, each with its part of the callers; auto: on
 _SHARED: Final[dict[str, dict[str, Any]]] = {
     "--url": {"type": address, "help": "a system that runs already; else one is started"},
     "--key": {"help": "an API key or a token, where the system asks for one (or RHAPSODE_KEY)"},
-    "--cache": {
-        "type": Path,
-        "default": Path("~/.cache/rhapsode").expanduser(),
-        "help": "prepared weights",
-    },
+    "--cache": {"type": Path, "default": Path("~/.cache/rhapsode").expanduser(), "help": "prepared weights"},
     "--json": {"type": Path, "metavar": "FILE", "help": "write every figure into a file"},
     "--keep": {"action": "store_true", "help": "write the tables into docs/measurements.md"},
     "--quiet": {"action": "store_true", "help": "no line of progress, and the report is not opened"},

@@ -13,14 +13,7 @@ import httpx
 
 from loadtests.client.api_connection import ApiConnection, Failed
 from loadtests.report import curve_verdicts, result_store
-from loadtests.report.command_line import (
-    OF_A_LOAD,
-    command_parser,
-    number,
-    rate,
-    refuse_key,
-    seconds,
-)
+from loadtests.report.command_line import OF_A_LOAD, command_parser, number, rate, refuse_key, seconds
 from loadtests.report.curve_page import DOCS, MARK, curve_table, keep, page, picture
 from loadtests.report.curve_verdicts import LoadCurve
 from loadtests.report.load_result import LoadResult

@@ -83,8 +83,5 @@ def prometheus(folder: Path, target: str, *, every_s: int = 2) -> Iterator[Prome
     def ready(_: int) -> bool:
         return httpx.get(f"{address}/-/ready", timeout=5, trust_env=False).is_success
 
-    with (
-        child_process(command, folder / "prometheus.log", ready),
-        closing(Prometheus(address)) as asked,
-    ):
+    with child_process(command, folder / "prometheus.log", ready), closing(Prometheus(address)) as asked:
         yield asked

@@ -14,7 +14,7 @@ from typing import Final
 from wyoming.event import Event, async_read_event
 
 from cluster.client.wyoming.wyoming_connection import WyomingConnection
-from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import CliError, UsageError
 from rhapsode import AsyncRhapsode
 
 log = logging.getLogger(__name__)
@@ -69,10 +69,9 @@ class WyomingServer:
     async def serve(self, host: str, port: int) -> asyncio.Server:
         """Listens from now on. Raises CliError for an address that is taken, or open to others unasked."""
         if not _is_loopback(host) and not self.allowed:
-            raise CliError(
+            raise UsageError(
                 f"{host} is reached from other machines, and Wyoming has no passwords.",
                 "Name the networks that may use it, as --allow 192.168.1.0/24.",
-                status=MISUSED,
             )
         loop = asyncio.get_running_loop()
 
@@ -136,16 +135,14 @@ def networks(named: Sequence[str]) -> tuple[Network, ...]:
     try:
         return tuple(ip_network(name) for name in named)
     except ValueError as error:
-        raise CliError(
-            f"--allow is no network: {error}.", "As --allow 192.168.1.0/24.", status=MISUSED
-        ) from error
+        raise UsageError(f"--allow is no network: {error}.", "As --allow 192.168.1.0/24.") from error
 
 
 def host_and_port(address: str) -> tuple[str, int]:
     """The parts of "HOST:PORT". Raises CliError."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
-        raise CliError(f"{address} is no address.", "As --address 127.0.0.1:10500.", status=MISUSED)
+        raise UsageError(f"{address} is no address.", "As --address 127.0.0.1:10500.")
     return host.strip("[]"), int(port)
 
 

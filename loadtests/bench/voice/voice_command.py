@@ -174,10 +174,5 @@ def floor_row(floor: Sequence[DirectAnswer]) -> list[str]:
     whole = [each.voice_to_voice(500) for each in floor]
     errors = voice_tables.rate(altogether(each.errors for each in floor))
     cells = ["floor: 500 ms, then the engines called directly", "1"]
-    cells += [
-        spread([500 + each.decode for each in floor]),
-        spread(whole),
-        spread(whole),
-        "",
-    ]
+    cells += [spread([500 + each.decode for each in floor]), spread(whole), spread(whole), ""]
     return [*cells, errors, "", str(len(floor))]

@@ -167,10 +167,7 @@ def _size(log: Redis, session: str) -> tuple[int, int]:
 def measure(folder: Path, cache: Path, say: Say) -> CostSteps:
     """Start a system of its own with scripted engines, and put each kind of load on it."""
     home = folder / "scripted"
-    with (
-        rhapsode(home, cache=cache, scripts={"language_model": SCRIPT}) as url,
-        SystemMeter(home) as meter,
-    ):
+    with rhapsode(home, cache=cache, scripts={"language_model": SCRIPT}) as url, SystemMeter(home) as meter:
         return asyncio.run(_steps(url, meter, say))
 
 
