@@ -21,7 +21,7 @@ from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import ROOT
 from loadtests.runner.dashboard_picture import drawing, shoot
 from loadtests.servers.prometheus_server import prometheus
-from loadtests.servers.rhapsode_process import rhapsode
+from loadtests.servers.rhapsode_process import Scripts, rhapsode
 
 _QUESTIONS: Final = (
     "Tell me about the sea.",
@@ -83,7 +83,7 @@ def main() -> None:
         if arguments.url:
             _watch(arguments.url, folder, arguments)
             return
-        scripts = {} if arguments.scripted else None
+        scripts: Scripts | None = {} if arguments.scripted else None
         with rhapsode(folder / "home", cache=arguments.cache, scripts=scripts) as url:
             _watch(url, folder, arguments)
 

@@ -18,6 +18,8 @@ _START_S: Final = 300.0
 _STOP_S: Final = 40.0
 Ready = Callable[[int], bool]
 """Given the process's number, whether it is ready; OSError and httpx.HTTPError: not yet."""
+Scripts = Mapping[str, Mapping[str, Any]]
+"""Scripts of scripted engines, by branch of the settings."""
 
 
 def free_port() -> int:
@@ -98,7 +100,7 @@ def rhapsode(
     home: Path,
     *,
     cache: Path | None = None,
-    scripts: Mapping[str, Mapping[str, Any]] | None = None,
+    scripts: Scripts | None = None,
     environment: Mapping[str, str] | None = None,
     config: Path | None = None,
     choosy: bool = False,
