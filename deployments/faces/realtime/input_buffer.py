@@ -127,7 +127,7 @@ class RealtimeAudioInput:
             self._services.audio_inputs.leave(handle, may_return=False)
 
     def leave(self) -> None:
-        """The connection is gone."""
+        """Commits the audio received by now: no client can send the rest again."""
         handle, self._handle = self._handle, None
         if handle is not None:
             self._services.audio_inputs.leave(handle, may_return=False)

@@ -1,11 +1,13 @@
 """From the events of what is heard to the events of the input audio buffer."""
 
-from typing import Any
+from typing import Any, Final
 
 from deployments.faces.realtime.item_views import Shown, shown_item
 from pipeline.session_state.conversation import Conversation
 from pipeline.stt.turn_policy import spoken_over
 from schemas.events.recorded import Recorded
+
+_TRANSCRIPTION: Final = "conversation.item.input_audio_transcription"
 
 
 class InputBufferEvents:
@@ -28,7 +30,7 @@ class InputBufferEvents:
             case "input.opened":
                 self._begins.setdefault(data["input"], self._total_ms)
             case "input.closed":
-                self._total_ms = max(self._total_ms, self._at(data, data["ms"]))
+                self._total_ms = max(self._total_ms, self.at(data["input"], data["ms"]))
             case "input.cleared":
                 return [{"type": "input_audio_buffer.cleared"}]
             case "speech.started" if self._detects:
@@ -51,7 +53,7 @@ class InputBufferEvents:
     def _transcript(self, recorded: Recorded) -> list[Shown]:
         data = recorded.data
         known = (data["input"], data["utterance"]) in self._conversation.items.spoken
-        return self._written(recorded) if known and self._transcribes else []
+        return self._written(recorded) if known and self.transcribes else []
 
     @property
     def _input(self) -> dict[str, Any]:
@@ -63,11 +65,9 @@ class InputBufferEvents:
         return self._input.get("turn_detection") is not None
 
     @property
-    def _transcribes(self) -> bool:
+    def transcribes(self) -> bool:
+        """Do clients want to be told what was said?"""
         return self._input.get("transcription") is not None
-
-    def _at(self, data: Any, ms: int) -> int:
-        return self._begins.get(data["input"], 0) + ms
 
     def at(self, name: str, ms: int) -> int:
         """A place in an input, as clients count."""
@@ -82,7 +82,7 @@ class InputBufferEvents:
         data, listening = recorded.data, self._conversation.settings.listening
         started = {
             "type": "input_audio_buffer.speech_started",
-            "audio_start_ms": self._at(data, data["at_ms"]),
+            "audio_start_ms": self.at(data["input"], data["at_ms"]),
             "item_id": self._item(data),
         }
         held_first = listening.barge_in and listening.interrupt_ms > listening.hold_ms
@@ -101,7 +101,7 @@ class InputBufferEvents:
         name = self._item(data)
         stopped = {
             "type": "input_audio_buffer.speech_stopped",
-            "audio_end_ms": self._at(data, data["at_ms"]),
+            "audio_end_ms": self.at(data["input"], data["at_ms"]),
             "item_id": name,
         }
         if (withheld := self._withheld.get(_utterance(data))) is not None:
@@ -124,19 +124,14 @@ class InputBufferEvents:
         """The whole of a transcript."""
         sent, events = self._sent.pop(name, ""), []
         about = {"item_id": name, "content_index": 0}
-        kind = "conversation.item.input_audio_transcription"
         if text.startswith(sent) and len(text) > len(sent):
-            events.append({"type": f"{kind}.delta", **about, "delta": text[len(sent) :]})
+            events.append({"type": f"{_TRANSCRIPTION}.delta", **about, "delta": text[len(sent) :]})
         usage = {"type": "duration", "seconds": seconds}
-        return [*events, {"type": f"{kind}.completed", **about, "transcript": text, "usage": usage}]
-
-    @property
-    def transcribes(self) -> bool:
-        """Do clients want to be told what was said?"""
-        return self._transcribes
+        return [*events, {"type": f"{_TRANSCRIPTION}.completed", **about, "transcript": text, "usage": usage}]
 
     def _written(self, recorded: Recorded) -> list[Shown]:
         data, name = recorded.data, self._item(recorded.data)
+        about = {"item_id": name, "content_index": 0}
         match recorded.type:
             case "transcript.final":
                 return self.written(name, data["text"], (data["end_ms"] - data["start_ms"]) / 1_000)
@@ -148,14 +143,12 @@ class InputBufferEvents:
                     "message": data["message"],
                     "param": None,
                 }
-                kind = "conversation.item.input_audio_transcription.failed"
-                return [{"type": kind, "item_id": name, "content_index": 0, "error": error}]
+                return [{"type": f"{_TRANSCRIPTION}.failed", **about, "error": error}]
         sent, stable = self._sent.get(name, ""), data["text"][: data["stable"]]
         if not stable.startswith(sent) or len(stable) <= len(sent):
             return []
         self._sent[name] = stable
-        kind = "conversation.item.input_audio_transcription.delta"
-        return [{"type": kind, "item_id": name, "content_index": 0, "delta": stable[len(sent) :]}]
+        return [{"type": f"{_TRANSCRIPTION}.delta", **about, "delta": stable[len(sent) :]}]
 
 
 def _utterance(data: Any) -> tuple[str, int]:

@@ -44,9 +44,9 @@ from schemas.settings.model_settings import GivenMessage
 from schemas.settings.provider_settings import LOCAL
 
 _ITEMS: Final = 2_000
+"""Of one conversation; what is older is not told to any model anyway."""
 _CHARS: Final = 8_000_000
 """Of all items that clients wrote. Each connection to the session holds them in memory."""
-"""Of one conversation; what is older is not told to any model anyway."""
 _WRITTEN_S: Final = 60.0
 """How long a response waits for what was said to be written down."""
 _NOTHING: Final = "…"

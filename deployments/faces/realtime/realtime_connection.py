@@ -239,10 +239,6 @@ class Connection:
         await self._send_job.send(_Job(set_done, None))
         await done.wait()
 
-    def leave(self) -> None:
-        """Commits the audio received by now: no client can send the rest again."""
-        self.audio_input.leave()
-
 
 async def converse(
     connection: Connection, transport: Transport, *beside: Callable[[], Coroutine[Any, Any, None]]
@@ -269,7 +265,7 @@ async def converse(
         with suppress(WebSocketDisconnect):
             await transport.refuse(_first(group))
     finally:
-        connection.leave()
+        connection.audio_input.leave()
 
 
 def _first(group: BaseExceptionGroup[RhapsodeError]) -> RhapsodeError:

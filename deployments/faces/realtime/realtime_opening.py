@@ -71,7 +71,8 @@ async def open_session(
     if number is None and sound_after is not None:
         raise RealtimeInvalid("audio_starting_after goes with starting_after.", field="audio_starting_after")
     if name is not None:
-        session = await _known(services, caller, name)
+        missing = SessionNotFound(f"there is no session {name[:80]!r}", field="session_id")
+        session = await known_session(services, caller, name, missing)
     elif number is None:
         session = await _new(services, caller, model, patch)
     else:
@@ -106,8 +107,10 @@ def _number(text: str | None) -> int | None:
     return int(text)
 
 
-async def _known(services: GatewayContainer, caller: Principal, name: str) -> SessionId:
-    missing = SessionNotFound(f"there is no session {name[:80]!r}", field="session_id")
+async def known_session(
+    services: GatewayContainer, caller: Principal, name: str, missing: SessionNotFound
+) -> SessionId:
+    """A session that the caller commands. Raises `missing`, or what refuses a session of the server's own."""
     session = parse_session_id(name.removeprefix(_PREFIX))
     whose = None if session is None else await services.ownership.of(session)
     if session is None or whose is None or not caller.commands(whose):

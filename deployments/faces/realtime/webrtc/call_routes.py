@@ -11,8 +11,8 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from deployments.container import GatewayContainer
-from deployments.faces.native.session_routes import Open, refuse_affairs
-from deployments.faces.realtime.realtime_opening import Patch, open_session, session_of_call
+from deployments.faces.native.session_routes import Open
+from deployments.faces.realtime.realtime_opening import Patch, known_session, open_session, session_of_call
 from deployments.faces.realtime.webrtc.calls import Calls
 from deployments.web import problem_details
 from deployments.web.error_shapes.realtime_error_events import error_body
@@ -20,7 +20,6 @@ from deployments.web.resource_access import Caller, while_allowed
 from schemas.errors import BodyTooLarge, RhapsodeError, SessionNotFound
 from schemas.errors.realtime_errors import RealtimeInvalid
 from schemas.events import CallHungUp
-from schemas.ids import parse_session_id
 from schemas.realtime.client_events import session_patch
 
 
@@ -91,15 +90,10 @@ async def create_call(request: Request, services: Open, caller: Caller) -> Respo
 @router.post("/{call_id}/hangup", responses=_ERRORS)
 async def hang_up(call_id: str, services: Open, caller: Caller) -> Response:
     """End a call, on whichever gateway it is. Its session stays."""
-    session = parse_session_id(session_of_call(call_id)) if _CALL.fullmatch(call_id) else None
+    name = session_of_call(call_id) if _CALL.fullmatch(call_id) else ""
+    missing = SessionNotFound(f"There is no call {call_id[:80]!r}.", field="call_id")
     try:
-        whose = None if session is None else await services.ownership.of(session)
-        if session is None or whose is None or not caller.commands(whose):
-            raise SessionNotFound(f"There is no call {call_id[:80]!r}.", field="call_id")
-        conversation, _ = await services.sessions.view(session)
-        refuse_affairs(conversation)
-        if caller.secret and conversation.items.secret != caller.secret:
-            raise SessionNotFound(f"There is no call {call_id[:80]!r}.", field="call_id")
+        session = await known_session(services, caller, name, missing)
         await services.sessions.decide(session, lambda _: (CallHungUp(call=call_id),))
     except RhapsodeError as error:
         return _refused(error)
