@@ -12,6 +12,7 @@ COMMANDS: Final = {
     "bench-distance": "bench.turns.distance_bench:main",
     "bench-faces": "bench.rows.face_latency:main",
     "bench-reading": "bench.voice.reading_bench:main",
+    "bench-speed": "bench.voice.speed_bench:main",
     "bench-tracing": "bench.rows.tracing_cost:main",
     "bench-turns": "bench.turns.turns_bench:main",
     "bench-voice": "bench.voice.voice_command:main",

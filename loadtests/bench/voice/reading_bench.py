@@ -28,13 +28,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtests bench-reading", description=__doc__)
     parser.add_argument("--at-most", type=float, default=4.0, help="percent of words (default: %(default)s)")
     parser.add_argument("--plain", action="store_true", help="the voice gets the text as it is written")
+    parser.add_argument("--runs", type=int, default=1, help="the voice draws its noise anew in each")
     options = parser.parse_args()
-    rows = asyncio.run(_read_all(plain=options.plain))
+    runs = [asyncio.run(_read_all(plain=options.plain)) for _ in range(options.runs)]
+    rows = [row for run in runs for row in run]
     errors = altogether(each for _, _, each in rows)
     percent = 100 * (errors.rate or 0.0)
     wrong = [[shown, heard, str(each.errors)] for shown, heard, each in rows if each.errors]
     print(f"{when()}, {machine()}, commit {commit()}\n")
     print(markdown(["written", "heard", "word errors"], wrong))
+    print("errors by run: " + ", ".join(str(altogether(each for *_, each in run).errors) for run in runs))
     print(
         f"{len(rows)} sentences, {errors.words} words, {errors.errors} errors: {percent:.1f} % "
         f"(wanted at most {options.at_most:g} %); normalisation {_cpu_us():.0f} µs of CPU a sentence"

@@ -22,11 +22,13 @@ _GROUPING: Final = {"en": re.compile("[,\u00a0\u202f\u2009]"), "de": re.compile(
 _DECIMAL: Final = {"en": ".", "de": ","}
 _POINT: Final = {"en": "point", "de": "Komma"}
 _DOT: Final = {"en": "point", "de": "Punkt"}
+_NO_PAUSE: Final = re.compile("(?<!illion),")
+"""Commas of number words at which people pause no longer than between others."""
 
 
 @lru_cache(maxsize=4096)
 def _words(number: int, language: str, kind: str) -> str:
-    return str(num2words(number, lang=language, to=kind)).replace(",", "")
+    return _NO_PAUSE.sub("", str(num2words(number, lang=language, to=kind)))
 
 
 class Numerals:

@@ -8,7 +8,7 @@ ENGLISH: Final = {
     "much money": ("$5 million, £3bn", "five million dollars, three billion pounds"),
     "one of a coin": ("$1, $1.01 and $0.99", "one dollar, one dollar and one cent and ninety-nine cents"),
     "decimal": ("Pi is 3.14.", "Pi is three point one four."),
-    "thousands": ("1,204,507", "one million two hundred and four thousand five hundred and seven"),
+    "thousands": ("1,204,507", "one million, two hundred and four thousand five hundred and seven"),
     "percent": ("5% or 2.5 %", "five percent or two point five percent"),
     "units": ("1 km, 10 km, 5kg, 2 °C", "one kilometer, ten kilometers, five kilograms, two degrees Celsius"),
     "speed": ("at 25 km/h", "at twenty-five kilometers per hour"),
