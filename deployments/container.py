@@ -94,6 +94,7 @@ class GatewayContainer:
     audio_inputs: AudioInputs
     arriving: Arriving
     importing: FairPlaces
+    erasing: FairPlaces
     embedding: FairPlaces
     ephemeral: EphemeralSessions
     names: Names
@@ -208,6 +209,7 @@ class _Resources:
             audio_inputs=AudioInputs(log, self._input_services(sessions, owners), settings.limits),
             arriving=Arriving(settings.limits),
             importing=FairPlaces(1),
+            erasing=FairPlaces(1),
             embedding=FairPlaces(1),
             ephemeral=EphemeralSessions(log, sessions, tailer, self.clock, grace_s=settings.openai.grace_s),
             names=Names(settings, choices),

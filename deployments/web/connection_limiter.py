@@ -16,14 +16,19 @@ from schemas.ids import SessionId
 from schemas.settings.limit_settings import LimitSettings
 
 _RETRY_S = 5.0
-_DOWNLOADS: Final = re.compile(r"/v1/(sessions/[^/]+/(audio|export)|responses/[^/]+|ui/chat/[^/]+/stream)")
-"""Files as large as what they are made of, and sent while they are; responses and chats in streams."""
+_DOWNLOADS: Final = re.compile(
+    r"/v1/(sessions/[^/]+/(audio|export)|responses/[^/]+|ui/chat/[^/]+/stream)"
+    r"|/api/tts/(audio/[^/]+/chunk/[^/]+|voices/.+/preview)"
+)
+"""Files that are made while somebody waits for them; responses and chats in streams."""
 _STREAMS: Final = re.compile(
     r"(/api)?/v1/conversations/message/stream|/sse/[^/]+/stream"
     r"|/v1/(chat/completions|messages|responses|ui/chat|mcp|audio/(speech|transcriptions|translations))"
-    r"|/v1/collections/[^/]+/documents"
+    r"|/v1/(embeddings|responses/[^/]+/cancel|collections/[^/]+/documents)"
+    r"|/v1/sessions/(import|[^/]+/(recordings|comparisons))|/api/(voice|stories/[^/]+/scenes)"
 )
 """Paths whose requests may be answered by a stream, or after a while."""
+_ERASURES: Final = re.compile(r"/v1/users/[^/]+")
 
 _DURABLE: Final = "/v1/durable/"
 """Durable streams, which are read live or at once, as the query says."""
@@ -75,6 +80,5 @@ def lasts(scope: Scope) -> bool:
     path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
     if path.startswith(_DURABLE):
         return scope["method"] == "GET" and b"live=" in scope.get("query_string", b"")
-    if scope["method"] == "GET" and (path.endswith("/events") or _DOWNLOADS.fullmatch(path) is not None):
-        return True
-    return path.endswith("/events") or (scope["method"] == "POST" and _STREAMS.fullmatch(path) is not None)
+    lasting = {"GET": _DOWNLOADS, "POST": _STREAMS, "DELETE": _ERASURES}.get(scope["method"])
+    return path.endswith("/events") or (lasting is not None and lasting.fullmatch(path) is not None)

@@ -18,6 +18,8 @@ from schemas.ids import Seq, SessionId
 
 _AT_ONCE: Final = 100
 """Links of one session that are good at the same time."""
+TRIES: Final = 32
+"""So often an event is given to the log at the place for which it was decided; others write there, too."""
 
 Share = dict[str, Any]
 """Data of `share.created`, and `created_ms`."""
@@ -61,7 +63,7 @@ class Shares:
         """
         expires_ms = None if expires_in_s is None else self._clock.now_ms() + expires_in_s * 1_000
         share = secrets.token_hex(8)
-        while True:
+        for _ in range(TRIES):
             conversation, _ = await self._views.get(session)
             place, head = await self._place(session, conversation)
             if len(await self.list(session)) >= _AT_ONCE:
@@ -71,6 +73,7 @@ class Shares:
             with suppress(Conflict):
                 await self._recorder.post(place, event, by=conversation.principal, expected=head)
                 return share, expires_ms
+        raise Conflict("others write into this session all the time; try again")
 
     async def list(self, session: SessionId) -> dict[str, Share]:
         """The links that are good now, by name."""

@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from pipeline.apps.characters import Characters, as_character
+from pipeline.apps.share_links import TRIES
 from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.eventlog.recorder import Recorder
@@ -208,8 +209,8 @@ class Threads:
         await self._recorder.post(thread, named, key=internal_key("title"))
 
     async def add_member(self, thread: SessionId, principal: str) -> None:
-        """Raises StateError where there are too many."""
-        while True:
+        """Raises StateError where there are too many, and Conflict where others write all the time."""
+        for _ in range(TRIES):
             conversation, _ = await self.thread(thread)
             head = conversation.head
             if len(conversation.members) >= _MEMBERS:
@@ -220,6 +221,7 @@ class Threads:
             with suppress(Conflict):  # members are counted up to the event before this one
                 await self._recorder.post(thread, added, by=conversation.principal, expected=head)
                 return
+        raise Conflict("others write into this thread all the time; try again")
 
     async def remove_member(self, thread: SessionId, principal: str) -> None:
         """A user that is no member is ignored."""

@@ -2,9 +2,11 @@
 
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
+
+from schemas.errors import GatewayBusy
 
 
 class FairPlaces:
@@ -23,6 +25,16 @@ class FairPlaces:
             yield
         finally:
             self._pass_on()
+
+    @asynccontextmanager
+    async def soon(self, principal: str, *, wait_s: float, busy: str) -> AsyncGenerator[None, None]:
+        """As `place`. Raises GatewayBusy, in the words of `busy`, where the wait would be longer."""
+        async with AsyncExitStack() as stay:
+            with anyio.move_on_after(wait_s) as waiting:
+                await stay.enter_async_context(self.place(principal))
+            if waiting.cancelled_caught:
+                raise GatewayBusy(busy, retry_after_s=wait_s)
+            yield
 
     def waiting(self, principal: str) -> int:
         """So many of this principal's wait for a place."""

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -21,7 +21,7 @@ from pipeline.transfer.bundle_export import export
 from pipeline.transfer.bundle_import import import_bundle
 from pipeline.transfer.erasure import Eraser
 from pipeline.transfer.forking import Forks
-from schemas.errors import BundleInvalid, BundleTooLarge, GatewayBusy, SessionGone, StateError
+from schemas.errors import BundleInvalid, BundleTooLarge, SessionGone, StateError
 from schemas.ids import SessionId, created_ms, generation
 from schemas.native.transfer_answers import ErasureProof, ForkSession, SessionForked, SessionImported
 from schemas.settings.retrieval_settings import CollectionId
@@ -32,7 +32,7 @@ IMPORT: Final = "/v1/sessions/import"
 """Takes bodies of any size: it has a limit of its own, and holds them on disk."""
 _UNPACKED: Final = 4
 _WAIT_S: Final = 20.0
-"""So long a bundle that has arrived waits for its turn to be imported."""
+"""So long a bundle that has arrived, or an erasure, waits for its turn."""
 _SHORTEST_MS: Final = 60_000
 """An export counts as so much sound at least, for all that is written in it."""
 _IN_MEMORY: Final = 1 << 20
@@ -86,11 +86,8 @@ async def import_session(
         except ClientDisconnect as error:
             raise BundleInvalid("the bundle did not arrive") from error
         file.seek(0)
-        async with AsyncExitStack() as turn:
-            with anyio.move_on_after(_WAIT_S) as waiting:
-                await turn.enter_async_context(services.importing.place(caller.name))
-            if waiting.cancelled_caught:
-                raise GatewayBusy("other bundles are being imported here; try again", retry_after_s=_WAIT_S)
+        busy = "other bundles are being imported here; try again"
+        async with services.importing.soon(caller.name, wait_s=_WAIT_S, busy=busy):
             session, head, started = await import_bundle(
                 services.log,
                 file,
@@ -133,10 +130,14 @@ async def fork_session(
 
 @router.delete("/users/{user_id}")
 async def erase_user(
-    services: Open, user_id: Annotated[str, Path(min_length=1, max_length=200)]
+    services: Open, caller: Caller, user_id: Annotated[str, Path(min_length=1, max_length=200)]
 ) -> ErasureProof:
     """Erase every session of this user, sound, documents and archive included, and say for each place where
-    something of a user can be what became of it."""
+    something of a user can be what became of it.
+
+    All of the log is looked through for that: one user is erased at a time in each replica, and an erasure
+    counts as a session of the caller's.
+    """
     log = services.log
     if not isinstance(log, TieredLog):
         raise StateError("this server's log cannot prove an erasure")
@@ -149,7 +150,10 @@ async def erase_user(
         library=services.library,
         leave=services.threads.remove_member,
     )
-    return await eraser.erase(user_id)
+    await services.allowance.session(caller.name)
+    busy = "other users are being erased here; try again"
+    async with services.erasing.soon(caller.name, wait_s=_WAIT_S, busy=busy):
+        return await eraser.erase(user_id)
 
 
 def _deleting(services: GatewayContainer) -> Callable[[SessionId], Awaitable[None]]:

@@ -49,12 +49,12 @@ def chain(conversation: Conversation, response: ResponseId) -> list[ResponseId]:
     Turns keep their numbers in a fork, so that all of them lie in one session.
     """
     found = [response]
-    while (asked := asked_of(conversation, found[0].turn)) is not None:
+    while (asked := asked_of(conversation, found[-1].turn)) is not None:
         previous = parse_response_id(asked.request["previous_response_id"] or "")
-        if previous is None or previous.turn >= found[0].turn:
+        if previous is None or previous.turn >= found[-1].turn:
             break
-        found.insert(0, previous)
-    return found
+        found.append(previous)
+    return found[::-1]
 
 
 def context(

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
+from deployments.faces.native import transfer_routes
 from pipeline.eventlog.redis import group_committer
 from pipeline.eventlog.tiered_log import TieredLog
 from schemas.ids import SessionId
@@ -49,6 +50,26 @@ async def test_a_user_is_erased_with_proof(app: RunningApp, http: httpx.AsyncCli
     assert (proof["log_rewritten"], proof["log_servers"], proof["log_servers_rewritten"]) == (True, 1, 1)
     again = (await http.delete("/v1/users/anna")).json()
     assert (again["sessions"], again["found_after"]) == ([], 0)
+
+
+async def test_one_user_is_erased_at_a_time_and_each_time_counts(
+    app: RunningApp, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of the log is looked through for each, whoever asks and however often."""
+    assert app.services is not None
+    charged: list[str] = []
+
+    async def session(principal: str) -> None:
+        charged.append(principal)
+
+    monkeypatch.setattr(app.services.allowance, "session", session)
+    monkeypatch.setattr(transfer_routes, "_WAIT_S", 0.2)
+    async with app.services.erasing.place("somebody else"):
+        answer = await http.delete("/v1/users/anna")
+        assert (answer.status_code, answer.json()["code"]) == (503, "gateway.busy")
+        assert int(answer.headers["Retry-After"]) > 0
+    assert (await http.delete("/v1/users/anna")).status_code == 200
+    assert charged == ["", ""]
 
 
 @contextmanager

@@ -4,11 +4,9 @@ import asyncio
 import base64
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
-import anyio
 import numpy as np
 import orjson
 from fastapi import APIRouter, Request
@@ -25,7 +23,7 @@ from pipeline.auth.principals import Principal
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.rag.embeddings.embedder import Vectors, unit
 from pipeline.rag.librarian_port import RetrievalService
-from schemas.errors import GatewayBusy, InputError, InputTooLong
+from schemas.errors import InputError, InputTooLong
 from schemas.openai.embeddings_request import EmbeddingsRequest
 from schemas.openai.openai_answers import EmbeddingList
 from schemas.settings.limit_settings import LimitSettings
@@ -35,6 +33,7 @@ _AT_ONCE_CHARS: Final = 4_000
 """Texts of one call, and their characters unless it is one text: a search meanwhile waits for no more."""
 _WAIT_S: Final = 20.0
 """So long a request waits for its next turn among principals before it is refused."""
+_BUSY: Final = "other texts are being embedded here; try again"
 _CHARS_PER_TOKEN: Final = 4
 
 
@@ -67,11 +66,7 @@ class Embeddings:
     async def _vectors(self, request: EmbeddingsRequest, principal: str) -> Vectors:
         made: list[Vectors] = []
         for texts in _pieces(request.input):
-            async with AsyncExitStack() as turn:
-                with anyio.move_on_after(_WAIT_S) as waiting:
-                    await turn.enter_async_context(self.turns.place(principal))
-                if waiting.cancelled_caught:
-                    raise GatewayBusy("other texts are being embedded here; try again", retry_after_s=_WAIT_S)
+            async with self.turns.soon(principal, wait_s=_WAIT_S, busy=_BUSY):
                 rows = await self.library.embed(texts)
             if (requested := request.dimensions or rows.shape[1]) > rows.shape[1]:
                 raise InputError(

@@ -97,10 +97,19 @@ STREAMS = [
     ("/v1/audio/speech", {"model": "tts-1", "voice": "alloy", "input": "Hello."}),
     ("/v1/audio/transcriptions", {}),
     ("/v1/collections/x/documents", {}),
+    ("/v1/embeddings", {"model": "local", "input": "Hello."}),
+    ("/v1/responses/resp_1/cancel", {}),
+    ("/v1/sessions/import", {}),
+    ("/v1/sessions/x/recordings", {}),
+    ("/v1/sessions/x/comparisons", {}),
+    ("/api/stories/x/scenes", {"content": "Once."}),
+    ("/api/voice", {}),
 ]
 
 
-async def test_whoever_is_answered_by_a_stream_has_a_seat(crowded: tuple[RunningApp, People]) -> None:
+async def test_whoever_is_answered_by_a_stream_or_after_a_while_has_a_seat(
+    crowded: tuple[RunningApp, People],
+) -> None:
     app, people = crowded
     async with client(app, people.anna) as anna, AsyncExitStack() as stay:
         session = await create(anna)
@@ -110,6 +119,9 @@ async def test_whoever_is_answered_by_a_stream_has_a_seat(crowded: tuple[Running
             refused = await anna.post(path, json=wish)
             assert refused.status_code == 429, path
             assert int(refused.headers["Retry-After"]) > 0
+        assert (await anna.delete("/v1/users/anna")).status_code == 429
+        for path in ("/api/tts/audio/x/chunk/0", "/api/tts/voices/fox/preview"):
+            assert (await anna.get(path)).status_code == 429, path
         assert (await anna.get("/v1/models")).status_code == httpx.codes.OK
 
 

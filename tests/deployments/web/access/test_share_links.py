@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 
 from pipeline.apps import share_links
 from pipeline.eventlog.recorder import Recorder
-from schemas.events import SessionEndRequested
+from schemas.events import SessionEndRequested, SessionRenamed
 from schemas.ids import Seq, SessionId
 from tests.deployments.web.access.test_resource_access import (
     ABOUT,
@@ -267,3 +267,27 @@ async def test_links_that_are_made_at_the_same_time_are_no_more_than_may_be(
             await finish(app, session)
         answers = await asyncio.gather(*(http.post(f"/v1/sessions/{session}/shares") for _ in range(12)))
         assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 9
+
+
+async def test_a_session_into_which_others_write_all_the_time_takes_no_link_and_no_member_for_now(
+    app: RunningApp, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request gives up after some tries; its client may try again."""
+    async with client(app, people.anna) as http:
+        thread = (await http.post("/v1/threads", json={"title": "Busy"})).json()["id"]
+        assert app.services is not None
+        post = app.services.shares._recorder.post
+
+        async def after_another(session: SessionId, *events: Any, **about: Any) -> Any:
+            if "expected" in about:
+                await post(session, SessionRenamed(title="Busier"))
+            return await post(session, *events, **about)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(app.services.shares._recorder, "post", after_another)
+            answers = [
+                await http.post(f"/v1/sessions/{thread}/shares", json={}),
+                await http.put(f"/v1/threads/{thread}/members", json={"user": "carl"}),
+            ]
+        assert [(one.status_code, one.json()["code"]) for one in answers] == [(409, "log.conflict")] * 2
+        await share(app, people.anna, thread)
