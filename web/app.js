@@ -47,14 +47,16 @@ class Shell {
     this.hearing = new Hearing({
       control: (session, action, about) => this._control(session, action, about),
       onChange: () => this.paint(),
+      onOpen: () => this._devices.start(),
       onTrouble: (text) => this.controls.showNotice(text),
     });
     this.controls = this._makeControls();
+    if (!this.hearing.able) this.controls.showMute(t("This browser plays sound only on https:// or localhost."));
     this.composer = new Composer({ place: () => this.place });
-    this.ear = null; // comes with its part of the page
+    this.listening = null; // comes with its part of the page
     this.listens = isGuest ? null : this._listen().catch(showMissing);
     this._devices = new Devices({
-      onInput: () => this.ear?.changeDevice(),
+      onInput: () => this.listening?.changeDevice(),
       onOutput: (id) => this.hearing.setOutput(id),
       onTrouble: (text) => this.controls.showNotice(text),
     });
@@ -92,7 +94,7 @@ class Shell {
 
   async _listen() {
     const { Listening } = await surely(() => import("./microphone/listening.js"));
-    this.ear = new Listening({
+    this.listening = new Listening({
       begin: () => this.place.begun(),
       change: async (patch) => this.place.changeSettings?.({ listening: patch }),
       announce: (text) => this.controls.announce(text),
@@ -114,7 +116,7 @@ class Shell {
     byId("story").addEventListener("click", (event) => this._hearFrom(event));
     if (isGuest) byId("dock").prepend(make("p", { class: "guest" }, t("You are listening along. Only the owner of this session can ask.")));
     else void this._furnish();
-    await Promise.all([this._show(), this._openSound()]);
+    await this._show();
   }
 
   /** What belongs to the owner of the sessions; a guest with a share link has none of it. */
@@ -132,13 +134,7 @@ class Shell {
   async _showSettings() {
     const [{ openSettings }] = await Promise.all([import("./settings/panel.js"), this.listens]);
     const onChange = (preferences) => this.place?.preferencesChanged?.(preferences);
-    openSettings({ onChange, listening: this.ear, devices: this._devices });
-  }
-
-  async _openSound() {
-    const audible = await this.hearing.open();
-    if (audible) await this._devices.start();
-    else this.controls.showMute(t("This browser plays sound only on https:// or localhost."));
+    openSettings({ onChange, listening: this.listening, devices: this._devices });
   }
 
   async _showVoices() {
@@ -154,7 +150,7 @@ class Shell {
 
   _clicked(event) {
     const voice = event.target.closest?.(".start-voice");
-    if (voice && !this.ear) void this.listens.then(() => this.ear && voice.click());
+    if (voice && !this.listening) void this.listens.then(() => this.listening && voice.click());
     const link = event.target.closest?.("a[href^='./']");
     const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
     if (!link || !plain || event.defaultPrevented || link.target || link.hasAttribute("download")) return;
@@ -164,8 +160,8 @@ class Shell {
 
   /** The browser's way back out of voice mode leads into its chat, also where that was begun in it. */
   _popped() {
-    if (this.ear?.view.isOpen) {
-      this.ear.view.left();
+    if (this.listening?.view.isOpen) {
+      this.listening.view.left();
       if (this.place.about) history.replaceState(null, "", addressOf(this.place.about));
       this._address = location.search;
     } else if (location.search !== this._address) void this._show();
@@ -253,13 +249,13 @@ class Shell {
     }
     const over = state.state === "ended";
     if (state.state === "refused") this.refused(asSentence(refusalOf(state)));
-    if (over) this.ear?.hangUp();
+    if (over) this.listening?.hangUp();
     byId("composer").hidden = isGuest || over || state.state === "refused";
   }
 
   /** There is nothing to show here; `words` say why. */
   refused(words) {
-    this.ear?.hangUp();
+    this.listening?.hangUp();
     this.title(t("Not found"));
     for (const id of ["place", "more", "with"]) byId(id).hidden = true;
     byId("composer").hidden = true;

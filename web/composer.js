@@ -4,11 +4,6 @@ import { asSentence, byId, make, say } from "./dom.js";
 import { draftIn } from "./storage.js";
 import { t } from "./strings.js";
 
-const SUGGESTIONS = [
-  t("Tell me a story about a lighthouse keeper and a fox"),
-  t("Explain the tides to a curious child"),
-  t("Describe a night train crossing the mountains"),
-];
 const ASKING = [
   { mode: "prompt", label: t("Chat"), placeholder: t("Message…") },
   { mode: "text", label: t("Text to speech"), placeholder: t("Paste a text to hear it word for word…") },
@@ -40,8 +35,6 @@ export class Composer {
       say(this._problem, null);
       this._edited();
     });
-    const items = SUGGESTIONS.map((text) => make("li", {}, make("button", { type: "button" }, text)));
-    byId("suggestions").append(...items);
     byId("suggestions").addEventListener("click", ({ target }) => this._suggest(target.closest("button")));
   }
 

@@ -14,17 +14,19 @@ const STILL = { contextState: "none", rms: 0, turn: null, positionMs: 0, samples
 
 /**
  * `control(session, action, about)` tells the server; `onChange()` whenever there may be something new to draw;
- * `onTrouble(text)` for what the listener should know.
+ * `onOpen()` when sound can be made; `onTrouble(text)` for what the listener should know.
  *
  * A session that is heard stays heard when its place is left; the one on show is heard once that is over, or as
  * soon as somebody plays something of it or asks in it.
  */
 export class Hearing {
-  constructor({ control, onChange, onTrouble }) {
+  constructor({ control, onChange, onOpen, onTrouble }) {
     this.preferences = { voice: true, volume: 1, speed: 1, typing: "interrupt", ...preferences().read() };
-    this._able = typeof AudioWorkletNode !== "undefined"; // only in secure contexts
+    this.able = typeof AudioWorkletNode !== "undefined"; // only in secure contexts
     this._control = control;
     this._onChange = onChange;
+    this._onOpen = onOpen;
+    this._opening = null;
     this._onTrouble = onTrouble;
     this._player = null;
     this._narration = null;
@@ -32,9 +34,12 @@ export class Hearing {
     this._kept = null; // a session that is heard although its place was left
   }
 
-  /** False if this browser will not let us make sound at all. */
-  async open() {
-    if (!this._able) return false;
+  /** Not before there is something to hear, or the user does something: it holds up the page. */
+  open() {
+    if (this.able) this._opening ??= this._open();
+  }
+
+  async _open() {
     this._player = await Player.open({
       codec: await bestCodec(),
       onProgress: () => {
@@ -51,7 +56,7 @@ export class Hearing {
     this._player.graph.setVolume(this.preferences.volume);
     this._player.setSpeed(this.preferences.speed);
     this._settle();
-    return true;
+    await this._onOpen();
   }
 
   /**
@@ -62,6 +67,7 @@ export class Hearing {
   attach(session, { skewMs = 0, after = null, silent = false, acks = false }) {
     this._shown = { session, skewMs, after, silent, acks };
     if (this._kept === session) this._kept = null;
+    this.open();
     this._settle();
   }
 
@@ -128,7 +134,7 @@ export class Hearing {
   }
 
   get wantsVoice() {
-    return this.preferences.voice && this._able;
+    return this.preferences.voice && this.able;
   }
 
   /** What comes out of the loudspeaker now: {session, turn, ms}, or null. `session`: the id of where the sound is. */
@@ -173,6 +179,7 @@ export class Hearing {
 
   /** To be called from a click or a key press. */
   unlock() {
+    this.open();
     void this._player?.graph.resume();
   }
 

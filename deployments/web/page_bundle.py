@@ -16,9 +16,14 @@ _EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const) 
 _EXPORTED: Final = re.compile(r"^export \{([^}]*)\};\n", re.MULTILINE)
 _OTHER: Final = re.compile(r"^(?:import|export)\b(?!\().*", re.MULTILINE)
 _LATER: Final = re.compile(r"\bimport\(([\"`])(\.{1,2}/[^\"`]+)\1\)")
-_COMMENT: Final = re.compile(r"^[ ]*(?:/\*\*(?:[^*]|\*(?!/))*\*/|//[^\n]*)\n", re.MULTILINE)
-_INDENT: Final = re.compile(r"^ +", re.MULTILINE)
-_LINES_IN_TEXT: Final = re.compile(r"^(?:[^`\n]*`[^`\n]*`)*[^`\n]*`[^`\n]*\n", re.MULTILINE)
+_TOKEN: Final = re.compile(
+    r"""(?P<comment>/\*.*?\*/|//[^\n]*)|(?P<text>`(?:[^`\\]|\\.)*`)|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'"""
+    r"""|(?:[=(,:!&|?>\[]|\breturn)\s*/(?![/*])(?:[^/\\\n\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/""",
+    re.DOTALL,
+)
+"""What may look like code and is none: a comment, a text, a regular expression."""
+_KEPT: Final = re.compile("\0([0-9]+)\0")
+_MARGIN: Final = re.compile(r"\n\s+")
 _WAITS: Final = re.compile(r"^\S.*\bawait\b", re.MULTILINE)
 
 
@@ -35,6 +40,8 @@ class PageBundle:
         self._folder = folder
         self._script = script
         self._codes: dict[str, str] = {}
+        self._lines: list[str] = []
+        self._waiting: set[str] = set()
         self.modules = self._closure(script, ())
         parts, reached = self._parts()
         self._numbers = {path: number for number, path in enumerate([*self.modules, *reached])}
@@ -61,12 +68,21 @@ class PageBundle:
         return parts, reached
 
     def _code(self, path: str) -> str:
+        """The module without comments and margins, its texts of several lines put aside."""
         if path not in self._codes:
-            code = (self._folder / path).read_text(encoding="utf-8")
-            self._codes[path] = (
-                code if _LINES_IN_TEXT.search(code) else _INDENT.sub("", _COMMENT.sub("", code))
-            )
+            code = _TOKEN.sub(self._put_aside, (self._folder / path).read_text(encoding="utf-8"))
+            if _WAITS.search(code):
+                self._waiting.add(path)
+            self._codes[path] = _MARGIN.sub("\n", f"\n{code}")[1:]
         return self._codes[path]
+
+    def _put_aside(self, token: re.Match[str]) -> str:
+        if token["comment"]:
+            return ""
+        if not token["text"] or "\n" not in token["text"]:
+            return token[0]
+        self._lines.append(token["text"])
+        return f"\0{len(self._lines) - 1}\0"
 
     def _imports(self, path: str) -> list[str]:
         return [_beside(path, name) for _, name in _IMPORT.findall(self._code(path))]
@@ -122,7 +138,8 @@ class PageBundle:
         body = _EXPORTED.sub("", _EXPORT.sub("", code))
         if found := _OTHER.search(body):
             raise ValueError(f"{path}: {found[0]!r} cannot be put into the page's script")
-        begin, end = ("await (async () => {", "})();") if _WAITS.search(body) else ("(() => {", "})();")
+        body = _KEPT.sub(lambda kept: self._lines[int(kept[1])], body)
+        begin, end = ("await (async () => {", "})();") if path in self._waiting else ("(() => {", "})();")
         value = f"return {{ {', '.join(given)} }};"
         return f"// {path}\nconst ${self._numbers[path]} = {begin}\n{body}{value}\n{end}\n"
 

@@ -1,9 +1,10 @@
 """The page's own files: pages are asked for anew each time, what they refer to is kept for a year.
 
-The address of every script and style sheet has a hash of all of them in it, so that a browser never mixes
+The address of every script has a hash of all of them in it, so that a browser never mixes
 the modules of two releases. Relative imports stay below the same address.
 """
 
+import base64
 import gzip
 import hashlib
 import os
@@ -25,12 +26,15 @@ _REVALIDATED: Final = "no-cache"
 _VERSION: Final = re.compile(r"^[0-9a-f]{12}$")
 _STYLES: Final = re.compile(r'(?:\s*<link rel="stylesheet" href="web/[^"]+" />)+')
 _STYLE: Final = re.compile(r'href="web/([^"]+)"')
+_STYLE_SPACE: Final = re.compile(r"/\*.*?\*/\s*|^\s+", re.DOTALL | re.MULTILINE)
 _SCRIPT: Final = "app.js"
-_STYLE_SHEET: Final = "page.css"
+_SHOWN_FIRST: Final = 'id="welcome"'
+_POLICY: Final = (
+    "default-src 'self'; style-src 'self' 'sha256-{style}'; media-src 'self' blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
 _PAGE_HEADERS: Final = {
     "Cache-Control": _REVALIDATED,
-    "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "Referrer-Policy": "strict-origin",
     "X-Content-Type-Options": "nosniff",
 }
@@ -40,8 +44,8 @@ _PAGE_HEADERS: Final = {
 class PageFiles(StaticFiles):
     """Serves `folder` below `/web`, with and without the version in the path.
 
-    With the version, the modules of the page are one script and its style sheets are one. Without it every
-    file is as it is written.
+    With the version, the modules of the page are one script. Without it every file is as it is written. The
+    style sheets of a page are in the page, which is drawn before anything else has come.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,17 +61,14 @@ class PageFiles(StaticFiles):
         self._made[path] = (media_type, gzip.compress(text.encode(), mtime=0))
 
     def page(self, name: str) -> ASGIApp:
-        """An HTML file of the folder; several style sheets in it become one."""
-        text = _STYLES.sub(self._one_style, (self._folder / name).read_text(encoding="utf-8"))
-        return GZipMiddleware(_Page(text.replace('="web/', f'="web/{self.version}/')))
-
-    def _one_style(self, links: re.Match[str]) -> str:
-        paths = _STYLE.findall(links[0])
-        if len(paths) == 1:
-            return links[0]
-        texts = [(self._folder / path).read_text(encoding="utf-8") for path in paths]
-        self._keep(_STYLE_SHEET, "text/css", "".join(texts))
-        return f'\n    <link rel="stylesheet" href="web/{_STYLE_SHEET}" />'
+        """An HTML file of the folder, with its style sheets in it."""
+        text = (self._folder / name).read_text(encoding="utf-8")
+        paths = [path for links in _STYLES.findall(text) for path in _STYLE.findall(links)]
+        style = "".join((self._folder / path).read_text(encoding="utf-8") for path in paths)
+        style = _STYLE_SPACE.sub("", style)
+        text = _STYLES.sub(lambda _: f"\n    <style>{style}</style>", text)
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        return GZipMiddleware(_Page(text.replace('="web/', f'="web/{self.version}/'), digest))
 
     def get_path(self, scope: Scope) -> str:
         """The path within the folder.
@@ -94,13 +95,20 @@ class PageFiles(StaticFiles):
 
 
 class _Page:
-    """A response of its own for each request: the compression changes its headers."""
+    """A response of its own for each request: the compression changes its headers.
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    At an address without a query a chat begins: its welcome is on show before there is a script.
+    """
+
+    def __init__(self, text: str, style: str) -> None:
+        """`style`: the SHA-256 of the style in it, in Base64."""
+        self._begins = text
+        self._continues = text.replace(_SHOWN_FIRST, f"{_SHOWN_FIRST} hidden")
+        self._headers = {"Content-Security-Policy": _POLICY.format(style=style), **_PAGE_HEADERS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await HTMLResponse(self._text, headers=_PAGE_HEADERS)(scope, receive, send)
+        text = self._continues if scope["query_string"] else self._begins
+        await HTMLResponse(text, headers=self._headers)(scope, receive, send)
 
 
 def _hash_of(folder: Path) -> str:

@@ -1,5 +1,7 @@
 """The page's files: loaded beside each other, kept by browsers, and never mixed between releases."""
 
+import base64
+import hashlib
 import re
 import shutil
 import subprocess
@@ -22,10 +24,29 @@ async def test_a_browser_keeps_the_scripts_and_asks_again_for_the_page(app: Runn
         assert page.headers["cache-control"] == "no-cache"
         assert page.headers["content-encoding"] == "gzip"
         referred = _REFERS.findall(page.text)
-        assert [path.rsplit("/", 1)[1] for path in referred] == ["icon.svg", "page.css", "app.js"]
+        assert [path.rsplit("/", 1)[1] for path in referred] == ["icon.svg", "app.js"]
         for path in set(referred):
             answer = await http.get(f"/{path}")
             assert (answer.status_code, "immutable" in answer.headers["cache-control"]) == (200, True), path
+
+
+async def test_the_page_has_its_style_in_it_and_its_policy_allows_no_other(app: RunningApp) -> None:
+    async with client(app) as http:
+        for path in ("/", "/docs"):
+            page = await http.get(path)
+            style = page.text.partition("<style>")[2].partition("</style>")[0]
+            digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+            assert "{" in style
+            assert "stylesheet" not in page.text
+            policy = page.headers["content-security-policy"].split("; ")
+            assert f"style-src 'self' 'sha256-{digest}'" in policy, path
+
+
+async def test_a_welcome_is_on_show_at_once_where_a_chat_begins_and_nowhere_else(app: RunningApp) -> None:
+    async with client(app) as http:
+        begun, other = (await http.get("/")).text, (await http.get("/?stories")).text
+    assert '<section id="welcome" class' in begun
+    assert '<section id="welcome" hidden class' in other
 
 
 async def test_a_page_of_another_release_gets_the_files_of_this_one_and_does_not_keep_them(
@@ -143,6 +164,23 @@ def test_what_looks_like_a_comment_within_a_text_stays(tmp_path: Path) -> None:
     code = "/** A comment. */\nconst text = `\n  // one\n  /** two */\n`;\n"
     _written(tmp_path, {"app.js": code})
     assert "`\n  // one\n  /** two */\n`" in PageBundle(tmp_path, "app.js").texts["app.js"]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_what_looks_like_code_within_a_text_stays_as_it_is_written(tmp_path: Path) -> None:
+    code = (
+        'const mark = /[`"]/; // `\nconst shown = `\nimport { a } from "./b.js";\nexport const c = 1;\n'
+        "  // one ${mark.source}\nexport { c };\n`;\nconsole.log(JSON.stringify(shown));\n"
+    )
+    _written(tmp_path, {"package.json": MODULES["package.json"], "app.js": code})
+
+    def said() -> str:
+        return subprocess.check_output(["node", tmp_path / "app.js"], text=True, timeout=60)
+
+    before = said()
+    _written(tmp_path, PageBundle(tmp_path, "app.js").texts)
+    assert said() == before
+    assert "export const c = 1;" in before
 
 
 def test_the_version_changes_with_every_file(tmp_path: Path) -> None:
