@@ -86,6 +86,10 @@ export class TurnView {
     this.sources.update(turn, folded);
     say(this.state, stateWords(turn, this._stopper));
     say(this.problem, turn.error ? asSentence(refusalOf(turn.error)) : unspokenWords(turn));
+    this.showFooter();
+  }
+
+  showFooter() {
     this.footer.hidden = [...this.footer.children].every((part) => part.hidden);
   }
 

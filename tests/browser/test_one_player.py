@@ -197,7 +197,6 @@ def test_a_scene_goes_on_in_the_player_when_its_story_is_left(open_page: OpenPag
     reader.hears(reader.stats["positionMs"])
     reader.page.locator("#source").click()
     expect(scene(reader, 1).locator(".word.said").first).to_be_visible()
-    expect(scene(reader, 1).get_by_role("button", name="Pause scene 1")).to_be_visible()
 
 
 def test_on_a_phone_the_history_is_a_drawer_and_the_header_has_three_items(

@@ -34,9 +34,11 @@ def test_a_story_is_begun_and_its_scene_heard_while_it_is_written(
     reader.status_is("running")
     assert (STORY * 8).startswith(reader.answer[: len(STORY)])
     reader.page.locator("#scene-1 .sentence.speaking").wait_for()
-    scene(reader, 1).get_by_role("button", name="Pause scene 1").click()
+    expect(reader.page.get_by_role("slider", name="Position")).to_have_count(1)
+    expect(reader.page.get_by_role("button", name="Pause")).to_have_count(1)
+    reader.page.get_by_role("button", name="Pause").click()
     reader.wait("s.paused && s.rms < 0.0005")
-    scene(reader, 1).get_by_role("button", name="Play scene 1").click()
+    reader.page.get_by_role("button", name="Go on").click()
     reader.hears()
     reader.page.get_by_role("button", name="Stop", exact=True).click()
     reader.status_is("stopped")
@@ -57,7 +59,8 @@ def test_a_written_scene_is_read_out_when_one_wants_it(open_page: OpenPage, app:
     reader.wait("s.turn === null")
     assert reader.stats["samplesPlayed"] == session_log.turns(app.url, narration)[0]["audio_ms"] * 48
     assert reader.answer == SHORT
-    expect(scene(reader, 1).get_by_role("button", name="Regenerate audio")).to_be_visible()
+    scene(reader, 1).get_by_role("button", name="Play", exact=True).click()
+    reader.wait("s.session === arg && s.rms > 0.005", narration)
     scene(reader, 1).get_by_role("button", name="Regenerate audio").click()
     reader.wait("s.session !== null && s.session !== arg", narration)
     reader.hears()

@@ -10,13 +10,13 @@ import { t } from "../strings.js";
 const GO_ON = /^Write the (first|next) scene of the story\.$/; // what the server asks where nobody else did
 
 export class SceneView {
-  /** Handlers, all with the scene's turn: onPlay, onNarrate(again), onCancel, onRewrite; and `link`. */
+  /** Handlers, all with the scene's turn: onReplay, onNarrate(again), onCancel, onRewrite, onUnfold; and `link`. */
   constructor(scene, number, { link, ...handlers }) {
     const call = (name) => (argument) => handlers[name](scene.id, argument);
     this._link = link;
     this._turn = scene.id;
     this.text = new TurnView(scene, {
-      onReplay: () => {},
+      onReplay: call("onReplay"),
       onUnfold: call("onUnfold"),
       link: (path, query) => link(null, path, query),
     });
@@ -26,18 +26,17 @@ export class SceneView {
     this.badge = make("span", { class: "badge" }, t("New"));
     this.element.prepend(make("p", { class: "scene-number" }, t("Scene {number}", { number }), this.badge));
     if (GO_ON.test(scene.prompt)) this.text.prompt.textContent = "";
-    this.text.replay.remove();
-    const handed = ["onPlay", "onNarrate", "onCancel"].map((name) => [name, call(name)]);
-    this.bar = new SceneBar(number, Object.fromEntries(handed));
+    this.bar = new SceneBar({ onNarrate: call("onNarrate"), onCancel: call("onCancel") });
+    this.text.replay.after(...this.bar.elements);
     this.rewrite = make("button", { type: "button", class: "quiet retry" }, icon("again"), t("Write it again"));
     this.rewrite.addEventListener("click", call("onRewrite"));
-    this.text.problem.after(this.rewrite, this.bar.element);
+    this.text.problem.after(this.rewrite, this.bar.trouble);
     this._seen = null;
     this._shown = null;
     this._source = null;
   }
 
-  /** `now`: {sound, heardMs, paused, total, asking, problem, fresh, folded}. */
+  /** `now`: {sound, total, asking, problem, fresh, folded}. */
   update(scene, now) {
     const seen = this._seen;
     if (seen && seen.scene === scene && Object.keys(now).every((key) => same(seen.now[key], now[key]))) return;
@@ -46,11 +45,10 @@ export class SceneView {
     this.text.update(this._shown, now.folded);
     this.badge.hidden = !now.fresh;
     this.rewrite.hidden = scene.status !== "failed";
-    const ready = isOver(scene) && now.sound.state === "ready";
-    this.text.keep.hidden = !ready;
-    this.text.footer.hidden = !ready && this.text.unfold.hidden && this.text.state.hidden;
-    this.bar.element.hidden = now.folded;
+    this.text.replay.hidden = now.sound.ms === 0;
+    this.text.keep.hidden = !(isOver(scene) && now.sound.state === "ready");
     this.bar.update({ over: isOver(scene), hasText: scene.text.trim() !== "", ...now });
+    this.text.showFooter();
   }
 
   /** The light, as `TurnView.light`. */

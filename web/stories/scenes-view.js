@@ -14,8 +14,7 @@ export class ScenesView {
     order.forEach((id, number) => {
       const view = this._views.get(id) ?? this._views.add(id, new SceneView(turns[id], number + 1, this._handlers));
       const folded = this._views.isFolded(order, number, voice.scene);
-      const heardMs = voice.scene === id ? voice.heard.ms : null;
-      view.update(turns[id], { ...voice.about(id), heardMs, paused: heardMs !== null && voice.paused, folded });
+      view.update(turns[id], { ...voice.about(id), folded });
     });
     this._views.light(voice.heard && { turn: voice.scene, ms: voice.heard.ms }, order);
   }

@@ -20,7 +20,7 @@ export class StoryPlace {
     this._shell = shell;
     this._stories = new StoriesApi();
     this._scenes = new ScenesView({
-      onPlay: (turn) => this._voices.playOrPause(turn),
+      onReplay: (turn) => this._voices.hear(turn, 0),
       onNarrate: (turn, again) => this._voices.narrate(turn, again),
       onCancel: (turn) => this._voices.cancel(turn),
       onRewrite: (turn) => this._rewrite(turn),

@@ -35,16 +35,10 @@ export class Voices {
     const { story } = this._session;
     for (const id of story.order) this._learn(story.turns[id]);
     this._playWanted();
-    const { heard, paused } = this._hearing;
+    const { heard } = this._hearing;
     const scene = this._sceneOf(heard);
     if (scene !== null) this._fresh.delete(scene);
-    const reading = scene === null ? null : this._sounds.get(scene).reading;
-    return { heard: scene === null ? null : heard, scene, reading, paused, about: (id) => this._about(id) };
-  }
-
-  playOrPause(scene) {
-    if (this._sceneOf(this._hearing.heard) === scene) this._hearing.togglePause();
-    else this.hear(scene, 0);
+    return { heard: scene === null ? null : heard, scene, about: (id) => this._about(id) };
   }
 
   /** Begin the latest scene that can be heard. */
