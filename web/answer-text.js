@@ -2,7 +2,7 @@
 
 import { openSource, withMarkers } from "./conversations/sources.js";
 import { asSentence, copyBy, make } from "./dom.js";
-import { parseOn, shownText } from "./markdown.js";
+import { closed, parseOn, settled, shownText } from "./markdown.js";
 import { unitAt } from "./text.js";
 import { t } from "./strings.js";
 
@@ -18,7 +18,8 @@ export class AnswerText {
   clear() {
     this._turn = null;
     this._blocks = [];
-    this._source = "";
+    this._source = ""; // what is shown
+    this._read = ""; // as what it was read
     this._sentences = [];
     this._known = null;
     this._lit = -1;
@@ -37,10 +38,14 @@ export class AnswerText {
 
   update(turn) {
     this._turn = turn;
-    const { text, sentences } = turn;
-    if (text !== this._source) {
-      this._blocks = parseOn(text, text.startsWith(this._source) ? this._blocks : []);
+    const { sentences } = turn;
+    const grows = !turn.textWhole && turn.overAt === null;
+    const text = grows ? settled(turn.text) : turn.text;
+    const read = grows ? closed(text) : text;
+    if (read !== this._read) {
+      this._blocks = parseOn(read, text.startsWith(this._source) ? this._blocks : []);
       this._source = text;
+      this._read = read;
     }
     if (sentences !== this._known) {
       this._known = sentences;
@@ -93,7 +98,7 @@ export class AnswerText {
   /** Drawn anew only where something about it has changed. */
   _block(block, isLast) {
     const first = this._sentenceAt(block.start);
-    let signature = `${block.start} ${isLast} ${this._turn.passages?.length}`;
+    let signature = `${block.start} ${block.end} ${isLast} ${this._turn.passages?.length}`;
     for (let number = first; this._sentences[number]?.start < block.end; number += 1) {
       signature += ` ${this._classOf(number)} ${this._sentences[number].start}`;
     }

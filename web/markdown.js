@@ -24,6 +24,12 @@ const BARE_URL = /https?:\/\/[^\s<>"`*|]+/iy;
 const AFTER_URL = ".,;:!?'\")]}_~"; // at its end these belong to the sentence
 const TARGET = /\(\s{0,9}<?([^\s<>()]*(?:\([^\s()]*\)[^\s<>()]*)*)>?(?:\s{1,9}(?:"[^"]*"|'[^']*'))?\s{0,9}\)/y;
 const BREAK = /<br ?\/?>/iy;
+const UNSETTLED = [
+  /(?<![^\n])[ \t]*\|(?=[^\n]*[^-:|\s])[^\n]*(?:\n[ \t]*\|?[-:| \t]*)?$/, // a row, or a table's head without its rule
+  /\[[^\]\n]{0,80}$/,
+  /[^\s\p{Lo}]{1,80}$/u,
+];
+const UNCLOSED = /(?:^|[\s("'])(\*\*|\*|`)(?=[^\s*`])(?:(?!\1)[^\n])*$/;
 
 /** The blocks of `text`. */
 export function parse(text) {
@@ -41,6 +47,18 @@ export function parseOn(text, before) {
   const kept = before.slice(0, -2); // the line that was the last may change its block and the one before
   const from = kept.at(-1)?.end ?? 0;
   return [...kept, ...parse(text.slice(from)).map((block) => moved(block, from))];
+}
+
+/** What can be shown of a text that grows: a word, a link or a row that is not whole would move when it is. */
+export function settled(text) {
+  const at = Math.max(0, text.length - 400);
+  return text.slice(0, at) + UNSETTLED.reduce((end, pattern) => end.replace(pattern, ""), text.slice(at));
+}
+
+/** A text that grows, as if what it emphasises, or its code, ended where it ends. */
+export function closed(text) {
+  const mark = UNCLOSED.exec(text.slice(text.lastIndexOf("\n") + 1))?.[1];
+  return mark ? text.trimEnd() + mark : text;
 }
 
 const moved = (node, by) => {

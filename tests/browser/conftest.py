@@ -39,6 +39,16 @@ MARKDOWN = (
     "```python\ndef brew(cup):\n    return cup * 2  # <b>strong</b>\n```\n\n"
     "Use `brew(2)` and wait for a **very long** while."
 )
+LISTS = (
+    "Here is what **every keeper of a light** needs, and a *few words* about each of them, in order.\n\n"
+    "1. A lamp that can be seen from afar, with oil for the whole of a long winter night.\n\n"
+    "2. A book in which the ships are written down, and a [pencil for it](https://example.org/pencil).\n\n"
+    "3. Glass that is wiped each morning:\n   - with a dry cloth,\n   - never with sand.\n\n"
+    + "".join(
+        f"{number}. Patience, for the **{number}th** time, not to be bought.\n" for number in range(4, 12)
+    )
+    + "\n### What it costs\n\nAll of it costs less than one ship, say those who have counted ships and lamps."
+)
 expect.set_options(timeout=PATIENCE_MS)
 FLAGS = [
     "--no-sandbox",
@@ -61,6 +71,7 @@ def app(running_remote: FakeSpeechServer, tmp_path_factory: pytest.TempPathFacto
                 "briefly": SHORT,
                 "markup": MARKUP,
                 "in markdown": MARKDOWN,
+                "in lists": LISTS,
                 "hive": CITED,
                 "at length": " ".join([STORY] * 8),
                 "without end": " ".join([STORY] * 40),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { parse, parseOn, shownText } from "../../../web/markdown.js";
+import { closed, parse, parseOn, settled, shownText } from "../../../web/markdown.js";
 
 const SEEDS = 3_000;
 const PIECES = [
@@ -121,4 +121,36 @@ test("spans lie in each other only so deep", () => {
   const depth = (nodes) => Math.max(0, ...nodes.map(({ children }) => (children ? 1 + depth(children) : 0)));
   const texts = ["*a ".repeat(5_000) + "a* ".repeat(5_000), `${"*".repeat(8_000)}a${"*".repeat(8_000)}`];
   for (const text of texts) assert.ok(depth(parse(text)) < 50);
+});
+
+test("of a text that grows only that is shown which will stay where it is", () => {
+  for (const [text, shown] of [
+    ["Hel", ""],
+    ["Hello wor", "Hello "],
+    ["see [the gui", "see "],
+    ["1.", ""],
+    ["| a | b |\n|--", ""],
+    ["| a | b |\n|---|---|\n", "| a | b |\n|---|---|\n"],
+    ["| a | b |\n|---|---|\n| c | d |", "| a | b |\n|---|---|\n"],
+    ["灯塔看守人", "灯塔看守人"],
+    ["x".repeat(100), "x".repeat(20)],
+  ]) assert.equal(settled(text), shown);
+});
+
+test("what is emphasised is so from its first word on", () => {
+  const read = (text) => html(text, parse(closed(text)));
+  assert.equal(read("a **bold "), "<p>a <strong>bold</strong></p>");
+  assert.equal(read("- *it "), "<ul><li><em>it</em></li></ul>");
+  assert.equal(read("a `b "), "<p>a <code>b</code></p>");
+  assert.equal(read("2 ** 3 "), "<p>2 ** 3 </p>");
+});
+
+test("what a text that grows shows takes time that grows with it", () => {
+  for (const piece of ["*a ", "`a *b **c", " **x", "[x", "| "]) {
+    const text = piece.repeat(50_000);
+    const begun = performance.now();
+    closed(text);
+    settled(text);
+    assert.ok(performance.now() - begun < 2_000, piece);
+  }
 });

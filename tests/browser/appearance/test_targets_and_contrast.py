@@ -1,0 +1,137 @@
+"""Controls are large enough for a finger, and what is lit can be read in every scheme."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conversations_page import BEES, new_collection
+from tests.browser.page_reader import Reader
+from tests.browser.stories_page import new_story, scene, written
+from tests.support.running_app import RunningApp
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Reader]
+
+PHONE = {"width": 390, "height": 844}
+TOUCH = {"has_touch": True, "is_mobile": True, "viewport": PHONE}
+FOR_A_FINGER = 44
+FOR_A_MOUSE = 24
+_SMALL = """(least) => {
+  const small = [];
+  for (const control of document.querySelectorAll('a, button, summary, input, select, textarea')) {
+    if (!control.checkVisibility({ visibilityProperty: true }) || control.closest('[inert]')) continue;
+    if (control.matches('.cite') || getComputedStyle(control).display === 'inline') continue; // in a sentence
+    const labelled = control.matches('[type=checkbox], [type=radio]');
+    const target = (labelled && control.closest('label')) || control;
+    const { width, height, right } = target.getBoundingClientRect();
+    if (right < 0 || getComputedStyle(control).clipPath !== 'none') continue; // comes with the focus
+    if (Math.min(width, height) >= least - 0.5) continue;
+    small.push([innerWidth, target.outerHTML.slice(0, 90), width, height]);
+  }
+  return small;
+}"""
+_RATIOS = """(what) => {
+  const parts = (colour) => {
+    const probe = document.createElement('canvas').getContext('2d');
+    probe.fillStyle = colour;
+    probe.fillRect(0, 0, 1, 1);
+    return [...probe.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = (colour) => {
+    const [red, green, blue] = parts(colour).map((part) => part / 255).map(
+      (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const ground = (element) => {
+    const own = (one) => getComputedStyle(one).backgroundColor;
+    while (element && parts(own(element))[3] === 0) element = element.parentElement;
+    return element ? own(element) : 'Canvas';
+  };
+  return [...document.querySelectorAll(what)].map((element) => {
+    const both = [getComputedStyle(element).color, ground(element)];
+    const [low, high] = both.map(luminance).sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  });
+}"""
+
+
+@pytest.fixture
+def paths(app: RunningApp) -> dict[str, str]:
+    collection = new_collection(app.url, "For fingers", bees_md=BEES)
+    with httpx.Client(base_url=app.url, timeout=30) as http:
+        http.post("/v1/characters", json={"name": "Ines", "persona": "Dry."}).raise_for_status()
+    return {
+        "stories": "/?stories",
+        "characters": "/?characters",
+        "knowledge": "/?collections",
+        "collection": f"/?collection={collection}",
+        "compare": "/?compare",
+        "story": new_story(app.url, "For fingers", "briefly"),
+    }
+
+
+def _bring_about(reader: Reader, screen: str) -> None:
+    page = reader.page
+    if screen == "chat":
+        page.locator("#microphone:visible").wait_for()
+        reader.ask("in markdown")
+        reader.status_is("completed")
+        page.click("#sound summary")
+        page.locator(".keep summary").first.click()
+    elif screen == "settings":
+        reader.open_sidebar()
+        page.click("#settings-button")
+        page.get_by_label("Minimum chunk length").wait_for()
+    elif screen == "side bar":
+        reader.open_sidebar()
+        page.locator(".history li").first.wait_for()
+    elif screen == "developer":
+        reader.ask("briefly")
+        reader.status_is("completed")
+        reader.open_sidebar()
+        page.click("#developer-button")
+        page.locator("#developer .events li").first.wait_for()
+    elif screen == "story":
+        written(reader, 1).get_by_role("button", name="Read aloud").click()
+        expect(scene(reader, 1).get_by_role("button", name="Regenerate audio")).to_be_visible()
+    else:
+        page.locator("#place").locator("input, select, textarea, button").first.wait_for()
+
+
+@pytest.mark.parametrize("fingers", [True, False], ids=["fingers", "mouse"])
+def test_every_control_is_large_enough_at_every_width(
+    open_page: OpenPage, app: RunningApp, paths: dict[str, str], fingers: bool
+) -> None:
+    small = []
+    for screen in (*paths, "chat", "settings", "side bar", "developer"):
+        reader = open_page(paths.get(screen, "/"), **(TOUCH if fingers else {}))
+        _bring_about(reader, screen)
+        for width in range(320, 1_025, 40):
+            reader.page.set_viewport_size({"width": width, "height": 844})
+            found = reader.page.evaluate(_SMALL, FOR_A_FINGER if fingers else FOR_A_MOUSE)
+            small += [(screen, *one) for one in found]
+            if reader.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                small.append((screen, width, "scrolls sideways"))
+    assert small == []
+
+
+@pytest.mark.parametrize(
+    "look",
+    [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}],
+    ids=["light", "dark", "forced colours"],
+)
+def test_what_is_lit_and_what_is_still_to_be_said_can_be_read(
+    open_page: OpenPage, look: dict[str, str]
+) -> None:
+    reader = open_page(**look)
+    ratios: dict[str, float] = {}
+    reader.ask("in markdown")
+    reader.page.locator(".word.said").first.wait_for()
+    while reader.stats["turn"] is not None:
+        for what in (".word.said", ".speaking", ".speaking a", ".ahead", ".tail", ".prose a .word.said"):
+            for ratio in reader.page.evaluate(_RATIOS, what):
+                ratios[what] = min(ratio, ratios.get(what, 21))
+    assert ratios.keys() >= {".word.said", ".speaking", ".ahead", ".prose a .word.said"}
+    assert min(ratios.values()) >= 4.5, ratios
