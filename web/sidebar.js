@@ -14,13 +14,13 @@ const SOON_MS = 1_000; // the server's list lags a moment behind: it is read aga
 const SELDOM_MS = 60_000;
 const WIDE = matchMedia("(min-width: 64rem)");
 const FILTERS = [
-  ["thread session story", t("Chats and stories")],
-  ["thread session", t("Chats")],
+  ["thread story", t("Chats and stories")],
+  ["thread", t("Chats")],
   ["story", t("Stories")],
   ["narration", t("Narrations")],
-  ["completion", t("API requests")],
+  ["session completion", t("API requests")], // this page begins threads; sessions are other programs'
 ];
-const UNNAMED = { story: t("Untitled"), narration: t("Narration"), completion: t("API request") };
+const UNNAMED = { story: t("Untitled"), narration: t("Narration"), session: t("API request"), completion: t("API request") };
 
 export const nameOf = ({ kind, title, created_ms: created }) => title || UNNAMED[kind] || t("Chat, {when}", { when: when(created) });
 

@@ -24,6 +24,8 @@ def test_documents_are_added_watched_found_and_deleted(open_page: OpenPage) -> N
     added(reader, "long")
     page.get_by_role("searchbox", name="Look something up").fill("what are combs built of")
     page.get_by_role("button", name="Find").click()
+    scores = page.locator(".found .about").all_inner_texts()
+    assert scores == sorted(scores, key=lambda words: float(words.removeprefix("Relevance ")), reverse=True)
     page.get_by_role("button", name="Open The hive", exact=True).click()
     mark = page.locator("#passage mark")
     expect(mark).to_contain_text("Their combs are built of wax")

@@ -24,7 +24,7 @@ def told(app: RunningApp) -> str:
 def asked_in(app: RunningApp, prompt: str) -> str:
     """A session in which this was asked, and answered to the end."""
     with httpx.Client(base_url=app.url, timeout=30) as http:
-        session: str = http.post("/v1/sessions", json={"title": "Asked once"}).json()["session_id"]
+        session: str = http.post("/v1/threads", json={"title": "Asked once"}).json()["id"]
         http.post(f"/v1/sessions/{session}/turns", json={"prompt": prompt}).raise_for_status()
         with http.stream("GET", f"/v1/sessions/{session}/events") as events:
             for line in events.iter_lines():
@@ -77,7 +77,7 @@ def test_the_history_follows_what_happens_elsewhere(open_page: OpenPage, app: Ru
     reader.page.get_by_label("Search the history").fill("elsewhere")
     expect(reader.page.get_by_text("Nothing has these words")).to_be_visible()
     with httpx.Client(base_url=app.url, timeout=30) as http:
-        session = http.post("/v1/sessions", json={"title": "Begun elsewhere"}).json()["session_id"]
+        session = http.post("/v1/threads", json={"title": "Begun elsewhere"}).json()["id"]
         expect(entries).to_have_text(["Begun elsewhere"])
         http.patch(f"/v1/sessions/{session}", json={"title": "Named elsewhere"}).raise_for_status()
         expect(entries).to_have_text(["Named elsewhere"])
@@ -92,12 +92,15 @@ def test_requests_of_other_programs_are_listed_only_when_asked_for(
         model = http.get("/v1/models").json()["data"][0]["id"]
         asked = {"model": model, "messages": [{"role": "user", "content": "briefly, says a program"}]}
         http.post("/v1/chat/completions", json=asked).raise_for_status()
+        session = http.post("/v1/sessions", json={}).raise_for_status().json()["session_id"]
     reader = open_page()
     entries = reader.page.locator(".history li")
+    its_own = entries.locator(f'a[href="./?session={session}"]')
     entries.first.wait_for()
-    assert entries.filter(has_text="says a program").count() == 0
+    assert entries.filter(has_text="says a program").count() == its_own.count() == 0
     reader.page.get_by_label("Show in the history").select_option("API requests")
     expect(entries.filter(has_text="says a program").first).to_be_visible()
+    expect(its_own).to_have_text("API request")
     expect(entries.filter(has_text="Asked once")).to_have_count(0)
 
 

@@ -10,7 +10,7 @@ import { emptyShelf, shelve } from "./shelf.js";
 import { placeOf } from "./sources.js";
 import { DocumentRow } from "./document-row.js";
 import { Uploads } from "./uploads.js";
-import { t } from "../strings.js";
+import { language, t } from "../strings.js";
 
 const KINDS = ".pdf,.docx,.html,.htm,.md,.markdown,.txt";
 
@@ -169,5 +169,8 @@ function result(passage) {
     const { openPassage } = await import("./passage.js");
     openPassage(passage);
   });
-  return make("li", {}, open, make("p", { dir: "auto" }, passage.text));
+  const score = passage.score.toLocaleString(language, { maximumSignificantDigits: 2 });
+  const title = t("Larger is better, among the passages of one search");
+  const relevance = make("span", { class: "about", title }, t("Relevance {score}", { score }));
+  return make("li", {}, open, relevance, make("p", { dir: "auto" }, passage.text));
 }

@@ -4,6 +4,7 @@ import { make } from "../dom.js";
 import { t } from "../strings.js";
 
 const MARKER = /(\[\d{1,3}\])/;
+const CLOSING = /^\s?[.,;:!?…)»”]+/; // belongs to the marker before it, also where a line ends
 
 /** The text in pieces; every second one is a marker. Pure. */
 export const pieces = (text) => text.split(MARKER);
@@ -23,12 +24,16 @@ export function citedIn({ supports }) {
 /** Strings and, where a marker names a passage of the turn, descriptions of buttons that open it. */
 export function withMarkers(text, { passages = [] }) {
   if (!passages.length) return [text];
-  const parts = pieces(text).map((piece, at) => {
+  const parts = pieces(text);
+  const markers = parts.map((piece, at) => {
     const passage = at % 2 && passages.find(({ number }) => `[${number}]` === piece);
     if (!passage) return piece;
-    return { tag: "button", attributes: { class: "cite", ...labelled(passage) }, children: [piece] };
+    const [closing = ""] = CLOSING.exec(parts[at + 1]) ?? [];
+    parts[at + 1] = parts[at + 1].slice(closing.length);
+    const marker = { tag: "button", attributes: { class: "cite", ...labelled(passage) }, children: [piece] };
+    return closing ? { tag: "span", attributes: { class: "whole" }, children: [marker, closing] } : marker;
   });
-  return parts.filter(Boolean);
+  return markers.filter(Boolean);
 }
 
 /** Shows the passage that a marker or an entry of the list names. */

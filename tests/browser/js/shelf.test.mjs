@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { citedIn, pieces, placeOf } from "../../../web/conversations/sources.js";
+import { citedIn, pieces, placeOf, withMarkers } from "../../../web/conversations/sources.js";
 import { documentId, emptyShelf, shelve, standing } from "../../../web/conversations/shelf.js";
 
 const ID = "019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e12";
@@ -61,4 +61,15 @@ test("sources are named by where they stand, and in the order of the answer", ()
     { number: 2, start: 9 },
   ];
   assert.deepEqual(citedIn({ supports }), [1, 2]);
+});
+
+test("a marker takes what closes the sentence behind it with it to another line", () => {
+  const turn = { passages: [{ number: 2, title: "Wax", page: null, headings: [] }] };
+  const shown = (part) => (typeof part === "string" ? part : part.children.map(shown).join(""));
+  for (const [text, whole] of [["wax [2]. It", "[2]."], ["wax [2] . It", "[2] ."], ["(wax [2]) is", "[2])"]]) {
+    const parts = withMarkers(text, turn);
+    assert.equal(parts.map(shown).join(""), text);
+    assert.deepEqual(parts.filter((part) => part.attributes?.class === "whole").map(shown), [whole]);
+  }
+  assert.deepEqual(withMarkers("[2] it is [3].", turn).map(shown), ["[2]", " it is ", "[3]", "."]);
 });
