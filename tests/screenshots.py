@@ -243,7 +243,7 @@ def voice(playwright: Playwright, url: str, prepared: Prepared, camera: Camera, 
         page.get_by_role("dialog", name="Save your audio?").wait_for()
         camera.shoot(page, "consent")
         page.get_by_role("button", name="Text only").click()
-        page.locator('#ear[data-state="speaking"]').wait_for()
+        page.locator('#voice-bar[data-state="speaking"]').wait_for()
         page.locator(".word.said").first.wait_for()
         camera.shoot(page, "voice", moving=True)
     browser.close()
@@ -289,8 +289,9 @@ def readme(browser: Browser, url: str) -> None:
         reader.page.locator(".sentence").nth(3).wait_for()
         reader.page.locator(".word.said").first.wait_for()
         (PICTURES / "page.webp").write_bytes(picture(reader.page, scale=2))
-    with tab(browser, url, viewport={"width": 900, "height": 640}) as reader:
+    with tab(browser, url, viewport={"width": 900, "height": 720}) as reader:
         reader.page.locator("#text").press_sequentially(STORY, delay=10)
+        reader.page.evaluate("scrollTo(0, 0)")
         began, frames = time.monotonic(), [(0.0, reader.page.screenshot())]
         reader.page.press("#text", "Enter")
         while (at := time.monotonic() - began) < 10:

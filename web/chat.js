@@ -60,7 +60,7 @@ export class ChatPlace {
   }
 
   leave() {
-    this._shell.ear?.leave();
+    this._shell.listening?.leave();
     if (this._session) this._shell.hearing.leave(this._session);
   }
 
@@ -88,9 +88,9 @@ export class ChatPlace {
   }
 
   _happened(fact) {
-    const { ear, hearing } = this._shell;
+    const { listening, hearing } = this._shell;
     // A listener that hears something for itself, or of another place, and begins to speak wants an answer.
-    const mine = fact.type === "speech.started" && ear?.owns(fact.data.input);
+    const mine = fact.type === "speech.started" && listening?.owns(fact.data.input);
     if (mine && (hearing.replaying || hearing.session !== this._session)) hearing.stopReplay();
     hearing.onFact(this._session, fact);
   }
@@ -120,7 +120,7 @@ export class ChatPlace {
 
   async _make() {
     await this._shell.listens;
-    const listening = listeningOf(this._shell.ear?.choices, this._settings.listening);
+    const listening = listeningOf(this._shell.listening?.choices, this._settings.listening);
     const { character, collections } = this._wish;
     const known = collections.length ? { collections } : {};
     const wish = { character, settings: { ...this._settings, ...known, listening } };
@@ -190,8 +190,8 @@ export class ChatPlace {
 
   draw({ heard, does }) {
     const { story } = this;
-    const { ear, controls, head, guest } = this._shell;
-    const coming = ear?.draw(story, does) ?? null;
+    const { listening, controls, head, guest } = this._shell;
+    const coming = listening?.draw(story, does) ?? null;
     if (story.order.length || coming) byId("welcome").hidden = true;
     const mine = heard?.session === this.id ? heard : null;
     this._storyView?.update(story, mine, coming);

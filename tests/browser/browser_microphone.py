@@ -78,7 +78,7 @@ def browser_that_hears(
 
 
 def state_is(reader: Reader, *names: str) -> None:
-    reader.page.locator(", ".join(f'#ear[data-state="{name}"]' for name in names)).wait_for()
+    reader.page.locator(", ".join(f'#voice-bar[data-state="{name}"]' for name in names)).wait_for()
 
 
 def asked(reader: Reader) -> str:

@@ -51,7 +51,7 @@ export class Listening {
       onHold: () => this._hold(),
       onRelease: () => this._microphone.release(),
       onDiscard: () => this._microphone.discard(),
-      onMute: () => this._microphone.mute(!this._microphone.ear.muted),
+      onMute: () => this._microphone.mute(!this._microphone.status.muted),
       onHangUp: () => this._hangUp(),
       onExpand: () => (this.view.isOpen ? this.view.leave({ keeps: true }) : this.view.open()),
     });
@@ -95,7 +95,7 @@ export class Listening {
 
   /** Is it this page's microphone? */
   owns(input) {
-    return input !== undefined && input === this._microphone.ear.input;
+    return input !== undefined && input === this._microphone.status.input;
   }
 
   hangUp() {
@@ -113,11 +113,11 @@ export class Listening {
     if (story.settings?.listening) this._follow(story.settings.listening);
     const { settings } = this;
     this._microphone.manual = settings.turn_detection === "manual";
-    const { ear } = this._microphone;
+    const { status } = this._microphone;
     const utterances = current(story.speech, Date.now());
-    const state = stateOf(ear, utterances, does);
-    this._strip.show({ settings, state, ear });
-    if (ear.phase === "off") this.view.leave();
+    const state = stateOf(status, utterances, does);
+    this._strip.show({ settings, state, status });
+    if (status.phase === "off") this.view.leave();
     if (state.name !== this._state.name && ALOUD.has(state.name) && !this._passing(state)) this._announce(state.words);
     this._state = state;
     this._recordings.draw(story.speech.inputs);
@@ -133,7 +133,7 @@ export class Listening {
   _follow(settings) {
     this._known = settings;
     const wanted = JSON.stringify(settings);
-    if (this._microphone.ear.phase !== "on") {
+    if (this._microphone.status.phase !== "on") {
       this._begunWith = null;
     } else {
       if (this._begunWith !== null && this._begunWith !== wanted) this._microphone.renew();

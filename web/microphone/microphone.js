@@ -16,7 +16,7 @@ const FALL = 0.88; // of the level, from frame to frame
 
 const wordsFor = (error) => (error instanceof Problem ? asSentence(error.message) : inWords(error.name));
 
-/** `onChange()` when `ear` is another one; `onLevel(level)` for every frame; `onTrouble(text)`, null: there is none. */
+/** `onChange()` when `status` is another one; `onLevel(level)` for every frame; `onTrouble(text)`, null: there is none. */
 export class Microphone {
   constructor({ onChange, onLevel, onTrouble }) {
     this.manual = false;
@@ -35,7 +35,7 @@ export class Microphone {
   }
 
   /** What is going on, for `stateOf`. */
-  get ear() {
+  get status() {
     const { manual, _phase: phase, _muted: muted, _holding: holding } = this;
     return { phase, manual, muted, holding, line: this._line?.state ?? "over", input: this._line?.input ?? null };
   }

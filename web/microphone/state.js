@@ -19,7 +19,7 @@ export function listeningOf(...parts) {
 const DOES = { thinking: t("Thinking…"), speaking: t("Speaking"), paused: t("Paused"), writing: t("Answering") };
 
 /**
- * `ear`: {phase, line, muted, manual, holding} of this page; `input`: its name; `does`: what the assistant does, see
+ * `status`: {phase, line, muted, manual, holding} of this page; `input`: its name; `does`: what the assistant does, see
  * doing.js. Returns {name, words}: a name for styles and tests, and what a person reads.
  */
 export function stateOf({ phase, line, muted, manual, holding, input }, utterances, does) {

@@ -22,22 +22,22 @@ export class Strip {
     byId("mute").addEventListener("click", () => handlers.onMute());
     byId("hang-up").addEventListener("click", () => handlers.onHangUp());
     byId("expand").addEventListener("click", () => handlers.onExpand());
-    byId("ear-options").addEventListener("click", () => handlers.onSettings());
+    byId("voice-options").addEventListener("click", () => handlers.onSettings());
   }
 
-  /** `settings`: how the session listens; `state`: of state.js; `ear`: of the microphone. */
-  show({ settings, state, ear }) {
-    const isOn = ear.phase !== "off";
+  /** `settings`: how the session listens; `state`: of state.js; `status`: of the microphone. */
+  show({ settings, state, status }) {
+    const isOn = status.phase !== "off";
     this._manual = settings.turn_detection === "manual";
-    this._holding = ear.holding;
-    byId("ear").hidden = !isOn;
+    this._holding = status.holding;
+    byId("voice-bar").hidden = !isOn;
     this._wave.run(isOn);
-    byId("ear").dataset.state = state.name;
-    say(byId("ear-state"), state.words);
+    byId("voice-bar").dataset.state = state.name;
+    say(byId("voice-state"), state.words);
     byId("recorded").hidden = !isOn || !settings.record;
     byId("mute").hidden = this._manual;
-    byId("mute").setAttribute("aria-pressed", String(ear.muted));
-    setIcon(byId("mute"), ear.muted ? "deaf" : "microphone");
+    byId("mute").setAttribute("aria-pressed", String(status.muted));
+    setIcon(byId("mute"), status.muted ? "deaf" : "microphone");
     this._showButton(isOn, state);
   }
 
@@ -60,7 +60,7 @@ export class Strip {
   }
 
   showTrouble(text) {
-    say(byId("ear-trouble"), text);
+    say(byId("voice-trouble"), text);
   }
 
   /** Whoever cannot hold a button, such as a screen reader, presses it once to begin and once to end. */

@@ -31,7 +31,8 @@ STEPS: Final = ("words", "voice", "whole", "ears", "calls")
 _EPILOG: Final = (
     "Random weights (random:8b) are made on the spot: they have the speed and memory of such a model, and "
     "write made-up words. Nothing is downloaded. For a card: --engine vllm --model random:8b "
-    "--voice coqui --ear whisperx --ear-model random:large-v2, after make env-vllm env-speech-gpu."
+    "--voice coqui --speech-to-text whisperx --speech-to-text-model random:large-v2, after "
+    "make env-vllm env-speech-gpu."
 )
 
 
@@ -46,10 +47,16 @@ def gpu_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--sessions", type=numbers, default=(1, 4, 16, 64), metavar="N,N", help="default 1,4,16,64")
     add("--engine", choices=ENGINES, default="llama", help="who writes (default llama)")
-    _add_model(parser, "--model", random_llama.SHAPES)
+    _add_model(parser, "--model", shapes=random_llama.SHAPES)
     add("--voice", choices=VOICES, default="piper", help="who speaks (default piper)")
-    add("--ear", choices=SPEECH_TO_TEXT_ENGINES, default="whisper", help="who listens (default whisper)")
-    _add_model(parser, "--ear-model", random_whisper.SHAPES)
+    add(
+        "--speech-to-text",
+        "--ear",  # its name until 2026-11
+        choices=SPEECH_TO_TEXT_ENGINES,
+        default="whisper",
+        help="the transcribing engine (default whisper)",
+    )
+    _add_model(parser, "--speech-to-text-model", "--ear-model", shapes=random_whisper.SHAPES)
     add("--config", type=Path, help="a profile, as cluster/gpu.yaml; the engines above win over it")
     add("--url", help="a system that runs already: nothing is started, and the engines are what they are")
     add("--steps", nargs="+", choices=STEPS, default=STEPS, help="default: all")
@@ -60,7 +67,7 @@ def gpu_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _add_model(parser: argparse.ArgumentParser, option: str, shapes: Mapping[str, object]) -> None:
+def _add_model(parser: argparse.ArgumentParser, *options: str, shapes: Mapping[str, object]) -> None:
     there_are = ", ".join(shapes)
 
     def known(text: str) -> str:
@@ -71,7 +78,7 @@ def _add_model(parser: argparse.ArgumentParser, option: str, shapes: Mapping[str
             raise argparse.ArgumentTypeError(f"there is no folder {text}")
         return text
 
-    parser.add_argument(option, type=known, metavar="FOLDER|random:SHAPE", help=f"shapes: {there_are}")
+    parser.add_argument(*options, type=known, metavar="FOLDER|random:SHAPE", help=f"shapes: {there_are}")
 
 
 _ON_A_CARD: Final = frozenset({"vllm", "coqui", "whisperx"})
@@ -115,7 +122,7 @@ def missing(arguments: argparse.Namespace, root: Path = ROOT) -> list[str]:
 
 
 def _missing(arguments: argparse.Namespace, root: Path) -> Iterator[str]:
-    wished = (arguments.engine, arguments.voice, arguments.ear)
+    wished = (arguments.engine, arguments.voice, arguments.speech_to_text)
     if _ON_A_CARD & set(wished) and not arguments.cpu and not cards():
         engines = ", ".join(sorted(_ON_A_CARD & set(wished)))
         yield f"{engines}: no graphics card is seen (nvidia-smi). --cpu lets them run without one, slowly."
@@ -140,8 +147,8 @@ def environment(
     chosen = {
         "LANGUAGE_MODEL__ENGINE": arguments.engine,
         "TEXT_TO_SPEECH__ENGINE": arguments.voice,
-        "QUALITY_SPEECH_TO_TEXT__ENGINE": arguments.ear,
-        "SPEECH_TO_TEXT__ENGINE": "scripted" if arguments.ear == "scripted" else "whisper",
+        "QUALITY_SPEECH_TO_TEXT__ENGINE": arguments.speech_to_text,
+        "SPEECH_TO_TEXT__ENGINE": "scripted" if arguments.speech_to_text == "scripted" else "whisper",
         "CACHE": str(arguments.cache),
     }
     if model is not None:
@@ -149,7 +156,7 @@ def environment(
     if transcriber is not None:
         chosen["QUALITY_SPEECH_TO_TEXT__MODEL"] = str(transcriber)
     if cards() and not arguments.cpu:
-        if arguments.ear == "whisperx":
+        if arguments.speech_to_text == "whisperx":
             chosen["QUALITY_SPEECH_TO_TEXT__DEVICE"] = "cuda"
             chosen["QUALITY_SPEECH_TO_TEXT__COMPUTE_TYPE"] = "float16"
         if arguments.voice != "scripted":
@@ -184,10 +191,10 @@ def report(rows: Sequence[GpuRow], arguments: argparse.Namespace) -> str:
     engines = (
         f"at {arguments.url}"
         if arguments.url
-        else f"{arguments.engine} ({arguments.model or 'packaged'}), {arguments.voice}, {arguments.ear}"
-        f" ({arguments.ear_model or 'packaged'})"
+        else f"{arguments.engine} ({arguments.model or 'packaged'}), {arguments.voice}, {arguments.speech_to_text}"
+        f" ({arguments.speech_to_text_model or 'packaged'})"
     )
-    random = "random:" in f"{arguments.model} {arguments.ear_model}"
+    random = "random:" in f"{arguments.model} {arguments.speech_to_text_model}"
     said = (
         " Weights are random: speed and memory are those of the shape, words are made up." if random else ""
     )
@@ -254,8 +261,10 @@ def _system(folder: Path, arguments: argparse.Namespace) -> Iterator[str]:
         yield arguments.url.rstrip("/")
         return
     model = _model(arguments.model, lambda shape: random_llama.prepare(shape, arguments.cache, say))
-    transcriber = _model(arguments.ear_model, lambda shape: _random_ear(shape, arguments.cache))
-    say(f"starting the system: {arguments.engine}, {arguments.voice}, {arguments.ear}")
+    transcriber = _model(
+        arguments.speech_to_text_model, lambda shape: _random_transcriber(shape, arguments.cache)
+    )
+    say(f"starting the system: {arguments.engine}, {arguments.voice}, {arguments.speech_to_text}")
     variables = environment(arguments, model, transcriber)
     with rhapsode(folder / "home", environment=variables, config=profile(arguments)) as url:
         yield url
@@ -268,7 +277,7 @@ def _model(wished: str | None, prepare: Callable[[str], Path]) -> Path | None:
     return prepare(shape) if kind == "random" else Path(wished)
 
 
-def _random_ear(shape: str, cache: Path) -> Path:
+def _random_transcriber(shape: str, cache: Path) -> Path:
     like = whisper_files(None, cache).folder  # large-v2 has the same words
     return random_whisper.prepare(shape, like, cache, say)
 
@@ -299,5 +308,5 @@ async def _step(
         case "ears":
             return await gpu_rows.transcriptions(url, sessions, arguments.turns, clips)
         case _:
-            mode = "quality" if arguments.ear == "whisperx" else "realtime"
+            mode = "quality" if arguments.speech_to_text == "whisperx" else "realtime"
             return await gpu_rows.calls(url, sessions, clips[: arguments.turns], mode)

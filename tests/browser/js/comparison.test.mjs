@@ -45,11 +45,11 @@ test("the verdict counts places, not words", () => {
   assert.match(verdict({ differences: [{ left: "a b", right: "c" }], words: 9 }), /one place, of 9 words/);
 });
 
-const EAR = { phase: "on", line: "live", muted: false, manual: false, holding: false, input: "i" };
+const LIVE = { phase: "on", line: "live", muted: false, manual: false, holding: false, input: "i" };
 const said = (state, input = "i", ts = 0) => ({ key: `${input}:0`, input, state, ts });
 
 test("the state says what matters most", () => {
-  const name = (ear, utterances = [], does = null) => stateOf({ ...EAR, ...ear }, utterances, does).name;
+  const name = (status, utterances = [], does = null) => stateOf({ ...LIVE, ...status }, utterances, does).name;
   assert.equal(name({}), "listening");
   assert.equal(name({ phase: "off" }), "off");
   assert.equal(name({ line: "reconnecting" }, [said("speaking")]), "reconnecting");
@@ -64,7 +64,7 @@ test("the state says what matters most", () => {
 });
 
 test("the words are those of the conversation", () => {
-  const words = (ear, does) => stateOf({ ...EAR, ...ear }, [], does).words;
+  const words = (status, does) => stateOf({ ...LIVE, ...status }, [], does).words;
   assert.deepEqual(
     [null, "thinking", "speaking", "paused"].map((does) => words({}, does)),
     ["Listening", "Thinking…", "Speaking", "Paused"],

@@ -47,7 +47,7 @@ def test_what_is_said_becomes_a_question_and_is_answered_aloud(visit: Visit, app
     opened = of_type(app, reader, "input.opened")
     assert [(event["data"]["format"], event["data"]["rate"]) for event in opened] == [("opus", 48_000)]
     reader.page.get_by_role("button", name="Stop listening").first.click()
-    expect(reader.page.locator("#ear")).to_be_hidden()
+    expect(reader.page.locator("#voice-bar")).to_be_hidden()
 
     def heard() -> list[int]:
         return [event["data"]["heard_ms"] for event in of_type(app, reader, "playback.heard")]
@@ -66,12 +66,12 @@ def test_a_microphone_that_cannot_be_had_says_what_to_do(
 ) -> None:
     reader = visit(*parts, allowed=allowed)
     reader.page.click("#microphone")
-    trouble = reader.page.locator("#ear-trouble")
+    trouble = reader.page.locator("#voice-trouble")
     expect(trouble).to_contain_text(words)
     expect(trouble).to_contain_text("press the microphone again")
     reader.page.screenshot(path=pictures / f"microphone-{'absent' if allowed else 'denied'}.png")
     assert "session=" not in reader.page.url  # nothing was begun for it
-    expect(reader.page.locator("#ear")).to_be_hidden()
+    expect(reader.page.locator("#voice-bar")).to_be_hidden()
 
 
 def test_nothing_that_is_said_is_lost_while_the_cable_is_out(
@@ -165,7 +165,7 @@ def test_audio_is_saved_only_for_users_who_choose_it(visit: Visit, app: RunningA
     reader = visit(3.0, YOUNG_MAN, 60.0, choices=None if saved else {"record": True})
     reader.page.click("#microphone")
     state_is(reader, "listening")
-    reader.page.click("#ear-options")
+    reader.page.click("#voice-options")
     reader.page.get_by_label("Save my audio").click()
     expect(reader.page.locator("#recorded")).to_be_visible(visible=saved)
     asked(reader)

@@ -41,7 +41,7 @@ NO = "That cannot be had here."
 
 
 def is_off(reader: Reader) -> None:
-    expect(reader.page.locator("#ear")).to_be_hidden()
+    expect(reader.page.locator("#voice-bar")).to_be_hidden()
     assert reader.page.evaluate("tracks.map(({ readyState }) => readyState)") == ["ended"]
 
 
@@ -55,7 +55,7 @@ def test_a_microphone_that_cannot_be_listened_to_is_let_go_of(visit: Visit, brok
     reader.page.evaluate(WATCHED)
     reader.page.evaluate(broken)
     reader.page.click("#microphone")
-    expect(reader.page.locator("#ear-trouble")).to_contain_text(words)
+    expect(reader.page.locator("#voice-trouble")).to_contain_text(words)
     is_off(reader)
 
 
@@ -66,7 +66,7 @@ def test_a_session_that_cannot_be_made_leaves_no_microphone_on(visit: Visit) -> 
         "**/v1/threads", lambda route: route.fulfill(body="<html>Sign in to this network</html>")
     )
     reader.page.click("#microphone")
-    expect(reader.page.locator("#ear-trouble")).to_contain_text("could not be opened")
+    expect(reader.page.locator("#voice-trouble")).to_contain_text("could not be opened")
     is_off(reader)
     (mistake,) = reader.mistakes  # it stays loud, for whoever looks after the server
     assert "not valid JSON" in mistake
@@ -82,12 +82,12 @@ def test_what_becomes_of_an_earlier_wish_to_speak_does_not_end_the_next(visit: V
     reader.page.click("#microphone")
     state_is(reader, "opening")
     reader.page.click("#hang-up")
-    expect(reader.page.locator("#ear")).to_be_hidden()
+    expect(reader.page.locator("#voice-bar")).to_be_hidden()
     reader.page.click("#microphone")
     state_is(reader, "listening", "hearing")
     reader.page.evaluate("refuse()")
     asked(reader)
-    assert not reader.page.is_visible("#ear-trouble")
+    assert not reader.page.is_visible("#voice-trouble")
     state_is(reader, "listening", "understanding", "thinking", "speaking")
 
 
@@ -103,7 +103,7 @@ def test_a_way_of_listening_that_is_refused_is_not_shown_as_if_it_were_so(visit:
     reader.page.click("#microphone")
     state_is(reader, "listening", "hearing")
     reader.page.route("**/v1/sessions/*", refuse_changes)
-    reader.page.click("#ear-options")
+    reader.page.click("#voice-options")
     sheet = reader.page.get_by_role("dialog", name="Settings")
     for wish in ("Save my audio", "Allow interruptions"):
         before = sheet.get_by_label(wish).is_checked()

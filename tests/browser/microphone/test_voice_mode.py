@@ -62,7 +62,7 @@ def test_voice_mode_fits_every_window_and_axe_finds_nothing(visit: Visit, pictur
     reader.hears(900)
     reader.page.screenshot(path=pictures / f"voice-{look}-speaking.png")
     expect(reader.page.locator(".sentence.speaking")).to_be_in_viewport()
-    for control in ("#mute", "#hang-up", "#expand", "#ear-state"):
+    for control in ("#mute", "#hang-up", "#expand", "#voice-state"):
         expect(reader.page.locator(control)).to_be_in_viewport()
     assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     reader.page.click("#pause")  # axe reads colours that are on the move as they happen to be
@@ -84,7 +84,7 @@ def test_voice_mode_scrolls_sideways_at_no_width_and_its_buttons_are_free_at_400
             wide.append(width)
     assert wide == []
     reader.page.set_viewport_size({"width": 320, "height": 256})
-    for control in ("#mute", "#ear-options", "#expand", "#hang-up"):
+    for control in ("#mute", "#voice-options", "#expand", "#hang-up"):
         reader.page.locator(control).click(
             trial=True
         )  # in sight once it is scrolled to, and covered by nothing
@@ -109,7 +109,7 @@ def colours(reader: Reader) -> set[str]:
 def test_the_wave_is_of_who_speaks_and_the_state_is_in_words(visit: Visit) -> None:
     reader = visit(1.0, YOUNG_MAN, 60.0)
     begin(reader)
-    words = reader.page.locator("#ear-state")
+    words = reader.page.locator("#voice-state")
     state_is(reader, "hearing")
     expect(words).to_have_text("Listening")
     reader.sees(lambda: colours(reader) == {"mine"})
@@ -136,7 +136,7 @@ def test_who_leaves_voice_mode_is_in_the_chat_and_not_listened_to(visit: Visit, 
     else:
         reader.page.get_by_role("button", name="Stop listening").click()
     expect(reader.page.locator("body[data-voice]")).to_have_count(0)
-    expect(reader.page.locator("#ear")).to_be_hidden()
+    expect(reader.page.locator("#voice-bar")).to_be_hidden()
     reader.wait("s.turn === null")  # silence, too
     assert reader.page.url.endswith(f"?session={reader.session}")
     expect(reader.page.get_by_role("heading", name=question, level=2)).to_be_visible()
@@ -174,7 +174,7 @@ def test_space_is_held_to_talk_wherever_the_focus_is(visit: Visit, app: RunningA
 def test_a_microphone_that_is_refused_leads_back_with_a_reason(visit: Visit) -> None:
     reader = visit(1.0, allowed=False)
     reader.page.get_by_role("button", name="Start a voice chat").click()
-    expect(reader.page.locator("#ear-trouble")).to_contain_text("blocked for this page")
+    expect(reader.page.locator("#voice-trouble")).to_contain_text("blocked for this page")
     expect(reader.page.locator("body[data-voice]")).to_have_count(0)
     expect(reader.page.get_by_role("button", name="Start a voice chat")).to_be_visible()
 
@@ -184,7 +184,7 @@ def test_what_is_said_without_a_connection_is_kept_and_said_so(visit: Visit, cab
     begin(reader)
     reader.page.locator(".coming .firm, .coming .loose").first.wait_for()
     cable.pull()
-    expect(reader.page.locator("#ear-state")).to_have_text("Reconnecting; what you say is kept")
+    expect(reader.page.locator("#voice-state")).to_have_text("Reconnecting; what you say is kept")
     cable.plug()
     assert asked(reader) == FIRST
 
@@ -201,7 +201,7 @@ def test_the_first_time_the_user_is_asked_whether_audio_is_saved(
     assert Axe().run(reader.page).response["violations"] == []
     reader.page.keyboard.press("Escape")  # no answer: nobody listens, and it is asked again
     expect(question).to_be_hidden()
-    expect(reader.page.locator("#ear")).to_be_hidden()
+    expect(reader.page.locator("#voice-bar")).to_be_hidden()
     reader.page.get_by_role("button", name="Start a voice chat").click()
     question.get_by_role("button", name="Save my audio too" if saved else "Text only").click()
     asked(reader)
@@ -220,13 +220,13 @@ def test_another_microphone_goes_on_where_one_is_unplugged(visit: Visit, app: Ru
     begin(reader)
     state_is(reader, "listening")
     reader.page.evaluate("() => { tracks[0].stop(); tracks[0].dispatchEvent(new Event('ended')); }")
-    expect(reader.page.locator("#ear-trouble")).to_contain_text("was disconnected. Listening goes on with")
+    expect(reader.page.locator("#voice-trouble")).to_contain_text("was disconnected. Listening goes on with")
     assert reader.page.evaluate("tracks.map(({ readyState }) => readyState)") == ["ended", "live"]
     assert asked(reader) == FIRST
     assert len(of_type(app, reader, "input.opened")) == 1  # what was said before and after is one input
     reader.page.evaluate(NONE_LEFT)
     reader.page.evaluate("() => { tracks[1].stop(); tracks[1].dispatchEvent(new Event('ended')); }")
-    expect(reader.page.locator("#ear-trouble")).to_contain_text("was disconnected. Press the microphone")
+    expect(reader.page.locator("#voice-trouble")).to_contain_text("was disconnected. Press the microphone")
     expect(reader.page.locator("body[data-voice]")).to_have_count(0)
 
 
@@ -267,7 +267,7 @@ def test_language_pauses_and_sensitivity_reach_the_session(visit: Visit, app: Ru
     reader.page.keyboard.press("Escape")
     begin(reader)
     state_is(reader, "listening")
-    reader.page.click("#ear-options")
+    reader.page.click("#voice-options")
     sheet.get_by_label("Reply").select_option("Quick")
     reader.sees(lambda: len(of_type(app, reader, "input.opened")) == 2)
     told = [event["data"]["settings"] for event in of_type(app, reader, "input.opened")]

@@ -19,8 +19,9 @@ from schemas.settings import SentenceSettings, SessionSettings
 from schemas.settings.listening_settings import SpeechToTextSettings
 
 
-def test_what_is_missing_is_said_with_the_remedy(tmp_path: Path) -> None:
-    arguments = gpu_parsed(["--engine", "vllm", "--voice", "coqui", "--ear", "whisperx"])
+@pytest.mark.parametrize("option", ["--speech-to-text", "--ear"])
+def test_what_is_missing_is_said_with_the_remedy(tmp_path: Path, option: str) -> None:
+    arguments = gpu_parsed(["--engine", "vllm", "--voice", "coqui", option, "whisperx"])
     said = "\n".join(missing(arguments, tmp_path))
     for words in ("make env-vllm", "make env-speech-gpu", ".venv-vllm"):
         assert words in said
