@@ -78,8 +78,8 @@ def _bring_about(reader: Reader, screen: str) -> None:
         page.locator("#microphone:visible").wait_for()
         reader.ask("in markdown")
         reader.status_is("completed")
-        page.click("#sound summary")
         page.locator(".keep summary").first.click()
+        page.click("#sound summary")
     elif screen == "settings":
         reader.open_sidebar()
         page.click("#settings-button")
