@@ -44,6 +44,7 @@ class Shell {
     this.place = null;
     this.paint = oncePerFrame(() => this._draw());
     this._doing = "";
+    this._offline = false; // as the session on show says
     this.hearing = new Hearing({
       control: (session, action, about) => this._control(session, action, about),
       onChange: () => this.paint(),
@@ -196,6 +197,7 @@ class Shell {
     byId("composer").hidden = isGuest;
     byId("dock").hidden = false;
     this.controls.showConnection({ state: "idle" });
+    this._offline = false;
     this.controls.showNotice(null);
     if (this.place) scrollTo({ top: 0, behavior: "instant" });
   }
@@ -242,7 +244,8 @@ class Shell {
   /** Of the session on show. */
   connection(state) {
     this.controls.showConnection(state);
-    if (state.state === "offline") this.controls.showNotice(OFFLINE);
+    this._offline = state.state === "offline";
+    if (this._offline) this.controls.showNotice(OFFLINE);
     if (state.state === "live") {
       this.controls.showNotice(null);
       this.composer.connected();
@@ -269,7 +272,7 @@ class Shell {
     const onProblem = ({ code, message }) => {
       if (code !== "turn.none_running") this.controls.showNotice(asSentence(message));
     };
-    this.controls.showNotice(null);
+    this.controls.showNotice(this._offline ? OFFLINE : null);
     return orElse(onProblem, () => this.api.control(session.id, action, about));
   }
 

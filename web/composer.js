@@ -2,8 +2,10 @@
 
 import { asSentence, byId, make, say } from "./dom.js";
 import { draftIn } from "./storage.js";
-import { t } from "./strings.js";
+import { inOneLine, t } from "./strings.js";
 
+const LATE_MS = 1_000; // until what was sent, and has left the box, is named below it
+const SHOWN_CHARS = 80;
 const ASKING = [
   { mode: "prompt", label: t("Chat"), placeholder: t("Message…") },
   { mode: "text", label: t("Text to speech"), placeholder: t("Paste a text to hear it word for word…") },
@@ -141,6 +143,8 @@ export class Composer {
 
   async _sendFirst() {
     const [{ place, request }] = this._sending;
+    const text = inOneLine(Object.values(request)[0]).slice(0, SHOWN_CHARS);
+    const late = setTimeout(() => say(byId("sending"), t("Sending: {text}", { text })), LATE_MS);
     try {
       await place.send(request);
       this._accepted(this._sending.shift());
@@ -151,6 +155,8 @@ export class Composer {
       say(this._problem, asSentence(inWords(error)));
       this.focus();
     }
+    clearTimeout(late);
+    say(byId("sending"), null);
     this._edited();
   }
 

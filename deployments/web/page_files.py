@@ -28,7 +28,7 @@ _STYLES: Final = re.compile(r'(?:\s*<link rel="stylesheet" href="web/[^"]+" />)+
 _STYLE: Final = re.compile(r'href="web/([^"]+)"')
 _STYLE_SPACE: Final = re.compile(r"/\*.*?\*/\s*|^\s+", re.DOTALL | re.MULTILINE)
 _SCRIPT: Final = "app.js"
-_SHOWN_FIRST: Final = 'id="welcome"'
+_SHOWN_FIRST: Final = re.compile('id="(?:welcome|with)"')
 _POLICY: Final = (
     "default-src 'self'; style-src 'self' 'sha256-{style}'; media-src 'self' blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -103,7 +103,7 @@ class _Page:
     def __init__(self, text: str, style: str) -> None:
         """`style`: the SHA-256 of the style in it, in Base64."""
         self._begins = text
-        self._continues = text.replace(_SHOWN_FIRST, f"{_SHOWN_FIRST} hidden")
+        self._continues = _SHOWN_FIRST.sub(r"\g<0> hidden", text)
         self._headers = {"Content-Security-Policy": _POLICY.format(style=style), **_PAGE_HEADERS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -226,8 +226,13 @@ def test_a_lost_connection_is_told_where_one_looks_and_told_away_again(
     reader.page.context.set_offline(True)
     notice = reader.page.get_by_text("You are offline.")
     expect(notice).to_be_visible()
+    reader.ask("briefly, once more")
+    sending = reader.page.get_by_text("Sending: briefly, once more")
+    expect(sending).to_be_visible()
+    expect(notice).to_be_visible()
     reader.page.context.set_offline(False)
     expect(notice).to_be_hidden()
+    expect(sending).to_be_hidden()
 
 
 def test_a_part_that_cannot_be_loaded_says_so_and_is_loaded_later(open_page: OpenPage) -> None:

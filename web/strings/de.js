@@ -214,6 +214,7 @@ export default {
   "Find": "Suchen",
   "Larger is better, among the passages of one search": "Je größer, desto besser, unter den Stellen einer Suche",
   "Relevance {score}": "Relevanz {score}",
+  "Sending: {text}": "Wird gesendet: {text}",
   "Nothing was found.": "Nichts gefunden.",
   "{name} can be found now": "{name} kann jetzt gefunden werden",
   "{name} could not be added: {reason}": "{name} konnte nicht hinzugefügt werden: {reason}",

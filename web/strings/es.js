@@ -214,6 +214,7 @@ export default {
   "Find": "Buscar",
   "Larger is better, among the passages of one search": "Cuanto mayor, mejor, entre los pasajes de una búsqueda",
   "Relevance {score}": "Relevancia {score}",
+  "Sending: {text}": "Enviando: {text}",
   "Nothing was found.": "No se encontró nada.",
   "{name} can be found now": "{name} ya se puede encontrar",
   "{name} could not be added: {reason}": "No se pudo añadir {name}: {reason}",

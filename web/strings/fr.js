@@ -214,6 +214,7 @@ export default {
   "Find": "Chercher",
   "Larger is better, among the passages of one search": "Plus c’est grand, mieux c’est, parmi les passages d’une recherche",
   "Relevance {score}": "Pertinence {score}",
+  "Sending: {text}": "Envoi : {text}",
   "Nothing was found.": "Rien trouvé.",
   "{name} can be found now": "{name} peut maintenant être trouvé",
   "{name} could not be added: {reason}": "{name} n’a pas pu être ajouté : {reason}",

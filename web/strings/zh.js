@@ -214,6 +214,7 @@ export default {
   "Find": "查找",
   "Larger is better, among the passages of one search": "同一次搜索的段落中，数值越大越好",
   "Relevance {score}": "相关度 {score}",
+  "Sending: {text}": "正在发送：{text}",
   "Nothing was found.": "没有找到。",
   "{name} can be found now": "现在可以查到 {name}",
   "{name} could not be added: {reason}": "无法添加 {name}：{reason}",
