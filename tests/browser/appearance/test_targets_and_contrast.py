@@ -114,7 +114,8 @@ def test_every_control_is_large_enough_at_every_width(
             small += [(screen, *one) for one in found]
             if reader.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
                 small.append((screen, width, "scrolls sideways"))
-    assert sorted({(screen, about) for screen, _, about, *_ in small}) == []
+    told = "\n".join(sorted({f"{screen}: {about}" for screen, _, about, *_ in small}))
+    assert told == ""
 
 
 @pytest.mark.parametrize(
