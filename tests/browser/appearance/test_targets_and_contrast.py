@@ -43,12 +43,15 @@ _SMALL = """(least) => {
   return small;
 }"""
 _WATCH = """(wanted) => {
-  const parts = (colour) => {
-    const probe = document.createElement('canvas').getContext('2d');
+  const probe = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const known = {};
+  const read = (colour) => {
+    probe.clearRect(0, 0, 1, 1);
     probe.fillStyle = colour;
     probe.fillRect(0, 0, 1, 1);
     return [...probe.getImageData(0, 0, 1, 1).data];
   };
+  const parts = (colour) => (known[colour] ??= read(colour));
   const luminance = (colour) => {
     const [red, green, blue] = parts(colour).map((part) => part / 255).map(
       (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
