@@ -191,8 +191,8 @@ def report(rows: Sequence[GpuRow], arguments: argparse.Namespace) -> str:
     engines = (
         f"at {arguments.url}"
         if arguments.url
-        else f"{arguments.engine} ({arguments.model or 'packaged'}), {arguments.voice}, {arguments.speech_to_text}"
-        f" ({arguments.speech_to_text_model or 'packaged'})"
+        else f"{arguments.engine} ({arguments.model or 'packaged'}), {arguments.voice}, "
+        f"{arguments.speech_to_text} ({arguments.speech_to_text_model or 'packaged'})"
     )
     random = "random:" in f"{arguments.model} {arguments.speech_to_text_model}"
     said = (
