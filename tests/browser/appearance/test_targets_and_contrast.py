@@ -148,7 +148,7 @@ def test_every_control_is_large_enough_at_every_width(
 def test_what_is_lit_and_what_is_still_to_be_said_can_be_read(
     open_page: OpenPage, look: dict[str, str]
 ) -> None:
-    reader = open_page(**look)
+    reader = open_page(reduced_motion="reduce", **look)  # what fades has no colour of its own
     reader.page.evaluate(_WATCH, [*LIT, ".speaking a", ".tail"])
     reader.ask("in markdown")
     reader.status_is("completed")
