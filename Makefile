@@ -65,7 +65,7 @@ env-vllm: $(BIN)/python ## vLLM for the answers, in .venv-vllm (GPU=yes|no overr
 env-clients: $(BIN)/python ## Pipecat, LiveKit's agents and the Agents SDK, in .venv-clients; Durable Streams, the AI SDK, the JavaScript agents and React
 	@bash requirements/clients.sh $(BIN)/python
 	@if ! command -v npm >/dev/null; then echo 'npm is not there: Durable Streams and the AI SDK are left out.'; \
-		else for client in durable_streams ui_stream agents_realtime javascript; do npm ci --prefix tests/clients/$$client --ignore-scripts --no-audit --no-fund || exit 1; done; fi
+		else for client in durable_streams ui_stream agents_realtime responses javascript; do npm ci --prefix tests/clients/$$client --ignore-scripts --no-audit --no-fund || exit 1; done; fi
 
 .PHONY: env-load
 env-load: $(BIN)/python ## Locust, in .venv-load

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import pytest
 
+from pipeline.auth.api_keys import create_key
+from pipeline.core.clock import SystemClock
 from schemas.settings import AppSettings
 from tests.support.clients.openai_requests import SLOWLY, spoken
 from tests.support.running_app import RunningApp, running_app, scripted_settings
@@ -61,6 +63,22 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     )
     with running_app(settings) as running:
         yield running
+
+
+@pytest.fixture(scope="package")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A server that asks for a key, the key, and a question that leads to a call."""
+    home = tmp_path_factory.mktemp("asked")
+    key, _ = create_key(home / "keys.jsonl", "anna", now_ms=SystemClock().now_ms())
+    settings = scripted_settings(
+        home,
+        llm={
+            **{"reply": "All is well.", "delta_chars": 6, "call_for": {"weather": [WEATHER]}},
+            "reply_to": {"weather": "Take an umbrella.", "Typed": '{"city": "Oslo"}'},
+        },
+    )
+    with running_app(settings) as running:
+        yield {"url": running.url, "key": key, "question": "How is the weather?"}
 
 
 @pytest.fixture(scope="package")

@@ -1,32 +1,12 @@
 """Anthropic's SDK, pydantic-ai and LangChain speak with us by the Messages API."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from pipeline.auth.api_keys import create_key
-from pipeline.core.clock import SystemClock
-from tests.clients.conftest import WEATHER, RunClient
-from tests.support.running_app import running_app, scripted_settings
+from tests.clients.conftest import RunClient
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """A server that asks for a key, the key, and a question that leads to a call."""
-    home = tmp_path_factory.mktemp("anthropic")
-    key, _ = create_key(home / "keys.jsonl", "anna", now_ms=SystemClock().now_ms())
-    settings = scripted_settings(
-        home,
-        llm={
-            **{"reply": "All is well.", "delta_chars": 6, "call_for": {"weather": [WEATHER]}},
-            "reply_to": {"weather": "Take an umbrella."},
-        },
-    )
-    with running_app(settings) as running:
-        yield {"url": running.url, "key": key, "question": "How is the weather?"}
 
 
 def test_the_sdk_streams_calls_and_is_refused_in_its_words(
