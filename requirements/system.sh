@@ -1,5 +1,6 @@
 #!/bin/bash
-# Installs what some tests use and pip cannot bring: a browser for the page, Redis as a second kind of log server,
+# Installs what some tests use and pip cannot bring: browsers for the page (for WebKit with a sound server,
+# without which it lets no sound begin, and a display), Redis as a second kind of log server,
 # PostgreSQL as a second kind of store for documents, people who speak (recordings of LibriVox readers with their text),
 # and Prometheus, which reads our metrics and tests the alert rules. PEERS=yes: also what RealtimeTTS is built with.
 # TURNS=yes: also people who speak Spanish and French, for "make bench-turns".
@@ -8,6 +9,9 @@ set -u
 
 missing=()
 command -v chromium >/dev/null || command -v chromium-headless-shell >/dev/null || missing+=(chromium)
+command -v WebKitWebDriver >/dev/null || missing+=(webkit2gtk-driver)
+command -v Xvfb >/dev/null || missing+=(xvfb)
+command -v pulseaudio >/dev/null || missing+=(pulseaudio)
 command -v redis-server >/dev/null || missing+=(redis-server)
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
 [ -d /usr/share/pocketsphinx/test/data/librivox ] || missing+=(pocketsphinx-testdata)
@@ -35,5 +39,11 @@ echo "Installing ${missing[*]} with apt-get for tests and measurements (SYSTEM=n
 "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq update >/dev/null || skip "apt-get update failed"
 # The browser without windows is smaller, and opens a page in half of the time; not every release has it.
 apt-cache show chromium-headless-shell >/dev/null 2>&1 && missing=("${missing[@]/%chromium/chromium-headless-shell}")
+known=()
+for package in "${missing[@]}"; do
+    if apt-cache show "$package" >/dev/null 2>&1; then known+=("$package"); else
+        echo "Without $package, which this release does not have, the tests that need it will be skipped."
+    fi
+done
 "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-    apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null || skip "apt-get install failed"
+    apt-get -qq install -y --no-install-recommends "${known[@]}" >/dev/null || skip "apt-get install failed"

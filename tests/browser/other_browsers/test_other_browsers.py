@@ -1,0 +1,133 @@
+"""The main ways through the page in WebKit, with a loudspeaker and a microphone."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.browser import session_log
+from tests.browser.browser_microphone import YOUNG_MAN, record
+from tests.browser.conftest import SHORT, STORY
+from tests.browser.other_browsers.sound_server import SoundServer, sound_server
+from tests.browser.other_browsers.webkit import webkit
+from tests.browser.page_reader import Reader
+from tests.support.running_app import RunningApp
+
+pytestmark = pytest.mark.browser
+OpenTab = Callable[[], Reader]
+Launch = Callable[..., AbstractContextManager[OpenTab]]
+
+LAST = ".turn:last-child"
+ANSWERED = f"""document.querySelector('{LAST}[data-status="completed"] .prose')?.textContent === arg"""
+WATCH_STATES = """() => {
+  globalThis.states = [];
+  const ear = document.querySelector("#ear");
+  const look = () => states.at(-1) !== ear.dataset.state && states.push(ear.dataset.state);
+  new MutationObserver(look).observe(ear, { attributeFilter: ["data-state"] });
+}"""
+BACKGROUND = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoundServer]:
+    with sound_server(tmp_path_factory.mktemp("sound")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def launch(sound: SoundServer, tmp_path_factory: pytest.TempPathFactory) -> Launch:
+    return partial(webkit, sound.environment, tmp_path_factory.mktemp("browser"))
+
+
+@pytest.fixture(scope="module")
+def open_tab(launch: Launch) -> Iterator[OpenTab]:
+    with launch(dark=False) as open_tab:
+        yield open_tab
+
+
+@pytest.fixture
+def reader(open_tab: OpenTab, app: RunningApp) -> Iterator[Reader]:
+    """A first visit. An error that is written to the console after it has loaded fails the test."""
+    reader = open_tab()
+    reader.page.goto(app.url)
+    yield reader
+    reader.close()
+
+
+def test_a_question_is_answered_and_its_sound_plays_to_the_end(reader: Reader, app: RunningApp) -> None:
+    assert reader.page.inner_text("#welcome h2") == "What would you like to hear?"
+    reader.ask("briefly")
+    reader.wait("document.querySelector('.word.said') && s.rms > 0.005")
+    reader.wait(f"{ANSWERED} && s.turn === null && s.rms < 0.0005", SHORT)
+    session = reader.page.evaluate("new URLSearchParams(location.search).get('session')")
+    [turn] = session_log.turns(app.url, session)
+    assert reader.stats["samplesPlayed"] == turn["audio_ms"] * 48, "all of it, once"
+
+
+def test_a_reload_in_mid_answer_goes_on_where_one_was(reader: Reader) -> None:
+    reader.ask("a story")
+    reader.hears(1_500)
+    left_ms = reader.stats["positionMs"]
+    reader.page.reload()
+    reader.tap_if_asked()
+    reader.wait("s.samplesPlayed > 0")
+    assert 1_300 < reader.begun_ms < left_ms + 2_000
+    reader.hears(left_ms)
+    reader.wait(ANSWERED, STORY)
+
+
+def test_stop_is_silence_until_the_next_question(reader: Reader) -> None:
+    reader.ask("a story")
+    reader.hears(200)
+    reader.page.click("#stop")
+    reader.wait(f"""document.querySelector('{LAST}[data-status="stopped"]') && s.turn === null""")
+    reader.wait("s.rms < 0.0005")
+    reader.ask("briefly")
+    reader.hears(200)
+
+
+def test_voice_mode_hears_a_question_answers_it_and_shows_its_states(
+    reader: Reader, sound: SoundServer, tmp_path: Path
+) -> None:
+    reader.page.evaluate(WATCH_STATES)
+    reader.page.click("#welcome .start-voice")
+    reader.page.click("#consent .answers button")
+    reader.wait("document.querySelector('body[data-voice] #ear[data-state=listening]')")
+    assert reader.page.inner_text("#ear-state") == "Listening"
+    sound.say(record(tmp_path / "speech.wav", YOUNG_MAN, 0.5))
+    reader.wait("document.querySelector('.turn .word.said') && s.rms > 0.005")
+    assert reader.page.inner_text("#ear-state") == "Speaking"
+    states = reader.page.evaluate("states")
+    assert [one for one in states if one in ("hearing", "speaking")] == ["hearing", "speaking"], states
+    reader.page.click("#hang-up")
+    reader.wait("!document.querySelector('body[data-voice]') && document.querySelector('#ear').hidden")
+
+
+def test_the_side_bar_leads_from_place_to_place(reader: Reader) -> None:
+    for place, title in (("stories", "Stories"), ("library", "Characters"), ("chat", "New chat")):
+        reader.page.click(f".places [data-place={place}]")
+        reader.wait("document.querySelector('#heading').textContent === arg", title)
+
+
+def test_in_light_colours_nothing_scrolls_sideways(reader: Reader) -> None:
+    fits(reader, dark=False)
+
+
+def test_in_dark_colours_nothing_scrolls_sideways(launch: Launch, app: RunningApp) -> None:
+    with launch(dark=True) as open_tab:
+        reader = open_tab()
+        reader.page.goto(app.url)
+        fits(reader, dark=True)
+        reader.close()
+
+
+def fits(reader: Reader, *, dark: bool) -> None:
+    assert all((channel < 100) == dark for channel in reader.page.evaluate(BACKGROUND))
+    reader.ask("in markdown")
+    reader.wait(f"""document.querySelector('{LAST}[data-status="completed"] table')""")
+    for width in (320, 1_280):
+        reader.page.set_viewport_size({"width": width, "height": 700})
+        reader.wait("innerWidth < arg", width + 150)
+        assert reader.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, width
