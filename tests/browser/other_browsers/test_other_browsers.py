@@ -23,9 +23,9 @@ LAST = ".turn:last-child"
 ANSWERED = f"""document.querySelector('{LAST}[data-status="completed"] .prose')?.textContent === arg"""
 WATCH_STATES = """() => {
   globalThis.states = [];
-  const ear = document.querySelector("#ear");
-  const look = () => states.at(-1) !== ear.dataset.state && states.push(ear.dataset.state);
-  new MutationObserver(look).observe(ear, { attributeFilter: ["data-state"] });
+  const bar = document.querySelector("#voice-bar");
+  const look = () => states.at(-1) !== bar.dataset.state && states.push(bar.dataset.state);
+  new MutationObserver(look).observe(bar, { attributeFilter: ["data-state"] });
 }"""
 BACKGROUND = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
 
@@ -79,7 +79,7 @@ def test_a_reload_in_mid_answer_goes_on_where_one_was(reader: Reader) -> None:
 
 
 def test_stop_is_silence_until_the_next_question(reader: Reader) -> None:
-    reader.ask("a story")
+    reader.ask("a story without end")
     reader.hears(200)
     reader.page.click("#stop")
     reader.wait(f"""document.querySelector('{LAST}[data-status="stopped"]') && s.turn === null""")
@@ -94,15 +94,15 @@ def test_voice_mode_hears_a_question_answers_it_and_shows_its_states(
     reader.page.evaluate(WATCH_STATES)
     reader.page.click("#welcome .start-voice")
     reader.page.click("#consent .answers button")
-    reader.wait("document.querySelector('body[data-voice] #ear[data-state=listening]')")
-    assert reader.page.inner_text("#ear-state") == "Listening"
+    reader.wait("document.querySelector('body[data-voice] #voice-bar[data-state=listening]')")
+    assert reader.page.inner_text("#voice-state") == "Listening"
     sound.say(record(tmp_path / "speech.wav", YOUNG_MAN, 0.5))
     reader.wait("document.querySelector('.turn .word.said') && s.rms > 0.005")
-    assert reader.page.inner_text("#ear-state") == "Speaking"
+    assert reader.page.inner_text("#voice-state") == "Speaking"
     states = reader.page.evaluate("states")
     assert [one for one in states if one in ("hearing", "speaking")] == ["hearing", "speaking"], states
     reader.page.click("#hang-up")
-    reader.wait("!document.querySelector('body[data-voice]') && document.querySelector('#ear').hidden")
+    reader.wait("!document.querySelector('body[data-voice]') && document.querySelector('#voice-bar').hidden")
 
 
 def test_the_side_bar_leads_from_place_to_place(reader: Reader) -> None:
