@@ -117,28 +117,9 @@ def open_page(chromium: Browser, app: RunningApp) -> Iterator[Callable[..., Read
         reader.close()
 
 
-@pytest.fixture(scope="package")
-def hearing(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Browser]]:
-    """Launches a browser for each recording; the last one stays, for tests with the same recording."""
-    recording = tmp_path_factory.mktemp("microphone") / "speech.wav"
-    kept: dict[object, Browser] = {}
-    with ExitStack() as opened:
-
-        def browser(*parts: str | float, allowed: bool) -> Browser:
-            if (parts, allowed) not in kept:
-                kept.clear()
-                opened.close()
-                heard = record(recording, *parts) if parts else None
-                launched = browser_that_hears(chromium, heard, allowed=allowed)
-                kept[parts, allowed] = opened.enter_context(launched)
-            return kept[parts, allowed]
-
-        yield browser
-
-
 @pytest.fixture
-def visit(hearing: Callable[..., Browser], app: RunningApp) -> Iterator[Visit]:
-    """Opens the page in a profile of its own, whose microphone hears the parts once it is switched on.
+def visit(chromium: Browser, app: RunningApp, tmp_path: Path) -> Iterator[Visit]:
+    """Opens the page in a browser of its own, whose microphone hears the parts once it is switched on.
 
     Unless `consent` is false, the user has answered long ago that no audio is to be saved.
     """
@@ -152,7 +133,9 @@ def visit(hearing: Callable[..., Browser], app: RunningApp) -> Iterator[Visit]:
             consent: bool = True,
             **context: Any,
         ) -> Reader:
-            tab = hearing(*parts, allowed=allowed).new_context(**context)
+            recording = record(tmp_path / "speech.wav", *parts) if parts else None
+            browser = open_things.enter_context(browser_that_hears(chromium, recording, allowed=allowed))
+            tab = browser.new_context(**context)
             if consent:
                 kept = json.dumps(json.dumps({"record": False} | (choices or {})))
                 tab.add_init_script(f"localStorage['rhapsode:listening'] ??= {kept}")
