@@ -79,6 +79,7 @@ def test_its_metadata_say_what_it_is(wheel: Path) -> None:
     assert told.get_all("License-File") == ["LICENSE", "NOTICE"]
     assert told.get_all("Classifier")
     assert {"rhapsode/__init__.py", "rhapsode/py.typed"} <= set(packed.namelist())
+    assert {"piper", "s3", "load", "postgres", "telephony"} <= set(told.get_all("Provides-Extra") or ())
     required = [one for one in told.get_all("Requires-Dist") or () if "extra ==" not in one]
     assert not [one for one in required if "piper" in one]  # GPL-3.0: an extra
 
