@@ -11,14 +11,13 @@ export function languageNames(tags) {
   return tags.includes("*") ? t("Every language") : tags.map((tag) => names.of(tag)).join(", ");
 }
 
-/** Option elements for `[{ id, languages }]`, in a group for each language where there is more than one. */
+/** Option elements for `[{ id, languages }]`, in a group for each language. */
 export function voiceOptions(voices) {
   const groups = new Map();
   for (const { id, languages } of voices) {
     const label = languageNames(languages);
     groups.set(label, [...(groups.get(label) ?? []), make("option", { value: id }, id)]);
   }
-  if (groups.size < 2) return [...groups.values()].flat();
   const sorted = [...groups].sort(([one], [other]) => one.localeCompare(other));
   return sorted.map(([label, options]) => make("optgroup", { label }, ...options));
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { languageNames, unspokenWords } from "../../../web/languages.js";
+import { languageNames, unspokenWords, voiceOptions } from "../../../web/languages.js";
 import { Log } from "./facts.mjs";
 
 test("languages of a voice have names", () => {
@@ -9,6 +9,23 @@ test("languages of a voice have names", () => {
   assert.equal(languageNames(["*"]), "Every language");
   assert.equal(languageNames([]), "Language not told");
   assert.equal(languageNames(undefined), "Language not told");
+});
+
+test("voices are listed by language, also where there is one language only", () => {
+  const createElement = (tag) => {
+    const made = { tag, children: [], setAttribute: (name, value) => (made[name] = value) };
+    made.append = (...children) => made.children.push(...children);
+    return made;
+  };
+  globalThis.document = { createElement };
+  const listed = (voices) =>
+    voiceOptions(voices).map(({ tag, label, children }) => [tag, label, children.map(({ value }) => value)]);
+  const joe = { id: "joe", languages: ["en-US"] };
+  assert.deepEqual(listed([joe]), [["optgroup", "American English", ["joe"]]]);
+  assert.deepEqual(listed([{ id: "thorsten", languages: ["de"] }, joe, { id: "eva", languages: ["de"] }]), [
+    ["optgroup", "American English", ["joe"]],
+    ["optgroup", "German", ["thorsten", "eva"]],
+  ]);
 });
 
 test("a turn says which sentences no voice here speaks", () => {

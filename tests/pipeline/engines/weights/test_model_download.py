@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from huggingface_hub import close_session
 
 from pipeline.engines.weights.model_download import DownloadFailed, download, folder_of, installed, remove
 from pipeline.engines.weights.model_manifest import ModelEntry, entries
@@ -134,6 +135,21 @@ def test_a_hub_that_does_not_answer_is_said(tmp_path: Path) -> None:
         endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(DownloadFailed, match="could not be reached"):
             download(entry(), tmp_path, endpoint=endpoint)
+
+
+def test_a_download_goes_through_the_proxy_of_the_environment(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, hub.endpoint)  # it answers requests for any host, as a proxy does
+    close_session()  # the library's client reads the environment once
+    try:
+        folder = download(entry(), tmp_path, endpoint="http://hub.invalid")
+    finally:
+        close_session()
+    assert (folder / "tiny.gguf").read_bytes() == WEIGHTS
 
 
 def test_a_removed_model_leaves_nothing(hub: Hub, tmp_path: Path) -> None:
