@@ -29,6 +29,9 @@ OPTIONS: Final = {
     "format_whitelist": ",".join(name for row in _CONTAINERS for name in row),
     # The sound is given as an open file; nothing else is to be opened for it.
     "protocol_whitelist": "",
+    # Nothing is decoded to learn what else a file holds: of a film of 100 KB the first picture of each of its
+    # streams would be, and a file may have a thousand.
+    "codec_whitelist": "none",
 }
 """For `av.open`."""
 
@@ -42,6 +45,9 @@ _LONGEST_MS: Final = 400 * 86_400_000
 _ALLOCATED: Final = 128 << 20
 """Bytes that FFmpeg may ask for at once, in this process. An MP4 file of 300 bytes may say that it has any
 number of packets, for which FFmpeg makes a table: 16 hours of AAC need 60 MB."""
+
+_FRAME_SAMPLES: Final = 4 << 20
+"""Of all channels. An ALAC file of 9 KB may say that each frame has 500 MB; a frame of FLAC has half a million."""
 
 av.logging.set_level(av.logging.PANIC)
 ctypes.CDLL(av._core.__file__).av_max_alloc(ctypes.c_size_t(_ALLOCATED))  # PyAV has no name for it
@@ -64,6 +70,7 @@ class SoundFile:
             self._container.close()
             raise NotSound(f"there is no sound in this {self.format} file", field="body")
         self._stream = self._container.streams.audio[0]
+        self._stream.codec_context.options = {"max_samples": str(_FRAME_SAMPLES)}
 
     def __enter__(self) -> Self:
         return self

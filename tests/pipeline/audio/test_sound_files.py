@@ -2,6 +2,8 @@
 
 import io
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,14 @@ import pytest
 
 from pipeline.audio.sound_files import RATE, SoundFile
 from schemas.errors import NotSound
-from tests.support.speech.sound_files import encoded, mp4_that_claims, slow_flac, wav
+from tests.support.speech.sound_files import (
+    alac_of,
+    encoded,
+    film_with_sound,
+    mp4_that_claims,
+    slow_flac,
+    wav,
+)
 
 SECONDS = 2
 TONE = (np.sin(np.arange(SECONDS * RATE) * 0.1) * 8_000).astype("<i2").tobytes()
@@ -137,3 +146,42 @@ def test_a_small_file_that_claims_any_number_of_packets_gets_no_table_of_them(
         assert len(sound._stream.index_entries) == known
         with pytest.raises(NotSound):
             b"".join(sound.pieces())
+
+
+_READS = """
+import io, sys
+from pipeline.audio.sound_files import SoundFile
+from schemas.errors import NotSound
+
+def peak_kb():
+    return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+
+body, heard, before = sys.stdin.buffer.read(), 0, peak_kb()
+try:
+    with SoundFile(io.BytesIO(body)) as sound:
+        heard = sum(map(len, sound.pieces()))
+except NotSound:
+    pass
+print(heard, (peak_kb() - before) // 1024)
+"""
+
+
+def read_alone(body: bytes) -> tuple[int, int]:
+    """Bytes of PCM that a process gets of it, and the megabytes that this takes at most."""
+    done = subprocess.run([sys.executable, "-c", _READS], input=body, capture_output=True, check=True)
+    heard, peak_mb = map(int, done.stdout.split())
+    return heard, peak_mb
+
+
+def test_pictures_beside_the_sound_are_not_decoded() -> None:
+    """A film of 170 KB with forty streams of 4,000 by 4,000 took 1.5 GB, and one may have a thousand."""
+    heard, peak_mb = read_alone(film_with_sound(30, 1_024))
+    assert heard == 2 * RATE
+    assert peak_mb < 30
+
+
+def test_a_small_file_that_claims_large_frames_gets_no_room_for_one() -> None:
+    """ALAC has up to 8 channels of 64 MB each in a frame."""
+    heard, peak_mb = read_alone(alac_of(4_096 * 4_096, channels=8))
+    assert heard == 0
+    assert peak_mb < 60

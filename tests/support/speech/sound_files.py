@@ -117,3 +117,39 @@ def jpeg() -> bytes:
     codec.time_base = Fraction(1, 25)
     picture = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")
     return b"".join(bytes(packet) for packet in codec.encode(picture.reformat(format="yuvj420p")))
+
+
+def alac_of(samples: int, channels: int) -> bytes:
+    """An MP4 file with 4,096 samples of ALAC, which says that each frame has so many, of 32 bits."""
+    file = bytearray(encoded(bytes(2 * 4_096), "mp4", "alac"))
+    cookie = file.rfind(b"alac") + 8  # ALACSpecificConfig
+    assert file[cookie : cookie + 4] == (4_096).to_bytes(4, "big")
+    file[cookie : cookie + 4] = samples.to_bytes(4, "big")
+    file[cookie + 5], file[cookie + 9] = 32, channels
+    return bytes(file)
+
+
+def film_with_sound(pictures: int, side: int) -> bytes:
+    """A second of silence, beside so many streams that hold one square picture (H.264)."""
+    picture: Any = av.CodecContext.create("libx264", "w")
+    picture.width = picture.height = side
+    picture.pix_fmt, picture.time_base = "yuv420p", Fraction(1, 25)
+    grey = np.full((side * 3 // 2, side), 128, np.uint8)
+    packets = [*picture.encode(av.VideoFrame.from_ndarray(grey, format="yuv420p")), *picture.encode(None)]
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as out:
+        streams: list[Any] = [out.add_stream("libx264", rate=25) for _ in range(pictures)]
+        for stream in streams:
+            stream.width = stream.height = side
+            stream.pix_fmt = "yuv420p"
+        sound: Any = out.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        for stream in streams:
+            packet = av.Packet(bytes(packets[0]))
+            packet.pts = packet.dts = 0
+            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 25), stream, True
+            out.mux(packet)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, RATE), np.int16), format="s16", layout="mono")
+        silence.sample_rate, silence.pts = RATE, 0
+        out.mux(sound.encode(silence))
+        out.mux(sound.encode(None))
+    return file.getvalue()
