@@ -47,7 +47,7 @@ _ALLOCATED: Final = 128 << 20
 number of packets, for which FFmpeg makes a table: 16 hours of AAC need 60 MB."""
 
 _FRAME_SAMPLES: Final = 4 << 20
-"""Of all channels. An ALAC file of 9 KB may say that each frame has 500 MB; a frame of FLAC has half a million."""
+"""Of all channels. A frame of FLAC has half a million; a file of ALAC may say that each has a hundred."""
 
 av.logging.set_level(av.logging.PANIC)
 ctypes.CDLL(av._core.__file__).av_max_alloc(ctypes.c_size_t(_ALLOCATED))  # PyAV has no name for it

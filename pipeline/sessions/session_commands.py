@@ -411,11 +411,13 @@ class Sessions:
     async def say(self, session: SessionId, said: SpokenQuestion, *before: Event, key: str) -> TurnId:
         """Ask what was said, in the session's own settings. `before` is recorded with it, all or nothing.
 
-        Raises InputTooLong, StateError, or Overtaken when the turn that it merges can no longer be.
+        Raises InputTooLong, StateError, what the settings are refused with (those of an imported session may
+        name anything), or Overtaken when the turn that it merges can no longer be.
         """
         check_length(said.text, self._limits.prompt_chars, field="prompt")
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session)
+            settings = await self._check(conversation.settings, conversation.principal)
             gone: list[RequestContext] = []
             if said.merges is not None:
                 if not conversation.turns[said.merges].unheard:
@@ -426,7 +428,7 @@ class Sessions:
             params = TurnRequested(
                 kind="prompt",
                 text=said.text,
-                settings=conversational(conversation.settings),
+                settings=conversational(settings),
                 input=said.input,
                 utterances=said.utterances,
                 merges=said.merges,

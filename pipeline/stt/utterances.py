@@ -17,7 +17,7 @@ from pipeline.stt.speaker_level import UtteranceLevel
 from pipeline.stt.turn_policy import FinalUtterance, UtteranceDecision, decide
 from pipeline.stt.utterance_span import transcribed
 from pipeline.stt.utterance_transcriber import SpeculativeText, Tell, UtteranceTranscriber
-from schemas.errors import EngineBusy, EngineError, InputError, InputTooLong, RhapsodeError, StateError
+from schemas.errors import EngineBusy, EngineError, InputError, RhapsodeError, StateError
 from schemas.events.voice_events import (
     HeardWord,
     SpeechEnded,
@@ -193,7 +193,7 @@ class Utterances:
         try:
             turn = await sessions.say(session, question, final, key=key)
             _tell_trace(turn, finished, final, self._services.clock.monotonic())
-        except (StateError, InputTooLong) as error:
+        except (StateError, InputError, EngineError) as error:
             final = final.model_copy(update={"taken": "noted"})
             await self._services.recorder.post(session, final, key=key)
             await self._tell_refused(error)
@@ -224,7 +224,7 @@ class Utterances:
         question = SpokenQuestion(" ".join(text for _, text in state.kept), state.name, numbers)
         try:
             await sessions.say(session, question, key=internal_key("input", state.name, numbers[-1], "rest"))
-        except (StateError, InputTooLong) as error:
+        except (StateError, InputError, EngineError) as error:
             await self._tell_refused(error)
 
     async def _tell_refused(self, error: RhapsodeError) -> None:

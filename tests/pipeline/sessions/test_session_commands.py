@@ -14,7 +14,15 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions.catalog import Catalog
 from pipeline.sessions.session_commands import HeardLedger, Overtaken, Sessions, SpokenQuestion
-from schemas.errors import InputTooLong, LogUnavailable, SessionAlreadyEnded, TurnQueueFull
+from schemas.errors import (
+    InputTooLong,
+    LogUnavailable,
+    RhapsodeError,
+    SessionAlreadyEnded,
+    TurnQueueFull,
+    UnknownFunction,
+    UnknownVoice,
+)
 from schemas.events import (
     AudioChunk,
     MemberAdded,
@@ -22,6 +30,7 @@ from schemas.events import (
     SentenceReady,
     SessionEndRequested,
     SessionStarted,
+    SettingsChanged,
     TurnRequested,
     TurnStarted,
 )
@@ -29,6 +38,7 @@ from schemas.events.voice_events import InputAudio
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.native.client_commands import Control, RequestTurn
 from schemas.settings.limit_settings import LimitSettings
+from schemas.settings.model_settings import ToolSettings
 from tests.pipeline.sessions.test_session_owner import QUIET, gateway
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +59,12 @@ async def asking() -> AsyncGenerator[tuple[Sessions, Recorder, SessionId], None]
                 owners,
                 HeardLedger(recorder, SystemClock()),
                 allowance=open_allowance(log, LIMITS),
-                choices=Catalog(QUIET, {"local": (QUIET.voice,)}),
+                choices=Catalog(
+                    QUIET,
+                    {"local": (QUIET.voice,)},
+                    functions=("locks_open",),
+                    reserved={"locks_open": ("ann",)},
+                ),
             ),
             recorder,
             session,
@@ -60,6 +75,25 @@ async def test_a_question_that_is_too_long_is_not_cut() -> None:
     async with asking() as (sessions, _, session):
         with pytest.raises(InputTooLong, match="21 characters"):
             await sessions.say(session, SpokenQuestion("?" * 21, "i", (0,)), key="long")
+
+
+@pytest.mark.parametrize(
+    ("named", "error"),
+    [
+        ({"tools": ToolSettings(registered=("locks_open",))}, UnknownFunction),
+        ({"voice": "nobody"}, UnknownVoice),
+    ],
+)
+async def test_a_spoken_question_is_asked_in_no_settings_that_a_typed_one_may_not_have(
+    named: dict[str, object], error: type[RhapsodeError]
+) -> None:
+    """The settings of an imported session, or of a copy of somebody else's, may name anything."""
+    async with asking() as (sessions, recorder, session):
+        await recorder.post(session, SettingsChanged(settings=QUIET.model_copy(update=named)))
+        with pytest.raises(error):
+            await sessions.request(session, RequestTurn(prompt="Why?"))
+        with pytest.raises(error):
+            await sessions.say(session, SpokenQuestion("Why?", "i", (0,)), key="why")
 
 
 async def test_an_answer_that_is_heard_by_now_is_not_taken_up() -> None:

@@ -1,5 +1,6 @@
 """Speech that is cut by its length, heard twice or too long is asked once, taken back, or reported."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.errors import EngineFailed
+from schemas.events import SettingsChanged
+from schemas.ids import SessionId
+from schemas.settings import SessionSettings
 from tests.support.clients.logged_utterances import of, questions
 from tests.support.clients.native_speaker import austen, calling, events_of, new_session, silence
 from tests.support.fixtures.listening_fixtures import ANSWER
@@ -134,3 +138,20 @@ async def test_a_question_that_is_heard_again_does_not_stop_its_own_answer(tmp_p
         events = await events_of(first, session)
     assert of(events, "playback.flushed") == of(events, "turn.stop_requested") == []
     assert questions(events) == ["Tell me a story."]
+
+
+async def test_a_question_in_settings_that_are_not_to_be_had_is_noted_and_told(app: RunningApp) -> None:
+    """As those of an imported session may be."""
+    session = await new_session(app)
+    assert app.services is not None
+    assert app.loop is not None
+    recorder = app.services.audio_inputs._services.recorder
+    posted = recorder.post(SessionId(session), SettingsChanged(settings=SessionSettings(voice="nobody")))
+    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(posted, app.loop))
+    async with calling(app, session) as caller:
+        await caller.open()
+        await caller.speak(SPEECH + silence(1_200))
+        refusal = await caller.frame("error")
+        await caller.event("transcript.final", taken="noted")
+    assert (refusal["code"], refusal["ref"]) == ("voice.unknown", "input")
+    assert questions(await events_of(app, session)) == []
