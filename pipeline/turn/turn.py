@@ -168,7 +168,7 @@ class Turn:
             if self._writer.failed is not None:
                 raise self._writer.failed from group
             log.exception("turn %d failed unexpectedly", self.plan.turn)
-            return TurnFailed(stage="owner", code="internal", message=repr(group.exceptions[0]))
+            return TurnFailed(stage="owner", code="internal", message="the turn failed unexpectedly")
         if (why := self._failure) is not None:
             return TurnFailed(stage="text", code=why.code, message=str(why), retryable=why.retryable)
         first = self._synthesizer.first_audio_at_ms

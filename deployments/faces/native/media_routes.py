@@ -1,7 +1,9 @@
 """The native face, finished goods: the audio made so far, and captions."""
 
+from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
+import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
@@ -80,7 +82,9 @@ async def caption_file(
 ) -> Response:
     """Captions of what has been spoken so far: a cue per sentence, or per word."""
     conversation, _ = await services.sessions.view(session)
-    text = captions.render(conversation, _chosen(conversation, turn), kind, words=words)
+    # A day of speech has 300,000 words, which take a second.
+    render = partial(captions.render, conversation, _chosen(conversation, turn), kind, words=words)
+    text = await anyio.to_thread.run_sync(render)
     mime = "text/vtt" if kind == "vtt" else "application/x-subrip"
     return Response(text, media_type=f"{mime}; charset=utf-8", headers={"Cache-Control": "no-cache"})
 

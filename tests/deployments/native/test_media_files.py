@@ -1,11 +1,14 @@
 """The audio made so far and the captions, as files."""
 
+import asyncio
 import io
+from typing import Any
 
 import av
 import httpx
 import pytest
 
+from pipeline.delivery import captions
 from tests.support.clients.native_client import Heard, ask, create, listen_until_over
 from tests.support.running_app import RunningApp
 
@@ -72,6 +75,22 @@ async def test_captions_follow_the_sentences_and_the_words(
     assert vtt.count("-->") == srt.count("-->") == len(heard.of("sentence.completed"))
     assert words.count("-->") == sum(len(f["data"]["words"]) for f in heard.of("sentence.voiced"))
     assert "The fox said nothing, but sat down by the fire." in srt
+
+
+async def test_captions_are_made_beside_the_loop(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a long session take seconds, in which nobody else would be served."""
+    on_a_loop: list[bool] = []
+    render = captions.render
+
+    def watched(*given: Any, **named: Any) -> str:
+        on_a_loop.append(asyncio._get_running_loop() is not None)
+        return render(*given, **named)
+
+    monkeypatch.setattr(captions, "render", watched)
+    assert (await http.get(f"/v1/sessions/{await create(http)}/captions.vtt")).status_code == 200
+    assert on_a_loop == [False]
 
 
 async def test_an_unknown_turn_or_format_is_refused(
