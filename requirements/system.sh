@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs what some tests use and pip cannot bring: browsers for the page (for WebKit with a sound server,
-# without which it lets no sound begin, and a display), Redis as a second kind of log server,
+# Installs what some tests use and pip cannot bring: browsers for the page (for Firefox and WebKit with a
+# sound server, without which they let no sound begin, and a display), Redis as a second kind of log server,
 # PostgreSQL as a second kind of store for documents, people who speak (recordings of LibriVox readers with their text),
 # and Prometheus, which reads our metrics and tests the alert rules. PEERS=yes: also what RealtimeTTS is built with.
 # TURNS=yes: also people who speak Spanish and French, for "make bench-turns".
@@ -9,6 +9,7 @@ set -u
 
 missing=()
 command -v chromium >/dev/null || command -v chromium-headless-shell >/dev/null || missing+=(chromium)
+command -v firefox-esr >/dev/null || command -v firefox >/dev/null || missing+=(firefox-esr)
 command -v WebKitWebDriver >/dev/null || missing+=(webkit2gtk-driver)
 command -v Xvfb >/dev/null || missing+=(xvfb)
 command -v pulseaudio >/dev/null || missing+=(pulseaudio)

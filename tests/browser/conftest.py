@@ -12,7 +12,7 @@ from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 pytest.importorskip("playwright.sync_api", reason="the playwright package is not installed")
 
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from tests.browser.browser_microphone import CHROMIUM, Visit, browser_that_hears, record
 from tests.browser.network_cable import Cable, cable_to
@@ -92,14 +92,19 @@ def app(running_remote: FakeSpeechServer, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="package")
-def chromium() -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
     """Not for the whole session: Playwright keeps an event loop running that async tests would trip over."""
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

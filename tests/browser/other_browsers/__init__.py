@@ -1,1 +1,1 @@
-"""Tests of the page in WebKit."""
+"""Tests of the page in Firefox and in WebKit."""

@@ -1,4 +1,4 @@
-"""The main ways through the page in WebKit, with a loudspeaker and a microphone."""
+"""The main ways through the page in Firefox and in WebKit, with a loudspeaker and a microphone."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -6,10 +6,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Playwright
 
 from tests.browser import session_log
 from tests.browser.browser_microphone import YOUNG_MAN, record
 from tests.browser.conftest import SHORT, STORY
+from tests.browser.other_browsers.firefox import firefox
 from tests.browser.other_browsers.sound_server import SoundServer, sound_server
 from tests.browser.other_browsers.webkit import webkit
 from tests.browser.page_reader import Reader
@@ -36,9 +38,14 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoundServer]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def launch(sound: SoundServer, tmp_path_factory: pytest.TempPathFactory) -> Launch:
-    return partial(webkit, sound.environment, tmp_path_factory.mktemp("browser"))
+@pytest.fixture(scope="module", params=[firefox, webkit], ids=["firefox", "webkit"])
+def launch(
+    request: pytest.FixtureRequest,
+    playwright: Playwright,
+    sound: SoundServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Launch:
+    return partial(request.param, playwright, sound.environment, tmp_path_factory.mktemp("browser"))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Playwright
 from selenium.webdriver import Keys
 from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
@@ -115,7 +115,9 @@ class WebKitReader(Reader):
 
 
 @contextmanager
-def webkit(environment: dict[str, str], folder: Path, *, dark: bool) -> Iterator[Callable[[], Reader]]:
+def webkit(
+    _: Playwright, environment: dict[str, str], folder: Path, *, dark: bool
+) -> Iterator[Callable[[], Reader]]:
     """Opens windows, each of a browser of its own; microphones are lent without a question."""
     if DRIVER is None or MINI_BROWSER is None:
         pytest.skip("webkit2gtk-driver is not installed")
