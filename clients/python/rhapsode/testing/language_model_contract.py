@@ -34,6 +34,7 @@ async def answer(model: LanguageModel, request: ChatRequest) -> tuple[list[str],
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 class LanguageModelContract:
     async def test_an_answer_is_deltas_and_then_one_completion(self, model: CountingLanguageModel) -> None:
         deltas, completion = await answer(model, asking("Tell me about foxes."))

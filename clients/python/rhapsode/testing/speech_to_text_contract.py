@@ -48,6 +48,7 @@ def faint_noise(seconds: float) -> bytes:
 
 @needs_clips
 @pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 class SpeechToTextContract:
     most_errors = 0.1
     """Of the words of six short clips."""

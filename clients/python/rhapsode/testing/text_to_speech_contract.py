@@ -40,6 +40,7 @@ def length_ms(voice: TextToSpeech, chunks: list[bytes]) -> float:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 class TextToSpeechContract:
     async def test_a_sentence_is_heard_for_as_long_as_it_is(self, voice: CountingTextToSpeech) -> None:
         _, chunks = await spoken(voice, SENTENCE)
