@@ -18,7 +18,7 @@ const FILTERS = [
   ["thread", t("Chats")],
   ["story", t("Stories")],
   ["narration", t("Narrations")],
-  ["session completion", t("API requests")], // this page begins threads; sessions are other programs'
+  ["session completion", t("API requests and comparisons")], // chats are threads; this page begins sessions for comparisons only
 ];
 const UNNAMED = { story: t("Untitled"), narration: t("Narration"), session: t("API request"), completion: t("API request") };
 

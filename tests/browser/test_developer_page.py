@@ -114,6 +114,7 @@ def test_two_models_or_voices_are_compared_on_one_question(opened: Reader, app: 
     expect(left.locator(".word.said")).to_have_count(0)
     heard = httpx.get(f"{app.url}/v1/sessions/{opened.stats['session']}", timeout=30).json()
     assert (heard["settings"]["voice"], heard["settings"]["temperature"]) == ("alto", 0.1)
+    page.get_by_label("Show in the history").select_option("API requests and comparisons")
     expect(page.locator(".history").get_by_role("link", name="compared briefly")).to_have_count(2)
     opened.ask("at length")  # in the same two sessions
     expect(left.locator(".prompt")).to_have_text("at length")

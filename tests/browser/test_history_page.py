@@ -98,7 +98,7 @@ def test_requests_of_other_programs_are_listed_only_when_asked_for(
     its_own = entries.locator(f'a[href="./?session={session}"]')
     entries.first.wait_for()
     assert entries.filter(has_text="says a program").count() == its_own.count() == 0
-    reader.page.get_by_label("Show in the history").select_option("API requests")
+    reader.page.get_by_label("Show in the history").select_option("API requests and comparisons")
     expect(entries.filter(has_text="says a program").first).to_be_visible()
     expect(its_own).to_have_text("API request")
     expect(entries.filter(has_text="Asked once")).to_have_count(0)

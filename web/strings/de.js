@@ -150,7 +150,7 @@ export default {
   "Chats": "Chats",
   "Stories": "Geschichten",
   "Narrations": "Lesungen",
-  "API requests": "API-Anfragen",
+  "API requests and comparisons": "API-Anfragen und Vergleiche",
   "Untitled": "Ohne Titel",
   "Narration": "Lesung",
   "API request": "API-Anfrage",

@@ -150,7 +150,7 @@ export default {
   "Chats": "Chats",
   "Stories": "Historias",
   "Narrations": "Narraciones",
-  "API requests": "Solicitudes de API",
+  "API requests and comparisons": "Solicitudes de API y comparaciones",
   "Untitled": "Sin título",
   "Narration": "Narración",
   "API request": "Solicitud de API",

@@ -150,7 +150,7 @@ export default {
   "Chats": "Chats",
   "Stories": "Histoires",
   "Narrations": "Narrations",
-  "API requests": "Requêtes API",
+  "API requests and comparisons": "Requêtes API et comparaisons",
   "Untitled": "Sans titre",
   "Narration": "Narration",
   "API request": "Requête API",

@@ -150,7 +150,7 @@ export default {
   "Chats": "聊天",
   "Stories": "故事",
   "Narrations": "朗读",
-  "API requests": "API 请求",
+  "API requests and comparisons": "API 请求和比较",
   "Untitled": "未命名",
   "Narration": "朗读",
   "API request": "API 请求",

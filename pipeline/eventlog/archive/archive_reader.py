@@ -17,7 +17,7 @@ from schemas.ids import Seq, SessionId
 
 T = TypeVar("T")
 FRAMES: Final = 16
-"""Decoded frames kept, of 1,000 events and about a megabyte each."""
+"""Decoded frames kept, of up to 1,000 events or a megabyte each (segments.py)."""
 CATALOGS: Final = 512
 CATALOG_S: Final = 30.0
 """Seconds after which the files of a session's folder are listed again."""

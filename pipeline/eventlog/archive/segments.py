@@ -2,8 +2,8 @@
 
     magic, body, footer (msgpack), length and CRC-32 of the footer (4 bytes each), magic
 
-The body of an events file is zstd frames of up to 1,000 events each; that of an audio file the chunks' bytes
-one after another. The same events give the same bytes, so writing a file again is harmless.
+The body of an events file is zstd frames of up to 1,000 events or a megabyte each; that of an audio file the
+chunks' bytes one after another. The same events give the same bytes, so writing a file again is harmless.
 """
 
 import re
@@ -21,6 +21,8 @@ from schemas.errors import ArchiveDamaged
 from schemas.ids import Seq
 
 FRAME_EVENTS: Final = 1_000
+FRAME_BYTES: Final = 1_000_000
+"""Bytes of events' fields after which a frame is closed: a reader keeps several frames decoded."""
 TAIL_BYTES: Final = 64 << 10
 """Nearly every footer is within the last so many bytes of its file."""
 _MAGIC: Final = b"RHSEG\x00\x01\n"
@@ -94,6 +96,7 @@ class SegmentBuilder:
         """`chain`: as it is before the first event."""
         self._chain = chain
         self._held: list[StoredEvent] = []
+        self._held_bytes = 0
         self._body = bytearray()
         self._frames: list[tuple[int, int, int]] = []
         self._sound = bytearray()
@@ -126,7 +129,8 @@ class SegmentBuilder:
             self._chunks.append((event.seq, len(event.audio), crc32(event.audio)))
             self._sound += event.audio
         self._held.append(event)
-        if len(self._held) == FRAME_EVENTS:
+        self._held_bytes += sum(map(len, event.fields))
+        if len(self._held) == FRAME_EVENTS or self._held_bytes >= FRAME_BYTES:
             self._close_frame()
 
     def _close_frame(self) -> None:
@@ -135,6 +139,7 @@ class SegmentBuilder:
         self._frames.append((self._held[0].seq, len(_MAGIC) + len(self._body), len(squeezed)))
         self._body += squeezed
         self._held.clear()
+        self._held_bytes = 0
 
     def finish(self) -> Segment:
         """The segment of all events so far; there must be one at least."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipeline.eventlog.archive import segments
 from pipeline.eventlog.archive.entry_chain import FIRST_LINK, StoredEvent, link
 from pipeline.eventlog.archive.segments import (
+    FRAME_BYTES,
     FRAME_EVENTS,
     Segment,
     SegmentBuilder,
@@ -113,6 +114,12 @@ def test_frames_are_full_but_for_the_last() -> None:
     assert [first for first, _, _ in segment.footer.index] == [1, 1 + FRAME_EVENTS, 1 + 2 * FRAME_EVENTS]
     assert segment.audio == b""
     assert segment.footer.audio == ""
+
+
+def test_a_frame_of_large_events_is_closed_at_a_megabyte() -> None:
+    segment = built(events_of([(b"text.completed", b"x" * (FRAME_BYTES // 4), b"")] * 10))
+    assert [first for first, _, _ in segment.footer.index] == [1, 5, 9]
+    verify(segment.events)
 
 
 def test_events_with_a_gap_are_no_segment() -> None:
