@@ -49,7 +49,7 @@ export function parseOn(text, before) {
   return [...kept, ...parse(text.slice(from)).map((block) => moved(block, from))];
 }
 
-/** What can be shown of a text that grows: a word, a link or a row that is not whole would move when it is. */
+/** The part of a growing text that can be shown: a word, a link or a row that is not whole would move when it is. */
 export function settled(text) {
   const at = Math.max(0, text.length - 400);
   return text.slice(0, at) + UNSETTLED.reduce((end, pattern) => end.replace(pattern, ""), text.slice(at));

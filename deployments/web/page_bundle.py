@@ -21,7 +21,7 @@ _TOKEN: Final = re.compile(
     r"""|(?:[=(,:!&|?>\[]|\breturn)\s*/(?![/*])(?:[^/\\\n\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/""",
     re.DOTALL,
 )
-"""What may look like code and is none: a comment, a text, a regular expression."""
+"""A comment, a text or a regular expression, which may look like code and is none."""
 _KEPT: Final = re.compile("\0([0-9]+)\0")
 _MARGIN: Final = re.compile(r"\n\s+")
 _WAITS: Final = re.compile(r"^\S.*\bawait\b", re.MULTILINE)

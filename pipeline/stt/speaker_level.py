@@ -50,7 +50,7 @@ class SpeakerLevel:
             self.usual_db = usual + _NEWER * (asked.mean_db - usual)
 
     def is_distant(self, heard: UtteranceLevel, distant_db: float | None) -> bool:
-        """Whether no half second of it came within `distant_db` of the usual level; False: not known yet."""
+        """Whether no half second of it came within `distant_db` of the usual level; False if unknown."""
         if self.usual_db is None or distant_db is None:
             return False
         return heard.highest_db < self.usual_db - distant_db

@@ -66,7 +66,7 @@ class InputBufferEvents:
 
     @property
     def transcribes(self) -> bool:
-        """Do clients want to be told what was said?"""
+        """Whether clients get the transcripts of the input."""
         return self._input.get("transcription") is not None
 
     def at(self, name: str, ms: int) -> int:

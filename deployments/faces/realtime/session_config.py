@@ -14,6 +14,7 @@ from schemas.ids import SessionId
 from schemas.native.client_commands import SettingsPatch
 from schemas.realtime.realtime_session import ResponseWish, SessionPatch, TranscriptionPatch
 from schemas.settings import SessionSettings
+from schemas.settings.listening_settings import ListeningSettings
 
 Config = dict[str, Any]
 PCM: Final = {"type": "audio/pcm", "rate": 24_000}
@@ -212,12 +213,13 @@ def _listening(heard: Mapping[str, Any], *, transcribes: bool) -> dict[str, Any]
         "language": language.partition("-")[0] if language else None,
         "hold_ms": 100,
         "interrupt_ms": 100,
+        "distant_db": None,  # clients are told of all speech, and silence themselves
     }
     if detection is not None:
         listening["endpointing"] = _endpointing(detection)
         if detection["type"] == "semantic_vad":
             # By its words: clients are told of speech over an answer when it interrupts (InputBufferEvents).
-            listening["interrupt_ms"] = _BY_WORDS_MS
+            listening |= {"interrupt_ms": _BY_WORDS_MS, "distant_db": ListeningSettings().distant_db}
     return listening
 
 

@@ -44,7 +44,7 @@ class AudioRedaction:
         """Takes the lease, or renews it, and returns when it is over (`now_s`). Raises ArchiveUnavailable."""
         until_s = now_s() + _LEASE_MS / 1_000
         status = await self._archival.begin(session, self._who, lease_ms=_LEASE_MS, now_ms=now_ms)
-        if status is None or status.state == "deleted":  # whoever deletes it may have died: the sweep erases
+        if status is None or status.state == "deleted":  # the deleter may have died: the sweep erases
             raise ArchiveUnavailable("somebody else is working on this session's files")
         return until_s
 

@@ -1,4 +1,4 @@
-"""What is shown of an answer stays where it is while more is written and its words are lit."""
+"""Words of an answer stay where they are shown while more is written and words are lit."""
 
 from collections.abc import Callable
 

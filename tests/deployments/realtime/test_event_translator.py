@@ -238,6 +238,16 @@ def test_turn_detection_means_our_endpointing(detection: Any, meaning: dict[str,
     assert (listening.turn_detection, listening.reply, listening.barge_in) == ("vad", True, True)
 
 
+def test_distance_counts_only_where_clients_are_not_told_of_all_speech() -> None:
+    """A client silences itself at `speech_started`, which `server_vad` tells before the level is known."""
+    settings, config, found = SETTINGS, CONFIG, []
+    for detection in ({"type": "semantic_vad"}, SERVER_VAD, {"type": "semantic_vad"}):
+        config = updated(config, session_patch({"audio": {"input": {"turn_detection": detection}}}))
+        settings = checked(config, NAMES).apply(settings)
+        found.append(settings.listening.distant_db)
+    assert found == [6.0, None, 6.0]
+
+
 def test_without_turn_detection_nothing_is_answered_and_nothing_interrupted() -> None:
     patch = session_patch({"audio": {"input": {"turn_detection": None}}})
     listening = checked(updated(CONFIG, patch), NAMES).apply(SETTINGS).listening
