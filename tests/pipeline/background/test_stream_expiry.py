@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,10 +11,11 @@ from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.apps.stream_expiry import StreamExpiry
 from pipeline.apps.streams import NewStream, Streams
 from pipeline.background.redis.redis_audio import RedisSound
+from pipeline.eventlog.event_log import Head
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.stream_state import StreamName
-from schemas.ids import SessionId, derived_session_id, new_session_id
+from schemas.ids import Seq, SessionId, derived_session_id, new_session_id
 from schemas.settings.limit_settings import LimitSettings
 from tests.pipeline.background.test_audio_retention import Known
 from tests.support.eventlog.archives import Tiers
@@ -107,5 +109,9 @@ async def test_a_name_is_not_free_while_a_fork_of_a_fork_lives_however_many_ther
         found.forks = [(after[name], last if after[name] == ids[-1] else after[name])]
         return found
 
+    async def there(sessions: list[SessionId]) -> list[Head]:
+        return [Head(Seq(2), 0, "", "live") for _ in sessions]
+
     monkeypatch.setattr(streams, "_name", named)
+    monkeypatch.setattr(streams, "_log", SimpleNamespace(heads=there))
     assert await streams._has_forks(await named(ids[0]))
