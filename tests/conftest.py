@@ -28,7 +28,13 @@ HERE = Path(__file__).parent
 
 settings.load_profile(UNTIMED)  # unless an option says otherwise, which is looked at later
 
-QUEUES = {"serve": "Ray", "browser": "browser"}
+QUEUES = {
+    "serve": "Ray",
+    "browser": "browser",
+    "browser/appearance": "second browser",
+    "browser/microphone": "second browser",
+    "browser/other_browsers": "second browser",
+}
 """Folders whose tests keep more than a core busy, or play sound in real time: one at a time of each queue."""
 LONGEST = (
     "serve",
@@ -65,15 +71,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 class FileByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """Ray is for one process, and so is the browser: two of the same at once would need four cores."""
+    """Ray is for one process: two systems at once would need four cores. Pages are opened in two."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = PurePosixPath(nodeid.partition("::")[0])
-        return (
-            QUEUES.get(path.relative_to("tests").parts[0], str(path))
-            if path.parts[0] == "tests"
-            else str(path)
-        )
+        _, *folders = path.parts[:3]
+        return QUEUES.get("/".join(folders), QUEUES.get(folders[0], str(path)))
 
 
 @pytest.hookimpl(wrapper=True)
