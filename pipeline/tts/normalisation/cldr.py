@@ -210,10 +210,8 @@ class CldrReader:
         return f"{self._cardinal(whole)} {self._form(whole, names)} {hundredths}".strip()
 
     def _unit(self, match: re.Match[str]) -> str | None:
-        written, forms = (
-            match["number"],
-            self._words["units"].get(match["unit"]),
-        )  # no "%" in vi
+        written = match["number"]
+        forms = self._words["units"].get(match["unit"])  # Vietnamese has none of "%"
         spoken = self._read(written)
         return self._form(written, forms).replace("{0}", spoken) if spoken and forms else None
 
