@@ -35,6 +35,8 @@ class InterruptionHandler:
         self._interrupted: TurnId | None = None
         self._looked_ms = 0
         """How long was spoken when somebody last looked what is heard."""
+        self._distant_ms = 0
+        """So much of the speech was distant: it does not count when speech stops the answer."""
         self._new = True
         self.usual = SpeakerLevel()
 
@@ -50,6 +52,7 @@ class InterruptionHandler:
         Speech that comes from far behind the speaker, as a television's, does not even hold the answer.
         """
         if level is not None and self.usual.is_distant(level, settings.distant_db):
+            self._distant_ms = speech_ms
             return
         if not settings.barge_in or not self._worth_a_look(speech_ms, settings):
             return
@@ -57,7 +60,8 @@ class InterruptionHandler:
         turn = self._spoken_over(conversation)
         if turn is None or turn.turn == self._interrupted:
             return
-        if interrupts(speech_ms, settings.interrupt_ms, words, turn):
+        near_ms = speech_ms - min(self._distant_ms, speech_ms)
+        if interrupts(near_ms, settings.interrupt_ms, words, turn):
             await self._interrupt(conversation, turn)
         elif self._held is None and not conversation.paused:
             self._held = turn.turn
@@ -90,6 +94,7 @@ class InterruptionHandler:
 
     async def release(self) -> None:
         """Resumes an answer that speech held; an answer that the user paused stays paused."""
+        self._distant_ms = 0
         if self._held is None and not self._new:
             self._interrupted, self._looked_ms = None, 0
             return

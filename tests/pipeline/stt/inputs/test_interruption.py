@@ -99,6 +99,20 @@ async def test_a_television_that_speaks_neither_holds_nor_stops_an_answer_and_th
         await caller.event("playback.flushed", reason="barge_in")
 
 
+async def test_speech_that_comes_near_during_a_television_holds_the_answer_before_it_stops_it(
+    app: RunningApp,
+) -> None:
+    session = await new_session(app)
+    async with calling(app, session) as caller:
+        await caller.open()
+        await asked(caller)
+        await caller.speak(quieter(austen("0870")[: 32 * 3_000], 16))
+        await caller.speak(austen()[: 32 * 2_000], pace=1)
+        await caller.event("playback.flushed", reason="barge_in")
+    kinds = [f["type"] for f in await events_of(app, session)]
+    assert "playback.paused" in kinds[: kinds.index("playback.flushed")]
+
+
 async def test_where_distance_does_not_count_a_quiet_voice_interrupts(app: RunningApp) -> None:
     session = await new_session(app, distant_db=None)
     async with calling(app, session) as caller:
