@@ -36,7 +36,11 @@ export class Hearing {
 
   /** Not before there is something to hear, or the user does something: it holds up the page. */
   open() {
-    if (this.able) this._opening ??= this._open();
+    if (!this.able) return;
+    this._opening ??= this._open().catch((error) => {
+      this._opening = null; // the next wish tries again
+      throw error;
+    });
   }
 
   async _open() {
