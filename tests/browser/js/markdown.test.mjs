@@ -145,12 +145,10 @@ test("what is emphasised is so from its first word on", () => {
   assert.equal(read("2 ** 3 "), "<p>2 ** 3 </p>");
 });
 
-test("what a text that grows shows takes time that grows with it", () => {
+// By the square of its length it would take hours: test_javascript_modules.py ends the process before.
+test("a long text that grows is looked at once", () => {
   for (const piece of ["*a ", "`a *b **c", " **x", "[x", "| "]) {
-    const text = piece.repeat(50_000);
-    const begun = performance.now();
-    closed(text);
-    settled(text);
-    assert.ok(performance.now() - begun < 2_000, piece);
+    const text = piece.repeat(500_000);
+    assert.ok(closed(text).length >= settled(text).length);
   }
 });
