@@ -22,8 +22,6 @@ import { emptyStory, isOver, runningTurn } from "./story.js";
 import { t, translate } from "./strings.js";
 import { Devices } from "./voice/devices.js";
 
-const OFFLINE = t("You are offline. What is missing comes by itself when you are connected again.");
-
 /** Query of an address, in which of the side bar's places it is, and how it begins. Old addresses lead on. */
 const ROUTES = [
   ["story", "stories", async (id, shell) => new (await import("./stories/story-place.js")).StoryPlace(id, shell)],
@@ -44,7 +42,6 @@ class Shell {
     this.place = null;
     this.paint = oncePerFrame(() => this._draw());
     this._doing = "";
-    this._offline = false; // as the session on show says
     this.hearing = new Hearing({
       control: (session, action, about) => this._control(session, action, about),
       onChange: () => this.paint(),
@@ -197,8 +194,6 @@ class Shell {
     byId("composer").hidden = isGuest;
     byId("dock").hidden = false;
     this.controls.showConnection({ state: "idle" });
-    this._offline = false;
-    this.controls.showNotice(null);
     if (this.place) scrollTo({ top: 0, behavior: "instant" });
   }
 
@@ -244,12 +239,7 @@ class Shell {
   /** Of the session on show. */
   connection(state) {
     this.controls.showConnection(state);
-    this._offline = state.state === "offline";
-    if (this._offline) this.controls.showNotice(OFFLINE);
-    if (state.state === "live") {
-      this.controls.showNotice(null);
-      this.composer.connected();
-    }
+    if (state.state === "live") this.composer.connected();
     const over = state.state === "ended";
     if (state.state === "refused") this.refused(asSentence(refusalOf(state)));
     if (over) this.listening?.hangUp();
@@ -272,7 +262,7 @@ class Shell {
     const onProblem = ({ code, message }) => {
       if (code !== "turn.none_running") this.controls.showNotice(asSentence(message));
     };
-    this.controls.showNotice(this._offline ? OFFLINE : null);
+    this.controls.showNotice(null);
     return orElse(onProblem, () => this.api.control(session.id, action, about));
   }
 

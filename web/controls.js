@@ -14,7 +14,9 @@ const CONNECTION_WORDS = {
   ended: t("Session over"),
 };
 
+const OFFLINE = t("You are offline. What is missing comes by itself when you are connected again.");
 const LOST = ["waiting", "offline"];
+const SETTLED = ["idle", "live"]; // whatever was told of before is over
 const MOVABLE = "input, textarea, select, [tabindex]";
 
 export class Controls {
@@ -25,6 +27,7 @@ export class Controls {
   constructor(handlers) {
     this._handlers = handlers;
     this._lost = false;
+    this._offline = false;
     byId("pause").addEventListener("click", () => handlers.onPause());
     byId("back").addEventListener("click", () => handlers.onBack());
     byId("skip").addEventListener("click", () => handlers.onSkip());
@@ -50,6 +53,8 @@ export class Controls {
     if (lost || state === "live") this._lost = lost;
     badge.dataset.state = state;
     badge.lastElementChild.textContent = CONNECTION_WORDS[state];
+    this._offline = state === "offline";
+    if (this._offline || SETTLED.includes(state)) this.showNotice(null);
   }
 
   /**
@@ -115,8 +120,9 @@ export class Controls {
     say(byId("settings-problem"), text);
   }
 
+  /** While the reader is offline, the notice says so instead: every request fails for that reason. */
   showNotice(text) {
-    say(byId("notice"), text);
+    say(byId("notice"), this._offline ? OFFLINE : text);
   }
 
   announce(text) {
