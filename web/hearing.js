@@ -10,6 +10,7 @@ import { isOver } from "./story.js";
 import { previousBeginning, sentenceAt } from "./timeline.js";
 import { t } from "./strings.js";
 
+const DRAWN_MS = 60; // as often progress is drawn, which is reported three times as often: each takes a layout and a paint
 const STILL = { contextState: "none", rms: 0, turn: null, positionMs: 0, samplesPlayed: 0, underruns: 0 };
 
 /**
@@ -29,6 +30,7 @@ export class Hearing {
     this._opening = null;
     this._onTrouble = onTrouble;
     this._player = null;
+    this._drawnMs = 0;
     this._narration = null;
     this._shown = null; // the session on show, and how it is to be begun
     this._kept = null; // a session that is heard although its place was left
@@ -48,6 +50,8 @@ export class Hearing {
       codec: await bestCodec(),
       onProgress: () => {
         this._narration?.progressed();
+        if (performance.now() - this._drawnMs < DRAWN_MS) return;
+        this._drawnMs = performance.now();
         this._onChange();
       },
       onEnded: (turn, ms) => {
