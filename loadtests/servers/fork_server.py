@@ -11,7 +11,12 @@ from typing import Final
 
 _FORKS: Final = multiprocessing.get_context("forkserver")
 # Modules that a gateway imports, also what it imports only when it begins. None of it may begin a thread.
-_FORKS.set_forkserver_preload(["loadtests.servers.scripted_gateway", "pipeline.engines.scripted", "uvicorn"])
+_FORKS.set_forkserver_preload(
+    [
+        *("loadtests.servers.scripted_gateway", "loadtests.servers.preloaded_languages"),
+        *("pipeline.engines.scripted", "uvicorn"),
+    ]
+)
 
 
 def fork(module: str, *arguments: str, output: Path | None = None) -> ForkServerProcess:

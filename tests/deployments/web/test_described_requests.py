@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
 
-from cluster.openapi import _nothing
-from deployments.asgi_app import create_app
 from pipeline.transfer import erasure
 from tests.support.hypothesis_profiles import examples
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 
-SCHEMA = schemathesis.openapi.from_dict(create_app(_nothing, body_bytes=1_000).openapi())
+SCHEMA = schemathesis.openapi.from_path(Path(__file__).parents[3] / "docs" / "openapi.json")
+"""Current, as tests/test_layout.py checks; making it anew would delay the collection of every process."""
 LEFT_OUT = {
     "/v1/sessions/{session_id}/events",  # lasts as long as the session does
     "/v1/sessions/import",  # bundles and recordings are no JSON, and have fuzzers of their own

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.tts import sentence_language as loading
 from pipeline.tts.sentence_language import sentence_language, usual_language
 from schemas.languages import UNDETERMINED
 
@@ -114,3 +115,13 @@ def test_auto_is_the_language_of_the_question(choice: str, question: str, langua
 @given(st.text(max_size=80), st.sampled_from(["en", "zh", "sr", "ckb", "am", "pt-BR"]))
 def test_every_text_has_a_language(text: str, usual: str) -> None:
     assert sentence_language(text, usual)
+
+
+def test_the_model_is_loaded_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sentence_language("Guten Tag, ich hätte gern ein Zimmer mit Bad.", "en") == "de"
+
+    def never(_cache: object) -> None:
+        raise AssertionError("it was loaded again")
+
+    monkeypatch.setattr(loading, "language_identifier", never)
+    loading.load()
