@@ -6,25 +6,19 @@ import pytest
 
 from pipeline.auth.api_keys import create_key
 from pipeline.core.clock import SystemClock
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture, running_app, scripted_settings
 
 STORY = "The keeper lit the lamp. The fox came in from the rain and lay down. They were friends at last."
-
-
-@pytest.fixture(scope="package")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("client"),
-        llm={
-            **{"reply": STORY, "delta_chars": 4, "per_delta_ms": 5},
-            "reply_to": {"at length": STORY * 12},
-            "call_for": {"the tides": [{"name": "tides", "arguments": '{"harbour": "Oslo"}'}]},
-        },
-        session={"max_tokens": 4_096},
-        tools={"functions": {"tides": {"entry_point": "tests.support.operator_functions:tides"}}},
-    )
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(
+    "package",
+    llm={
+        **{"reply": STORY, "delta_chars": 4, "per_delta_ms": 5},
+        "reply_to": {"at length": STORY * 12},
+        "call_for": {"the tides": [{"name": "tides", "arguments": '{"harbour": "Oslo"}'}]},
+    },
+    session={"max_tokens": 4_096},
+    tools={"functions": {"tides": {"entry_point": "tests.support.operator_functions:tides"}}},
+)
 
 
 @pytest.fixture(scope="package")

@@ -12,7 +12,7 @@ from pipeline.auth.api_keys import create_key
 from pipeline.core.clock import SystemClock
 from schemas.settings import AppSettings
 from tests.support.clients.openai_requests import SLOWLY, spoken
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture, running_app, scripted_settings
 
 _HERE: Final = Path(__file__).parent
 _ENVIRONMENT: Final = _HERE.parent.parent / ".venv-clients"
@@ -45,24 +45,20 @@ def run_client() -> RunClient:
     return run
 
 
-@pytest.fixture(scope="package")
-def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """Settings of a server whose transcripts and sentences are scripted."""
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("scripted"),
-        llm={
-            "reply": SLOWLY,
-            "delta_chars": 6,
-            "per_delta_ms": 40,
-            "call_for": {"weather": [WEATHER]},
-            "reply_to": {"weather": "Take an umbrella."},
-        },
-        stt={"texts": [SAID]},
-        openai={"grace_s": 0.2},
-        gateway={"telephone": {"insecure": True, "greeting": "Good evening."}},
-    )
-    with running_app(settings) as running:
-        yield running
+scripted = app_fixture(
+    "package",
+    llm={
+        "reply": SLOWLY,
+        "delta_chars": 6,
+        "per_delta_ms": 40,
+        "call_for": {"weather": [WEATHER]},
+        "reply_to": {"weather": "Take an umbrella."},
+    },
+    stt={"texts": [SAID]},
+    openai={"grace_s": 0.2},
+    gateway={"telephone": {"insecure": True, "greeting": "Good evening."}},
+)
+"""Settings of a server whose transcripts and sentences are scripted."""
 
 
 @pytest.fixture(scope="package")

@@ -1,7 +1,7 @@
 """Several faces at one session at the same time: all are told the same, calls of functions included."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -13,27 +13,20 @@ from tests.deployments.test_resume_through_cuts import Event, events_in, told
 from tests.support.clients.native_client import ask, create, listen_until_over
 from tests.support.clients.openai_requests import STORY
 from tests.support.eventually import eventually
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.anyio
 SLOWLY = STORY * 6
 TIDES = {"name": "tides", "arguments": '{"harbour": "Oslo"}', "say": "I look. "}
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("together"),
-        llm={
-            **{"reply": STORY, "delta_chars": 6, "per_delta_ms": 4},
-            "reply_to": {"slowly": SLOWLY},
-            "call_for": {"the tides": [TIDES]},
-        },
-        tts={"ms_per_char": 5},
-        tools={"functions": {"tides": {"entry_point": "tests.support.operator_functions:tides"}}},
-    )
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(
+    llm={
+        **{"reply": STORY, "delta_chars": 6, "per_delta_ms": 4},
+        "reply_to": {"slowly": SLOWLY},
+        "call_for": {"the tides": [TIDES]},
+    },
+    tts={"ms_per_char": 5},
+    tools={"functions": {"tides": {"entry_point": "tests.support.operator_functions:tides"}}},
+)
 
 
 async def heard_at_once(*listeners: Callable[[], Awaitable[Any]]) -> list[Any]:

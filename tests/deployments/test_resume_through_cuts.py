@@ -3,7 +3,7 @@
 import json
 import random
 import uuid
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -19,24 +19,17 @@ from tests.support.clients.native_client import Heard, ask, create, listen_until
 from tests.support.clients.openai_requests import CHAT, STORY, asked
 from tests.support.cutting_relay import cutting_relay
 from tests.support.eventually import eventually
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("seed", range(2))]
 CUTS = 4
 SLOWLY = STORY * 12
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("cuts"),
-        llm={"reply": STORY, "delta_chars": 6, "per_delta_ms": 2, "reply_to": {"slowly": SLOWLY}},
-        tts={"ms_per_char": 5},
-        session={"max_tokens": 4_096},
-        openai={"grace_s": 30},
-    )
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(
+    llm={"reply": STORY, "delta_chars": 6, "per_delta_ms": 2, "reply_to": {"slowly": SLOWLY}},
+    tts={"ms_per_char": 5},
+    session={"max_tokens": 4_096},
+    openai={"grace_s": 30},
+)
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """Seed 000, point by point: the answer is heard while it is still being written."""
 
 import json
-from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
@@ -13,7 +12,7 @@ from websockets.asyncio.client import connect
 from tests.support.clients.assistant_client import LIMIT_S, Message, assistant, mp3_ms, say, until
 from tests.support.clients.logged_utterances import of
 from tests.support.clients.native_speaker import Event, austen, events_of, silence
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 from tests.support.speech.sound_files import wav
 
 pytestmark = pytest.mark.anyio
@@ -27,21 +26,14 @@ QUESTION = "Please tell me of the keeper."
 SPEECH = silence(300) + austen() + silence(900)
 
 Talk = tuple[list[Message], list[Event]]
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """Writes a token every 20 ms, so that speaking has time to overtake writing."""
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("seed000"),
-        llm={"reply": ANSWER, "delta_chars": 5, "per_delta_ms": 20, "first_delta_ms": 20},
-        tts={"ms_per_char": 5, "first_chunk_ms": 5},
-        stt={"texts": [QUESTION], "per_request_ms": 5},
-        language_model={"coalesce_ms": 0},
-        limits={"heartbeat_s": 0.2, "rejoin_s": 0.3},
-    )
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(
+    llm={"reply": ANSWER, "delta_chars": 5, "per_delta_ms": 20, "first_delta_ms": 20},
+    tts={"ms_per_char": 5, "first_chunk_ms": 5},
+    stt={"texts": [QUESTION], "per_request_ms": 5},
+    language_model={"coalesce_ms": 0},
+    limits={"heartbeat_s": 0.2, "rejoin_s": 0.3},
+)
+"""Writes a token every 20 ms, so that speaking has time to overtake writing."""
 
 
 async def talk(app: RunningApp, **query: Any) -> Talk:

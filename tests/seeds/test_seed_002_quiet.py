@@ -1,8 +1,7 @@
 """Seed 002's streams while the model is silent: they are kept alive without an event for the client."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from pathlib import Path
 
 import anyio
 import pytest
@@ -11,18 +10,12 @@ from pipeline.engines.ports import ChatRequest, Written
 from tests.seeds.people import Person
 from tests.support.clients.event_source import STREAM, thread_of
 from tests.support.eventually import eventually
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.anyio
 BEAT_S = 1.0
 """More than the tailer's own look at quiet sessions takes."""
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    home: Path = tmp_path_factory.mktemp("quiet")
-    with running_app(scripted_settings(home, limits={"heartbeat_s": BEAT_S})) as running:
-        yield running
+app = app_fixture(limits={"heartbeat_s": BEAT_S})
 
 
 @pytest.mark.parametrize("kind", ["thread", "chat", "completion"])

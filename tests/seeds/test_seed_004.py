@@ -1,6 +1,5 @@
 """Seed 004: two ways from sound to text, side by side, chosen per session."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -8,21 +7,11 @@ import pytest
 
 from tests.support.clients.logged_utterances import of
 from tests.support.clients.native_speaker import austen, calling, events_of, new_session, silence
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.anyio
 SPEECH = silence(300) + austen() + silence(1_200)
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("seed004"),
-        llm={"reply": "Yes."},
-        stt={"texts": ["One or the other."], "per_request_ms": 5},
-    )
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(llm={"reply": "Yes."}, stt={"texts": ["One or the other."], "per_request_ms": 5})
 
 
 async def said(app: RunningApp, **listening: Any) -> list[dict[str, Any]]:

@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
+import pytest
 
 from deployments.asgi_app import create_app
 from deployments.container import GatewayContainer, open_services
@@ -134,3 +135,17 @@ def running_app(settings: AppSettings, *, port: int = 0, workers: bool = False) 
     finally:
         if settings.log.embedded:
             embedded_server.stop(settings.home)
+
+
+def app_fixture(
+    scope: Literal["module", "package", "session"] = "module", *, with_workers: bool = False, **settings: Any
+) -> Any:
+    """A fixture that is a running application, with a home of its own; `settings`: of `scripted_settings`."""
+
+    @pytest.fixture(scope=scope)
+    def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+        home = tmp_path_factory.mktemp("app")
+        with running_app(scripted_settings(home, **settings), workers=with_workers) as running:
+            yield running
+
+    return app

@@ -2,7 +2,7 @@
 
 import io
 import wave
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -13,20 +13,12 @@ from cluster.terminal.cli_errors import CliError
 from rhapsode import audio_devices as player
 from rhapsode.connection import Event
 from tests.support.cutting_relay import cutting_relay
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.anyio
 
 STORY = "The keeper lit the lamp. The fox came in from the rain and lay down. They were friends at last."
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("speaking"), llm={"reply": STORY, "delta_chars": 4, "per_delta_ms": 5}
-    )
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(llm={"reply": STORY, "delta_chars": 4, "per_delta_ms": 5})
 
 
 @pytest.fixture

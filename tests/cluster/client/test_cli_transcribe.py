@@ -2,7 +2,6 @@
 
 import io
 import wave
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,11 @@ from cluster.terminal.cli_errors import CliError
 from cluster.terminal.console import Steps
 from schemas.native.comparison_answers import ComparisonReport
 from tests.support.clients.native_speaker import austen
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
 SAID = "Please tell me a story."
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("hearing"), llm={"reply": "Once upon a time."}, stt={"texts": [SAID]}
-    )
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(llm={"reply": "Once upon a time."}, stt={"texts": [SAID]})
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import os
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,10 @@ import pytest
 from cluster.client import session_transfer
 from cluster.client.http_client import Client
 from cluster.terminal.cli_errors import CliError
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = scripted_settings(tmp_path_factory.mktemp("moving"), llm={"reply": "Well. So be it."})
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(llm={"reply": "Well. So be it."})
 
 
 async def told(app: RunningApp) -> str:

@@ -1,7 +1,7 @@
 """A Wyoming server against a real gateway, by the protocol's own client, also over connections that break."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -21,24 +21,16 @@ from cluster.terminal.cli_errors import CliError
 from rhapsode import AsyncRhapsode
 from tests.support.clients.native_speaker import austen
 from tests.support.cutting_relay import cutting_relay
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.anyio
 
 ANSWER = "The keeper lit the lamp. The fox came in from the rain and lay down."
 SAID = "Please tell me a story."
 SOUND = austen()[: 32 * 2_000]
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("home"),
-        llm={"reply": ANSWER, "delta_chars": 6, "per_delta_ms": 2},
-        stt={"texts": [SAID], "per_request_ms": 5},
-    )
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(
+    llm={"reply": ANSWER, "delta_chars": 6, "per_delta_ms": 2}, stt={"texts": [SAID], "per_request_ms": 5}
+)
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """An administrator sees how far the workers are, and which work they could not do."""
 
-from collections.abc import AsyncGenerator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import anyio
@@ -13,18 +12,12 @@ from pipeline.background.worker_ports import Member
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from tests.support.clients.native_client import ask, create, listen_until_over
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 from tests.support.worker_effects import fetched
 
 pytestmark = pytest.mark.anyio
 ME = Member("clumsy", "me")
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    home: Path = tmp_path_factory.mktemp("workers")
-    with running_app(scripted_settings(home, llm={"reply": "Yes. It is so."}), workers=True) as running:
-        yield running
+app = app_fixture(with_workers=True, llm={"reply": "Yes. It is so."})
 
 
 @pytest.fixture

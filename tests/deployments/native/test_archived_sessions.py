@@ -1,7 +1,6 @@
 """A listener cannot tell where events are stored: answers from the archive are the same, byte for byte."""
 
 from collections.abc import AsyncGenerator, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,18 +15,12 @@ from schemas.ids import Seq, SessionId
 from schemas.settings import LogSettings
 from tests.support.clients.native_client import ask, create, listen_until_over, open_stream
 from tests.support.eventlog.log_events import ENDED, batch
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture, running_app
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def teller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    home: Path = tmp_path_factory.mktemp("archived-edge")
-    archive = {"segment_facts": 30, "hot_facts": 10}
-    settings = scripted_settings(home, llm={"reply": "The sea is wide. It is deep, too!"}, archive=archive)
-    with running_app(settings) as running:
-        yield running
+teller = app_fixture(
+    llm={"reply": "The sea is wide. It is deep, too!"}, archive={"segment_facts": 30, "hot_facts": 10}
+)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A function that takes long: the conversation goes on, and its result is told when it is there."""
 
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 
 import anyio
 import httpx
@@ -38,12 +38,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     with running_app(settings, workers=True) as running:
         yield running
         operator_functions.HELD.set()
-
-
-@pytest.fixture
-async def http(app: RunningApp) -> AsyncGenerator[httpx.AsyncClient, None]:
-    async with httpx.AsyncClient(base_url=app.url, timeout=30) as client:
-        yield client
 
 
 async def told_later(app: RunningApp, session: str) -> list[Event]:

@@ -2,8 +2,7 @@
 
 import io
 import tracemalloc
-from collections.abc import AsyncGenerator, Iterator
-from pathlib import Path
+from collections.abc import AsyncGenerator
 from typing import get_args
 
 import anyio
@@ -15,26 +14,20 @@ from pipeline.audio.audio_files import StoredChunk, whole_file
 from pipeline.audio.audio_formats import AudioFormat
 from tests.support.clients.native_client import ask, create, listen_until_over
 from tests.support.eventlog.bundles import PACKETS, events_of, exported, imported, unzip, with_sound, zipped
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.anyio
 FORMATS = get_args(AudioFormat)
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    home: Path = tmp_path_factory.mktemp("long")
-    reply = "The fox came to the river. It was wide. Nobody was there, and so it waited for the night. "
-    settings = scripted_settings(
-        home,
-        # Of 400 it takes 3 s to speak all: on a busy machine no more than one question about its sound.
-        llm={"reply": reply, "reply_to": {"slowly": "On and on. " * 6_000}, "delta_chars": 40},
-        tts={"ms_per_char": 60},
-        session={"max_tokens": 4_096},
-        limits={"whole_file_bytes": 1_000},
-    )
-    with running_app(settings) as running:
-        yield running
+REPLY = "The fox came to the river. It was wide. Nobody was there, and so it waited for the night. "
+app = app_fixture(
+    # Of 400 it takes 3 s to speak all: on a busy machine no more than one question about its sound.
+    llm={"reply": REPLY, "reply_to": {"slowly": "On and on. " * 6_000}, "delta_chars": 40},
+    tts={"ms_per_char": 60},
+    session={"max_tokens": 4_096},
+    limits={"whole_file_bytes": 1_000},
+)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Embeddings: the documents' own model, in the shape that OpenAI's clients read."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import anyio
@@ -21,27 +20,19 @@ from pipeline.rag.embeddings.embedding_models import PACKAGED
 from schemas.openai.embeddings_request import EmbeddingsRequest
 from schemas.settings.limit_settings import LimitSettings
 from schemas.settings.openai_settings import EMBEDDINGS
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.anyio
 TEXTS = ["The keeper lit the lamp.", "A lamp was lit by the keeper.", "Bread is made of flour and water."]
 ANY = "text-embedding-3-small"
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    home: Path = tmp_path_factory.mktemp("embeddings")
-    settings = scripted_settings(
-        home,
-        retrieval={"embedding": "wordllama", "judge": None},
-        limits={
-            "text_chars": 2_000,
-            "principal": {"chars_per_minute": 3_000},
-            "everybody": {"chars_per_minute": 3_000},
-        },
-    )
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(
+    retrieval={"embedding": "wordllama", "judge": None},
+    limits={
+        "text_chars": 2_000,
+        "principal": {"chars_per_minute": 3_000},
+        "everybody": {"chars_per_minute": 3_000},
+    },
+)
 
 
 @pytest.fixture

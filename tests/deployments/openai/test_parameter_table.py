@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from schemas.openai.responses_request import ResponsesRequest
 from schemas.openai.speech_request import SpeechRequest
 from schemas.openai.transcription_request import LISTS, TranscriptionRequest, TranslationRequest
 from tests.support.clients.openai_requests import spoken
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.anyio
 MODELS: dict[str, type[BaseModel]] = {
@@ -78,13 +77,9 @@ async def test_a_line_of_the_table_is_true(http: httpx.AsyncClient, path: str, r
     assert error["message"]
 
 
-@pytest.fixture(scope="module")
-def with_whisper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    cache = Path("~/.cache/rhapsode").expanduser()
-    stt = {"engine": "whisper"}
-    home = tmp_path_factory.mktemp("translating")
-    with running_app(scripted_settings(home, cache=cache, quality_speech_to_text=stt)) as running:
-        yield running
+with_whisper = app_fixture(
+    cache=Path("~/.cache/rhapsode").expanduser(), quality_speech_to_text={"engine": "whisper"}
+)
 
 
 @pytest.mark.weights

@@ -1,22 +1,14 @@
 """A text that no voice here speaks: an error that names the language, no noise and no file with holes."""
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
 
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.anyio
 SPEECH = "/v1/audio/speech"
 STORY = "An old keeper lived in a lighthouse at the edge of the sea. Every evening he climbed the stairs. "
-
-
-@pytest.fixture(scope="module")
-def english(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = scripted_settings(tmp_path_factory.mktemp("english"), tts={"languages": ["en"]})
-    with running_app(settings) as running:
-        yield running
+english = app_fixture(tts={"languages": ["en"]})
 
 
 async def test_a_text_in_a_language_that_no_voice_speaks_is_refused(english: RunningApp) -> None:

@@ -1,7 +1,6 @@
 """Completions that rest on documents: the stock client says where to look, and reads what was found."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,19 +8,12 @@ import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 BOOK = "# The lighthouse\n\nIt was built in 1906 and lit for the first time on 26 May 1908.\n"
 ANSWER = "It was lit in 1908 [1]."
 ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": "When was the lighthouse lit?"}]
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    home: Path = tmp_path_factory.mktemp("citing")
-    retrieval = {"embedding": "wordllama", "judge": None}
-    with running_app(scripted_settings(home, llm={"reply": ANSWER}, retrieval=retrieval)) as running:
-        yield running
+app = app_fixture(llm={"reply": ANSWER}, retrieval={"embedding": "wordllama", "judge": None})
 
 
 @pytest.fixture(scope="module")

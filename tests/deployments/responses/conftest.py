@@ -6,28 +6,22 @@ import pytest
 from openai import OpenAI
 
 from tests.support.clients.openai_requests import SLOWLY, STORY
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 WEATHER = {"name": "get_weather", "arguments": '{"city": "Oslo"}'}
-
-
-@pytest.fixture(scope="package")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("responses"),
-        llm={
-            "reply": STORY,
-            "delta_chars": 6,
-            "per_delta_ms": 4,
-            "reply_to": {"slowly": SLOWLY, "for ever": STORY * 200, "at once": "Yes."},
-            "fail_on": "break off",
-            "call_for": {"weather": [WEATHER], "both": [WEATHER, WEATHER], "Tell me": [WEATHER]},
-        },
-        limits={"prompt_chars": 5_000, "text_chars": 20_000, "heartbeat_s": 0.2},
-        openai={"grace_s": 0.2},
-    )
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(
+    "package",
+    llm={
+        "reply": STORY,
+        "delta_chars": 6,
+        "per_delta_ms": 4,
+        "reply_to": {"slowly": SLOWLY, "for ever": STORY * 200, "at once": "Yes."},
+        "fail_on": "break off",
+        "call_for": {"weather": [WEATHER], "both": [WEATHER, WEATHER], "Tell me": [WEATHER]},
+    },
+    limits={"prompt_chars": 5_000, "text_chars": 20_000, "heartbeat_s": 0.2},
+    openai={"grace_s": 0.2},
+)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.clients.openai_requests import SLOWLY, STORY
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 HERE = "tests.support.operator_functions"
 BOOK = "# The lighthouse\n\nIt was built in 1906 and lit for the first time on 26 May 1908.\n"
@@ -19,47 +19,41 @@ WEATHER = {"name": "get_weather", "arguments": '{"city": "Oslo"}', "say": "Let m
 OFFER = {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
 
 Part = dict[str, Any]
-
-
-@pytest.fixture(scope="package")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("ui"),
-        llm={
-            "reply": STORY,
-            "delta_chars": 6,
-            "per_delta_ms": 2,
-            "reply_to": {"slowly": SLOWLY * 4, "lit": CITED, "weather": "Take an umbrella.", "echo": "Yes."},
-            "fail_on": "break off",
-            "call_for": {
-                "Kiel": [{"name": "station_forecast", "arguments": '{"city": "Kiel"}'}],
-                "the tides": [{"name": "tides", "arguments": '{"harbour": "Oslo"}', "say": "I look. "}],
-                "the barometer": [{"name": "broken"}],
-                "weather": [WEATHER],
-            },
+app = app_fixture(
+    "package",
+    llm={
+        "reply": STORY,
+        "delta_chars": 6,
+        "per_delta_ms": 2,
+        "reply_to": {"slowly": SLOWLY * 4, "lit": CITED, "weather": "Take an umbrella.", "echo": "Yes."},
+        "fail_on": "break off",
+        "call_for": {
+            "Kiel": [{"name": "station_forecast", "arguments": '{"city": "Kiel"}'}],
+            "the tides": [{"name": "tides", "arguments": '{"harbour": "Oslo"}', "say": "I look. "}],
+            "the barometer": [{"name": "broken"}],
+            "weather": [WEATHER],
         },
-        tts={"ms_per_char": 5},
-        retrieval={"embedding": "wordllama", "judge": None},
-        tools={
-            "functions": {
-                "tides": {"entry_point": f"{HERE}:tides"},
-                "broken": {"entry_point": f"{HERE}:broken"},
-            },
-            "mcp_servers": {
-                "station": {
-                    "command": [sys.executable, "-m", "tests.support.servers.mcp_station"],
-                    "env": {"PYTHONPATH": str(Path(__file__).parents[3])},
-                    "tools": ["forecast"],
-                    "connect_s": 60,
-                },
-                "private": {"command": ["true"], "tools": ["code"], "principals": ["anna"]},
-            },
+    },
+    tts={"ms_per_char": 5},
+    retrieval={"embedding": "wordllama", "judge": None},
+    tools={
+        "functions": {
+            "tides": {"entry_point": f"{HERE}:tides"},
+            "broken": {"entry_point": f"{HERE}:broken"},
         },
-        session={"max_tokens": 4_096},
-        limits={"prompt_chars": 5_000, "text_chars": 20_000, "heartbeat_s": 0.2},
-    )
-    with running_app(settings) as running:
-        yield running
+        "mcp_servers": {
+            "station": {
+                "command": [sys.executable, "-m", "tests.support.servers.mcp_station"],
+                "env": {"PYTHONPATH": str(Path(__file__).parents[3])},
+                "tools": ["forecast"],
+                "connect_s": 60,
+            },
+            "private": {"command": ["true"], "tools": ["code"], "principals": ["anna"]},
+        },
+    },
+    session={"max_tokens": 4_096},
+    limits={"prompt_chars": 5_000, "text_chars": 20_000, "heartbeat_s": 0.2},
+)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """An application with small limits, that sessions are moved out of and into, and a log with an archive."""
 
-from collections.abc import AsyncGenerator, Iterator
-from pathlib import Path
+from collections.abc import AsyncGenerator
 
 import httpx
 import pytest
@@ -11,22 +10,15 @@ from pipeline.eventlog.tiered_log import TieredLog
 from tests.support.clients.native_client import Heard, ask, create, listen_until_over
 from tests.support.eventlog.bundles import LIMIT
 from tests.support.fixtures.archive_fixtures import archive_home, tiers
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 __all__ = ["archive_home", "tiers"]
-
-
-@pytest.fixture(scope="package")
-def mover(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    home: Path = tmp_path_factory.mktemp("bundles")
-    settings = scripted_settings(
-        home,
-        llm={"reply": "The sea is wide. It is deep, too!", "reply_to": {"slowly": "On and on. " * 90}},
-        limits={"body_bytes": 5_000, "bundle_bytes": LIMIT},
-        log={"max_session_bytes": 400_000},
-    )
-    with running_app(settings) as running:
-        yield running
+mover = app_fixture(
+    "package",
+    llm={"reply": "The sea is wide. It is deep, too!", "reply_to": {"slowly": "On and on. " * 90}},
+    limits={"body_bytes": 5_000, "bundle_bytes": LIMIT},
+    log={"max_session_bytes": 400_000},
+)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Uploads: any recording is heard as far as it can be, and everything else is refused with a reason."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,15 @@ import pytest
 
 from tests.support.clients.native_speaker import austen, events_of, new_session, silence
 from tests.support.eventually import eventually
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture, running_app, scripted_settings
 from tests.support.speech.sound_files import encoded, flac, jpeg, video, wav
 
 pytestmark = pytest.mark.anyio
 LIMIT_S = 60
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """Takes up to 12 s and 1 MB."""
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("files"),
-        stt={"texts": ["A story, please."]},
-        limits={"upload_s": 12, "upload_bytes": 1_000_000, "rejoin_s": 0.3},
-    )
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(
+    stt={"texts": ["A story, please."]}, limits={"upload_s": 12, "upload_bytes": 1_000_000, "rejoin_s": 0.3}
+)
+"""Takes up to 12 s and 1 MB."""
 
 
 async def upload(app: RunningApp, body: bytes, *, name: str = "", **listening: Any) -> httpx.Response:

@@ -1,7 +1,6 @@
 """The server takes what stock clients send beside OpenAI's documents: unknown fields, odd texts, methods."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -16,7 +15,7 @@ from tests.support.clients.openai_requests import (
     seconds_of,
     spoken,
 )
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.anyio
 IGNORED = "X-Rhapsode-Ignored"
@@ -107,11 +106,7 @@ async def test_speech_and_transcriptions_take_unknown_fields_too(http: httpx.Asy
     assert (heard.status_code, heard.headers[IGNORED]) == (200, "hotwords, vad_filter")
 
 
-@pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = scripted_settings(tmp_path_factory.mktemp("strict"), openai={"unknown": "refuse"})
-    with running_app(settings) as running:
-        yield running
+strict = app_fixture(openai={"unknown": "refuse"})
 
 
 async def test_a_server_may_refuse_unknown_fields_of_a_request(strict: RunningApp) -> None:

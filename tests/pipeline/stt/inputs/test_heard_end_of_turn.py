@@ -1,28 +1,19 @@
 """The end of a turn is heard by the real model, in a running application."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
 from tests.support.clients.native_speaker import austen, calling, new_session, silence
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 
 WAITS = {"silence_ms": 2_000, "complete_ms": 2_000, "doubtful_ms": 4_000}
-
-
-@pytest.fixture(scope="module")
-def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """The text never says whether it is complete."""
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("listening"),
-        stt={"texts": ["He was not an ill disposed young man"]},
-        speech_to_text={"turn_detector": "smart_turn"},
-    )
-    with running_app(settings) as running:
-        yield running
+listening = app_fixture(
+    stt={"texts": ["He was not an ill disposed young man"]}, speech_to_text={"turn_detector": "smart_turn"}
+)
+"""The text never says whether it is complete."""
 
 
 @pytest.mark.parametrize(("hint", "waited_ms"), [(True, 4_000), (False, 2_000)])

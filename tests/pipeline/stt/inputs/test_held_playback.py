@@ -1,6 +1,6 @@
 """Playback that speech holds goes on after the speech; playback that the user holds does not."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -21,24 +21,17 @@ from schemas.settings.listening_settings import ListeningSettings
 from tests.support.clients.native_speaker import Caller, austen, calling, events_of, new_session, silence
 from tests.support.clocks import HandClock
 from tests.support.fixtures.listening_fixtures import ANSWER
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.anyio
 INPUT = "0190163d-8694-739b-aea5-966c26f8ad90"
 QUESTION = silence(200) + austen("0880")[: 32 * 1_800] + silence(1_200)
 AGREEMENT = austen()[32 * 600 : 32 * 1_200]
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("holding"),
-        llm={"reply": ANSWER * 4, "delta_chars": 6, "per_delta_ms": 4},
-        stt={"by_ms": {1_500: "Mm-hm.", 60_000: "Please tell me a story."}},
-        limits={"rejoin_s": 0.3},
-    )
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(
+    llm={"reply": ANSWER * 4, "delta_chars": 6, "per_delta_ms": 4},
+    stt={"by_ms": {1_500: "Mm-hm.", 60_000: "Please tell me a story."}},
+    limits={"rejoin_s": 0.3},
+)
 
 
 @asynccontextmanager

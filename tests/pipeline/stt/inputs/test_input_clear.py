@@ -1,7 +1,6 @@
 """Cleared audio is not transcribed, and nothing before or after it is lost."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from tests.support.clients.native_speaker import (
     new_session,
     silence,
 )
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
 INPUT = "0190163d-8694-739b-aea5-966c26f8ad90"
@@ -26,19 +25,12 @@ TEXTS = {1_200: "Taken back.", 2_500: "And this.", 60_000: "Tell me a story."}
 STORY = silence(300) + austen()[: 32 * 3_500]
 SECRET = silence(300) + austen("0880")[: 32 * 1_000]
 MORE = silence(300) + austen("0930")[: 32 * 2_000]
-
-
-@pytest.fixture(scope="module")
-def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """A transcriber slower than the speaker, and no answers."""
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("clearing"),
-        llm={"reply": "Yes.", "first_delta_ms": 60_000},
-        stt={"by_ms": TEXTS, "per_request_ms": 2_500},
-        limits={"rejoin_s": 10},
-    )
-    with running_app(settings) as running:
-        yield running
+slow = app_fixture(
+    llm={"reply": "Yes.", "first_delta_ms": 60_000},
+    stt={"by_ms": TEXTS, "per_request_ms": 2_500},
+    limits={"rejoin_s": 10},
+)
+"""A transcriber slower than the speaker, and no answers."""
 
 
 @pytest.mark.parametrize("record", [True, False])

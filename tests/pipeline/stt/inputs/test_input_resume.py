@@ -2,7 +2,6 @@
 
 import random
 import uuid
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -12,22 +11,15 @@ import pytest
 from tests.pipeline.stt.inputs.interrupted_speaker import QueuedCommand, Speaker
 from tests.support.clients.logged_utterances import TEXTS, questions, said, the_same, three_sentences
 from tests.support.clients.native_speaker import Event, events_of, new_session
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """An application without answers, so that all speech of a test is one question in the end."""
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("cuts"),
-        llm={"reply": "Yes.", "first_delta_ms": 60_000},
-        stt={"by_ms": TEXTS, "per_request_ms": 20},
-        limits={"rejoin_s": 10, "admission": {"waiting_turns": 1_000, "wait_s": 600}},
-    )
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(
+    llm={"reply": "Yes.", "first_delta_ms": 60_000},
+    stt={"by_ms": TEXTS, "per_request_ms": 20},
+    limits={"rejoin_s": 10, "admission": {"waiting_turns": 1_000, "wait_s": 600}},
+)
+"""An application without answers, so that all speech of a test is one question in the end."""
 
 
 async def spoken(

@@ -1,30 +1,21 @@
 """Speech over an answer stops it at once, or lets it go on if it was nothing."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
 from tests.support.clients.native_speaker import Caller, austen, calling, events_of, new_session, silence
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.anyio
 
 LONG = "Of course I can do that for you. It is a fine day for it, and the road is dry. " * 20
 QUESTION = silence(200) + austen("0880")[: 32 * 1_800]
 """Less than two seconds of speech."""
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """Its answers are heard for longer than a machine is likely to stand still."""
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("barge-in"),
-        llm={"reply": LONG, "delta_chars": 6, "per_delta_ms": 4},
-        stt={"texts": ["Please tell me a story."], "per_request_ms": 5},
-    )
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(
+    llm={"reply": LONG, "delta_chars": 6, "per_delta_ms": 4},
+    stt={"texts": ["Please tell me a story."], "per_request_ms": 5},
+)
+"""Its answers are heard for longer than a machine is likely to stand still."""
 
 
 async def asked(caller: Caller, *, spoken: bytes = QUESTION) -> int:

@@ -1,6 +1,5 @@
 """Input audio is in the log, its copies and files, and in none of them after an erasure."""
 
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,24 +17,14 @@ from tests.support.clients.native_speaker import austen, calling, events_of, new
 from tests.support.eventlog import bundles
 from tests.support.eventlog.bundles import PACKETS, Files, unzip, with_events, with_manifest, zipped
 from tests.support.eventlog.log_events import raw
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 from tests.support.speech.sound_files import wav
 
 pytestmark = pytest.mark.anyio
 SPEECH = silence(300) + austen() + silence(700)
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("kept"),
-        stt={"texts": ["Keep this."]},
-        llm={"reply": "I do."},
-        limits={"rejoin_s": 0.3},
-        archive={"hot_s": 0},
-    )
-    with running_app(settings) as running:
-        yield running
+app = app_fixture(
+    stt={"texts": ["Keep this."]}, llm={"reply": "I do."}, limits={"rejoin_s": 0.3}, archive={"hot_s": 0}
+)
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """Turn taking: pushing to talk, going on before the answer comes, speaking for long."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.support.clients.native_speaker import austen, calling, events_of, new_session, silence
-from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, app_fixture
 from tests.support.speech.hesitating_speech_to_text import Hesitating
 
 pytestmark = pytest.mark.anyio
@@ -37,16 +35,11 @@ async def test_what_is_taken_back_is_never_asked(app: RunningApp) -> None:
     assert [f["data"]["utterance"] for f in finals] == [1]
 
 
-@pytest.fixture(scope="module")
-def thoughtful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """It thinks for a minute before it says a word."""
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("thoughtful"),
-        llm={"reply": "At last.", "first_delta_ms": 60_000},
-        stt={"texts": ["Tell me a story.", "One about a fox."]},
-    )
-    with running_app(settings) as running:
-        yield running
+thoughtful = app_fixture(
+    llm={"reply": "At last.", "first_delta_ms": 60_000},
+    stt={"texts": ["Tell me a story.", "One about a fox."]},
+)
+"""It thinks for a minute before it says a word."""
 
 
 async def test_who_goes_on_before_the_answer_asks_one_question(thoughtful: RunningApp) -> None:
