@@ -15,7 +15,6 @@ from pipeline.apps.narrations import Narrations, SceneId
 from pipeline.apps.users import Users, user_session
 from pipeline.background.worker_ports import Effect, Pointer
 from pipeline.eventlog.event_log import Outcome
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.tiered_log import TieredLog
@@ -27,6 +26,7 @@ from schemas.settings import LogSettings, SessionSettings
 from tests.pipeline.sessions.test_session_owner import until_over
 from tests.pipeline.sessions.test_takeover import owners_of
 from tests.seeds.people import Message, Person, messages, nothing_left_to_do, of
+from tests.support.eventlog.memory_log import MemoryEventLog
 from tests.support.running_app import RunningApp, running_app
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import ChatRequest, LanguageModel, Speaker, ToolCall, Written
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.observability.tracer import Tracing
@@ -24,6 +23,7 @@ from schemas.settings.retrieval_settings import CollectionId, DocumentId, Passag
 from schemas.settings.tool_settings import RegisteredFunction, ToolRegistrySettings
 from tests.pipeline.sessions.test_session_owner import until_over
 from tests.pipeline.turn.test_turn import Voice
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 TURN = TurnId(2)
 COLLECTION = new_id()

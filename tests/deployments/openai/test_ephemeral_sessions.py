@@ -9,7 +9,6 @@ from anyio import wait_all_tasks_blocked
 
 from deployments.ephemeral_sessions import EphemeralSessions
 from pipeline.admission.allowance import open_allowance
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.session_views import SessionViews
@@ -20,6 +19,7 @@ from schemas.events import SessionStarted, TurnRequested
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.settings.limit_settings import LimitSettings
 from tests.pipeline.sessions.test_session_owner import QUIET, Patient, gateway
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = pytest.mark.anyio
 GRACE_S = 5.0

@@ -7,13 +7,13 @@ from pipeline.admission.allowance import Allowance
 from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.apps.streams import NewStream, Streams
 from pipeline.core.clock import SystemClock
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from schemas.errors.stream_errors import StreamConflict
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 from schemas.settings.limit_settings import LimitSettings
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = pytest.mark.anyio
 

@@ -14,13 +14,13 @@ from pipeline.background import effect_runner
 from pipeline.background.effect_runner import SharedReads
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.worker_ports import Change, EventDelivery, Member, Pointer, Wish
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.errors import LogUnavailable
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.support.eventlog.log_events import batch, creation, kill_server, raw, until
+from tests.support.eventlog.memory_log import MemoryEventLog
 from tests.support.worker_effects import COMPLETED, SCANTY, UNHURRIED, Noted, fetched, running, session_with
 
 pytestmark = pytest.mark.anyio

@@ -17,7 +17,6 @@ from pipeline.background.tool_results import ToolResults
 from pipeline.background.worker_ports import Member, Pointer
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.event_log import Outcome
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import RedisEventLog
@@ -40,6 +39,7 @@ from schemas.settings.access_settings import PrincipalLimits
 from schemas.settings.limit_settings import LimitSettings
 from schemas.settings.tool_settings import RegisteredFunction, ToolRegistrySettings
 from tests.support.eventlog.log_events import raw, until
+from tests.support.eventlog.memory_log import MemoryEventLog
 from tests.support.worker_effects import fetched, killed_process, running
 
 pytestmark = pytest.mark.anyio

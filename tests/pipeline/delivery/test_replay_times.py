@@ -9,7 +9,6 @@ import pytest
 
 from pipeline.delivery.listener import LONGEST_PAUSE_MS, Listening, SessionListener
 from pipeline.eventlog.event_log import EventLog
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.tailer import Tailer
 from schemas.events import TurnRequested
 from schemas.events.recorded import NewEvent, Recorded
@@ -17,6 +16,7 @@ from schemas.ids import Seq, SessionId, new_session_id
 from schemas.settings import SessionSettings
 from tests.support.eventlog.archives import Tiers, Time, whole
 from tests.support.eventlog.log_events import ENDED, batch, creation, delta, new
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = pytest.mark.anyio
 LONG = 10_000

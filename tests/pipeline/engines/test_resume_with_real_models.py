@@ -10,7 +10,6 @@ from pipeline.audio.opus import OpusDecoder
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import LanguageModel, TextToSpeech
 from pipeline.engines.routed_speaker import EncodingSpeaker
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.sessions.owner_pool import OwnerPool
@@ -21,6 +20,7 @@ from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.settings import SessionSettings, TextToSpeechSettings
 from schemas.settings.limit_settings import LimitSettings
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 

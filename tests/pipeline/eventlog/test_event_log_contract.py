@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from tests.contracts.event_log import MAX_BYTES, EventLogContract
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 
 class TestMemory(EventLogContract):

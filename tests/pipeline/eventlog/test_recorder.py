@@ -4,7 +4,6 @@ import anyio
 import pytest
 
 from pipeline.eventlog.event_log import Outcome, Verdict
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import WRITERS, Recorder
 from pipeline.eventlog.redis.codec import AUDIO_MAX
 from schemas.errors import (
@@ -19,6 +18,7 @@ from schemas.errors import (
 )
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.support.eventlog.log_events import ENDED, STARTED, delta, offsets
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = pytest.mark.anyio
 

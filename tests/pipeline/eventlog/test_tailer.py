@@ -7,7 +7,6 @@ import anyio.lowlevel
 import pytest
 
 from pipeline.eventlog.event_log import EventLog, Head
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from schemas.errors import CursorAhead, LogUnavailable, SessionGone, SessionNotFound
@@ -16,6 +15,7 @@ from schemas.events.voice_events import InputAudio
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.support.eventlog.faulty_logs import LossyLog
 from tests.support.eventlog.log_events import ENDED, STARTED, batch, creation, delta, new, until
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = pytest.mark.anyio
 

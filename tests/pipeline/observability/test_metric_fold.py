@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.observability import metric_names
 from pipeline.observability.metric_fold import MEASURED, SessionMeter, measured, recounted
 from pipeline.observability.tally import Tally, quantile
@@ -28,6 +27,7 @@ from schemas.events.recorded import Recorded
 from schemas.events.voice_events import TranscriptFinal
 from schemas.ids import Seq, SessionId
 from tests.pipeline.observability.event_sequences import BEGAN_MS, SETTINGS, Telling, tellings
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = pytest.mark.anyio
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import anyio
 import pytest
 
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state import session_views as module
 from pipeline.session_state.session_views import Views
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.support.eventlog.log_events import STARTED, delta
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = pytest.mark.anyio
 NO_SEQ = Seq(0)

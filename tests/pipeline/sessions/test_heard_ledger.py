@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.sessions import session_commands
 from pipeline.sessions.session_commands import HeardLedger
@@ -15,6 +14,7 @@ from schemas.events import SessionStarted
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from tests.pipeline.sessions.test_session_owner import QUIET
 from tests.support.eventlog.faulty_logs import GatedLog
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = pytest.mark.anyio
 TURN = TurnId(7)

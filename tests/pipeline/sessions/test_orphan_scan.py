@@ -10,7 +10,6 @@ from redis import Redis
 from pipeline.core.clock import SystemClock
 from pipeline.engines.scripted import ScriptedLanguageModel
 from pipeline.eventlog.event_log import EventLog
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.embedded import embedded_server
@@ -26,6 +25,7 @@ from schemas.ids import SessionId, new_session_id, parse_session_id
 from schemas.settings import LanguageModelSettings, LogSettings, SessionSettings
 from schemas.settings.limit_settings import LimitSettings
 from tests.support.eventlog.log_events import STARTED, raw
+from tests.support.eventlog.memory_log import MemoryEventLog
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.anyio

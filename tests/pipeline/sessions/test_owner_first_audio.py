@@ -7,14 +7,14 @@ import pytest
 from pipeline.admission.concurrency_limiter import ConcurrencyLimiter, Wait
 from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.core.clock import SystemClock
-from pipeline.eventlog import memory_log
 from pipeline.eventlog.event_log import Push, Subscribed
-from pipeline.eventlog.memory_log import MemoryEventLog, MemoryPushSubscription
 from pipeline.eventlog.recorder import Recorder
 from schemas.events import SessionStarted
 from schemas.ids import new_session_id
 from schemas.settings.limit_settings import AdmissionSettings
 from tests.pipeline.sessions.test_session_owner import QUIET, gateway, request, until_over
+from tests.support.eventlog import memory_log
+from tests.support.eventlog.memory_log import MemoryEventLog, MemoryPushSubscription
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.anyio

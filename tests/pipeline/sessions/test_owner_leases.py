@@ -9,10 +9,10 @@ import anyio.lowlevel
 import pytest
 
 from pipeline.eventlog.event_log import Lease
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.sessions.owner_leases import AT_ONCE, LEASE_MS, Leases
 from schemas.errors import LogError, LogUnavailable
 from schemas.ids import Seq, SessionId, new_session_id
+from tests.support.eventlog.memory_log import MemoryEventLog
 from tests.support.eventually import eventually
 from tests.support.jumping_loop import JumpingLoop
 

@@ -7,13 +7,13 @@ import anyio
 import pytest
 
 from pipeline.engines.ports import ChatRequest, Completion
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.session_views import SessionViews
 from schemas.events import SessionStarted
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.pipeline.sessions.test_session_owner import QUIET, Echo, gateway, request, until_over
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = pytest.mark.anyio
 

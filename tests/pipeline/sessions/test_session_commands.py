@@ -8,7 +8,6 @@ import pytest
 from pipeline.admission.allowance import open_allowance
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.event_log import Batch, Outcome, Tail
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.session_views import SessionViews
@@ -40,6 +39,7 @@ from schemas.native.client_commands import Control, RequestTurn
 from schemas.settings.limit_settings import LimitSettings
 from schemas.settings.model_settings import ToolSettings
 from tests.pipeline.sessions.test_session_owner import QUIET, gateway
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = pytest.mark.anyio
 LIMITS = LimitSettings(prompt_chars=20)

@@ -7,7 +7,6 @@ import pytest
 from pipeline.admission.allowance import open_allowance
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.event_log import Batch, EventLog, Outcome
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.session_views import SessionViews
@@ -19,6 +18,7 @@ from schemas.events.recorded import NewEvent
 from schemas.ids import SessionId, new_session_id
 from schemas.settings.limit_settings import LimitSettings
 from tests.pipeline.sessions.test_session_owner import QUIET, gateway
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = pytest.mark.anyio
 

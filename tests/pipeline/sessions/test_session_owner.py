@@ -10,7 +10,6 @@ from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import ChatRequest, Completion, LanguageModel
 from pipeline.eventlog.event_log import EventLog, Tail
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.session_views import SessionViews
@@ -35,6 +34,7 @@ from schemas.settings import SessionSettings
 from schemas.settings.limit_settings import AdmissionSettings, LimitSettings
 from tests.pipeline.turn.test_turn import Voice
 from tests.support.clocks import Hours
+from tests.support.eventlog.memory_log import MemoryEventLog
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,6 @@ from pipeline.audio.opus import unframe
 from pipeline.core.clock import SystemClock
 from pipeline.engines.routed_speaker import EncodingSpeaker
 from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeech
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.conversation import Conversation
@@ -31,6 +30,7 @@ from schemas.ids import Seq, TurnId, new_session_id
 from schemas.settings import LanguageModelSettings, SessionSettings, TextToSpeechSettings
 from schemas.settings.limit_settings import LimitSettings
 from tests.pipeline.sessions.test_session_owner import until_over
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,6 @@ import pytest
 from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, WordTimes
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.tts import sentence_synthesizer
 from pipeline.tts.sentence_synthesizer import ENOUGH_S, FirstAudioPriority
@@ -22,6 +21,7 @@ from schemas.settings.listening_settings import ListeningSettings
 from tests.pipeline.sessions import test_session_owner
 from tests.pipeline.sessions.test_session_owner import QUIET, gateway, until_over
 from tests.pipeline.turn.test_turn import SENTENCES, Stage, Voice, Writer, types
+from tests.support.eventlog.memory_log import MemoryEventLog
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.anyio

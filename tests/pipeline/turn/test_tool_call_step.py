@@ -4,7 +4,6 @@ import anyio
 import pytest
 
 from pipeline.engines.ports import Completion, Message, ToolCall
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.turn_state import STARTED
 from pipeline.tools.remote_functions import ToolCallContext, pseudonym
@@ -28,6 +27,7 @@ from tests.support.asked_turns import (
     registered,
     tool_registry,
 )
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = pytest.mark.anyio
 HERE = "tests.support.operator_functions"

@@ -17,10 +17,10 @@ from pipeline.eventlog.event_log import (
     Subscribed,
     Tail,
 )
-from pipeline.eventlog.memory_log import MemoryEventLog
 from schemas.errors import LogUnavailable
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 
 class GatedLog(MemoryEventLog):

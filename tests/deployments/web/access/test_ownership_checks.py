@@ -2,13 +2,13 @@
 
 import pytest
 
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.session_state.session_views import Ownership
 from schemas.events import SessionStarted
 from schemas.ids import new_session_id
 from schemas.settings import SessionSettings
 from tests.support.clients.access_people import Belongings, People, client
 from tests.support.eventlog.log_events import batch
+from tests.support.eventlog.memory_log import MemoryEventLog
 from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.anyio

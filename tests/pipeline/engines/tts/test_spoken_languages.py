@@ -8,7 +8,6 @@ from pipeline.core.clock import SystemClock
 from pipeline.engines.routed_speaker import RoutedSpeaker, open_speaker
 from pipeline.engines.tts.piper import PiperTextToSpeech
 from pipeline.engines.tts.piper_voice import Voice
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.turn.generation import Engines
 from pipeline.turn.turn import Turn, TurnPlan
@@ -19,6 +18,7 @@ from schemas.ids import Seq, TurnId, new_session_id
 from schemas.languages import language_name
 from schemas.settings import SentenceSettings, SessionSettings, TextToSpeechSettings
 from tests.pipeline.engines.tts.sentences_in_scripts import SENTENCES, text_of
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 TURN = TurnId(2)

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from pipeline.eventlog.event_log import ANY, Batch, EventLog
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.events import TRIGGERS, TextCompleted
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.support.eventlog.log_events import ENDED, STARTED, batch, delta, new, raw
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 QUOTA = 3_000
 PARTITIONS = 16

@@ -7,7 +7,6 @@ import anyio
 import pytest
 
 from pipeline.eventlog.event_log import Batch, Head, Outcome, Verdict
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis import group_committer
 from pipeline.eventlog.redis.embedded import embedded_server
@@ -17,6 +16,7 @@ from schemas.errors import LogUnavailable
 from schemas.ids import SessionId, new_session_id
 from schemas.settings import LogSettings
 from tests.support.eventlog.log_events import STARTED, delta, raw
+from tests.support.eventlog.memory_log import MemoryEventLog
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.anyio

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.session_state.input_state import InputState, apply_to_inputs
 from pipeline.stt.inputs.input_recovery import restore
 from schemas.errors import InputError
 from schemas.events.recorded import Recorded
 from schemas.ids import NO_TURN, Seq, SessionId
 from schemas.settings.listening_settings import ListeningSettings
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = pytest.mark.anyio
 SESSION = SessionId("019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e11")

@@ -7,12 +7,12 @@ from itertools import permutations
 import pytest
 
 from pipeline.eventlog.event_log import Batch, Outcome, Verdict
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis import failover
 from pipeline.eventlog.redis.failover import FailoverReplayer, Given, UnreplicatedTail
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.support.eventlog.log_events import batch, creation, delta, offsets
+from tests.support.eventlog.memory_log import MemoryEventLog
 
 pytestmark = pytest.mark.anyio
 

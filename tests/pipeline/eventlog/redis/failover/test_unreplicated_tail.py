@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.eventlog.event_log import TOMBSTONE_S, Batch, Head, Outcome, Verdict
-from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.producer_queue import weight
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis import failover
@@ -22,6 +21,7 @@ from pipeline.eventlog.redis.redis_log import NotCertain
 from schemas.errors import LogUnavailable
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.support.eventlog.log_events import STARTED, batch, creation, delta, new
+from tests.support.eventlog.memory_log import MemoryEventLog
 from tests.support.eventually import eventually
 
 SESSION = new_session_id()

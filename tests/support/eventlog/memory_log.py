@@ -47,7 +47,7 @@ class _Session:
 
 
 class MemoryEventLog:
-    """An EventLog for one process and its tests."""
+    """An EventLog for the tests of one process."""
 
     def __init__(self, *, max_session_bytes: int = 0, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._max_session_bytes = max_session_bytes
