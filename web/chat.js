@@ -136,7 +136,18 @@ export class ChatPlace {
     hearing.unlock();
     hearing.makeRoom();
     const session = await this.begun();
-    await this._ask(session.id, request, this._madeHere || this.story.kind === "thread");
+    await this._ask(session.id, request, await this._isThread());
+  }
+
+  /** Of a session whose events have not come yet the server says what it is. */
+  async _isThread() {
+    if (this._madeHere) return true;
+    if (this.story.lastSeq) return this.story.kind === "thread";
+    const none = (error) => {
+      if (error.status !== 404) throw error;
+      return false;
+    };
+    return orElse(none, async () => Boolean(await this._conversations.thread(this.id)));
   }
 
   async _ask(id, request, isThread) {

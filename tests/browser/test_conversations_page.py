@@ -91,6 +91,18 @@ def test_chats_are_found_by_their_words_renamed_and_deleted(open_page: OpenPage,
     expect(page.get_by_role("heading", name="What would you like to hear?")).to_be_visible()
 
 
+def test_what_is_asked_before_the_events_have_come_is_asked_of_the_chat(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    address = new_talk(app.url)
+    reader = open_page("/web/icon.svg")
+    reader.page.route_web_socket("**/stream?*", lambda silent: None)
+    reader.page.goto(app.url + address)
+    reader.ask("briefly, and soon")
+    thread = f"{app.url}/v1/threads/{address.partition('=')[2]}"
+    reader.sees(lambda: httpx.get(thread).json()["title"] == "briefly, and soon")
+
+
 def test_character_and_knowledge_are_chosen_in_a_chats_title_at_any_time(
     open_page: OpenPage, app: RunningApp
 ) -> None:
