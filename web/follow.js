@@ -27,7 +27,7 @@ export class Follow {
   to(spoken, growing) {
     shown = this;
     this._button.hidden = !(this._away && spoken);
-    if (this._away) return;
+    if (this._away || !byId("refusal").hidden) return; // a refusal stays in sight
     if (spoken) this._showSpoken(spoken);
     else if (growing) this._showEnd(growing);
   }

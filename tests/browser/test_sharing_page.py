@@ -1,9 +1,10 @@
 """Share links: made, listened with, taken back."""
 
+import json
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import WebSocketRoute, expect
 
 from tests.browser.conftest import SHORT
 from tests.browser.page_reader import Reader
@@ -54,6 +55,36 @@ def test_a_guest_whose_link_is_taken_back_sees_why_wherever_the_page_was_scrolle
     host.choose("Share")
     host.page.get_by_role("button", name="Revoke Ada").click()
     expect(guest.page.locator("#refusal")).to_be_in_viewport()
+
+
+def test_a_refusal_that_comes_with_the_last_words_stays_in_sight(
+    open_page: OpenPage, shared: tuple[Reader, str]
+) -> None:
+    host, link = shared
+    host.page.keyboard.press("Escape")
+    guest = open_page("/web/icon.svg", viewport={"width": 320, "height": 256}, reduced_motion="reduce")
+
+    def cut(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        written = 0
+
+        def passed_on(message: str | bytes) -> None:
+            nonlocal written
+            socket.send(message)
+            event = json.loads(message)
+            written += len(event["data"]["text"]) if event["type"] == "text.delta" else 0
+            if written >= len(SHORT) + 150:
+                socket.close(code=4403, reason="This link was revoked.")
+
+        server.on_message(passed_on)
+
+    guest.page.route_web_socket("**/stream?*audio=none*", cut)
+    guest.page.goto(link)
+    host.ask("a story")
+    guest.wait("document.querySelector('.turn:last-child .prose')?.textContent.length >= 150")
+    expect(guest.page.locator("#refusal")).to_be_visible()
+    guest.page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    expect(guest.page.locator("#refusal")).to_be_in_viewport(timeout=1)
 
 
 def test_a_link_that_was_taken_back_opens_nothing(open_page: OpenPage, shared: tuple[Reader, str]) -> None:
