@@ -27,7 +27,9 @@ from pipeline.engines.stt.whisper_weights import whisper_files
 ENGINES: Final = ("llama", "vllm", "scripted")
 VOICES: Final = ("piper", "coqui", "scripted")
 SPEECH_TO_TEXT_ENGINES: Final = ("whisper", "whisperx", "scripted")
-STEPS: Final = ("words", "voice", "whole", "ears", "calls")
+STEPS: Final = ("words", "voice", "whole", "transcriptions", "calls")
+_RENAMED: Final = {"ears": "transcriptions"}
+"""Steps by their names until 2026-11."""
 _EPILOG: Final = (
     "Random weights (random:8b) are made on the spot: they have the speed and memory of such a model, and "
     "write made-up words. Nothing is downloaded. For a card: --engine vllm --model random:8b "
@@ -59,7 +61,7 @@ def gpu_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     _add_model(parser, "--speech-to-text-model", "--ear-model", shapes=random_whisper.SHAPES)
     add("--config", type=Path, help="a profile, as cluster/gpu.yaml; the engines above win over it")
     add("--url", help="a system that runs already: nothing is started, and the engines are what they are")
-    add("--steps", nargs="+", choices=STEPS, default=STEPS, help="default: all")
+    add("--steps", nargs="+", type=lambda name: _RENAMED.get(name, name), choices=STEPS, default=STEPS, help="default: all")
     add("--tokens", type=int, default=120, help="of an answer, at most (default 120)")
     add("--turns", type=int, default=3, help="questions of each session (default 3)")
     add("--target-ms", type=float, default=1_000.0, help="of first audio, kept by p95 (default 1000)")
@@ -176,7 +178,7 @@ _STEPS = {
     "words": "answers as text",
     "voice": "texts read aloud",
     "whole": "answers heard to their end",
-    "ears": "recordings written down",
+    "transcriptions": "recordings written down",
     "calls": "voice to voice",
 }
 _HEADINGS = [
@@ -305,7 +307,7 @@ async def _step(
             return await gpu_rows.voice(url, sessions, arguments.turns)
         case "whole":
             return await gpu_rows.whole(url, sessions, arguments.turns, arguments.tokens)
-        case "ears":
+        case "transcriptions":
             return await gpu_rows.transcriptions(url, sessions, arguments.turns, clips)
         case _:
             mode = "quality" if arguments.speech_to_text == "whisperx" else "realtime"

@@ -123,7 +123,7 @@ async def transcriptions(
     seconds = sum(clips[(n + t) % len(clips)].ms / 1_000 for n in range(sessions) for t in range(turns))
     spent = monotonic() - began
     return GpuRow(
-        "ears",
+        "transcriptions",
         sessions,
         per_s=seconds / spent,
         unit="s of speech",

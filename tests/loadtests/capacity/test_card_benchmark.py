@@ -29,6 +29,10 @@ def test_what_is_missing_is_said_with_the_remedy(tmp_path: Path, option: str) ->
     assert missing(gpu_parsed(["--engine", "vllm", "--url", "http://127.0.0.1:1"]), tmp_path) == []
 
 
+def test_a_step_is_known_by_its_old_name() -> None:
+    assert gpu_parsed(["--steps", "ears", "calls"]).steps == ["transcriptions", "calls"]
+
+
 @pytest.mark.parametrize("words", [["--sessions", "0"], ["--model", "random:huge"], ["--model", "/nowhere"]])
 def test_what_cannot_be_is_refused(words: list[str]) -> None:
     with pytest.raises(SystemExit):
