@@ -143,7 +143,7 @@ export class Sidebar {
 
   async _refreshed(ms) {
     const asked = this._asked;
-    const lost = ({ code }) => ({ lost: code === "connection.lost" });
+    const lost = ({ retryable, status }) => ({ lost: retryable || status >= 500 });
     const { sessions, next, lost: again = true } = await orElse(lost, () => this._ask(null));
     if (asked !== this._asked || !again) return;
     if (sessions) this._merge(sessions, next ? (sessions.at(-1)?.created_ms ?? Infinity) : 0);

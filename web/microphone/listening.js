@@ -61,7 +61,6 @@ export class Listening {
         hush();
       },
     });
-    byId("microphone").hidden = false;
     document.addEventListener("click", ({ target }) => target.closest?.(".start-voice") && this._converse());
     addEventListener("pagehide", () => this._microphone.abandon());
   }

@@ -37,7 +37,7 @@ export class Strip {
     byId("recorded").hidden = !isOn || !settings.record;
     byId("mute").hidden = this._manual;
     byId("mute").setAttribute("aria-pressed", String(status.muted));
-    setIcon(byId("mute"), status.muted ? "deaf" : "microphone");
+    setIcon(byId("mute"), status.muted ? "muted" : "microphone");
     this._showButton(isOn, state);
   }
 

@@ -135,7 +135,7 @@ def test_holding_the_button_is_talking_and_letting_go_is_asking(visit: Visit, ap
 
 def test_space_on_the_button_holds_it_and_escape_takes_it_back(visit: Visit, app: RunningApp) -> None:
     reader = visit(0.2, YOUNG_MAN, 0.3, AMIABLE, 60.0, choices={"turn_detection": "manual"})
-    reader.page.focus("#microphone")
+    reader.page.get_by_role("button", name="Hold to talk").focus()
     reader.page.keyboard.down(" ")
     reader.page.locator(".coming").wait_for()
     reader.page.keyboard.press("Escape")
@@ -245,7 +245,9 @@ def test_a_file_that_is_no_recording_is_refused_in_words(visit: Visit, tmp_path:
     reader = visit()
     letter = tmp_path / "letter.txt"
     letter.write_text("Dear Ines, the fox is well.")
-    reader.page.set_input_files("#recording-file", letter)
+    with reader.page.expect_file_chooser() as chooser:
+        reader.page.get_by_role("button", name="Upload audio").click()
+    chooser.value.set_files(letter)
     expect(reader.page.locator("#recording-trouble")).to_contain_text("letter.txt: ")
     expect(reader.page.locator("#listening-to")).to_be_hidden()
 
