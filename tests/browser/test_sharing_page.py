@@ -84,7 +84,7 @@ def test_a_refusal_that_comes_with_the_last_words_stays_in_sight(
     guest.wait("document.querySelector('.turn:last-child .prose')?.textContent.length >= 150")
     expect(guest.page.locator("#refusal")).to_be_visible()
     guest.page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
-    expect(guest.page.locator("#refusal")).to_be_in_viewport(timeout=1)
+    expect(guest.page.locator("#refusal")).to_be_in_viewport()
 
 
 def test_a_link_that_was_taken_back_opens_nothing(open_page: OpenPage, shared: tuple[Reader, str]) -> None:
