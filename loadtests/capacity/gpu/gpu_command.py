@@ -61,12 +61,16 @@ def gpu_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     _add_model(parser, "--speech-to-text-model", "--ear-model", shapes=random_whisper.SHAPES)
     add("--config", type=Path, help="a profile, as cluster/gpu.yaml; the engines above win over it")
     add("--url", help="a system that runs already: nothing is started, and the engines are what they are")
-    add("--steps", nargs="+", type=lambda name: _RENAMED.get(name, name), choices=STEPS, default=STEPS, help="default: all")
+    add("--steps", nargs="+", type=_step_name, choices=STEPS, default=STEPS, help="default: all")
     add("--tokens", type=int, default=120, help="of an answer, at most (default 120)")
     add("--turns", type=int, default=3, help="questions of each session (default 3)")
     add("--target-ms", type=float, default=1_000.0, help="of first audio, kept by p95 (default 1000)")
     add("--cpu", action="store_true", help="engines for a card may run without one")
     return parser.parse_args(words)
+
+
+def _step_name(name: str) -> str:
+    return _RENAMED.get(name, name)
 
 
 def _add_model(parser: argparse.ArgumentParser, *options: str, shapes: Mapping[str, object]) -> None:
