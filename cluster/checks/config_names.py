@@ -8,6 +8,8 @@ import fsspec
 
 from cluster.checks.placement_check import Trouble
 from pipeline.engines import registry
+from pipeline.tts.pronunciations import check_entries
+from schemas.errors import InputError
 from schemas.settings import AppSettings
 
 PROFILES: Final = ("laptop", "gpu", "small", "cluster")
@@ -31,6 +33,10 @@ def unknown(settings: AppSettings, *, here: bool) -> Iterator[Trouble]:
         if (engine := getattr(settings, part).engine) not in known:
             yield f"{_ARGS}.{part}.engine", f"there is no engine {engine!r}; there are {', '.join(known)}"
     yield from _archive(settings, here)
+    try:
+        check_entries(settings.session.pronunciations, field=f"{_ARGS}.session.pronunciations")
+    except InputError as error:
+        yield str(error.field), str(error)
     for part, fields in _FILES.items() if here else ():
         for field in fields:
             path = getattr(getattr(settings, part), field)

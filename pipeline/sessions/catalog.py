@@ -10,7 +10,7 @@ from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.llm.json_grammars import grammar
 from pipeline.engines.ports import ChatRequest, Function, Providers, is_ours
 from pipeline.eventlog.event_log import EventLog
-from pipeline.tts.pronunciations import check_patterns
+from pipeline.tts.pronunciations import check_entries
 from schemas.errors import UnknownFunction, UnknownModel, UnknownProvider, UnknownVoice
 from schemas.errors.retrieval_errors import CollectionNotFound
 from schemas.ids import Seq, parse_session_id
@@ -115,7 +115,7 @@ class Catalog:
                 field="settings.voice",
             )
         own = [one for one in settings.pronunciations if one.origin == "session"]
-        check_patterns(own, field="settings.pronunciations")
+        check_entries(own, field="settings.pronunciations")
         return settings
 
     def check_reserved(self, settings: SessionSettings, principal: str) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
+from unicodedata import normalize
 
 import re2
 
-from schemas.errors import PatternInvalid
+from schemas.errors import InputError, PatternInvalid
 from schemas.languages import speaks
 from schemas.speech_style import PronunciationEntry
 
@@ -24,6 +25,10 @@ _DICTIONARIES: Final = 16
 """Compiled dictionaries that are kept."""
 _PLACES: Final = 256
 """Places in one sentence that are said otherwise, at most."""
+_SOUND: Final = re.compile("[a-zæðøħŋœǀ-ǃɐ-ʯβεθχⱱᵻᵿ]")
+"""Letters of the International Phonetic Alphabet (its chart of 2020, and espeak's ε, ᵻ, ᵿ), decomposed."""
+_SIGN: Final = re.compile(r"[\u02b0-\u02ff\u0300-\u036f\u1d2c-\u1dbfⁿ.|‖‿↑↓↗↘ꜛꜜ'’:,() -]")
+"""Its diacritics, stress, length, tones and boundaries, and what is typed for them."""
 
 
 class PronouncedPlace(NamedTuple):
@@ -51,10 +56,25 @@ def _compiled(entry: PronunciationEntry) -> Any:
     return re.compile(rf"(?<![\w@/])(?<!\w\.){word}(?![\w@/])(?!\.\w)", flags)
 
 
-def check_patterns(entries: Sequence[PronunciationEntry], *, field: str) -> None:
-    """Raises PatternInvalid, which names the entry's place below `field`."""
+def check_ipa(ipa: str) -> None:
+    """Raises ValueError, which names the first character that is not of the alphabet."""
+    letters = normalize("NFD", ipa)
+    for letter in letters:
+        if not _SOUND.match(letter) and not _SIGN.match(letter):
+            raise ValueError(f"is no IPA: {letter!r} is none of its letters and marks")
+    if not _SOUND.search(letters):
+        raise ValueError("is no IPA: it has no letter of a sound")
+
+
+def check_entries(entries: Sequence[PronunciationEntry], *, field: str) -> None:
+    """Raises PatternInvalid or InputError, which name the entry's place below `field`."""
     size = 0
     for number, entry in enumerate(entries):
+        if entry.ipa is not None:
+            try:
+                check_ipa(entry.ipa)
+            except ValueError as error:
+                raise InputError(str(error), field=f"{field}.{number}.ipa") from None
         if entry.pattern is not None:
             try:
                 size += _compiled(entry).programsize

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeVar
 from xml.parsers import expat
 
+from pipeline.tts.pronunciations import check_ipa
 from schemas.errors import MarkupInvalid
 from schemas.speech_style import MARKS, SpeechMark
 
@@ -131,8 +132,12 @@ def _phoneme(attributes: Mapping[str, str]) -> str:
     if attributes.get("alphabet", "ipa") != "ipa":
         raise ValueError('knows the alphabet "ipa" only')
     ipa = attributes.get("ph", "").strip()
-    if not 0 < len(ipa) <= _IPA_CHARS or set(ipa) & set("[]<>\uffff") or not ipa.isprintable():
+    if not 0 < len(ipa) <= _IPA_CHARS:
         raise ValueError(f"needs ph, of at most {_IPA_CHARS} characters of IPA")
+    try:
+        check_ipa(ipa)
+    except ValueError as error:
+        raise ValueError(f"has a ph that {error}") from None
     return ipa
 
 

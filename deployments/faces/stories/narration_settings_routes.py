@@ -13,7 +13,7 @@ from deployments.web.resource_access import Caller
 from pipeline.apps.narration_progress import NarrationProgress, Source
 from pipeline.apps.narrations import NARRATED
 from pipeline.audio.audio_formats import MIME, AudioFormat
-from pipeline.tts.pronunciations import check_patterns
+from pipeline.tts.pronunciations import check_entries
 from schemas.apps.story_messages import PreferencesHistory, PreferencesPatch, PreferencesView, VoiceView
 from schemas.errors import EngineFailed, SessionGone, UnknownVoice
 from schemas.ids import Seq, SessionId, derived_session_id, new_session_id
@@ -55,7 +55,7 @@ async def put_settings(services: Open, caller: Caller, params: PreferencesPatch)
 
     def decide(present: Preferences) -> Preferences:
         changed = present.model_copy(update={name: getattr(params, name) for name in params.model_fields_set})
-        check_patterns(changed.pronunciations, field="pronunciations")
+        check_entries(changed.pronunciations, field="pronunciations")
         voices = services.sessions.choices.voices_of(changed.tts_provider, field="tts_provider")
         if changed.default_voice in voices:
             return changed

@@ -145,6 +145,10 @@ BROKEN: dict[str, tuple[Callable[[], str | bytes], str]] = {
         args(text_to_speech={"voice_path": "/no/such.onnx"}),
         "text_to_speech.voice_path: there is no /no/such.onnx",
     ),
+    "a pronunciation that is no IPA": (
+        args(session={"pronunciations": [{"word": "a", "ipa": "漢字"}]}),
+        "session.pronunciations.0.ipa: is no IPA",
+    ),
     "a profile that is none": (text("profile: laptop", "profile: moon"), "there is no profile 'moon'"),
 }
 

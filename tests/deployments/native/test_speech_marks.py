@@ -81,6 +81,7 @@ async def test_a_thread_has_the_same_dictionaries_as_a_session(http: httpx.Async
     [
         ({"pattern": "(a", "respelling": "x"}, "pronunciation.pattern", "settings.pronunciations.0.pattern"),
         ({"word": "a"}, "input.invalid", "settings.pronunciations.0"),
+        ({"word": "a", "ipa": "1234 漢字"}, "input.invalid", "settings.pronunciations.0.ipa"),
         ({"word": "a", "pattern": "a", "ipa": "a"}, "input.invalid", "settings.pronunciations.0"),
     ],
 )

@@ -59,6 +59,7 @@ BAD_SETTINGS: list[tuple[Any, str, str | None]] = [
     ({"tts_extra_params": {"a": [1]}}, "input.invalid", "tts_extra_params.a"),
     ({"tts_extra_params": {"a": "\u0000"}}, "input.invalid", "tts_extra_params"),
     ({"tts_extra_params": {str(n): n for n in range(33)}}, "input.invalid", "tts_extra_params"),
+    ({"pronunciations": [{"word": "a", "ipa": "1234 漢字"}]}, "input.invalid", "pronunciations.0.ipa"),
     ({"loudness": 1}, "input.unknown_field", "loudness"),
     ([], "input.invalid", None),
 ]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.tts.normalisation.draft import SpokenText
 from pipeline.tts.normalisation.spoken_text import Reading, to_spoken
-from pipeline.tts.pronunciations import check_patterns, dictionary_of
-from schemas.errors import PatternInvalid
+from pipeline.tts.pronunciations import check_entries, dictionary_of
+from schemas.errors import InputError, PatternInvalid
 from schemas.speech_style import PronunciationEntry
 
 
@@ -91,9 +91,34 @@ def test_an_expression_that_would_backtrack_for_ever_takes_no_time(pattern: str)
 @pytest.mark.parametrize("pattern", ["(a", r"(?<=a)b", r"(a)\1", "((a{99}){99}){99}"])
 def test_an_expression_that_is_none_or_too_large_is_refused_by_its_place(pattern: str) -> None:
     with pytest.raises(PatternInvalid, match="RE2") as refused:
-        check_patterns([NGINX, entry(pattern=pattern, respelling="")], field="pronunciations")
+        check_entries([NGINX, entry(pattern=pattern, respelling="")], field="pronunciations")
     assert (refused.value.code, refused.value.field) == ("pronunciation.pattern", "pronunciations.1.pattern")
     assert said("aba", entry(pattern=pattern, respelling="x")).text == "aba"
+
+
+@pytest.mark.parametrize(
+    ("ipa", "named"),
+    [
+        ("1234 漢字", "'1'"),
+        ("漢字", "'漢'"),
+        ("ˈsiːkwəl!", "'!'"),
+        ("SQL", "'S'"),
+        ("шпионка", "'ш'"),
+        ("/ˈsiːkwəl/", "'/'"),
+        ("ˈ ː", "no letter of a sound"),
+    ],
+)
+def test_what_is_no_ipa_is_refused_by_its_place_and_character(ipa: str, named: str) -> None:
+    with pytest.raises(InputError, match=f"is no IPA.*{named}") as refused:
+        check_entries([SQL, entry(word="a", ipa=ipa)], field="pronunciations")
+    assert (refused.value.code, refused.value.field) == ("input.invalid", "pronunciations.1.ipa")
+
+
+@pytest.mark.parametrize(
+    "ipa", ["ˈʃɔʁʃ", "t͡ʃəˈlɛnd͡ʒ", "ma˥˩", "ɲõ", "açaˈi", "kʷʰaˀ", "ˌdʒɪf.", "ˈfɑː(ɹ)", "ǃxóõ", "b'ɔ:ks"]
+)
+def test_ipa_of_many_languages_is_taken(ipa: str) -> None:
+    check_entries([entry(word="a", ipa=ipa)], field="pronunciations")
 
 
 def test_emoji_are_named_where_that_is_wished_and_silent_elsewhere() -> None:
@@ -107,9 +132,9 @@ def test_emoji_are_named_where_that_is_wished_and_silent_elsewhere() -> None:
 def test_expressions_of_one_dictionary_are_small_enough_together() -> None:
     hostile = entry(pattern=r"[^#]{0,500}#", respelling="x")
     with pytest.raises(PatternInvalid, match="too large together") as refused:
-        check_patterns([hostile] * 64, field="settings.pronunciations")
+        check_entries([hostile] * 64, field="settings.pronunciations")
     assert refused.value.field == "settings.pronunciations.1.pattern"
-    check_patterns([entry(pattern=r"\bv[0-9]+\b", respelling="that version")] * 64, field="pronunciations")
+    check_entries([entry(pattern=r"\bv[0-9]+\b", respelling="that version")] * 64, field="pronunciations")
     imported = dictionary_of(
         (hostile, *[hostile.model_copy(update={"respelling": str(n)}) for n in range(63)], NGINX)
     )

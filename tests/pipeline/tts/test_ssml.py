@@ -60,6 +60,7 @@ def test_a_pronunciation_is_of_the_words_it_stands_around_and_must_be_followed()
         ("<speak><say-as interpret-as='date'>1</say-as></speak>", "<say-as>"),
         ("<speak><phoneme alphabet='x-sampa' ph='a'>1</phoneme></speak>", "<phoneme>"),
         ("<speak><phoneme>1</phoneme></speak>", "<phoneme>"),
+        ("<speak><phoneme ph='1234 漢字'>1</phoneme></speak>", "<phoneme> has a ph that is no IPA: '1'"),
         ("<speak><prosody pitch='high'>a</prosody></speak>", "<prosody> takes no 'pitch'"),
         ("<speak><prosody rate='9'>a</prosody></speak>", "<prosody>"),
         ("<speak><speak>a</speak></speak>", "<speak>"),
