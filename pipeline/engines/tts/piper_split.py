@@ -1,6 +1,7 @@
 """Cuts a Piper voice in two graphs, so that its sound can be made in windows while a sentence is spoken.
 
 The frontend goes from phonemes to one latent vector per frame (and says how many frames each phoneme takes).
+What is random in its rhythm is an input, so that a sentence is always equally long.
 The decoder turns frames into samples, and each sample depends on a few dozen frames around it only: a window
 with enough frames to both sides sounds exactly as the whole would.
 """
@@ -39,12 +40,13 @@ def split(voice: Path, folder: Path, progress: Callable[[float], None]) -> None:
         latent, cut = _end_of_sampling(graph)
         mask = _mask(graph, latent, cut)
         frames = next(name for node in graph.node if node.op_type == "Ceil" for name in node.output)
+        rhythm = [graph.node[number].output[0] for number in _noises(graph)[:-1]]
     except (LookupError, StopIteration) as error:
         raise UnusableWeights(f"{voice} is not built like a Piper voice; it cannot be cut.") from error
     del model.metadata_props[:]  # some voices carry the same key twice, which the checker refuses
     progress(0.1)
     extractor = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model, data_prop=True))
-    onnx.save(extractor.extract_model(inputs, [latent, mask, frames]), folder / FRONTEND)
+    onnx.save(extractor.extract_model([*inputs, *rhythm], [latent, mask, frames]), folder / FRONTEND)
     progress(0.5)
     onnx.save(extractor.extract_model([latent, mask], ["output"]), folder / DECODER)
     progress(0.8)
@@ -54,7 +56,7 @@ def split(voice: Path, folder: Path, progress: Callable[[float], None]) -> None:
 
 def _end_of_sampling(graph: Any) -> tuple[str, int]:
     """The latent z = mean + noise * deviation, and the number of the node that follows it."""
-    noise = [number for number, node in enumerate(graph.node) if node.op_type == "RandomNormalLike"][-1]
+    noise = _noises(graph)[-1]
     reached = set(graph.node[noise].output)
     for number in range(noise + 1, len(graph.node)):
         node = graph.node[number]
@@ -63,6 +65,11 @@ def _end_of_sampling(graph: Any) -> tuple[str, int]:
                 return node.output[0], number + 1
             reached.update(node.output)
     raise LookupError("the noise is never added to anything")
+
+
+def _noises(graph: Any) -> list[int]:
+    """Numbers of the nodes that draw: for the durations, where a voice draws them, and last for z."""
+    return [number for number, node in enumerate(graph.node) if node.op_type == "RandomNormalLike"]
 
 
 def _mask(graph: Any, latent: str, cut: int) -> str:

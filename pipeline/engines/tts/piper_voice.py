@@ -75,6 +75,7 @@ class Voice:
         self._margin: int = seam["margin"]
         self._frontend = _session(files.folder / FRONTEND, providers)
         self._decoder = _session(files.folder / DECODER, providers)
+        self._rhythm = [(entry.name, entry.shape[1]) for entry in self._frontend.get_inputs()[3:]]
         self._seam = [entry.name for entry in self._decoder.get_inputs()]
         self._phonemizer = PiperVoice(session=self._frontend, config=self._config)
         self._alone = lru_cache(_ALONE_CACHED)(partial(_pronounced_alone, self._phonemizer))
@@ -99,12 +100,18 @@ class Voice:
         return [piece for words in whole if (piece := self._piece(words)).sentences]
 
     def frames(self, sentence: Sentence, speed: float) -> PiperFrames:
-        """Say how long every phoneme is and sample the latent: 10 to 50 ms for a sentence."""
+        """Say how long every phoneme is and sample the latent: 10 to 50 ms for a sentence.
+
+        What is random in the rhythm follows from the phonemes: it is the same at every speed.
+        """
         length_scale = self._config.length_scale / speed
         scales = [self._config.noise_scale, length_scale, self._config.noise_w_scale]
+        draw = np.random.default_rng(sentence.ids).standard_normal
+        rhythm = {name: draw((1, width, len(sentence.ids)), np.float32) for name, width in self._rhythm}
         latent, mask, per_id = self._frontend.run(
             None,
             {
+                **rhythm,
                 "input": np.array([sentence.ids], np.int64),
                 "input_lengths": np.array([len(sentence.ids)], np.int64),
                 "scales": np.array(scales, np.float32),

@@ -28,7 +28,9 @@ class Tempo:
 
     def __init__(self, rate: int, factor: float) -> None:
         self._rate = rate
+        self._factor = factor
         self._samples = 0
+        self._given = 0
         self._graph = Graph()
         self._graph.threads = 1  # by itself each has as many threads as there are cores
         base = Fraction(1, rate)
@@ -54,17 +56,20 @@ class Tempo:
         return self._made()
 
     def finish(self) -> bytes:
-        """The rest; nothing may be pushed after it."""
+        """The rest; nothing may be pushed after it. By itself `atempo` ends 70 ms early to 20 ms late."""
         self._source.push(None)
-        return self._made()
+        size = 2 * max(0, round(self._samples / self._factor) - self._given)
+        return self._made()[:size].ljust(size, b"\0")
 
     def _made(self) -> bytes:
-        parts = []
+        parts: list[bytes] = []
         while True:
             try:
-                parts.append(self._sink.pull().to_ndarray().astype("<i2").tobytes())
+                frame = self._sink.pull()
             except (av.BlockingIOError, av.EOFError):
                 return b"".join(parts)
+            self._given += frame.samples
+            parts.append(frame.to_ndarray().astype("<i2").tobytes())
 
 
 def missing(made: Sequence[WindowFrames], natural: Sequence[WindowFrames], speed: float) -> float:

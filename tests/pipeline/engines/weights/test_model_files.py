@@ -43,9 +43,9 @@ def test_prepared_weights_are_not_missing(cache: Path) -> None:
 
 
 def test_an_empty_cache_misses_what_the_engines_need(tmp_path: Path) -> None:
-    everything = ["smollm2-135m-q8_0", "py3langid", "voice-joe", "whisper-base"]
+    everything = ["smollm2-135m-q8_0", "py3langid", "cut-voice-joe", "whisper-base"]
     assert missing(AppSettings(cache=tmp_path)) == everything
-    assert missing(settings_of(tmp_path, text_to_speech={})) == ["py3langid", "voice-joe"]
+    assert missing(settings_of(tmp_path, text_to_speech={})) == ["py3langid", "cut-voice-joe"]
     assert missing(settings_of(tmp_path, speech_to_text={})) == ["smollm2-135m-q8_0", "whisper-base"]
     assert missing(settings_of(tmp_path, speech_to_text={"turn_reader": "none"})) == ["whisper-base"]
     assert missing(settings_of(tmp_path, quality_speech_to_text={})) == ["whisper-base"]
