@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from deployments.container import GatewayContainer
-from deployments.faces.conversations.thread_views import listed_thread, thread_view
+from deployments.faces.conversations.thread_views import listed_thread, messages, thread_view
 from deployments.faces.native.session_routes import Open, erase
 from deployments.web.body_limits import BoundedRoute
+from deployments.web.json_lists import listed
 from deployments.web.resource_access import ADMINS_READ, Caller
 from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
@@ -71,7 +72,8 @@ async def create_thread(
 ) -> ThreadView:
     thread = await services.threads.create(wish or CreateThread(), caller.name)
     response.headers["Location"] = f"/v1/threads/{thread}"
-    return await _view(services, thread)
+    _, view = await _view(services, thread)
+    return view
 
 
 @router.get("")
@@ -90,19 +92,19 @@ async def list_threads(
     return ThreadList(threads=tuple(map(listed_thread, found.sessions)), next=found.next)
 
 
-@router.get("/{thread_id}")
-async def get_thread(services: Open, thread: Thread) -> ThreadView:
-    return await _view(services, thread)
+@router.get("/{thread_id}", response_model=ThreadView)
+async def get_thread(services: Open, thread: Thread) -> Response:
+    return await _answer(services, thread)
 
 
-@router.patch("/{thread_id}")
-async def change_thread(services: Open, thread: OwnThread, params: ChangeThread) -> ThreadView:
+@router.patch("/{thread_id}", response_model=ThreadView)
+async def change_thread(services: Open, thread: OwnThread, params: ChangeThread) -> Response:
     """Another title, or another character from the next question on."""
     if "character" in params.model_fields_set:  # first, for it may be refused
         await services.threads.choose(thread, params.character)
     if params.title is not None:
         await services.sessions.rename(thread, params.title)
-    return await _view(services, thread)
+    return await _answer(services, thread)
 
 
 @router.delete("/{thread_id}", status_code=204)
@@ -121,7 +123,13 @@ async def remove_member(services: Open, thread: OwnThread, member: str) -> None:
     await services.threads.remove_member(thread, member)
 
 
-async def _view(services: GatewayContainer, thread: SessionId) -> ThreadView:
+async def _answer(services: GatewayContainer, thread: SessionId) -> Response:
+    conversation, view = await _view(services, thread)
+    return await listed(view, "messages", messages(conversation))
+
+
+async def _view(services: GatewayContainer, thread: SessionId) -> tuple[Conversation, ThreadView]:
+    """The thread, and its view without messages."""
     conversation, _ = await services.threads.thread(thread)
     character = None
     if (name := conversation.settings.character) is not None:
@@ -129,4 +137,4 @@ async def _view(services: GatewayContainer, thread: SessionId) -> ThreadView:
             character = await services.characters.get(conversation.principal, name)
         except CharacterNotFound:
             character = None  # deleted since
-    return thread_view(thread, conversation, character)
+    return conversation, thread_view(thread, conversation, character)

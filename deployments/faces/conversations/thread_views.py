@@ -1,7 +1,9 @@
 """Threads and characters as their clients see them."""
 
 from collections.abc import Iterator
+from itertools import chain
 
+from deployments.web.json_lists import as_they_are
 from pipeline.rag.citations import citations
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
@@ -18,7 +20,7 @@ def character_view(saved: CharacterSaved) -> CharacterView:
 def thread_view(
     thread: SessionId, conversation: Conversation, character: CharacterSaved | None
 ) -> ThreadView:
-    messages = (one for state in conversation.turns.values() for one in _messages(state))
+    """The thread without its messages."""
     return ThreadView(
         id=thread,
         title=conversation.title,
@@ -27,22 +29,24 @@ def thread_view(
         latest_ms=conversation.latest_ms,
         owner=conversation.principal,
         members=tuple(sorted(conversation.members)),
-        messages=tuple(messages),
     )
 
 
-def _messages(state: TurnState) -> Iterator[MessageView]:
-    """The question, and the answer as far as there is one."""
-    if state.question:
-        yield MessageView(
-            id=f"{state.turn}-user",
-            turn=state.turn,
-            role="user",
-            content=state.question,
-            created_ms=state.requested_ms,
-            user=state.by,
-        )
-    yield MessageView(
+def messages(conversation: Conversation) -> Iterator[MessageView]:
+    """Of each turn the question, and the answer as far as there is one."""
+    return chain.from_iterable(as_they_are(conversation.turns.values(), _messages))
+
+
+def _messages(state: TurnState) -> list[MessageView]:
+    asked = MessageView(
+        id=f"{state.turn}-user",
+        turn=state.turn,
+        role="user",
+        content=state.question,
+        created_ms=state.requested_ms,
+        user=state.by,
+    )
+    answer = MessageView(
         id=str(state.turn),
         turn=state.turn,
         role="assistant",
@@ -52,6 +56,7 @@ def _messages(state: TurnState) -> Iterator[MessageView]:
         citations=citations(state),
         error=state.error and state.error["message"],
     )
+    return [asked, answer] if state.question else [answer]
 
 
 def listed_thread(listed: ListedSession) -> ListedThread:

@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 
 from deployments.container import GatewayContainer
 from deployments.web.body_limits import BoundedRoute
+from deployments.web.json_lists import as_they_are, listed
 from deployments.web.resource_access import Caller, owns, seen_by_guard, services_of
 from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
@@ -99,11 +100,12 @@ async def create_session(
     return SessionCreated(session_id=session, generation=mark, head_seq=head, settings=settings, links=where)
 
 
-@router.get("/sessions/{session_id}")
-async def get_session(services: Open, caller: Caller, session: Session) -> SessionView:
+@router.get("/sessions/{session_id}", response_model=SessionView)
+async def get_session(services: Open, caller: Caller, session: Session) -> Response:
     conversation, head = await services.sessions.view(session)
     shown = view(session, conversation, head)
-    return shown.model_copy(update={"settings": _told(shown.settings, caller, conversation)})
+    shown = shown.model_copy(update={"settings": _told(shown.settings, caller, conversation)})
+    return await listed(shown, "turns", as_they_are(conversation.turns.values(), _turn_view))
 
 
 def _told(settings: SessionSettings, caller: Principal, conversation: Conversation) -> SessionSettings:
@@ -182,6 +184,7 @@ def links(session: SessionId) -> Links:
 
 
 def view(session: SessionId, conversation: Conversation, head: Head) -> SessionView:
+    """The session without its turns."""
     running = conversation.running
     return SessionView(
         session_id=session,
@@ -192,7 +195,6 @@ def view(session: SessionId, conversation: Conversation, head: Head) -> SessionV
         settings=conversation.settings,
         paused=conversation.paused,
         running_turn=None if running is None else running.turn,
-        turns=tuple(_turn_view(turn) for turn in conversation.turns.values()),
     )
 
 

@@ -12,6 +12,7 @@ from deployments.faces.conversations.json_socket import JsonSocket, conversing
 from deployments.faces.forms.form_bodies import form_or_json, schema_of
 from deployments.faces.native.session_routes import Open, erase
 from deployments.faces.stories.scene_translator import FORMAT, SceneMessages, TranslatedScene
+from deployments.web.json_lists import as_they_are, listed
 from deployments.web.resource_access import Caller, owns
 from pipeline.apps.narrations import Scene, SceneId
 from pipeline.apps.stories import premise_of
@@ -87,13 +88,20 @@ def socket_url(request: Request, path: str) -> str:
 async def create_story(services: Open, caller: Caller, params: StoryParams) -> StoryView:
     story = await services.stories.create(params, caller.name)
     conversation, _ = await services.stories.story(story)
-    return story_view(story, conversation)
+    return _story_view(story, conversation)
 
 
-@router.get("/api/stories/{story_id}")
-async def get_story(known: Story) -> StoryView:
+@router.get("/api/stories/{story_id}", response_model=StoryView)
+async def get_story(known: Story) -> Response:
     story, conversation, _ = known
-    return story_view(story, conversation)
+    numbers = {turn: number for number, turn in enumerate(conversation.turns, 1)}
+
+    def scene(state: TurnState) -> SceneView:
+        return _scene_view(story, numbers[state.turn], conversation, state)
+
+    return await listed(
+        _story_view(story, conversation), "scenes", as_they_are(conversation.turns.values(), scene)
+    )
 
 
 @router.delete("/api/stories/{story_id}", status_code=204)
@@ -234,16 +242,13 @@ async def control(
     await services.sessions.control(session, Control(action=command.type, turn=about, sentence=sentence))
 
 
-def story_view(story: SessionId, conversation: Conversation) -> StoryView:
+def _story_view(story: SessionId, conversation: Conversation) -> StoryView:
+    """The story without its scenes."""
     return StoryView(
         id=story,
         title=conversation.title,
         premise=premise_of(conversation),
         created_ms=conversation.created_ms,
-        scenes=tuple(
-            _scene_view(story, number, conversation, state)
-            for number, state in enumerate(conversation.turns.values(), 1)
-        ),
     )
 
 

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Any, Final, Literal
 
-import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
@@ -16,6 +15,7 @@ from deployments.faces.openai.routes.openai_streams import DONE, EVENTS, Flowing
 from deployments.faces.ui.ui_chats import UiAnswer, UiChats
 from deployments.faces.ui.ui_translator import UiTranslator
 from deployments.web.body_limits import BoundedRoute
+from deployments.web.json_lists import listed
 from deployments.web.resource_access import Caller
 from deployments.web.sse_format import QUIET
 from pipeline.audio.audio_formats import AudioFormat
@@ -79,8 +79,7 @@ async def stop(services: Open, caller: Caller, chat_id: ChatId) -> None:
 @router.get("/chat/{chat_id}", response_class=JSONResponse)
 async def messages(services: Open, caller: Caller, chat_id: ChatId) -> Response:
     """The chat so far, as `{"id", "messages"}` for `useChat`, without an answer that is being made."""
-    found = await _chats(services).messages(chat_id, caller)
-    return Response(orjson.dumps({"id": chat_id, "messages": found}), media_type="application/json")
+    return await listed({"id": chat_id}, "messages", await _chats(services).messages(chat_id, caller))
 
 
 def _flowing(

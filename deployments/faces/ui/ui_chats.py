@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -201,7 +201,7 @@ class UiChats:
         turns = tuple(turn for turn in conversation.turns if beginning(conversation, turn) == began)
         return UiAnswer(session, turns, message_id(session, began))
 
-    async def messages(self, chat: str, caller: Principal) -> list[Part]:
+    async def messages(self, chat: str, caller: Principal) -> Iterator[Part]:
         """The chat as `UIMessage`s, without an answer that is being made. Raises SessionNotFound."""
         session, conversation = await self._known(chat, caller)
         return messages_of(session, conversation)

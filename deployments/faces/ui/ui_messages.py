@@ -1,12 +1,15 @@
 """A session as messages of the AI SDK (`UIMessage`), for a page that is loaded anew."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from copy import copy
+from functools import partial
 from itertools import groupby
-from operator import attrgetter
-from typing import Any, Final
+from operator import attrgetter, itemgetter
+from typing import Final
 
 from deployments.faces.ui.ui_translator import Part, json_or_text, source_parts, speech_part
 from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.conversation_items import Item
 from pipeline.session_state.turn_state import CallState, TurnState
 from schemas.ids import NO_TURN, SessionId, TurnId
 
@@ -58,18 +61,32 @@ def items_of(conversation: Conversation, turns: Iterable[TurnId]) -> list[str]:
     return [name for name in conversation.items.order if turn_of[name] in chosen]
 
 
-def messages_of(session: SessionId, conversation: Conversation) -> list[Part]:
+def messages_of(session: SessionId, conversation: Conversation) -> Iterator[Part]:
     """All messages, without answers that are being made and what has left the conversation.
 
-    In time proportional to the session: one that was imported may have any number of turns and of items.
+    In time proportional to the session: one that was imported may have any number of turns and of items. All
+    is made when it is asked for, by any thread, and as the session is now.
     """
+    return _messages(session, _as_it_is(conversation))
+
+
+def _as_it_is(conversation: Conversation) -> Conversation:
+    """A copy in which nothing is added or left out; its turns and items are the same."""
+    kept = copy(conversation)
+    kept.turns, kept.items = conversation.turns.copy(), copy(conversation.items)
+    for name in ("order", "known", "asked", "covered"):
+        setattr(kept.items, name, getattr(conversation.items, name).copy())
+    return kept
+
+
+def _messages(session: SessionId, conversation: Conversation) -> Iterator[Part]:
     items, turn_of = conversation.items, _turn_by_item(conversation)
     kept = {turn_of[name] for name in items.order}
     results: Results = {
         (turn_of[item.id], item.call): item.output for item in items.known.values() if item.kind == "result"
     }
-    placed: list[tuple[int, Part]] = [
-        (item.seq, {"id": item.id, "role": item.role, "parts": _texts(item.parts)})
+    placed: list[tuple[int, Callable[[], Part]]] = [
+        (item.seq, partial(_told, item))
         for item in (items.known[name] for name in items.order)
         if item.kind == "message"
     ]
@@ -79,16 +96,22 @@ def messages_of(session: SessionId, conversation: Conversation) -> list[Part]:
             groups.setdefault(beginning(conversation, turn.turn), []).append(turn)
     for first, turns in groups.items():
         if turns[0].turn == first and turns[0].question:
-            asked = [{"type": "text", "text": turns[0].question}]
-            placed.append((first, {"id": f"asked_{session}_{first}", "role": "user", "parts": asked}))
+            placed.append((first, partial(_asked, session, turns[0], first)))
         if all(turn.over for turn in turns):
-            placed.append((first + 1, _answer(session, first, turns, results)))
-    placed.sort(key=lambda one: one[0])
-    return [message for _, message in placed]
+            placed.append((first + 1, partial(_answer, session, first, turns, results)))
+    placed.sort(key=itemgetter(0))
+    yield from (make() for _, make in placed)
 
 
-def _texts(parts: list[dict[str, Any]]) -> list[Part]:
-    return [{"type": "text", "text": part.get("text") or part.get("transcript") or ""} for part in parts]
+def _told(item: Item) -> Part:
+    """A message that a client wrote."""
+    texts = (part.get("text") or part.get("transcript") or "" for part in item.parts)
+    return {"id": item.id, "role": item.role, "parts": [{"type": "text", "text": text} for text in texts]}
+
+
+def _asked(session: SessionId, turn: TurnState, first: TurnId) -> Part:
+    parts = [{"type": "text", "text": turn.question}]
+    return {"id": f"asked_{session}_{first}", "role": "user", "parts": parts}
 
 
 def _answer(session: SessionId, first: TurnId, turns: list[TurnState], results: Results) -> Part:
@@ -105,9 +128,10 @@ def _turn_parts(session: SessionId, turn: TurnState, results: Results) -> list[P
     calls, text, begin = sorted(turn.calls.values(), key=_ROUND), turn.answer, 0
     parts: list[Part] = []
     for made in (list(calls) for _, calls in groupby(calls, key=_ROUND)):
-        parts += [{"type": "step-start"}, *_text(text[begin : made[0].at])]
+        end = max(begin, made[0].at)  # an imported call may have been made anywhere, also before the text
+        parts += [{"type": "step-start"}, *_text(text[begin:end])]
         parts += [_call(call, results.get((turn.turn, call.call), call.output)) for call in made]
-        begin = max(begin, made[0].at)
+        begin = end
     if rest := _text(text[begin:]):
         parts += [{"type": "step-start"}, *rest]
     if turn.audio_ms:

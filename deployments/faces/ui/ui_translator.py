@@ -19,10 +19,13 @@ from schemas.bounds import too_deep
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
 from schemas.ids import SessionId, TurnId
+from schemas.settings.model_settings import OUTPUT_CHARS
 from schemas.settings.retrieval_settings import NumberedPassage, Support
 
 Part = dict[str, Any]
 _FINISHES: Final[Mapping[str, str]] = {"length": "length", "tool_calls": "tool-calls"}
+_JSON_CHARS: Final = 4 * OUTPUT_CHARS
+"""As objects, JSON may take thirty times as much memory."""
 _OURS: Final[Part] = {"providerExecuted": True, "dynamic": True}
 """Of calls that this server makes: pages do not know their shapes."""
 
@@ -73,7 +76,9 @@ def source_parts(passages: list[NumberedPassage], supports: list[Support]) -> li
 
 def json_or_text(text: str) -> Any:
     """The value; the text itself where it is no JSON, or JSON that cannot be sent on as it is: whole numbers
-    beyond 64 bits, halves of characters, what is nested too deep."""
+    beyond 64 bits, halves of characters, what is nested too deep, and what only a bundle can have so long."""
+    if len(text) > _JSON_CHARS:
+        return text
     try:
         value = json.loads(text)
         orjson.dumps(value)

@@ -57,7 +57,7 @@ def test_every_item_of_a_session_is_looked_at_a_fixed_number_of_times(many: int)
     conversation = begun()
     turns = [answered(conversation) for _ in range(many)]
     order = conversation.items.order = CountedOrder(conversation.items.order)
-    assert len(messages_of(SESSION, conversation)) == 2 * many
+    assert len(list(messages_of(SESSION, conversation))) == 2 * many
     assert order.told <= 3 * len(order)
     assert len(items_of(conversation, turns[1:])) == 2 * many - 2
 
@@ -82,6 +82,13 @@ def test_no_text_is_told_twice_wherever_calls_say_that_they_were_made() -> None:
     assert sum(len(part.get("text", "")) for part in answer["parts"]) == 100
 
 
+def test_no_text_is_told_twice_where_calls_were_made_before_it() -> None:
+    conversation = begun()
+    answered(conversation, *({"call": f"c{number}", "round": number, "at": -1} for number in range(20)))
+    [_, answer] = messages_of(SESSION, conversation)
+    assert sum(len(part.get("text", "")) for part in answer["parts"]) == 100
+
+
 def test_what_a_function_returned_later_is_no_message_of_the_user() -> None:
     conversation = begun()
     first = answered(conversation)
@@ -91,6 +98,6 @@ def test_what_a_function_returned_later_is_no_message_of_the_user() -> None:
     )
     told(conversation, "text.delta", turn, text="It is five.")
     told(conversation, "turn.completed", turn, sentences=0, audio_ms=0)
-    messages = messages_of(SESSION, conversation)
+    messages = list(messages_of(SESSION, conversation))
     assert [message["role"] for message in messages] == ["user", "assistant", "assistant"]
     assert messages[2]["parts"][-1]["text"] == "It is five."

@@ -1,0 +1,69 @@
+"""Answers with long lists: the same JSON as of a short one, made as it is taken."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from deployments.web.json_lists import as_they_are, listed
+from pipeline.session_state.turn_state import TurnState
+from schemas.ids import TurnId
+from schemas.settings import SessionSettings
+
+pytestmark = pytest.mark.anyio
+
+
+class Line(BaseModel):
+    number: int
+    text: str
+
+
+class Page(BaseModel):
+    title: str
+    lines: tuple[Line, ...] = ()
+
+
+class OnlyLines(BaseModel):
+    lines: tuple[Line, ...] = ()
+
+
+@pytest.mark.parametrize("about", [Page(title="A \u201cpage\u201d"), OnlyLines()])
+@pytest.mark.parametrize("count", [0, 1, 3])
+async def test_a_short_list_is_told_at_once(about: Page | OnlyLines, count: int) -> None:
+    lines = tuple(Line(number=number, text='\u00e4\n"') for number in range(count))
+    told = await listed(about, "lines", iter(lines))
+    assert int(told.headers["content-length"]) == len(told.body)
+    whole = about.model_copy(update={"lines": lines})
+    assert json.loads(bytes(told.body)) == whole.model_dump(mode="json")
+
+
+async def test_a_long_list_is_made_as_it_is_taken() -> None:
+    made = 0
+
+    def lines() -> Iterator[Line]:
+        nonlocal made
+        for number in range(1_000):
+            made += 1
+            yield Line(number=number, text="x" * 10_000)
+
+    told = await listed(Page(title="Long"), "lines", lines())
+    assert isinstance(told, StreamingResponse)
+    assert "content-length" not in told.headers
+    assert made < 20
+    pieces = aiter(told.body_iterator)
+    taken = [await anext(pieces) for _ in range(10)]
+    assert made < 100
+    taken += [piece async for piece in pieces]
+    whole = json.loads(b"".join(piece for piece in taken if isinstance(piece, bytes)))
+    assert [line["number"] for line in whole["lines"]] == list(range(1_000))
+    assert whole["title"] == "Long"
+
+
+def test_what_still_changes_is_told_as_it_was() -> None:
+    turns = [TurnState(TurnId(seq), "prompt", "Hi", SessionSettings(), 0) for seq in (2, 3)]
+    turns[0].status = "completed"
+    views = as_they_are(turns, lambda turn: (turn.turn, turn.answer))
+    turns[1].parts.append("More.")
+    assert list(views) == [(2, ""), (3, "")]
