@@ -3,6 +3,7 @@
 import time
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -24,10 +25,10 @@ from schemas.errors import (
     InputTooLong,
     SessionFull,
 )
-from schemas.events import Event, payload
+from schemas.events import TERMINAL, Event, payload
 from schemas.events.recorded import NewEvent, Recorded
 from schemas.events.upcasting import UnknownEvent
-from schemas.ids import Seq, SessionId, parse_session_id
+from schemas.ids import Seq, SessionId, TurnId, parse_session_id
 
 FILES: Final = 100_000
 _PIECE_MS: Final = PIECE_PACKETS * PACKET_MS
@@ -57,6 +58,19 @@ _EVENT_S: Final = 100e-6
 """Processor time that folding may take, and for each event more; about 15 us are usual. A gateway that folds
 the session again serves nobody meanwhile."""
 _OF_SENTENCES: Final = frozenset(f"sentence.{what}" for what in ("voiced", "completed", "failed", "skipped"))
+_OF_ANSWERS: Final = (
+    TERMINAL
+    | _OF_SENTENCES
+    | {
+        *("turn.started", "turn.resumed", "text.delta", "text.completed", "sentence.ready", "audio.chunk"),
+        *("tool.called", "passages.found", "passages.failed", "answer.cited"),
+    }
+)
+"""What an answer is made of: nothing of it follows the turn's end."""
+_ANSWER_CHARS: Final = 2_000_000
+"""Five times the longest text that is read out. Who listens to an answer holds its text, and adds to it."""
+_TITLE_CHARS: Final = 200
+"""As all faces take them: lists of sessions have all of their titles."""
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -83,6 +97,7 @@ class ReadBundle:
         is held in memory, so that without their sound they may have a part of that.
         """
         conversation, stored, text_chars, folded_s = Conversation(), 0, 0, 0.0
+        written = Counter[TurnId]()
         now_ms = time.time_ns() // 1_000_000
         for recorded, event in self.events():
             size, words = _sizes(recorded, event)
@@ -91,17 +106,11 @@ class ReadBundle:
                 _TOLD_BYTES, self._session_bytes // _TOLD_PART
             ):
                 raise SessionFull(f"with event {recorded.seq} there is more than a session may have")
-            if (recorded.seq == 1) != (recorded.type == "session.started"):
-                raise BundleInvalid("a session begins with session.started, and only once")
-            if conversation.ended:
-                raise BundleInvalid("something follows the end of the session")
-            if recorded.ts_ms > now_ms + _AHEAD_MS:
-                raise BundleInvalid(f"event {recorded.seq} is from the future")
-            if not _finite(recorded.data):
-                raise BundleInvalid(f"event {recorded.seq} has a number beyond {_LARGEST}")
+            _check_envelope(conversation, recorded, now_ms)
             _check_sound(recorded)
             _check_chunk(conversation, recorded)
             _check_place(conversation, recorded)
+            _check_answer(conversation, recorded, written)
             began_s = time.thread_time()
             try:
                 conversation.apply(recorded)
@@ -220,6 +229,20 @@ def _model(recorded: Recorded) -> Event:
         raise BundleInvalid(f"event {recorded.seq} is not what a {recorded.type} is") from error
 
 
+def _check_envelope(conversation: Conversation, recorded: Recorded, now_ms: int) -> None:
+    """Checks what any event may be wrong in."""
+    if (recorded.seq == 1) != (recorded.type == "session.started"):
+        raise BundleInvalid("a session begins with session.started, and only once")
+    if conversation.ended:
+        raise BundleInvalid("something follows the end of the session")
+    if recorded.ts_ms > now_ms + _AHEAD_MS:
+        raise BundleInvalid(f"event {recorded.seq} is from the future")
+    if len(recorded.data.get("title") or "") > _TITLE_CHARS:
+        raise BundleInvalid(f"event {recorded.seq} has a title of more than {_TITLE_CHARS} characters")
+    if not _finite(recorded.data):
+        raise BundleInvalid(f"event {recorded.seq} has a number beyond {_LARGEST}")
+
+
 def _check_sound(recorded: Recorded) -> None:
     if recorded.type not in ("audio.chunk", "input.audio"):
         if recorded.audio:
@@ -275,6 +298,24 @@ def _check_place(conversation: Conversation, recorded: Recorded) -> None:
             raise BundleInvalid(f"event {recorded.seq} is not the next sentence of its turn")
     elif recorded.type in _OF_SENTENCES and not 0 <= data["sentence"] < len(known):
         raise BundleInvalid(f"event {recorded.seq} is of a sentence that is not there")
+
+
+def _check_answer(conversation: Conversation, recorded: Recorded, written: Counter[TurnId]) -> None:
+    """Checks that an answer is not too long, and that nothing is added to it after its end. `written`: the
+    characters of each answer so far."""
+    turn = conversation.turns.get(recorded.turn)
+    if turn is None or recorded.type not in _OF_ANSWERS:
+        return
+    if turn.over:
+        raise BundleInvalid(f"event {recorded.seq} is of an answer that is over")
+    if recorded.type == "text.delta":
+        written[turn.turn] += len(recorded.data["text"])
+        if written[turn.turn] > _ANSWER_CHARS:
+            raise BundleTooLarge(
+                f"with event {recorded.seq} an answer has more than {_ANSWER_CHARS} characters"
+            )
+    elif recorded.type == "tool.called" and recorded.data["at"] < 0:
+        raise BundleInvalid(f"event {recorded.seq} is of a call before its answer")
 
 
 def _finite(data: Any) -> bool:

@@ -30,6 +30,11 @@ class Citations:
             supports = recorded.data["supports"]
             self._supports = [Support.model_validate(one, extra="ignore") for one in supports]
 
+    def taken(self) -> list[dict[str, Any]]:
+        """The annotations, each once however often this is asked."""
+        told, self._supports = self.annotations, []
+        return told
+
     @property
     def annotations(self) -> list[dict[str, Any]]:
         return [

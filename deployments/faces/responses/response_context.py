@@ -32,12 +32,16 @@ def asked_of(conversation: Conversation, turn: TurnId) -> AskedResponse | None:
 
 
 def own_input(conversation: Conversation, turn: TurnId) -> list[Item]:
-    """The items of the request itself, which lie in the log before `response.asked`."""
+    """The items of the request itself, which lie in the log before `response.asked`.
+
+    Their places count, and not their ids alone, which a bundle chooses: no item is two requests' own.
+    """
     items, asked = conversation.items, asked_of(conversation, turn)
     found: list[Item] = []
     while asked is not None and len(found) < asked.items:
-        item = items.known.get(items.item_id(Seq(turn - 2 - len(found))))
-        if item is None:
+        seq = Seq(turn - 2 - len(found))
+        item = items.known.get(items.item_id(seq))
+        if item is None or item.seq != seq:
             break
         found.append(item)
     return found[::-1]

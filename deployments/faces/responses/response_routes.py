@@ -109,14 +109,14 @@ async def input_items(
 ) -> Response:
     """The items that a stored response rests on, with those of the responses before it."""
     items = await _turns(services).input_items(response_id, caller)
-    listed = items if order == "asc" else items[::-1]
-    names = [item["id"] for item in listed]
-    if after is not None and after not in names:
+    names = list(items) if order == "asc" else list(items)[::-1]
+    if after is not None and after not in items:
         raise InputError(f"Item with id '{after[:80]}' not found.", field="after")
     begin = 0 if after is None else names.index(after) + 1
-    page = listed[begin : begin + limit]
-    ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": "", "last_id": ""}
-    return _json({"object": "list", "data": page, "has_more": begin + limit < len(listed), **ends})
+    shown = names[begin : begin + limit]
+    page = [{"id": name, **items[name](), "status": "completed"} for name in shown]
+    ends = {"first_id": shown[0], "last_id": shown[-1]} if shown else {"first_id": "", "last_id": ""}
+    return _json({"object": "list", "data": page, "has_more": begin + limit < len(names), **ends})
 
 
 def _json(shown: Shown, headers: dict[str, str] | None = None) -> Response:

@@ -116,7 +116,7 @@ class ResponseTranslator:
         if self._message is None:
             return []
         message, self._message, text = self._message, None, "".join(self._text)
-        annotations = [{"type": "url_citation", **one["url_citation"]} for one in self._citations.annotations]
+        annotations = [{"type": "url_citation", **one["url_citation"]} for one in self._citations.taken()]
         part = text_part(text, annotations)
         message.update(status=status, content=[part])
         kind = "response.output_text.annotation.added"

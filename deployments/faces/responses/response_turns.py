@@ -2,9 +2,10 @@
 
 import re
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import anyio
@@ -213,14 +214,14 @@ class ResponseTurns:
         if follow and not translator.over:
             raise EngineFailed("the session of this response was ended before it was whole")
 
-    async def input_items(self, name: str, caller: Principal) -> list[Shown]:
-        """All that the response rests on, from the oldest item on."""
+    async def input_items(self, name: str, caller: Principal) -> dict[str, Callable[[], Shown]]:
+        """All that the response rests on, by its ids, from the oldest item on; a call makes one of them."""
         found, conversation = await self.find(name, caller)
         chained = await self._rests_on(found, conversation)
         items = context(conversation, chained, without_output=found.turn)
-        session, turns = found.session, conversation.turns
-        whole = {"status": "completed"}
-        return [{"id": item_id(session, item), **item_object(item, turns), **whole} for item in items]
+        return {
+            item_id(found.session, item): partial(item_object, item, conversation.turns) for item in items
+        }
 
     # ------------------------------------------------------------ cancelled and deleted
 

@@ -1,5 +1,6 @@
 """Going on with an input: what of it is in the log as sound and not yet as text."""
 
+from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from math import ceil
@@ -24,6 +25,9 @@ _GAP_MS: Final = 60_000
 _ONSET_MS: Final = 200
 """An utterance may have begun so much earlier, beside its padding, and nobody has said so yet."""
 
+_PIECES: Final = 2_500
+"""Four times those of the longest stretch that is heard again: two gateways may have recorded the same sound,
+and a bundle has any number of pieces at one place."""
 _WARMING_MS: Final = WARMING * FRAME_MS
 
 
@@ -95,11 +99,10 @@ def lead_ms(settings: ListeningSettings) -> int:
 async def _recorded(log: EventLog, session: SessionId, state: InputState, from_ms: int) -> bytes:
     """The recorded sound from `from_ms` on; silence where there is none."""
     first = [seq for at_ms, seq in state.sounds if at_ms <= from_ms - _PREROLL_MS]
-    pieces = [
-        piece
-        async for piece in recorded_pieces(log, session, state.name, after=max(first, default=None))
-        if piece.at_ms + piece.ms > from_ms - _PREROLL_MS
-    ]
+    pieces = deque[CapturedPiece](maxlen=_PIECES)
+    async for piece in recorded_pieces(log, session, state.name, after=max(first, default=None)):
+        if piece.at_ms + piece.ms > from_ms - _PREROLL_MS:
+            pieces.append(piece)
     # Half a minute takes a fifth of a second.
     pcm = await anyio.to_thread.run_sync(heard_again, pieces)
     begin_ms = pieces[0].at_ms if pieces else from_ms

@@ -109,6 +109,19 @@ def unasked(events: list[dict[str, Any]]) -> None:
     first_delta(events)["subject"] = "turn/9999"
 
 
+def going_on(events: list[dict[str, Any]]) -> None:
+    """More is written of an answer that is over."""
+    n = len(events) + 1
+    delta = first_delta(events)
+    events.append(delta | {"id": delta["id"].rpartition("/")[0] + f"/{n}", "sequence": f"{n:010}"})
+
+
+def called_before(events: list[dict[str, Any]]) -> None:
+    """A function is called before the first character of the answer."""
+    call = {"call": "a", "name": "look", "arguments": "{}", "place": "client", "at": -1}
+    first_delta(events).update(type="dev.rhapsode.tool.called.v1", data=call)
+
+
 def first_sound(events: list[dict[str, Any]]) -> dict[str, Any]:
     return next(event for event in events if "audioref" in event)
 
@@ -129,6 +142,21 @@ def waiting(events: list[dict[str, Any]]) -> None:
     asked = next(event for event in events if ".turn.requested." in event["type"])
     for n in range(len(events) + 1, len(events) + 102):
         events.append(asked | {"id": asked["id"].rpartition("/")[0] + f"/{n}", "sequence": f"{n:010}"})
+
+
+def swollen(files: Files, count: int, chars: int) -> Files:
+    """One turn more, with so many pieces of text, each of one letter: the bundle stays small."""
+
+    def swell(events: list[dict[str, Any]]) -> None:
+        turn = len(events) + 1
+        asked = next(event for event in events if ".turn.requested." in event["type"])
+        said = first_delta(events) | {"subject": f"turn/{turn}", "data": {"at": 0, "text": "x" * chars}}
+        said.pop("cause", None)
+        for n, event in enumerate([asked, *[said] * count], turn):
+            where = {"id": event["id"].rpartition("/")[0] + f"/{n}", "sequence": f"{n:010}"}
+            events.append(event | where)
+
+    return with_events(files, swell)
 
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -282,6 +310,12 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
         )
         for name, place in PLACES.items()
     },
+    "an answer beyond its end": (lambda files: zipped(with_events(files, going_on)), INVALID),
+    "a call before its answer": (lambda files: zipped(with_events(files, called_before)), INVALID),
+    "a title that no face takes": (
+        lambda files: zipped(with_events(files, lambda e: e[0]["data"].update(title="x" * 201))),
+        INVALID,
+    ),
     "turns without end": (lambda files: zipped(with_events(files, waiting)), "bundle.invalid"),
     "a bomb": (lambda files: zipped(files | {"audio/turn-9.ogg": bytes(5 * LIMIT)}), "bundle.too_large"),
     "too many bytes": (lambda files: bytes(LIMIT + 1), "bundle.too_large"),
@@ -331,6 +365,19 @@ async def test_a_bundle_that_takes_long_to_fold_is_refused(
     assert (answer.status_code, answer.json()["code"]) == (422, "bundle.invalid")
 
 
+async def test_an_answer_has_its_length(
+    http: httpx.AsyncClient, told: tuple[str, Heard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, heard = told
+    bundle = await exported(http, session)
+    longest = max(len(heard.text(turn)) for turn in {event["turn"] for event in heard.events} - {None})
+    monkeypatch.setattr(bundle_reader, "_ANSWER_CHARS", longest)
+    await imported(http, bundle)
+    monkeypatch.setattr(bundle_reader, "_ANSWER_CHARS", longest - 1)
+    answer = await http.post("/v1/sessions/import", content=bundle)
+    assert (answer.json()["code"], answer.status_code) == ("bundle.too_large", 413)
+
+
 @pytest.mark.parametrize(
     ("packets", "pieces", "reason"),
     [
@@ -359,15 +406,8 @@ async def test_an_import_that_fails_half_way_leaves_nothing(
 ) -> None:
     files = unzip(await exported(http, told[0]))
 
-    def swell(events: list[dict[str, Any]]) -> None:
-        model = first_delta(events)
-        start = len(events)
-        for n in range(start + 1, start + 60):
-            where = {"id": model["id"].rpartition("/")[0] + f"/{n}", "sequence": f"{n:010}"}
-            events.append(model | where | {"data": {"at": 0, "text": "x" * 8_000}})
-
     before = await live_sessions(log)
-    answer = await http.post("/v1/sessions/import", content=zipped(with_events(files, swell)))
+    answer = await http.post("/v1/sessions/import", content=zipped(swollen(files, 59, 8_000)))
     assert (answer.status_code, answer.json()["code"]) == (409, "session.quota")
     assert await live_sessions(log) == before
 
@@ -416,23 +456,11 @@ async def test_a_caller_s_trace_is_kept_in_our_form_only(
     ] == [kept, kept]
 
 
-def flooded(files: Files, count: int, chars: int) -> bytes:
-    """So many pieces of text more, of one letter: the bundle stays small."""
-
-    def swell(events: list[dict[str, Any]]) -> None:
-        model, start = first_delta(events), len(events)
-        for n in range(start + 1, start + 1 + count):
-            where = {"id": model["id"].rpartition("/")[0] + f"/{n}", "sequence": f"{n:010}"}
-            events.append(model | where | {"data": {"at": 0, "text": "x" * chars}})
-
-    return zipped(with_events(files, swell))
-
-
 async def test_a_small_bundle_that_is_large_unpacked_costs_little(
     mover: RunningApp, http: httpx.AsyncClient, told: tuple[str, Heard]
 ) -> None:
     """It is refused when more was read than a session may have; what it adds up to is held until then."""
-    bundle = flooded(unzip(await exported(http, told[0])), 40, 95_000)
+    bundle = zipped(swollen(unzip(await exported(http, told[0])), 40, 95_000))
     assert len(bundle) < 30_000
     tracemalloc.start()
     try:

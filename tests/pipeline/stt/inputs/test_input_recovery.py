@@ -1,10 +1,13 @@
 """An input goes on from its last certain place, with the audio from there."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
+from pipeline.audio.capture import CapturedPiece
 from pipeline.session_state.input_state import InputState, apply_to_inputs
+from pipeline.stt.inputs import input_recovery
 from pipeline.stt.inputs.input_recovery import restore
 from schemas.errors import InputError
 from schemas.events.recorded import Recorded
@@ -73,3 +76,29 @@ async def test_an_input_whose_recording_was_switched_off_goes_on_where_it_was(
     state = told(opened(), sound(0, 3_000), *said(0, 290_000, 295_000), final(0, 295_000))
     restored = await restore(MemoryEventLog(), SESSION, state, 299_000, settings)
     assert (restored.from_ms, restored.utterance, restored.pcm) == (299_000, 1, b"")
+
+
+class PiledUp(MemoryEventLog):
+    """Ten thousand pieces of sound at the beginning of their input, as a bundle may have them."""
+
+    async def read(
+        self, session: SessionId, after: Seq, *, limit: int = 500, audio: bool = False
+    ) -> list[Recorded]:
+        data = {"input": "i", "at_ms": 0, "ms": 500, "sha256": ""}
+        return [
+            Recorded(Seq(seq), 0, NO_TURN, "input.audio", 1, data, audio=b"sound")
+            for seq in range(after + 1, min(after + limit, 10_000) + 1)
+        ]
+
+
+async def test_no_more_sound_is_heard_again_than_there_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[int] = []
+
+    def heard_again(pieces: Iterable[CapturedPiece]) -> bytes:
+        heard.append(len(list(pieces)))
+        return bytes(16_000)
+
+    monkeypatch.setattr(input_recovery, "heard_again", heard_again)
+    state = told(opened(), sound(0, 500), ("speech.started", {"utterance": 0, "at_ms": 0}))
+    await restore(PiledUp(), SESSION, state, 500, RECORDING)
+    assert heard == [2_500]
