@@ -5,7 +5,7 @@ from typing import Final
 from pipeline.eventlog.event_log import EventLog
 from pipeline.observability import metric_names
 from pipeline.observability.tally import Tally
-from pipeline.observability.turn_metrics import TurnMeter
+from pipeline.observability.turn_metrics import LATEST_REPORT, TurnMeter, played
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, created_ms
@@ -27,6 +27,8 @@ class SessionMeter:
     def __init__(self, session: SessionId) -> None:
         self._session = session
         self._turns: dict[TurnId, TurnMeter] = {}
+        self._open: dict[TurnId, TurnMeter] = {}
+        """Those that are not over: what is held makes nothing late of the others."""
         self._said: dict[tuple[str, int], tuple[Seq, float]] = {}
         self._held_ms: int | None = None
         self._copied_ms = -1
@@ -39,14 +41,16 @@ class SessionMeter:
                 self._copied_ms = created_ms(self._session) if _is_copy(recorded) else -1
             case "turn.requested":
                 self._held_ms = None
-                spoken_ms = self._spoken_ms(recorded)
-                self._turns[TurnId(recorded.seq)] = TurnMeter(recorded, spoken_ms)
+                turn, spoken_ms = TurnId(recorded.seq), self._spoken_ms(recorded)
+                self._turns[turn] = self._open[turn] = TurnMeter(recorded, spoken_ms)
             case "playback.paused":
                 self._held_ms = recorded.ts_ms if self._held_ms is None else self._held_ms
             case "playback.resumed":
                 self._resume(recorded.ts_ms)
-        turn = self._turns.get(recorded.turn)
-        counted = None if turn is None else turn.apply(recorded, self._held_ms)
+        meter = self._turns.get(recorded.turn)
+        counted = None if meter is None else meter.apply(recorded, self._held_ms)
+        if recorded.type in TERMINAL:
+            self._open.pop(recorded.turn, None)
         if recorded.type in ALONE:
             counted = self._alone(recorded)
         if recorded.ts_ms <= self._copied_ms and recorded.type not in ("session.started", "session.ended"):
@@ -55,7 +59,7 @@ class SessionMeter:
 
     def _resume(self, now_ms: int) -> None:
         if self._held_ms is not None:
-            for turn in self._turns.values():
+            for turn in self._open.values():
                 turn.go_on(now_ms - self._held_ms)
             self._held_ms = None
 
@@ -101,6 +105,8 @@ async def measured(log: EventLog, session: SessionId, event: Recorded) -> Tally:
     meter = SessionMeter(session)
     if event.type in ALONE:
         return meter.apply(event) or Tally()
+    if event.type == "playback.ended" and event.seq - event.turn > LATEST_REPORT:
+        return played(event.data)
     after = Seq(max(0, event.turn - 1 - LOOK_BACK))
     while page := await log.read(session, after, limit=min(_PAGE, event.seq - after)):
         for recorded in page:

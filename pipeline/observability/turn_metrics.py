@@ -1,5 +1,6 @@
 """Latency metrics of one turn, folded from its events. Synchronous code."""
 
+from bisect import bisect_right, insort
 from typing import Any, Final
 
 from pipeline.observability import metric_names
@@ -19,6 +20,18 @@ _GROUNDS: Final = frozenset(
 )
 LATEST_SOUND_MS: Final = 30_000
 """Milliseconds after the first audio: a listener that begins later did not wait for it."""
+LATEST_REPORT: Final = 10_000
+"""Events after a turn's request: a playback that ends later tells nothing of the first sound. So a report of
+an old turn does not have all of a session read."""
+
+
+def played(data: Any) -> Tally:
+    """Metrics that a `playback.ended` has by itself."""
+    found = Tally()
+    found.count(metric_names.PLAYBACKS)
+    found.count(metric_names.UNDERRUNS, by=data["underruns"])
+    found.count(metric_names.HEARD, by=data["heard_ms"] / 1_000)
+    return found
 
 
 class TurnMeter:
@@ -26,6 +39,7 @@ class TurnMeter:
 
     def __init__(self, requested: Recorded, spoken_ms: float | None) -> None:
         """`spoken_ms`: when the question was over, on the wall clock, where it was asked aloud."""
+        self._turn = requested.seq
         self._kind = str(requested.data["kind"])
         self._input = "spoken" if requested.data.get("input") else "typed"
         self._requested_ms = requested.ts_ms
@@ -43,7 +57,7 @@ class TurnMeter:
     def apply(self, recorded: Recorded, held_ms: int | None) -> Tally | None:
         """Metrics at the end of the turn and of a playback. `held_ms`: listeners hold since then."""
         if recorded.type == "playback.ended":
-            return self._played(recorded.data)
+            return self._played(recorded)
         if recorded.type in TERMINAL:
             return self._over(recorded.type, recorded.data)
         if recorded.type in _SPEECH:
@@ -121,7 +135,7 @@ class TurnMeter:
             self._observe(metric_names.TTFB, data["ttfb_ms"])
         if self._playout.begun:
             self._found.observe(metric_names.AHEAD, self._playout.ahead(now_ms))
-        self._playout.begins.append(data["at_ms"])
+        insort(self._playout.begins, data["at_ms"])
 
     def _sentence_over(self, kind: str, data: Any) -> None:
         self._found.count(metric_names.SENTENCES, _SENTENCE_ENDS[kind])
@@ -147,11 +161,10 @@ class TurnMeter:
             found.count(metric_names.TURN_ERRORS, data["stage"], data["code"])
         return found
 
-    def _played(self, data: Any) -> Tally:
-        found = Tally()
-        found.count(metric_names.PLAYBACKS)
-        found.count(metric_names.UNDERRUNS, by=data["underruns"])
-        found.count(metric_names.HEARD, by=data["heard_ms"] / 1_000)
+    def _played(self, recorded: Recorded) -> Tally:
+        found = played(recorded.data)
+        if recorded.seq - self._turn > LATEST_REPORT:
+            return found
         began, heard_ms = self._playout.began_ms, self._heard_ms
         waited = heard_ms is not None and began is not None and heard_ms - began <= LATEST_SOUND_MS
         if waited and heard_ms is not None and not self._reported:
@@ -172,7 +185,7 @@ class _Playout:
         self._zero_ms = 0.0
         """When the turn's audio would have begun, had nothing been late."""
         self.begins: list[int] = []
-        """Of sentences, in the turn's audio."""
+        """Of sentences, in the turn's audio, sorted: a turn of a bundle may have hundreds of thousands."""
 
     @property
     def begun(self) -> bool:
@@ -187,8 +200,7 @@ class _Playout:
         return late_ms
 
     def ahead(self, now_ms: int) -> int:
-        heard_ms = now_ms - self._zero_ms
-        return sum(begin > heard_ms for begin in self.begins)
+        return len(self.begins) - bisect_right(self.begins, now_ms - self._zero_ms)
 
     def shift(self, ms: int) -> None:
         self._zero_ms += ms if self.begun else 0

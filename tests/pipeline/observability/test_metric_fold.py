@@ -1,14 +1,18 @@
 """Numbers are the same whoever works them out: one by one as things happen, or from the whole log again."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.observability import metric_names
+from pipeline.observability import metric_fold, metric_names, turn_metrics
 from pipeline.observability.metric_fold import MEASURED, SessionMeter, measured, recounted
 from pipeline.observability.tally import Tally, quantile
+from pipeline.observability.turn_metrics import TurnMeter
 from schemas.events import (
     TRIGGERS,
     PlaybackEnded,
@@ -24,6 +28,7 @@ from schemas.events import (
     TurnStarted,
 )
 from schemas.events.recorded import Recorded
+from schemas.events.turn_events import SentenceVoiced
 from schemas.events.voice_events import TranscriptFinal
 from schemas.ids import Seq, SessionId
 from tests.pipeline.observability.event_sequences import BEGAN_MS, SETTINGS, Telling, tellings
@@ -205,3 +210,65 @@ def test_a_quantile_lies_in_the_bucket_of_what_it_estimates(seen: list[float], s
     assert estimate is not None
     assert bounds[bucket] - 1e-9 <= estimate <= bounds[bucket + 1] + 1e-9
     assert quantile((1.0,), [0, 0], share) is None
+
+
+def test_what_is_held_costs_as_much_as_there_are_answers_in_the_making() -> None:
+    """A bundle may have ten thousand turns that are over, and be held a hundred thousand times."""
+    story = Telling()
+    for _ in range(50):
+        story.tell(TurnCompleted(sentences=0, audio_ms=0), story.ask())
+    story.ask()
+    meter = SessionMeter(story.session)
+    for event in story.events:
+        meter.apply(event)
+    with mock.patch.object(TurnMeter, "go_on", autospec=True) as go_on:
+        for kind in (PlaybackPaused(), PlaybackResumed()) * 3:
+            story.tell(kind)
+            meter.apply(story.events[-1])
+    assert go_on.call_count == 3
+
+
+def test_a_sentence_is_compared_with_a_few_of_those_before_it() -> None:
+    class Place(int):
+        looks = 0
+
+        def __lt__(self, other: object) -> bool:
+            Place.looks += 1
+            return int(self) < float(cast(float, other))
+
+        def __gt__(self, other: object) -> bool:
+            Place.looks += 1
+            return int(self) > float(cast(float, other))
+
+    story = Telling()
+    turn = story.ask()
+    story.sentence(turn, 0, 0)
+    for number in range(1, 2_000):
+        story.tell(SentenceVoiced(sentence=number, voice="v", at_ms=400 * number), turn)
+        voiced = story.events.pop()
+        story.events.append(replace(voiced, data={**voiced.data, "at_ms": Place(400 * number)}))
+    story.tell(TurnCompleted(sentences=2_000, audio_ms=0), turn)
+    assert measured_in(story)["rhapsode_sentences_ahead"][1] == 1_999
+    assert Place.looks < 2_000 * 30
+
+
+async def test_a_late_report_of_a_listener_reads_nothing_of_the_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It counts what it says itself; what it says of the first sound is not looked for far back."""
+    monkeypatch.setattr(turn_metrics, "LATEST_REPORT", 20)
+    monkeypatch.setattr(metric_fold, "LATEST_REPORT", 20)
+    story = Telling()
+    turn = story.ask()
+    story.sentence(turn, 0, 0)
+    story.tell(PlaybackHeard(heard_ms=0), turn)
+    story.tell(TurnCompleted(sentences=1, audio_ms=400), turn)
+    for _ in range(20):
+        story.tell(PlaybackPaused())
+    story.tell(PlaybackEnded(heard_ms=400, underruns=1), turn)
+    log = Told(story)
+    with mock.patch.object(log, "read", side_effect=AssertionError("nothing is read")):
+        late = await measured(log, story.session, story.events[-1])
+    assert values(late)["rhapsode_underruns_total"] == (1, 0)
+    assert "rhapsode_time_to_first_sound_seconds" not in measured_in(story)
+    assert await recounted(log, story.session) == folded(story.events, story.session)
