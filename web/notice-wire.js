@@ -53,10 +53,11 @@ export class NoticeWire {
     }
     if (message.id === undefined || message.id <= this._taken) return;
     this._taken = message.id;
-    this._done = this._done.then(async () => {
-      await this._onNotice(message);
+    const taken = () => {
       if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ type: "ack", id: message.id }));
-    });
+    };
+    const failed = (error) => reportError(error); // it holds up no other notice
+    this._done = this._done.then(() => this._onNotice(message)).then(taken, failed);
   }
 
   _drop() {

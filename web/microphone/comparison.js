@@ -2,6 +2,7 @@
 
 import { counted, language, t } from "../strings.js";
 
+const MOST = 4_000_000; // pairs of words, which take two bytes each; no utterance has 2,000 words
 const bare = (word) => word.toLowerCase().replace(/[^\p{L}\p{N}']/gu, "");
 
 const wordsOf = (text) => text.split(/\s+/).filter(Boolean);
@@ -31,6 +32,7 @@ function inRuns(words, shared) {
 /** Both texts as runs {text, differs}. Case and punctuation are no difference. */
 export function marked(one, other) {
   const [left, right] = [wordsOf(one), wordsOf(other)];
+  if (left.length * right.length > MOST) return [one, other].map((text) => [{ text, differs: false }]);
   const [a, b] = [left.map(bare), right.map(bare)];
   const lengths = commonLengths(a, b);
   const [inLeft, inRight] = [new Set(), new Set()];

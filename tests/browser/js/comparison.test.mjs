@@ -89,3 +89,10 @@ test("who was never heard of again is not speaking for ever, but notes stay", ()
   assert.equal(current({ utterances }, 1_000).length, 3);
   assert.deepEqual(current({ utterances }, 100_000).map(({ state }) => state), ["noted", "failed"]);
 });
+
+test("texts that no utterance has are not compared word by word", () => {
+  const text = "so ".repeat(3_000).trim();
+  assert.deepEqual(marked(text, text), [[{ text, differs: false }], [{ text, differs: false }]]);
+  const other = "no ".repeat(3_000).trim();
+  assert.deepEqual(marked(text, other), [[{ text, differs: false }], [{ text: other, differs: false }]]);
+});

@@ -131,3 +131,15 @@ test("a turn that tells the result of a function has that result, not the words 
   assert.equal(told("tool.failed", { message: "The harbour is closed." }), "The harbour is closed.");
   assert.equal(log.story.turns[turn].result, null);
 });
+
+test("the skip of a sentence that is not there leaves no holes", () => {
+  const log = new Log();
+  const turn = log.ask("?");
+  log.add("text.delta", { at: 0, text: "One. Two." }, turn);
+  log.speak(turn, 0, { start: 0, end: 5, atMs: 0, ms: 500 });
+  log.add("sentence.skip_requested", { sentence: 1_000_000 }, turn);
+  assert.equal(log.story.turns[turn].sentences.length, 1);
+  log.speak(turn, 1, { start: 5, end: 9, atMs: 500, ms: 500 });
+  log.add("sentence.skip_requested", { sentence: 1 }, turn);
+  assert.deepEqual(log.story.turns[turn].sentences.map(({ skipped }) => skipped), [false, true]);
+});
