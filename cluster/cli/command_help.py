@@ -1,5 +1,6 @@
 """Helpers that every command uses."""
 
+import errno
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 
-from cluster.terminal.cli_errors import CliError, NotRunning, UsageError
+from cluster.terminal.cli_errors import FAILED, CliError, NotRunning, UsageError
 from cluster.terminal.console import Steps, show_error
 
 Url = Annotated[
@@ -52,6 +53,12 @@ def explained() -> Iterator[None]:
     except BrokenPipeError:  # head, less and the like have seen enough
         sys.stderr.close()
         raise typer.Exit(0) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        show_error(Console(stderr=True), CliError(f"The disk is full{where}.", "Make room, and try again."))
+        raise typer.Exit(FAILED) from None
 
 
 def running_at(url: str | None = None, *, start: bool = False) -> str:

@@ -7,6 +7,7 @@ from re import Pattern
 from typing import Any, Final
 
 import anyio.to_thread
+import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -35,6 +36,13 @@ class _Bounded(Request):
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {VALUES} values"
             )
         return raw
+
+
+async def read_json(text: str | bytes) -> Any:
+    """The value of a socket's message. Raises orjson.JSONDecodeError."""
+    if len(text) <= _AT_ONCE:
+        return orjson.loads(text)
+    return await anyio.to_thread.run_sync(orjson.loads, text)
 
 
 def _read(body: bytes) -> tuple[Any, bool]:

@@ -57,8 +57,10 @@ _SCRIPTS: Final[Mapping[str, str]] = {
     "CJK": "Hani",
 }
 """ISO 15924 codes by the first word of a letter's name in Unicode."""
-_NOT_PROSE: Final = re.compile(r"(?:```|~~~).*|`[^`\n]*`|\S*[/\\@_=<>{}$]\S*", re.DOTALL)
-"""Code, addresses and names of files."""
+_NOT_PROSE: Final = re.compile(
+    r"(?:```|~~~).*|`[^`\n]*`|(?<![^\s`])[^\s/\\@_=<>{}$]*+[/\\@_=<>{}$]\S*", re.DOTALL
+)
+"""Code, addresses and names of files. A word is looked at from its beginning only, once."""
 _READ_CHARS: Final = 2_000
 _CODE: Final = 2
 """Letters of a language that has many speakers: the model's others are varieties of these."""

@@ -31,6 +31,8 @@ from schemas.speech_style import PRONUNCIATIONS, PauseSettings, PronunciationEnt
 
 _TOLD_CHARS: Final = 32_000
 """Of a schema, or of everything that is said about functions; small models could not be told more."""
+REFERENCE_CHARS: Final = 20_000
+"""Of a recording's text, where that is known."""
 
 UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters but tab and line feed, and halves of surrogate pairs, which no encoding can write."""
@@ -298,7 +300,7 @@ class OpenInput(_Command):
     """Samples per second; None: 16000 as "pcm16", 8000 as "mulaw" and "alaw". "opus" is always 48000."""
     at_ms: Annotated[int, Field(ge=0, le=2**40)] = 0
     """The oldest sound that can be sent, in milliseconds of the input; later than 0 only when going on."""
-    reference: Annotated[Readable, Field(max_length=20_000)] = ""
+    reference: Annotated[Readable, Field(max_length=REFERENCE_CHARS)] = ""
     """Expected text, if known; transcripts are measured against it."""
 
     @property

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
+from deployments.web.body_limits import read_json
 from schemas.errors import InputError
 
 M = TypeVar("M", bound=BaseModel)
@@ -43,7 +44,7 @@ async def _fields(request: Request) -> Any:
         return _filled((name, value) for name, value in form.multi_items() if isinstance(value, str))
     body = await request.body()
     try:
-        return orjson.loads(body) if body.strip() else {}
+        return await read_json(body) if body.strip() else {}
     except orjson.JSONDecodeError as error:
         problem = {"type": "json_invalid", "loc": ("body",), "msg": "not JSON", "input": None}
         raise RequestValidationError([problem]) from error

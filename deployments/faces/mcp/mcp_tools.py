@@ -53,6 +53,8 @@ server = MCPServer("rhapsode", title="Rhapsode", version=VERSION, instructions=_
 _CALLED: ContextVar[tuple[GatewayContainer, Principal]] = ContextVar("rhapsode_mcp_called")
 _READS: Final = ToolAnnotations(read_only_hint=True)
 _TURNS: Final = 100
+_TOLD_CHARS: Final = 400_000
+"""Of a session, as long as the longest text that is read out."""
 
 SessionName = Annotated[str, Field(max_length=64, description="The id of a session.")]
 
@@ -263,12 +265,17 @@ async def read_session(
     session_id: SessionName,
     turns: Annotated[int, Field(ge=1, le=_TURNS, description="So many of the newest.")] = 20,
 ) -> ToldSession:
-    """Reads what was asked and answered in a session."""
+    """Reads what was asked and answered in a session: of its newest turns at most 400,000 characters."""
     services, caller = _CALLED.get()
     with _told():
         session, conversation = await _session(services, caller, session_id)
-    told = [
-        {"turn": turn.turn, "asked": turn.text, "answer": turn.answer, "status": turn.status}
-        for turn in list(conversation.turns.values())[-turns:]
-    ]
-    return ToldSession(session_id=session, title=conversation.title, kind=conversation.kind, turns=told)
+    told: list[dict[str, Any]] = []
+    room = _TOLD_CHARS
+    for turn in list(conversation.turns.values())[: -turns - 1 : -1]:
+        asked, answer = turn.text[:room], turn.answer[: max(0, room - len(turn.text))]
+        told.append({"turn": turn.turn, "asked": asked, "answer": answer, "status": turn.status})
+        room -= len(asked) + len(answer)
+        if room <= 0:
+            break
+    kind, title = conversation.kind, conversation.title
+    return ToldSession(session_id=session, title=title, kind=kind, turns=told[::-1])

@@ -16,7 +16,7 @@ from pipeline.engines.speech_environment import quality_engine
 from pipeline.stt.listening_modes import listening_modes
 from schemas.errors import RhapsodeError
 from schemas.ids import SessionId
-from schemas.native.client_commands import Readable
+from schemas.native.client_commands import REFERENCE_CHARS, Readable
 from schemas.native.comparison_answers import ComparisonFailed, ComparisonProgress, ComparisonReport
 from schemas.native.listening_mode_answers import ListeningModes
 from schemas.native.native_messages import RecordingHeard, UtteranceView
@@ -56,7 +56,7 @@ async def hear_recording(
     session: Session,
     request: Request,
     name: Annotated[Readable, Query(max_length=200)] = "",
-    reference: Annotated[Readable, Query(max_length=20_000)] = "",
+    reference: Annotated[Readable, Query(max_length=REFERENCE_CHARS)] = "",
 ) -> RecordingHeard:
     """Listen to a recording, as the body: any file that carries its sound in itself and that FFmpeg knows.
 

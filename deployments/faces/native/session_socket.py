@@ -17,6 +17,7 @@ from deployments.container import GatewayContainer
 from deployments.faces.native.event_feed import Feed, ListenQuery
 from deployments.faces.native.session_routes import known_id, may_command, refuse_affairs
 from deployments.web import problem_details
+from deployments.web.body_limits import read_json
 from deployments.web.resource_access import Caller, still_allowed
 from deployments.web.ws_drain import SERVICE_RESTART
 from deployments.web.ws_send import deliver
@@ -308,7 +309,7 @@ class _Connection:
         try:
             if len(text) > self.services.settings.limits.body_bytes:
                 return _refusal("body.too_large", "the message is too large")
-            raw = orjson.loads(text)
+            raw = await read_json(text)
             if isinstance(raw, dict) and isinstance(raw.get("ref"), str):
                 ref = raw["ref"][:128]
             return await self._execute(session, microphone, CLIENT_MESSAGE.validate_python(raw), ref)

@@ -8,9 +8,9 @@ from fastapi.responses import JSONResponse
 
 from deployments.container import GatewayContainer
 from deployments.faces.native.session_routes import Open
-from deployments.faces.realtime.realtime_socket import read_json
 from deployments.faces.realtime.session_config import checked, initial, updated
 from deployments.web import problem_details
+from deployments.web.body_limits import read_json
 from deployments.web.error_shapes.realtime_error_events import error_body
 from deployments.web.resource_access import Caller
 from pipeline.auth.principals import Principal

@@ -19,8 +19,9 @@ from deployments.faces.realtime.idle_timeout import IdleTimeout
 from deployments.faces.realtime.input_buffer import RealtimeAudioInput
 from deployments.faces.realtime.output_audio import AnswerSound
 from deployments.faces.realtime.realtime_opening import Opened
-from deployments.faces.realtime.realtime_socket import Transport, read_json
+from deployments.faces.realtime.realtime_socket import Transport
 from deployments.faces.realtime.session_config import config_of, shown
+from deployments.web.body_limits import read_json
 from deployments.web.error_shapes.realtime_error_events import error_body
 from pipeline.delivery.listener import Listening, SessionListener
 from schemas.errors import RhapsodeError

@@ -4,7 +4,6 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import anyio
-import anyio.to_thread
 import orjson
 from fastapi import WebSocket, WebSocketDisconnect
 
@@ -15,8 +14,6 @@ from schemas.errors import RhapsodeError
 from schemas.realtime.client_events import APPEND_CHARS
 
 _NORMAL: Final = 1000
-_AT_ONCE: Final = 256 * 1024
-"""Characters of an event that are read on the loop; more of them would keep others waiting."""
 
 
 class Transport(Protocol):
@@ -69,10 +66,3 @@ class RealtimeSocket:
         with suppress(WebSocketDisconnect, TimeoutError):
             await self.send(error_event(error))
             await self.close(problem_details.close_code(error))
-
-
-async def read_json(text: str | bytes) -> Any:
-    """Raises JSONDecodeError. Off the loop where it is long."""
-    if len(text) <= _AT_ONCE:
-        return orjson.loads(text)
-    return await anyio.to_thread.run_sync(orjson.loads, text)

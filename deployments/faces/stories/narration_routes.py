@@ -215,6 +215,7 @@ async def chunk(
     source = await known_source(services, caller, scene_id)
     heard = audible(source.state)
     if 0 <= number < len(heard) and finished(heard[number]):
+        await services.allowance.file(caller.name, heard[number].ms)
         sound = await encode(
             audio_format, await read_sentence(services.log, source.session, source.turn, heard[number])
         )

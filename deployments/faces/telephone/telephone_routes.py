@@ -3,6 +3,7 @@
 from typing import Annotated, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import anyio
 from fastapi import APIRouter, Path, Request, Response, WebSocket
 from starlette.requests import HTTPConnection
 
@@ -24,6 +25,8 @@ Provider = Annotated[TelephoneProvider, Path(description="The provider that send
 
 _FIELDS: Final = 200
 _NUMBER: Final = 64
+_BODY_S: Final = 10.0
+"""Its sender is not known until the body is there."""
 _XML: Final = "application/xml"
 _WAIT_S: Final = 1
 """Seconds before a call is connected again: another gateway has taken over by then."""
@@ -54,7 +57,12 @@ async def answer_call(
 ) -> Response:
     """Say what is to be done with a call: connect its media stream; with `session_id`, when that has ended,
     connect it again, transfer the call or hang up. See docs/telephone.md."""
-    body = await request.body()  # of at most `body_limits.SIGNED_BYTES`
+    refuse_others(request, services, provider)
+    try:
+        with anyio.fail_after(_BODY_S):
+            body = await request.body()  # of at most `body_limits.SIGNED_BYTES`
+    except TimeoutError as error:
+        raise InputError(f"the body did not arrive within {_BODY_S:g} s", field="body") from error
     try:
         fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS)
     except ValueError as error:
@@ -158,13 +166,7 @@ def check_sender(
     Raises Forbidden.
     """
     settings, headers = services.settings.gateway.telephone, connection.headers
-    if "origin" in headers:
-        raise Forbidden("no page of a browser may call here")
-    secret = settings.twilio_auth_token if provider == "twilio" else settings.telnyx_public_key
-    if secret is None:
-        if not (settings.insecure and _is_local(connection)):
-            name = "twilio_auth_token" if provider == "twilio" else "telnyx_public_key"
-            raise Forbidden(f"calls of {provider} are not taken: gateway.telephone.{name} is not set")
+    if not refuse_others(connection, services, provider):
         return
     if provider == "twilio":
         assert settings.twilio_auth_token is not None
@@ -191,6 +193,23 @@ def check_sender(
         )
     if not good:
         raise Forbidden(f"the signature of {provider} does not fit; see gateway.telephone.public_url")
+
+
+def refuse_others(
+    connection: HTTPConnection, services: GatewayContainer, provider: TelephoneProvider
+) -> bool:
+    """Whether the provider's signature must be checked: not for tests on this machine.
+
+    Raises Forbidden for a page, and for a provider whose calls are not taken.
+    """
+    settings = services.settings.gateway.telephone
+    if "origin" in connection.headers:
+        raise Forbidden("no page of a browser may call here")
+    secret = settings.twilio_auth_token if provider == "twilio" else settings.telnyx_public_key
+    if secret is None and not (settings.insecure and _is_local(connection)):
+        name = "twilio_auth_token" if provider == "twilio" else "telnyx_public_key"
+        raise Forbidden(f"calls of {provider} are not taken: gateway.telephone.{name} is not set")
+    return secret is not None
 
 
 def _is_local(connection: HTTPConnection) -> bool:

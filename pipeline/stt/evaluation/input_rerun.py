@@ -25,6 +25,7 @@ from schemas.errors import EngineError, EngineFailed
 from schemas.events.recorded import Recorded
 from schemas.events.voice_events import WayReport
 from schemas.ids import Seq, SessionId
+from schemas.native.client_commands import REFERENCE_CHARS
 from schemas.native.comparison_answers import (
     ComparisonProgress,
     InputComparison,
@@ -117,11 +118,16 @@ async def stored_inputs(log: EventLog, session: SessionId) -> list[StoredInput]:
         for each in page:
             if each.type == "input.opened":
                 known = found.setdefault(each.data["input"], StoredInput(each.data["input"], each))
-                known.reference = known.reference or each.data["reference"]
+                known.reference = known.reference or _comparable(each.data["reference"])
             elif each.type == "input.audio" and (known_by := found.get(each.data["input"])):
                 _extend(known_by, each)
         after = page[-1].seq
     return [each for each in found.values() if each.first_audio is not None]
+
+
+def _comparable(reference: str) -> str:
+    """One that only a bundle can have counts as none: each of its numbers is put in words."""
+    return reference if len(reference) <= REFERENCE_CHARS else ""
 
 
 def _extend(stored: StoredInput, audio: Recorded) -> None:

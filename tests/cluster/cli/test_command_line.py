@@ -1,5 +1,6 @@
 """The command line where nothing runs: it explains itself, and an expected problem is one sentence."""
 
+import errno
 import json
 import os
 import signal
@@ -100,6 +101,16 @@ def test_the_commit_of_a_checkout_is_read_without_git(tmp_path: Path) -> None:
     (tree / "HEAD").write_text(f"{commit}\n")
     assert version._commit(tmp_path / "two") == commit
     assert version._commit(tmp_path) == ""
+
+
+def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/home/run.json")
+
+    monkeypatch.setattr(up, "run", full)
+    said = rhapsode("up")
+    assert said.exit_code == 1
+    assert "The disk is full: /home/run.json. Make room, and try again." in " ".join(said.output.split())
 
 
 def test_the_bare_command_lists_what_there_is_and_where_to_begin() -> None:

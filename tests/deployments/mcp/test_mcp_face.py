@@ -16,6 +16,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import AudioContent, CallToolResult, TextContent
 
+from deployments.faces.mcp import mcp_tools
 from tests.support.clients.access_people import STORY, People, settings_at
 from tests.support.clients.openai_requests import SAID, spoken
 from tests.support.running_app import RunningApp, running_app
@@ -79,6 +80,17 @@ async def test_a_question_is_answered_in_a_session_that_goes_on(
     async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {people.anna}"}) as http:
         sound = await http.get(app.url + again["audio"])
     assert sound.headers["content-type"] == "audio/wav"
+
+
+async def test_of_a_long_session_the_newest_turns_are_read(
+    app: RunningApp, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with client(app, people.anna) as anna:
+        session = (await structured(anna, "ask", question="First"))["session_id"]
+        await structured(anna, "ask", question="Second", session_id=session)
+        monkeypatch.setattr(mcp_tools, "_TOLD_CHARS", len(f"Second{STORY}First") + 3)
+        read = (await structured(anna, "read_session", session_id=session))["turns"]
+    assert [(turn["asked"], turn["answer"]) for turn in read] == [("First", STORY[:3]), ("Second", STORY)]
 
 
 async def test_sessions_are_listed_once_they_are_known(app: RunningApp, people: People) -> None:

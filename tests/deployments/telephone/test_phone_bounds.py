@@ -5,9 +5,10 @@ import base64
 import json
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from xml.etree import ElementTree as Xml
 
 import anyio
@@ -19,6 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from deployments.faces.telephone import telephone_routes
 from deployments.faces.telephone.webhook_signatures import twilio_signature
 from deployments.web.body_limits import SIGNED_BYTES, BodyLimit
 from pipeline.apps import phone_calls
@@ -289,6 +291,40 @@ async def test_no_more_of_an_unsigned_body_is_read_than_a_webhook_has() -> None:
     scope = {"type": "http", "method": "POST", "path": f"{TWILIO}/voice", "headers": [], "query_string": b""}
     await limit(scope, receive, send)
     assert (told[0]["status"], read) == (413, SIGNED_BYTES + 16_384)
+
+
+async def answer_to_half_a_body(app: RunningApp, path: str) -> str:
+    """The answer to a webhook whose sender never sends the rest."""
+    place = urlsplit(app.url)
+    assert place.hostname is not None
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n"
+    )
+    with anyio.fail_after(60):
+        async with await anyio.connect_tcp(place.hostname, place.port or 80) as stream:
+            await stream.send(f"{head}CallSid=".encode())
+            told = b""
+            with suppress(anyio.EndOfStream):
+                while True:
+                    told += await stream.receive()
+    return told.decode()
+
+
+@pytest.mark.parametrize("provider", ["twilio", "telnyx"])
+async def test_no_body_is_read_of_a_provider_whose_calls_are_not_taken(tmp_path: Path, provider: str) -> None:
+    with running_app(scripted_settings(tmp_path)) as app:
+        told = await answer_to_half_a_body(app, f"/v1/telephone/{provider}/voice")
+    assert told.startswith("HTTP/1.1 403 ")
+    assert "is not set" in told
+
+
+async def test_a_body_that_does_not_arrive_is_not_waited_for(
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telephone_routes, "_BODY_S", 0.05)
+    told = await answer_to_half_a_body(app, f"{TWILIO}/voice")
+    assert told.startswith("HTTP/1.1 422 ")
+    assert "did not arrive" in told
 
 
 async def test_one_more_call_hears_that_the_line_is_busy(strict: RunningApp) -> None:

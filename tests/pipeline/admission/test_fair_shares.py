@@ -201,6 +201,27 @@ async def test_files_are_metered(
         assert (await http.get(f"/v1/sessions/{await create(http)}/export")).status_code == 200
 
 
+async def test_a_piece_of_a_narration_costs_its_sound(
+    app: RunningApp, anna: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert app.services is not None
+    charged: list[tuple[str, int]] = []
+
+    async def file(principal: str, ms: int) -> None:
+        charged.append((principal, ms))
+
+    monkeypatch.setattr(app.services.allowance, "file", file)
+    async with client(app, anna) as http:
+        text = "One short sentence stands here alone."
+        narration = (await http.post("/api/tts/generate", json={"text": text})).json()["session_id"]
+        token = (await http.post("/v1/tokens")).json()["token"]
+        await listen_until_over(app.ws_url, narration, 2, token=token)
+        answer = await http.get(f"/api/tts/audio/{narration}/chunk/0")
+        [turn] = (await http.get(f"/v1/sessions/{narration}")).json()["turns"]
+    assert answer.status_code == 200
+    assert charged == [("anna", turn["audio_ms"])]
+
+
 @pytest.mark.parametrize("small", [True, False], ids=["small", "large"])
 async def test_a_part_of_a_file_costs_what_has_to_be_made_for_it(
     app: RunningApp, anna: str, monkeypatch: pytest.MonkeyPatch, small: bool

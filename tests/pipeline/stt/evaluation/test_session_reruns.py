@@ -14,6 +14,7 @@ from pipeline.stt.vad import EnergyGate, SileroVad
 from schemas.events.recorded import NewEvent
 from schemas.events.voice_events import InputAudio, InputOpened
 from schemas.ids import SessionId, new_session_id
+from schemas.native.client_commands import REFERENCE_CHARS
 from schemas.native.comparison_answers import ComparisonReport, InputComparison
 from schemas.settings.listening_settings import ListeningSettings
 from tests.support.clients.native_speaker import austen, silence
@@ -24,11 +25,18 @@ pytestmark = pytest.mark.anyio
 NAME = "00000000-0000-4000-8000-000000000001"
 
 
-async def spoken(log: EventLog, begins_ms: Sequence[int] = (0,)) -> SessionId:
+async def spoken(log: EventLog, begins_ms: Sequence[int] = (0,), reference: str = "") -> SessionId:
     """An ended session that has heard a sentence at each of these places of one input."""
     session = new_session_id()
     settings = ListeningSettings()
-    opened = InputOpened(input=NAME, source="microphone", format="pcm16", rate=16_000, settings=settings)
+    opened = InputOpened(
+        input=NAME,
+        source="microphone",
+        format="pcm16",
+        rate=16_000,
+        reference=reference,
+        settings=settings,
+    )
     events = [NewEvent(opened, 1_000)]
     for at_ms in begins_ms:
         capture = Capture(at_ms=at_ms)
@@ -81,6 +89,15 @@ async def test_an_archived_session_is_compared_as_it_was_in_the_log(tiers: Tiers
     await tiers.vanish(session)
     assert await compared(tiers.log, session, engine) == before
     assert [len(each.utterances) for each in before] == [1]
+
+
+@pytest.mark.parametrize(("chars", "words"), [(REFERENCE_CHARS, 10_000), (REFERENCE_CHARS + 2, None)])
+async def test_a_text_that_only_a_bundle_can_give_is_not_compared_with(
+    tiers: Tiers, tmp_path: Path, chars: int, words: int | None
+) -> None:
+    session = await spoken(tiers.log, reference="1 " * (chars // 2))
+    [heard] = await compared(tiers.log, session, an_engine(tmp_path / "script.json"))
+    assert heard.reference_words == words
 
 
 @pytest.mark.parametrize("far_ms", [90_000, 2**50])
