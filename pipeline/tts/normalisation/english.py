@@ -195,8 +195,9 @@ def _century_in_roman(match: re.Match[str]) -> str:
 def _quarter(match: re.Match[str]) -> str:
     part = _NUMERALS.ordinal(match["part"])
     name = "quarter" if match["kind"] == "Q" else "half"
-    year = f" of {_NUMERALS.year(match['year'] if len(match['year']) == 4 else _century(match['year']))}"
-    return f"{part} {name}{year if match['year'] else ''}"
+    if not (year := match["year"]):
+        return f"{part} {name}"
+    return f"{part} {name} of {_NUMERALS.year(year if len(year) == 4 else _century(year))}"
 
 
 def _number(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a response rests on: whatever a bundle says of its items, each of them is one request's own."""
+"""Items that a response rests on: each is one request's own, whatever a bundle says of it."""
 
 from typing import Any
 

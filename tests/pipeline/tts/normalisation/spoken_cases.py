@@ -71,6 +71,7 @@ ENGLISH: Final = {
     "hyphenated unit": ("a 4-kilogram bag", "a four-kilogram bag"),
     "feet and inches": ("5'10\"", "five feet ten inches"),
     "quarter": ("3Q22", "third quarter of twenty twenty-two"),
+    "quarter without a year": ("The 3Q and the 2H", "The third quarter and the second half"),
     "times": ("3x faster", "three times faster"),
     "no numeral": ("a participant L and Type C", "a participant L and Type C"),
     "no phone": ("+0.22 (1000 MB", "plus zero point two two (one thousand megabytes"),
