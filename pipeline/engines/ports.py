@@ -5,8 +5,10 @@ Whoever opens a stream closes it (`aclosing`), and closing stops the work.
 
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final, Literal, Protocol, TypeVar
 
+from schemas.languages import ANY, primary
 from schemas.settings.provider_settings import LOCAL
 from schemas.speech_style import Style
 
@@ -338,6 +340,12 @@ class Transcribers:
 
 Providers = Mapping[str, Mapping[str, tuple[str, ...]]]
 """Languages by provider and voice, as `TextToSpeech.languages` tells them."""
+
+
+def spoken_languages(providers: Providers) -> frozenset[str]:
+    """Languages that these voices say they speak, without scripts and regions."""
+    tags = chain.from_iterable(chain.from_iterable(voices.values() for voices in providers.values()))
+    return frozenset(primary(tag) for tag in tags if tag != ANY)
 
 
 class Speaker(Protocol):

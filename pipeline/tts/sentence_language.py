@@ -1,9 +1,10 @@
 """The language of a sentence: by its script, and among the languages of one script by how it is spelt."""
 
+import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,13 @@ _FOREIGN_AT_LEAST: Final = 0.3
 script counts as foreign: 99 % of sentences in 20 languages do in an English session, 98 % of their first 60
 characters, and of English ones none, 0.1 % (docs/languages.md)."""
 _FEWEST_LETTERS: Final = 12
-"""A shorter sentence in the session's script is taken for the session's language: a name or a greeting."""
+"""A shorter sentence in the session's script, a name or a greeting, is foreign only as a phrase is."""
+_PHRASE_LETTERS: Final = 18
+_PHRASE_LEAD: Final = 10.0
+"""Below so many letters two words are foreign, too, if the model gives a language that a voice here speaks
+at least exp(10) times the likelihood of the session's: as in 42 of 60 greetings, and in no English phrase but
+in names and loans (docs/languages.md)."""
+_WORD: Final = re.compile(r"\w+")
 _OWN_SHARE: Final = 0.4
 """Share of the letters from which the session's script decides, whatever else is quoted in the sentence."""
 _SCRIPTS: Final[Mapping[str, str]] = {
@@ -71,15 +78,16 @@ _OTHER_SCRIPTS: Final = {"sr": ("Latn",), "uz": ("Cyrl",), "az": ("Cyrl",), "mn"
 """Scripts beside the usual one."""
 
 
-def usual_language(choice: str, text: str) -> str:
+def usual_language(choice: str, text: str, spoken: Collection[str] = ()) -> str:
     """The tag that a session's choice stands for: "auto" is the language of `text`, English in doubt."""
-    return sentence_language(text[:_READ_CHARS], "en") if choice == "auto" else choice
+    return sentence_language(text[:_READ_CHARS], "en", spoken) if choice == "auto" else choice
 
 
-def sentence_language(text: str, usual: str) -> str:
+def sentence_language(text: str, usual: str, spoken: Collection[str] = ()) -> str:
     """The language of `text` as a BCP 47 tag, `usual` (a tag, too) unless the text says otherwise.
 
     Returns `UNDETERMINED` for a script of which no language is known. A few foreign words change nothing.
+    `spoken`: languages of the voices, without scripts and regions; a phrase is in `usual` or one of them.
     """
     text = _NOT_PROSE.sub(" ", text)
     script = _script_of(text, usual)
@@ -92,13 +100,33 @@ def sentence_language(text: str, usual: str) -> str:
         return usual
     if len(candidates) < 2:
         return next((usual if one == own else one for one in candidates), UNDETERMINED)
-    if in_doubt and sum(map(str.isalpha, text)) < _FEWEST_LETTERS:
-        return usual
     likely = _identifier().classify(text, candidates)
     found = max(likely, key=lambda language: likely[language])
-    if in_doubt and (likely.get(own, 0.0) > _OWN_AT_MOST or likely[found] < _FOREIGN_AT_LEAST):
-        return usual
+    if in_doubt and not _is_foreign(text, likely, own):
+        found = _of_a_phrase(text, likely, own, spoken)
     return usual if found == own else found
+
+
+def _is_foreign(text: str, likely: Mapping[str, float], own: str) -> bool:
+    """Whether a sentence that may be in the session's language is in another one."""
+    sure = likely.get(own, 0.0) <= _OWN_AT_MOST and max(likely.values()) >= _FOREIGN_AT_LEAST
+    return sure and _letters(text) >= _FEWEST_LETTERS
+
+
+def _of_a_phrase(text: str, likely: Mapping[str, float], own: str, spoken: Collection[str]) -> str:
+    """The language of a phrase that is too short for `_is_foreign`: `own`, or one that is spoken."""
+    known = [language for language in spoken if language in likely]
+    is_phrase = _letters(text) < _PHRASE_LETTERS and len(_WORD.findall(text)) > 1
+    if not known or not likely.get(own) or not is_phrase:
+        return own
+    found = max(known, key=lambda language: likely[language])
+    # The model gives the root of the text's length in bytes of a likelihood; this takes it back.
+    lead = math.log(likely[found] / likely[own]) * math.sqrt(len(text.encode())) if likely[found] else 0.0
+    return found if lead >= _PHRASE_LEAD else own
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalpha, text))
 
 
 def _script_of(text: str, usual: str) -> str | None:

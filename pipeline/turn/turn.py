@@ -13,7 +13,7 @@ from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from pipeline.core.clock import Clock
-from pipeline.engines.ports import Message
+from pipeline.engines.ports import Message, spoken_languages
 from pipeline.eventlog.recorder import SessionWriter
 from pipeline.observability import span_names
 from pipeline.observability.tracer import TurnTrace, fail, turn_span
@@ -95,7 +95,8 @@ class Turn:
         sentences_ahead: int,
         priority: FirstAudioPriority | None = None,
     ) -> None:
-        language = usual_language(plan.settings.language, plan.text)
+        self._spoken = spoken_languages(models.speaker.providers)
+        language = usual_language(plan.settings.language, plan.text, self._spoken)
         plan = replace(plan, settings=plan.settings.model_copy(update={"language": language}))
         self.plan = plan
         self._writer = writer
@@ -201,7 +202,7 @@ class Turn:
                 )
                 continue
             text = self._progress.text[sentence.start : sentence.end]
-            language = sentence_language(text, settings.language)
+            language = sentence_language(text, settings.language, self._spoken)
             reading = self._reading.within(sentence.start, sentence.end)
             spoken = to_spoken(text, language, reading=reading)
             if spoken.text != sentence.spoken:  # part of a block of code, or cut by other rules
@@ -302,7 +303,7 @@ class Turn:
 
     async def _cut(self, fragments: list[Fragment], queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         for fragment in filter(None, map(self._progress.remaining, fragments)):
-            language = sentence_language(fragment.text, self.plan.settings.language)
+            language = sentence_language(fragment.text, self.plan.settings.language, self._spoken)
             reading = self._reading.within(fragment.start, fragment.end)
             spoken = to_spoken(fragment.text, language, code=fragment.code, reading=reading)
             number = self._sentences

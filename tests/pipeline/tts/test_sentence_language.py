@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pipeline.tts import sentence_language as loading
 from pipeline.tts.sentence_language import sentence_language, usual_language
 from schemas.languages import UNDETERMINED
+from tests.pipeline.tts.short_phrases import ENGLISH, FOREIGN
 
 SCRIPTS = {
     "你好。今天天气很好！": "zh",
@@ -104,17 +105,39 @@ def test_a_script_of_which_no_language_is_known_is_undetermined() -> None:
         ("auto", "¿Puedes contarme una historia sobre un zorro y un farero?", "es"),
         ("auto", "今天天气怎么样？", "zh"),
         ("auto", "Hi!", "en"),
+        ("auto", "¿Qué tal?", "es"),
         ("auto", "", "en"),
         ("pt-BR", "Tell me a story about a fox and a keeper of a lighthouse.", "pt-BR"),
     ],
 )
 def test_auto_is_the_language_of_the_question(choice: str, question: str, language: str) -> None:
-    assert usual_language(choice, question) == language
+    assert usual_language(choice, question, {"en", "es"}) == language
+
+
+VOICES = frozenset((*FOREIGN, "en"))
+
+
+@pytest.mark.parametrize("voices", [VOICES, frozenset(("en",)), frozenset()])
+def test_short_phrases_are_foreign_where_a_voice_speaks_their_language(voices: frozenset[str]) -> None:
+    found = [
+        (language, sentence_language(phrase, "en", voices))
+        for language, phrases in FOREIGN.items()
+        for phrase in phrases.split("|")
+    ]
+    assert len(found) == 60
+    assert sum(told not in (language, "en") for language, told in found) <= 1
+    assert sum(language == told for language, told in found) >= (40 if voices == VOICES else 6)
+
+
+def test_no_short_english_phrase_is_foreign() -> None:
+    told = {phrase: sentence_language(phrase, "en", VOICES) for phrase in ENGLISH.split("|")}
+    assert len(told) > 400
+    assert {phrase: language for phrase, language in told.items() if language != "en"} == {}
 
 
 @given(st.text(max_size=80), st.sampled_from(["en", "zh", "sr", "ckb", "am", "pt-BR"]))
 def test_every_text_has_a_language(text: str, usual: str) -> None:
-    assert sentence_language(text, usual)
+    assert sentence_language(text, usual, {"es", "ru", "xx"})
 
 
 def test_the_model_is_loaded_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:

