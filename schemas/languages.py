@@ -24,8 +24,13 @@ _ALIASES: Final = {"nb": "no", "nn": "no", "cmn": "zh", "fil": "tl", "arb": "ar"
 _NO_LANGUAGES: Final = frozenset((UNDETERMINED, "mul", "mis", "zxx", "x", "root"))
 
 
+def is_language(tag: str) -> bool:
+    """Whether a text is a tag of BCP 47 for a language, with registered subtags."""
+    return primary(tag) not in _NO_LANGUAGES and tag_is_valid(tag)
+
+
 def _registered(tag: str) -> str:
-    if primary(tag) in _NO_LANGUAGES or not tag_is_valid(tag):
+    if not is_language(tag):
         raise ValueError("is no language: give a tag of BCP 47, as en, pt-BR or zh-Hant")
     return standardize_tag(tag)
 

@@ -48,6 +48,7 @@ from schemas.events import (
 )
 from schemas.events.voice_events import PlaybackHeard
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
+from schemas.languages import AUTO, is_language, language_tag
 from schemas.native.client_commands import (
     AcknowledgePlayback,
     Control,
@@ -162,6 +163,8 @@ class SpokenQuestion:
     input: str
     utterances: tuple[int, ...]
     merges: TurnId | None = None
+    language: str = ""
+    """As speech to text tells it, which may be any text; empty: it does not."""
 
 
 class Overtaken(Exception):
@@ -181,9 +184,14 @@ def check_length(text: str, longest: int, *, field: str) -> None:
         raise InputTooLong(f"{len(text)} characters are too many; at most {longest} are taken", field=field)
 
 
-def conversational(settings: SessionSettings) -> SessionSettings:
-    """Returns settings that cut the first sentence sooner, as a spoken turn waits for the first audio."""
+def conversational(settings: SessionSettings, language: str = "") -> SessionSettings:
+    """Returns settings that cut the first sentence sooner, as a spoken turn waits for the first audio.
+
+    `language` is that of the question as it was heard, which an automatic session answers in.
+    """
     sentences = settings.sentences
+    if settings.language == AUTO and is_language(language):
+        settings = settings.model_copy(update={"language": language_tag(language)})
     if sentences.first_threshold is not None:
         return settings
     sooner = sentences.model_copy(update={"first_threshold": _FIRST_WORDS})
@@ -428,7 +436,7 @@ class Sessions:
             params = TurnRequested(
                 kind="prompt",
                 text=said.text,
-                settings=conversational(settings),
+                settings=conversational(settings, said.language),
                 input=said.input,
                 utterances=said.utterances,
                 merges=said.merges,

@@ -189,7 +189,10 @@ class Utterances:
         if not decision.question:
             await self._services.recorder.post(session, final, key=key)
             return
-        question = SpokenQuestion(decision.question, utterance.input, decision.utterances, decision.merges)
+        language = transcript.language if transcript.text else ""
+        question = SpokenQuestion(
+            decision.question, utterance.input, decision.utterances, decision.merges, language
+        )
         try:
             turn = await sessions.say(session, question, final, key=key)
             _tell_trace(turn, finished, final, self._services.clock.monotonic())
