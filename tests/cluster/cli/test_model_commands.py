@@ -6,11 +6,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -19,14 +19,14 @@ from cluster.checks import doctor, model_speed
 from cluster.checks.config import default_file
 from cluster.cli.main import app
 from deployments.app import load_settings
-from pipeline.engines.ports import ChatRequest, Message, WordTimes
-from pipeline.engines.registry import build_language_model, build_text_to_speech
 from pipeline.engines.stt.whisper_weights import whisper_files
 from pipeline.engines.weights.chosen_models import choose, chosen, drop
 from pipeline.engines.weights.model_manifest import ModelEntry, entries
 from pipeline.engines.weights.prepared_folders import package
 from schemas.settings import AppSettings
 from tests.pipeline.engines.weights.loopback_hub import Hub, running
+from tests.support.clients.native_client import Heard, ask, create, listen_until_over
+from tests.support.running_app import running_app
 
 pytestmark = [pytest.mark.weights, pytest.mark.anyio]
 BY_NAME = {entry.name: entry for entry in entries()}
@@ -106,44 +106,59 @@ def voice_hub() -> Iterator[Hub]:
         yield hub
 
 
-async def test_a_language_model_is_downloaded_measured_used_and_answers(
+async def test_a_language_model_is_downloaded_measured_used_and_answers_a_turn(
     line: CommandLine, model_hub: Hub
 ) -> None:
     said = line.run_with(model_hub, "use", MODEL.name, "--yes")
     assert "tokens a second" in said
     assert f"{MODEL.name} is the language model." in said
-    settings = load_settings()
+    settings = load_settings({"session": {"max_tokens": 8, "speak": False}, **scripted("text_to_speech")})
     assert settings.language_model.model_path is not None
     assert settings.language_model.model_path.name == "Qwen3.5-0.8B-Q4_K_M.gguf"
-    model = build_language_model(settings.language_model, settings.cache)
-    request = ChatRequest((Message("user", "Say hello."),), max_tokens=8)
-    async with aclosing(model.stream(request)) as answer:
-        assert "".join([delta async for delta in answer if isinstance(delta, str)])
-    await model.aclose()
+    heard, turn = await turn_of(settings, prompt="Say hello.")
+    assert heard.text(turn).strip()
+    [written] = heard.of("text.completed", turn)
+    assert 0 < written["data"]["tokens_out"] <= 8
     found = states(line)
     assert (found[MODEL.name], found["packaged-language-model"]) == ("in use", "installed")
     assert "RHAPSODE" not in line.run("remove", MODEL.name, "--yes")
     assert load_settings().language_model.model_path is None
 
 
-async def test_a_voice_shows_its_licence_first_is_used_and_speaks(line: CommandLine, voice_hub: Hub) -> None:
+async def test_a_voice_shows_its_licence_first_is_used_and_speaks_a_turn(
+    line: CommandLine, voice_hub: Hub
+) -> None:
     refused = line.run_with(voice_hub, "use", VOICE.name, status=2)
     assert "License: Public Domain" in refused
     assert load_settings().text_to_speech.voice_path is None
     assert "voice of new sessions" in line.run("use", VOICE.name, "--yes")  # without the hub: it is here
-    settings = load_settings()
+    settings = load_settings(scripted("language_model"))
     assert (settings.session.voice, settings.session.language) == ("en_GB-cori-medium", "en")
-    voice = build_text_to_speech(settings.text_to_speech, settings.cache)
-    async with aclosing(voice.synthesize("Good morning.", voice=settings.session.voice)) as pieces:
-        assert sum([len(piece) async for piece in pieces if not isinstance(piece, WordTimes)]) > 10_000
-    assert voice.voices == ("en_GB-cori-medium", "joe")
-    await voice.aclose()
+    assert list(settings.text_to_speech.voice_sources) == ["en_GB-cori-medium", "joe"]
+    heard, turn = await turn_of(settings, text="Good morning.")
+    [voiced] = heard.of("sentence.voiced", turn)
+    assert voiced["data"]["voice"] == "en_GB-cori-medium"
+    assert sum(event["data"]["ms"] for event in heard.of("audio.chunk", turn)) > 400
     line.run("use", "packaged-voice")
     settings = load_settings()
     assert settings.session.voice == "joe"
     assert list(settings.text_to_speech.voice_sources) == ["joe", "en_GB-cori-medium"]
     line.run("remove", VOICE.name, "--yes")
     assert list(load_settings().text_to_speech.voice_sources) == ["joe"]
+
+
+def scripted(*engines: str) -> dict[str, dict[str, str]]:
+    """Engines that a turn is not about, and those that hear."""
+    return {name: {"engine": "scripted"} for name in (*engines, "speech_to_text", "quality_speech_to_text")}
+
+
+async def turn_of(settings: AppSettings, **asked: str) -> tuple[Heard, int]:
+    """Events of a turn in a whole gateway with these settings, and the name of the turn."""
+    with running_app(settings) as running:
+        async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
+            session = await create(http)
+            turn = await ask(http, session, **asked)
+        return await listen_until_over(running.ws_url, session, turn, audio="opus"), turn
 
 
 def states(line: CommandLine) -> dict[str, str]:
