@@ -89,8 +89,8 @@ export class Connection {
   }
 
   /**
-   * One request and its answer. What was refused because a token had ended was not done, and is asked for again with
-   * the next token.
+   * One request and its answer; a body that is a string is sent as it is, any other as JSON. A request that was refused
+   * because a token had ended was not done, and is sent again with the next token.
    *
    * @param {string} method @param {string} path @param {unknown} [body] @param {Record<string, string>} [headers]
    */
@@ -148,7 +148,7 @@ export class Connection {
       return await fetch(this.address(path), {
         method,
         headers: { "Content-Type": "application/json", ...this.headers, ...headers },
-        body: body === undefined ? undefined : JSON.stringify(body),
+        body: typeof body === "string" ? body : JSON.stringify(body),
       });
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;

@@ -13,11 +13,15 @@ class Cable:
     """Passes bytes on between its own port and the application's, in a thread of its own."""
 
     def __init__(self, target: str) -> None:
-        self._host, self._port = urlsplit(target).hostname or "", urlsplit(target).port or 0
+        self.lead_to(target)
         self._loop = asyncio.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
         self._plugged = True
         self.url = ""
+
+    def lead_to(self, target: str) -> None:
+        """Connections from now on reach this application."""
+        self._host, self._port = urlsplit(target).hostname or "", urlsplit(target).port or 0
 
     def pull(self) -> None:
         """Cut every connection and refuse new ones."""

@@ -1,5 +1,5 @@
 // What a program in TypeScript may write, and what it may not.
-import { ApiError, Rhapsode, microphone } from "../../../clients/javascript/index.js";
+import { ApiError, Call, Rhapsode, microphone } from "../../../clients/javascript/index.js";
 
 export async function main(): Promise<string> {
   const client = new Rhapsode("http://127.0.0.1:8000", { key: "k", renew: async () => "next" });
@@ -18,6 +18,11 @@ export async function main(): Promise<string> {
   }
   // @ts-expect-error: there is no such format
   session.events(0, { audio: "aac" });
+  const call = new Call({ connection: client.connection, session: session.id, configuration: { iceTransportPolicy: "relay" } });
+  call.start(new MediaStreamTrack());
+  if (call.send({ type: "response.create" })) call.stop();
+  // @ts-expect-error: a call has no such state
+  if (call.state === "ringing") return "";
   // @ts-expect-error: the address is a string
   new Rhapsode(8000);
   return await turn.text().catch((error: ApiError) => error.code);

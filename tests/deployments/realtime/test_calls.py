@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from pipeline.engines.routed_speaker import PACKET_MS
-from tests.deployments.realtime.call_client import Caller, calling
+from tests.deployments.realtime.call_client import LIMIT_S, Caller, calling
 from tests.deployments.realtime.conftest import ANSWER, SLOWLY
 from tests.deployments.realtime.realtime_client import client, plain
 from tests.deployments.realtime.realtime_sound import silence, speech
@@ -168,12 +168,13 @@ async def test_a_call_that_comes_back_goes_on_where_it_was(app: RunningApp) -> N
 
 
 async def test_a_call_is_hung_up_from_elsewhere_and_its_session_stays(app: RunningApp) -> None:
-    async with calling(app) as caller, httpx.AsyncClient(base_url=app.url) as http:
+    async with calling(app) as caller, httpx.AsyncClient(base_url=app.url, timeout=LIMIT_S) as http:
         async with client(app, call_id=caller.location.rpartition("/")[2]) as beside:
             assert beside.session["id"] == caller.session["id"]
         assert (await http.post(f"{caller.location}/hangup")).status_code == 200
         async with asyncio.timeout(10):
             await caller.closed.wait()
+        assert (await caller.event("call.hung_up"))["call_id"] == caller.location.rpartition("/")[2]
         session = caller.session["id"]
         missing = await http.post(f"/v1/realtime/calls/rtc_{'0' * 36}_00000000/hangup")
         assert (missing.status_code, missing.json()["error"]["param"]) == (404, "call_id")

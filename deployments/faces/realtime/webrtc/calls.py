@@ -194,10 +194,14 @@ class _Call:
             await work()
             channel.cut()
 
+        async def hung_up() -> None:
+            await sound.hung_up.wait()
+            await connection.say("call.hung_up", call_id=self.name)
+
         beside: list[Work] = [
             allowed,
             partial(self._output.run, connection.say),
-            partial(cut_after, sound.hung_up.wait),
+            partial(cut_after, hung_up),
             partial(cut_after, self._see_out),
             partial(cut_after, partial(self._idle, channel, heard)),
         ]
