@@ -44,7 +44,7 @@ class SoundInput:
     async def run(self, track: MediaStreamTrack) -> None:
         """Until the track ends."""
         arrive, arrived = anyio.create_memory_object_stream[av.AudioFrame](_FRAMES)
-        async with anyio.create_task_group() as tasks, arrived:
+        async with arrived, anyio.create_task_group() as tasks:
             tasks.start_soon(self._feed, arrived)
             async with arrive:
                 while True:
