@@ -2,8 +2,8 @@
 # Installs what some tests use and pip cannot bring: browsers for the page (for Firefox and WebKit with a
 # sound server, without which they let no sound begin, and a display), Redis as a second kind of log server,
 # PostgreSQL as a second kind of store for documents, people who speak (recordings of LibriVox readers with their text,
-# and prompts in Spanish), and Prometheus, which reads our metrics and tests the alert rules. PEERS=yes: also what
-# RealtimeTTS is built with. TURNS=yes: also prompts in English and French, for "make bench-turns".
+# and prompts in Spanish), coturn, which relays calls, and Prometheus, which reads our metrics and tests the alert rules.
+# PEERS=yes: also what RealtimeTTS is built with. TURNS=yes: also prompts in English and French, for "make bench-turns".
 # Where it may not or cannot, it says what will be skipped and succeeds.
 set -u
 
@@ -16,6 +16,7 @@ command -v pulseaudio >/dev/null || missing+=(pulseaudio)
 command -v redis-server >/dev/null || missing+=(redis-server)
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
 [ -d /usr/share/pocketsphinx/test/data/librivox ] || missing+=(pocketsphinx-testdata)
+command -v turnserver >/dev/null || missing+=(coturn)
 command -v promtool >/dev/null || missing+=(prometheus)
 for language in en es fr; do
     [ "$language" != es ] && [ "${TURNS:-no}" = no ] || compgen -G "/usr/share/asterisk/sounds/${language}_*" >/dev/null || missing+=("asterisk-core-sounds-$language-g722")

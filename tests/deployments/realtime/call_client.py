@@ -52,8 +52,8 @@ class Microphone(MediaStreamTrack):
 class Caller:
     """One call."""
 
-    def __init__(self) -> None:
-        self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    def __init__(self, configuration: RTCConfiguration | None = None) -> None:
+        self.peer = RTCPeerConnection(configuration or RTCConfiguration(iceServers=[]))
         self.microphone = Microphone()
         self.peer.addTrack(self.microphone)
         self.channel = self.peer.createDataChannel("oai-events")
@@ -138,11 +138,12 @@ async def calling(
     key: str = "any",
     form: dict[str, str] | None = None,
     prepare: Callable[[Caller], None] | None = None,
+    configuration: RTCConfiguration | None = None,
     **query: Any,
 ) -> AsyncGenerator[Caller, None]:
     """Connected and greeted; the call ends with the block. `form`: parts beside the offer."""
     aioice.ice.get_host_addresses = loopback
-    caller = Caller()
+    caller = Caller(configuration)
     if prepare is not None:
         prepare(caller)
     try:
