@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.local import up
 from tests.test_layout import ROOT
 
 IMAGES = ROOT / "cluster" / "images"
@@ -57,6 +58,13 @@ def test_what_the_gateway_installs_is_pinned_by_its_bytes(name: str) -> None:
     pins = (ROOT / name).read_text()
     for block in re.split(r"^(?=\S+==)", pins, flags=re.MULTILINE)[1:]:
         assert "--hash=sha256:" in block
+
+
+def test_a_token_may_be_as_long_as_on_one_machine() -> None:
+    """Serve's proxy reads the handshakes of WebSockets, and has no setting of its own for it."""
+    name = "WEBSOCKETS_MAX_LINE_LENGTH"
+    assert any(f"{name}={up._RAY[name]} " in line for line in _said("gateway") if line.startswith("ENV"))
+    assert f"export {name}={up._RAY[name]}\n" in (ROOT / "docs" / "operating.md").read_text()
 
 
 def test_the_same_python_is_under_all_of_them() -> None:

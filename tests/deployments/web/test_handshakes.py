@@ -7,7 +7,9 @@ from collections.abc import AsyncGenerator
 import anyio
 import pytest
 from fastapi import FastAPI, WebSocket
+from websockets import http11
 
+from cluster.local import up
 from deployments.web.auth_middleware import _accepting
 from deployments.web.direct_listener import listening
 from loadtests.servers.gateway_system import reserve_port
@@ -52,6 +54,14 @@ async def answer(port: int, *headers: str, version: str = "13", http: str = "1.1
 
 async def test_a_handshake_as_it_should_be_is_taken(port: int) -> None:
     assert (await answer(port)).startswith("HTTP/1.1 101 ")
+
+
+async def test_a_token_may_be_longer_than_websockets_have_it_by_default(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http11, "MAX_LINE_LENGTH", int(up._RAY["WEBSOCKETS_MAX_LINE_LENGTH"]))
+    assert (await answer(port, "Cookie: " + "a" * 60_000)).startswith("HTTP/1.1 101 ")
+    assert (await answer(port, "Cookie: " + "a" * 70_000)).startswith("HTTP/1.1 431 ")
 
 
 @pytest.mark.parametrize("size", [70_000, 200_000])
