@@ -22,15 +22,19 @@ _RISE: Final = 1.25
 """The level of known silence grows no faster than this for each stretch of it."""
 WARMING: Final = 32
 """Frames that a model needs from the middle of a stream until it tells speech from other sound."""
-_INAUDIBLE: Final = 16
+_PEAK: Final = 16
 """Frames that peak at this much of 32,768 or less (-66 dB) are no speech to any model."""
+
+
+INAUDIBLE: Final = 0.0
+"""The probability of speech in a frame that nobody could hear, nor the second before it. No model says it."""
 
 
 class Vad(Protocol):
     """Tells speech from other sound in one stream of frames, in order."""
 
     def probabilities(self, frames: bytes) -> list[float]:
-        """That there is speech, from 0 to 1, for each of one or more whole frames."""
+        """That there is speech, from INAUDIBLE to 1, for each of one or more whole frames."""
         ...
 
     def reset(self) -> None:
@@ -112,12 +116,12 @@ class EnergyGate:
         answers: list[float] = []
         asked = 0
         rows = _rows(frames)
-        inaudible = (rows.max(axis=1) <= _INAUDIBLE) & (rows.min(axis=1) >= -_INAUDIBLE)
+        inaudible = (rows.max(axis=1) <= _PEAK) & (rows.min(axis=1) >= -_PEAK)
         for number, silent in enumerate(inaudible.tolist()):
             start = number * FRAME_BYTES
             self._inaudible = self._inaudible + 1 if silent else 0
             if self._inaudible > WARMING:
-                answers += [*self._ask(frames[asked:start]), 0.0]
+                answers += [*self._ask(frames[asked:start]), INAUDIBLE]
                 asked = start + FRAME_BYTES
                 self._miss(frames[start:asked])
             elif self._missed:

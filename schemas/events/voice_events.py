@@ -36,7 +36,10 @@ class InputOpened(_Event):
 
 
 class InputAudio(_Event):
-    """A piece of what was heard. Its bytes lie in the sibling audio stream under the same number."""
+    """A piece of what was heard. Its bytes lie in the sibling audio stream under the same number.
+
+    Between two pieces there was silence; where more than a minute is missing, sound was lost.
+    """
 
     type: Literal["input.audio"] = "input.audio"
     v: Literal[1] = 1

@@ -4,12 +4,13 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal
 
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.audio.capture import Capture, CapturedPiece
+from pipeline.audio.capture import PIECE_MS, Capture, CapturedPiece
 from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.recorder import SessionWriter
 from pipeline.session_state.input_state import KnownCommand
@@ -22,7 +23,7 @@ from pipeline.stt.serial_task_queue import SerialTaskQueue
 from pipeline.stt.speaker_level import UtteranceLevel
 from pipeline.stt.utterance_transcriber import UtteranceTranscriber
 from pipeline.stt.utterances import Refused, Utterances
-from pipeline.stt.vad import FRAME_BYTES, FRAME_MS
+from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, INAUDIBLE
 from schemas.errors import NoInput, RhapsodeError
 from schemas.events.voice_events import (
     InputAudio,
@@ -44,6 +45,8 @@ _WAITING: Final = 128
 _KEPT_MS: Final = 90_000
 _TELL_MS: Final = 500
 """How often the sender of sound that is not recorded is told what is safe."""
+_SILENCE_MS: Final = 30_000
+"""Half of what a recovered input takes for silence: beyond that its sender has lost sound."""
 _PROGRESS_MS: Final = 10_000
 _LOOK_MS: Final = 500
 """While nobody speaks, the wishes of the session are looked at so often."""
@@ -82,7 +85,11 @@ class Arrivals:
 
 
 class AudioRecorder:
-    """Of one input. What is pushed lies in the log some time after, and `tell` hears up to where."""
+    """Of one input. What is pushed lies in the log some time after, and `tell` hears up to where.
+
+    Sound that nobody could hear is left out, but for a frame each `_SILENCE_MS`: where nothing is recorded
+    there was silence, and where nothing is recorded for longer sound was lost.
+    """
 
     def __init__(
         self, name: str, writer: SessionWriter, jobs: SerialTaskQueue, tell: Acknowledge, *, at_ms: int
@@ -91,18 +98,37 @@ class AudioRecorder:
         self._writer = writer
         self._jobs = jobs
         self._tell = tell
-        self._capture = Capture(at_ms=at_ms)
+        self._capture: Capture | None = None
+        self.begin(at_ms)
 
     def begin(self, at_ms: int) -> None:
-        """Starts a new run of sound at `at_ms`; the next push does not continue the last."""
-        self._capture = Capture(at_ms=at_ms)
+        """The next push is the sound at `at_ms`, and does not continue the last."""
+        self._at_ms = self._kept_ms = self._told_ms = at_ms
 
-    async def push(self, pcm: bytes) -> None:
-        await self._put(self._capture.push(pcm))
+    async def push(self, frame: bytes, *, audible: bool = True) -> None:
+        """A frame that goes on where the last one ended."""
+        if audible or self._at_ms >= self._kept_ms + _SILENCE_MS:
+            self._capture = self._capture or Capture(at_ms=self._at_ms)
+            await self._put(self._capture.push(frame))
+            self._kept_ms = self._told_ms = self._at_ms
+        elif self._capture is not None:
+            await self._end_run()
+        elif self._at_ms >= self._told_ms + PIECE_MS:
+            self._told_ms = self._at_ms
+            await self._jobs.put(partial(self._tell, self._at_ms))
+        self._at_ms += FRAME_MS
 
     async def flush(self) -> None:
-        """Writes the sound that is still buffered; the run ends here."""
-        await self._put(self._capture.flush())
+        """Writes the sound that is still buffered, or a frame at the end of silence, so that all has its length."""
+        if self._capture is None and self._at_ms > self._kept_ms + FRAME_MS:
+            self._capture = Capture(at_ms=self._at_ms - FRAME_MS)
+            await self._put(self._capture.push(bytes(FRAME_BYTES)))
+        await self._end_run()
+
+    async def _end_run(self) -> None:
+        capture, self._capture = self._capture, None
+        if capture is not None:
+            await self._put(capture.flush())
 
     async def _put(self, pieces: list[CapturedPiece]) -> None:
         for piece in pieces:
@@ -313,7 +339,7 @@ class AudioInput:
         self._ring_buffer.push(frame)
         self.at_ms += FRAME_MS
         if self.settings.record and self.at_ms > self.opening.recorded_ms:
-            await self._audio_recorder.push(frame)
+            await self._audio_recorder.push(frame, audible=probability > INAUDIBLE)
         events = self._endpointer.push(probability)
         if not self._endpointer.silence_ms:
             self._level.push(frame)

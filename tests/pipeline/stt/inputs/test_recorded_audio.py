@@ -1,19 +1,22 @@
 """Input audio is in the log, its copies and files, and in none of them after an erasure."""
 
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
+from pipeline.audio.capture import CapturedPiece, heard_again
 from pipeline.eventlog.archive.archiver import Archiver
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.tiered_log import TieredLog
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 from tests.support.clients.logged_utterances import of
-from tests.support.clients.native_speaker import austen, calling, events_of, new_session, silence
+from tests.support.clients.native_speaker import BYTES_PER_MS, austen, calling, events_of, new_session, silence
 from tests.support.eventlog import bundles
 from tests.support.eventlog.bundles import PACKETS, Files, unzip, with_events, with_manifest, zipped
 from tests.support.eventlog.log_events import raw
@@ -104,6 +107,36 @@ async def test_who_asks_not_to_be_recorded_any_more_is_not_while_the_microphone_
     assert (
         max(log_event.data["at_ms"] for log_event in log_events if log_event.type == "input.audio") < second
     )
+
+
+async def test_of_silence_a_frame_is_recorded_each_half_minute_and_speech_keeps_its_place(
+    app: RunningApp, log: TieredLog
+) -> None:
+    session = await new_session(app, reply=False)
+    async with calling(app, session) as caller:
+        await caller.open()
+        await caller.speak(SPEECH + silence(70_000) + SPEECH + silence(3_000))
+        await caller.event("transcript.final", count=2)
+        spoken_ms = 2 * len(SPEECH) // BYTES_PER_MS
+        await caller.until(
+            lambda frame: frame["type"] == "input.ack" and frame["ms"] > spoken_ms + 72_000, frames=True
+        )
+        assert (await caller.answered(type="input.close"))["type"] == "accepted"
+    log_events = await all_of(log, session)
+    kept = [log_event.data for log_event in log_events if log_event.type == "input.audio"]
+    assert sum(piece["ms"] for piece in kept) < 2 * (len(SPEECH) // BYTES_PER_MS + 1_500)
+    assert max(later["at_ms"] - before["at_ms"] for before, later in pairwise(kept)) <= 30_500
+    first, second = [log_event.data for log_event in log_events if log_event.type == "speech.started"]
+    assert second["at_ms"] - first["at_ms"] == pytest.approx(len(SPEECH) // BYTES_PER_MS + 70_000, abs=300)
+    sound = heard_again(
+        CapturedPiece(each.audio or b"", each.data["ms"], each.data["at_ms"], each.data["sha256"])
+        for each in log_events
+        if each.type == "input.audio"
+    )
+    again = np.frombuffer(sound, "<i2").astype(float).reshape(-1)
+    said = np.frombuffer(austen(), "<i2").astype(float)
+    at = (300 + len(SPEECH) // BYTES_PER_MS + 70_000) * BYTES_PER_MS // 2 - kept[0]["at_ms"] * 16
+    assert np.corrcoef(again[at : at + len(said)], said)[0, 1] > 0.8
 
 
 @pytest.mark.parametrize("way", ["microphone", "upload"])
