@@ -119,7 +119,7 @@ class AudioRecorder:
         self._at_ms += FRAME_MS
 
     async def flush(self) -> None:
-        """Writes the sound that is still buffered, or a frame at the end of silence, so that all has its length."""
+        """Writes the sound that is buffered, or the last frame of silence, so that all has its length."""
         if self._capture is None and self._at_ms > self._kept_ms + FRAME_MS:
             self._capture = Capture(at_ms=self._at_ms - FRAME_MS)
             await self._put(self._capture.push(bytes(FRAME_BYTES)))

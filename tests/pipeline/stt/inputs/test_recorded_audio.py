@@ -16,7 +16,14 @@ from pipeline.eventlog.tiered_log import TieredLog
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 from tests.support.clients.logged_utterances import of
-from tests.support.clients.native_speaker import BYTES_PER_MS, austen, calling, events_of, new_session, silence
+from tests.support.clients.native_speaker import (
+    BYTES_PER_MS,
+    austen,
+    calling,
+    events_of,
+    new_session,
+    silence,
+)
 from tests.support.eventlog import bundles
 from tests.support.eventlog.bundles import PACKETS, Files, unzip, with_events, with_manifest, zipped
 from tests.support.eventlog.log_events import raw
