@@ -48,6 +48,7 @@ export class Sidebar {
     this._problem = problemLine();
     this._empty = make("p", { class: "note", hidden: "" });
     this._more = quiet(t("Show older ones"));
+    this._more.hidden = true;
     this._more.addEventListener("click", () => this._load());
     this._lists = make("div");
     this._root.replaceChildren(this._problem, this._lists, this._empty, this._more);

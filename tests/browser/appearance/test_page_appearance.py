@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.page_reader import Reader
 
@@ -33,6 +34,12 @@ def test_pictures_of_the_page(
     reader.page.locator(".word.said").wait_for()
     reader.page.screenshot(path=pictures / f"{device}-{scheme}-speaking.png")
     assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    reader.page.get_by_role("button", name="Pause").click()
+    expect(reader.page.locator("#doing")).to_have_text("Paused")
+    reader.page.set_viewport_size({"width": 320, "height": 600})
+    speed, doing = (reader.page.locator(name).bounding_box() for name in ("#speed", "#doing"))
+    assert speed is not None and doing is not None
+    assert speed["x"] + speed["width"] <= doing["x"], "what is done does not cover the speed"
 
 
 def test_a_phone_never_scrolls_sideways(open_page: OpenPage, pictures: Path) -> None:
