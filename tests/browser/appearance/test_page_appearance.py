@@ -36,7 +36,7 @@ def test_pictures_of_the_page(
     assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     reader.page.get_by_role("button", name="Pause").click()
     expect(reader.page.locator("#doing")).to_have_text("Paused")
-    reader.page.set_viewport_size({"width": 320, "height": 600})
+    reader.page.set_viewport_size({"width": 360, "height": 600})
     ends, begins = reader.page.evaluate(
         "[document.querySelector('#speed').getBoundingClientRect().right,"
         " document.querySelector('#doing').getBoundingClientRect().left]"
