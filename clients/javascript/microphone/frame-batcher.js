@@ -17,6 +17,7 @@ function peakOf(pcm) {
 export class FrameBatcher {
   constructor(rate = SPEECH_RATE) {
     this._perMs = rate / 1000;
+    /** @type {Int16Array} */
     this._waiting = new Int16Array(0);
     this._floor = Infinity;
     this._quiet = 0; // samples since the last loud frame
