@@ -96,7 +96,8 @@ def create_app(
                 app.state.services = services
                 leaving = services.leaving
                 async with listening(app, gateway or GatewaySettings(), leaving.drain):
-                    yield
+                    async with _faces().lifespan_context(app):
+                        yield
                     await leaving.go("stopped")
         except Exception:  # whoever runs this may say so as well, in the midst of what is around it
             logger.exception("this gateway could not be opened, or a part of it broke: it is closed")
