@@ -115,6 +115,10 @@ test-engines: $(VENV)/.runtime $(VENV)/.dev system env-speech-gpu env-vllm ## Th
 test-clients: $(VENV)/.runtime $(VENV)/.dev system env-clients env-peers ## Pipecat, LiveKit's agents and the Agents SDK against servers of ours
 	@$(BIN)/python -m pytest tests/clients $(ARGS)
 
+.PHONY: test-wheel
+test-wheel: $(BIN)/python ## The wheel in an empty environment and an empty home: "rhapsode up", a question, an example
+	@bash requirements/wheel.sh $(BIN)/python
+
 .PHONY: test-fast
 test-fast: $(VENV)/.runtime $(VENV)/.dev ## Before a commit: the tests that start no server, process, browser or model
 	@$(BIN)/python -m pytest -q -n 2 --hypothesis-profile=quick \
