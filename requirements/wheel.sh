@@ -4,7 +4,7 @@
 # meanwhile) at our pins without their hashes; all of it is removed at the end.
 set -euo pipefail
 python="$1" work="$(mktemp -d)"
-trap 'ours down >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
+trap 'program=rhapsode ours down >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
 mkdir "$work/source" "$work/home" "$work/elsewhere"
 
 # Runs a program of the new environment, with nothing of this checkout or of its caller.

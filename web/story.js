@@ -218,7 +218,7 @@ const ON_TURN = {
   "sentence.failed": (turn, { data: { sentence, code, message } }) =>
     withSentence(turn, sentence, { done: true, error: message, code }),
   "sentence.skipped": (turn, { data }) => withSentence(turn, data.sentence, { done: true, skipped: true }),
-  // Anybody may ask for the skip of a sentence that will never be; between it and the others there would be holes.
+  // The skip of a sentence that will never be can be asked for; between it and the others there would be holes.
   "sentence.skip_requested": (turn, { data }) =>
     turn.sentences[data.sentence] ? withSentence(turn, data.sentence, { skipped: true }) : turn,
   "turn.completed": ended,

@@ -39,7 +39,7 @@ class _Bounded(Request):
 
 
 async def read_json(text: str | bytes) -> Any:
-    """The value of a socket's message. Raises orjson.JSONDecodeError."""
+    """The value of a message or a form's field. Raises orjson.JSONDecodeError."""
     if len(text) <= _AT_ONCE:
         return orjson.loads(text)
     return await anyio.to_thread.run_sync(orjson.loads, text)

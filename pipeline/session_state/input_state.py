@@ -3,7 +3,7 @@
     sound   ~~ one ~~~~~~~ two ~~~~~~~~~~~~~ thr          settled_ms <= rest_ms, and nothing is after at_ms
                  |        |     |              | |
                  |        |     |              | at_ms: how far an Intake has listened
-                 |        |     |              recorded_ms: so far it is in the log, half a second at a time
+                 |        |     |              recorded_ms: so far it is in the log, or was silent
                  |        |     done_ms: so far it belongs to utterances that are over, "two" being the last
                  |        rest_ms: here "two" began, which nobody has written down: who comes next begins here
                  settled_ms: "one" is written down, and all before it

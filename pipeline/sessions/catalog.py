@@ -14,6 +14,7 @@ from pipeline.tts.pronunciations import check_entries
 from schemas.errors import UnknownFunction, UnknownModel, UnknownProvider, UnknownVoice
 from schemas.errors.retrieval_errors import CollectionNotFound
 from schemas.ids import Seq, parse_session_id
+from schemas.languages import speaks
 from schemas.native.client_commands import SettingsPatch
 from schemas.settings import SessionSettings
 from schemas.settings.provider_settings import LOCAL
@@ -90,8 +91,8 @@ class Catalog:
     def voices(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(chain.from_iterable(self.speakers.values())))
 
-    def check(self, settings: SessionSettings) -> SessionSettings:
-        """The same settings. Raises an Unknown... error, which names the field."""
+    def check(self, settings: SessionSettings, before: SessionSettings | None = None) -> SessionSettings:
+        """The same settings, `before` without a change. Raises an Unknown... error, which names the field."""
         writer = settings.listening.provider
         if writer is not None and writer not in self.transcribers:
             known = ", ".join(self.transcribers) or "none"
@@ -115,7 +116,7 @@ class Catalog:
                 field="settings.voice",
             )
         own = [one for one in settings.pronunciations if one.origin == "session"]
-        check_entries(own, field="settings.pronunciations")
+        check_entries(own, field="settings.pronunciations", known=before.pronunciations if before else ())
         return settings
 
     def check_reserved(self, settings: SessionSettings, principal: str) -> None:
@@ -153,6 +154,10 @@ class Catalog:
                 if one.parameters and tools.choice in ("required", f"function:{one.name}")
             }
             await check(grammar(schema), field="settings.tools.functions", parts=parts)
+
+    def speaks(self, language: str) -> bool:
+        """Whether a voice of any provider does."""
+        return any(speaks(tags, language) for voices in self.speakers.values() for tags in voices.values())
 
     def voices_of(self, provider: str | None, *, field: str) -> tuple[str, ...]:
         """Raises UnknownProvider, which names the field that it came in."""

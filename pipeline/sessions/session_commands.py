@@ -284,9 +284,11 @@ class Sessions:
             await self._check(settings, principal)
         await self._allowance.session(principal)
 
-    async def _check(self, settings: SessionSettings, principal: str) -> SessionSettings:
-        """The same settings. Raises what `Catalog` does."""
-        self.choices.check(settings)
+    async def _check(
+        self, settings: SessionSettings, principal: str, before: SessionSettings | None = None
+    ) -> SessionSettings:
+        """The same settings, `before` without a change. Raises what `Catalog` does."""
+        self.choices.check(settings, before)
         self.choices.check_reserved(settings, principal)
         await self.choices.check_schemas(settings, principal)
         return settings
@@ -357,7 +359,9 @@ class Sessions:
     ) -> TurnRequested:
         """The event that the command asks for. Raises what its settings are refused with."""
         settings = await self._check(
-            command.settings.apply(conversation.settings), by or conversation.principal
+            command.settings.apply(conversation.settings),
+            by or conversation.principal,
+            conversation.settings,
         )
         await check_readable(self._views.log, command.settings, conversation.principal)
         by = "" if by == conversation.principal else by
@@ -425,7 +429,8 @@ class Sessions:
         check_length(said.text, self._limits.prompt_chars, field="prompt")
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session)
-            settings = await self._check(conversation.settings, conversation.principal)
+            known = conversation.settings
+            settings = await self._check(known, conversation.principal, known)
             gone: list[RequestContext] = []
             if said.merges is not None:
                 if not conversation.turns[said.merges].unheard:
@@ -436,7 +441,9 @@ class Sessions:
             params = TurnRequested(
                 kind="prompt",
                 text=said.text,
-                settings=conversational(settings, said.language),
+                settings=conversational(
+                    settings, said.language if self.choices.speaks(said.language) else ""
+                ),
                 input=said.input,
                 utterances=said.utterances,
                 merges=said.merges,
@@ -487,7 +494,8 @@ class Sessions:
             conversation, _ = await self._views.get(session, seen)
             if conversation.ended or conversation.ending:
                 raise SessionAlreadyEnded("this session has ended; create a new one")
-            settings = await self._check(patch.apply(conversation.settings), conversation.principal)
+            before = conversation.settings
+            settings = await self._check(patch.apply(before), conversation.principal, before)
             await check_readable(self._views.log, patch, conversation.principal)
             changed = SettingsChanged(settings=settings)
             outcome = await self._recorder.post(session, changed, by=conversation.principal)

@@ -56,6 +56,8 @@ class Utterances:
         self._last = anyio.Event()
         """Set when the latest utterance is settled."""
         self._last.set()
+        self._language = ""
+        """Of the latest transcript that has words."""
         self._beginnings: dict[int, int] = {}
         self._comparing = 0
         self._compared = anyio.Event()
@@ -182,6 +184,8 @@ class Utterances:
             self._ends_speech(finished),
             distant=self.interruption.usual.is_distant(finished.level, finished.settings.distant_db),
         )
+        if transcript.text:
+            self._language = transcript.language
         decision = decide(conversation, utterance, finished.settings, self._services.clock.now_ms())
         await self.interruption.settle(decision, finished.settings, finished.level)
         final = _final(finished, written, decision, after_ms)
@@ -189,9 +193,8 @@ class Utterances:
         if not decision.question:
             await self._services.recorder.post(session, final, key=key)
             return
-        language = transcript.language if transcript.text else ""
         question = SpokenQuestion(
-            decision.question, utterance.input, decision.utterances, decision.merges, language
+            decision.question, utterance.input, decision.utterances, decision.merges, self._language
         )
         try:
             turn = await sessions.say(session, question, final, key=key)
@@ -224,7 +227,8 @@ class Utterances:
         if state is None or not state.kept or conversation.ended or conversation.ending:
             return
         numbers = tuple(number for number, _ in state.kept)
-        question = SpokenQuestion(" ".join(text for _, text in state.kept), state.name, numbers)
+        text = " ".join(text for _, text in state.kept)
+        question = SpokenQuestion(text, state.name, numbers, language=self._language)
         try:
             await sessions.say(session, question, key=internal_key("input", state.name, numbers[-1], "rest"))
         except (StateError, InputError, EngineError) as error:

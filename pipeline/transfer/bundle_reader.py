@@ -68,7 +68,7 @@ _OF_ANSWERS: Final = (
 )
 """What an answer is made of: nothing of it follows the turn's end."""
 _ANSWER_CHARS: Final = 2_000_000
-"""Five times the longest text that is read out. Who listens to an answer holds its text, and adds to it."""
+"""Five times the longest text that is read out. A listener holds an answer's text, and adds to it."""
 _TITLE_CHARS: Final = 200
 """As all faces take them: lists of sessions have all of their titles."""
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)

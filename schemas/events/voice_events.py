@@ -38,7 +38,7 @@ class InputOpened(_Event):
 class InputAudio(_Event):
     """A piece of what was heard. Its bytes lie in the sibling audio stream under the same number.
 
-    Between two pieces there was silence; where more than a minute is missing, sound was lost.
+    Between two pieces there was silence, or sound that was lost or not to be recorded.
     """
 
     type: Literal["input.audio"] = "input.audio"

@@ -55,7 +55,7 @@ async def put_settings(services: Open, caller: Caller, params: PreferencesPatch)
 
     def decide(present: Preferences) -> Preferences:
         changed = present.model_copy(update={name: getattr(params, name) for name in params.model_fields_set})
-        check_entries(changed.pronunciations, field="pronunciations")
+        check_entries(changed.pronunciations, field="pronunciations", known=present.pronunciations)
         voices = services.sessions.choices.voices_of(changed.tts_provider, field="tts_provider")
         if changed.default_voice in voices:
             return changed

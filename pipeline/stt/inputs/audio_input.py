@@ -18,7 +18,7 @@ from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
 from pipeline.stt.inputs.audio_blocks import AudioBlocks
 from pipeline.stt.inputs.input_opening import InputServices, Opening, for_source
-from pipeline.stt.inputs.input_recovery import lead_ms
+from pipeline.stt.inputs.input_recovery import SILENCE_MS, lead_ms
 from pipeline.stt.serial_task_queue import SerialTaskQueue
 from pipeline.stt.speaker_level import UtteranceLevel
 from pipeline.stt.utterance_transcriber import UtteranceTranscriber
@@ -45,8 +45,6 @@ _WAITING: Final = 128
 _KEPT_MS: Final = 90_000
 _TELL_MS: Final = 500
 """How often the sender of sound that is not recorded is told what is safe."""
-_SILENCE_MS: Final = 30_000
-"""Half of what a recovered input takes for silence: beyond that its sender has lost sound."""
 _PROGRESS_MS: Final = 10_000
 _LOOK_MS: Final = 500
 """While nobody speaks, the wishes of the session are looked at so often."""
@@ -87,8 +85,8 @@ class Arrivals:
 class AudioRecorder:
     """Of one input. What is pushed lies in the log some time after, and `tell` hears up to where.
 
-    Sound that nobody could hear is left out, but for a frame each `_SILENCE_MS`: where nothing is recorded
-    there was silence, and where nothing is recorded for longer sound was lost.
+    Sound that nobody could hear is left out, but for the first frame and one each SILENCE_MS: a recovered
+    input can tell silence from sound that was lost.
     """
 
     def __init__(
@@ -103,14 +101,15 @@ class AudioRecorder:
 
     def begin(self, at_ms: int) -> None:
         """The next push is the sound at `at_ms`, and does not continue the last."""
-        self._at_ms = self._kept_ms = self._told_ms = at_ms
+        self._at_ms = self._kept_ms = self._told_ms = self._due_ms = at_ms
 
     async def push(self, frame: bytes, *, audible: bool = True) -> None:
         """A frame that goes on where the last one ended."""
-        if audible or self._at_ms >= self._kept_ms + _SILENCE_MS:
+        if audible or self._at_ms >= self._due_ms:
             self._capture = self._capture or Capture(at_ms=self._at_ms)
             await self._put(self._capture.push(frame))
-            self._kept_ms = self._told_ms = self._at_ms
+            self._kept_ms = self._told_ms = self._at_ms + FRAME_MS
+            self._due_ms = self._at_ms + SILENCE_MS
         elif self._capture is not None:
             await self._end_run()
         elif self._at_ms >= self._told_ms + PIECE_MS:
@@ -120,7 +119,7 @@ class AudioRecorder:
 
     async def flush(self) -> None:
         """Writes the sound that is buffered, or the last frame of silence, so that all has its length."""
-        if self._capture is None and self._at_ms > self._kept_ms + FRAME_MS:
+        if self._capture is None and self._at_ms > self._kept_ms:
             self._capture = Capture(at_ms=self._at_ms - FRAME_MS)
             await self._put(self._capture.push(bytes(FRAME_BYTES)))
         await self._end_run()

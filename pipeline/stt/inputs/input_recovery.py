@@ -20,14 +20,16 @@ _PAGE: Final = 500
 _BYTES_PER_MS: Final = 32
 _PREROLL_MS: Final = 500
 """A decoder that begins in the middle needs some packets to get it right."""
-_GAP_MS: Final = 60_000
-"""So much sound that got lost on the way counts as silence."""
+SILENCE_MS: Final = 30_000
+"""Of silence, a frame is recorded so often."""
+_GAP_MS: Final = 60_000 + SILENCE_MS
+"""So much sound that got lost on the way, and what was silent before, counts as silence."""
 _ONSET_MS: Final = 200
 """An utterance may have begun so much earlier, beside its padding, and nobody has said so yet."""
 
 _PIECES: Final = 2_500
-"""Four times those of the longest stretch that is heard again: two gateways may have recorded the same sound,
-and a bundle has any number of pieces at one place."""
+"""About three times those of the longest stretch that is heard again: two gateways may have recorded the same
+sound, and a bundle has any number of pieces at one place."""
 _WARMING_MS: Final = WARMING * FRAME_MS
 
 

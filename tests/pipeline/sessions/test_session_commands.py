@@ -14,6 +14,7 @@ from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions.catalog import Catalog
 from pipeline.sessions.session_commands import HeardLedger, Overtaken, Sessions, SpokenQuestion
 from schemas.errors import (
+    InputError,
     InputTooLong,
     LogUnavailable,
     RhapsodeError,
@@ -35,9 +36,10 @@ from schemas.events import (
 )
 from schemas.events.voice_events import InputAudio
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
-from schemas.native.client_commands import Control, RequestTurn
+from schemas.native.client_commands import Control, RequestTurn, SettingsPatch
 from schemas.settings.limit_settings import LimitSettings
 from schemas.settings.model_settings import ToolSettings
+from schemas.speech_style import PronunciationEntry
 from tests.pipeline.sessions.test_session_owner import QUIET, gateway
 from tests.support.eventlog.memory_log import MemoryEventLog
 
@@ -61,7 +63,7 @@ async def asking() -> AsyncGenerator[tuple[Sessions, Recorder, SessionId], None]
                 allowance=open_allowance(log, LIMITS),
                 choices=Catalog(
                     QUIET,
-                    {"local": (QUIET.voice,)},
+                    {"local": {QUIET.voice: ("en-US",)}},
                     functions=("locks_open",),
                     reserved={"locks_open": ("ann",)},
                 ),
@@ -94,6 +96,29 @@ async def test_a_spoken_question_is_asked_in_no_settings_that_a_typed_one_may_no
             await sessions.request(session, RequestTurn(prompt="Why?"))
         with pytest.raises(error):
             await sessions.say(session, SpokenQuestion("Why?", "i", (0,)), key="why")
+
+
+@pytest.mark.parametrize(("heard", "asked"), [("en", "en"), ("de", "auto"), ("any text", "auto")])
+async def test_an_automatic_session_answers_in_the_heard_language_if_a_voice_speaks_it(
+    heard: str, asked: str
+) -> None:
+    async with asking() as (sessions, recorder, session):
+        await recorder.post(session, SettingsChanged(settings=QUIET.model_copy(update={"language": "auto"})))
+        await sessions.say(session, SpokenQuestion("Sure.", "i", (0,), language=heard), key="why")
+        conversation, _ = await sessions.view(session)
+        assert [turn.settings.language for turn in conversation.turns.values()] == [asked]
+
+
+async def test_a_pronunciation_that_was_taken_before_ipa_was_checked_refuses_nothing_else() -> None:
+    async with asking() as (sessions, recorder, session):
+        old = QUIET.model_copy(update={"pronunciations": (PronunciationEntry(word="Łódź", ipa="/wut͡ɕ/"),)})
+        await recorder.post(session, SettingsChanged(settings=old))
+        await sessions.request(session, RequestTurn(prompt="Why?"))
+        await sessions.update(session, SettingsPatch(max_tokens=5))
+        new = SettingsPatch(pronunciations=(*old.pronunciations, PronunciationEntry(word="Gdańsk", ipa="12")))
+        with pytest.raises(InputError) as refused:
+            await sessions.update(session, new)
+        assert refused.value.field == "settings.pronunciations.1.ipa"
 
 
 async def test_an_answer_that_is_heard_by_now_is_not_taken_up() -> None:

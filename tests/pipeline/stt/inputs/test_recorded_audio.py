@@ -146,6 +146,24 @@ async def test_of_silence_a_frame_is_recorded_each_half_minute_and_speech_keeps_
     assert np.corrcoef(again[at : at + len(said)], said)[0, 1] > 0.8
 
 
+async def test_an_input_that_is_recorded_again_in_silence_is_resumed_after_a_break(app: RunningApp) -> None:
+    session = await new_session(app, reply=False)
+    async with calling(app, session) as caller, httpx.AsyncClient(base_url=app.url, timeout=30) as http:
+        name = (await caller.open())["input"]
+        await caller.speak(SPEECH)
+        await caller.event("transcript.final")
+        for record, ms in ((False, 100_000), (True, 3_000)):
+            patch = {"settings": {"listening": {"record": record}}}
+            assert (await http.patch(f"/v1/sessions/{session}", json=patch)).status_code == 200
+            await caller.speak(silence(ms))
+        spoken_ms = len(SPEECH) // BYTES_PER_MS + 102_000
+        ack = await caller.until(
+            lambda frame: frame["type"] == "input.ack" and frame["ms"] > spoken_ms, frames=True
+        )
+    async with calling(app, session) as again:
+        assert (await again.open(input=name, at_ms=ack["ms"]))["from_ms"] == ack["ms"]
+
+
 @pytest.mark.parametrize("way", ["microphone", "upload"])
 async def test_what_is_not_recorded_leaves_no_sound_anywhere(
     app: RunningApp, log: TieredLog, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
