@@ -143,7 +143,7 @@ def site(log: str) -> Iterator[Site]:
 
 
 def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site, tmp_path: Path) -> None:
-    make_folder, make_token, token, log, head, gateway, speech, deploy = documented()
+    make_folder, make_token, token, log, headers, head, gateway, speech, deploy = documented()
     first = site.home("first", used_before=False)
     others = [site.home(f"other{number}", used_before=number != 1) for number in range(3)]
     assert site.run(first, make_folder, make_token).returncode == 0
@@ -152,9 +152,9 @@ def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site
     for other in others:
         shutil.copytree(secret.parent, other / ".config/rhapsode")
 
-    site.start(first, token, log, head)
-    site.start(others[0], token, log, gateway)
-    site.start(others[1], token, log, speech)
+    site.start(first, token, log, headers, head)
+    site.start(others[0], token, log, headers, gateway)
+    site.start(others[1], token, log, headers, speech)
 
     tree, settings = configuration(tmp_path, 1, free_port())
     embedded_server.stop(
@@ -190,7 +190,7 @@ def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site
 
 
 def test_a_cluster_without_authentication_is_refused(site: Site) -> None:
-    *_, log, head, _, _, deploy = documented()
+    *_, log, _, head, _, _, deploy = documented()
     home = site.home("clean", used_before=False)
     site.start(home, log, head)
     refused = site.run(home, deploy)
