@@ -129,8 +129,12 @@ class Prepared:
             self.collection = http.post("/v1/collections", json={"name": "Espresso machine"}).json()["id"]
             documents = f"/v1/collections/{self.collection}/documents"
             http.post(documents, files=manual).raise_for_status()
-            while [one["state"] for one in http.get(documents).json()["documents"]] != ["ready"]:
+            for _ in range(240):
+                if [one["state"] for one in http.get(documents).json()["documents"]] == ["ready"]:
+                    break
                 time.sleep(0.5)
+            else:
+                raise TimeoutError("The manual was not read within two minutes.")
             persona = "Knows every machine in the café. Answers in one sentence."
             wish = {"name": "Ines", "persona": persona, "collections": [self.collection]}
             self.character = http.post("/v1/characters", json=wish).raise_for_status().json()["id"]

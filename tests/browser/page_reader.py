@@ -98,6 +98,16 @@ class Reader:
         if self.page.is_visible("#unlock"):
             self.page.click("#unlock")
 
+    def reloads_in_mid_answer(self) -> float:
+        """Hears a part, loads the page anew, and hears on from there: the milliseconds of the part."""
+        self.hears(1_500)
+        left_ms: float = self.stats["positionMs"]
+        self.page.reload()
+        self.tap_if_asked()
+        self.wait("s.samplesPlayed > 0")
+        assert 1_300 < self.begun_ms < left_ms + 2_000
+        return left_ms
+
     @property
     def _seen(self) -> dict[str, Any]:
         """What a failure should tell of the page: its figures, and what it says itself."""

@@ -142,12 +142,7 @@ def test_a_narration_that_fails_says_why_and_is_tried_again(
 def test_a_reload_keeps_the_place_in_a_scene(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page(f"{new_story(app.url, 'Once more', 'a story')}#1")  # no fragment of ours
     written(reader, 1).get_by_role("button", name="Read aloud").click()
-    reader.hears(1_500)
-    left_ms = reader.stats["positionMs"]
-    reader.page.reload()
-    reader.tap_if_asked()
-    reader.wait("s.samplesPlayed > 0")
-    assert 1_300 < reader.begun_ms < left_ms + 2_000
+    reader.reloads_in_mid_answer()
     reader.hears(2_000)
 
 
