@@ -17,11 +17,11 @@ from loadtests.servers.rhapsode_process import answers, child_process, free_port
 Marks = Mapping[str, Sequence[tuple[float, float]]]
 """Engine (as in KINDS) to pairs: when a request came, and when it had its first answer."""
 STAGES: Final = (
-    "speech at the ears",
-    "text from the ears",
-    "question at the model",
-    "first word",
-    "text at the voice",
+    "speech to text asked",
+    "transcript",
+    "language model asked",
+    "first token",
+    "text to speech asked",
     "first sound",
 )
 
@@ -31,13 +31,13 @@ def stages(marks: Marks, asked_s: float) -> dict[str, float]:
     voice = min(marks["speech"], default=None)
     if voice is None:
         return {}
-    found = {"text at the voice": voice[0], "first sound": voice[1]}
+    found = {"text to speech asked": voice[0], "first sound": voice[1]}
     model = max((mark for mark in marks["chat"] if mark[1] <= voice[0]), default=None)
     if model is not None:
-        found |= {"question at the model": model[0], "first word": model[1]}
+        found |= {"language model asked": model[0], "first token": model[1]}
         heard = max((mark for mark in marks["stt"] if mark[1] <= model[0]), default=None)
         if heard is not None:
-            found |= {"speech at the ears": heard[0], "text from the ears": heard[1]}
+            found |= {"speech to text asked": heard[0], "transcript": heard[1]}
     return {stage: round((found[stage] - asked_s) * 1_000, 1) for stage in STAGES if stage in found}
 
 

@@ -228,11 +228,11 @@ def test_the_stages_are_those_that_led_to_the_first_sound() -> None:
         "speech": [(10.7, 10.9), (11.2, 11.3)],
     }
     assert stages(marks, 10.0) == {
-        "speech at the ears": -1_000,
-        "text from the ears": 200,
-        "question at the model": 250,
-        "first word": 400,
-        "text at the voice": 700,
+        "speech to text asked": -1_000,
+        "transcript": 200,
+        "language model asked": 250,
+        "first token": 400,
+        "text to speech asked": 700,
         "first sound": 900,
     }
     assert stages({"stt": [], "chat": [], "speech": []}, 10.0) == {}
