@@ -51,20 +51,25 @@ def by_path() -> dict[Path, structure.Module]:
     return {module.path: module for module in structure.modules(*PACKAGES)}
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_says_what_it_is_for_and_stays_small(module: Path) -> None:
-    found = by_path()[module.relative_to(ROOT)]
-    assert ast.get_docstring(found.tree), "one sentence at the top: what is it for?"
-    assert found.lines <= MODULE_LINES
-    for node in ast.walk(found.tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            lines = (node.end_lineno or 0) - node.lineno + 1
-            assert lines <= FUNCTION_LINES, f"{node.name} has {lines} lines"
+def test_modules_say_what_they_are_for_and_stay_small() -> None:
+    assert sorted(by_path()) == [module.relative_to(ROOT) for module in MODULES]
+    found = []
+    for path, module in by_path().items():
+        if not ast.get_docstring(module.tree):
+            found.append(f"{path}: one sentence at the top: what is it for?")
+        if module.lines > MODULE_LINES:
+            found.append(f"{path} has {module.lines} lines")
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                if lines > FUNCTION_LINES:
+                    found.append(f"{path}: {node.name} has {lines} lines")
+    assert found == []
 
 
-@pytest.mark.parametrize("module", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_of_tests_stays_small(module: Path) -> None:
-    assert len(module.read_text(encoding="utf-8").splitlines()) <= MODULE_LINES, "split it by its themes"
+def test_modules_of_tests_stay_small() -> None:
+    lines = {module: len(module.read_text(encoding="utf-8").splitlines()) for module in TESTS}
+    assert [str(module) for module in TESTS if lines[module] > MODULE_LINES] == [], "split it by its themes"
 
 
 def test_packages_of_the_pipeline_do_not_import_each_other_in_a_circle() -> None:

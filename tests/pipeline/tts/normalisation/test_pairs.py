@@ -34,16 +34,14 @@ def heard(text: str, language: str) -> str:
     return " ".join(word for word in words if word != "and") if language == "en" else "".join(words)
 
 
-@pytest.mark.parametrize(
-    ("language", "written", "said"),
-    [
-        pytest.param(language, written, ours or theirs, id=f"{language} {kind} {written}")
-        for language in LANGUAGES
-        for kind, written, theirs, _, ours in pairs(language)
-    ],
-)
-def test_a_written_form_is_read_as_in_the_table(language: str, written: str, said: str) -> None:
-    assert heard(to_spoken(written, language).text, language) == heard(said, language)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_written_forms_are_read_as_in_the_table(language: str) -> None:
+    wrong = []
+    for _, written, theirs, _, ours in pairs(language):
+        said, read = ours or theirs, to_spoken(written, language).text
+        if heard(read, language) != heard(said, language):
+            wrong.append((written, read, said))
+    assert wrong == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
