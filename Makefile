@@ -102,7 +102,7 @@ test: $(VENV)/.runtime $(VENV)/.dev system ## The tests, with real models, serve
 .PHONY: test-long
 test-long: $(VENV)/.runtime $(VENV)/.dev system ## The tests that take long: kills, a rolling update, a hundred pages
 	@$(BIN)/python -m pytest -m long $(ARGS)
-	@$(BIN)/python -m pytest --hypothesis-profile=thorough tests/deployments/openai/test_openai_errors.py tests/deployments/web/test_described_requests.py $(ARGS)
+	@$(BIN)/python -m pytest --hypothesis-profile=thorough -m hypothesis $(ARGS)
 
 .PHONY: test-engines
 test-engines: $(VENV)/.runtime $(VENV)/.dev system env-speech-gpu env-vllm ## The tests of WhisperX, Coqui and vLLM, in their environments

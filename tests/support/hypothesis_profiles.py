@@ -4,9 +4,9 @@ from hypothesis import settings
 
 UNTIMED, THOROUGH = "untimed", "thorough"
 """Profiles; the second by `pytest --hypothesis-profile=thorough`, as is the third, `quick`."""
-for profile in (UNTIMED, THOROUGH):
-    settings.register_profile(profile, deadline=None)  # how long an example takes is the machine's affair
-settings.register_profile("quick", deadline=None, max_examples=15)
+for profile, tried in ((UNTIMED, 40), (THOROUGH, 100), ("quick", 15)):
+    settings.register_profile(profile, deadline=None, max_examples=tried)
+"""How long an example takes is the machine's affair."""
 
 
 def examples(few: int, many: int) -> int:
