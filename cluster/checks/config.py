@@ -17,7 +17,7 @@ from cluster.checks.placement_check import failures
 from cluster.terminal import run_state
 from cluster.terminal.cli_errors import UsageError
 from cluster.terminal.run_state import KEY
-from deployments.app import folder, load_settings
+from deployments.app_settings import folder, load_settings
 from schemas.settings import AppSettings
 from schemas.settings.telemetry_settings import LoggingSettings
 

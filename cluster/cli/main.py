@@ -234,7 +234,7 @@ def call_me(
 
     Example: rhapsode call-me --public-url https://voice.example.com
     """
-    from deployments.app import load_settings
+    from deployments.app_settings import load_settings
     from deployments.faces.telephone.call_markup import ask_again
 
     base = public_url or load_settings({}).gateway.telephone.public_url

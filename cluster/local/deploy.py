@@ -204,7 +204,7 @@ def log_from_here(args: Mapping[str, Any]) -> dict[str, Any]:
     from pydantic import ValidationError
 
     from cluster.checks.log_check import examine
-    from deployments.app import load_settings
+    from deployments.app_settings import load_settings
 
     said = {"trouble": "", "advice": "", "embedded": False, "about": "embedded", "warnings": []}
     try:

@@ -11,7 +11,8 @@ from ray.serve.schema import ServeDeploySchema
 
 from cluster.checks import config, exposure
 from cluster.terminal.cli_errors import CliError
-from deployments.app import build, load_settings
+from deployments.app import build
+from deployments.app_settings import load_settings
 from schemas.settings import AppSettings
 
 ROOT = Path(__file__).parents[3]

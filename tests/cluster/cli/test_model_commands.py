@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from cluster.checks import doctor, model_speed
 from cluster.checks.config import default_file
 from cluster.cli.main import app
-from deployments.app import load_settings
+from deployments.app_settings import load_settings
 from pipeline.engines.stt.whisper_weights import whisper_files
 from pipeline.engines.weights.chosen_models import choose, chosen, drop
 from pipeline.engines.weights.model_manifest import ModelEntry, entries

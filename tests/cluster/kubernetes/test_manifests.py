@@ -13,7 +13,7 @@ import yaml
 from cluster.kubernetes import network, overlay_checks, references, safety, serving, shapes
 from cluster.kubernetes.generated import OVERLAYS
 from cluster.kubernetes.kustomize import Manifest, named
-from deployments.app import load_settings
+from deployments.app_settings import load_settings
 
 Edit = Callable[[dict[str, Manifest]], object]
 

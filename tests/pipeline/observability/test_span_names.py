@@ -12,7 +12,7 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from opentelemetry.semconv.attributes import error_attributes, service_attributes
 from pydantic import ValidationError
 
-from deployments.app import load_settings
+from deployments.app_settings import load_settings
 from deployments.observability.otel_variables import tracing
 from pipeline.observability import span_names, tracer
 from schemas.settings.telemetry_settings import TracingSettings

@@ -31,7 +31,7 @@ sys.meta_path.insert(0, Without())
 """
 """An environment that was made with PIPER=no, as far as a process can tell."""
 REFUSED = """
-from deployments.app import load_settings
+from deployments.app_settings import load_settings
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 from pipeline.engines.model_files import prepare
 engines = {"language_model": {"engine": "scripted"}, "speech_to_text": {"engine": "scripted"},
