@@ -2,7 +2,7 @@
 
 import { SPEECH_RATE } from "./resampler.js";
 
-const TOGETHER_MS = 90; // of silence in one frame, rounded up to whole frames of the source
+const TOGETHER_MS = 250; // of silence in one frame, rounded up to whole frames of the source
 const AFTER_MS = 2_000; // of silence in which each frame may still decide when an utterance ends
 const LOUDER = 2; // peaks this much above those of silence may be speech
 const RISE = 1.01; // the level of silence grows no faster with each frame; it falls at once

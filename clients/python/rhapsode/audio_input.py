@@ -135,10 +135,10 @@ class AudioInput:
         }
 
     def _next(self) -> bytes:
-        """Up to 100 ms of sound that has not been sent on this connection."""
+        """Up to 500 ms of sound that has not been sent on this connection."""
         at = self._first
         for pcm in self._kept:
             if at + len(pcm) > self._sent:
-                return pcm[self._sent - at :][: self._rate // 5]
+                return pcm[self._sent - at :][: self._rate]
             at += len(pcm)
         return b""

@@ -3,7 +3,7 @@
 from array import array
 from typing import Final
 
-_TOGETHER_MS: Final = 90
+_TOGETHER_MS: Final = 250
 """Silence in one frame, rounded up to whole frames of the source."""
 _AFTER_MS: Final = 2_000
 """Silence in which each frame may still decide when an utterance ends."""

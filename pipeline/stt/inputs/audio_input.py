@@ -10,7 +10,7 @@ from typing import Final, Literal
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.audio.capture import PIECE_MS, Capture, CapturedPiece
+from pipeline.audio.capture import Capture, CapturedPiece
 from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.recorder import SessionWriter
 from pipeline.session_state.input_state import KnownCommand
@@ -45,6 +45,8 @@ _WAITING: Final = 128
 _KEPT_MS: Final = 90_000
 _TELL_MS: Final = 500
 """How often the sender of sound that is not recorded is told what is safe."""
+_TELL_SILENCE_MS: Final = 2_000
+"""How often the sender of silence that is left out of a record is told that it is safe."""
 _PROGRESS_MS: Final = 10_000
 _LOOK_MS: Final = 500
 """While nobody speaks, the wishes of the session are looked at so often."""
@@ -112,7 +114,7 @@ class AudioRecorder:
             self._due_ms = self._at_ms + SILENCE_MS
         elif self._capture is not None:
             await self._end_run()
-        elif self._at_ms >= self._told_ms + PIECE_MS:
+        elif self._at_ms >= self._told_ms + _TELL_SILENCE_MS:
             self._told_ms = self._at_ms
             await self._jobs.put(partial(self._tell, self._at_ms))
         self._at_ms += FRAME_MS

@@ -185,7 +185,7 @@ test("silence goes out in longer frames once it has lasted two seconds, and spee
   const batcher = new FrameBatcher();
   const sizes = (frames, peak) => Array.from({ length: frames }, () => batcher.push(noise(peak)).length / 16);
   assert.deepEqual(sizes(62, 200), Array(62).fill(32));
-  assert.deepEqual(sizes(6, 250), [0, 0, 96, 0, 0, 96]);
+  assert.deepEqual(sizes(16, 250), [...Array(7).fill(0), 256, ...Array(7).fill(0), 256]);
   assert.deepEqual(sizes(2, 150), [0, 0]);
   assert.deepEqual(sizes(3, 2_000), [96, 32, 32]);
   assert.deepEqual(sizes(62, 200), Array(62).fill(32));

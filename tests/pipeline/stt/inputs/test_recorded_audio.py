@@ -122,7 +122,7 @@ async def test_of_silence_a_frame_is_recorded_each_half_minute_and_speech_keeps_
     session = await new_session(app, reply=False)
     async with calling(app, session) as caller:
         await caller.open()
-        await caller.speak(SPEECH + silence(70_000) + SPEECH + silence(3_000))
+        await caller.speak(SPEECH + silence(70_000) + SPEECH + silence(5_000))
         await caller.event("transcript.final", count=2)
         spoken_ms = 2 * len(SPEECH) // BYTES_PER_MS
         await caller.until(
@@ -152,7 +152,7 @@ async def test_an_input_that_is_recorded_again_in_silence_is_resumed_after_a_bre
         name = (await caller.open())["input"]
         await caller.speak(SPEECH)
         await caller.event("transcript.final")
-        for record, ms in ((False, 100_000), (True, 3_000)):
+        for record, ms in ((False, 100_000), (True, 5_000)):
             patch = {"settings": {"listening": {"record": record}}}
             assert (await http.patch(f"/v1/sessions/{session}", json=patch)).status_code == 200
             await caller.speak(silence(ms))
