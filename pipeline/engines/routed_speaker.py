@@ -30,6 +30,8 @@ from schemas.settings.provider_settings import LOCAL
 
 _MOST: Final = CHUNK_MS // PACKET_MS // 2
 """Packets of a chunk. Twice as many may be imported, but would not fit into an event at every bitrate."""
+_SHORT_MS: Final = 250
+"""So much sound takes half a millisecond on the loop; a thread that has slept takes longer to begin."""
 
 
 ELEMENTS: Final = {"phonemes": "phoneme"}
@@ -68,15 +70,20 @@ class EncodingSpeaker:
             async for part in parts:
                 if isinstance(part, WordTimes):
                     made.append(_delayed(part))
-                elif packets := await asyncio.to_thread(encoder.encode, part):
+                elif packets := await self._encoded(encoder, part):
                     made.extend(_chunks(packets))
                     for item in made:
                         yield item
                     made = []
-        if packets := await asyncio.to_thread(encoder.finish):
+        if packets := encoder.finish():
             made.extend(_chunks(packets, last=True))
             for item in made:
                 yield item
+
+    async def _encoded(self, encoder: OpusEncoder, pcm: bytes) -> list[bytes]:
+        if len(pcm) <= 2 * self._tts.sample_rate * _SHORT_MS // 1_000:
+            return encoder.encode(pcm)
+        return await asyncio.to_thread(encoder.encode, pcm)
 
     def ignored(self, delivery: EngineResult) -> tuple[str, ...]:
         """As `TextToSpeech.ignored`."""

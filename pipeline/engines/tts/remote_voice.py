@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.engines.http.http_provider import Provider, body_of
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes, wished
 from pipeline.engines.tts.pauses import INNER_MS, Pauses
-from pipeline.engines.tts.response_audio import BadSound, CutShort, decoder_of
+from pipeline.engines.tts.response_audio import BadSound, CutShort, ResponseDecoder, decoder_of
 from pipeline.engines.tts.tempo import at_tempo
 from schemas.errors import EngineError, EngineFailed, UnknownVoice
 from schemas.settings.provider_settings import SpeechProviderSettings
@@ -25,6 +25,8 @@ _FIRST_MS: Final = 40
 _LATER_MS: Final = 200
 """Sound is passed on in pieces of at least so long, because each becomes an event: the first one soon."""
 _ASKING_S: Final = 3.0
+_SHORT: Final = 8_192
+"""Bytes that are decoded on the loop: a thread that has slept takes longer to begin."""
 
 
 class SpeechClient:
@@ -78,14 +80,14 @@ class SpeechClient:
             decoder, onset = decoder_of(response.headers.get("content-type", ""), rate), Onset(rate)
             async with aclosing(body_of(response)) as parts:
                 async for data in parts:
-                    waiting += onset.push(await asyncio.to_thread(decoder.feed, data))
+                    waiting += onset.push(await _fed(decoder, data))
                     if len(waiting) >= enough:
                         total += len(waiting)
                         yield waiting
                         waiting, enough = b"", 2 * rate * _LATER_MS // 1_000
                     if total > most:
                         raise BadSound("does not come to an end")  # noqa: TRY301
-            waiting += onset.push(await asyncio.to_thread(decoder.finish)) + onset.finish()
+            waiting += onset.push(decoder.finish()) + onset.finish()
         except BadSound as error:
             raise EngineFailed(f"{name} {self._provider.hidden(str(error))}.") from error
         except av.error.FFmpegError as error:
@@ -99,6 +101,10 @@ class SpeechClient:
         if heard:
             return EngineFailed(f"{self._provider.name} broke off in the middle of a sentence.")
         return self._provider.broke_off(error, timeout_s)
+
+
+async def _fed(decoder: ResponseDecoder, data: bytes) -> bytes:
+    return decoder.feed(data) if len(data) <= _SHORT else await asyncio.to_thread(decoder.feed, data)
 
 
 def _name_of(voice: Any) -> str:
