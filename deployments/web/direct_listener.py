@@ -15,6 +15,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 
+from pipeline.core.clock import coalesced_sleep
 from pipeline.sessions.drain import Drain
 from schemas.settings.limit_settings import GatewaySettings
 
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 0.1
 _GRACE_S = 2
-_TICK_S = 0.5
+_LOOK_S = 0.5
 """Seconds between two looks whether the listener should end; the Date header is as old."""
 _BACKLOG = 2_048
 _KEEP_ALIVE_S = 90
@@ -45,7 +46,7 @@ class _Server(uvicorn.Server):
         while True:
             if await self.on_tick(0):
                 return
-            await asyncio.sleep(_TICK_S)
+            await coalesced_sleep(_LOOK_S)
 
     async def serve_on(self, bound: socket.socket) -> None:
         """Serve connections of the listening socket `bound`, and close it at the end."""

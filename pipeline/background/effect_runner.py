@@ -19,6 +19,7 @@ from pipeline.background.worker_ports import (
     Pointer,
     Wish,
 )
+from pipeline.core.clock import coalesced_sleep
 from pipeline.eventlog.event_log import EventLog
 from schemas.errors import LogError, LogForeign, LogFull, LogLost, LogUnavailable
 from schemas.events.recorded import Recorded
@@ -135,7 +136,7 @@ class EffectRunner:
     async def _claim(self) -> None:
         """Also finds what a lost answer left with us unseen."""
         while True:
-            await anyio.sleep(self._settings.claim_idle_s / 3)
+            await coalesced_sleep(self._settings.claim_idle_s / 3)
             try:
                 while await self._claim_some():
                     pass
@@ -154,7 +155,7 @@ class EffectRunner:
 
     async def _beat(self) -> None:
         while True:
-            await anyio.sleep(self._settings.claim_idle_s / 3)
+            await coalesced_sleep(self._settings.claim_idle_s / 3)
             try:
                 if self._held:
                     for pointer in await self._group.beat(self._member, list(self._held)):

@@ -15,6 +15,7 @@ from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_projections import RedisProjections
 from pipeline.background.worker_ports import Effect, Projection
+from pipeline.core.clock import coalesced_sleep
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.errors import LogError, LogForeign
@@ -107,7 +108,7 @@ class Workers:
                 _logger.warning("%s: %s", task.name, error)
             except Exception:
                 _logger.exception("%s failed", task.name)
-            await anyio.sleep(task.every_s)
+            await coalesced_sleep(task.every_s)
 
     async def _announce(self) -> None:
         maintenance = RedisMaintenance(self._hot)

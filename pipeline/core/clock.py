@@ -1,9 +1,12 @@
 """Time as a parameter: one wall clock for people, one monotonic clock for latency."""
 
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
 import anyio
+
+TICK_S: Final = 0.25
+"""From one moment at which periodic tasks of this process wake to the next."""
 
 
 class Clock(Protocol):
@@ -29,3 +32,18 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
+
+
+def coalesced(seconds: float) -> float:
+    """The moment about `seconds` from now, on the event loop's clock.
+
+    It is a tick, up to half a TICK_S earlier or later, so that the periodic tasks of a process wake it
+    together instead of one by one. Less than TICK_S is kept as it is.
+    """
+    moment_s = anyio.current_time() + seconds
+    return moment_s if seconds < TICK_S else round(moment_s / TICK_S) * TICK_S
+
+
+async def coalesced_sleep(seconds: float) -> None:
+    """Return at `coalesced(seconds)`."""
+    await anyio.sleep_until(coalesced(seconds))

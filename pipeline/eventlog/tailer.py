@@ -13,6 +13,7 @@ from typing import Final, Self
 import anyio
 from anyio.abc import TaskGroup
 
+from pipeline.core.clock import coalesced
 from pipeline.eventlog.event_log import EventLog, Head, Push, PushSubscription, Subscribed
 from schemas.errors import (
     ArchiveDamaged,
@@ -341,14 +342,14 @@ class Tailer:
 
     async def _watch(self) -> None:
         """Look at the heads of sessions that were just subscribed, and now and then of all quiet ones."""
-        due = anyio.current_time() + self._watch_s
+        due = coalesced(self._watch_s)
         while True:
             with anyio.move_on_after(due - anyio.current_time()):
                 await self._look.wait()
             self._look = anyio.Event()
             sessions, self._suspects = self._suspects, set()
             if anyio.current_time() >= due:  # also where somebody subscribes all the time
-                due = anyio.current_time() + self._watch_s
+                due = coalesced(self._watch_s)
                 sessions |= {session for session, feed in self._feeds.items() if feed.quiet}
                 for feed in self._feeds.values():
                     feed.quiet = True

@@ -16,6 +16,7 @@ import orjson
 import psutil
 from anyio.abc import TaskGroup
 
+from pipeline.core.clock import coalesced, coalesced_sleep
 from pipeline.observability import metric_names
 from pipeline.observability.metric_names import Metric
 from pipeline.observability.tally import Tally
@@ -114,9 +115,9 @@ class ProcessMeter:
     async def watch_loop(self) -> None:
         """Until cancelled: how late are we woken?"""
         while True:
-            begun = time.monotonic()
-            await anyio.sleep(_LOOK_S)
-            self.observe_loop_lag(max(0.0, time.monotonic() - begun - _LOOK_S))
+            due_s = coalesced(_LOOK_S)
+            await anyio.sleep_until(due_s)
+            self.observe_loop_lag(max(0.0, anyio.current_time() - due_s))
 
 
 class MetricsReporter:
@@ -145,7 +146,7 @@ class MetricsReporter:
         while True:
             with suppress(LogError):  # the page itself says that the log is away
                 await self._store.publish(await self._meter.snapshot())
-            await anyio.sleep(TELL_S)
+            await coalesced_sleep(TELL_S)
 
 
 def present(snapshots: Sequence[Snapshot], now_ms: int) -> list[Snapshot]:

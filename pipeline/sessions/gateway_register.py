@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from pipeline.admission.concurrency_limiter import Neighbours
 from pipeline.admission.engine_backpressure import EngineBackpressure
-from pipeline.core.clock import Clock
+from pipeline.core.clock import Clock, coalesced_sleep
 from pipeline.sessions.drain import Drain
 from pipeline.sessions.owner_pool import OwnerPool
 from schemas.errors import LogError
@@ -171,13 +171,13 @@ class Leaving:
                 log.debug("nobody hears of this gateway, or it hears of nobody: %s", error)
                 intervals = 1
             for _ in range(intervals):
-                await anyio.sleep(_ANNOUNCE_S)
+                await coalesced_sleep(_ANNOUNCE_S)
                 if said.turns or replace(self.presence, seen_ms=said.seen_ms) != said:
                     break
 
     async def _follow_stop_requests(self) -> None:
         while True:
-            await anyio.sleep(_LOOK_S)
+            await coalesced_sleep(_LOOK_S)
             if self._stop_requested():
                 self.drain.ask("stopped")
                 return

@@ -15,6 +15,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
+from pipeline.core.clock import coalesced_sleep
 from pipeline.eventlog.event_log import TOMBSTONE_S, Batch, EventLog, Outcome, Verdict
 from pipeline.eventlog.producer_queue import weight
 from schemas.errors import LogError, LogUnavailable
@@ -187,7 +188,7 @@ class UnreplicatedTail:
         self._bytes -= weight(kept.batch.events)
 
 
-WATCH_S: Final = 0.2
+WATCH_S: Final = 0.25
 ATTEND_S: Final = 1.0
 """Servers that nobody here writes to are looked at so often."""
 _IDLE_INTERVALS: Final = 5
@@ -245,7 +246,7 @@ class FailoverReplayer:
             tasks.start_soon(self._attend)
             tasks.start_soon(self._insist)
             while True:
-                await anyio.sleep(WATCH_S)
+                await coalesced_sleep(WATCH_S)
                 before, self._seen = self._seen, self._log.failovers
                 if self._seen != before:
                     self._owed = dict.fromkeys(self._retained.sessions)
@@ -344,7 +345,7 @@ class FailoverReplayer:
 
     async def _insist(self) -> None:
         while True:
-            await anyio.sleep(ATTEND_S)
+            await coalesced_sleep(ATTEND_S)
             for session in list(self._uncertain):
                 with suppress(LogError):
                     await self.erase(session)
@@ -353,7 +354,7 @@ class FailoverReplayer:
         while True:
             await self.look()
             for _ in range(_IDLE_INTERVALS):
-                await anyio.sleep(ATTEND_S)
+                await coalesced_sleep(ATTEND_S)
                 if self._retained.sessions:
                     break
 

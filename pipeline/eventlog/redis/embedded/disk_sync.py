@@ -21,6 +21,7 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
+from pipeline.core.clock import coalesced_sleep
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import LogSettings
 
@@ -45,6 +46,8 @@ class DiskSync:
     def __call__(self) -> None:
         """Blocks for as long as the disk takes. Raises OSError."""
         sizes = {path: path.stat().st_size for path in embedded_server.appended_files(self._home)}
+        if self._has_room and sizes == self._done:
+            return  # and the room behind them is reserved
         has_room = all([_reserve(path, size) for path, size in sizes.items()])
         settled = has_room and self._has_room
         # Again each time, where there is no room: it may be a new server.
@@ -60,7 +63,7 @@ class DiskSync:
     async def run(self, every_s: float = EVERY_S) -> None:
         """For ever."""
         while True:
-            await anyio.sleep(every_s)
+            await coalesced_sleep(every_s)
             try:
                 await anyio.to_thread.run_sync(self, abandon_on_cancel=True)
             except FileNotFoundError:
