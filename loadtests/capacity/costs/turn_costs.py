@@ -37,6 +37,8 @@ SCRIPT: Final = {
 Say = Callable[[str], None]
 _IDLE_S: Final = 12.0
 _SETTLE_S: Final = 2.0
+_SILENT_S: Final = 3.0
+"""A little longer than clients send silence in short frames, in case an utterance ends there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ async def microphones(url: str, meter: SystemMeter, many: int, seconds: float, *
         for _ in range(many):
             session = await client.create(listening={"reply": False})
             callers.append(await calls.enter_async_context(voice_call(client, session)))
+        await asyncio.sleep(_SILENT_S)
         before = meter.read()
         for caller in callers:
             caller.microphone.say(pcm)
