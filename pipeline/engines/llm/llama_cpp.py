@@ -21,6 +21,7 @@ from pipeline.engines.llm.chat_body import CallsInPieces, messages_of, wishes_of
 from pipeline.engines.llm.context_window import fitting, too_long, without_oldest
 from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.llm.json_grammars import HeldAnswer, grammar
+from pipeline.engines.llm.zero_pages import give_back_zeros, mapped
 from pipeline.engines.model_files import language_model_file
 from pipeline.engines.ports import ChatRequest, Completion, Function, Message, Written
 from pipeline.engines.slots import Slots
@@ -85,10 +86,15 @@ def load(model: Path, settings: LanguageModelSettings, *, key: str | None = None
 
 
 def _started(server: Callable[[Any], Any], parameters: Any) -> Any:
-    """The engine after a first grammar, for which it reads its vocabulary: that takes a second or more."""
+    """The engine after a first grammar, for which it reads its vocabulary: that takes a second or more.
+
+    Its context, 23 kB a token with the packaged model, takes memory when a token is first in it.
+    """
+    before = mapped()
     engine = server(parameters)
     first = {"messages": [{"role": "user", "content": "?"}], "max_tokens": 1, "grammar": grammar({})}
     engine.handle_chat_completions(first, lambda _: False)
+    give_back_zeros(before)
     return engine
 
 
