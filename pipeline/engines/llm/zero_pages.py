@@ -56,8 +56,8 @@ def _without(ranges: Sequence[Range], others: Sequence[Range]) -> list[Range]:
 
 
 def _give_back(start: int, end: int) -> int:
-    memory = np.frombuffer((ctypes.c_char * (end - start)).from_address(start), np.uint64)
-    zero = ~memory.reshape(-1, mmap.PAGESIZE // 8).any(axis=1)
+    memory = memoryview((ctypes.c_char * (end - start)).from_address(start))
+    zero = ~np.frombuffer(memory, np.uint64).reshape(-1, mmap.PAGESIZE // 8).any(axis=1)
     edges = np.flatnonzero(np.diff(zero, prepend=False, append=False)).reshape(-1, 2)
     for first, last in edges.tolist():
         address, size = start + first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE
