@@ -22,6 +22,32 @@ def few_fields(model: type[Any], value: Any) -> Any:
     return value
 
 
+def crowded(text: bytes) -> bool:
+    """Whether a JSON text has more values than `VALUES` before it is read, as far as a count of its commas,
+    brackets and strings tells; no text that `too_many` lets through is crowded.
+
+    Reading ten million bytes of empty lists takes four seconds, in which no other thread has its turn.
+    """
+    most = 3 * VALUES
+    if _separators(text, 0, len(text)) <= most:
+        return False
+    bare = text.replace(rb"\\", b"").replace(rb"\"", b"")  # each quote begins a string or ends it
+    found = at = 0
+    while found <= most and at < len(bare):
+        begin = _or_end(bare, bare.find(b'"', at))
+        found += max(1, _separators(bare, at, begin))
+        at = _or_end(bare, bare.find(b'"', begin + 1)) + 1
+    return found > most
+
+
+def _separators(text: bytes, begin: int, end: int) -> int:
+    return sum(text.count(sign, begin, end) for sign in (b",", b"[", b"{"))
+
+
+def _or_end(text: bytes, place: int) -> int:
+    return len(text) if place < 0 else place
+
+
 def too_many(raw: Any) -> bool:
     """Without recursion: whoever sends such things hopes for that."""
     level, values = [raw], 0

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from http import HTTPStatus
 from re import Pattern
 from typing import Any, Final
@@ -9,55 +10,93 @@ from typing import Any, Final
 import anyio.to_thread
 import orjson
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.container import GatewayContainer
 from deployments.web.problem_details import refusal
-from schemas.bounds import VALUES, too_many
+from schemas.bounds import VALUES, crowded, too_many
 from schemas.errors import BodyTooLarge
 
 SIGNED: Final = "/v1/telephone/"
 """Paths whose face checks the sender's signature itself, and has to read the body for that ..."""
 SIGNED_BYTES: Final = 64 * 1024
 """... of so many bytes at most, since its sender is not known until then."""
-_AT_ONCE: Final = 256 * 1024
-"""Bytes that are read on the loop; more of them would keep others waiting."""
+_AT_ONCE: Final = 64 * 1024
+"""Bytes that are read and checked on the loop; more of them would keep others waiting."""
+
+
+Check = Callable[[Any], tuple[Any, Sequence[Any]]]
+"""Makes a body's model. Returns it, or what is wrong with the body."""
+
+
+class _Invalid(HTTPException):
+    """FastAPI lets nothing else but a JSONDecodeError through where it reads a body."""
+
+    def __init__(self, errors: Sequence[Any]) -> None:
+        super().__init__(HTTPStatus.UNPROCESSABLE_ENTITY)
+        self.errors = errors
 
 
 class _Bounded(Request):
+    def __init__(self, scope: Scope, receive: Receive, check: Check | None) -> None:
+        super().__init__(scope, receive)
+        self._check = check
+
     async def json(self) -> Any:
-        """Raises JSONDecodeError, or HTTPException: FastAPI lets nothing else through."""
+        """Of a long body the model that the route takes, made beside the loop. Raises JSONDecodeError or
+        HTTPException."""
         body = await self.body()
-        raw, many = _read(body) if len(body) <= _AT_ONCE else await anyio.to_thread.run_sync(_read, body)
-        if many:
-            raise HTTPException(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {VALUES} values"
-            )
-        return raw
+        if len(body) <= _AT_ONCE:
+            return _read(body)
+        return await anyio.to_thread.run_sync(self._checked, body)
+
+    def _checked(self, body: bytes) -> Any:
+        raw = _read(body)
+        if self._check is None:
+            return raw
+        checked, errors = self._check(raw)
+        if errors:
+            raise _Invalid(errors)
+        return checked
 
 
 async def read_json(text: str | bytes) -> Any:
-    """The value of a message or a form's field. Raises orjson.JSONDecodeError."""
-    if len(text) <= _AT_ONCE:
-        return orjson.loads(text)
-    return await anyio.to_thread.run_sync(orjson.loads, text)
+    """The value of a message or a form's field. Raises orjson.JSONDecodeError or BodyTooLarge."""
+    return _loaded(text) if len(text) <= _AT_ONCE else await anyio.to_thread.run_sync(_loaded, text)
 
 
-def _read(body: bytes) -> tuple[Any, bool]:
-    raw = json.loads(body)
-    return raw, too_many(raw)
+def _loaded(text: str | bytes) -> Any:
+    if crowded(text.encode(errors="replace") if isinstance(text, str) else text):
+        raise BodyTooLarge(_CROWDED, field="body")
+    return orjson.loads(text)
+
+
+def _read(body: bytes) -> Any:
+    if crowded(body) or too_many(raw := json.loads(body.decode("utf-8-sig"))):
+        raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _CROWDED)
+    return raw
+
+
+_CROWDED: Final = f"the body has more than {VALUES} values"
 
 
 class BoundedRoute(APIRoute):
-    """For `APIRouter(route_class=...)`."""
+    """For `APIRouter(route_class=...)`, of all routes that take JSON."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        field = self.body_field
+        whole = field is not None and field in self.dependant.body_params
+        check = partial(field.validate, loc=("body",)) if field is not None and whole else None
 
         async def bounded(request: Request) -> Response:
-            return await handle(_Bounded(request.scope, request.receive))
+            try:
+                return await handle(_Bounded(request.scope, request.receive, check))
+            except _Invalid as error:
+                raise RequestValidationError(error.errors) from error
 
         return bounded
 

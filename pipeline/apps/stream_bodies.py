@@ -7,11 +7,13 @@ from typing import Final
 import orjson
 
 from pipeline.session_state.stream_state import media_type
+from schemas.bounds import VALUES, crowded
+from schemas.errors import BodyTooLarge
 from schemas.errors.stream_errors import StreamInvalid
 
 JSON: Final = "application/json"
 _BLANK: Final = b" \t\r\n"
-_PART: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+_PART: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},]', re.DOTALL)
 """Strings, brackets and commas of a JSON text."""
 
 
@@ -23,10 +25,13 @@ def is_json(content_type: str) -> bool:
 def message_of(body: bytes, content_type: str, *, append: bool = False) -> bytes:
     """The bytes that one append adds: an array's elements without its brackets, anything else as it is.
 
-    Raises StreamInvalid for what is no JSON, and with `append` for an empty array.
+    Raises StreamInvalid for what is no JSON, and with `append` for an empty array; BodyTooLarge for more
+    values than a request may have.
     """
     if not body or not is_json(content_type):
         return body
+    if crowded(body):
+        raise BodyTooLarge(f"the body has more than {VALUES} values", field="body")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from weakref import WeakValueDictionary
 
 import anyio
+import anyio.to_thread
 
 from pipeline.admission.allowance import Allowance
 from pipeline.apps.stream_bodies import message_of, split_at
@@ -319,7 +320,8 @@ async def _forked(
             at = recorded.seq
             yield NewEvent(_own(recorded), now, audio=recorded.audio or b"")
     if config.fork_sub_offset:
-        kept = split_at(await _append_behind(log, source, upto), config.fork_sub_offset, config.content_type)
+        behind = await _append_behind(log, source, upto)
+        kept = await anyio.to_thread.run_sync(split_at, behind, config.fork_sub_offset, config.content_type)
         follows = [*_appended(NewAppend(kept, config.content_type)), *follows]
     for each in follows:
         yield NewEvent(each.event, now, audio=each.audio)

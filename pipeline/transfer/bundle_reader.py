@@ -17,6 +17,7 @@ from pipeline.eventlog.redis.codec import AUDIO_MAX, encode, size_of
 from pipeline.session_state.conversation import Conversation
 from pipeline.transfer.bundle_manifest import ALLOWED, EVENTS, FORMAT, MANIFEST, VERSION, Manifest
 from pipeline.transfer.cloudevents import PACKETS, read_line
+from schemas.bounds import VALUES, too_many
 from schemas.errors import (
     BundleDamaged,
     BundleInvalid,
@@ -239,6 +240,8 @@ def _check_envelope(conversation: Conversation, recorded: Recorded, now_ms: int)
         raise BundleInvalid(f"event {recorded.seq} is from the future")
     if len(recorded.data.get("title") or "") > _TITLE_CHARS:
         raise BundleInvalid(f"event {recorded.seq} has a title of more than {_TITLE_CHARS} characters")
+    if too_many(recorded.data):
+        raise BundleInvalid(f"event {recorded.seq} has more than {VALUES} values")
     if not _finite(recorded.data):
         raise BundleInvalid(f"event {recorded.seq} has a number beyond {_LARGEST}")
 

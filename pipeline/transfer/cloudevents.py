@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from schemas.bounds import VALUES, crowded
 from schemas.errors import BundleDamaged, BundleInvalid
 from schemas.events.recorded import Recorded
 from schemas.events.upcasting import upcast
@@ -81,6 +82,8 @@ def write_line(session: SessionId, recorded: Recorded, *, audio_at: int) -> byte
 
 def read_line(line: bytes, session: SessionId, seq: Seq) -> CloudEventLine:
     """The event that must be `seq` of `session`. Raises BundleInvalid, or BundleDamaged if another is."""
+    if crowded(line):
+        raise BundleInvalid(f"line {seq} of the events has more than {VALUES} values")
     try:
         event = _Event.model_validate(orjson.loads(line))
     except (orjson.JSONDecodeError, ValidationError) as error:

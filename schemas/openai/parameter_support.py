@@ -21,6 +21,8 @@ _UNPRINTABLE: Final = re.compile(r"[^\x21-\x2b\x2d-\x7e]")
 _NAMES: Final = 16
 _NAME_CHARS: Final = 64
 _MESSAGE_CHARS: Final = 300
+_PIECE_CHARS: Final = 1 << 16
+"""Are replaced at a time: no other thread has its turn meanwhile."""
 
 
 def _cleaned(value: Any) -> Any:
@@ -30,7 +32,9 @@ def _cleaned(value: Any) -> Any:
     """
     if not isinstance(value, str):
         return value
-    return UNREADABLE.sub(" ", value.replace("\r\n", "\n").replace("\r", "\n"))
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    pieces = [text[at : at + _PIECE_CHARS] for at in range(0, len(text), _PIECE_CHARS)]
+    return "".join([UNREADABLE.sub(" ", piece) for piece in pieces])
 
 
 Cleaned = Annotated[str, BeforeValidator(_cleaned)]

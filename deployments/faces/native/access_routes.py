@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 
 from deployments.faces.native.session_routes import Open, Session
+from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller
 from pipeline.auth.principals import Principal
 from pipeline.auth.tokens import Tokens
@@ -13,7 +14,7 @@ from schemas.errors import StateError
 from schemas.native.access_answers import ShareList, ShareMade, ShareView, TokenMade
 from schemas.native.client_commands import CreateShare
 
-router = APIRouter(prefix="/v1", tags=["access"])
+router = APIRouter(prefix="/v1", tags=["access"], route_class=BoundedRoute)
 
 
 @router.post("/tokens")

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from deployments.container import GatewayContainer
 from deployments.faces.native.session_routes import Open, Session, erase, links
+from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller, owns
 from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.session_directory import Directory
@@ -26,7 +27,7 @@ from schemas.ids import SessionId, created_ms, generation
 from schemas.native.transfer_answers import ErasureProof, ForkSession, SessionForked, SessionImported
 from schemas.settings.retrieval_settings import CollectionId
 
-router = APIRouter(prefix="/v1", tags=["transfers"])
+router = APIRouter(prefix="/v1", tags=["transfers"], route_class=BoundedRoute)
 
 IMPORT: Final = "/v1/sessions/import"
 """Takes bodies of any size: it has a limit of its own, and holds them on disk."""

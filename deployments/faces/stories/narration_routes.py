@@ -12,6 +12,7 @@ from deployments.faces.conversations.json_socket import JsonSocket, conversing
 from deployments.faces.forms.form_bodies import form_or_json, schema_of
 from deployments.faces.native.session_routes import Open
 from deployments.faces.stories.story_routes import control, known_scene, socket_url
+from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller, owns
 from pipeline.apps.narration_progress import NarrationProgress, Source
 from pipeline.apps.narrations import NARRATED
@@ -38,7 +39,7 @@ from schemas.errors import (
 )
 from schemas.ids import SessionId, new_session_id, parse_session_id
 
-router = APIRouter(tags=["narration"])
+router = APIRouter(tags=["narration"], route_class=BoundedRoute)
 
 
 async def known_source(services: GatewayContainer, caller: Principal, name: str) -> Source:

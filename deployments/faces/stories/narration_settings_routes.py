@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from deployments.container import GatewayContainer
 from deployments.faces.native.session_routes import Open
+from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller
 from pipeline.apps.narration_progress import NarrationProgress, Source
 from pipeline.apps.narrations import NARRATED
@@ -21,7 +22,7 @@ from schemas.languages import primary, speaks
 from schemas.settings.narration_preferences import Preferences
 from schemas.settings.provider_settings import LOCAL
 
-router = APIRouter(tags=["narration"])
+router = APIRouter(tags=["narration"], route_class=BoundedRoute)
 
 _PREVIEW: Final = {
     "en": "This is how I sound. Once upon a time, there was a voice that told stories.",

@@ -1,5 +1,6 @@
-"""Pages of events that are bounded by bytes: a read may ask for 500 events, each of which may be large."""
+"""Pages of events that are bounded by bytes and time: a read may ask for 500 events, each of any size."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -11,6 +12,9 @@ from schemas.ids import Seq, SessionId
 PAGE_BYTES: Final = 1 << 20
 """A page ends with the event that reaches so many bytes of data: as objects they take up to thirty times as
 much, and nobody else of the process is served while they are made."""
+_PAGE_S: Final = 0.02
+"""A page ends also with the event at which so much processor time is used up: in a megabyte of data there may
+be a million empty lists."""
 _SOUND: Final = 8
 """So many bytes of sound count as one of data: they stay as they are."""
 _KNOWN: Final = 4_096
@@ -36,12 +40,12 @@ class BoundedPages:
     ) -> list[Recorded]:
         """The first of these entries, at least one if there is any, and up to `PAGE_BYTES`."""
         events: list[Recorded] = []
-        size = 0
+        size, began_s = 0, time.thread_time()
         for entry in entries:
             audio = None if sound is None else sound.get(entry_seq(entry))
             events.append(decode_entry(entry, audio))
             size += sum(map(len, entry[1])) + len(audio or b"") // _SOUND
-            if size >= PAGE_BYTES:
+            if size >= PAGE_BYTES or time.thread_time() - began_s >= _PAGE_S:
                 break
         self._learn(session, len(events), whole=len(events) == len(entries), asked=asked)
         return events

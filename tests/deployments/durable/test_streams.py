@@ -103,6 +103,13 @@ def test_a_stream_that_is_too_large_says_so(anna: httpx.Client) -> None:
     assert (refused.status_code, refused.json()["code"]) == (413, "body.too_large")
 
 
+def test_json_of_many_small_values_is_too_large_as_well(anna: httpx.Client) -> None:
+    """Reading it would hold up everybody else of the gateway, for seconds."""
+    anna.put("durable/crowd", headers=JSON)
+    refused = anna.post("durable/crowd", content=b"[" + b"[]," * 200_000 + b"[]]", headers=JSON)
+    assert (refused.status_code, refused.json()["code"]) == (413, "body.too_large")
+
+
 @pytest.mark.parametrize("name", ["sessions", "sessions/new", "x" * 513, "bell%07"])
 def test_some_names_are_no_streams(anna: httpx.Client, name: str) -> None:
     assert anna.put(f"durable/{name}").status_code in (400, 405)

@@ -310,6 +310,15 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
         )
         for name, place in PLACES.items()
     },
+    **{
+        f"an event of {count} values": (
+            lambda files, count=count: zipped(
+                with_event(files, "realtime.configured", {"config": _CONFIG | {"more": [[]] * count}})
+            ),
+            INVALID,
+        )
+        for count in (60_000, 200_000)
+    },
     "an answer beyond its end": (lambda files: zipped(with_events(files, going_on)), INVALID),
     "a call before its answer": (lambda files: zipped(with_events(files, called_before)), INVALID),
     "a title that no face takes": (

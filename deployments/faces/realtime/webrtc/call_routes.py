@@ -15,6 +15,7 @@ from deployments.faces.native.session_routes import Open
 from deployments.faces.realtime.realtime_opening import Patch, known_session, open_session, session_of_call
 from deployments.faces.realtime.webrtc.calls import Calls
 from deployments.web import problem_details
+from deployments.web.body_limits import read_json
 from deployments.web.error_shapes.realtime_error_events import error_body
 from deployments.web.resource_access import Caller, while_allowed
 from schemas.errors import BodyTooLarge, RhapsodeError, SessionNotFound
@@ -116,7 +117,7 @@ async def _offered(request: Request, longest: int) -> tuple[str, Patch | None]:
             raise RealtimeInvalid(f"Unknown parameter: '{unknown[0][:80]}'.", field=unknown[0][:80])
         offer = fields.get("sdp", b"")
         if session := fields.get("session"):
-            patch = _patch(session)
+            patch = await _patch(session)
     else:
         raise RealtimeInvalid(
             "An offer comes as application/sdp, or as multipart/form-data with the parts sdp and session.",
@@ -130,9 +131,9 @@ async def _offered(request: Request, longest: int) -> tuple[str, Patch | None]:
         raise RealtimeInvalid("The offer is no text.", field="sdp") from error
 
 
-def _patch(text: bytes) -> Patch:
+async def _patch(text: bytes) -> Patch:
     try:
-        raw = orjson.loads(text)
+        raw = await read_json(text)
     except orjson.JSONDecodeError as error:
         raise RealtimeInvalid("session is not JSON.", reason="invalid_json", field="session") from error
     return session_patch(raw)

@@ -1,12 +1,15 @@
 """Pages of events are bounded by bytes, whatever the sizes of events, and leave nothing out."""
 
 from functools import cache
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.eventlog.event_log import PAGE
+from pipeline.eventlog.redis import bounded_pages
 from pipeline.eventlog.redis.bounded_pages import PAGE_BYTES, BoundedPages
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.events import TextDelta
@@ -53,6 +56,12 @@ def test_a_session_of_small_events_is_read_in_whole_pages() -> None:
     for _ in range(3):
         assert pages.count(SESSION, PAGE) == PAGE
         assert len(pages.decoded(SESSION, [entry(n, 50) for n in range(1, 501)], asked=PAGE)) == PAGE
+
+
+def test_a_page_ends_where_its_events_have_taken_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = count(step=8)
+    monkeypatch.setattr(bounded_pages, "time", SimpleNamespace(thread_time=lambda: next(spent) / 1_000))
+    assert len(BoundedPages().decoded(SESSION, [entry(n, 50) for n in range(1, 501)], asked=PAGE)) == 3
 
 
 @pytest.mark.anyio
