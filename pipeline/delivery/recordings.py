@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
@@ -25,7 +26,7 @@ _SIZES: Final = 256
 EXTENSIONS: Final[dict[AudioFormat, str]] = {"wav": "wav", "mp3": "mp3", "opus": "ogg", "pcm16": "pcm"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RecordingParams:
     """The sound of these turns, in this format, as far as the log has it up to an event."""
 
@@ -34,13 +35,13 @@ class RecordingParams:
     fmt: AudioFormat
     upto: Seq
 
-    @property
+    @cached_property
     def sentences(self) -> list[SentenceState]:
-        """Those that sound, in the order of the log."""
+        """Those that sound, in the order of the log; there may be a hundred thousand."""
         found = [one for turn in self.turns for one in turn.sentences if one.first_chunk is not None]
         return sorted(found, key=lambda one: one.first_chunk or 0)
 
-    @property
+    @cached_property
     def ms(self) -> int:
         return sum(one.ms for one in self.sentences)
 
@@ -143,8 +144,11 @@ class Recordings:
         header = params.fmt == "wav" and first < WAV_HEADER_BYTES
         if params.fmt in ("pcm16", "wav") and not header:
             skip -= WAV_HEADER_BYTES if params.fmt == "wav" else 0
-            while sentences and pcm_bytes(sentences[0].ms) <= skip:
-                skip -= pcm_bytes(sentences.pop(0).ms)
+            begin = 0
+            while begin < len(sentences) and pcm_bytes(sentences[begin].ms) <= skip:
+                skip -= pcm_bytes(sentences[begin].ms)
+                begin += 1
+            sentences = sentences[begin:]
         async with aclosing(self._pieces(params, sentences, header=header)) as pieces:
             async for piece in pieces:
                 skip, left_out = max(0, skip - len(piece)), skip

@@ -1,0 +1,35 @@
+"""The audio of turns with very many sentences."""
+
+import pytest
+
+from pipeline.delivery.recordings import RecordingParams, Recordings
+from pipeline.session_state.turn_state import SentenceState, TurnState
+from schemas.ids import Seq, TurnId, new_session_id
+from schemas.settings import SessionSettings
+from tests.support.eventlog.memory_log import MemoryEventLog
+
+pytestmark = pytest.mark.anyio
+MANY = 20_000
+
+
+def recording() -> RecordingParams:
+    turn = TurnState(TurnId(1), "prompt", "", SessionSettings(), 0)
+    turn.sentences = [SentenceState(n, n, n + 1, "x", ms=20, first_chunk=Seq(MANY - n)) for n in range(MANY)]
+    return RecordingParams(new_session_id(), [turn], "pcm16", Seq(MANY))
+
+
+def test_their_order_is_found_once() -> None:
+    params = recording()
+    assert params.sentences is params.sentences
+    assert [one.first_chunk for one in params.sentences[:3]] == [1, 2, 3]
+    assert params.ms == MANY * 20
+
+
+async def test_the_same_part_is_given_as_often_as_it_is_asked_for() -> None:
+    params, recordings = recording(), Recordings(MemoryEventLog())
+    size = recordings.known_size(params)
+    assert size is not None
+    for _ in range(2):
+        part = [piece async for piece in recordings.stream(params, size - 100, 100)]
+        assert part == [bytes(100)]
+    assert len(params.sentences) == MANY
