@@ -141,13 +141,16 @@ export class Call {
   /** The server's answer to an offer: it goes on after the last event and the last sound. @param {string} sdp */
   async _offer(sdp) {
     const query = new URLSearchParams(this._query);
-    if (this.session !== null) query.set("session_id", this.session);
+    if (this.id !== null) query.set("call_id", this.id); // the server tells of a hang-up that was lost
+    else if (this.session !== null) query.set("session_id", this.session);
     if (this.sequenceNumber !== null) {
       query.set("starting_after", String(this.sequenceNumber));
       query.set("audio_starting_after", this.audioCursor);
     }
     const kind = { "Content-Type": "application/sdp" };
-    const answer = await this._connection.patiently("POST", `v1/realtime/calls?${query}`, sdp, kind);
+    const ask = () => this._connection.once("POST", `v1/realtime/calls?${query}`, sdp, kind);
+    // An offer without a session makes one: where the answer was lost, the next would make another.
+    const answer = await this._connection.repeated(ask, ({ status }) => this.session !== null || status > 0);
     this.id = answer.headers.get("Location").split("/").at(-1);
     this.session ??= this.id.split("_")[1];
     return answer.text();

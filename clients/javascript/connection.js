@@ -111,7 +111,7 @@ export class Connection {
    * @param {string} method @param {string} path @param {unknown} [body] @param {Record<string, string>} [headers]
    */
   async patiently(method, path, body, headers) {
-    return this._repeated(() => this.once(method, path, body, headers), () => true);
+    return this.repeated(() => this.once(method, path, body, headers), () => true);
   }
 
   /**
@@ -123,12 +123,12 @@ export class Connection {
   async call(method, path, body) {
     const repeatable = REPEATABLE.has(method) || "key" in (body ?? {});
     const ask = () => this.once(method, path, body);
-    const response = await this._repeated(ask, ({ status }) => repeatable || status > 0);
+    const response = await this.repeated(ask, ({ status }) => repeatable || status > 0);
     return response.status === 204 ? null : response.json();
   }
 
   /** @param {() => Promise<Response>} ask @param {(error: ApiError) => boolean} mayRepeat */
-  async _repeated(ask, mayRepeat) {
+  async repeated(ask, mayRepeat) {
     const deadline = Date.now() + this.patienceMs;
     for (let attempt = 1; ; attempt += 1) {
       try {

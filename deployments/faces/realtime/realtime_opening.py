@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from deployments.container import GatewayContainer
@@ -44,6 +44,8 @@ class Opened:
     head: Head
     sound_after: tuple[Seq, int] | None = None
     """Of a call: the sound after so many milliseconds of this event is played; None: that of events told."""
+    call_before: str = ""
+    """Id of the call that is made again: its hang-up, which may have been lost, ends this one, too."""
 
     @property
     def session(self) -> SessionId:
@@ -77,7 +79,8 @@ async def open_session(
         session = await _new(services, caller, model, patch)
     else:
         raise RealtimeInvalid("starting_after goes with a session_id.", field="starting_after")
-    return await _open(services, session, model or LOCAL, number, sound_after)
+    opened = await _open(services, session, model or LOCAL, number, sound_after)
+    return opened if number is None else replace(opened, call_before=query.get("call_id", ""))
 
 
 def session_of_call(call: str) -> str:

@@ -187,6 +187,16 @@ async def test_a_call_is_hung_up_from_elsewhere_and_its_session_stays(app: Runni
         await still.say("Who comes by?")
 
 
+async def test_a_hang_up_that_was_lost_ends_the_call_that_is_made_again(app: RunningApp) -> None:
+    async with calling(app) as caller:
+        number, call = caller.events[-1]["sequence_number"], caller.location.rpartition("/")[2]
+    async with httpx.AsyncClient(base_url=app.url, timeout=LIMIT_S) as http:
+        assert (await http.post(f"{caller.location}/hangup")).status_code == 200
+    async with calling(app, call_id=call, starting_after=number) as again, asyncio.timeout(10):
+        assert (await again.event("call.hung_up"))["call_id"] == again.location.rpartition("/")[2] != call
+        await again.closed.wait()
+
+
 async def offered(
     app: RunningApp, content: str | bytes, *, kind: str = "application/sdp", **query: Any
 ) -> Any:

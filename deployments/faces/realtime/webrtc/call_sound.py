@@ -51,10 +51,13 @@ class CallSound:
             await self._drop(recorded.turn, live=live)
         elif recorded.type in _PAUSES:
             self._output.hold(recorded.type == "playback.paused")
-        elif recorded.type == "call.hung_up" and live and recorded.data["call"] == self._call:
+        elif recorded.type == "call.hung_up" and self._ends(recorded.data["call"], live=live):
             self.hung_up.set()
         if recorded.seq >= self._opened.head.seq:
             self._output.release()
+
+    def _ends(self, call: str, *, live: bool) -> bool:
+        return (live and call == self._call) or call == self._opened.call_before != ""
 
     async def clear(self) -> None:
         """The client wants to hear no more of what is in the buffer."""
