@@ -32,8 +32,11 @@ function inRuns(words, shared) {
 /** Both texts as runs {text, differs}. Case and punctuation are no difference. */
 export function marked(one, other) {
   const [left, right] = [wordsOf(one), wordsOf(other)];
-  if (left.length * right.length > MOST) return [one, other].map((text) => [{ text, differs: false }]);
   const [a, b] = [left.map(bare), right.map(bare)];
+  if (left.length * right.length > MOST) {
+    const differs = a.filter(Boolean).join(" ") !== b.filter(Boolean).join(" ");
+    return [one, other].map((text) => [{ text, differs }]);
+  }
   const lengths = commonLengths(a, b);
   const [inLeft, inRight] = [new Set(), new Set()];
   for (let i = 0, j = 0; i < a.length && j < b.length;) {
