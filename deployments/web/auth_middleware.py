@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
@@ -13,7 +14,7 @@ from starlette.websockets import WebSocket
 from deployments.container import GatewayContainer
 from deployments.web import problem_details
 from deployments.web.body_limits import SIGNED
-from deployments.web.connection_limiter import ConnectionLimiter, counted_as, lasts
+from deployments.web.connection_limiter import ConnectionLimiter, counted_as, lasts, seated
 from deployments.web.resource_access import PRINCIPAL
 from deployments.web.ws_drain import close_on_drain
 from pipeline.auth.authenticator import is_loopback
@@ -105,14 +106,12 @@ class AuthMiddleware:
         drain = services.leaving.drain
         guest: Principal | None = scope.get(PRINCIPAL) if lasts(scope) else None
         with ExitStack() as held:
+            seated(scope, partial(self._take_seat, scope, held))
             try:
                 if not is_public(scope):
                     drain.check_closed()
                 if guest is not None:
-                    drain.check()
-                    held.enter_context(drain.guest())
-                    whose = await counted_as(guest, services.ownership)
-                    held.enter_context(self._connection_limiter.acquire(whose, services.settings.limits))
+                    await self._take_seat(scope, held)
             except RhapsodeError as error:
                 await _refuse(error, scope, receive, send)
                 return
@@ -120,6 +119,14 @@ class AuthMiddleware:
                 await close_on_drain(self._app, drain, scope, receive, send)
             else:
                 await self._app(scope, receive, send)
+
+    async def _take_seat(self, scope: Scope, held: ExitStack) -> None:
+        """Raises GatewayLeaving, GatewayBusy, ListenerLimit, or what `counted_as` raises."""
+        services = _services(scope)
+        services.leaving.drain.check()
+        held.enter_context(services.leaving.drain.guest())
+        whose = await counted_as(scope[PRINCIPAL], services.ownership)
+        held.enter_context(self._connection_limiter.acquire(whose, services.settings.limits))
 
 
 def _sees_itself_out(scope: Scope) -> bool:

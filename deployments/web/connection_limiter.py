@@ -2,10 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from pipeline.auth.principals import Principal
@@ -32,6 +33,23 @@ _ERASURES: Final = re.compile(r"/v1/users/[^/]+")
 
 _DURABLE: Final = "/v1/durable/"
 """Durable streams, which are read live or at once, as the query says."""
+
+
+_SEAT: Final = "rhapsode.seat"
+"""Key in a request's scope of what counts its connection among those that last."""
+
+
+def seated(scope: Scope, take: Callable[[], Awaitable[None]]) -> None:
+    """Has `take_seat` call `take`."""
+    scope[_SEAT] = take
+
+
+async def take_seat(connection: HTTPConnection) -> None:
+    """Counts the connection from now on as one that lasts: its answer is longer than usual.
+
+    Raises GatewayLeaving, GatewayBusy or ListenerLimit.
+    """
+    await connection.scope[_SEAT]()
 
 
 class ConnectionLimiter:

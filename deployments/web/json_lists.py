@@ -9,7 +9,9 @@ import orjson
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
+from starlette.requests import HTTPConnection
 
+from deployments.web.connection_limiter import take_seat
 from pipeline.session_state.turn_state import TurnState
 
 V = TypeVar("V")
@@ -18,16 +20,17 @@ _PIECE_BYTES: Final = 64 * 1024
 _JSON: Final = "application/json"
 
 
-async def listed(about: Shown, name: str, items: Iterator[Shown]) -> Response:
+async def listed(connection: HTTPConnection, about: Shown, name: str, items: Iterator[Shown]) -> Response:
     """The JSON of `about` with these items as its field `name`.
 
     A thread reads `items`, piece by piece, as fast as the client takes them: a session has as much text as
-    its log may have bytes.
+    its log may have bytes. Raises what `take_seat` raises where there is more than a piece.
     """
     pieces = _pieces(_json(about, name), name, items)
     begun = await anyio.to_thread.run_sync(lambda: list(islice(pieces, 2)))
     if len(begun) == 1:
         return Response(begun[0], media_type=_JSON)
+    await take_seat(connection)
     return StreamingResponse(chain(begun, pieces), media_type=_JSON)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from deployments.container import GatewayContainer
 from deployments.faces.conversations.thread_views import listed_thread, messages, thread_view
@@ -93,18 +93,20 @@ async def list_threads(
 
 
 @router.get("/{thread_id}", response_model=ThreadView)
-async def get_thread(services: Open, thread: Thread) -> Response:
-    return await _answer(services, thread)
+async def get_thread(request: Request, services: Open, thread: Thread) -> Response:
+    return await _answer(request, services, thread)
 
 
 @router.patch("/{thread_id}", response_model=ThreadView)
-async def change_thread(services: Open, thread: OwnThread, params: ChangeThread) -> Response:
+async def change_thread(
+    request: Request, services: Open, thread: OwnThread, params: ChangeThread
+) -> Response:
     """Another title, or another character from the next question on."""
     if "character" in params.model_fields_set:  # first, for it may be refused
         await services.threads.choose(thread, params.character)
     if params.title is not None:
         await services.sessions.rename(thread, params.title)
-    return await _answer(services, thread)
+    return await _answer(request, services, thread)
 
 
 @router.delete("/{thread_id}", status_code=204)
@@ -123,9 +125,9 @@ async def remove_member(services: Open, thread: OwnThread, member: str) -> None:
     await services.threads.remove_member(thread, member)
 
 
-async def _answer(services: GatewayContainer, thread: SessionId) -> Response:
+async def _answer(request: Request, services: GatewayContainer, thread: SessionId) -> Response:
     conversation, view = await _view(services, thread)
-    return await listed(view, "messages", messages(conversation))
+    return await listed(request, view, "messages", messages(conversation))
 
 
 async def _view(services: GatewayContainer, thread: SessionId) -> tuple[Conversation, ThreadView]:

@@ -101,11 +101,13 @@ async def create_session(
 
 
 @router.get("/sessions/{session_id}", response_model=SessionView)
-async def get_session(services: Open, caller: Caller, session: Session) -> Response:
+async def get_session(
+    connection: HTTPConnection, services: Open, caller: Caller, session: Session
+) -> Response:
     conversation, head = await services.sessions.view(session)
     shown = view(session, conversation, head)
     shown = shown.model_copy(update={"settings": _told(shown.settings, caller, conversation)})
-    return await listed(shown, "turns", as_they_are(conversation.turns.values(), _turn_view))
+    return await listed(connection, shown, "turns", as_they_are(conversation.turns.values(), _turn_view))
 
 
 def _told(settings: SessionSettings, caller: Principal, conversation: Conversation) -> SessionSettings:

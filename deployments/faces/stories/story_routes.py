@@ -92,16 +92,15 @@ async def create_story(services: Open, caller: Caller, params: StoryParams) -> S
 
 
 @router.get("/api/stories/{story_id}", response_model=StoryView)
-async def get_story(known: Story) -> Response:
+async def get_story(request: Request, known: Story) -> Response:
     story, conversation, _ = known
     numbers = {turn: number for number, turn in enumerate(conversation.turns, 1)}
 
     def scene(state: TurnState) -> SceneView:
         return _scene_view(story, numbers[state.turn], conversation, state)
 
-    return await listed(
-        _story_view(story, conversation), "scenes", as_they_are(conversation.turns.values(), scene)
-    )
+    scenes = as_they_are(conversation.turns.values(), scene)
+    return await listed(request, _story_view(story, conversation), "scenes", scenes)
 
 
 @router.delete("/api/stories/{story_id}", status_code=204)

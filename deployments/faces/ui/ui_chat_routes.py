@@ -77,9 +77,10 @@ async def stop(services: Open, caller: Caller, chat_id: ChatId) -> None:
 
 
 @router.get("/chat/{chat_id}", response_class=JSONResponse)
-async def messages(services: Open, caller: Caller, chat_id: ChatId) -> Response:
+async def messages(request: Request, services: Open, caller: Caller, chat_id: ChatId) -> Response:
     """The chat so far, as `{"id", "messages"}` for `useChat`, without an answer that is being made."""
-    return await listed({"id": chat_id}, "messages", await _chats(services).messages(chat_id, caller))
+    told = await _chats(services).messages(chat_id, caller)
+    return await listed(request, {"id": chat_id}, "messages", told)
 
 
 def _flowing(

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import pytest
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
+from starlette.requests import HTTPConnection
 
+from deployments.web.connection_limiter import seated
 from deployments.web.json_lists import as_they_are, listed
 from pipeline.session_state.turn_state import TurnState
 from schemas.ids import TurnId
@@ -33,14 +35,17 @@ class OnlyLines(BaseModel):
 @pytest.mark.parametrize("count", [0, 1, 3])
 async def test_a_short_list_is_told_at_once(about: Page | OnlyLines, count: int) -> None:
     lines = tuple(Line(number=number, text='\u00e4\n"') for number in range(count))
-    told = await listed(about, "lines", iter(lines))
+    told = await listed(HTTPConnection({"type": "http"}), about, "lines", iter(lines))
     assert int(told.headers["content-length"]) == len(told.body)
     whole = about.model_copy(update={"lines": lines})
     assert json.loads(bytes(told.body)) == whole.model_dump(mode="json")
 
 
 async def test_a_long_list_is_made_as_it_is_taken() -> None:
-    made = 0
+    made, seats = 0, list[None]()
+
+    async def take() -> None:
+        seats.append(None)
 
     def lines() -> Iterator[Line]:
         nonlocal made
@@ -48,8 +53,11 @@ async def test_a_long_list_is_made_as_it_is_taken() -> None:
             made += 1
             yield Line(number=number, text="x" * 10_000)
 
-    told = await listed(Page(title="Long"), "lines", lines())
+    connection = HTTPConnection({"type": "http"})
+    seated(connection.scope, take)
+    told = await listed(connection, Page(title="Long"), "lines", lines())
     assert isinstance(told, StreamingResponse)
+    assert len(seats) == 1
     assert "content-length" not in told.headers
     assert made < 20
     pieces = aiter(told.body_iterator)

@@ -11,9 +11,10 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from deployments.web import json_lists
 from deployments.web.connection_limiter import lasts
 from tests.support.clients.access_people import People, client, said_by_socket, settings_at, stream
-from tests.support.clients.native_client import create, split_frame
+from tests.support.clients.native_client import ask, create, split_frame
 from tests.support.running_app import RunningApp, running_app
 
 pytestmark = pytest.mark.anyio
@@ -123,6 +124,22 @@ async def test_whoever_is_answered_by_a_stream_or_after_a_while_has_a_seat(
         for path in ("/api/tts/audio/x/chunk/0", "/api/tts/voices/fox/preview"):
             assert (await anna.get(path)).status_code == 429, path
         assert (await anna.get("/v1/models")).status_code == httpx.codes.OK
+
+
+async def test_an_answer_as_long_as_a_session_has_a_seat(
+    crowded: tuple[RunningApp, People], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_lists, "_PIECE_BYTES", 1)
+    app, people = crowded
+    async with client(app, people.anna) as anna, AsyncExitStack() as stay:
+        session, empty = await create(anna), await create(anna)
+        await ask(anna, session, prompt="Hello", settings={"speak": False})
+        assert len((await anna.get(f"/v1/sessions/{session}")).json()["turns"]) == 1
+        for _ in range(2):
+            await seated(stay, app, session, people.anna)
+        refused = await anna.get(f"/v1/sessions/{session}")
+        assert (refused.status_code, refused.json()["code"]) == (429, "limit.listeners")
+        assert (await anna.get(f"/v1/sessions/{empty}")).status_code == httpx.codes.OK
 
 
 async def test_a_streamed_completion_leaves_its_seat_when_it_is_over(
