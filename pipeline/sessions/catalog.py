@@ -14,7 +14,7 @@ from pipeline.tts.pronunciations import check_entries
 from schemas.errors import UnknownFunction, UnknownModel, UnknownProvider, UnknownVoice
 from schemas.errors.retrieval_errors import CollectionNotFound
 from schemas.ids import Seq, parse_session_id
-from schemas.languages import speaks
+from schemas.languages import ANY, AUTO, speaks
 from schemas.native.client_commands import SettingsPatch
 from schemas.settings import SessionSettings
 from schemas.settings.provider_settings import LOCAL
@@ -154,6 +154,14 @@ class Catalog:
                 if one.parameters and tools.choice in ("required", f"function:{one.name}")
             }
             await check(grammar(schema), field="settings.tools.functions", parts=parts)
+
+    @property
+    def usual_language(self) -> str:
+        """Language of new sessions; where they find it out, that of the voice which they begin with."""
+        if self.defaults.language != AUTO:
+            return self.defaults.language
+        spoken = self.speakers.get(self.defaults.tts_provider or LOCAL, {}).get(self.defaults.voice, ())
+        return next((tag for tag in spoken if tag != ANY), "en")
 
     def speaks(self, language: str) -> bool:
         """Whether a voice of any provider does."""

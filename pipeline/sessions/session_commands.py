@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from pipeline.admission.allowance import Allowance
 from pipeline.core.clock import Clock
+from pipeline.engines.ports import spoken_languages
 from pipeline.eventlog.event_log import Head, Verdict
 from pipeline.eventlog.recorder import Recorder, RequestContext
 from pipeline.eventlog.redis.codec import bytes_of
@@ -24,6 +25,7 @@ from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions.catalog import Catalog, check_readable, with_readable, with_user_dictionary
 from pipeline.sessions.owner_pool import OwnerPool
+from pipeline.tts.sentence_language import usual_language
 from pipeline.tts.ssml import is_ssml, parse
 from schemas.errors import (
     InputTooLong,
@@ -197,6 +199,19 @@ def conversational(settings: SessionSettings, language: str = "") -> SessionSett
         return settings
     sooner = sentences.model_copy(update={"first_threshold": _FIRST_WORDS})
     return settings.model_copy(update={"sentences": sooner})
+
+
+def in_a_language(
+    settings: SessionSettings, text: str, conversation: Conversation, choices: Catalog
+) -> SessionSettings:
+    """Settings of a turn, where "auto" has become a language: in doubt that of the turn before it."""
+    if settings.language != AUTO:
+        return settings
+    before = (turn.settings.language for turn in reversed(conversation.turns.values()))
+    in_doubt = next((tag for tag in before if tag != AUTO), choices.usual_language)
+    spoken = spoken_languages(choices.speakers)
+    language = usual_language(AUTO, text, spoken, in_doubt=in_doubt)
+    return settings.model_copy(update={"language": language}) if is_language(language) else settings
 
 
 class Sessions:
@@ -408,6 +423,7 @@ class Sessions:
         """Record the wish, and `before` it what led to it, all or nothing."""
         await self.all_heard(session)
         settings = await self.readable(params.settings, conversation.principal)
+        settings = in_a_language(settings, params.text, conversation, self.choices)
         params = params.model_copy(update={"settings": settings, "traceparent": CALLER.get()})
         event = conversation.request(params, queue_limit=self._limits.queued_turns)
         self._owners.admit(conversation.principal, conversation.latest_ms)

@@ -12,7 +12,7 @@ from typing import Final
 from langcodes import Language
 
 from pipeline.engines.weights.language_identifier import language_identifier
-from schemas.languages import UNDETERMINED, primary
+from schemas.languages import AUTO, UNDETERMINED, primary
 
 _OWN_AT_MOST: Final = 0.01
 _FOREIGN_AT_LEAST: Final = 0.3
@@ -78,9 +78,9 @@ _OTHER_SCRIPTS: Final = {"sr": ("Latn",), "uz": ("Cyrl",), "az": ("Cyrl",), "mn"
 """Scripts beside the usual one."""
 
 
-def usual_language(choice: str, text: str, spoken: Collection[str] = ()) -> str:
-    """The tag that a session's choice stands for: "auto" is the language of `text`, English in doubt."""
-    return sentence_language(text[:_READ_CHARS], "en", spoken) if choice == "auto" else choice
+def usual_language(choice: str, text: str, spoken: Collection[str] = (), *, in_doubt: str = "en") -> str:
+    """The tag that a session's choice stands for: "auto" is the language of `text`, `in_doubt` if unclear."""
+    return sentence_language(text[:_READ_CHARS], in_doubt, spoken) if choice == AUTO else choice
 
 
 def sentence_language(text: str, usual: str, spoken: Collection[str] = ()) -> str:

@@ -47,8 +47,16 @@ pytestmark = pytest.mark.anyio
 LIMITS = LimitSettings(prompt_chars=20)
 
 
+CHOICES = Catalog(
+    QUIET,
+    {"local": {QUIET.voice: ("en-US",)}},
+    functions=("locks_open",),
+    reserved={"locks_open": ("ann",)},
+)
+
+
 @asynccontextmanager
-async def asking() -> AsyncGenerator[tuple[Sessions, Recorder, SessionId], None]:
+async def asking(choices: Catalog = CHOICES) -> AsyncGenerator[tuple[Sessions, Recorder, SessionId], None]:
     """A session in which something can be asked."""
     log, session = MemoryEventLog(), new_session_id()
     async with Recorder(log) as recorder, Tailer(log) as tailer, gateway(log, recorder) as owners:
@@ -61,12 +69,7 @@ async def asking() -> AsyncGenerator[tuple[Sessions, Recorder, SessionId], None]
                 owners,
                 HeardLedger(recorder, SystemClock()),
                 allowance=open_allowance(log, LIMITS),
-                choices=Catalog(
-                    QUIET,
-                    {"local": {QUIET.voice: ("en-US",)}},
-                    functions=("locks_open",),
-                    reserved={"locks_open": ("ann",)},
-                ),
+                choices=choices,
             ),
             recorder,
             session,
@@ -98,15 +101,49 @@ async def test_a_spoken_question_is_asked_in_no_settings_that_a_typed_one_may_no
             await sessions.say(session, SpokenQuestion("Why?", "i", (0,)), key="why")
 
 
-@pytest.mark.parametrize(("heard", "asked"), [("en", "en"), ("de", "auto"), ("any text", "auto")])
-async def test_an_automatic_session_answers_in_the_heard_language_if_a_voice_speaks_it(
-    heard: str, asked: str
-) -> None:
-    async with asking() as (sessions, recorder, session):
-        await recorder.post(session, SettingsChanged(settings=QUIET.model_copy(update={"language": "auto"})))
+AUTOMATIC = QUIET.model_copy(update={"language": "auto"})
+
+
+async def languages_of(sessions: Sessions, session: SessionId) -> list[str]:
+    conversation, _ = await sessions.view(session)
+    return [turn.settings.language for turn in conversation.turns.values()]
+
+
+@pytest.mark.parametrize("heard", ["fr", "de", "any text"])
+async def test_an_automatic_session_answers_in_the_heard_language_if_a_voice_speaks_it(heard: str) -> None:
+    async with asking(Catalog(QUIET, {"local": {QUIET.voice: ("en-US", "fr")}})) as (
+        sessions,
+        recorder,
+        session,
+    ):
+        await recorder.post(session, SettingsChanged(settings=AUTOMATIC))
         await sessions.say(session, SpokenQuestion("Sure.", "i", (0,), language=heard), key="why")
-        conversation, _ = await sessions.view(session)
-        assert [turn.settings.language for turn in conversation.turns.values()] == [asked]
+        assert await languages_of(sessions, session) == ["fr" if heard == "fr" else "en"]
+
+
+async def test_a_question_whose_language_is_in_doubt_is_in_that_of_the_turn_before_it() -> None:
+    async with asking() as (sessions, recorder, session):
+        await recorder.post(session, SettingsChanged(settings=AUTOMATIC))
+        for prompt in ("Ok.", "Wie weit ist es?", "Danke!", "42?", "¿Dónde está el mar?", "Si.", "𐎀𐎁𐎂"):
+            await sessions.request(session, RequestTurn(prompt=prompt))
+        assert await languages_of(sessions, session) == ["en", "de", "de", "de", "es", "es", "auto"]
+        await sessions.request(session, RequestTurn(prompt="Ok.", settings=SettingsPatch(language="fr")))
+        await sessions.request(session, RequestTurn(prompt="Ok."))
+        assert (await languages_of(sessions, session))[-2:] == ["fr", "fr"]
+
+
+@pytest.mark.parametrize(
+    ("language", "spoken", "asked"),
+    [("de", ("en-US",), "de"), ("auto", ("de",), "de"), ("auto", ("*",), "en"), ("auto", (), "en")],
+)
+async def test_the_first_question_in_doubt_is_in_the_language_of_the_server_or_its_voice(
+    language: str, spoken: tuple[str, ...], asked: str
+) -> None:
+    defaults = QUIET.model_copy(update={"language": language})
+    async with asking(Catalog(defaults, {"local": {QUIET.voice: spoken}})) as (sessions, recorder, session):
+        await recorder.post(session, SettingsChanged(settings=AUTOMATIC))
+        await sessions.request(session, RequestTurn(prompt="Ok."))
+        assert await languages_of(sessions, session) == [asked]
 
 
 async def test_a_pronunciation_that_was_taken_before_ipa_was_checked_refuses_nothing_else() -> None:

@@ -129,6 +129,15 @@ def test_short_phrases_are_foreign_where_a_voice_speaks_their_language(voices: f
     assert sum(language == told for language, told in found) >= (40 if voices == VOICES else 6)
 
 
+def test_a_phrase_in_the_language_of_the_session_stays_in_it() -> None:
+    told = [
+        (language, sentence_language(phrase, language, VOICES))
+        for language, phrases in FOREIGN.items()
+        for phrase in phrases.split("|")
+    ]
+    assert [one for one in told if one[0] != one[1]] == []
+
+
 def test_no_short_english_phrase_is_foreign() -> None:
     told = {phrase: sentence_language(phrase, "en", VOICES) for phrase in ENGLISH.split("|")}
     assert len(told) > 400
