@@ -108,7 +108,7 @@ async def _spoken(settings: TextToSpeechSettings, cache: Path) -> tuple[bytes, f
 
     engine = build_text_to_speech(settings, cache)
     try:
-        [name] = engine.voices
+        name = engine.voices[0]
         for _ in range(2):
             began = monotonic()
             async with aclosing(engine.synthesize(_SENTENCE, voice=name)) as pieces:

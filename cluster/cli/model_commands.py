@@ -147,7 +147,7 @@ def _accept_licence(entry: ModelEntry, folder: Path, *, yes: bool) -> None:
     """Shows a licence that is not permissive, or differs by voice, before the first use."""
     if entry.licence in _PERMISSIVE:
         return
-    for name in ("MODEL_CARD", "LICENSE.txt"):
+    for name in ("MODEL_CARD", "LICENSE.txt", "README.md"):
         if (folder / name).is_file():
             say((folder / name).read_text(encoding="utf-8", errors="replace").strip())
     confirm(f"Use {entry.name} under this licence ({entry.licence})?", yes=yes)
@@ -162,9 +162,9 @@ def _measure(entry: ModelEntry, folder: Path, *, yes: bool) -> None:
     with steps.step("Measuring it for two seconds") as note:
         if entry.engine == "llama":
             speed = anyio.run(model_speed.language_model, settings.language_model, settings.cache)
-        elif entry.engine == "piper":
+        elif entry.engine in ("piper", "kokoro", "pocket"):
             speed = anyio.run(model_speed.voice, settings.text_to_speech, settings.cache)
-        elif entry.engine == "whisper" and find_spec("piper") is not None:
+        elif entry.engine in ("whisper", "moonshine") and find_spec("piper") is not None:
             speed = anyio.run(model_speed.speech_to_text, settings)
         else:
             note("not measured: its engine is in an environment of its own, or there is no voice to be heard")

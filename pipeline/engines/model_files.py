@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.engines.llm.vllm.vllm_environment import vllm_python
+from pipeline.engines.sherpa.sherpa_files import KOKORO, MOONSHINE, POCKET, sherpa_files
 from pipeline.engines.speech_environment import quality_engine, voice_python
 from pipeline.engines.stt.smart_turn import smart_turn_file
 from pipeline.engines.stt.whisper_weights import (
@@ -82,6 +83,8 @@ def prepare(settings: AppSettings, progress: Progress = no_progress) -> None:
     if settings.text_to_speech.engine == "piper":
         _check_piper(interpreter)
         voice_files(settings.text_to_speech, settings.cache, progress)
+    if (files := {"kokoro": KOKORO, "pocket": POCKET}.get(settings.text_to_speech.engine)) is not None:
+        sherpa_files(settings.text_to_speech.model_path, files, "text_to_speech.model_path")
     _prepare_listening(settings.speech_to_text, settings.cache, progress)
     if quality_engine(settings.quality_speech_to_text) != "scripted":
         quality_model(settings.quality_speech_to_text, settings.cache, progress)
@@ -91,6 +94,9 @@ def _prepare_listening(settings: SpeechToTextSettings, cache: Path, progress: Pr
     if settings.engine == "whisper":
         whisper_files(settings.model_path, cache, progress)
         whisper_partial_files(settings.partial_model_path)
+    if settings.engine == "moonshine":
+        sherpa_files(settings.model_path, MOONSHINE, "speech_to_text.model_path")
+        whisper_files(None, cache, progress)
     if settings.hears_turns_by == "smart_turn":
         smart_turn_file()
     if settings.reads_turns_by == "smollm2":
@@ -121,7 +127,7 @@ def missing(settings: AppSettings) -> list[str]:
         sources = settings.text_to_speech.voice_sources.values()
         recipes += [_cut_voice(_voice_path(source)) for source in sources]
     near, whole = settings.speech_to_text, settings.quality_speech_to_text
-    near_needs = near.engine == "whisper" and near.model_path is None
+    near_needs = near.engine == "moonshine" or (near.engine == "whisper" and near.model_path is None)
     if near_needs or (quality_engine(whole) != "scripted" and whole.model == PACKAGED):
         recipes.append(whisper_base())
     return [recipe.name for recipe in recipes if not is_made(recipe, settings.cache.expanduser())]

@@ -39,11 +39,14 @@ CHAT_PROVIDERS: Final[Mapping[str, str]] = {
 TEXT_TO_SPEECH: Final[Mapping[str, str]] = {
     "piper": "pipeline.engines.tts.piper:build",
     "coqui": "pipeline.engines.tts.coqui.coqui_engine:build",
+    "kokoro": "pipeline.engines.sherpa.sherpa_speech:build",
+    "pocket": "pipeline.engines.sherpa.sherpa_speech:build",
     "none": "pipeline.engines.tts.no_voice:build",
     "scripted": "pipeline.engines.scripted:build_text_to_speech",
 }
 SPEECH_TO_TEXT: Final[Mapping[str, str]] = {
     "whisper": "pipeline.engines.stt.whisper:build",
+    "moonshine": "pipeline.engines.sherpa.moonshine:build",
     "scripted": "pipeline.engines.scripted_speech_to_text:build",
 }
 QUALITY_SPEECH_TO_TEXT: Final[Mapping[str, str]] = {

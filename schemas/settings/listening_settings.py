@@ -120,10 +120,13 @@ class SpeechToTextSettings(_Listening):
     """The realtime way: which engine writes short windows down, and who else may."""
 
     engine: str = "whisper"
+    """`whisper`; `moonshine`: Moonshine by sherpa-onnx where English is named, and the packaged Whisper for
+    everything else; `scripted`."""
     options: dict[str, JsonValue] = {}
     """Settings of an engine from another package, as it describes them."""
     model_path: Path | None = None
-    """Your own Whisper model for CTranslate2, a folder; None: the packaged multilingual "base"."""
+    """Your own model, a folder: of Whisper for CTranslate2, or of Moonshine; None: the packaged multilingual
+    "base" of Whisper."""
     partial_model_path: Path | None = None
     """For what is said so far; None: the packaged "tiny.en" for English, the model above for the rest."""
     device: str = "cpu"

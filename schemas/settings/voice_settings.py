@@ -16,8 +16,8 @@ class LocalVoiceSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     engine: str = "piper"
-    """`piper`; `coqui`: VITS or XTTS, in an environment of its own (`make env-speech-gpu`); `none`: text
-    only, or what `providers` speak; `scripted`."""
+    """`piper`; `coqui`: VITS or XTTS, in an environment of its own (`make env-speech-gpu`); `kokoro` and
+    `pocket`, by sherpa-onnx; `none`: text only, or what `providers` speak; `scripted`."""
     options: dict[str, JsonValue] = {}
     """Settings of an engine from another package, as it describes them."""
     voice_path: Path | None = None
@@ -29,11 +29,13 @@ class LocalVoiceSettings(BaseModel):
     """Piper only: so many voices stay in memory; the one that was used least recently makes room. A voice is
     loaded for its first sentence: 100 MB and some seconds."""
     model_path: Path | None = None
-    """Coqui only: your own checkpoint, a VITS file or a folder of XTTS; None: the Piper voice above."""
+    """Coqui: your own checkpoint, a VITS file or a folder of XTTS; None: the Piper voice above. Kokoro and
+    Pocket TTS: the folder of the model, as `rhapsode models pull` makes it."""
     config_path: Path | None = None
     """Its configuration; None: `config.json` beside it."""
     speaker_wav: Path | None = None
-    """XTTS only: whose voice it takes, a recording of some seconds, or a .pth file with its latents."""
+    """XTTS and Pocket TTS: whose voice it takes, a recording of some seconds, or for XTTS a .pth file with
+    its latents."""
     language: str = Field(default="en", pattern=r"^[a-z]{2,3}(-[a-z]{2})?$")
     """XTTS only: what the texts are written in."""
     device: Device = "auto"

@@ -1,9 +1,15 @@
 """Silence in a voice's sound: how long it may be inside a sentence, and how long it is after one."""
 
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final
 
 import numpy as np
 
+from pipeline.engines.ports import WordTimes
+
+_ASKED: Final = re.compile(r"[.!?…;:,—–。！？；：，、؟،۔।](?=.*\w)", re.DOTALL)
 _FRAME_MS: Final = 10
 _QUIET: Final = 184
 """Root mean square of 16-bit samples, -45 dBFS: what is below it is heard as a pause."""
@@ -63,3 +69,18 @@ class Pauses:
 
     def _bytes_of(self, ms: int) -> int:
         return self._size * ms // _FRAME_MS // 2 * 2
+
+
+async def without_long_pauses(
+    sound: AsyncGenerator[WordTimes | bytes, None], text: str, rate: int
+) -> AsyncGenerator[WordTimes | bytes, None]:
+    """The sound of `text` with no pause that is longer than `INNER_MS`, unless a mark in it asks for one."""
+    pauses = None if _ASKED.search(text) else Pauses(rate, inner_ms=INNER_MS)
+    async with aclosing(sound) as parts:
+        async for part in parts:
+            if pauses is None or isinstance(part, WordTimes):
+                yield part
+            elif heard := pauses.push(part):
+                yield heard
+    if pauses is not None and (rest := pauses.finish()):
+        yield rest

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.engines.http.http_provider import Provider, body_of
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes, wished
-from pipeline.engines.tts.pauses import INNER_MS, Pauses
+from pipeline.engines.tts.pauses import without_long_pauses
 from pipeline.engines.tts.response_audio import BadSound, CutShort, ResponseDecoder, decoder_of
 from pipeline.engines.tts.tempo import at_tempo
 from schemas.errors import EngineError, EngineFailed, UnknownVoice
@@ -155,7 +155,6 @@ Form = Callable[[SpeechProviderSettings, str, str, float], tuple[str, dict[str, 
 """(settings, text, voice, speed) to the path and the body of a request."""
 Manner = Callable[[EngineResult], dict[str, Any]]
 """Parameters of a request for a style and instructions; empty where the server has none for them."""
-_ASKS_FOR_PAUSE: Final = re.compile(r"[.!?…;:,—–。！？；：，、؟،۔।](?=.*\w)", re.DOTALL)
 _SPEAKABLE: Final = re.compile(r"\w")
 
 
@@ -230,9 +229,7 @@ class RemoteVoice:
         self.open_streams += 1
         try:
             timeout_s = delivery.timeout_s or self._settings.timeout_s
-            sound: AsyncGenerator[WordTimes | bytes, None] = self._client.sound(path, body, timeout_s)
-            if not _ASKS_FOR_PAUSE.search(text):
-                sound = _without_long_pauses(sound, self.sample_rate)
+            sound = without_long_pauses(self._client.sound(path, body, timeout_s), text, self.sample_rate)
             if factor != 1.0:
                 sound = at_tempo(sound, factor, self.sample_rate, asyncio.to_thread)
             async with aclosing(sound) as pieces:
@@ -243,18 +240,3 @@ class RemoteVoice:
 
     async def aclose(self) -> None:
         await self._client.aclose()
-
-
-async def _without_long_pauses(
-    sound: AsyncGenerator[WordTimes | bytes, None], rate: int
-) -> AsyncGenerator[WordTimes | bytes, None]:
-    """The sound of a text that asks for no pause."""
-    pauses = Pauses(rate, inner_ms=INNER_MS)
-    async with aclosing(sound) as parts:
-        async for part in parts:
-            if isinstance(part, WordTimes):
-                yield part
-            elif heard := pauses.push(part):
-                yield heard
-    if rest := pauses.finish():
-        yield rest

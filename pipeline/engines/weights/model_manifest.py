@@ -8,15 +8,18 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-Engine = Literal["llama", "whisper", "piper", "coqui"]
+Engine = Literal["llama", "whisper", "moonshine", "piper", "coqui", "kokoro", "pocket"]
 Role = Literal["language-model", "speech-to-text", "voice"]
 
 
 _ROLES: Final[Mapping[Engine, Role]] = {
     "llama": "language-model",
     "whisper": "speech-to-text",
+    "moonshine": "speech-to-text",
     "piper": "voice",
     "coqui": "voice",
+    "kokoro": "voice",
+    "pocket": "voice",
 }
 
 
@@ -40,13 +43,15 @@ class ModelEntry(BaseModel):
     """Tags of BCP 47; `*`: many."""
     sha256: dict[str, str] = {}
     """Checksums by path, where they are pinned; the hub's own record of the commit is checked in any case."""
+    voice: str | None = None
+    """Voice of new sessions, where the model has several."""
 
     @property
     def role(self) -> Role:
         return _ROLES[self.engine]
 
     def path(self, folder: Path) -> Path:
-        """The file, or for Whisper and Coqui the folder, that the engine loads."""
+        """The file that the engine loads, for Piper and llama.cpp, or else the folder."""
         suffix = {"llama": ".gguf", "piper": ".onnx"}.get(self.engine)
         if suffix is None:
             return folder
@@ -63,11 +68,16 @@ class ModelEntry(BaseModel):
                     "speech_to_text": {"engine": "whisper", "model_path": path},
                     "quality_speech_to_text": {"model": path},
                 }
+            case "moonshine":
+                return {"speech_to_text": {"engine": "moonshine", "model_path": path}}
             case "piper":
                 voice = {"voice": Path(path).stem, "language": self.languages[0]}
                 return {"text_to_speech": {"engine": "piper", "voice_path": path}, "session": voice}
             case "coqui":
                 return {"text_to_speech": {"engine": "coqui", "model_path": path}}
+            case "kokoro" | "pocket":
+                session = {"voice": self.voice, "language": self.languages[0]}
+                return {"text_to_speech": {"engine": self.engine, "model_path": path}, "session": session}
 
 
 @cache

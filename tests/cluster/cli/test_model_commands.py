@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +19,18 @@ from cluster.checks import doctor, model_speed
 from cluster.checks.config import default_file
 from cluster.cli.main import app
 from deployments.app_settings import load_settings
+from loadtests.client.recorded_speech import command
 from pipeline.engines.stt.whisper_weights import whisper_files
 from pipeline.engines.weights.chosen_models import choose, chosen, drop
 from pipeline.engines.weights.model_manifest import ModelEntry, entries
 from pipeline.engines.weights.prepared_folders import package
+from rhapsode.testing.clips import needs_clips
 from schemas.settings import AppSettings
 from tests.pipeline.engines.weights.loopback_hub import Hub, running
 from tests.support.clients.native_client import Heard, ask, create, listen_until_over
+from tests.support.clients.native_speaker import calling, new_session, silence
 from tests.support.running_app import running_app
+from tests.support.speech.tiny_models import HEARD, kokoro_files, moonshine_files, pocket_files
 
 pytestmark = [pytest.mark.weights, pytest.mark.anyio]
 BY_NAME = {entry.name: entry for entry in entries()}
@@ -145,6 +149,54 @@ async def test_a_voice_shows_its_licence_first_is_used_and_speaks_a_turn(
     assert list(settings.text_to_speech.voice_sources) == ["joe", "en_GB-cori-medium"]
     line.run("remove", VOICE.name, "--yes")
     assert list(load_settings().text_to_speech.voice_sources) == ["joe"]
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "voice", "licence"),
+    [
+        ("kokoro-82m", kokoro_files, "af_heart", ""),
+        ("pocket-tts", pocket_files, "bria", "License: ask Kyutai"),
+    ],
+)
+async def test_a_voice_for_sherpa_onnx_is_downloaded_measured_used_and_speaks_a_turn(
+    line: CommandLine, name: str, files: Callable[[], dict[str, bytes]], voice: str, licence: str
+) -> None:
+    with running(Hub(files(), repository=BY_NAME[name].repository)) as hub:
+        said = line.run_with(hub, "use", name, "--yes")
+    assert licence in said
+    assert "of work for a second of speech" in said
+    settings = load_settings(scripted("language_model"))
+    assert settings.text_to_speech.engine == BY_NAME[name].engine
+    assert (settings.session.voice, settings.session.language) == (voice, "en")
+    heard, turn = await turn_of(settings, text="Good morning.")
+    [voiced] = heard.of("sentence.voiced", turn)
+    assert voiced["data"]["voice"] == voice
+    assert sum(event["data"]["ms"] for event in heard.of("audio.chunk", turn)) > 400
+    line.run("use", "packaged-voice")
+    assert load_settings().text_to_speech.engine == "piper"
+
+
+@needs_clips
+async def test_moonshine_is_downloaded_chosen_and_writes_down_a_spoken_question(line: CommandLine) -> None:
+    entry = BY_NAME["moonshine-tiny-en"]
+    with running(Hub(moonshine_files(), repository=entry.repository)) as hub:
+        line.run_with(hub, "pull", entry.name)
+    choose(line.home / "home", entry.name)
+    engines = {
+        one: {"engine": "scripted"} for one in ("language_model", "text_to_speech", "quality_speech_to_text")
+    }
+    settings = load_settings(engines)
+    assert settings.speech_to_text.engine == "moonshine"
+    with running_app(settings) as app:
+        session = await new_session(app)
+        async with calling(app, session) as caller:
+            await caller.open()
+            await caller.speak(silence(300) + command().pcm + silence(1_500))
+            final = await caller.event("transcript.final")
+            asked = await caller.event("turn.requested")
+            await caller.event("turn.completed")
+    assert (final["data"]["text"], asked["data"]["text"]) == (HEARD, HEARD)
+    assert final["data"]["engine"] == "moonshine moonshine-tiny-en"
 
 
 def scripted(*engines: str) -> dict[str, dict[str, str]]:

@@ -1,0 +1,1 @@
+"""Models that sherpa-onnx runs: Moonshine, Kokoro and Pocket TTS."""
