@@ -156,7 +156,7 @@ def _speaker_names(files: Mapping[str, str]) -> Sequence[str]:
         network = onnx.load(files["model"], load_external_data=False)
     except Exception as error:  # protobuf raises what it likes
         raise UnusableWeights(f"{files['model']} is no network of Kokoro: {error}") from error
-    told = {one.key: one.value for one in network.metadata_props}
+    told: dict[str, str] = {one.key: one.value for one in network.metadata_props}
     names = told.get(_SPEAKERS, "").split(",")
     size = 4 * len(names) * math.prod(map(int, told.get("style_dim", "0").split(",")))
     if not size or Path(files["voices"]).stat().st_size != size:
