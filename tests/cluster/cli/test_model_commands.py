@@ -182,10 +182,8 @@ async def test_moonshine_is_downloaded_chosen_and_writes_down_a_spoken_question(
     with running(Hub(moonshine_files(), repository=entry.repository)) as hub:
         line.run_with(hub, "pull", entry.name)
     choose(line.home / "home", entry.name)
-    engines = {
-        one: {"engine": "scripted"} for one in ("language_model", "text_to_speech", "quality_speech_to_text")
-    }
-    settings = load_settings(engines)
+    hearing = {"speech_to_text": {"turn_detector": "none"}, "quality_speech_to_text": {"engine": "scripted"}}
+    settings = load_settings({**scripted("language_model", "text_to_speech"), **hearing})
     assert settings.speech_to_text.engine == "moonshine"
     with running_app(settings) as app:
         session = await new_session(app)
