@@ -27,7 +27,7 @@ _LOOK_S = 0.5
 """Seconds between two looks whether the listener should end; the Date header is as old."""
 _BACKLOG = 2_048
 _KEEP_ALIVE_S = 90
-_SMALL = 8_192
+_SMALL = 16_384
 _QUEUED = 16
 """Frames of at most so many bytes that wait for the application before reading pauses."""
 _REFUSED = b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: 0\r\n%b\r\n"
