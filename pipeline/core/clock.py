@@ -1,5 +1,6 @@
 """Time as a parameter: one wall clock for people, one monotonic clock for latency."""
 
+import os
 import time
 from typing import Final, Protocol
 
@@ -7,6 +8,8 @@ import anyio
 
 TICK_S: Final = 0.25
 """From one moment at which periodic tasks of this process wake to the next."""
+_PHASES: Final = 25
+"""Different places of a process's ticks; processes that start after one another have different ones."""
 
 
 class Clock(Protocol):
@@ -38,10 +41,14 @@ def coalesced(seconds: float) -> float:
     """The moment about `seconds` from now, on the event loop's clock.
 
     It is a tick, up to half a TICK_S earlier or later, so that the periodic tasks of a process wake it
-    together instead of one by one. Less than TICK_S is kept as it is.
+    together instead of one by one. Ticks of processes lie apart, because the event loops of a machine
+    have one clock. Less than TICK_S is kept as it is.
     """
     moment_s = anyio.current_time() + seconds
-    return moment_s if seconds < TICK_S else round(moment_s / TICK_S) * TICK_S
+    if seconds < TICK_S:
+        return moment_s
+    phase_s = os.getpid() % _PHASES / _PHASES * TICK_S
+    return round((moment_s - phase_s) / TICK_S) * TICK_S + phase_s
 
 
 async def coalesced_sleep(seconds: float) -> None:

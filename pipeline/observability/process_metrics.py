@@ -16,7 +16,7 @@ import orjson
 import psutil
 from anyio.abc import TaskGroup
 
-from pipeline.core.clock import coalesced, coalesced_sleep
+from pipeline.core.clock import coalesced_sleep
 from pipeline.observability import metric_names
 from pipeline.observability.metric_names import Metric
 from pipeline.observability.tally import Tally
@@ -115,9 +115,9 @@ class ProcessMeter:
     async def watch_loop(self) -> None:
         """Until cancelled: how late are we woken?"""
         while True:
-            due_s = coalesced(_LOOK_S)
-            await anyio.sleep_until(due_s)
-            self.observe_loop_lag(max(0.0, anyio.current_time() - due_s))
+            begun = time.monotonic()
+            await anyio.sleep(_LOOK_S)
+            self.observe_loop_lag(max(0.0, time.monotonic() - begun - _LOOK_S))
 
 
 class MetricsReporter:

@@ -2,6 +2,7 @@
 
 import ctypes
 import mmap
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,10 @@ import numpy as np
 _LARGE: Final = 128 << 20
 """Bytes of a mapping that is looked at. An arena of the C library, which other threads share, has half."""
 _STEP: Final = 16 << 20
+_RUN: Final = 2 << 20
+"""Zeros in a row that are given back. Memory that another thread has just begun to write has less."""
+_PRESENT: Final = np.uint64(1 << 63)
+"""Of an entry of /proc/self/pagemap: the page takes memory (proc_pid_pagemap(5))."""
 Range = tuple[int, int]
 """Address of the first byte, and of the first one behind it."""
 
@@ -30,16 +35,25 @@ def _range(text: str) -> Range:
 
 
 def give_back_zeros(before: Sequence[Range]) -> int:
-    """Gives back the zero pages of large memory that is mapped now and was not `before`; returns their bytes.
+    """Gives back zeros of large memory that is mapped now and was not `before`; returns their bytes.
 
-    A page that is given back takes no memory, and reads as zeros until it is written (madvise(2),
-    MADV_DONTNEED). The caller sees to it that nobody writes to that memory meanwhile.
+    Only runs of 2 MB and more whose pages take memory are given back: stacks and memory that is not yet
+    in use are left alone. A page that is given back takes no memory, and reads as zeros until it is
+    written (madvise(2), MADV_DONTNEED). The caller sees to it that nobody writes to that memory
+    meanwhile. Raises OSError where the process may not read its own memory.
     """
-    freed = 0
-    for start, end in _without(mapped(), before):
-        if end - start >= _LARGE:
-            freed += sum(_give_back(at, min(at + _STEP, end)) for at in range(start, end, _STEP))
-    return freed
+    large = [(start, end) for start, end in _without(mapped(), before) if end - start >= _LARGE]
+    if not large:
+        return 0
+    with (
+        open("/proc/self/mem", "rb", buffering=0) as memory,
+        open("/proc/self/pagemap", "rb", buffering=0) as pagemap,
+    ):
+        return sum(
+            _give_back(memory.fileno(), pagemap.fileno(), at, min(at + _STEP, end))
+            for start, end in large
+            for at in range(start, end, _STEP)
+        )
 
 
 def _without(ranges: Sequence[Range], others: Sequence[Range]) -> list[Range]:
@@ -55,14 +69,19 @@ def _without(ranges: Sequence[Range], others: Sequence[Range]) -> list[Range]:
     return parts
 
 
-def _give_back(start: int, end: int) -> int:
-    memory = memoryview((ctypes.c_char * (end - start)).from_address(start))
-    zero = ~np.frombuffer(memory, np.uint64).reshape(-1, mmap.PAGESIZE // 8).any(axis=1)
-    edges = np.flatnonzero(np.diff(zero, prepend=False, append=False)).reshape(-1, 2)
+def _give_back(memory: int, pagemap: int, start: int, end: int) -> int:
+    entries = np.frombuffer(
+        os.pread(pagemap, (end - start) // mmap.PAGESIZE * 8, start // mmap.PAGESIZE * 8), np.uint64
+    )
+    content = np.frombuffer(os.pread(memory, end - start, start), np.uint64).reshape(len(entries), -1)
+    zero = (entries & _PRESENT != 0) & ~content.any(axis=1)
+    edges = np.flatnonzero(np.diff(zero, prepend=False, append=False)).reshape(-1, 2) * mmap.PAGESIZE
+    freed = 0
     for first, last in edges.tolist():
-        address, size = start + first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE
-        _madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), mmap.MADV_DONTNEED)
-    return int(zero.sum()) * mmap.PAGESIZE
+        if last - first >= _RUN:
+            _madvise(ctypes.c_void_p(start + first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
+            freed += last - first
+    return freed
 
 
 def _madvise(address: ctypes.c_void_p, size: ctypes.c_size_t, advice: int) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.engines.http.http_provider import Provider, body_of
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes, wished
 from pipeline.engines.tts.pauses import without_long_pauses
-from pipeline.engines.tts.response_audio import BadSound, CutShort, ResponseDecoder, decoder_of
+from pipeline.engines.tts.response_audio import BadSound, CutShort, EventDecoder, ResponseDecoder, decoder_of
 from pipeline.engines.tts.tempo import at_tempo
 from schemas.errors import EngineError, EngineFailed, UnknownVoice
 from schemas.settings.provider_settings import SpeechProviderSettings
@@ -104,7 +104,9 @@ class SpeechClient:
 
 
 async def _fed(decoder: ResponseDecoder, data: bytes) -> bytes:
-    return decoder.feed(data) if len(data) <= _SHORT else await asyncio.to_thread(decoder.feed, data)
+    if len(data) > _SHORT or isinstance(decoder, EventDecoder):  # an event is decoded when it is whole
+        return await asyncio.to_thread(decoder.feed, data)
+    return decoder.feed(data)
 
 
 def _name_of(voice: Any) -> str:

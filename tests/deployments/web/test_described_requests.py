@@ -16,6 +16,7 @@ from pipeline.transfer import erasure
 from tests.support.hypothesis_profiles import examples
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 
+pytestmark = pytest.mark.hypothesis  # its properties are inner functions
 SCHEMA = schemathesis.openapi.from_path(Path(__file__).parents[3] / "docs" / "openapi.json")
 """Current, as tests/test_layout.py checks; making it anew would delay the collection of every process."""
 LEFT_OUT = {

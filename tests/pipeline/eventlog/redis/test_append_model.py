@@ -20,6 +20,7 @@ from schemas.ids import Seq, SessionId, new_session_id
 from tests.support.eventlog.log_events import ENDED, STARTED, batch, delta, new, raw
 from tests.support.eventlog.memory_log import MemoryEventLog
 
+pytestmark = pytest.mark.hypothesis  # its property is an inner function
 QUOTA = 3_000
 PARTITIONS = 16
 EVENTS = (delta(0), TextCompleted(chars=3, finish="stop"), STARTED, ENDED)
