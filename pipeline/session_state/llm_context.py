@@ -12,11 +12,20 @@ from schemas.ids import TurnId
 from schemas.settings.model_settings import FunctionCall, GivenMessage
 
 _CHARS_PER_MESSAGE: Final = 24
+_MANY: Final = 4_096
+"""So many of the newest items or turns are looked at, or up to twice as many: an imported session may have
+hundreds of thousands, and nobody else is served meanwhile."""
 _UNHEARD: Final = "—"
 """Stands for an answer that was cut off before anything of it was heard."""
 Turns = dict[TurnId, TurnState]
 _Group = list[Message]
 """Messages that must not be told without each other: a call and its result."""
+
+
+def forgotten(count: int) -> int:
+    """So many of `count` items or turns are too old to be told. The number grows in steps, so that the first
+    message stays the same for a while."""
+    return max(0, count // _MANY - 1) * _MANY
 
 
 def context_messages(items: Sequence[Item], turns: Turns, *, room: int) -> tuple[Message, ...]:
@@ -26,7 +35,7 @@ def context_messages(items: Sequence[Item], turns: Turns, *, room: int) -> tuple
     and the engine need not read it anew. Of the newest one at least the end is kept, however long it is.
     """
     kept, held = deque[_Group](), 0  # no more than fits is held at a time, whatever the items are
-    for group in _groups(items, turns):
+    for group in _groups(items[forgotten(len(items)) :], turns):
         kept.append(group)
         held += _chars(group)
         if held > room:

@@ -52,6 +52,23 @@ def test_the_newest_items_are_told_in_steps_of_half_the_room(lengths: list[int],
     assert found == (lengths[start:] if held <= room else [min(room, size) for size in lengths[-1:]])
 
 
+def test_of_very_many_items_the_newest_few_thousand_are_looked_at() -> None:
+    class Counted(list[Item]):
+        looked_at = 0
+
+        def __getitem__(self, place: Any) -> Any:
+            found = super().__getitem__(place)
+            Counted.looked_at += len(found) if isinstance(place, slice) else 1
+            return found
+
+    items = Counted(Item(str(n), Seq(n), "message", parts=[{"text": str(n)}]) for n in range(100_000))
+    messages = context_messages(items, {}, room=10_000_000)
+    assert messages[-1].content == "99999"
+    assert 4_096 <= len(messages) == Counted.looked_at < 2 * 4_096
+    more = context_messages([*items, items[0]], {}, room=10_000_000)
+    assert more[0] == messages[0]
+
+
 def test_what_was_removed_is_not_held_and_its_name_stays_taken() -> None:
     items = Items()
     told(items, 2, ItemAdded(item=message("a", "x" * 100, "y" * 50)))

@@ -2,11 +2,13 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.engines.llm.context_window import fitting
 from pipeline.engines.ports import Message
+from pipeline.session_state import llm_context
 from pipeline.session_state.conversation_items import Item
 from pipeline.session_state.llm_context import context_messages
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN, history
@@ -105,3 +107,13 @@ def test_a_result_that_many_calls_share_is_told_once() -> None:
         ("assistant", 0, 1),
         ("tool", 1_000, 0),
     ]
+
+
+def test_of_very_many_turns_the_newest_few_thousand_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llm_context, "_MANY", 4)
+    story = Story()
+    for number in range(30):
+        told(story, f"Question {number}?", f"Answer {number}.")
+    now = story.tell(wish())
+    questions = [one.content for one in history(story.conversation, before=now, room=100_000)][::2]
+    assert questions == [f"Question {number}?" for number in range(24, 30)]
