@@ -34,6 +34,7 @@ WATCHED = """() => {
 }"""
 """Keeps every track that the page gets of a microphone in `tracks`."""
 Visit = Callable[..., Reader]
+Hears = Callable[..., Browser]
 
 ALLOWED = "--use-fake-ui-for-media-stream"
 REFUSED = f"{ALLOWED}=deny"

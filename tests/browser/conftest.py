@@ -1,8 +1,10 @@
 """One Chromium and one running application for all tests of the page."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ pytest.importorskip("playwright.sync_api", reason="the playwright package is not
 
 from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
-from tests.browser.browser_microphone import CHROMIUM, Visit, browser_that_hears, record
+from tests.browser.browser_microphone import CHROMIUM, Hears, Visit, browser_that_hears, record
 from tests.browser.network_cable import Cable, cable_to
 from tests.browser.page_reader import PATIENCE_MS, Reader
 from tests.browser.stories_page import prefer
@@ -49,6 +51,7 @@ LISTS = (
     )
     + "\n### What it costs\n\nAll of it costs less than one ship, say those who have counted ships and lamps."
 )
+STILL = {"reduced_motion": "reduce"}
 expect.set_options(timeout=PATIENCE_MS)
 FLAGS = [
     "--no-sandbox",
@@ -109,26 +112,53 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(chromium: Browser, app: RunningApp) -> Iterator[Callable[..., Reader]]:
-    """Opens tabs, each in a profile of its own, and closes them after the test."""
+    """Opens tabs, each in a profile of its own, and closes them after the test.
+
+    Nothing moves in them unless the test says so: what moves is drawn sixty times a second.
+    """
     readers: list[Reader] = []
 
-    def open_at(path: str = "/", **context: object) -> Reader:
+    def open_at(path: str = "/", **context: Any) -> Reader:
         url = path if path.startswith("http") else app.url + path
-        readers.append(Reader.at(chromium, url, **context))
+        readers.append(Reader.at(chromium, url, **STILL | context))
         return readers[-1]
 
     yield open_at
+    app.stop_answers()
     for reader in readers:
         reader.close()
 
 
+@pytest.fixture(scope="package")
+def hears(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hears]:
+    """Gives a Chromium whose microphone is the recording, from its beginning each time that it is opened.
+
+    There is one for each of its kinds: a recording is read when a page opens the microphone.
+    """
+    sound = tmp_path_factory.mktemp("microphone") / "speech.wav"
+    with ExitStack() as browsers:
+
+        @cache
+        def started(present: bool, allowed: bool) -> Browser:
+            recording = sound if present else None
+            return browsers.enter_context(browser_that_hears(chromium, recording, allowed=allowed))
+
+        def hears(recording: Path | None, *, allowed: bool = True) -> Browser:
+            if recording is not None:
+                shutil.copyfile(recording, sound)
+            return started(recording is not None, allowed)
+
+        yield hears
+
+
 @pytest.fixture
-def visit(chromium: Browser, app: RunningApp, tmp_path: Path) -> Iterator[Visit]:
-    """Opens the page in a browser of its own, whose microphone hears the parts once it is switched on.
+def visit(hears: Hears, app: RunningApp, tmp_path: Path) -> Iterator[Visit]:
+    """Opens the page in a profile of its own, whose microphone hears the parts once it is switched on.
 
     Unless `consent` is false, the user has answered long ago that no audio is to be saved.
     """
     with ExitStack() as open_things:
+        open_things.callback(app.stop_answers)
 
         def visit(
             *parts: str | float,
@@ -139,8 +169,7 @@ def visit(chromium: Browser, app: RunningApp, tmp_path: Path) -> Iterator[Visit]
             **context: Any,
         ) -> Reader:
             recording = record(tmp_path / "speech.wav", *parts) if parts else None
-            browser = open_things.enter_context(browser_that_hears(chromium, recording, allowed=allowed))
-            tab = browser.new_context(**context)
+            tab = hears(recording, allowed=allowed).new_context(**STILL | context)
             if consent:
                 kept = json.dumps(json.dumps({"record": False} | (choices or {})))
                 tab.add_init_script(f"localStorage['rhapsode:listening'] ??= {kept}")

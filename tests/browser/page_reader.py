@@ -8,6 +8,8 @@ from typing import Any, Self
 from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError
 
 PATIENCE_MS = 25_000
+LOOK_MS = 40
+"""How often a condition is looked at; Playwright by itself looks with each frame, and each is drawn then."""
 
 _WATCH = """(arg) => {
   const watching = { came: false };
@@ -64,7 +66,7 @@ class Reader:
         """Until the JavaScript expression holds; `s` is the page's stats, `arg` the argument."""
         body = f"(arg) => {{ const s = rhapsode.stats(); return {condition}; }}"
         try:
-            self.page.wait_for_function(body, arg=argument)
+            self.page.wait_for_function(body, arg=argument, polling=LOOK_MS)
         except TimeoutError as error:
             raise AssertionError(f"never came true: {condition} ({argument}); {self._seen}") from error
 
@@ -74,7 +76,7 @@ class Reader:
         watching = self.page.evaluate_handle(_WATCH.replace("CONDITION", condition), argument)
         yield
         try:
-            self.page.wait_for_function("(watching) => watching.came", arg=watching)
+            self.page.wait_for_function("(watching) => watching.came", arg=watching, polling=LOOK_MS)
         except TimeoutError as error:
             raise AssertionError(f"never came true: {condition} ({argument}); {self._seen}") from error
 

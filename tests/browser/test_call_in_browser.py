@@ -4,16 +4,17 @@ documentation, and `Call` of the JavaScript library."""
 import json
 import re
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Page, Route
 from websockets.sync.client import connect
 
 from tests.browser import session_log
-from tests.browser.browser_microphone import YOUNG_MAN, browser_that_hears, record
+from tests.browser.browser_microphone import YOUNG_MAN, Hears, record
 from tests.browser.network_cable import cable_to
 from tests.browser.page_reader import PATIENCE_MS
 from tests.deployments.realtime.realtime_client import plain
@@ -77,7 +78,7 @@ def until(page: Page, kind: str, count: int = 1) -> list[dict[str, Any]]:
 
 
 def test_the_example_of_the_documents_hears_and_is_heard(
-    app: RunningApp, chromium: Browser, tmp_path: Path
+    app: RunningApp, hears: Hears, tmp_path: Path
 ) -> None:
     recording = record(tmp_path / "speech.wav", 1.0, YOUNG_MAN, 3.0)
 
@@ -85,8 +86,7 @@ def test_the_example_of_the_documents_hears_and_is_heard(
         made = httpx.post(f"{app.url}/v1/realtime/client_secrets", json={}, timeout=30)
         route.fulfill(json=made.json())
 
-    with browser_that_hears(chromium, recording) as browser:
-        page = browser.new_page()
+    with closing(hears(recording).new_page()) as page:
         page.on("pageerror", lambda error: pytest.fail(str(error)))
         page.route("**/my-server/client-secret", make_secret)
         page.route("**/example", lambda route: route.fulfill(body=example(app), content_type="text/html"))
@@ -117,7 +117,7 @@ def told_in_all(app: RunningApp, session: str) -> list[dict[str, Any]]:
 
 
 def test_a_call_whose_gateway_is_killed_in_mid_answer_loses_and_doubles_nothing(
-    chromium: Browser, tmp_path: Path
+    hears: Hears, tmp_path: Path
 ) -> None:
     llm = {"reply": _TALE, "delta_chars": 6, "first_delta_ms": 300, "per_delta_ms": 40}
     settings = scripted_settings(tmp_path / "home", llm=llm, session={"max_tokens": 4_096})
@@ -125,10 +125,9 @@ def test_a_call_whose_gateway_is_killed_in_mid_answer_loses_and_doubles_nothing(
     with (
         Gateways(settings) as gateways,
         cable_to("http://127.0.0.1:1") as cable,
-        browser_that_hears(chromium, recording) as browser,
+        closing(hears(recording).new_page()) as page,
     ):
         first, second = gateways.start(2)
-        page = browser.new_page()
         page.on("pageerror", lambda error: pytest.fail(str(error)))
         page.route("**/call", lambda route: route.fulfill(body=_CALL, content_type="text/html"))
         cable.lead_to(first.url)

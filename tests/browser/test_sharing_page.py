@@ -62,7 +62,7 @@ def test_a_refusal_that_comes_with_the_last_words_stays_in_sight(
 ) -> None:
     host, link = shared
     host.page.keyboard.press("Escape")
-    guest = open_page("/web/icon.svg", viewport={"width": 320, "height": 256}, reduced_motion="reduce")
+    guest = open_page("/web/icon.svg", viewport={"width": 320, "height": 256})
 
     def cut(socket: WebSocketRoute) -> None:
         server = socket.connect_to_server()

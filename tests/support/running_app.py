@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,8 @@ from pipeline.engines.routed_language_model import CoalescingLanguageModel, open
 from pipeline.engines.routed_speaker import open_speaker
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.turn.generation import Engines
+from schemas.errors import RhapsodeError
+from schemas.native.client_commands import Control
 from schemas.settings import AppSettings
 from tests.support.servers.web_server_thread import serving
 
@@ -43,6 +45,19 @@ class RunningApp:
     @property
     def ws_url(self) -> str:
         return self.url.replace("http", "ws", 1)
+
+    def stop_answers(self) -> None:
+        """Stop what is being answered, so that nothing is written and spoken beside the next test."""
+        assert self.loop is not None
+        asyncio.run_coroutine_threadsafe(self._stop_answers(), self.loop).result(30)
+
+    async def _stop_answers(self) -> None:
+        assert self.services is not None
+        sessions = self.services.sessions
+        for session in [owner.session for owner in sessions._owners._owners.values() if owner.busy]:
+            for turn in reversed((await sessions.glance(session)).unfinished):
+                with suppress(RhapsodeError):  # it has just ended
+                    await sessions.control(session, Control(action="stop", turn=turn.turn))
 
 
 def scripted_settings(

@@ -58,7 +58,7 @@ _WATCH = """() => {
 def test_no_word_moves_while_the_answer_grows_and_is_read(
     open_page: OpenPage, device: str, prompt: str
 ) -> None:
-    reader = open_page(viewport=WIDTHS[device], reduced_motion="reduce")
+    reader = open_page(viewport=WIDTHS[device])
     reader.page.evaluate(_WATCH)
     reader.ask(prompt)
     reader.status_is("completed")
@@ -69,7 +69,7 @@ def test_no_word_moves_while_the_answer_grows_and_is_read(
 
 @pytest.mark.parametrize("device", WIDTHS)
 def test_every_line_stands_on_whole_pixels(open_page: OpenPage, device: str) -> None:
-    reader = open_page(viewport=WIDTHS[device], reduced_motion="reduce")
+    reader = open_page(viewport=WIDTHS[device])
     reader.ask("in lists")
     reader.status_is("completed")
     between = reader.page.locator(".prose").evaluate("""(prose) => {

@@ -1,6 +1,7 @@
 """Controls are large enough for a finger, and what is lit can be read in every scheme."""
 
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -14,7 +15,8 @@ from tests.support.running_app import RunningApp
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Reader]
 
-PHONE = {"width": 390, "height": 844}
+PHONE: Any = {"width": 390, "height": 844}
+DESKTOP: Any = {"width": 1280, "height": 720}
 TOUCH = {"has_touch": True, "is_mobile": True, "viewport": PHONE}
 FOR_A_FINGER = 44
 FOR_A_MOUSE = 24
@@ -127,8 +129,10 @@ def test_every_control_is_large_enough_at_every_width(
     open_page: OpenPage, app: RunningApp, paths: dict[str, str], fingers: bool
 ) -> None:
     small = []
+    reader = open_page("/web/icon.svg", **(TOUCH if fingers else {}))
     for screen in (*paths, "chat", "settings", "side bar", "developer"):
-        reader = open_page(paths.get(screen, "/"), **(TOUCH if fingers else {}))
+        reader.page.set_viewport_size(PHONE if fingers else DESKTOP)
+        reader.page.goto(app.url + paths.get(screen, "/"))
         _bring_about(reader, screen)
         for width in range(320, 1_025, 40):
             reader.page.set_viewport_size({"width": width, "height": 844})
@@ -148,7 +152,7 @@ def test_every_control_is_large_enough_at_every_width(
 def test_what_is_lit_and_what_is_still_to_be_said_can_be_read(
     open_page: OpenPage, look: dict[str, str]
 ) -> None:
-    reader = open_page(reduced_motion="reduce", **look)  # what fades has no colour of its own
+    reader = open_page(**look)
     reader.page.evaluate(_WATCH, [*LIT, ".speaking a", ".tail"])
     reader.ask("in markdown")
     reader.status_is("completed")

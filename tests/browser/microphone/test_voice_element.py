@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from pipeline.auth.api_keys import create_key
 from pipeline.core.clock import SystemClock
-from tests.browser.browser_microphone import YOUNG_MAN, browser_that_hears, record
+from tests.browser.browser_microphone import YOUNG_MAN, Hears, record
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 from tests.support.servers.other_site import OtherSite, other_site_running
 
@@ -61,7 +62,7 @@ def closed(
 def site(
     closed: tuple[RunningApp, httpx.Client],
     other_site: OtherSite,
-    chromium: Browser,
+    hears: Hears,
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> Iterator[Page]:
@@ -70,8 +71,7 @@ def site(
     other_site.files["/"] = HTML.format(app=app.url, token=anna.post("/v1/tokens").json()["token"])
     allowed = getattr(request, "param", True)
     recording = record(tmp_path / "speech.wav", 1.0, YOUNG_MAN, 60.0)
-    with browser_that_hears(chromium, recording, allowed=allowed) as browser:
-        page = browser.new_page()
+    with closing(hears(recording, allowed=allowed).new_page()) as page:
         mistakes: list[str] = []
         page.on("pageerror", lambda error: mistakes.append(str(error)))
         page.goto(other_site.url)

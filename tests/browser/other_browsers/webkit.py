@@ -15,7 +15,7 @@ from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
 from selenium.webdriver.webkitgtk.webdriver import WebDriver
 
-from tests.browser.page_reader import PATIENCE_MS, Reader
+from tests.browser.page_reader import LOOK_MS, PATIENCE_MS, Reader
 
 DRIVER = shutil.which("WebKitWebDriver")
 MINI_BROWSER = next(Path("/usr/lib").glob("*/webkit2gtk-4.1/MiniBrowser"), None)
@@ -68,11 +68,11 @@ class WebKitPage:
         result = "return typeof given === 'function' ? given(arguments[0]) : given;"
         return self._driver.execute_script(given + result, arg)
 
-    def wait_for_function(self, script: str, *, arg: object = None) -> None:
+    def wait_for_function(self, script: str, *, arg: object = None, polling: int = LOOK_MS) -> None:
         deadline = time.monotonic() + PATIENCE_MS / 1_000
         while not self.evaluate(script, arg):
             assert time.monotonic() < deadline, f"never came true: {script} ({arg})"
-            time.sleep(0.05)
+            time.sleep(polling / 1_000)
 
     def click(self, selector: str) -> None:
         self._driver.find_element("css selector", selector).click()
