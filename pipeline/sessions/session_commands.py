@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from types import TracebackType
 from typing import Final, Self
 from weakref import WeakValueDictionary
@@ -66,6 +67,8 @@ from schemas.speech_style import SpeechMark
 log = logging.getLogger(__name__)
 
 _EVERY_S: Final = 0.5
+_LATEST_TURNS: Final = 16
+"""Turns whose language is looked for where that of a question is in doubt."""
 SETTLE_S: Final = 10.0
 """As long as the log's own patience."""
 _Heard = tuple[SessionId, TurnId]
@@ -207,7 +210,8 @@ def in_a_language(
     """Settings of a turn, where "auto" has become a language: in doubt that of the turn before it."""
     if settings.language != AUTO:
         return settings
-    before = (turn.settings.language for turn in reversed(conversation.turns.values()))
+    latest = islice(reversed(conversation.turns.values()), _LATEST_TURNS)
+    before = (turn.settings.language for turn in latest)
     in_doubt = next((tag for tag in before if tag != AUTO), choices.usual_language)
     spoken = spoken_languages(choices.speakers)
     language = usual_language(AUTO, text, spoken, in_doubt=in_doubt)

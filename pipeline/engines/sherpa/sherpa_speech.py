@@ -93,25 +93,25 @@ class SherpaTextToSpeech:
     async def _spoken(
         self, text: str, voice: str, closed: threading.Event
     ) -> AsyncGenerator[WordTimes | bytes, None]:
-        size = 2 * (self.sample_rate * _PIECE_MS // 1_000)
-        for part in _PART.findall(text):
-            if not any(map(str.isalnum, part)):
-                continue
+        """A part that the voice has no pronunciation for is left out where another one sounds."""
+        size, sounds = 2 * (self.sample_rate * _PIECE_MS // 1_000), False
+        parts = [part for part in _PART.findall(text) if any(map(str.isalnum, part))]
+        for part in parts:
             pcm = await self._made(part, voice, closed)
+            sounds = sounds or bool(pcm)
             for start in range(0, len(pcm), size):
                 yield pcm[start : start + size]
+        if parts and not sounds:
+            raise EngineFailed(f"The voice has no pronunciation for {parts[0][:40]!r}.")
 
     async def _made(self, part: str, voice: str, closed: threading.Event) -> bytes:
         work = partial(self._part, part, voice, closed)
         try:
-            pcm = await self._thread.do(self._watchdog.watched, work)
+            return await self._thread.do(self._watchdog.watched, work)
         except EngineDead:
             raise
         except Exception as error:  # onnxruntime raises what it likes
             raise EngineFailed(f"The voice could not speak: {error}") from error
-        if not pcm:
-            raise EngineFailed(f"The voice has no pronunciation for {part[:40]!r}.")
-        return pcm
 
     def _part(self, text: str, voice: str, closed: threading.Event) -> bytes:
         if closed.is_set():

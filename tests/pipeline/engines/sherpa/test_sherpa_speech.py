@@ -133,6 +133,16 @@ async def test_what_has_no_pronunciation_is_an_error_instead_of_silence(
         await spoken(kokoro_speech, "世界")
 
 
+async def test_a_part_without_pronunciation_is_left_out_where_another_one_sounds(
+    kokoro_speech: SherpaTextToSpeech,
+) -> None:
+    alone = b"".join((await spoken(kokoro_speech, SENTENCE))[1])
+    both = b"".join((await spoken(kokoro_speech, f"{SENTENCE} 世界."))[1])
+    pause = 2 * kokoro_speech.sample_rate * 350 // 1_000  # at most so long within a sentence
+    assert both[: len(alone) - pause] == alone[:-pause]
+    assert len(both) - len(alone) < pause
+
+
 async def test_closed_in_the_midst_the_next_sentence_is_spoken_and_shut_down_none_is(
     kokoro_speech: SherpaTextToSpeech,
 ) -> None:
