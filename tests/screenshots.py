@@ -46,6 +46,10 @@ FLAGS: Final = [
     "--use-fake-device-for-media-stream",
 ]
 STORY: Final = "Tell me a story about a lighthouse keeper and a fox"
+SCENE: Final = (
+    "Ines had kept the light for thirty years, and no letter had ever come to her.\n\n"
+    "“Who would write to a lighthouse?” she asked the fox, and the fox had no answer."
+)
 QUESTION: Final = "Why does the moon change its shape?"
 MANUAL: Final = """# Looking after the espresso machine
 
@@ -140,6 +144,8 @@ class Prepared:
             self.character = http.post("/v1/characters", json=wish).raise_for_status().json()["id"]
             for title in ("The night ferry", "A letter from the lighthouse"):
                 self.story = http.post("/api/stories", json={"title": title}).raise_for_status().json()["id"]
+            scene = http.post(f"/api/stories/{self.story}/scenes", json={"content": SCENE}).raise_for_status()
+            http.post(f"/api/tts/generate/{scene.json()['id']}").raise_for_status()
             wish = {"model": "tts-1", "voice": "alloy", "input": QUESTION, "response_format": "wav"}
             said = http.post("/v1/audio/speech", json=wish)
             self.question = said.raise_for_status().content
@@ -214,8 +220,9 @@ def places(browser: Browser, url: str, prepared: Prepared, camera: Camera) -> No
         camera.shoot(page, "passage")
         page.goto(f"{url}/?story={prepared.story}")
         reader.ask("One evening a letter was washed ashore")
-        page.locator("#scene-1 .sentence").nth(3).wait_for()
-        page.locator("#scene-1 .word.said").first.wait_for()
+        page.locator("#scene-2 .sentence").nth(3).wait_for()
+        page.locator("#scene-2 .word.said").first.wait_for()
+        page.get_by_role("group", name="Chapters").get_by_text("Scene 2 of 2").wait_for()
         camera.shoot(page, "story")
         for place, name in (
             ("stories", "stories"),

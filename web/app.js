@@ -3,6 +3,7 @@
 import { Api, orElse } from "./api.js";
 import { ChatPlace } from "./chat.js";
 import { ChatHead } from "./chat-head.js";
+import { ChaptersView, titleOf } from "./chapters-view.js";
 import { Composer } from "./composer.js";
 import { Controls } from "./controls.js";
 import { isGuest } from "./credentials.js";
@@ -18,7 +19,7 @@ import { momentAt } from "./seek.js";
 import { Sidebar } from "./sidebar.js";
 import { staySignedIn } from "./staying.js";
 import { developerPanel } from "./storage.js";
-import { emptyStory, isOver, runningTurn } from "./story.js";
+import { emptyStory, isOver, latestTurn, runningTurn } from "./story.js";
 import { t, translate } from "./strings.js";
 import { Devices } from "./voice/devices.js";
 
@@ -74,7 +75,9 @@ class Shell {
       onPause: () => (hearing.heard ? hearing.togglePause() : this.place?.play?.()),
       onSkip: () => hearing.skip(),
       onBack: () => hearing.back(),
-      onSeek: (ms) => hearing.seek(ms),
+      onChapter: (by) => hearing.chapters?.step(by),
+      onNext: (by) => (hearing.chapters?.now() ? hearing.chapters.step(by) : by > 0 ? hearing.skip() : hearing.back()),
+      onSeek: (ms) => (hearing.chapters?.now()?.current ? hearing.chapters.seek(ms) : hearing.seek(ms)),
       onStop: () => {
         this.place?.stopped?.();
         void hearing.stop();
@@ -87,6 +90,7 @@ class Shell {
       onSettings: (patch) => this._wishSettings(patch),
     };
     this._media = new MediaControls(handlers);
+    this._chapters = new ChaptersView({ onChapter: (scene) => hearing.chapters.go(scene), onStep: handlers.onChapter });
     return new Controls(handlers);
   }
 
@@ -287,6 +291,7 @@ class Shell {
     if (!place) return;
     const { heard, heardTurn: turn, paused, preferences, session } = hearing;
     const shown = place.story ?? emptyStory();
+    hearing.chapters?.refresh();
     const does = assistantDoes(shown, turn, hearing);
     place.draw?.({ heard, paused, does });
     if (byId("refusal").hidden && place.title) this.title(place.title);
@@ -295,16 +300,20 @@ class Shell {
     this.controls.showSound(preferences);
     this.controls.showUnlock(Boolean(heard) && hearing.locked);
     const active = Boolean(session ?? runningTurn(shown));
+    const chapters = hearing.chapters?.now() ?? null;
+    const time = heard && chapters?.current ? chapters : { ms: heard?.ms, ofMs: turn?.audioMs };
+    this._chapters.show(chapters);
     this.controls.showTransport({
       hearing: Boolean(heard),
       active,
       paused,
-      time: turn?.audioMs ? { ms: heard.ms, ofMs: turn.audioMs } : null,
+      time: turn?.audioMs ? time : null,
       doing: this._describe(session?.story ?? shown, turn),
       source: session && session.id !== place.about?.id && session.story.lastSeq ? sourceOf(session) : null,
     });
     const title = heard && sourceOf(session).title;
-    this._media.show({ title, paused, ms: heard?.ms, ofMs: turn?.audioMs, speed: preferences.speed });
+    const chapter = chapters?.current ? titleOf(chapters.current) : "";
+    this._media.show({ title, chapter, paused, ms: time.ms, ofMs: time.ofMs, speed: preferences.speed });
     byId("dock").hidden = byId("composer").hidden && !active && !isGuest;
   }
 
@@ -312,7 +321,7 @@ class Shell {
   _describe(story, turn) {
     const { paused, buffering, queued, wantsVoice } = this.hearing;
     const doing = whatIsDone(story, turn, { paused, buffering: false });
-    const last = story.turns[story.order.at(-1)];
+    const last = latestTurn(story);
     const written = wantsVoice || !last ? t("Finished") : isOver(last) ? last.text : "";
     const spoken = doing || (turn ? t("Reading aloud") : written);
     if (spoken !== this._doing && last) this.controls.announce(spoken);

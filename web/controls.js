@@ -17,12 +17,12 @@ const CONNECTION_WORDS = {
 const OFFLINE = t("You are offline. What is missing comes by itself when you are connected again.");
 const LOST = ["waiting", "offline"];
 const SETTLED = ["idle", "live"]; // whatever was told of before is over
-const MOVABLE = "input, textarea, select, [tabindex]";
+const MOVABLE = "input, textarea, select, [tabindex]:not([tabindex='-1'])";
 
 export class Controls {
   /**
-   * Handlers: onPause, onSkip, onBack, onStop, onUnlock, onSeek(ms), onVoice(on), onVolume(x), onSpeed(x),
-   * onTyping(choice), onSettings(patch).
+   * Handlers: onPause, onSkip, onBack, onChapter(by), onStop, onUnlock, onSeek(ms), onVoice(on), onVolume(x),
+   * onSpeed(x), onTyping(choice), onSettings(patch).
    */
   constructor(handlers) {
     this._handlers = handlers;
@@ -146,8 +146,9 @@ export class Controls {
     if (document.querySelector("dialog[open], :popover-open, body[data-drawer]")) return;
     const { target } = event;
     const free = !isTyping(target) && (target.id === "text" || !target.closest?.(MOVABLE));
-    if (event.key === "ArrowRight" && free) this._handlers.onSkip();
-    else if (event.key === "ArrowLeft" && free) this._handlers.onBack();
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (by && free && event.shiftKey) this._handlers.onChapter(by);
+    else if (by && free) this._handlers[by > 0 ? "onSkip" : "onBack"]();
     else if (event.key === "Escape") {
       if (byId("sound").open) this._closeSound();
       else this._handlers.onStop();

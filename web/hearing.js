@@ -6,7 +6,7 @@ import { Narration } from "./narration.js";
 import { loudness } from "./client/microphone/speech-frames.js";
 import { Player } from "./player.js";
 import { placeIn, preferences } from "./storage.js";
-import { isOver } from "./story.js";
+import { isOver, latestTurn } from "./story.js";
 import { previousBeginning, sentenceAt } from "./timeline.js";
 import { t } from "./strings.js";
 
@@ -55,7 +55,9 @@ export class Hearing {
         this._onChange();
       },
       onEnded: (turn, ms) => {
+        const session = this._narration?.source.id;
         this._narration?.ended(turn, ms);
+        if (!this._engaged) this._narration?.chapters?.ended({ session, turn });
         this._settle();
       },
       onState: () => this._onChange(),
@@ -70,10 +72,11 @@ export class Hearing {
   /**
    * The past of the session on show is known; `skewMs`: how far its server's clock is ahead of ours; `after`: the
    * turn after which nothing was missed here; `silent`: nothing is heard but what is asked for; `acks`: the
-   * server is told how much was heard.
+   * server is told how much was heard; `chapters`: of a story.
    */
-  attach(session, { skewMs = 0, after = null, silent = false, acks = false }) {
-    this._shown = { session, skewMs, after, silent, acks };
+  attach(session, { skewMs = 0, after = null, silent = false, acks = false, chapters = null }) {
+    this._shown = { session, skewMs, after, silent, acks, chapters };
+    if (this._narration?.session === session) this._narration.chapters = chapters;
     if (this._kept === session) this._kept = null;
     this.open();
     this._settle();
@@ -120,13 +123,14 @@ export class Hearing {
     if (shown && begin && !shown.silent) this._narration.start(shown.after);
   }
 
-  _narrationOf({ session, skewMs, acks }) {
+  _narrationOf({ session, skewMs, acks, chapters }) {
     return new Narration({
       player: this._player,
       place: placeIn(session.id),
       session,
       nowMs: () => Date.now() + skewMs,
       voice: this.preferences.voice,
+      chapters,
       ledger: acks ? new Ledger({ tell: (message) => session.tell(message) }) : undefined,
     });
   }
@@ -159,6 +163,11 @@ export class Hearing {
   /** The session that is heard, or on whose behalf another one is; null while there is silence. */
   get session() {
     return this._engaged ? this._narration.session : null;
+  }
+
+  /** The chapters of the story that is heard, or else of the one on show; null where there is none. */
+  get chapters() {
+    return this._engaged ? this._narration.chapters : (this._shown?.chapters ?? null);
   }
 
   /** How many turns wait until what is heard is over. */
@@ -201,9 +210,12 @@ export class Hearing {
     this._narration?.save();
   }
 
-  /** `ms` to begin at, and `of` which session, if it is another one. What is heard of another place ends. */
-  replay(turn, where) {
-    if (this._shown) this._take(false);
+  /**
+   * `ms` to begin at, and `of` which session, if it is another one. What is heard of another place ends, unless it is
+   * `by` the session that is heard.
+   */
+  replay(turn, { by = null, ...where } = {}) {
+    if (this._shown && this._narration?.session !== by) this._take(false);
     this._narration?.replay(turn, where);
     this._onChange();
   }
@@ -274,7 +286,7 @@ export class Hearing {
   /** Before somebody asks: what is heard ends, unless questions are to wait until it is over. */
   makeRoom() {
     const elsewhere = this._engaged && this._narration.session !== this._shown?.session;
-    if (elsewhere && this._shown) this._shown.after = this._shown.session.story.order.at(-1) ?? 0;
+    if (elsewhere && this._shown) this._shown.after = latestTurn(this._shown.session.story)?.id ?? 0;
     if (this.preferences.typing === "queue") return;
     if (elsewhere) this._narration.silence();
     else void this.stop(); // it names its turns, so the question may come before it

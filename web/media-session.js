@@ -16,26 +16,30 @@ function silence() {
   return sound;
 }
 
+/** A chapter is told as a track of its story. */
+const named = (title, chapter) => ({ artist: "Rhapsode", ...(chapter ? { title: chapter, album: title } : { title }) });
+
 export class MediaControls {
-  /** Handlers: onPause, onSkip, onBack, onStop, onSeek(ms). */
-  constructor({ onPause, onSkip, onBack, onStop, onSeek }) {
+  /** Handlers: onPause, onSkip, onBack, onNext(by), onStop, onSeek(ms). */
+  constructor({ onPause, onSkip, onBack, onNext, onStop, onSeek }) {
     this._session = navigator.mediaSession;
     this._sound = null;
     this._told = "";
     const seek = ({ seekTime }) => onSeek(seekTime * 1_000);
-    const actions = { play: onPause, pause: onPause, stop: onStop, nexttrack: onSkip, previoustrack: onBack, seekto: seek };
+    const steps = { nexttrack: () => onNext(1), previoustrack: () => onNext(-1), seekforward: onSkip, seekbackward: onBack };
+    const actions = { play: onPause, pause: onPause, stop: onStop, seekto: seek, ...steps };
     for (const [action, handle] of Object.entries(actions)) this._session?.setActionHandler(action, handle);
   }
 
   /** `title` null: nothing is heard. */
-  show({ title, paused, ms = 0, ofMs = 0, speed }) {
+  show({ title, chapter = "", paused, ms = 0, ofMs = 0, speed }) {
     if (!this._session) return;
     const state = title === null ? "none" : paused ? "paused" : "playing";
-    const told = [state, title, speed, Math.round(ofMs / 1_000), Math.round(ms / 5_000)].join();
+    const told = [state, title, chapter, speed, Math.round(ofMs / 1_000), Math.round(ms / 5_000)].join();
     if (told === this._told) return;
     this._told = told;
     this._session.playbackState = state;
-    this._session.metadata = title === null ? null : new MediaMetadata({ title, artist: "Rhapsode" });
+    this._session.metadata = title === null ? null : new MediaMetadata(named(title, chapter));
     const [position, duration] = [Math.min(ms, ofMs) / 1_000, ofMs / 1_000];
     if (title !== null && ofMs) this._session.setPositionState({ position, duration, playbackRate: speed });
     if (state === "playing") void (this._sound ??= silence()).play().catch(() => {}); // not allowed yet: told without it

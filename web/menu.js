@@ -16,6 +16,11 @@ const FILES = [
   [t("All events (ZIP)"), "/export", {}],
 ];
 
+const OF_STORIES = [
+  [t("Audio (Opus)"), "/audio", { format: "opus" }],
+  [t("Chapters (VTT)"), "/chapters.vtt", {}],
+];
+
 /** Its address within this page. */
 export const addressOf = ({ id, kind }) => `./?${kind === "story" ? "story" : "session"}=${encodeURIComponent(id)}`;
 
@@ -52,7 +57,7 @@ export class Menu {
     const { id, title } = about;
     yield this._item(t("Share"), async () => (await import("./share.js")).openShares(id));
     yield this._copier(about);
-    yield this._item(t("Download"), () => this._download(id));
+    yield this._item(t("Download"), () => this._download(about));
     const timeline = make("a", { class: "quiet", href: `./?timeline=${encodeURIComponent(id)}` }, t("Timeline"));
     timeline.addEventListener("click", () => this._element.hidePopover());
     yield timeline;
@@ -92,8 +97,9 @@ export class Menu {
     return copy;
   }
 
-  _download(id) {
-    const links = FILES.map(([name, path, query]) =>
+  _download({ id, kind }) {
+    const files = kind === "story" ? [...FILES, ...OF_STORIES] : FILES;
+    const links = files.map(([name, path, query]) =>
       make("li", {}, make("a", { href: this._api.link(id, path, query), download: "" }, make("strong", {}, name))),
     );
     makeDialog(t("Download"), { id: "download" }, make("ul", { class: "shelf" }, ...links));

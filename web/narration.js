@@ -14,12 +14,13 @@ const NOBODY_ASKS = { progress() {}, last() {} };
 
 /**
  * `player` plays; `place` remembers ({read(), write(value)}); `nowMs()` is the server's wall clock;
- * `ledger` is told how much was heard.
+ * `ledger` is told how much was heard; `chapters` are those of a story (see stories/chapters.js).
  * What is heard comes from `session`, or in a replay from another one: `source` says from which.
  */
 export class Narration {
-  constructor({ player, place, session, nowMs, voice, ledger = NOBODY_ASKS }) {
+  constructor({ player, place, session, nowMs, voice, ledger = NOBODY_ASKS, chapters = null }) {
     this.voice = voice;
+    this.chapters = chapters;
     this.replaying = false;
     this.source = session;
     this._player = player;
@@ -182,7 +183,7 @@ export class Narration {
     const { order, turns } = this._session.story;
     const silent = ({ speak, status, flushedAt }) => !speak || status === "stopped" || flushedAt !== null;
     const hearable = (id) => id > turn && !silent(turns[id]);
-    this._queue = order.filter((id) => hearable(id) && (turns[id].audioMs > 0 || !isOver(turns[id])));
+    this._queue = order.toSorted((one, other) => one - other).filter((id) => hearable(id) && (turns[id].audioMs > 0 || !isOver(turns[id])));
   }
 
   /** A replay leaves nothing out, and takes no notice of a pause of the others. */

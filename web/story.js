@@ -6,6 +6,7 @@ import { codePoints, unitAt, widePositions } from "./text.js";
 const LOG_LENGTH = 200;
 
 export const STATUS_OF = { "turn.completed": "completed", "turn.stopped": "stopped", "turn.failed": "failed" };
+const LOST = new Set(["stopped", "failed"]);
 
 export function emptyStory() {
   return {
@@ -52,6 +53,9 @@ function newTurn(story, fact) {
   const { kind, text, settings } = fact.data;
   return {
     id: fact.seq,
+    place: story.turns[fact.data.replaces]?.place ?? fact.seq, // the first scene of those that stand in one place
+    replaces: fact.data.replaces ?? null, // the scene whose place it takes, unless it fails or is stopped
+    replacing: null, // why no other scene could take its place
     kind,
     prompt: text,
     result: resultIn(story, fact), // of a function, which the prompt tells the language model
@@ -112,11 +116,20 @@ function resumed(story, ts) {
 function requested(story, fact) {
   const order = story.order.filter((turn) => turn !== fact.data.merges);
   const turn = newTurn(story, fact);
+  const at = turn.place === turn.id ? -1 : order.findIndex((id) => story.turns[id].place === turn.place);
   return {
     ...resumed(story, fact.ts),
     turns: { ...story.turns, [fact.seq]: { ...turn, compared: comparisonsOf(story.speech, turn) } },
-    order: [...order, fact.seq],
+    order: at < 0 ? [...order, fact.seq] : order.with(at, fact.seq),
   };
+}
+
+/** A scene that was to take the place of another, and failed or was stopped, gives it back to the latest that did not. */
+function givenBack(story, { id, place, error }) {
+  const others = Object.values(story.turns).filter((turn) => turn.place === place);
+  const back = others.findLast(({ status }) => !LOST.has(status)) ?? others[0];
+  const turns = { ...story.turns, [back.id]: { ...back, replacing: error } };
+  return { ...story, turns, order: story.order.map((turn) => (turn === id ? back.id : turn)) };
 }
 
 const ON_SESSION = {
@@ -224,9 +237,9 @@ const ON_TURN = {
   "turn.completed": ended,
   "turn.stopped": ended,
   "turn.failed": ended,
-  "narration.requested": (turn, { data, ts }) => ({
+  "narration.requested": (turn, { data: { session, by, marks = [] }, ts }) => ({
     ...turn,
-    narration: { session: data.session, by: data.by, status: "requested", audioMs: 0, missing: 0, error: null, ts },
+    narration: { session, by, voices: marks, status: "requested", audioMs: 0, missing: 0, error: null, ts },
   }),
   "narration.ready": (turn, fact) =>
     told(turn, fact, { status: "ready", audioMs: fact.data.audio_ms, missing: fact.data.missing ?? 0 }),
@@ -256,8 +269,12 @@ export function reduce(story, fact) {
   const turn = story.turns[fact.turn];
   if (!turn || !Object.hasOwn(ON_TURN, fact.type)) return noted;
   const changed = ON_TURN[fact.type](turn, fact, noted);
-  return { ...noted, turns: { ...noted.turns, [turn.id]: changed } };
+  const next = { ...noted, turns: { ...noted.turns, [turn.id]: changed } };
+  return changed.replaces && fact.type in STATUS_OF && LOST.has(changed.status) ? givenBack(next, changed) : next;
 }
+
+/** The turn that was asked for last, or undefined: of a story perhaps not the last scene. */
+export const latestTurn = ({ turns, order }) => turns[order.reduce((one, other) => Math.max(one, other), 0)];
 
 export const isOver = (turn) => turn.overAt !== null;
 

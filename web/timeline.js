@@ -52,7 +52,7 @@ const moreComes = (turn) => !isOver(turn) && turn.flushedAt === null;
 export function liveMoment(story, nowMs) {
   const now = playClock(story, nowMs);
   let free = -Infinity;
-  for (const id of story.order) {
+  for (const id of story.order.toSorted((one, other) => one - other)) { // a scene written again was heard later
     const turn = story.turns[id];
     if (!turn.speak) continue;
     if (turn.heardFrom === null) {

@@ -18,9 +18,10 @@ export class TurnViews {
     return this._views.get(id) ?? null;
   }
 
-  add(id, view) {
+  /** `number`: its place among the turns; undefined: it is the last one. */
+  add(id, view, number) {
     this._views.set(id, view);
-    byId("story").append(view.element);
+    byId("story").insertBefore(view.element, byId("story").children[number] ?? null);
     this._follow.resume();
     return view;
   }

@@ -162,7 +162,7 @@ export type NarrationFailed = { "session": string; "code": string; "message": st
 
 export type NarrationReady = { "session": string; "chunks": number; "missing": number; "audio_ms": number; };
 
-export type NarrationRequested = { "session": string; "by": "auto" | "user"; };
+export type NarrationRequested = { "session": string; "by": "auto" | "user"; "marks": Array<SpeechMark>; };
 
 export type NotificationRaised = { "kind": "tts_ready" | "tts_failed"; "story": string; "scene": string; "session": string; "chunk_count": number; "auto_play": boolean; "code": string | null; "message": string | null; };
 
@@ -236,7 +236,7 @@ export type SpeechDiscarded = { "input": string; "utterance": number; "at_ms": n
 
 export type SpeechEnded = { "input": string; "utterance": number; "start_ms": number; "end_ms": number; "at_ms": number; "reason": "silence" | "commit" | "max_length" | "closed"; };
 
-export type SpeechMark = { "start": number; "end": number; "kind": "break" | "rate" | "say-as" | "phoneme"; "value": string; };
+export type SpeechMark = { "start": number; "end": number; "kind": "break" | "rate" | "say-as" | "phoneme" | "voice"; "value": string; };
 
 export type SpeechStarted = { "input": string; "utterance": number; "at_ms": number; };
 
@@ -280,7 +280,7 @@ export type TurnCompleted = { "sentences": number; "audio_ms": number; "ttfa_ms"
 
 export type TurnFailed = { "stage": "text" | "speech" | "owner"; "code": string; "message": string; "retryable": boolean; };
 
-export type TurnRequested = { "kind": "prompt" | "text"; "text": string; "settings": SessionSettings; "marks": Array<SpeechMark>; "input": string | null; "utterances": Array<number>; "merges": number | null; "given": Array<GivenMessage> | null; "by": string; "narrate": boolean | null; "traceparent": string; "result_of": number | null; };
+export type TurnRequested = { "kind": "prompt" | "text"; "text": string; "settings": SessionSettings; "marks": Array<SpeechMark>; "input": string | null; "utterances": Array<number>; "merges": number | null; "given": Array<GivenMessage> | null; "by": string; "narrate": boolean | null; "traceparent": string; "result_of": number | null; "replaces": number | null; };
 
 export type TurnResumed = { "epoch": number; "node": string; "chars": number; "sentences": number; };
 

@@ -28,7 +28,9 @@ PRINCIPAL: Final = "rhapsode.principal"
 """Key of the principal in a request's scope, set by the auth middleware."""
 _SEEN: Final = "rhapsode.seen"
 """Key in a request's scope of the head at which the guard has seen the path's session."""
-LISTENING: Final = frozenset({"", "/events", "/stream", "/audio", "/captions.vtt", "/captions.srt"})
+LISTENING: Final = frozenset(
+    {"", "/events", "/stream", "/audio", "/captions.vtt", "/captions.srt", "/chapters.vtt"}
+)
 """Paths that a share link opens, below /v1/sessions/{id}. All of it only reads, but for commands on the
 stream, which the face refuses."""
 ADMINS_READ: Final = "this is somebody else's; an administrator may read and delete it"

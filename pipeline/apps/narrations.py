@@ -24,6 +24,7 @@ from schemas.events import (
 from schemas.ids import Seq, SessionId, TurnId, derived_session_id, parse_session_id
 from schemas.settings import SessionSettings
 from schemas.settings.narration_preferences import Preferences
+from schemas.speech_style import SpeechMark
 
 NARRATED: TurnId = TurnId(2)
 """The one turn of a narration: its request is the second event."""
@@ -95,13 +96,18 @@ class Narrations:
         return Scene(scene_id, story, state)
 
     async def request(
-        self, scene: Scene, *, by: Literal["auto", "user"], again: bool = False
+        self,
+        scene: Scene,
+        *,
+        by: Literal["auto", "user"],
+        again: bool = False,
+        marks: tuple[SpeechMark, ...] = (),
     ) -> tuple[SessionId, bool]:
         """The scene's narration, begun if there is none, or if the latest failed or was deleted; and whether
         it is new.
 
-        `again` makes another one even where there is a good one, and stops one that is being made. Raises
-        SceneNotReady while the scene is being written.
+        `again` makes another one even where there is a good one, and stops one that is being made. `marks`:
+        parts that other voices speak. Raises SceneNotReady while the scene is being written.
         """
         present = scene.narration
         if present is not None and present.status != "failed" and not again:
@@ -119,15 +125,16 @@ class Narrations:
             await self._stop(present.session)
         attempt = present.attempt + 1 if present else 1
         session = derived_session_id(scene.state.ended_ms, "narration", str(scene.id), str(attempt))
-        params = NarrationRequested(session=session, by=by)
+        params = NarrationRequested(session=session, by=by, marks=marks)
         key = internal_key("narration", scene.id.turn, attempt)
         asked = await self._recorder.post(scene.id.story, params, key=key, turn=scene.id.turn)
-        await self.ensure(scene, session)
+        await self.ensure(await self.scene(scene.id), session)
         return session, asked.verdict is Verdict.OK
 
     async def ensure(self, scene: Scene, session: SessionId) -> None:
         """That the narration which the story speaks of is there: whoever asked for it may have died between
         the two. Raises SessionGone if it was deleted."""
+        narration = scene.narration
         settings = await self._settings(scene.story.principal)
         await self._start(
             session,
@@ -136,6 +143,7 @@ class Narrations:
             principal=scene.story.principal,
             title=scene.story.title,
             parent=scene.id,
+            marks=narration.marks if narration is not None and narration.session == session else (),
         )
 
     async def _stop(self, session: SessionId) -> None:
@@ -174,6 +182,7 @@ class Narrations:
         principal: str,
         title: str,
         parent: SceneId | None = None,
+        marks: tuple[SpeechMark, ...] = (),
     ) -> None:
         """The session and its one turn enter the log together, if it is not there yet."""
         if await self._is_there(session):
@@ -186,7 +195,9 @@ class Narrations:
             parent=parent and parent.story,
             parent_seq=parent and parent.turn,
         )
-        params = TurnRequested(kind="text", text=text, settings=settings, traceparent=CALLER.get())
+        params = TurnRequested(
+            kind="text", text=text, marks=marks, settings=settings, traceparent=CALLER.get()
+        )
         await self._recorder.post(session, started, params, mode="create", key=internal_key("narration"))
 
     async def _is_there(self, session: SessionId) -> bool:

@@ -1,15 +1,21 @@
-"""Stories: sessions whose turns are scenes, written one after the other or given."""
+"""Stories: sessions whose turns are scenes, written one after the other or given, and their sound."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
-from pipeline.apps.narrations import Narrations, Scene, SceneId
+from pipeline.apps.narrations import NARRATED, Narrations, Scene, SceneId
 from pipeline.apps.users import Users, lengths_for
+from pipeline.audio.chapter_tags import Chapter
+from pipeline.delivery.recordings import RecordingPart
 from pipeline.eventlog.event_log import Head
 from pipeline.eventlog.tailer import Tailer
-from pipeline.session_state.conversation import Conversation
-from pipeline.sessions.session_commands import Sessions
+from pipeline.session_state.conversation import Conversation, scenes_of
+from pipeline.session_state.turn_state import TurnState
+from pipeline.sessions.session_commands import SceneRequest, Sessions
 from schemas.apps.story_messages import CreateScene, CreateStory, StreamScene
-from schemas.errors import InputTooLong, SessionGone, SessionNotFound
+from schemas.errors import InputTooLong, SceneNotFound, SceneNotReady, SessionGone, SessionNotFound
 from schemas.events import TERMINAL
 from schemas.ids import Seq, SessionId
 from schemas.native.client_commands import CreateSession, RequestTurn, SettingsPatch
@@ -17,6 +23,8 @@ from schemas.settings.narration_preferences import Preferences
 
 _BEGIN: Final = "Write the first scene of the story."
 _GO_ON: Final = "Write the next scene of the story."
+_TITLE: Final = 80
+"""Characters of a chapter's title."""
 _TASK: Final = (
     "You are a storyteller. You write one scene of a story at a time, in plain, flowing prose, and go on "
     "where the scene before ended."
@@ -58,6 +66,7 @@ class Stories:
         The user's preferences count as they are now. `seen`: see `Views.get`.
         """
         conversation, seen = await self.story(story, seen)
+        replaced = _replaced(story, conversation, params.replaces)
         preferences = (await self._users.state(conversation.principal)).preferences
         content, speak = None, False
         if isinstance(params, StreamScene):
@@ -66,12 +75,14 @@ class Stories:
             content = params.content
         settings = patch(preferences, conversation, speak=speak)
         narrate = preferences.tts_enabled and preferences.auto_play_last_scene and not speak
-        prompt = params.custom_prompt.strip() or (_GO_ON if conversation.turns else _BEGIN)
+        usual = replaced.question if replaced else _GO_ON if conversation.turns else _BEGIN
+        prompt = params.custom_prompt.strip() or usual or _GO_ON
         command = RequestTurn(
             prompt=None if content else prompt, text=content, settings=settings, key=params.key
         )
         try:
-            return SceneId(story, await self._sessions.request(story, command, narrate=narrate, seen=seen))
+            scene = SceneRequest(narrate, None if replaced is None else replaced.turn)
+            return SceneId(story, await self._sessions.request(story, command, scene=scene, seen=seen))
         except InputTooLong as error:
             raise InputTooLong(str(error), field="content" if content else "custom_prompt") from error
 
@@ -86,6 +97,22 @@ class Stories:
                 if any(event.turn == scene_id.turn and event.type in TERMINAL for event in batch):
                     break
         return await self._narrations.scene(scene_id)
+
+
+def _replaced(story: SessionId, conversation: Conversation, name: str | None) -> TurnState | None:
+    """The scene whose place another one is to take. Raises SceneNotFound or SceneNotReady."""
+    if name is None:
+        return None
+    try:
+        scene_id = SceneId.parse(name)
+    except SceneNotFound as error:
+        raise SceneNotFound(str(error), field="replaces") from error
+    state = conversation.turns.get(scene_id.turn) if scene_id.story == story else None
+    if state is None:
+        raise SceneNotFound(f"this story has no scene {name}", field="replaces")
+    if not state.over:
+        raise SceneNotReady("the scene is still being written; wait until it is complete", field="replaces")
+    return state
 
 
 def patch(preferences: Preferences, story: Conversation, *, speak: bool) -> SettingsPatch:
@@ -106,3 +133,70 @@ def patch(preferences: Preferences, story: Conversation, *, speak: bool) -> Sett
 def premise_of(conversation: Conversation) -> str:
     """Subject of the story, as far as it was given."""
     return conversation.settings.system_prompt.removeprefix(_TASK).removeprefix(_PREMISE)
+
+
+@dataclass(frozen=True, slots=True)
+class SceneSound:
+    """Turn whose sound is heard for a scene, the session that it is of, and the scene's title."""
+
+    session: SessionId
+    turn: TurnState
+    upto: Seq
+    title: str
+
+
+async def scene_sounds(sessions: Sessions, story: SessionId, conversation: Conversation) -> list[SceneSound]:
+    """The scenes in their order, or the turns of a session that is no story."""
+    found: list[SceneSound] = []
+    for number, state in enumerate(scenes_of(conversation), 1):
+        sound = await _read_out(sessions, conversation, state)
+        session, turn, upto = sound or (story, state, conversation.head)
+        name = f"Scene {number}" if conversation.kind == "story" else str(number)
+        found.append(SceneSound(session, turn, upto, _title(name, state)))
+    return found
+
+
+async def _read_out(
+    sessions: Sessions, story: Conversation, scene: TurnState
+) -> tuple[SessionId, TurnState, Seq] | None:
+    """The scene's narration, if it is ready and of the same owner: an imported story may name any session."""
+    narration = story.narrations.get(scene.turn)
+    if narration is None or narration.status != "ready":
+        return None
+    with suppress(SessionNotFound, SessionGone):
+        view, _ = await sessions.view(narration.session)
+        turn = view.turns.get(NARRATED)
+        if view.kind == "narration" and view.principal == story.principal and turn is not None:
+            return narration.session, turn, view.head
+    return None
+
+
+def recording_parts(sounds: Sequence[SceneSound]) -> tuple[RecordingPart, ...]:
+    """Turns that follow each other in one log are one part."""
+    parts: list[RecordingPart] = []
+    for sound in sounds:
+        last = parts[-1] if parts else None
+        if last is not None and last.session == sound.session and last.turns[-1].turn < sound.turn.turn:
+            last.turns.append(sound.turn)
+        else:
+            parts.append(RecordingPart(sound.session, [sound.turn], sound.upto))
+    return tuple(parts)
+
+
+def chapters_of(sounds: Sequence[SceneSound]) -> tuple[Chapter, ...]:
+    """A chapter for each scene that sounds, where they lie in the file of all."""
+    chapters: list[Chapter] = []
+    at = 0
+    for sound in sounds:
+        if sound.turn.audio_ms:
+            chapters.append(Chapter(at, at + sound.turn.audio_ms, sound.title))
+        at += sound.turn.audio_ms
+    return tuple(chapters)
+
+
+def _title(name: str, scene: TurnState) -> str:
+    """Name and question, or the beginning of a text that was given."""
+    line = "" if scene.text in (_BEGIN, _GO_ON) else " ".join(scene.text[: 4 * _TITLE].split())
+    if len(line) > _TITLE:
+        line = f"{line[: _TITLE - 1].rstrip()}…"
+    return f"{name}: {line}" if line else name

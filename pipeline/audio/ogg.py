@@ -1,9 +1,10 @@
 """Opus packets in an Ogg file (RFC 3533 and RFC 7845)."""
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from pipeline.audio.chapter_tags import Chapter, ogg_comments
 from pipeline.audio.opus import PACKET_MS, RATE
 
 _PACKETS_PER_PAGE: Final = 40
@@ -14,12 +15,14 @@ _BEGIN, _END = 2, 4
 _MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-def ogg_pages(packets: Iterable[bytes], *, complete: bool) -> Iterator[bytes]:
+def ogg_pages(
+    packets: Iterable[bytes], *, complete: bool, chapters: Sequence[Chapter] = ()
+) -> Iterator[bytes]:
     """The file, a page at a time. A file that is not `complete` has no end mark and may grow.
 
     The pre-skip is zero: the codec's delay is part of our audio, so times in the file are those of the log.
     """
-    pages = OggPages()
+    pages = OggPages(chapters)
     yield pages.push([])
     held: list[bytes] = []
     for packet in packets:
@@ -36,7 +39,8 @@ def ogg_pages(packets: Iterable[bytes], *, complete: bool) -> Iterator[bytes]:
 class OggPages:
     """A file in the making: each push is a page, or several."""
 
-    def __init__(self) -> None:
+    def __init__(self, chapters: Sequence[Chapter] = ()) -> None:
+        self._chapters = chapters
         self._number = 0
         self._heard = 0
 
@@ -55,7 +59,7 @@ class OggPages:
             return b""
         self._number = 2
         first = _page([_head()], number=0, granule=0, flags=_BEGIN)
-        return first + _page([_tags()], number=1, granule=0, flags=0)
+        return first + _page([_tags(ogg_comments(self._chapters))], number=1, granule=0, flags=0)
 
     def _next(self, packets: list[bytes], flags: int) -> bytes:
         self._heard += len(packets)
@@ -67,9 +71,9 @@ def _head() -> bytes:
     return b"OpusHead\x01\x01" + bytes(2) + RATE.to_bytes(4, "little") + bytes(3)
 
 
-def _tags() -> bytes:
-    vendor = b"rhapsode"
-    return b"OpusTags" + len(vendor).to_bytes(4, "little") + vendor + bytes(4)
+def _tags(comments: list[bytes]) -> bytes:
+    counted = [len(text).to_bytes(4, "little") + text for text in (b"rhapsode", *comments)]
+    return b"OpusTags" + counted[0] + len(comments).to_bytes(4, "little") + b"".join(counted[1:])
 
 
 def _page(packets: list[bytes], *, number: int, granule: int, flags: int) -> bytes:

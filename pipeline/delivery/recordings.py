@@ -7,12 +7,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from itertools import groupby
 from typing import Final
 
 import anyio.to_thread
 
 from pipeline.audio.audio_files import StoredChunk, pcm_bytes, whole_file
 from pipeline.audio.audio_formats import WAV_HEADER_BYTES, AudioFormat, Mp3Encoder, mp3_bytes, wav_header
+from pipeline.audio.chapter_tags import Chapter, id3_tag
 from pipeline.audio.ogg import OggPages
 from pipeline.audio.opus import OpusDecoder, unframe
 from pipeline.eventlog.event_log import EventLog
@@ -27,12 +29,11 @@ EXTENSIONS: Final[dict[AudioFormat, str]] = {"wav": "wav", "mp3": "mp3", "opus":
 
 
 @dataclass(frozen=True)
-class RecordingParams:
-    """The sound of these turns, in this format, as far as the log has it up to an event."""
+class RecordingPart:
+    """The sound of these turns of a session, as far as the log has it up to an event."""
 
     session: SessionId
     turns: list[TurnState]
-    fmt: AudioFormat
     upto: Seq
 
     @cached_property
@@ -41,14 +42,31 @@ class RecordingParams:
         found = [one for turn in self.turns for one in turn.sentences if one.first_chunk is not None]
         return sorted(found, key=lambda one: one.first_chunk or 0)
 
+
+_Sounding = tuple[RecordingPart, SentenceState]
+
+
+@dataclass(frozen=True)
+class RecordingParams:
+    """These parts one after another in this format, with these chapters once they are complete."""
+
+    parts: tuple[RecordingPart, ...]
+    fmt: AudioFormat
+    titled: tuple[Chapter, ...] = ()
+
+    @cached_property
+    def sentences(self) -> list[_Sounding]:
+        """Those that sound, in their order, each with the part that it is of."""
+        return [(part, sentence) for part in self.parts for sentence in part.sentences]
+
     @cached_property
     def ms(self) -> int:
-        return sum(one.ms for one in self.sentences)
+        return sum(one.ms for _, one in self.sentences)
 
     def ms_until_sentence(self, at_ms: int) -> int:
         """The beginning of the sentence that sounds at this place: what a part of the file is made from."""
         begins = 0
-        for one in self.sentences:
+        for _, one in self.sentences:
             if begins + one.ms > at_ms:
                 break
             begins += one.ms
@@ -56,12 +74,19 @@ class RecordingParams:
 
     @property
     def complete(self) -> bool:
-        return all(turn.over for turn in self.turns)
+        return all(turn.over for part in self.parts for turn in part.turns)
+
+    @property
+    def chapters(self) -> tuple[Chapter, ...]:
+        return self.titled if self.complete else ()
 
     def etag(self, way: str) -> str:
         """The validator that changes whenever the file's bytes do."""
-        extent = ",".join(f"{turn.turn}:{turn.audio_ms}" for turn in self.turns)
-        identity = f"{self.session} {self.fmt} {extent} {self.complete}{way}"
+        extent = " ".join(
+            f"{part.session} " + ",".join(f"{turn.turn}:{turn.audio_ms}" for turn in part.turns)
+            for part in self.parts
+        )
+        identity = f"{self.fmt} {extent} {self.complete}{way}"
         return f'"{sha256(identity.encode()).hexdigest()[:32]}"'
 
 
@@ -91,16 +116,15 @@ class Recordings:
         """Whether the small file is there already."""
         return params.etag("") in self._made
 
-    async def make(
-        self, session: SessionId, turns: list[TurnState], fmt: AudioFormat, upto: Seq
-    ) -> RenderedRecording:
+    async def make(self, params: RecordingParams) -> RenderedRecording:
         """The turns' audio laid end to end; sizes in its header are open while a turn is running."""
-        params = RecordingParams(session, turns, fmt, upto)
         etag = params.etag("")
         recording = self._made.get(etag)
         if recording is None:
-            chunks = [chunk async for chunk in _chunks(self._log, params, params.sentences)]
-            data = await asyncio.to_thread(whole_file, fmt, chunks, complete=params.complete)
+            chunks = [chunk async for chunk in _chunks(self._log, params.sentences)]
+            data = await asyncio.to_thread(
+                whole_file, params.fmt, chunks, complete=params.complete, chapters=params.chapters
+            )
             recording = self._made[etag] = RenderedRecording(data, etag)
         self._made.move_to_end(etag)
         while sum(len(made.data) for made in self._made.values()) > self._max:
@@ -113,7 +137,7 @@ class Recordings:
             case "pcm16" | "wav":
                 return pcm_bytes(params.ms) + (WAV_HEADER_BYTES if params.fmt == "wav" else 0)
             case "mp3":
-                return mp3_bytes(params.ms) if params.complete else None
+                return mp3_bytes(params.ms) + len(id3_tag(params.chapters)) if params.complete else None
             case "opus":
                 made = self._made.get(params.etag(""))
                 return self._sizes.get(params.etag("counted")) if made is None else len(made.data)
@@ -145,8 +169,8 @@ class Recordings:
         if params.fmt in ("pcm16", "wav") and not header:
             skip -= WAV_HEADER_BYTES if params.fmt == "wav" else 0
             begin = 0
-            while begin < len(sentences) and pcm_bytes(sentences[begin].ms) <= skip:
-                skip -= pcm_bytes(sentences[begin].ms)
+            while begin < len(sentences) and pcm_bytes(sentences[begin][1].ms) <= skip:
+                skip -= pcm_bytes(sentences[begin][1].ms)
                 begin += 1
             sentences = sentences[begin:]
         async with aclosing(self._pieces(params, sentences, header=header)) as pieces:
@@ -164,12 +188,14 @@ class Recordings:
             count -= min(count, 1 << 20)
 
     async def _pieces(
-        self, params: RecordingParams, sentences: list[SentenceState], *, header: bool = False
+        self, params: RecordingParams, sentences: list[_Sounding], *, header: bool = False
     ) -> AsyncGenerator[bytes, None]:
-        file = _File(params.fmt)
+        file = _File(params.fmt, params.chapters)
         if header:
             yield wav_header(pcm_bytes(params.ms) if params.complete else None)
-        async with aclosing(_chunks(self._log, params, sentences)) as chunks:
+        if params.fmt == "mp3":
+            yield id3_tag(params.chapters)
+        async with aclosing(_chunks(self._log, sentences)) as chunks:
             async for chunk in chunks:
                 pieces = file.push(chunk)
                 while (piece := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
@@ -181,9 +207,9 @@ class Recordings:
 class _File:
     """A file in the making, chunk by chunk, without a header of its size."""
 
-    def __init__(self, fmt: AudioFormat) -> None:
+    def __init__(self, fmt: AudioFormat, chapters: tuple[Chapter, ...]) -> None:
         self._decoder = OpusDecoder()
-        self._ogg = OggPages() if fmt == "opus" else None
+        self._ogg = OggPages(chapters) if fmt == "opus" else None
         self._mp3 = Mp3Encoder() if fmt == "mp3" else None
 
     def push(self, chunk: StoredChunk) -> Iterator[bytes]:
@@ -212,20 +238,26 @@ class _File:
             left -= min(left, 1 << 20)
 
 
-async def _chunks(
-    log: EventLog, params: RecordingParams, sentences: list[SentenceState]
-) -> AsyncGenerator[StoredChunk, None]:
+async def _chunks(log: EventLog, sentences: list[_Sounding]) -> AsyncGenerator[StoredChunk, None]:
     """The chunks of the wished turns from the first of `sentences` on, with their bytes."""
-    if not sentences:
-        return
-    wanted = {turn.turn for turn in params.turns}
+    for _, pairs in groupby(sentences, key=lambda pair: id(pair[0])):
+        found = list(pairs)
+        async with aclosing(_chunks_of(log, found[0][0], [one for _, one in found])) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+async def _chunks_of(
+    log: EventLog, part: RecordingPart, sentences: list[SentenceState]
+) -> AsyncGenerator[StoredChunk, None]:
+    wanted = {turn.turn for turn in part.turns}
     after, left = Seq((sentences[0].first_chunk or 1) - 1), sum(one.ms for one in sentences)
-    while after < params.upto and left > 0:
-        page = await log.read(params.session, after, limit=_PAGE, audio=True)
+    while after < part.upto and left > 0:
+        page = await log.read(part.session, after, limit=_PAGE, audio=True)
         if not page:
             return
         for one in page:
-            if one.type == "audio.chunk" and one.turn in wanted and one.seq <= params.upto:
+            if one.type == "audio.chunk" and one.turn in wanted and one.seq <= part.upto:
                 left -= one.data["ms"]
                 yield _stored(one)
         after = page[-1].seq

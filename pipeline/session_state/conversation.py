@@ -154,6 +154,8 @@ class Conversation:
         state.input, state.merges = data.get("input"), data.get("merges")
         state.by, state.traceparent = data.get("by", ""), data.get("traceparent", "")
         state.narrate, state.result_of = data.get("narrate"), data.get("result_of")
+        replaced = self.turns.get(TurnId(data.get("replaces") or 0))
+        state.place = turn if replaced is None else replaced.place
         if data.get("marks"):
             state.marks_json = orjson.dumps(data["marks"])
         if data.get("given") is not None:
@@ -186,6 +188,7 @@ class Conversation:
             self.narrations[recorded.turn] = NarrationState(
                 session, by=data["by"], attempt=attempt, earlier=earlier
             )
+            self.narrations[recorded.turn].marks_json = orjson.dumps(data.get("marks") or [])
         state = self.narrations.get(recorded.turn)
         if state is None or state.session != session:
             return
@@ -228,6 +231,18 @@ class Conversation:
         if target is None or target.over:
             raise NothingToControl("no turn is running", field="turn")
         return target
+
+
+def scenes_of(conversation: Conversation) -> list[TurnState]:
+    """The turns in the order in which they are heard.
+
+    A turn that replaces another stands in its place, unless it failed or was stopped.
+    """
+    found: dict[TurnId, TurnState] = {}
+    for turn in conversation.turns.values():
+        if turn.place not in found or turn.status not in ("failed", "stopped"):
+            found[turn.place] = turn
+    return list(found.values())
 
 
 def _without_schemas(settings: SessionSettings) -> SessionSettings:

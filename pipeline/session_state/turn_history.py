@@ -3,7 +3,7 @@
 from typing import Final
 
 from pipeline.engines.ports import Message
-from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.conversation import Conversation, scenes_of
 from pipeline.session_state.llm_context import before as items_before
 from pipeline.session_state.llm_context import context_messages, forgotten
 from pipeline.session_state.turn_state import TurnState
@@ -31,10 +31,11 @@ def history(conversation: Conversation, *, before: TurnId, room: int) -> tuple[M
     room = _left(conversation.turns[before], room)
     if conversation.items.managed:
         return context_messages(items_before(conversation.items, before), conversation.turns, room=room)
+    place = conversation.turns[before].place
     told = [
         state
-        for state in conversation.turns.values()
-        if state.turn < before and (state.kind == "prompt" or conversation.kind == "story")
+        for state in scenes_of(conversation)
+        if state.place < place and (state.kind == "prompt" or conversation.kind == "story")
     ]
     earlier = [
         _Exchange(state.text if state.kind == "prompt" else _GIVEN, _answer(state))

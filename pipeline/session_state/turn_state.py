@@ -136,6 +136,9 @@ class CallState:
         return self.output or ""
 
 
+_NOWHERE: Final = TurnId(0)
+
+
 @dataclass(slots=True)
 class TurnState:
     """One request and its answer so far."""
@@ -166,6 +169,8 @@ class TurnState:
     """The turn that it replaces."""
     result_of: int | None = None
     """The turn whose asynchronous function returned what it tells."""
+    place: TurnId = _NOWHERE
+    """The first scene of those that stand in one place of a story; of any other turn itself."""
     heard_ms: int | None = None
     """Milliseconds of its audio that listeners reported as heard, the largest; None: none reported."""
     heard_at_ms: int = 0
@@ -287,9 +292,16 @@ class NarrationState:
     earlier: tuple[SessionId, ...] = ()
     """Text of the scene before, whole or begun."""
     status: Literal["requested", "ready", "failed"] = "requested"
+    marks_json: bytes = b"[]"
+    """See `marks`."""
     chunks: int = 0
     audio_ms: int = 0
     error: dict[str, Any] | None = None
+
+    @property
+    def marks(self) -> tuple[SpeechMark, ...]:
+        """Parts of the scene that other voices speak."""
+        return tuple(SpeechMark.model_validate(one) for one in orjson.loads(self.marks_json))
 
 
 def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:

@@ -173,6 +173,16 @@ class SpokenQuestion:
     """As speech to text tells it, which may be any text; empty: it does not."""
 
 
+@dataclass(frozen=True, slots=True)
+class SceneRequest:
+    """Wishes for a turn that is a scene of a story."""
+
+    narrate: bool
+    """Whether it is read out by itself once it is complete."""
+    replaces: TurnId | None
+    """The scene whose place it takes."""
+
+
 class Overtaken(Exception):
     """The turn that a question takes up is being answered already."""
 
@@ -324,14 +334,14 @@ class Sessions:
         *,
         given: tuple[GivenMessage, ...] | None = None,
         by: str = "",
-        narrate: bool | None = None,
+        scene: SceneRequest | None = None,
         before: Sequence[Event | RequestContext] = (),
         seen: Head | None = None,
     ) -> TurnId:
         """Ask for a turn; the same key asks for the same turn.
 
         `given`: all that the model is told, the question with it, instead of what the session has. `by`: who
-        of several people asks. `narrate`: whether a scene is read out by itself once it is complete.
+        of several people asks. `scene`: of a story, what else is wished for it.
         `before` is recorded with it, all or nothing. `seen`: see `Views.get`.
         """
         self._check_length(command)
@@ -340,7 +350,9 @@ class Sessions:
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session, seen)
             try:
-                params = await self._requested(conversation, command, given=given, by=by, narrate=narrate)
+                params = await self._requested(conversation, command, given=given, by=by)
+                if scene is not None:
+                    params = params.model_copy(update={"narrate": scene.narrate, "replaces": scene.replaces})
                 turn = await self._ask(session, conversation, params, *before, key=command.key)
             except LogUnavailable:
                 raise
@@ -366,7 +378,7 @@ class Sessions:
         self._check_length(command)
         conversation = Conversation()
         conversation.principal, conversation.settings = principal, self.choices.defaults
-        bytes_of(await self._requested(conversation, command, given=None, by="", narrate=None))
+        bytes_of(await self._requested(conversation, command, given=None, by=""))
 
     async def _requested(
         self,
@@ -375,7 +387,6 @@ class Sessions:
         *,
         given: tuple[GivenMessage, ...] | None,
         by: str,
-        narrate: bool | None,
     ) -> TurnRequested:
         """The event that the command asks for. Raises what its settings are refused with."""
         settings = await self._check(
@@ -398,7 +409,6 @@ class Sessions:
             settings=settings,
             given=given,
             by=by,
-            narrate=narrate,
         )
 
     async def decide(

@@ -24,6 +24,8 @@ class SentenceManner:
     rate: float = 1.0
     pause_ms: int | None = None
     """Silence after it; None: as the voice makes it."""
+    voice: str = ""
+    """Voice that speaks it; empty: the session's."""
 
     def speed(self, usual: float) -> float:
         """Speed for the voice, within what a session may wish for."""
@@ -34,9 +36,9 @@ AS_WRITTEN: Final = SentenceManner()
 
 
 def cuts_of(marks: Sequence[SpeechMark], text: str) -> list[int]:
-    """Offsets at which a text is cut for its marks: at breaks, and where the speed changes; after blanks."""
-    places = {mark.end for mark in marks if mark.kind in ("break", "rate")}
-    places |= {mark.start for mark in marks if mark.kind == "rate"}
+    """Offsets at which a text is cut for its marks, after blanks: at breaks, where speed or voice change."""
+    places = {mark.end for mark in marks if mark.kind in ("break", "rate", "voice")}
+    places |= {mark.start for mark in marks if mark.kind in ("rate", "voice")}
     return sorted({len(text) - len(text[place:].lstrip()) for place in places})
 
 
@@ -44,7 +46,7 @@ def manner_of(
     text: str, start: int, pauses: PauseSettings, marks: Sequence[SpeechMark] = ()
 ) -> SentenceManner:
     """Of a piece of shown text that begins at `start`, with the blanks behind it."""
-    end, rate, broken, cut = start + len(text), 1.0, None, False
+    end, rate, broken, cut, voice = start + len(text), 1.0, None, False, ""
     for mark in marks:
         if mark.kind == "break" and start < mark.start <= end:
             broken = max(broken or 0, int(mark.value))
@@ -52,10 +54,12 @@ def manner_of(
             if mark.start <= start < mark.end:
                 rate *= float(mark.value)
             cut = cut or start < mark.start <= end or start < mark.end <= end
+        elif mark.kind == "voice" and mark.start <= start < mark.end:
+            voice = voice or mark.value
     pause = pause_after(text, pauses) if broken is None else broken
     if pause is None and cut and not _ends(text):
         pause = _JOINED_MS
-    return SentenceManner(rate, pause) if marks or pause is not None else AS_WRITTEN
+    return SentenceManner(rate, pause, voice) if marks or pause is not None else AS_WRITTEN
 
 
 def pause_after(text: str, pauses: PauseSettings) -> int | None:

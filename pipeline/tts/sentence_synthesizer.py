@@ -224,7 +224,7 @@ class SentenceSynthesis:
         try:
             items = speaker.speak(
                 self.spoken.text,
-                voice=settings.voice,
+                voice=self.manner.voice or settings.voice,
                 speed=self.manner.speed(settings.speech_speed),
                 delivery=EngineResult(
                     settings.tts_provider,

@@ -8,6 +8,10 @@ from schemas.native.client_commands import Key, Readable, ReadableExtra, Said, w
 from schemas.settings.narration_preferences import Preferences
 from schemas.speech_style import PRONUNCIATIONS, PronunciationEntry
 
+VOICED_PARTS = 200
+"""Parts of one scene that have a voice of their own, at most."""
+SceneName = Annotated[str, Field(max_length=80)]
+
 
 class _Shape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -29,6 +33,9 @@ class CreateScene(_Shape):
     """Direction for the scene; empty: the model decides."""
     content: Said | None = None
     """The scene itself, word for word, of any length: nothing is generated."""
+    replaces: SceneName | None = None
+    """Id of a scene of this story whose place this one takes, unless it fails or is stopped. An empty
+    `custom_prompt` is then that scene's."""
     key: Key | None = None
 
 
@@ -37,12 +44,25 @@ class StreamScene(_Shape):
 
     custom_prompt: Annotated[Readable, Field(max_length=20_000)] = ""
     enable_tts_stream: bool = True
+    replaces: SceneName | None = None
+    """As for a scene to be read."""
     key: Key | None = None
+
+
+class PartVoice(_Shape):
+    """Voice of the characters [start, end) of a scene; where parts overlap, that of the first one."""
+
+    start: Annotated[int, Field(ge=0, le=2**53)]
+    end: Annotated[int, Field(ge=1, le=2**53)]
+    voice: Annotated[Readable, Field(min_length=1, max_length=64)]
 
 
 class GenerateNarration(_Shape):
     force_regenerate: bool = False
     """Make it again although there is one."""
+    voices: tuple[PartVoice, ...] = Field(default=(), max_length=VOICED_PARTS, strict=False, fail_fast=True)
+    """Parts of the scene that other voices speak than the rest. A scene that is read out already is read out
+    again for them."""
 
 
 class NarrateText(_Shape):

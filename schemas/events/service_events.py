@@ -2,8 +2,11 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from schemas.events.event_model import EventModel as _Event
 from schemas.settings.narration_preferences import Preferences
+from schemas.speech_style import MARKS, SpeechMark
 
 # ---------------------------------------------------------------- narrations, recorded in their story
 
@@ -17,6 +20,8 @@ class NarrationRequested(_Event):
     """The narration: a session of kind `narration` with one turn."""
     by: Literal["auto", "user"]
     """`auto`: the user's settings asked for it when the scene was complete."""
+    marks: tuple[SpeechMark, ...] = Field(default=(), max_length=MARKS)
+    """Parts of the scene that other voices speak."""
 
 
 class NarrationReady(_Event):

@@ -191,6 +191,8 @@ class TurnRequested(_Event):
     """The caller's span (W3C Trace Context), whose trace the turn continues; empty: the turn has its own."""
     result_of: int | None = None
     """The turn whose asynchronous function has returned what `text` tells; None: a question."""
+    replaces: int | None = None
+    """Of a story: the scene whose place this one takes, unless it fails or is stopped."""
 
     @property
     def chars(self) -> int:

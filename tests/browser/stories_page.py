@@ -34,6 +34,29 @@ def new_story(url: str, title: str = "The lighthouse", *prompts: str) -> str:
     return f"/?story={story}"
 
 
+def read_out(url: str, address: str) -> list[str]:
+    """Has every scene of the story read out; the sessions in which they are, once they are complete."""
+    story = address.partition("story=")[2]
+    with httpx.Client(base_url=url, timeout=30) as http:
+        scenes = [one["id"] for one in http.get(f"/api/stories/{story}").json()["scenes"]]
+        made = [
+            http.post(f"/api/tts/generate/{one}").raise_for_status().json()["session_id"] for one in scenes
+        ]
+        while any(
+            one["narration"]["status"] != "ready"
+            for one in http.get(f"/api/stories/{story}").json()["scenes"]
+        ):
+            pass
+    return made
+
+
+def open_chapters(reader: Reader) -> None:
+    """The list of chapters of a story on show, and the voices of its first scene's paragraphs."""
+    scene(reader, 1).get_by_role("button", name="Voices").click()
+    scene(reader, 1).get_by_role("button", name="Read again").wait_for()
+    reader.page.locator("#chapters summary").click()
+
+
 def story_of(reader: Reader) -> str:
     reader.page.wait_for_url("**/?story=*")
     return reader.page.url.partition("story=")[2].partition("#")[0]

@@ -9,7 +9,7 @@ from tests.browser import session_log
 from tests.browser.conftest import SHORT
 from tests.browser.conversations_page import new_talk
 from tests.browser.page_reader import Reader
-from tests.browser.stories_page import new_story, scene, written
+from tests.browser.stories_page import new_story, read_out, scene, written
 from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.browser
@@ -195,6 +195,22 @@ def test_a_scene_goes_on_in_the_player_when_its_story_is_left(open_page: OpenPag
     reader.goes_to("Library")
     expect(reader.page.locator("#source")).to_have_text("Left and heard")
     reader.hears(reader.stats["positionMs"])
+    reader.page.locator("#source").click()
+    expect(scene(reader, 1).locator(".word.said").first).to_be_visible()
+
+
+def test_the_next_chapter_is_heard_after_its_story_was_left(open_page: OpenPage, app: RunningApp) -> None:
+    address = new_story(app.url, "Left in chapters", "briefly", "a story")
+    first, second = read_out(app.url, address)
+    reader = open_page(address)
+    scene(reader, 1).get_by_role("button", name="Play", exact=True).click()
+    reader.wait("s.session === arg && s.rms > 0.005", first)
+    reader.goes_to("Library")
+    chapters = reader.page.get_by_role("group", name="Chapters")
+    expect(chapters).to_contain_text("Scene 1 of 2: briefly")
+    reader.wait("s.session === arg && s.rms > 0.005", second)
+    chapters.get_by_role("button", name="Previous chapter").click()
+    reader.wait("s.session === arg && s.rms > 0.005", first)
     reader.page.locator("#source").click()
     expect(scene(reader, 1).locator(".word.said").first).to_be_visible()
 

@@ -1,5 +1,6 @@
 """Stories with scenes: written, heard while they are written, read out afterwards."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ from playwright.sync_api import expect
 from tests.browser import session_log
 from tests.browser.conftest import SHORT, STORY
 from tests.browser.page_reader import Reader
-from tests.browser.stories_page import new_story, prefer, scene, story_of, tell, written
+from tests.browser.stories_page import new_story, prefer, read_out, scene, story_of, tell, written
 from tests.support.running_app import RunningApp
 from tests.support.servers.speech_server import FakeSpeechServer
 
@@ -144,6 +145,78 @@ def test_a_reload_keeps_the_place_in_a_scene(open_page: OpenPage, app: RunningAp
     written(reader, 1).get_by_role("button", name="Read aloud").click()
     reader.reloads_in_mid_answer()
     reader.hears(2_000)
+
+
+def test_scenes_are_chapters_of_one_recording(open_page: OpenPage, app: RunningApp) -> None:
+    address = new_story(app.url, "In chapters", "briefly", "briefly, too", "a story")
+    first, second, third = read_out(app.url, address)
+    reader = open_page(address)
+    chapters = reader.page.get_by_role("group", name="Chapters")
+    expect(chapters).to_contain_text("3 chapters")
+    scene(reader, 1).get_by_role("button", name="Play", exact=True).click()
+    reader.wait("s.session === arg && s.rms > 0.005", first)
+    expect(chapters).to_contain_text("Scene 1 of 3: briefly")
+    lengths = [session_log.turns(app.url, one)[0]["audio_ms"] for one in (first, second, third)]
+    expect(reader.page.locator("#seek")).to_have_attribute("max", str(sum(lengths)))
+    marks = reader.page.locator("#marks option").evaluate_all("(all) => all.map((one) => Number(one.value))")
+    assert marks == [lengths[0], lengths[0] + lengths[1]]
+    reader.wait("s.session === arg && s.rms > 0.005", second)  # the first one is over
+    expect(chapters).to_contain_text("Scene 2 of 3: briefly, too")
+    scene(reader, 2).locator(".word.said").first.wait_for()
+    chapters.get_by_role("button", name="Next chapter").click()
+    reader.wait("s.session === arg && s.rms > 0.005", third)
+    expect(chapters.get_by_role("button", name="Next chapter")).to_be_disabled()
+    reader.page.keyboard.press("Shift+ArrowLeft")
+    reader.wait("s.session === arg && s.rms > 0.005", second)
+    reader.page.locator("#seek").evaluate(
+        "(bar, ms) => { bar.value = ms; bar.dispatchEvent(new Event('change')); }",
+        lengths[0] + lengths[1] + 3_000,
+    )
+    reader.wait("s.session === arg && s.positionMs >= 3000 && s.rms > 0.005", third)
+    chapters.locator("summary").click()
+    items = chapters.get_by_role("listitem")
+    expect(items.nth(2).get_by_role("button")).to_have_attribute("aria-current", "true")
+    items.nth(0).get_by_role("button", name="Scene 1: briefly").click()
+    reader.wait("s.session === arg && s.rms > 0.005", first)
+    expect(items.nth(0)).to_be_hidden()
+    assert reader.mistakes == []
+
+
+def test_a_scene_is_written_again_and_edited_in_its_place(open_page: OpenPage, app: RunningApp) -> None:
+    address = new_story(app.url, "Second thoughts", "briefly", "briefly, too")
+    reader = open_page(address)
+    first = written(reader, 1)
+    first.get_by_role("button", name="Write again").click()
+    expect(first.get_by_label("What happens in the scene")).to_have_value("briefly")
+    first.get_by_label("What happens in the scene").fill("a story")
+    first.get_by_label("What happens in the scene").press("Enter")
+    expect(scene(reader, 1).locator(".prose")).to_contain_text("At the edge of the northern sea")
+    written(reader, 1).get_by_role("button", name="Edit text").click()
+    scene(reader, 1).get_by_label("Text of the scene").fill("There was no fox.\n\nThere was no lamp.")
+    scene(reader, 1).get_by_role("button", name="Save").click()
+    edited = re.compile(r"There was no fox\.\s+There was no lamp\.")
+    expect(scene(reader, 1).locator(".prose")).to_have_text(edited)
+    reader.page.reload()
+    expect(written(reader, 1).locator(".prose")).to_have_text(edited)
+    expect(written(reader, 2).locator(".prose")).to_have_text(SHORT)
+    expect(reader.page.locator(".scene")).to_have_count(2)
+
+
+def test_a_paragraph_is_spoken_by_another_voice(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_story(app.url, "Two voices", "a story"))
+    written(reader, 1).get_by_role("button", name="Voices").click()
+    scene(reader, 1).get_by_label("One night in November").select_option("alto")
+    scene(reader, 1).get_by_role("button", name="Read again").click()
+    reader.hears(200)
+    narration = reader.stats["session"]
+    reader.sees(lambda: session_log.turns(app.url, narration)[0]["status"] == "completed")
+    voiced = [
+        e["data"]["voice"] for e in session_log.events(app.url, narration) if e["type"] == "sentence.voiced"
+    ]
+    assert voiced == ["joe"] * voiced.count("joe") + ["alto"] * voiced.count("alto")
+    assert set(voiced) == {"joe", "alto"}
+    scene(reader, 1).get_by_role("button", name="Voices").click()
+    expect(scene(reader, 1).get_by_label("One night in November")).to_have_value("alto")
 
 
 def test_a_story_that_is_not_there_says_so(open_page: OpenPage) -> None:

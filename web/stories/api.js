@@ -21,22 +21,27 @@ export class StoriesApi {
     await patiently("DELETE", story(id));
   }
 
-  /** A scene to be read; asked for twice with the same key it is still one. */
-  async write(id, prompt, key) {
+  /** A scene to be read, `{custom_prompt}` or `{content}`, perhaps `{replaces}`; with the same key it is the same one. */
+  async write(id, wish, key) {
     const path = story(id, "/scenes?wait=false");
-    return (await patiently("POST", path, { custom_prompt: prompt }, { "Idempotency-Key": key })).json();
+    return (await patiently("POST", path, wish, { "Idempotency-Key": key })).json();
+  }
+
+  /** As `write`, of a `{content}`; resolves when the scene is there. */
+  async give(id, wish, key) {
+    return (await patiently("POST", story(id, "/scenes"), wish, { "Idempotency-Key": key })).json();
   }
 
   /** A scene to be heard while it is being written. */
-  async tell(id, prompt, key) {
+  async tell(id, wish, key) {
     const path = story(id, "/scenes/generate-with-tts-stream");
-    return (await patiently("POST", path, { custom_prompt: prompt }, { "Idempotency-Key": key })).json();
+    return (await patiently("POST", path, wish, { "Idempotency-Key": key })).json();
   }
 
-  /** Have a scene read out afterwards; `again`: although it was, or although that failed. */
-  async narrate(scene, again) {
+  /** Have a scene read out afterwards; `again`: although it was, or although that failed. `voices`: see `Voices.narrate`. */
+  async narrate(scene, again, voices) {
     const path = `api/tts/generate/${encodeURIComponent(scene)}`;
-    return (await once("POST", path, { force_regenerate: again })).json();
+    return (await once("POST", path, { force_regenerate: again, voices })).json();
   }
 
   async cancelNarration(session) {

@@ -64,7 +64,11 @@ export class Narrations {
 
   /** All but the one that is heard. */
   close(heard) {
-    for (const [id, opened] of this._opened) if (id !== heard) opened.close();
+    for (const [id, opened] of this._opened) {
+      if (id === heard) continue;
+      opened.close();
+      this._opened.delete(id); // it is opened anew if it is heard after all
+    }
   }
 
   get(id) {

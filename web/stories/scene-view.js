@@ -1,18 +1,21 @@
 /** One scene on the page: its text under the light of the voice, and its bar. */
 
-import { icon, make } from "../dom.js";
+import { make } from "../dom.js";
 import { isOver } from "../story.js";
 import { TurnView } from "../turn-view.js";
+import { directionOf } from "./chapters.js";
 import { SceneBar } from "./scene-bar.js";
+import { SceneChanges } from "./scene-changes.js";
 import { readOut } from "./sound.js";
 import { t } from "../strings.js";
 
-const GO_ON = /^Write the (first|next) scene of the story\.$/; // what the server asks where nobody else did
-
 export class SceneView {
-  /** Handlers, all with the scene's turn: onReplay, onNarrate(again), onCancel, onRewrite, onUnfold; and `link`. */
-  constructor(scene, number, { link, ...handlers }) {
-    const call = (name) => (argument) => handlers[name](scene.id, argument);
+  /**
+   * Handlers, all with the scene's turn: onReplay, onNarrate(again), onCancel, onWrite(direction), onText(text, parts),
+   * onVoices(parts), onUnfold; and `link`, `voices()`.
+   */
+  constructor(scene, number, { link, voices, ...handlers }) {
+    const call = (name) => (...rest) => handlers[name](scene.id, ...rest);
     this._link = link;
     this._turn = scene.id;
     this.text = new TurnView(scene, {
@@ -22,15 +25,17 @@ export class SceneView {
     });
     this.element = this.text.element;
     this.element.id = `scene-${number}`;
+    this.element.tabIndex = -1;
     this.element.classList.add("scene");
     this.badge = make("span", { class: "badge" }, t("New"));
     this.element.prepend(make("p", { class: "scene-number" }, t("Scene {number}", { number }), this.badge));
-    if (GO_ON.test(scene.prompt)) this.text.prompt.textContent = "";
+    if (scene.kind === "prompt") this.text.prompt.textContent = directionOf(scene);
     this.bar = new SceneBar({ onNarrate: call("onNarrate"), onCancel: call("onCancel") });
-    this.text.replay.after(...this.bar.elements);
-    this.rewrite = make("button", { type: "button", class: "quiet retry" }, icon("again"), t("Write it again"));
-    this.rewrite.addEventListener("click", call("onRewrite"));
-    this.text.problem.after(this.rewrite, this.bar.trouble);
+    const [onWrite, onText, onVoices] = ["onWrite", "onText", "onVoices"].map(call);
+    this.changes = new SceneChanges({ onWrite, onText, onVoices, voices });
+    this.text.replay.after(...this.bar.elements, ...this.changes.elements);
+    this.text.problem.after(this.changes.problem, this.bar.trouble);
+    this.text.footer.after(this.changes.form);
     this._seen = null;
     this._shown = null;
     this._source = null;
@@ -44,7 +49,7 @@ export class SceneView {
     this._seen = { scene, now };
     this.text.update(this._shown, now.folded);
     this.badge.hidden = !now.fresh;
-    this.rewrite.hidden = scene.status !== "failed";
+    this.changes.update(scene, now);
     this.text.replay.hidden = now.sound.ms === 0;
     this.text.keep.hidden = !(isOver(scene) && now.sound.state === "ready");
     this.bar.update({ over: isOver(scene), hasText: scene.text.trim() !== "", ...now });

@@ -3,15 +3,18 @@
 import { orElse } from "../api.js";
 import { asSentence, byId, make, say } from "../dom.js";
 import { Session } from "../session.js";
+import { runningTurn } from "../story.js";
 import { StoriesApi } from "./api.js";
 import { ScenesView } from "./scenes-view.js";
 import { Voices } from "./voices.js";
 import { t } from "../strings.js";
 
+const LOCAL = "local";
 const ASKING = { placeholder: t("What happens? (Leave it empty, and the story decides.)"), optional: true };
 const MODES = [
   { mode: "aloud", label: t("Write and read aloud"), ...ASKING },
   { mode: "write", label: t("Write"), ...ASKING },
+  { mode: "text", label: t("Own text"), placeholder: t("Paste a scene to hear it word for word…") },
 ];
 
 export class StoryPlace {
@@ -23,10 +26,14 @@ export class StoryPlace {
       onReplay: (turn) => this._voices.hear(turn, 0),
       onNarrate: (turn, again) => this._voices.narrate(turn, again),
       onCancel: (turn) => this._voices.cancel(turn),
-      onRewrite: (turn) => this._rewrite(turn),
+      onWrite: (turn, direction) => this._rewrite(turn, direction),
+      onText: (turn, text, parts) => this._edit(turn, text, parts),
+      onVoices: (turn, parts) => this._voices.narrate(turn, true, parts),
+      voices: () => this._choices(),
       onChange: shell.paint,
       link: (session, path, query) => shell.api.link(session ?? id, path, query),
     });
+    this._reads = true; // what is written, unless the settings say no
     this._session = shell.hearing.kept(id) ?? new Session({ id, url: shell.api.streamUrl(id) });
     this._voices = new Voices({
       session: this._session,
@@ -79,6 +86,7 @@ export class StoryPlace {
 
   /** The settings were changed here; until they were `chosen`, scenes are read aloud while they are written. */
   preferencesChanged({ tts_enabled: enabled, realtime_tts_enabled: atOnce }, chosen = true) {
+    this._reads = enabled;
     this._shell.composer.allow("aloud", enabled, t("Reading aloud is off in the settings."));
     this._shell.composer.prefer(enabled && (atOnce || !chosen) ? "aloud" : "write");
   }
@@ -107,7 +115,7 @@ export class StoryPlace {
       () => this._shell.api.clockSkewMs(this.id),
     );
     if (this._shell.place !== this) return;
-    this._shell.hearing.attach(this._session, { skewMs });
+    this._shell.hearing.attach(this._session, { skewMs, chapters: this._voices.chapters });
     this._voices.resume(new URLSearchParams(location.search).get("hear"));
     history.replaceState(null, "", `?story=${encodeURIComponent(this.id)}${location.hash}`);
     this._shell.noted(this.about);
@@ -134,22 +142,53 @@ export class StoryPlace {
     if (about) say(this._premise, about.premise);
   }
 
-  async send({ aloud, write }) {
+  /** `replaces`: the turn of the scene whose place it takes, if it takes one. */
+  async send({ aloud, write, text }, replaces) {
     const { hearing } = this._shell;
     hearing.unlock();
+    if (text !== undefined) {
+      await this._give({ content: text }, this._reads);
+      return;
+    }
     const ask = aloud === undefined ? "write" : "tell";
     if (ask === "tell") {
       this.stopped();
       if (hearing.session !== this._session) hearing.makeRoom();
       else if (hearing.replaying) hearing.stopReplay(); // a scene that is being told is told to its end
     }
-    await this._stories[ask](this.id, aloud ?? write, crypto.randomUUID());
+    const wish = { custom_prompt: aloud ?? write, ...this._replacing(replaces) };
+    await this._stories[ask](this.id, wish, crypto.randomUUID());
   }
 
-  _rewrite(turn) {
-    const { prompt, speak } = this.story.turns[turn];
-    const refused = ({ message }) => this._shell.controls.showNotice(asSentence(message));
-    return orElse(refused, () => this.send(speak ? { aloud: prompt } : { write: prompt }));
+  _replacing(turn) {
+    return turn === undefined ? {} : { replaces: `${this.id}.${turn}` };
+  }
+
+  _rewrite(turn, direction) {
+    const { speak } = this.story.turns[turn];
+    return this._tried(() => this.send(speak ? { aloud: direction } : { write: direction }, turn));
+  }
+
+  /** The scene with another text, which is read out again where it was; `parts`: who speaks what then. */
+  _edit(turn, content, parts) {
+    const heard = this._voices.msOf(turn) > 0;
+    return this._tried(() => this._give({ content, ...this._replacing(turn) }, heard, parts));
+  }
+
+  async _give(wish, reads, parts = []) {
+    const { id } = await this._stories.give(this.id, wish, crypto.randomUUID());
+    if (reads) await this._voices.narrate(Number(id.split(".").at(-1)), false, parts);
+  }
+
+  _tried(action) {
+    return orElse(({ message }) => this._shell.controls.showNotice(asSentence(message)), action);
+  }
+
+  /** The voices that may speak a part of a scene. */
+  async _choices() {
+    const found = await this._tried(() => Promise.all([this._stories.voices(), this._stories.preferences()]));
+    const [voices, { tts_provider: provider }] = found ?? [[], {}];
+    return voices.filter((voice) => voice.provider === (provider ?? LOCAL));
   }
 
   /** A click on a word of a scene: what is heard of it. */
@@ -175,6 +214,6 @@ export class StoryPlace {
     const voice = this._voices.update();
     if (this.story.lastSeq === 0) return;
     this._hint.hidden = this.story.order.length > 0;
-    this._scenes.update(this.story, voice);
+    this._scenes.update(this.story, voice, runningTurn(this.story)?.id);
   }
 }

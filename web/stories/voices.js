@@ -3,6 +3,7 @@
 import { orElse } from "../api.js";
 import { asSentence } from "../dom.js";
 import { placeIn } from "../storage.js";
+import { Chapters } from "./chapters.js";
 import { Narrations } from "./narrations.js";
 import { soundOf } from "./sound.js";
 
@@ -28,6 +29,23 @@ export class Voices {
     this._problems = new Map(); // what the server answered, by scene
     this._fresh = new Set(); // scenes that nobody has heard here since they were read out
     this._sounds = new Map();
+    this.chapters = new Chapters(this);
+  }
+
+  get story() {
+    return this._session.story;
+  }
+
+  /** Of the scene's sound, as far as it is there. */
+  msOf(scene) {
+    return this._sounds.get(scene)?.ms ?? 0;
+  }
+
+  /** `{scene, ms}` of what is heard of the story, or null. */
+  get heardScene() {
+    const { heard } = this._hearing;
+    const scene = this._sceneOf(heard);
+    return scene === null ? null : { scene, ms: heard.ms };
   }
 
   /** To be called before drawing: plays what is wanted; answers with what is heard and with `about(scene)`. */
@@ -37,7 +55,10 @@ export class Voices {
     this._playWanted();
     const { heard } = this._hearing;
     const scene = this._sceneOf(heard);
-    if (scene !== null) this._fresh.delete(scene);
+    if (scene !== null) {
+      this._fresh.delete(scene);
+      this._prepare(this.chapters.after(scene));
+    }
     return { heard: scene === null ? null : heard, scene, about: (id) => this._about(id) };
   }
 
@@ -49,6 +70,19 @@ export class Voices {
 
   hear(scene, ms) {
     this._want({ scene, ms, patient: false });
+  }
+
+  /** To `ms` of the scene that is heard. */
+  seek(ms) {
+    this._hearing.seek(ms);
+  }
+
+  /** A scene was heard to its end: hear the next one that there is sound of. */
+  goOn(heard) {
+    const next = this.chapters.after(this._sceneOf(heard));
+    if (next === null) return;
+    this._want({ scene: next, ms: 0, patient: false });
+    this._playWanted();
   }
 
   /** The turn that is heard of a scene, as far as it is known, or null. */
@@ -67,10 +101,10 @@ export class Voices {
     this._narrations.close(this._hearing.heard?.session);
   }
 
-  /** Have it read out and hear it. */
-  narrate(scene, again) {
+  /** Have it read out and hear it; `voices`: parts that other voices speak, `[{start, end, voice}]`. */
+  narrate(scene, again, voices = []) {
     return this._ask(scene, async () => {
-      const { session_id: session } = await this._stories.narrate(this._nameOf(scene), again);
+      const { session_id: session } = await this._stories.narrate(this._nameOf(scene), again, voices);
       if (this._sceneOf(this._hearing.heard) === scene) this._hearing.stopReplay();
       this._want({ scene, ms: 0, patient: false, session: session === this._nameOf(scene) ? null : session });
     });
@@ -84,6 +118,7 @@ export class Voices {
 
   /** It was read out without being asked for; `play`: and is to be heard without being asked for. */
   offered(scene, play) {
+    if (!this.story.order.includes(scene)) return; // another one has taken its place
     this._fresh.add(scene);
     if (play && this._hearing.wantsVoice) this._want({ scene, ms: 0, patient: true });
     this._onChange();
@@ -104,7 +139,7 @@ export class Voices {
   }
 
   _want(wanted) {
-    if (this._session.story.turns[wanted.scene]) this._wanted = wanted;
+    this._wanted = wanted;
     this._problems.delete(wanted.scene);
     this._onChange();
   }
@@ -112,6 +147,7 @@ export class Voices {
   _playWanted() {
     if (!this._wanted || !this._hearing.ready) return;
     const { scene, ms, patient, session: named } = this._wanted;
+    if (!this._sounds.has(scene)) return; // its events have not come yet
     const { session, turn, state, reading } = this._sounds.get(scene);
     if (named && session !== named) return;
     const opened = session && this._narrations.open(session);
@@ -121,7 +157,7 @@ export class Voices {
     if (patient && this._hearing.heard) return;
     this._wanted = null;
     if (session) this._played.set(session, scene);
-    this._hearing.replay(turn, { ms, of: session ? opened.session : this._session });
+    this._hearing.replay(turn, { ms, of: session ? opened.session : this._session, by: this._session });
   }
 
   /** What is being made now is watched; what was made is looked at when somebody wants to hear it. */
@@ -136,6 +172,12 @@ export class Voices {
     const known = this._sounds.get(scene.id);
     if (known?.scene === scene && known.told === told) return;
     this._sounds.set(scene.id, { ...soundOf(scene, told), scene, told });
+  }
+
+  /** What will be heard next is there in time. */
+  _prepare(scene) {
+    const { session } = this._sounds.get(scene) ?? {};
+    if (session) this._narrations.open(session);
   }
 
   _sceneOf(heard) {

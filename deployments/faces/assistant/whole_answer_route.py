@@ -13,6 +13,7 @@ from deployments.faces.forms.uploads import uploaded, while_awaited
 from deployments.faces.native.session_routes import Open
 from deployments.web.resource_access import Caller
 from pipeline.delivery.listener import Listening, SessionListener
+from pipeline.delivery.recordings import RecordingParams, RecordingPart
 from pipeline.stt.inputs.recording_upload import UploadedSound
 from schemas.apps.assistant_messages import AssistantReply
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, RhapsodeError
@@ -72,7 +73,8 @@ async def _reply(services: GatewayContainer, session: SessionId, turn: TurnId) -
     state = conversation.turns[turn]
     if state.status == "failed":
         raise _failure(state.error or {})
-    recording = await services.recordings.make(session, [state], FORMAT, head.seq)
+    part = RecordingPart(session, [state], head.seq)
+    recording = await services.recordings.make(RecordingParams((part,), FORMAT))
     return state.answer, recording.data
 
 

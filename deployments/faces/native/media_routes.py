@@ -1,7 +1,7 @@
 """The native face, finished goods: the audio made so far, and captions."""
 
 from functools import partial
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -9,15 +9,16 @@ from fastapi.responses import StreamingResponse
 
 from deployments.faces.native.session_routes import Open, Session
 from deployments.web.resource_access import principal_of
+from pipeline.apps.stories import SceneSound, chapters_of, recording_parts, scene_sounds
 from pipeline.audio.audio_formats import MIME, AudioFormat
 from pipeline.delivery import captions
 from pipeline.delivery.recordings import EXTENSIONS, RecordingParams
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.turn_state import TurnState
 from schemas.errors import TurnNotFound
-from schemas.ids import TurnId
+from schemas.ids import SessionId, TurnId
 
 router = APIRouter(prefix="/v1", tags=["media"])
+_CAPTIONS: Final = {"vtt": "text/vtt; charset=utf-8", "srt": "application/x-subrip; charset=utf-8"}
 
 
 @router.get("/sessions/{session_id}/audio", response_class=Response)
@@ -30,13 +31,14 @@ async def audio(
     range_: Annotated[str | None, Header(alias="Range")] = None,
     if_range: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Returns the audio spoken so far, of one turn or of all, as one file."""
+    """Returns the audio spoken so far, of one turn or of all, as one file.
+
+    Of a story it has what was read out of its scenes, which are the chapters of an Ogg or MP3 file.
+    """
     caller = await principal_of(request)
     conversation, _ = await services.sessions.view(session)
-    turns = _chosen(conversation, turn)
-    params = RecordingParams(session, turns, audio_format, conversation.head)
-    small = services.recordings.small(params)
-    etag = params.etag("" if small else " streamed")
+    params = _params(await _sounds(services, session, conversation, turn), conversation, audio_format)
+    etag = params.etag("" if (small := services.recordings.small(params)) else " streamed")
     headers = {
         "ETag": etag,
         "Accept-Ranges": "bytes",
@@ -56,7 +58,7 @@ async def audio(
             else params.ms
         )
         await services.allowance.file(whose, made_ms)
-        data = (await recordings.make(session, turns, audio_format, conversation.head)).data
+        data = (await recordings.make(params)).data
         part = _part(len(data), wanted, headers)
         return Response(data[part.first : part.end], part.status, headers, mime)
     await services.allowance.file(whose, _share(params, recordings.known_size(params), wanted))
@@ -82,19 +84,42 @@ async def caption_file(
 ) -> Response:
     """Captions of what has been spoken so far: a cue per sentence, or per word."""
     conversation, _ = await services.sessions.view(session)
+    turns = [sound.turn for sound in await _sounds(services, session, conversation, turn)]
     # A day of speech has 300,000 words, which take a second.
-    render = partial(captions.render, conversation, _chosen(conversation, turn), kind, words=words)
+    render = partial(captions.render, conversation, turns, kind, words=words)
     text = await anyio.to_thread.run_sync(render)
-    mime = "text/vtt" if kind == "vtt" else "application/x-subrip"
-    return Response(text, media_type=f"{mime}; charset=utf-8", headers={"Cache-Control": "no-cache"})
+    return Response(text, media_type=_CAPTIONS[kind], headers={"Cache-Control": "no-cache"})
 
 
-def _chosen(conversation: Conversation, turn: int | None) -> list[TurnState]:
+@router.get("/sessions/{session_id}/chapters.vtt", response_class=Response)
+async def chapter_file(services: Open, session: Session) -> Response:
+    """Chapters of the audio as a WebVTT track of that kind: a cue per turn, or per scene of a story."""
+    conversation, _ = await services.sessions.view(session)
+    chapters = chapters_of(await _sounds(services, session, conversation, None))
+    text = captions.caption_file(
+        [captions.Cue(one.start_ms, one.end_ms, one.title) for one in chapters],
+        "vtt",
+        title=conversation.title,
+    )
+    return Response(text, media_type=_CAPTIONS["vtt"], headers={"Cache-Control": "no-cache"})
+
+
+def _params(sounds: list[SceneSound], conversation: Conversation, fmt: AudioFormat) -> RecordingParams:
+    """Chapters are those of a story: files of other sessions are the same bytes as ever."""
+    titled = chapters_of(sounds) if conversation.kind == "story" and len(sounds) > 1 else ()
+    return RecordingParams(recording_parts(sounds), fmt, titled)
+
+
+async def _sounds(
+    services: Open, session: SessionId, conversation: Conversation, turn: int | None
+) -> list[SceneSound]:
+    """Raises TurnNotFound."""
     if turn is None:
-        return list(conversation.turns.values())
-    if TurnId(turn) not in conversation.turns:
+        return await scene_sounds(services.sessions, session, conversation)
+    state = conversation.turns.get(TurnId(turn))
+    if state is None:
         raise TurnNotFound(f"this session has no turn {turn}", field="turn")
-    return [conversation.turns[TurnId(turn)]]
+    return [SceneSound(session, state, conversation.head, "")]
 
 
 class _Part(NamedTuple):

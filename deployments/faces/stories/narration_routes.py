@@ -15,7 +15,7 @@ from deployments.faces.stories.story_routes import control, known_scene, socket_
 from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller, owns
 from pipeline.apps.narration_progress import NarrationProgress, Source
-from pipeline.apps.narrations import NARRATED
+from pipeline.apps.narrations import NARRATED, Scene
 from pipeline.audio.audio_formats import MIME, AudioFormat
 from pipeline.auth.principals import Principal
 from pipeline.delivery.sentence_audio import audible, encode, finished, read_sentence, total_of
@@ -25,6 +25,7 @@ from schemas.apps.story_messages import (
     GenerateNarration,
     NarrateText,
     NarrationStarted,
+    PartVoice,
     SocketCommand,
 )
 from schemas.errors import (
@@ -36,8 +37,10 @@ from schemas.errors import (
     NothingToControl,
     SessionGone,
     SessionNotFound,
+    UnknownVoice,
 )
 from schemas.ids import SessionId, new_session_id, parse_session_id
+from schemas.speech_style import SpeechMark
 
 router = APIRouter(tags=["narration"], route_class=BoundedRoute)
 
@@ -91,17 +94,35 @@ async def generate(
 ) -> NarrationStarted:
     """Have a scene read out; answers at once. What was made already is not made again, unless forced."""
     scene = await known_scene(services, caller, scene_id)
-    again = params.force_regenerate or force_regenerate
+    again = params.force_regenerate or force_regenerate or bool(params.voices)
     speaks = scene.state.settings.speak and (scene.state.audio_ms or not scene.state.over)
     if scene.narration is None and not again and speaks:
         source = Source(scene.id.story, scene.id.turn, scene.story)
         total = await total_of(source.state, scene.state.answer)
         return _started(request, source, scene_id, total, created=False)
-    session, created = await services.narrations.request(scene, by="user", again=again)
+    marks = await _marks(services, scene, params.voices)
+    session, created = await services.narrations.request(scene, by="user", again=again, marks=marks)
     conversation, _ = await services.sessions.attend(session)
     source = _source(session, conversation)
     total = await total_of(source.state, source.state.text)
     return _started(request, source, session, total, created=created)
+
+
+async def _marks(
+    services: GatewayContainer, scene: Scene, voices: tuple[PartVoice, ...]
+) -> tuple[SpeechMark, ...]:
+    """Raises UnknownVoice."""
+    if not voices:
+        return ()
+    preferences = (await services.users.state(scene.story.principal)).preferences
+    known = services.sessions.choices.voices_of(preferences.tts_provider, field="voices")
+    for number, part in enumerate(voices):
+        if part.voice not in known:
+            raise UnknownVoice(
+                f"there is no voice {part.voice!r} there; there is: {', '.join(known)}",
+                field=f"voices.{number}.voice",
+            )
+    return tuple(SpeechMark(start=one.start, end=one.end, kind="voice", value=one.voice) for one in voices)
 
 
 @router.post("/api/tts/generate", status_code=202)

@@ -14,6 +14,7 @@ from deployments.web.resource_access import Caller
 from pipeline.apps.narration_progress import NarrationProgress, Source
 from pipeline.apps.narrations import NARRATED
 from pipeline.audio.audio_formats import MIME, AudioFormat
+from pipeline.delivery.recordings import RecordingParams, RecordingPart
 from pipeline.tts.pronunciations import check_entries
 from schemas.apps.story_messages import PreferencesHistory, PreferencesPatch, PreferencesView, VoiceView
 from schemas.errors import EngineFailed, SessionGone, UnknownVoice
@@ -130,8 +131,8 @@ async def preview(
             )
             source, end = await _to_the_end(services, session)
             if end["type"] == "complete":
-                upto = Seq(source.conversation.head)
-                made = await services.recordings.make(session, [source.state], audio_format, upto)
+                part = RecordingPart(session, [source.state], Seq(source.conversation.head))
+                made = await services.recordings.make(RecordingParams((part,), audio_format))
                 return Response(made.data, media_type=MIME[audio_format], headers={"ETag": made.etag})
             why = end["message"]
     raise EngineFailed(f"the voice cannot be heard now: {why}")

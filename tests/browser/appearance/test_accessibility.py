@@ -8,6 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.page_reader import Reader
+from tests.browser.stories_page import new_story, open_chapters, read_out
 from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.browser
@@ -30,7 +31,7 @@ SCREENS = {
     "knowledge": "/?collections",
     "conversation": "/?session={session}",
     "timeline": "/?timeline={session}",
-    "story": "/?story={story}",
+    "story": "{story}",
     "talk": "/?thread={thread}",
     "no such session": "/?session=0190a000-0000-7000-8000-000000000000",
     "compare": "/?compare",
@@ -47,8 +48,9 @@ def ids(app: RunningApp) -> dict[str, str]:
     with httpx.Client(base_url=app.url, timeout=30) as http:
         session = http.post("/v1/sessions", json={"title": "Asked once"}).json()["session_id"]
         http.post(f"/v1/sessions/{session}/turns", json={"prompt": "in markdown"}).raise_for_status()
-        story = http.post("/api/stories", json={"title": "The lamp"}).raise_for_status().json()["id"]
         thread = http.post("/v1/threads", json={"title": "A talk"}).raise_for_status().json()["id"]
+    story = new_story(app.url, "The lamp", "briefly", "briefly, too")
+    read_out(app.url, story)
     return {"session": session, "story": story, "thread": thread}
 
 
@@ -61,6 +63,8 @@ def test_axe_finds_nothing_on_any_screen_in_any_look(
     if screen == "conversation":
         reader.page.locator(".prose table").wait_for()
         reader.page.locator(".prose pre").wait_for()
+    elif screen == "story":
+        open_chapters(reader)
     elif screen == "settings":
         reader.page.click("#settings-button")
         reader.page.get_by_label("Minimum chunk length").wait_for()

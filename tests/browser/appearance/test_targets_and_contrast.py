@@ -5,11 +5,10 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import expect
 
 from tests.browser.conversations_page import BEES, new_collection
 from tests.browser.page_reader import Reader
-from tests.browser.stories_page import new_story, scene, written
+from tests.browser.stories_page import new_story, open_chapters, read_out, scene
 from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.browser
@@ -86,13 +85,15 @@ def paths(app: RunningApp) -> dict[str, str]:
     collection = new_collection(app.url, "For fingers", bees_md=BEES)
     with httpx.Client(base_url=app.url, timeout=30) as http:
         http.post("/v1/characters", json={"name": "Ines", "persona": "Dry."}).raise_for_status()
+    story = new_story(app.url, "For fingers", "briefly", "briefly, too")
+    read_out(app.url, story)
     return {
         "stories": "/?stories",
         "characters": "/?characters",
         "knowledge": "/?collections",
         "collection": f"/?collection={collection}",
         "compare": "/?compare",
-        "story": new_story(app.url, "For fingers", "briefly"),
+        "story": story,
     }
 
 
@@ -118,8 +119,8 @@ def _bring_about(reader: Reader, screen: str) -> None:
         page.click("#developer-button")
         page.locator("#developer .events li").first.wait_for()
     elif screen == "story":
-        written(reader, 1).get_by_role("button", name="Read aloud").click()
-        expect(scene(reader, 1).get_by_role("button", name="Regenerate audio")).to_be_visible()
+        scene(reader, 1).get_by_role("button", name="Play", exact=True).click()
+        open_chapters(reader)
     else:
         page.locator("#place").locator("input, select, textarea, button").first.wait_for()
 

@@ -7,6 +7,7 @@ import pytest
 
 from deployments.faces.stories.scene_translator import SceneMessages
 from pipeline.apps.narration_progress import ProgressFold, Source
+from pipeline.apps.narrations import NARRATED
 from pipeline.session_state.conversation import Conversation
 from schemas.events import (
     AudioChunk,
@@ -20,7 +21,9 @@ from schemas.events.recorded import Recorded
 from schemas.events.session_events import payload
 from schemas.ids import NOWHERE, Seq, TurnId, new_session_id
 from schemas.settings import SessionSettings
+from tests.support.clients.native_client import ask, create, listen_until_over
 from tests.support.eventlog.bundles import EVENTS, unzip, with_events, zipped
+from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.anyio
 TEXT = "A short scene, which is enough."
@@ -103,6 +106,22 @@ async def test_a_session_that_is_no_narration_is_not_heard_as_one(http: httpx.As
         await http.delete(f"/api/tts/generate/{copied}"),
     ):
         assert (answer.status_code, answer.json()["code"]) == (404, "narration.not_found")
+
+
+async def test_the_file_of_an_imported_story_has_nothing_of_a_session_that_is_no_narration(
+    app: RunningApp, http: httpx.AsyncClient
+) -> None:
+    own = await create(http)
+    turn = await ask(http, own, text="The secret of another session.")
+    await listen_until_over(app.ws_url, own, turn)
+    assert turn == NARRATED
+    _, _, body = await narrated_by(http, own)
+    copy = (await http.post("/v1/sessions/import", content=body)).json()["session_id"]
+    view = (await http.get(f"/api/stories/{copy}")).json()
+    assert view["scenes"][0]["narration"]["session_id"] == own, "it is named, and must not be heard"
+    assert len((await http.get(f"/v1/sessions/{copy}/audio")).content) == 44
+    for track in ("captions.vtt", "chapters.vtt"):
+        assert "-->" not in (await http.get(f"/v1/sessions/{copy}/{track}")).text
 
 
 def test_a_sentence_that_ends_twice_in_a_bundle_is_one_chunk() -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.audio.audio_files import StoredChunk, file_pieces, pcm_bytes, whole_file
 from pipeline.audio.audio_formats import MIME, AudioFormat
+from pipeline.audio.chapter_tags import Chapter
 from pipeline.audio.opus import PACKET_MS, RATE, OpusEncoder, frame
 from pipeline.audio.sentence_renderer import SentenceRenderer
 
@@ -68,6 +69,29 @@ def test_the_same_chunks_give_the_same_bytes(fmt: AudioFormat) -> None:
 def test_each_sentence_stands_alone(fmt: AudioFormat) -> None:
     alone = [part for chunks in SENTENCES for part in rendered(fmt, chunks)]
     assert rendered(fmt, CHUNKS) == alone
+
+
+@pytest.mark.parametrize("fmt", ["mp3", "opus"])
+@pytest.mark.parametrize("count", [1, 3, 250])
+def test_ffmpeg_reads_the_chapters_of_a_file(fmt: AudioFormat, count: int) -> None:
+    chapters = [Chapter(10 * n, 10 * n + 10, f"Scene {n}: the fox — 漢 " + "x" * 200) for n in range(count)]
+    file = whole_file(fmt, CHUNKS, complete=True, chapters=chapters)
+    with av.open(io.BytesIO(file)) as container:
+        found = container.chapters()
+    begins = [1_000 * one["start"] * one["time_base"] for one in found]
+    assert begins == [one.start_ms for one in chapters]
+    for one, chapter in zip(found, chapters, strict=True):
+        title = one["metadata"]["title"]
+        assert len(title) > 20
+        assert chapter.title.startswith(title)
+    plain = whole_file(fmt, CHUNKS, complete=True)
+    assert np.array_equal(played(file), played(plain))
+
+
+def test_more_chapters_than_ogg_has_numbers_for_are_none() -> None:
+    many = [Chapter(n, n + 1, "") for n in range(2_000)]
+    with av.open(io.BytesIO(whole_file("opus", CHUNKS, complete=True, chapters=many))) as container:
+        assert container.chapters() == []
 
 
 @pytest.mark.parametrize("fmt", ["wav", "mp3", "opus"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.delivery.recordings import RecordingParams, Recordings
+from pipeline.delivery.recordings import RecordingParams, RecordingPart, Recordings
 from pipeline.session_state.turn_state import SentenceState, TurnState
 from schemas.ids import Seq, TurnId, new_session_id
 from schemas.settings import SessionSettings
@@ -15,13 +15,13 @@ MANY = 20_000
 def recording() -> RecordingParams:
     turn = TurnState(TurnId(1), "prompt", "", SessionSettings(), 0)
     turn.sentences = [SentenceState(n, n, n + 1, "x", ms=20, first_chunk=Seq(MANY - n)) for n in range(MANY)]
-    return RecordingParams(new_session_id(), [turn], "pcm16", Seq(MANY))
+    return RecordingParams((RecordingPart(new_session_id(), [turn], Seq(MANY)),), "pcm16")
 
 
 def test_their_order_is_found_once() -> None:
     params = recording()
     assert params.sentences is params.sentences
-    assert [one.first_chunk for one in params.sentences[:3]] == [1, 2, 3]
+    assert [one.first_chunk for _, one in params.sentences[:3]] == [1, 2, 3]
     assert params.ms == MANY * 20
 
 

@@ -27,7 +27,7 @@ from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.anyio
 
-LISTENED = ("", "/events?follow=false", "/audio", "/captions.vtt", "/captions.srt")
+LISTENED = ("", "/events?follow=false", "/audio", "/captions.vtt", "/captions.srt", "/chapters.vtt")
 
 
 async def share(app: RunningApp, key: str, session: str, **wish: Any) -> dict[str, Any]:

@@ -1,0 +1,141 @@
+/** What can be changed of a scene: written again, its text edited, its paragraphs spoken by other voices. */
+
+import { asSentence, icon, make, say } from "../dom.js";
+import { voiceOptions } from "../languages.js";
+import { isOver } from "../story.js";
+import { counted, inOneLine, t } from "../strings.js";
+import { codePoints } from "../text.js";
+import { directionOf } from "./chapters.js";
+
+const BEGINNING = 60;
+
+const button = (name, label) => make("button", { type: "button", class: "quiet" }, icon(name), label);
+
+/** `[{start, end, words}]`, places in code points; blank lines lie between paragraphs. Pure. */
+export function paragraphsOf(text) {
+  let [from, start] = [0, 0];
+  return [...text.matchAll(/\S[^]*?(?=\s*\n\s*\n|\s*$)/g)].map(({ 0: words, index }) => {
+    start += codePoints(text.slice(from, index));
+    from = index;
+    return { start, end: start + codePoints(words), words };
+  });
+}
+
+/** Which voice speaks each paragraph, "" where it is the story's; `voices` are marks of the log or parts to be sent. Pure. */
+export function voicesBy(paragraphs, voices) {
+  const of = ({ start }) => voices.find((part) => part.start <= start && start < part.end);
+  return paragraphs.map((paragraph) => of(paragraph)?.value ?? of(paragraph)?.voice ?? "");
+}
+
+/** The parts that these voices, one for each paragraph, speak. Pure. */
+export function partsOf(paragraphs, names) {
+  return paragraphs.flatMap(({ start, end }, number) => (names[number] ? [{ start, end, voice: names[number] }] : []));
+}
+
+export class SceneChanges {
+  /** Handlers: onWrite(direction), onText(text, parts), onVoices(parts); `voices()` resolves with `[{id, languages}]`. */
+  constructor({ onWrite, onText, onVoices, voices }) {
+    this._on = { onWrite, onText, onVoices, voices };
+    this._write = button("again", t("Write again"));
+    this._text = button("edit", t("Edit text"));
+    this._voices = button("wave", t("Voices"));
+    this.elements = [this._write, this._text, this._voices];
+    this.problem = make("p", { class: "problem", role: "alert", hidden: "" });
+    this.form = make("form", { class: "edit", hidden: "" });
+    this._write.addEventListener("click", () => this._open(this._write, [this._directions()], t("Write again")));
+    this._text.addEventListener("click", () => this._open(this._text, [this._words()], t("Save")));
+    this._voices.addEventListener("click", async () => {
+      const rows = this._rows(await this._on.voices());
+      this._open(this._voices, rows, t("Read again"));
+    });
+    this.form.addEventListener("keydown", (event) => this._key(event));
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this._submit();
+    });
+    this._opener = null;
+  }
+
+  update(scene, { folded }) {
+    this._scene = scene;
+    const over = isOver(scene) && !folded;
+    this._write.hidden = !over;
+    this._text.hidden = this._voices.hidden = !over || scene.text.trim() === "";
+    const why = scene.replacing && `${t("It could not be written again.")} ${asSentence(scene.replacing.message)}`;
+    say(this.problem, folded ? null : why);
+    if (folded) this.form.hidden = true;
+  }
+
+  _directions() {
+    const hint = t("What happens? (Leave it empty, and the story decides.)");
+    const box = make("textarea", { rows: "2", maxlength: "20000", placeholder: hint, "aria-label": t("What happens in the scene") });
+    box.value = directionOf(this._scene);
+    return box;
+  }
+
+  _words() {
+    const box = make("textarea", { rows: "6", maxlength: "400000", required: "", "aria-label": t("Text of the scene") });
+    box.value = this._scene.text;
+    return box;
+  }
+
+  _rows(voices) {
+    const paragraphs = paragraphsOf(this._scene.text);
+    const names = voicesBy(paragraphs, this._parts);
+    const note = make("p", { class: "note" }, counted(paragraphs.length, "{count} paragraph. All of the scene is read again.", "{count} paragraphs. All of the scene is read again."));
+    return [note, ...paragraphs.map(({ words }, number) => {
+      const options = [make("option", { value: "" }, t("The story's voice")), ...voiceOptions(voices)];
+      const select = make("select", {}, ...options);
+      select.value = names[number];
+      return make("label", { class: "row" }, make("span", {}, beginning(words)), select);
+    })];
+  }
+
+  /** The voices of parts that were chosen for what is heard of the scene. */
+  get _parts() {
+    return this._scene.narration?.voices ?? [];
+  }
+
+  _open(opener, content, submit) {
+    this._opener = opener;
+    const cancel = make("button", { type: "button", class: "quiet" }, t("Cancel"));
+    cancel.addEventListener("click", () => this._close());
+    this.form.replaceChildren(...content, make("button", { type: "submit", class: "button" }, submit), cancel);
+    this.form.hidden = false;
+    this.form.querySelector("textarea, select")?.focus();
+  }
+
+  _close() {
+    this.form.hidden = true;
+    this._opener.focus();
+  }
+
+  _submit() {
+    const box = this.form.querySelector("textarea");
+    const paragraphs = paragraphsOf(this._scene.text);
+    if (this._opener === this._write) this._on.onWrite(box.value.trim());
+    else if (this._opener === this._voices) {
+      const names = [...this.form.querySelectorAll("select")].map(({ value }) => value);
+      this._on.onVoices(partsOf(paragraphs, names));
+    } else if (box.value.trim() !== this._scene.text.trim()) {
+      this._on.onText(box.value, partsOf(paragraphsOf(box.value), voicesBy(paragraphs, this._parts)));
+    }
+    this._close();
+  }
+
+  _key(event) {
+    const written = event.key === "Enter" && !event.shiftKey && !event.isComposing && this._opener === this._write;
+    if (written) {
+      event.preventDefault();
+      this.form.requestSubmit();
+    } else if (event.key === "Escape") {
+      event.stopPropagation();
+      this._close();
+    }
+  }
+}
+
+function beginning(words) {
+  const line = inOneLine(words);
+  return line.length > BEGINNING ? `${line.slice(0, BEGINNING).trimEnd()}…` : line;
+}
