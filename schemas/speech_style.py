@@ -65,15 +65,15 @@ def from_origin(
 
 
 class SpeechMark(BaseModel):
-    """Mark of SSML, or a voice, at characters [start, end) of the shown text."""
+    """Mark of SSML at characters [start, end) of the shown text."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     start: int = Field(ge=0)
     end: int = Field(ge=0)
-    kind: Literal["break", "rate", "say-as", "phoneme", "voice"]
+    kind: Literal["break", "rate", "say-as", "phoneme"]
     value: str = Field(min_length=1, max_length=100)
-    """Milliseconds, times the session's speed, what it is said as, IPA, or the name of a voice."""
+    """Milliseconds, times the session's speed, what it is said as, or IPA."""
 
     @model_validator(mode="after")
     def _has_a_value_of_its_kind(self) -> Self:
@@ -84,3 +84,18 @@ class SpeechMark(BaseModel):
         if self.kind == "phoneme" and set(self.value) & set("[]<>\uffff"):
             raise ValueError("is no IPA")
         return self
+
+
+class VoiceMark(BaseModel):
+    """Voice that speaks the characters [start, end) of the shown text."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+    kind: Literal["voice"] = "voice"
+    value: str = Field(min_length=1, max_length=100)
+    """The voice's name."""
+
+
+Mark = Annotated[SpeechMark | VoiceMark, Field(discriminator="kind")]

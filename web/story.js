@@ -126,6 +126,7 @@ function requested(story, fact) {
 
 /** A scene that was to take the place of another, and failed or was stopped, gives it back to the latest that did not. */
 function givenBack(story, { id, place, error }) {
+  if (!story.order.includes(id)) return story; // a later one has the place
   const others = Object.values(story.turns).filter((turn) => turn.place === place);
   const back = others.findLast(({ status }) => !LOST.has(status)) ?? others[0];
   const turns = { ...story.turns, [back.id]: { ...back, replacing: error } };
@@ -237,9 +238,9 @@ const ON_TURN = {
   "turn.completed": ended,
   "turn.stopped": ended,
   "turn.failed": ended,
-  "narration.requested": (turn, { data: { session, by, marks = [] }, ts }) => ({
+  "narration.requested": (turn, { data: { session, by, voices = [] }, ts }) => ({
     ...turn,
-    narration: { session, by, voices: marks, status: "requested", audioMs: 0, missing: 0, error: null, ts },
+    narration: { session, by, voices, status: "requested", audioMs: 0, missing: 0, error: null, ts },
   }),
   "narration.ready": (turn, fact) =>
     told(turn, fact, { status: "ready", audioMs: fact.data.audio_ms, missing: fact.data.missing ?? 0 }),

@@ -162,7 +162,7 @@ export type NarrationFailed = { "session": string; "code": string; "message": st
 
 export type NarrationReady = { "session": string; "chunks": number; "missing": number; "audio_ms": number; };
 
-export type NarrationRequested = { "session": string; "by": "auto" | "user"; "marks": Array<SpeechMark>; };
+export type NarrationRequested = { "session": string; "by": "auto" | "user"; "voices": Array<VoiceMark>; };
 
 export type NotificationRaised = { "kind": "tts_ready" | "tts_failed"; "story": string; "scene": string; "session": string; "chunk_count": number; "auto_play": boolean; "code": string | null; "message": string | null; };
 
@@ -236,7 +236,7 @@ export type SpeechDiscarded = { "input": string; "utterance": number; "at_ms": n
 
 export type SpeechEnded = { "input": string; "utterance": number; "start_ms": number; "end_ms": number; "at_ms": number; "reason": "silence" | "commit" | "max_length" | "closed"; };
 
-export type SpeechMark = { "start": number; "end": number; "kind": "break" | "rate" | "say-as" | "phoneme" | "voice"; "value": string; };
+export type SpeechMark = { "start": number; "end": number; "kind": "break" | "rate" | "say-as" | "phoneme"; "value": string; };
 
 export type SpeechStarted = { "input": string; "utterance": number; "at_ms": number; };
 
@@ -280,7 +280,7 @@ export type TurnCompleted = { "sentences": number; "audio_ms": number; "ttfa_ms"
 
 export type TurnFailed = { "stage": "text" | "speech" | "owner"; "code": string; "message": string; "retryable": boolean; };
 
-export type TurnRequested = { "kind": "prompt" | "text"; "text": string; "settings": SessionSettings; "marks": Array<SpeechMark>; "input": string | null; "utterances": Array<number>; "merges": number | null; "given": Array<GivenMessage> | null; "by": string; "narrate": boolean | null; "traceparent": string; "result_of": number | null; "replaces": number | null; };
+export type TurnRequested = { "kind": "prompt" | "text"; "text": string; "settings": SessionSettings; "marks": Array<SpeechMark>; "voices": Array<VoiceMark>; "input": string | null; "utterances": Array<number>; "merges": number | null; "given": Array<GivenMessage> | null; "by": string; "narrate": boolean | null; "traceparent": string; "result_of": number | null; "replaces": number | null; };
 
 export type TurnResumed = { "epoch": number; "node": string; "chars": number; "sentences": number; };
 
@@ -289,6 +289,8 @@ export type TurnStarted = { "epoch": number; "node": string; };
 export type TurnStopRequested = { "reason": "user" | "barge_in" | "merged"; "by": string; };
 
 export type TurnStopped = { "reason": "user" | "barge_in" | "merged" | "session_ended" | "forked"; };
+
+export type VoiceMark = { "start": number; "end": number; "kind": "voice"; "value": string; };
 
 export type WayReport = { "mode": "realtime" | "quality" | "legacy"; "engine": string; "text": string; "after_ms": number; "decode_ms": number; "cpu_ms": number; "revisions": number; "word_errors": number | null; };
 

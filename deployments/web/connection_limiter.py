@@ -18,7 +18,7 @@ from schemas.settings.limit_settings import LimitSettings
 
 _RETRY_S = 5.0
 _DOWNLOADS: Final = re.compile(
-    r"/v1/(sessions/[^/]+/(audio|export|metrics|captions\.[^/]+)|responses/[^/]+|ui/chat/[^/]+/stream)"
+    r"/v1/(sessions/[^/]+/(audio|export|metrics|(captions|chapters)\.[^/]+)|responses/[^/]+|ui/chat/[^/]+/stream)"
     r"|/api/tts/(audio/[^/]+/chunk/[^/]+|voices/.+/preview)"
 )
 """Files that are made while somebody waits for them; responses and chats in streams."""

@@ -24,7 +24,7 @@ from schemas.events import (
 from schemas.ids import Seq, SessionId, TurnId, derived_session_id, parse_session_id
 from schemas.settings import SessionSettings
 from schemas.settings.narration_preferences import Preferences
-from schemas.speech_style import SpeechMark
+from schemas.speech_style import VoiceMark
 
 NARRATED: TurnId = TurnId(2)
 """The one turn of a narration: its request is the second event."""
@@ -101,12 +101,12 @@ class Narrations:
         *,
         by: Literal["auto", "user"],
         again: bool = False,
-        marks: tuple[SpeechMark, ...] = (),
+        voices: tuple[VoiceMark, ...] = (),
     ) -> tuple[SessionId, bool]:
         """The scene's narration, begun if there is none, or if the latest failed or was deleted; and whether
         it is new.
 
-        `again` makes another one even where there is a good one, and stops one that is being made. `marks`:
+        `again` makes another one even where there is a good one, and stops one that is being made. `voices`:
         parts that other voices speak. Raises SceneNotReady while the scene is being written.
         """
         present = scene.narration
@@ -125,7 +125,7 @@ class Narrations:
             await self._stop(present.session)
         attempt = present.attempt + 1 if present else 1
         session = derived_session_id(scene.state.ended_ms, "narration", str(scene.id), str(attempt))
-        params = NarrationRequested(session=session, by=by, marks=marks)
+        params = NarrationRequested(session=session, by=by, voices=voices)
         key = internal_key("narration", scene.id.turn, attempt)
         asked = await self._recorder.post(scene.id.story, params, key=key, turn=scene.id.turn)
         await self.ensure(await self.scene(scene.id), session)
@@ -143,7 +143,7 @@ class Narrations:
             principal=scene.story.principal,
             title=scene.story.title,
             parent=scene.id,
-            marks=narration.marks if narration is not None and narration.session == session else (),
+            voices=narration.voices if narration is not None and narration.session == session else (),
         )
 
     async def _stop(self, session: SessionId) -> None:
@@ -182,7 +182,7 @@ class Narrations:
         principal: str,
         title: str,
         parent: SceneId | None = None,
-        marks: tuple[SpeechMark, ...] = (),
+        voices: tuple[VoiceMark, ...] = (),
     ) -> None:
         """The session and its one turn enter the log together, if it is not there yet."""
         if await self._is_there(session):
@@ -196,7 +196,7 @@ class Narrations:
             parent_seq=parent and parent.turn,
         )
         params = TurnRequested(
-            kind="text", text=text, marks=marks, settings=settings, traceparent=CALLER.get()
+            kind="text", text=text, voices=voices, settings=settings, traceparent=CALLER.get()
         )
         await self._recorder.post(session, started, params, mode="create", key=internal_key("narration"))
 

@@ -13,6 +13,8 @@ _OGG_MOST: Final = 999
 _ID3_MOST: Final = 255
 """A table of contents counts its entries in one byte."""
 _ID3_TITLE: Final = 200
+_LATEST_MS: Final = 2**32 - 1
+"""Of a place in four bytes: 49 days."""
 _NO_OFFSET: Final = b"\xff\xff\xff\xff"
 
 
@@ -52,7 +54,7 @@ def id3_tag(chapters: Sequence[Chapter]) -> bytes:
     contents = b"toc\x00\x03" + bytes([len(kept)]) + b"".join(names)  # 3: at the top, and ordered
     frames = _frame(b"CTOC", contents)
     for name, chapter in zip(names, kept, strict=True):
-        times = chapter.start_ms.to_bytes(4, "big") + chapter.end_ms.to_bytes(4, "big")
+        times = b"".join(min(ms, _LATEST_MS).to_bytes(4, "big") for ms in (chapter.start_ms, chapter.end_ms))
         title = _frame(b"TIT2", b"\x01\xff\xfe" + chapter.title[:_ID3_TITLE].encode("utf-16-le"))
         frames += _frame(b"CHAP", name + times + 2 * _NO_OFFSET + title)
     return b"ID3\x03\x00\x00" + _synchsafe(len(frames)) + frames

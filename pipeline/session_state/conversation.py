@@ -156,8 +156,8 @@ class Conversation:
         state.narrate, state.result_of = data.get("narrate"), data.get("result_of")
         replaced = self.turns.get(TurnId(data.get("replaces") or 0))
         state.place = turn if replaced is None else replaced.place
-        if data.get("marks"):
-            state.marks_json = orjson.dumps(data["marks"])
+        if marks := [*(data.get("marks") or ()), *(data.get("voices") or ())]:
+            state.marks_json = orjson.dumps(marks)
         if data.get("given") is not None:
             state.given_json = orjson.dumps(data["given"])
         self.turns[turn] = self._open[turn] = state
@@ -188,7 +188,7 @@ class Conversation:
             self.narrations[recorded.turn] = NarrationState(
                 session, by=data["by"], attempt=attempt, earlier=earlier
             )
-            self.narrations[recorded.turn].marks_json = orjson.dumps(data.get("marks") or [])
+            self.narrations[recorded.turn].voices_json = orjson.dumps(data.get("voices") or [])
         state = self.narrations.get(recorded.turn)
         if state is None or state.session != session:
             return

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, Self
 
 import orjson
+from pydantic import TypeAdapter
 
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
@@ -13,7 +14,7 @@ from schemas.ids import Seq, SessionId, TurnId
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
 from schemas.settings.retrieval_settings import NumberedPassage, Support
-from schemas.speech_style import SpeechMark
+from schemas.speech_style import Mark, VoiceMark
 
 TurnStatus = Literal["requested", "running", "completed", "stopped", "failed"]
 SentenceStatus = Literal["ready", "voiced", "completed", "failed", "skipped"]
@@ -137,6 +138,7 @@ class CallState:
 
 
 _NOWHERE: Final = TurnId(0)
+_MARKS: Final = TypeAdapter(tuple[Mark, ...])
 
 
 @dataclass(slots=True)
@@ -207,9 +209,9 @@ class TurnState:
         return self.text if self.kind == "prompt" and self.result_of is None else ""
 
     @property
-    def marks(self) -> tuple[SpeechMark, ...]:
-        """Of a text that came in SSML."""
-        return tuple(SpeechMark.model_validate(one) for one in orjson.loads(self.marks_json or b"[]"))
+    def marks(self) -> tuple[Mark, ...]:
+        """Of a text that came in SSML, and of parts that other voices speak."""
+        return _MARKS.validate_json(self.marks_json or b"[]")
 
     @property
     def given(self) -> tuple[GivenMessage, ...] | None:
@@ -292,16 +294,16 @@ class NarrationState:
     earlier: tuple[SessionId, ...] = ()
     """Text of the scene before, whole or begun."""
     status: Literal["requested", "ready", "failed"] = "requested"
-    marks_json: bytes = b"[]"
-    """See `marks`."""
+    voices_json: bytes = b"[]"
+    """See `voices`."""
     chunks: int = 0
     audio_ms: int = 0
     error: dict[str, Any] | None = None
 
     @property
-    def marks(self) -> tuple[SpeechMark, ...]:
+    def voices(self) -> tuple[VoiceMark, ...]:
         """Parts of the scene that other voices speak."""
-        return tuple(SpeechMark.model_validate(one) for one in orjson.loads(self.marks_json))
+        return tuple(VoiceMark.model_validate(one) for one in orjson.loads(self.voices_json))
 
 
 def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.speech_style import PauseSettings, SpeechMark
+from schemas.speech_style import Mark, PauseSettings
 
 _SLOWEST, _FASTEST = 0.25, 4.0
 """As `SessionSettings.speech_speed`."""
@@ -35,16 +35,14 @@ class SentenceManner:
 AS_WRITTEN: Final = SentenceManner()
 
 
-def cuts_of(marks: Sequence[SpeechMark], text: str) -> list[int]:
+def cuts_of(marks: Sequence[Mark], text: str) -> list[int]:
     """Offsets at which a text is cut for its marks, after blanks: at breaks, where speed or voice change."""
     places = {mark.end for mark in marks if mark.kind in ("break", "rate", "voice")}
     places |= {mark.start for mark in marks if mark.kind in ("rate", "voice")}
     return sorted({len(text) - len(text[place:].lstrip()) for place in places})
 
 
-def manner_of(
-    text: str, start: int, pauses: PauseSettings, marks: Sequence[SpeechMark] = ()
-) -> SentenceManner:
+def manner_of(text: str, start: int, pauses: PauseSettings, marks: Sequence[Mark] = ()) -> SentenceManner:
     """Of a piece of shown text that begins at `start`, with the blanks behind it."""
     end, rate, broken, cut, voice = start + len(text), 1.0, None, False, ""
     for mark in marks:

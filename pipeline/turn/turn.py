@@ -41,7 +41,7 @@ from schemas.events import (
 from schemas.ids import TurnId
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
-from schemas.speech_style import SpeechMark
+from schemas.speech_style import Mark
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class TurnPlan:
     """See `Question`."""
     whole_sentences: bool = False
     """An answer that the length limit cuts ends at its last whole sentence."""
-    marks: tuple[SpeechMark, ...] = ()
+    marks: tuple[Mark, ...] = ()
     """Of a text in SSML."""
     progress: TurnCheckpoint | None = None
     """Work that an owner before this one left; None: no owner has begun."""

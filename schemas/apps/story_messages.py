@@ -1,8 +1,8 @@
 """Messages of the stories and narration faces, in the words of their clients (docs/stories.md)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from schemas.native.client_commands import Key, Readable, ReadableExtra, Said, without_defaults
 from schemas.settings.narration_preferences import Preferences
@@ -55,6 +55,12 @@ class PartVoice(_Shape):
     start: Annotated[int, Field(ge=0, le=2**53)]
     end: Annotated[int, Field(ge=1, le=2**53)]
     voice: Annotated[Readable, Field(min_length=1, max_length=64)]
+
+    @model_validator(mode="after")
+    def _has_characters(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError("end must be greater than start")
+        return self
 
 
 class GenerateNarration(_Shape):

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.events.event_model import EventModel as _Event
 from schemas.settings.narration_preferences import Preferences
-from schemas.speech_style import MARKS, SpeechMark
+from schemas.speech_style import MARKS, VoiceMark
 
 # ---------------------------------------------------------------- narrations, recorded in their story
 
@@ -20,7 +20,7 @@ class NarrationRequested(_Event):
     """The narration: a session of kind `narration` with one turn."""
     by: Literal["auto", "user"]
     """`auto`: the user's settings asked for it when the scene was complete."""
-    marks: tuple[SpeechMark, ...] = Field(default=(), max_length=MARKS)
+    voices: tuple[VoiceMark, ...] = Field(default=(), max_length=MARKS)
     """Parts of the scene that other voices speak."""
 
 

@@ -95,7 +95,7 @@ from schemas.events.voice_events import (
 )
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
-from schemas.speech_style import MARKS, SpeechMark
+from schemas.speech_style import MARKS, SpeechMark, VoiceMark
 
 Kind = Literal["session", "story", "narration", "user", "thread", "collection", "completion", "stream"]
 """Purpose of a session: anything, scenes that follow each other, one scene read out, one user's affairs, a
@@ -173,6 +173,8 @@ class TurnRequested(_Event):
     settings: SessionSettings
     marks: tuple[SpeechMark, ...] = Field(default=(), max_length=MARKS)
     """Of a text in SSML, which `text` is without: breaks, speeds, pronunciations."""
+    voices: tuple[VoiceMark, ...] = Field(default=(), max_length=MARKS)
+    """Parts of the text that other voices speak than the session's."""
     input: str | None = None
     """It was spoken: this is the input ..."""
     utterances: tuple[int, ...] = ()

@@ -40,7 +40,7 @@ from schemas.errors import (
     UnknownVoice,
 )
 from schemas.ids import SessionId, new_session_id, parse_session_id
-from schemas.speech_style import SpeechMark
+from schemas.speech_style import VoiceMark
 
 router = APIRouter(tags=["narration"], route_class=BoundedRoute)
 
@@ -100,17 +100,17 @@ async def generate(
         source = Source(scene.id.story, scene.id.turn, scene.story)
         total = await total_of(source.state, scene.state.answer)
         return _started(request, source, scene_id, total, created=False)
-    marks = await _marks(services, scene, params.voices)
-    session, created = await services.narrations.request(scene, by="user", again=again, marks=marks)
+    voices = await _voices(services, scene, params.voices)
+    session, created = await services.narrations.request(scene, by="user", again=again, voices=voices)
     conversation, _ = await services.sessions.attend(session)
     source = _source(session, conversation)
     total = await total_of(source.state, source.state.text)
     return _started(request, source, session, total, created=created)
 
 
-async def _marks(
+async def _voices(
     services: GatewayContainer, scene: Scene, voices: tuple[PartVoice, ...]
-) -> tuple[SpeechMark, ...]:
+) -> tuple[VoiceMark, ...]:
     """Raises UnknownVoice."""
     if not voices:
         return ()
@@ -122,7 +122,7 @@ async def _marks(
                 f"there is no voice {part.voice!r} there; there is: {', '.join(known)}",
                 field=f"voices.{number}.voice",
             )
-    return tuple(SpeechMark(start=one.start, end=one.end, kind="voice", value=one.voice) for one in voices)
+    return tuple(VoiceMark(start=one.start, end=one.end, value=one.voice) for one in voices)
 
 
 @router.post("/api/tts/generate", status_code=202)

@@ -16,7 +16,7 @@ from pipeline.tts.normalisation.numerals import Numerals
 from pipeline.tts.normalisation.recognisers import Grammar
 from pipeline.tts.pronunciations import NO_ENTRIES, PronunciationDictionary
 from pipeline.tts.said_as import emoji_names, said_as
-from schemas.speech_style import SpeechMark
+from schemas.speech_style import Mark
 
 _GRAMMARS: Final[Mapping[str, Grammar]] = {"en": english.GRAMMAR, "de": german.GRAMMAR}
 _WORDS: Final = {"en": english_words, "de": german_words}
@@ -50,7 +50,7 @@ class Reading:
 
     dictionary: PronunciationDictionary = NO_ENTRIES
     names_emoji: bool = False
-    marks: tuple[SpeechMark, ...] = ()
+    marks: tuple[Mark, ...] = ()
     """Of SSML; places are of the piece of text that is read."""
 
     def within(self, start: int, end: int) -> "Reading":
@@ -60,7 +60,7 @@ class Reading:
         """
         if not self.marks:
             return self
-        marks: list[SpeechMark] = []
+        marks: list[Mark] = []
         for mark in sorted(self.marks, key=lambda each: each.start):
             first, last = max(mark.start, start) - start, min(mark.end, end) - start
             cut_ipa = mark.kind == "phoneme" and mark.start < start

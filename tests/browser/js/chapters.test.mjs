@@ -85,6 +85,10 @@ test("a scene written again stands in its place, and gives it back if it fails",
   log.add("turn.stopped", { reason: "user" }, running);
   assert.deepEqual(log.story.order, [first, again, third]);
   assert.equal(log.story.turns[again].replacing, null);
+  const overtaken = write(log, "And once more", { replaces: second, end: null });
+  const latest = write(log, "The last one", { replaces: second });
+  log.add("turn.failed", { code: "engine.failed", message: "no words" }, overtaken);
+  assert.deepEqual([log.story.order, log.story.turns[latest].replacing], [[first, latest, third], null]);
   assert.ok([failed, running].every((turn) => isOver(log.story.turns[turn])));
 });
 

@@ -185,6 +185,11 @@ async def test_a_paragraph_is_spoken_by_another_voice(http: httpx.AsyncClient, s
     again = await narrated(http, scene, voices=parts)
     assert again["session"] != first["session"]
     assert await voices_of(http, again["session"]) == ["joe", "alto"]
+    events = (await http.get(f"/v1/sessions/{again['session']}/events?follow=false")).text
+    asked = next(line for line in events.splitlines() if "turn.requested" in line)
+    # A release that knows no voices of parts ignores them: what it reads are the marks.
+    assert '"voices":[{"start":' in asked
+    assert '"marks"' not in asked or '"marks":[]' in asked
 
 
 @pytest.mark.parametrize(
@@ -192,6 +197,7 @@ async def test_a_paragraph_is_spoken_by_another_voice(http: httpx.AsyncClient, s
     [
         ({"start": 0, "end": 5, "voice": "nobody"}, "voice.unknown", "voices.0.voice"),
         ({"start": -1, "end": 5, "voice": "alto"}, "input.invalid", "voices.0.start"),
+        ({"start": 5, "end": 5, "voice": "alto"}, "input.invalid", "voices.0"),
         ({"start": 0, "end": 2**54, "voice": "alto"}, "input.invalid", "voices.0.end"),
         ({"start": 0, "end": 5}, "input.invalid", "voices.0.voice"),
         ({"start": 0, "end": 5, "voice": "a", "speed": 1}, "input.unknown_field", "voices.0.speed"),
