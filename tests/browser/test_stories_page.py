@@ -193,6 +193,18 @@ def test_a_scene_is_written_again_and_edited_in_its_place(open_page: OpenPage, a
     expect(scene(reader, 1).locator(".prose")).to_contain_text("At the edge of the northern sea")
     written(reader, 1).get_by_role("button", name="Edit text").click()
     scene(reader, 1).get_by_label("Text of the scene").fill("There was no fox.\n\nThere was no lamp.")
+    refusal = {
+        "status": 422,
+        "code": "input.too_long",
+        "title": "Too long",
+        "detail": "There is no room for it.",
+    }
+    reader.page.route("**/scenes", lambda route: route.fulfill(status=422, json=refusal))
+    scene(reader, 1).get_by_role("button", name="Save").click()
+    expect(reader.page.locator("#notice")).to_have_text("There is no room for it.")
+    box = scene(reader, 1).get_by_label("Text of the scene")
+    expect(box).to_have_value("There was no fox.\n\nThere was no lamp.")  # what was typed is still there
+    reader.page.unroute("**/scenes")
     scene(reader, 1).get_by_role("button", name="Save").click()
     edited = re.compile(r"There was no fox\.\s+There was no lamp\.")
     expect(scene(reader, 1).locator(".prose")).to_have_text(edited)

@@ -33,7 +33,10 @@ export function partsOf(paragraphs, names) {
 }
 
 export class SceneChanges {
-  /** Handlers: onWrite(direction), onText(text, parts), onVoices(parts); `voices()` resolves with `[{id, languages}]`. */
+  /**
+   * Handlers: onWrite(direction) and onText(text, parts) resolve with true once the server has taken it; onVoices(parts);
+   * `voices()` resolves with `[{id, languages}]`.
+   */
   constructor({ onWrite, onText, onVoices, voices }) {
     this._on = { onWrite, onText, onVoices, voices };
     this._write = button("again", t("Write again"));
@@ -54,6 +57,7 @@ export class SceneChanges {
       this._submit();
     });
     this._opener = null;
+    this._sending = null;
   }
 
   update(scene, { folded }) {
@@ -98,6 +102,7 @@ export class SceneChanges {
 
   _open(opener, content, submit) {
     this._opener = opener;
+    this._sending = null;
     const cancel = make("button", { type: "button", class: "quiet" }, t("Cancel"));
     cancel.addEventListener("click", () => this._close());
     this.form.replaceChildren(...content, make("button", { type: "submit", class: "button" }, submit), cancel);
@@ -110,17 +115,33 @@ export class SceneChanges {
     this._opener.focus();
   }
 
-  _submit() {
+  /** The form stays, with what was typed, until the server has taken it. */
+  async _submit() {
+    if (this._sending) return;
+    const sending = {};
+    this._sending = sending;
+    let taken = false;
+    try {
+      taken = await this._sent();
+    } finally {
+      if (this._sending === sending) {
+        this._sending = null;
+        if (taken && !this.form.hidden) this._close();
+      } // else a form was opened anew
+    }
+  }
+
+  _sent() {
     const box = this.form.querySelector("textarea");
     const paragraphs = paragraphsOf(this._scene.text);
-    if (this._opener === this._write) this._on.onWrite(box.value.trim());
-    else if (this._opener === this._voices) {
+    if (this._opener === this._write) return this._on.onWrite(box.value.trim());
+    if (this._opener === this._voices) {
       const names = [...this.form.querySelectorAll("select")].map(({ value }) => value);
       this._on.onVoices(partsOf(paragraphs, names));
-    } else if (box.value.trim() !== this._scene.text.trim()) {
-      this._on.onText(box.value, partsOf(paragraphsOf(box.value), voicesBy(paragraphs, this._parts)));
+      return true;
     }
-    this._close();
+    if (box.value.trim() === this._scene.text.trim()) return true;
+    return this._on.onText(box.value, partsOf(paragraphsOf(box.value), voicesBy(paragraphs, this._parts)));
   }
 
   _key(event) {

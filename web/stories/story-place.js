@@ -166,18 +166,23 @@ export class StoryPlace {
 
   _rewrite(turn, direction) {
     const { speak } = this.story.turns[turn];
-    return this._tried(() => this.send(speak ? { aloud: direction } : { write: direction }, turn));
+    return this._accepted(() => this.send(speak ? { aloud: direction } : { write: direction }, turn));
   }
 
   /** The scene with another text, which is read out again where it was; `parts`: who speaks what then. */
   _edit(turn, content, parts) {
     const heard = this._voices.msOf(turn) > 0;
-    return this._tried(() => this._give({ content, ...this._replacing(turn) }, heard, parts));
+    return this._accepted(() => this._give({ content, ...this._replacing(turn) }, heard, parts));
   }
 
   async _give(wish, reads, parts = []) {
     const { id } = await this._stories.give(this.id, wish, crypto.randomUUID());
     if (reads) await this._voices.narrate(Number(id.split(".").at(-1)), false, parts);
+  }
+
+  /** Resolves with true once the server has taken it; a refusal is shown. */
+  _accepted(action) {
+    return this._tried(() => action().then(() => true));
   }
 
   _tried(action) {
