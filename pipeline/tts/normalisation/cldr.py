@@ -34,7 +34,7 @@ _POINTS: Final = {
     "it": "virgola", "id": "koma", "vi": "phẩy", "fa": "ممیز", "cy": "pwynt", "ar": "فاصلة", "ru": "запятая",
     "es": "coma", "ca": "coma", "az": "vergül", "zh": "点", "ja": "点", "ko": "점", "th": "จุด", "hi": "दशमलव",
     "el": "κόμμα", "ka": "მძიმე", "lb": "Komma", "ne": "दशमलव", "sw": "nukta", "et": "koma", "hr": "zarez",
-    "ms": "perpuluhan", "sq": "presje", "af": "komma",
+    "ms": "perpuluhan", "sq": "presje", "af": "komma", "kk": "үтір",
 }  # fmt: skip
 """Where num2words has none, or that of another country."""
 _MINUS: Final = {
@@ -44,6 +44,15 @@ _MINUS: Final = {
 }  # fmt: skip
 _BY_CLDR: Final = frozenset(["zh", "hi", "el", "ka", "kk", "lb", "ne", "sw", "et", "hr", "ms", "sq", "af"])
 """Languages whose number words are CLDR's, since num2words has none."""
+_UNITS: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
+    "vi": {"%": {"other": "{0} phần trăm"}}, "eo": {"%": {"one": "{0} procento", "other": "{0} procentoj"}},
+    "fa": {
+        "km": {"other": "{0} کیلومتر"}, "kg": {"other": "{0} کیلوگرم"}, "g": {"other": "{0} گرم"},
+        "cm": {"other": "{0} سانتی‌متر"}, "mm": {"other": "{0} میلی‌متر"},
+    },
+}  # fmt: skip
+"""Where CLDR has the sign alone."""
+_OTHER_DECIMAL: Final = re.compile("(.*[0-9])[.,]([0-9]{1,2})")
 _UNSPACED: Final = frozenset({"zh", "ja", "ko", "th"})
 """Languages that write numbers and words without blanks between them."""
 _CLOCKS: Final = {
@@ -121,16 +130,22 @@ class CldrReader:
         """Without the full stops of ordinals, since the numbers are said as cardinal ones."""
         self._blank = "" if language in ("zh", "ja", "th") else " "
         self._letter = "[A-Za-z0-9_]" if language in _UNSPACED else r"\w"
+        self._units = {unit: _said(unit, forms) for unit, forms in words["units"].items()}
+        self._units |= _UNITS.get(language, {})
         self._signs = {**_SIGNS, "¥": "CNY", "￥": "CNY"} if language == "zh" else _SIGNS
         grouping = re.escape(words["group"] + _MARKS)
         self._grouping = re.compile(f"[{grouping}]")
         whole = rf"(?:[0-9]{{1,3}}(?:[{grouping}][0-9]{{3}})++(?![0-9])|[0-9]++)"
-        self._number = rf"{whole}(?:{re.escape(words['decimal'])}[0-9]++)?+"
+        decimal = re.escape(words["decimal"])
+        self._number = rf"{whole}(?:{decimal}[0-9]++)?+"
+        self._measured = rf"{whole}(?:{decimal}[0-9]++|[.,][0-9]{{1,2}}+(?![.,]?[0-9]))?+"
+        """Before a unit or beside a sign a point is a decimal one also where the language has a comma."""
 
     def recognisers(self) -> tuple[Recogniser, ...]:
         number, letter = self._number, self._letter
         alone, after = rf"(?<!{letter})(?<![.,])", rf"(?!{letter})"
-        amount = rf"{alone}(?P<number>{number})"
+        measured = self._measured
+        amount = rf"{alone}(?P<number>{measured})"
         signs = either([*self._signs, *self._words["currencies"]])
         ordinal = rf"{alone}(?P<number>[0-9]{{1,6}})(?:{_ORDINALS.get(self._language, '(?!)')}){after}"
         day_first = (
@@ -150,17 +165,17 @@ class CldrReader:
             Recogniser("digit", re.compile(ordinal), self._ordinal),
             Recogniser(
                 "upper sign",
-                re.compile(rf"(?<!{letter})(?P<sign>{signs})\s?(?P<number>{number}){after}"),
+                re.compile(rf"(?<!{letter})(?P<sign>{signs})\s?(?P<number>{measured}){after}"),
                 self._money,
             ),
             Recogniser("digit", re.compile(rf"{amount}\s?(?P<sign>{signs}){after}"), self._money),
             Recogniser(
                 "digit",
-                re.compile(rf"{amount}\s?(?P<unit>{either(self._words['units'])}){after}"),
+                re.compile(rf"{amount}\s?(?P<unit>{either(self._units)}){after}"),
                 self._unit,
             ),
             Recogniser(
-                "sign", re.compile(rf"(?P<unit>%)\s?(?P<number>{number})(?!{letter}|[.,])"), self._unit
+                "sign", re.compile(rf"(?P<unit>%)\s?(?P<number>{measured})(?!{letter}|[.,])"), self._unit
             ),
             Recogniser(
                 "sign",
@@ -181,6 +196,8 @@ class CldrReader:
 
     def _split(self, written: str) -> tuple[str, str]:
         whole, _, fraction = written.partition(self._words["decimal"])
+        if not fraction and (other := _OTHER_DECIMAL.fullmatch(written)):
+            whole, fraction = other.groups()
         return self._grouping.sub("", whole), fraction
 
     def _read(self, written: str) -> str | None:
@@ -211,7 +228,7 @@ class CldrReader:
 
     def _unit(self, match: re.Match[str]) -> str | None:
         written = match["number"]
-        forms = self._words["units"].get(match["unit"])  # Vietnamese has none of "%"
+        forms = self._units.get(match["unit"])
         spoken = self._read(written)
         return self._form(written, forms).replace("{0}", spoken) if spoken and forms else None
 
@@ -270,7 +287,7 @@ class CldrReader:
         *before, last = self._cardinal(number).split(" ")
         if unit != "h" or self._language not in _MASCULINE_HOURS:
             last = _CLOCKS_BY_UNITS[self._language].get(last, last)
-        return self._form(number, self._words["units"][unit]).replace("{0}", " ".join([*before, last]))
+        return self._form(number, self._units[unit]).replace("{0}", " ".join([*before, last]))
 
     def _range(self, number: str) -> Iterator[Recogniser]:
         """The first number of a range and the sign after it; a unit follows the second one."""
@@ -301,6 +318,11 @@ class CldrReader:
             return parts[found[0]] if found[0] in parts else str(found[1])
 
         return " ".join(re.sub(r"'([^']*)'|MMMM|M|dd?|y|G", part, self._date_form).split())
+
+
+def _said(unit: str, forms: Mapping[str, str]) -> Mapping[str, str]:
+    """The forms without those in which CLDR repeats the sign."""
+    return {form: said for form, said in forms.items() if said.replace("{0}", "").strip() != unit} or forms
 
 
 def _of_language(language: str, point: str, cardinal: Callable[[str], str]) -> Iterator[Recogniser]:

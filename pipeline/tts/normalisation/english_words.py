@@ -11,7 +11,8 @@ MONTHS: Final = (
 )  # fmt: skip
 
 _DOLLARS: Final = {
-    "": ("$", "$"), "US ": ("US$", "USD"), "Canadian ": ("CA$", "CAD"), "Australian ": ("A$", "AUD"),
+    "": ("$", "$"), "US ": ("US$", "USD"), "Canadian ": ("CA$", "C$", "CAD"),
+    "Australian ": ("A$", "AU$", "AUD"),
     "New Zealand ": ("NZ$", "NZD"), "Hong Kong ": ("HK$", "HKD"), "Singapore ": ("S$", "SGD"),
 }  # fmt: skip
 _CURRENCIES: Final = {
@@ -44,7 +45,7 @@ _CURRENCIES: Final = {
     "NOK": Currency("one Norwegian krone", "Norwegian kroner", "one ore", "ore"),
     "DKK": Currency("one Danish krone", "Danish kroner", "one ore", "ore"),
     "HUF": Currency("one forint", "forints"),
-    "MXN": Currency("one Mexican peso", "Mexican pesos", "one centavo", "centavos"),
+    **dict.fromkeys(("MX$", "MXN"), Currency("one Mexican peso", "Mexican pesos", "one centavo", "centavos")),
     "ZAR": Currency("one rand", "rand", "one cent", "cents"),
     "¢": Currency("one cent", "cents"),
 }

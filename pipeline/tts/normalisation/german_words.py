@@ -11,8 +11,8 @@ MONTHS: Final = (
 
 _CENT: Final = ("ein Cent", "Cent")
 _DOLLARS: Final = {
-    "": ("$", "Dollar"), "US-": ("US$", "USD", "US-Dollar"), "kanadische ": ("CA$", "CAD"),
-    "australische ": ("A$", "AUD"),
+    "": ("$", "Dollar"), "US-": ("US$", "USD", "US-Dollar"), "kanadische ": ("CA$", "C$", "CAD"),
+    "australische ": ("A$", "AU$", "AUD"),
     "Neuseeland-": ("NZ$", "NZD"), "Hongkong-": ("HK$", "HKD"), "Singapur-": ("S$", "SGD"),
 }  # fmt: skip
 _CURRENCIES: Final = {
@@ -40,7 +40,9 @@ _CURRENCIES: Final = {
     "NOK": Currency("eine norwegische Krone", "norwegische Kronen", "ein Öre", "Öre"),
     "DKK": Currency("eine dänische Krone", "dänische Kronen", "ein Öre", "Öre"),
     "HUF": Currency("ein Forint", "Forint"),
-    "MXN": Currency("ein mexikanischer Peso", "mexikanische Pesos", "ein Centavo", "Centavos"),
+    **dict.fromkeys(
+        ("MX$", "MXN"), Currency("ein mexikanischer Peso", "mexikanische Pesos", "ein Centavo", "Centavos")
+    ),
     "ct": Currency("ein Cent", "Cent"),
     "Ct.": Currency("ein Cent", "Cent"),
     "DM": Currency("eine D-Mark", "D-Mark", "ein Pfennig", "Pfennig"),

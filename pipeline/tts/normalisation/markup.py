@@ -25,6 +25,10 @@ _AUTOLINK: Final = re.compile(r"<((?:https?://|mailto:|[\w.+-]{1,64}@)[^<>\s]{1,
 _CITATION: Final = re.compile(
     r"\s?【[^】\n]{0,80}】|(?<=\S)\[\^?[0-9][0-9,;\s–-]{0,20}\]|(?:^|\s)\[[0-9]{1,3}\]|\s?\[\^[\w-]{1,20}\]:?"
 )
+_NOTE: Final = re.compile(
+    r"(?:(?<=[^\W\d_]{3})(?<!sin)(?<!cos)(?<!tan)(?<!log)|(?<=[^\W\d_][.!?,;:”\"]))[¹²³⁰⁴-⁹]{1,3}(?![\w⁺⁻ⁿ])"
+)
+"""The number of a footnote, after a word or behind its mark. Behind one or two letters it is a power."""
 _COMMENT: Final = re.compile(r"<!--.{0,300}?-->", re.DOTALL)
 _TAG: Final = re.compile(r"</?([a-zA-Z][a-zA-Z0-9]{0,15})(?:\s[^<>]{0,300})?/?>")
 _SPACED_TAGS: Final = frozenset(
@@ -90,6 +94,7 @@ def strip_links(draft: Draft) -> None:
     draft.unwrap(_LINK)
     draft.unwrap(_AUTOLINK)
     draft.rewrite(_CITATION, lambda _: "")
+    draft.rewrite(_NOTE, lambda _: "")
     draft.rewrite(_COMMENT, lambda _: "")
     draft.rewrite(_TAG, lambda tag: " " if tag[1].lower() in _SPACED_TAGS else "")
     draft.rewrite(_ENTITY, lambda entity: html.unescape(entity[0]))

@@ -100,7 +100,7 @@ def roman_value(numeral: str) -> int:
 COUNTED: Final = re.compile(
     r"(?<!\w)(?P<head>War|Chapter|Chap\.|Part|Book|Volume|Act|Scene|Section|Phase|Type|Class|Level|Appendix|Title|"
     r"Article|Figure|Table|Episode|Season|Round|Stage|Grade|Group|"
-    r"Division|Bowl|Vatican|Apollo|Mark|Tier|Kapitel|Teil|Band|Buch|Akt|Szene|Abschnitt|Phase|Typ|Klasse|Stufe|Anhang|"
+    r"Division|Bowl|Vatican|Apollo|Mark|Tier|Kapitel|Kap\.|Teil|Band|Buch|Akt|Szene|Abschnitt|Phase|Typ|Klasse|Stufe|Anhang|"
     r"Artikel|Abbildung|Tabelle|Weltkrieg|Gruppe)"
     rf"\s(?P<numeral>(?![CL]\b){ROMAN})(?![\w'’]|\.\w)"
 )
