@@ -51,8 +51,17 @@ async def test_dictionaries_of_session_user_and_server_are_one(
             "".join(event["data"]["text"] for event in heard.of("text.delta", turn))
             == "Rhapsode, psql, nginx."
         )
+        own = [{"word": "psql", "respelling": "pee"}, {"word": "Rhapsode", "respelling": "rap"}]
+        heard, turn = await heard_of(app, http, "Rhapsode, psql.", pronunciations=own)
+        assert said(heard, turn) == "rap, pee."  # the session's before the user's and the server's
     finally:
         await http.put("/api/tts/settings", json={"pronunciations": []})
+
+
+async def test_emoji_are_named_where_the_session_wants_it(app: RunningApp, http: httpx.AsyncClient) -> None:
+    for setting, words in (("named", "Well done, thumbs up."), ("silent", "Well done.")):
+        heard, turn = await heard_of(app, http, "Well done 👍.", emoji=setting)
+        assert said(heard, turn) == words
 
 
 async def test_a_session_lists_all_entries_and_a_patch_replaces_its_own_only(http: httpx.AsyncClient) -> None:

@@ -89,8 +89,8 @@ async def test_a_server_that_knows_one_speed_only_is_as_fast_as_is_wished(remote
     voice = build_speech_provider("box", remote.settings(kind="chatterbox", api="speech"))
     lengths = [length_ms(voice, (await spoken(voice, SENTENCE, speed=speed))[1]) for speed in (1.0, 2.0, 0.5)]
     assert [asked["speed"] for asked in remote.requests] == [1.0] * 3
-    assert lengths[0] / lengths[1] == pytest.approx(2.0, rel=0.05)
-    assert lengths[0] / lengths[2] == pytest.approx(0.5, rel=0.05)
+    assert lengths[0] / lengths[1] == pytest.approx(2.0, rel=0.03)
+    assert lengths[0] / lengths[2] == pytest.approx(0.5, rel=0.03)
     await voice.aclose()
 
 
