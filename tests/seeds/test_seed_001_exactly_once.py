@@ -23,7 +23,7 @@ from schemas.events import Event, SessionStarted, TextDelta, TurnCompleted, Turn
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.settings import LogSettings, SessionSettings
-from schemas.speech_style import SpeechMark
+from schemas.speech_style import VoiceMark
 from tests.pipeline.sessions.test_session_owner import until_over
 from tests.pipeline.sessions.test_takeover import owners_of
 from tests.seeds.people import Message, Person, messages, nothing_left_to_do, of
@@ -180,17 +180,17 @@ async def test_what_was_asked_for_by_somebody_who_died_is_begun_by_the_next_who_
 
 async def test_the_voices_that_were_chosen_outlive_who_asked_for_them() -> None:
     async with world() as here:
-        mark = SpeechMark(start=0, end=14, kind="voice", value="joe")
+        mark = VoiceMark(start=0, end=14, value="joe")
         views, mortal = SessionViews(here.log), cast(Recorder, MortalRecorder(here.recorder, 0, after=True))
         narrations = Narrations(views, Users(here.log, mortal), mortal, SessionSettings())
         scene = await narrations.scene(SceneId(here.story, here.turn))
         with pytest.raises(Killed):
-            await narrations.request(scene, by="user", marks=(mark,))
+            await narrations.request(scene, by="user", voices=(mark,))
         narration = await here.narration()
         assert await here.log.heads([narration]) == [None]
         assert await here.work(here.story)
         [begun] = await here.events(narration, "turn.requested")
-        assert begun.data["marks"] == [mark.model_dump()]
+        assert begun.data["voices"] == [mark.model_dump()]
         await until_over(here.log, narration, "turn.completed")
 
 

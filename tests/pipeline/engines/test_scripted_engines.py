@@ -147,5 +147,5 @@ async def test_engines_are_built_by_name_and_unknown_names_are_told_the_known_on
     assert isinstance(voice, ScriptedTextToSpeech)
     with pytest.raises(UnknownEngine, match=r"'gpt'.*llama, scripted"):
         build_language_model(LanguageModelSettings(engine="gpt"), tmp_path)
-    with pytest.raises(UnknownEngine, match=r"'flute'.*piper, scripted"):
+    with pytest.raises(UnknownEngine, match=r"'flute'.*piper, pocket, scripted"):
         build_text_to_speech(TextToSpeechSettings(engine="flute"), tmp_path)

@@ -110,9 +110,8 @@ async def test_the_link_lets_somebody_listen_and_read(
 async def test_the_link_opens_nothing_else(
     app: RunningApp, people: People, hers: Belongings, way: Way
 ) -> None:
-    listened = {
-        f"/v1/sessions/{{session_id}}{place}" for place in ("", "/events", "/audio", "/captions.{kind}")
-    }
+    places = ("", "/events", "/audio", "/captions.{kind}", "/chapters.vtt")
+    listened = {f"/v1/sessions/{{session_id}}{place}" for place in places}
     if (way.method == "GET" and way.path in listened) or way.path in ("/web", "/", "/v1/health", "/v1/ready"):
         return
     if way.path in ("/openapi.json", "/docs", "/redoc"):
