@@ -130,22 +130,20 @@ class CldrReader:
         """Without the full stops of ordinals, since the numbers are said as cardinal ones."""
         self._blank = "" if language in ("zh", "ja", "th") else " "
         self._letter = "[A-Za-z0-9_]" if language in _UNSPACED else r"\w"
-        self._units = {unit: _said(unit, forms) for unit, forms in words["units"].items()}
-        self._units |= _UNITS.get(language, {})
+        self._units = _units_of(language, words["units"])
         self._signs = {**_SIGNS, "¥": "CNY", "￥": "CNY"} if language == "zh" else _SIGNS
         grouping = re.escape(words["group"] + _MARKS)
         self._grouping = re.compile(f"[{grouping}]")
         whole = rf"(?:[0-9]{{1,3}}(?:[{grouping}][0-9]{{3}})++(?![0-9])|[0-9]++)"
         decimal = re.escape(words["decimal"])
         self._number = rf"{whole}(?:{decimal}[0-9]++)?+"
+        # Before a unit or beside a sign a point is a decimal one also where the language has a comma.
         self._measured = rf"{whole}(?:{decimal}[0-9]++|[.,][0-9]{{1,2}}+(?![.,]?[0-9]))?+"
-        """Before a unit or beside a sign a point is a decimal one also where the language has a comma."""
 
     def recognisers(self) -> tuple[Recogniser, ...]:
         number, letter = self._number, self._letter
         alone, after = rf"(?<!{letter})(?<![.,])", rf"(?!{letter})"
-        measured = self._measured
-        amount = rf"{alone}(?P<number>{measured})"
+        amount = rf"{alone}(?P<number>{self._measured})"
         signs = either([*self._signs, *self._words["currencies"]])
         ordinal = rf"{alone}(?P<number>[0-9]{{1,6}})(?:{_ORDINALS.get(self._language, '(?!)')}){after}"
         day_first = (
@@ -165,7 +163,7 @@ class CldrReader:
             Recogniser("digit", re.compile(ordinal), self._ordinal),
             Recogniser(
                 "upper sign",
-                re.compile(rf"(?<!{letter})(?P<sign>{signs})\s?(?P<number>{measured}){after}"),
+                re.compile(rf"(?<!{letter})(?P<sign>{signs})\s?(?P<number>{self._measured}){after}"),
                 self._money,
             ),
             Recogniser("digit", re.compile(rf"{amount}\s?(?P<sign>{signs}){after}"), self._money),
@@ -175,7 +173,9 @@ class CldrReader:
                 self._unit,
             ),
             Recogniser(
-                "sign", re.compile(rf"(?P<unit>%)\s?(?P<number>{measured})(?!{letter}|[.,])"), self._unit
+                "sign",
+                re.compile(rf"(?P<unit>%)\s?(?P<number>{self._measured})(?!{letter}|[.,])"),
+                self._unit,
             ),
             Recogniser(
                 "sign",
@@ -195,9 +195,7 @@ class CldrReader:
         return in_words(int(digits), self._language, "cardinal") or digits
 
     def _split(self, written: str) -> tuple[str, str]:
-        whole, _, fraction = written.partition(self._words["decimal"])
-        if not fraction and (other := _OTHER_DECIMAL.fullmatch(written)):
-            whole, fraction = other.groups()
+        whole, fraction = _parts(written, self._words["decimal"])
         return self._grouping.sub("", whole), fraction
 
     def _read(self, written: str) -> str | None:
@@ -228,8 +226,7 @@ class CldrReader:
 
     def _unit(self, match: re.Match[str]) -> str | None:
         written = match["number"]
-        forms = self._units.get(match["unit"])
-        spoken = self._read(written)
+        forms, spoken = self._units.get(match["unit"]), self._read(written)
         return self._form(written, forms).replace("{0}", spoken) if spoken and forms else None
 
     def _ordinal(self, match: re.Match[str]) -> str | None:
@@ -320,9 +317,20 @@ class CldrReader:
         return " ".join(re.sub(r"'([^']*)'|MMMM|M|dd?|y|G", part, self._date_form).split())
 
 
-def _said(unit: str, forms: Mapping[str, str]) -> Mapping[str, str]:
-    """The forms without those in which CLDR repeats the sign."""
-    return {form: said for form, said in forms.items() if said.replace("{0}", "").strip() != unit} or forms
+def _parts(written: str, decimal: str) -> tuple[str, str]:
+    whole, _, fraction = written.partition(decimal)
+    if not fraction and (other := _OTHER_DECIMAL.fullmatch(written)):
+        whole, fraction = other.groups()
+    return whole, fraction
+
+
+def _units_of(language: str, units: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+    """The forms of each unit, without those in which CLDR repeats its sign."""
+    named = {
+        unit: {form: said for form, said in forms.items() if said.replace("{0}", "").strip() != unit} or forms
+        for unit, forms in units.items()
+    }
+    return {**named, **_UNITS.get(language, {})}
 
 
 def _of_language(language: str, point: str, cardinal: Callable[[str], str]) -> Iterator[Recogniser]:
