@@ -22,7 +22,7 @@ from pipeline.engines.ports import (
 )
 from pipeline.engines.registry import build_speech_provider
 from pipeline.engines.routed import Routed, RoutedStream, Target, provider_retry
-from pipeline.engines.tts.pauses import Pauses
+from pipeline.engines.tts.pauses import Pauses, paused
 from schemas.errors import ElementNotSpoken, EngineError, EngineFailed, LanguageNotSpoken
 from schemas.languages import language_name, speaks
 from schemas.settings import TextToSpeechSettings
@@ -66,7 +66,9 @@ class EncodingSpeaker:
         sound = self._tts.synthesize(text, voice=voice, speed=speed, delivery=delivery)
         # Held back until there is sound: a voice that makes none must leave nothing.
         made: list[Voiced] = [SpokenBy(voice, self._name, self._tts.ignored(delivery))]
-        async with aclosing(_paused(sound, self._tts.sample_rate, delivery.pause_ms)) as parts:
+        wanted = delivery.pause_ms
+        pauses = None if wanted is None else Pauses(self._tts.sample_rate, after_ms=wanted)
+        async with aclosing(paused(sound, pauses)) as parts:
             async for part in parts:
                 if isinstance(part, WordTimes):
                     made.append(_delayed(part))
@@ -91,21 +93,6 @@ class EncodingSpeaker:
 
     async def aclose(self) -> None:
         await self._tts.aclose()
-
-
-async def _paused(
-    sound: Stream[WordTimes | bytes], rate: int, after_ms: int | None
-) -> AsyncGenerator[WordTimes | bytes, None]:
-    """The sound with so much silence after it."""
-    pauses = None if after_ms is None else Pauses(rate, after_ms=after_ms)
-    async with aclosing(sound) as parts:
-        async for part in parts:
-            if pauses is None or isinstance(part, WordTimes):
-                yield part
-            elif heard := pauses.push(part):
-                yield heard
-    if pauses is not None and (rest := pauses.finish()):
-        yield rest
 
 
 def _chunks(packets: list[bytes], *, last: bool = False) -> Iterator[OpusChunk]:

@@ -71,11 +71,17 @@ class Pauses:
         return self._size * ms // _FRAME_MS // 2 * 2
 
 
-async def without_long_pauses(
+def without_long_pauses(
     sound: AsyncGenerator[WordTimes | bytes, None], text: str, rate: int
 ) -> AsyncGenerator[WordTimes | bytes, None]:
     """The sound of `text` with no pause that is longer than `INNER_MS`, unless a mark in it asks for one."""
-    pauses = None if _ASKED.search(text) else Pauses(rate, inner_ms=INNER_MS)
+    return paused(sound, None if _ASKED.search(text) else Pauses(rate, inner_ms=INNER_MS))
+
+
+async def paused(
+    sound: AsyncGenerator[WordTimes | bytes, None], pauses: Pauses | None
+) -> AsyncGenerator[WordTimes | bytes, None]:
+    """The sound with its silence changed by `pauses`; None: as it is."""
     async with aclosing(sound) as parts:
         async for part in parts:
             if pauses is None or isinstance(part, WordTimes):
