@@ -29,7 +29,7 @@ export class SceneView {
     this.element.classList.add("scene");
     this.badge = make("span", { class: "badge" }, t("New"));
     this.element.prepend(make("p", { class: "scene-number" }, t("Scene {number}", { number }), this.badge));
-    if (scene.kind === "prompt") this.text.prompt.textContent = directionOf(scene);
+    this.text.prompt.textContent = directionOf(scene);
     this.bar = new SceneBar({ onNarrate: call("onNarrate"), onCancel: call("onCancel") });
     const [onWrite, onText, onVoices] = ["onWrite", "onText", "onVoices"].map(call);
     this.changes = new SceneChanges({ onWrite, onText, onVoices, voices });

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import anyio
@@ -30,12 +29,6 @@ app = app_fixture(
         "per_delta_ms": 2,
     },
 )
-
-
-@pytest.fixture
-async def http(app: RunningApp) -> AsyncGenerator[httpx.AsyncClient, None]:
-    async with httpx.AsyncClient(base_url=app.url, timeout=30) as client:
-        yield client
 
 
 @pytest.fixture
