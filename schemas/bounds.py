@@ -22,9 +22,9 @@ def few_fields(model: type[Any], value: Any) -> Any:
     return value
 
 
-def crowded(text: bytes) -> bool:
+def too_many_in(text: bytes) -> bool:
     """Whether a JSON text has more values than `VALUES` before it is read, as far as a count of its commas,
-    brackets and strings tells; no text that `too_many` lets through is crowded.
+    brackets and strings tells; it has not, where `too_many` lets the value through.
 
     Reading ten million bytes of empty lists takes four seconds, in which no other thread has its turn.
     """

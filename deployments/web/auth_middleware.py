@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 from deployments.container import GatewayContainer
 from deployments.web import problem_details
 from deployments.web.body_limits import SIGNED
-from deployments.web.connection_limiter import ConnectionLimiter, counted_as, lasts, seated
+from deployments.web.connection_limiter import ConnectionLimiter, counted_as, counted_by, lasts
 from deployments.web.resource_access import PRINCIPAL
 from deployments.web.ws_drain import close_on_drain
 from pipeline.auth.authenticator import is_loopback
@@ -106,12 +106,12 @@ class AuthMiddleware:
         drain = services.leaving.drain
         guest: Principal | None = scope.get(PRINCIPAL) if lasts(scope) else None
         with ExitStack() as held:
-            seated(scope, partial(self._take_seat, scope, held))
+            counted_by(scope, partial(self._count, scope, held))
             try:
                 if not is_public(scope):
                     drain.check_closed()
                 if guest is not None:
-                    await self._take_seat(scope, held)
+                    await self._count(scope, held)
             except RhapsodeError as error:
                 await _refuse(error, scope, receive, send)
                 return
@@ -120,7 +120,7 @@ class AuthMiddleware:
             else:
                 await self._app(scope, receive, send)
 
-    async def _take_seat(self, scope: Scope, held: ExitStack) -> None:
+    async def _count(self, scope: Scope, held: ExitStack) -> None:
         """Raises GatewayLeaving, GatewayBusy, ListenerLimit, or what `counted_as` raises."""
         services = _services(scope)
         services.leaving.drain.check()

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.container import GatewayContainer
 from deployments.web.problem_details import refusal
-from schemas.bounds import VALUES, crowded, too_many
+from schemas.bounds import VALUES, too_many, too_many_in
 from schemas.errors import BodyTooLarge
 
 SIGNED: Final = "/v1/telephone/"
@@ -69,18 +69,18 @@ async def read_json(text: str | bytes) -> Any:
 
 
 def _loaded(text: str | bytes) -> Any:
-    if crowded(text.encode(errors="replace") if isinstance(text, str) else text):
-        raise BodyTooLarge(_CROWDED, field="body")
+    if too_many_in(text.encode(errors="replace") if isinstance(text, str) else text):
+        raise BodyTooLarge(_TOO_MANY, field="body")
     return orjson.loads(text)
 
 
 def _read(body: bytes) -> Any:
-    if crowded(body) or too_many(raw := json.loads(body.decode("utf-8-sig"))):
-        raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _CROWDED)
+    if too_many_in(body) or too_many(raw := json.loads(body.decode("utf-8-sig"))):
+        raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_MANY)
     return raw
 
 
-_CROWDED: Final = f"the body has more than {VALUES} values"
+_TOO_MANY: Final = f"the body has more than {VALUES} values"
 
 
 class BoundedRoute(APIRoute):

@@ -35,21 +35,21 @@ _DURABLE: Final = "/v1/durable/"
 """Durable streams, which are read live or at once, as the query says."""
 
 
-_SEAT: Final = "rhapsode.seat"
+_COUNT: Final = "rhapsode.count"
 """Key in a request's scope of what counts its connection among those that last."""
 
 
-def seated(scope: Scope, take: Callable[[], Awaitable[None]]) -> None:
-    """Has `take_seat` call `take`."""
-    scope[_SEAT] = take
+def counted_by(scope: Scope, count: Callable[[], Awaitable[None]]) -> None:
+    """Has `count_as_lasting` call `count`."""
+    scope[_COUNT] = count
 
 
-async def take_seat(connection: HTTPConnection) -> None:
+async def count_as_lasting(connection: HTTPConnection) -> None:
     """Counts the connection from now on as one that lasts: its answer is longer than usual.
 
     Raises GatewayLeaving, GatewayBusy or ListenerLimit.
     """
-    await connection.scope[_SEAT]()
+    await connection.scope[_COUNT]()
 
 
 class ConnectionLimiter:

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
-from deployments.web.connection_limiter import take_seat
+from deployments.web.connection_limiter import count_as_lasting
 from pipeline.session_state.turn_state import TurnState
 
 V = TypeVar("V")
@@ -24,13 +24,13 @@ async def listed(connection: HTTPConnection, about: Shown, name: str, items: Ite
     """The JSON of `about` with these items as its field `name`.
 
     A thread reads `items`, piece by piece, as fast as the client takes them: a session has as much text as
-    its log may have bytes. Raises what `take_seat` raises where there is more than a piece.
+    its log may have bytes. Raises what `count_as_lasting` raises where there is more than a piece.
     """
     pieces = _pieces(_json(about, name), name, items)
     begun = await anyio.to_thread.run_sync(lambda: list(islice(pieces, 2)))
     if len(begun) == 1:
         return Response(begun[0], media_type=_JSON)
-    await take_seat(connection)
+    await count_as_lasting(connection)
     return StreamingResponse(chain(begun, pieces), media_type=_JSON)
 
 

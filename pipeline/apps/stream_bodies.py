@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from pipeline.session_state.stream_state import media_type
-from schemas.bounds import VALUES, crowded
+from schemas.bounds import VALUES, too_many_in
 from schemas.errors import BodyTooLarge
 from schemas.errors.stream_errors import StreamInvalid
 
@@ -30,7 +30,7 @@ def message_of(body: bytes, content_type: str, *, append: bool = False) -> bytes
     """
     if not body or not is_json(content_type):
         return body
-    if crowded(body):
+    if too_many_in(body):
         raise BodyTooLarge(f"the body has more than {VALUES} values", field="body")
     try:
         value = orjson.loads(body)

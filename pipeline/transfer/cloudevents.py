@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from schemas.bounds import VALUES, crowded
+from schemas.bounds import VALUES, too_many_in
 from schemas.errors import BundleDamaged, BundleInvalid
 from schemas.events.recorded import Recorded
 from schemas.events.upcasting import upcast
@@ -82,7 +82,7 @@ def write_line(session: SessionId, recorded: Recorded, *, audio_at: int) -> byte
 
 def read_line(line: bytes, session: SessionId, seq: Seq) -> CloudEventLine:
     """The event that must be `seq` of `session`. Raises BundleInvalid, or BundleDamaged if another is."""
-    if crowded(line):
+    if too_many_in(line):
         raise BundleInvalid(f"line {seq} of the events has more than {VALUES} values")
     try:
         event = _Event.model_validate(orjson.loads(line))

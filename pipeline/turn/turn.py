@@ -77,7 +77,7 @@ class TurnPlan:
     whole_sentences: bool = False
     """An answer that the length limit cuts ends at its last whole sentence."""
     marks: tuple[Mark, ...] = ()
-    """Of a text in SSML."""
+    """Of a text in SSML, and of parts that other voices speak."""
     progress: TurnCheckpoint | None = None
     """Work that an owner before this one left; None: no owner has begun."""
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import bounds
-from schemas.bounds import VALUES, crowded, too_many
+from schemas.bounds import VALUES, too_many, too_many_in
 
 SMALL = 40
 VALUE = st.recursive(
@@ -19,18 +19,18 @@ VALUE = st.recursive(
 
 
 @given(VALUE)
-def test_nothing_that_is_taken_counts_as_crowded(value: Any) -> None:
+def test_nothing_that_is_taken_has_too_many_values_by_its_text(value: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bounds, "VALUES", SMALL)
         if not too_many(value):
-            assert not crowded(json.dumps(value).encode())
+            assert not too_many_in(json.dumps(value).encode())
 
 
 @pytest.mark.parametrize("one", [b"[]", b"{}", b"1", b'""', b'"a\\"b"', b'{"a":1}'])
-def test_many_values_are_crowded_whatever_they_are(one: bytes) -> None:
-    assert crowded(b"[" + b",".join([one] * (3 * VALUES + 2)) + b"]")
+def test_many_values_are_counted_whatever_they_are(one: bytes) -> None:
+    assert too_many_in(b"[" + b",".join([one] * (3 * VALUES + 2)) + b"]")
 
 
 @pytest.mark.parametrize("sign", [",", "[{", '\\",', "\\\\,"])
 def test_a_long_text_is_one_value(sign: str) -> None:
-    assert not crowded(json.dumps({"text": sign * 4 * VALUES}).encode())
+    assert not too_many_in(json.dumps({"text": sign * 4 * VALUES}).encode())

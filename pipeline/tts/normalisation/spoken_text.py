@@ -51,7 +51,7 @@ class Reading:
     dictionary: PronunciationDictionary = NO_ENTRIES
     names_emoji: bool = False
     marks: tuple[Mark, ...] = ()
-    """Of SSML; places are of the piece of text that is read."""
+    """Of SSML and of voices; places are of the piece of text that is read."""
 
     def within(self, start: int, end: int) -> "Reading":
         """For a piece of the text. What `say-as` marks is said so in all pieces, IPA in the first one.

@@ -1,4 +1,4 @@
-"""Bodies of JSON: long ones are read and checked beside the loop, and crowded ones are not read."""
+"""Bodies of JSON: long ones are checked beside the loop, and those of too many values are not read."""
 
 import threading
 from typing import Any
@@ -17,7 +17,7 @@ from deployments.web.body_limits import BoundedRoute, read_json
 from schemas.errors import BodyTooLarge
 
 pytestmark = pytest.mark.anyio
-CROWDED = b"[" + b"[]," * 200_000 + b"[]]"
+TOO_MANY = b"[" + b"[]," * 200_000 + b"[]]"
 LONG = body_limits._AT_ONCE
 checked_in: list[int] = []
 
@@ -67,15 +67,17 @@ async def test_what_is_wrong_with_a_long_body_is_told_as_of_a_short_one(
     assert (answer.status_code, told["code"], told["field"]) == (422, "input.invalid", "number")
 
 
-async def test_a_crowded_body_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_of_too_many_values_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_limits, "too_many", lambda _: pytest.fail("it is read"))
     async with app() as http:
-        answer = await http.post("/notes", content=CROWDED, headers={"Content-Type": "application/json"})
+        answer = await http.post("/notes", content=TOO_MANY, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (413, "body.too_large")
 
 
-@pytest.mark.parametrize("text", [CROWDED, CROWDED.decode()])
-async def test_a_crowded_message_is_not_read(text: str | bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("text", [TOO_MANY, TOO_MANY.decode()])
+async def test_a_message_of_too_many_values_is_not_read(
+    text: str | bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(orjson, "loads", lambda _: pytest.fail("it is read"))
     with pytest.raises(BodyTooLarge):
         await read_json(text)

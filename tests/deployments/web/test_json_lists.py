@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
-from deployments.web.connection_limiter import seated
+from deployments.web.connection_limiter import counted_by
 from deployments.web.json_lists import as_they_are, listed
 from pipeline.session_state.turn_state import TurnState
 from schemas.ids import TurnId
@@ -54,7 +54,7 @@ async def test_a_long_list_is_made_as_it_is_taken() -> None:
             yield Line(number=number, text="x" * 10_000)
 
     connection = HTTPConnection({"type": "http"})
-    seated(connection.scope, take)
+    counted_by(connection.scope, take)
     told = await listed(connection, Page(title="Long"), "lines", lines())
     assert isinstance(told, StreamingResponse)
     assert len(seats) == 1
