@@ -188,7 +188,9 @@ class EventLogContract:
         assert await log.heads([session]) == [None]
         assert await log.append([]) == []
 
-    async def test_an_ear_hears_appends_with_their_events(self, log: EventLog, session: SessionId) -> None:
+    async def test_a_subscriber_hears_appends_with_their_events(
+        self, log: EventLog, session: SessionId
+    ) -> None:
         other = new_session_id()
         await log.append([creation(session), creation(other)])
         subscription = log.push_subscription()
@@ -209,9 +211,7 @@ class EventLogContract:
         said = await log.read(session, Seq(1), audio=True)
         assert [event for push in heard for event in push.events] == said
 
-    async def test_an_ear_that_unsubscribed_hears_nothing_more(
-        self, log: EventLog, session: SessionId
-    ) -> None:
+    async def test_a_subscriber_that_left_hears_nothing_more(self, log: EventLog, session: SessionId) -> None:
         other = new_session_id()
         await log.append([creation(session), creation(other)])
         subscription = log.push_subscription()

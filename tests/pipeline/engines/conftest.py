@@ -70,9 +70,9 @@ async def llama_by_http(
     """llama.cpp's own server, as a provider elsewhere.
 
     It closes connections that were idle for 5 s, also at the moment in which one is used again; a router asks
-    again then, and none is here.
+    again then, and none is here: so each request has a connection of its own.
     """
-    monkeypatch.setattr(http_provider, "_KEPT_S", 1.0)
+    monkeypatch.setattr(http_provider, "_KEPT_S", 0.0)
     settings = ChatProviderSettings.model_validate(
         {"url": llama.address, "api_key": LLAMA_KEY, "model": "SmolLM2"}
     )

@@ -247,7 +247,7 @@ async def test_what_a_library_raises_is_a_failure_of_the_engine(
 
 
 @pytest.mark.anyio
-async def test_an_ear_that_was_shut_down_says_so(steps: Steps) -> None:
+async def test_speech_to_text_that_was_shut_down_says_so(steps: Steps) -> None:
     engine = ThreadedSpeechToText(steps, threads=1, places=1, queued=1)
     steps.let_go.set()
     async with aclosing(engine.transcribe(LONG)) as stream:

@@ -46,7 +46,7 @@ async def sessions_of(log: RedisEventLog) -> list[SessionId]:
     return made
 
 
-async def test_an_ear_hears_all_that_was_asked_for_all_the_same(log: RedisEventLog) -> None:
+async def test_a_subscription_hears_all_that_was_asked_for_all_the_same(log: RedisEventLog) -> None:
     first, second, third = await sessions_of(log)
     subscription = log.push_subscription()
     assert isinstance(subscription, RedisPushSubscription)

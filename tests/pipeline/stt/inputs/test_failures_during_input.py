@@ -93,7 +93,7 @@ def listen_by(app: RunningApp, saying: Saying, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(app.engines[name], "transcribe", saying)
 
 
-async def test_an_ear_that_raises_anything_at_all_costs_one_utterance(
+async def test_speech_to_text_that_raises_anything_at_all_costs_one_utterance(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def bewildered(_: Utterance) -> AsyncGenerator[str | Transcript, None]:
@@ -116,7 +116,7 @@ async def test_an_ear_that_raises_anything_at_all_costs_one_utterance(
     assert "confidence" not in caplog.text + str(failed)
 
 
-async def test_half_a_character_from_an_ear_harms_nobody(
+async def test_half_a_character_from_speech_to_text_harms_no_session(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def halved(_: Utterance) -> AsyncGenerator[str | Transcript, None]:
