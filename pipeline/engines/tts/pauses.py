@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.engines.ports import WordTimes
+from pipeline.engines.ports import Stream, WordTimes
 
 _ASKED: Final = re.compile(r"[.!?…;:,—–。！？；：，、؟،۔।](?=.*\w)", re.DOTALL)
 _FRAME_MS: Final = 10
@@ -72,14 +72,14 @@ class Pauses:
 
 
 def without_long_pauses(
-    sound: AsyncGenerator[WordTimes | bytes, None], text: str, rate: int
+    sound: Stream[WordTimes | bytes], text: str, rate: int
 ) -> AsyncGenerator[WordTimes | bytes, None]:
     """The sound of `text` with no pause that is longer than `INNER_MS`, unless a mark in it asks for one."""
     return paused(sound, None if _ASKED.search(text) else Pauses(rate, inner_ms=INNER_MS))
 
 
 async def paused(
-    sound: AsyncGenerator[WordTimes | bytes, None], pauses: Pauses | None
+    sound: Stream[WordTimes | bytes], pauses: Pauses | None
 ) -> AsyncGenerator[WordTimes | bytes, None]:
     """The sound with its silence changed by `pauses`; None: as it is."""
     async with aclosing(sound) as parts:
