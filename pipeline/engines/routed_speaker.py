@@ -22,7 +22,7 @@ from pipeline.engines.ports import (
 )
 from pipeline.engines.registry import build_speech_provider
 from pipeline.engines.routed import Routed, RoutedStream, Target, provider_retry
-from pipeline.engines.tts.pauses import Pauses, paused
+from pipeline.engines.tts.pauses import paused
 from schemas.errors import ElementNotSpoken, EngineError, EngineFailed, LanguageNotSpoken
 from schemas.languages import language_name, speaks
 from schemas.settings import TextToSpeechSettings
@@ -66,9 +66,7 @@ class EncodingSpeaker:
         sound = self._tts.synthesize(text, voice=voice, speed=speed, delivery=delivery)
         # Held back until there is sound: a voice that makes none must leave nothing.
         made: list[Voiced] = [SpokenBy(voice, self._name, self._tts.ignored(delivery))]
-        wanted = delivery.pause_ms
-        pauses = None if wanted is None else Pauses(self._tts.sample_rate, after_ms=wanted)
-        async with aclosing(paused(sound, pauses)) as parts:
+        async with aclosing(paused(sound, self._tts.sample_rate, delivery.pause_ms)) as parts:
             async for part in parts:
                 if isinstance(part, WordTimes):
                     made.append(_delayed(part))

@@ -13,7 +13,6 @@ from pipeline.engines.own_thread import OwnThread
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes, wished
 from pipeline.engines.sherpa.sherpa_voice import SherpaVoice, load
 from pipeline.engines.slots import Slots
-from pipeline.engines.tts.pauses import without_long_pauses
 from pipeline.engines.tts.tempo import at_tempo
 from pipeline.engines.tts.voice_windows import silence
 from pipeline.engines.watchdog import Watchdog
@@ -74,7 +73,7 @@ class SherpaTextToSpeech:
         closed = threading.Event()
         async with self._slots.take():
             try:
-                natural = without_long_pauses(self._spoken(text, voice, closed), text, self.sample_rate)
+                natural = self._spoken(text, voice, closed)
                 stream = at_tempo(natural, speed, self.sample_rate, asyncio.to_thread)
                 async with aclosing(stream) as items:
                     async for item in items:

@@ -13,7 +13,6 @@ import numpy as np
 
 from pipeline.engines.http.http_provider import Provider, body_of
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes, wished
-from pipeline.engines.tts.pauses import without_long_pauses
 from pipeline.engines.tts.response_audio import BadSound, CutShort, EventDecoder, ResponseDecoder, decoder_of
 from pipeline.engines.tts.tempo import at_tempo
 from schemas.errors import EngineError, EngineFailed, UnknownVoice
@@ -231,9 +230,9 @@ class RemoteVoice:
         self.open_streams += 1
         try:
             timeout_s = delivery.timeout_s or self._settings.timeout_s
-            sound = without_long_pauses(self._client.sound(path, body, timeout_s), text, self.sample_rate)
-            if factor != 1.0:
-                sound = at_tempo(sound, factor, self.sample_rate, asyncio.to_thread)
+            sound = at_tempo(
+                self._client.sound(path, body, timeout_s), factor, self.sample_rate, asyncio.to_thread
+            )
             async with aclosing(sound) as pieces:
                 async for piece in pieces:
                     yield piece

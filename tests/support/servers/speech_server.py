@@ -39,6 +39,8 @@ class FakeSpeechServer(FakeServer):
     chunks: int | None = None
     """After so many the connection is cut, or nothing more comes if `stalls`."""
     chunk_ms: int = 120
+    sound: bytes | None = None
+    """What is heard of every text, 16-bit PCM at 24 kHz."""
     paths: list[str] = field(default_factory=list)
     speaking: int = 0
     """Sentences under way."""
@@ -95,6 +97,9 @@ class FakeSpeechServer(FakeServer):
         engine = ScriptedTextToSpeech(TextToSpeechSettings())
         number = 0
         async with aclosing(engine.synthesize(text, voice=voice, speed=speed)) as items:
+            if self.sound is not None:
+                yield self.sound
+                return
             async for item in items:
                 if isinstance(item, WordTimes):
                     continue

@@ -9,9 +9,13 @@ CLOUD = EngineResult(provider="cloud")
 
 
 async def heard(
-    speaker: Speaker, delivery: EngineResult = AS_CONFIGURED, voice: str = "joe", text: str = SENTENCE
+    speaker: Speaker,
+    delivery: EngineResult = AS_CONFIGURED,
+    voice: str = "joe",
+    text: str = SENTENCE,
+    speed: float = 1.0,
 ) -> list[WordTimes | OpusChunk]:
-    async with aclosing(speaker.speak(text, voice=voice, delivery=delivery)) as items:
+    async with aclosing(speaker.speak(text, voice=voice, speed=speed, delivery=delivery)) as items:
         made = [item async for item in items]
     assert isinstance(made[0], SpokenBy)
     return [item for item in made[1:] if not isinstance(item, SpokenBy)]
