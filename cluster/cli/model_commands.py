@@ -15,7 +15,7 @@ from cluster.terminal import run_state
 from cluster.terminal.cli_errors import CliError, UsageError
 from cluster.terminal.console import Steps
 from pipeline.engines.weights import chosen_models, model_download
-from pipeline.engines.weights.model_manifest import ModelEntry, entries
+from pipeline.engines.weights.model_manifest import ModelEntry, entries, next_smaller
 from pipeline.engines.weights.model_states import fits, states
 from schemas.settings import AppSettings
 
@@ -154,7 +154,7 @@ def _accept_licence(entry: ModelEntry, folder: Path, *, yes: bool) -> None:
 
 
 def _measure(entry: ModelEntry, folder: Path, *, yes: bool) -> None:
-    """Asks before a model is used that is too slow to talk with."""
+    """Names a smaller model and asks before one is used that is too slow to talk with."""
     from cluster.checks import model_speed
 
     settings = AppSettings.model_validate({**entry.settings(folder), "cache": _cache()})
@@ -171,8 +171,12 @@ def _measure(entry: ModelEntry, folder: Path, *, yes: bool) -> None:
             return
         note(speed.about)
     if not speed.fits:
-        slow = f"{entry.name} is too slow for a conversation on this machine: {speed.about}."
-        confirm(f"{slow} {model_speed.WANTED} Use it?", yes=yes)
+        slow = f"{entry.name} is too slow for a conversation on this machine"
+        say(f"{slow}: {speed.about}. {model_speed.WANTED}")
+        smaller = next_smaller(entry)
+        known = "The next smaller one" if smaller else "The manifest has no smaller one; the packaged one"
+        say(f"{known}: rhapsode models use {smaller.name if smaller else f'packaged-{entry.role}'}")
+        confirm(f"Use {entry.name} all the same?", yes=yes)
 
 
 def _next_step() -> str:

@@ -85,3 +85,15 @@ def entries() -> tuple[ModelEntry, ...]:
     """Every model of the manifest, in its order."""
     found = files("pipeline.engines.weights").joinpath("manifest.json").read_bytes()
     return TypeAdapter(tuple[ModelEntry, ...]).validate_json(found)
+
+
+def next_smaller(entry: ModelEntry) -> ModelEntry | None:
+    """The largest one that is smaller, has the same role and the first language; None: there is none."""
+    smaller = [
+        one
+        for one in entries()
+        if one.role == entry.role
+        and one.megabytes < entry.megabytes
+        and not {"*", entry.languages[0]}.isdisjoint(one.languages)
+    ]
+    return max(smaller, key=lambda one: one.megabytes, default=None)

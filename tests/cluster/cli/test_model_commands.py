@@ -22,7 +22,7 @@ from deployments.app_settings import load_settings
 from loadtests.client.recorded_speech import command
 from pipeline.engines.stt.whisper_weights import whisper_files
 from pipeline.engines.weights.chosen_models import choose, chosen, drop
-from pipeline.engines.weights.model_manifest import ModelEntry, entries
+from pipeline.engines.weights.model_manifest import ModelEntry, entries, next_smaller
 from pipeline.engines.weights.prepared_folders import package
 from rhapsode.testing.clips import needs_clips
 from schemas.settings import AppSettings
@@ -34,7 +34,7 @@ from tests.support.speech.tiny_models import HEARD, kokoro_files, moonshine_file
 
 pytestmark = [pytest.mark.weights, pytest.mark.anyio]
 BY_NAME = {entry.name: entry for entry in entries()}
-MODEL, VOICE = BY_NAME["qwen3.5-0.8b"], BY_NAME["piper-en_gb-cori-medium"]
+MODEL, VOICE = BY_NAME["qwen3.5-2b"], BY_NAME["piper-en_gb-cori-medium"]
 UNPINNED = """
 from cluster.cli.main import app
 from pipeline.engines.weights.model_manifest import entries
@@ -111,26 +111,35 @@ def voice_hub() -> Iterator[Hub]:
 
 
 async def test_a_language_model_is_downloaded_measured_used_and_answers_a_turn(
-    line: CommandLine, model_hub: Hub
+    line: CommandLine, model_hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = line.run_with(model_hub, "use", MODEL.name, "--yes")
     assert "tokens a second" in said
     assert f"{MODEL.name} is the language model." in said
     settings = load_settings({"session": {"max_tokens": 8, "speak": False}, **scripted("text_to_speech")})
     assert settings.language_model.model_path is not None
-    assert settings.language_model.model_path.name == "Qwen3.5-0.8B-Q4_K_M.gguf"
+    assert settings.language_model.model_path.name == "Qwen3.5-2B-Q4_K_M.gguf"
     heard, turn = await turn_of(settings, prompt="Say hello.")
     assert heard.text(turn).strip()
     [written] = heard.of("text.completed", turn)
     assert 0 < written["data"]["tokens_out"] <= 8
     found = states(line)
     assert (found[MODEL.name], found["packaged-language-model"]) == ("in use", "installed")
+    line.run("use", "packaged-language-model")
+    monkeypatch.setattr(model_speed, "TOKENS_PER_S", 1e9)
+    monkeypatch.setattr(model_speed, "_MEASURED_S", 0.1)
+    refused = line.run("use", MODEL.name, status=2)
+    assert "too slow" in refused
+    assert "The next smaller one: rhapsode models use qwen3.5-0.8b\n" in refused
+    assert load_settings().language_model.model_path is None
+    assert "is too slow" in line.run("use", MODEL.name, "--yes")
+    assert load_settings().language_model.model_path is not None
     assert "RHAPSODE" not in line.run("remove", MODEL.name, "--yes")
     assert load_settings().language_model.model_path is None
 
 
 async def test_a_voice_shows_its_licence_first_is_used_and_speaks_a_turn(
-    line: CommandLine, voice_hub: Hub
+    line: CommandLine, voice_hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = line.run_with(voice_hub, "use", VOICE.name, status=2)
     assert "License: Public Domain" in refused
@@ -147,6 +156,9 @@ async def test_a_voice_shows_its_licence_first_is_used_and_speaks_a_turn(
     settings = load_settings()
     assert settings.session.voice == "joe"
     assert list(settings.text_to_speech.voice_sources) == ["joe", "en_GB-cori-medium"]
+    monkeypatch.setattr(model_speed, "REAL_TIME_FACTOR", 0.0)
+    slow = line.run("use", VOICE.name, "--yes")
+    assert "The manifest has no smaller one; the packaged one: rhapsode models use packaged-voice\n" in slow
     line.run("remove", VOICE.name, "--yes")
     assert list(load_settings().text_to_speech.voice_sources) == ["joe"]
 
@@ -174,6 +186,23 @@ async def test_a_voice_for_sherpa_onnx_is_downloaded_measured_used_and_speaks_a_
     assert sum(event["data"]["ms"] for event in heard.of("audio.chunk", turn)) > 400
     line.run("use", "packaged-voice")
     assert load_settings().text_to_speech.engine == "piper"
+
+
+def test_xtts_shows_its_licence_before_it_is_used_and_speaks_its_languages(line: CommandLine) -> None:
+    """The weights are not here: each file of it holds a line, and it is not loaded."""
+    entry = BY_NAME["xtts-v2"]
+    terms = b"Coqui Public Model License: not for commercial purposes"
+    sent = {path: terms if path == "LICENSE.txt" else b"{}" for path in entry.files}
+    with running(Hub(sent, repository=entry.repository)) as hub:
+        refused = line.run_with(hub, "use", entry.name, status=2)
+    assert terms.decode() in refused
+    assert f"Use {entry.name} under this licence ({entry.licence})?" in refused
+    assert chosen(line.home / "home") == {}
+    assert f"{entry.name} is the voice of new sessions" in line.run("use", entry.name, "--yes")
+    speech = load_settings().text_to_speech
+    assert (speech.engine, speech.model_path) == ("coqui", line.home / "cache" / "models" / entry.name)
+    for language, known in (("ko", True), ("pt-BR", True), ("fi", False)):
+        assert (entry.name in line.run("list", "--language", language)) == known
 
 
 @needs_clips
@@ -294,6 +323,24 @@ async def test_speech_to_text_is_measured_and_said_which_mode_it_fits(
     assert "(realtime), " in speed.about
     assert speed.about.endswith("of work for a second of speech: fits the mode quality")
     assert not speed.fits
+
+
+@pytest.mark.parametrize(
+    ("name", "smaller"),
+    [
+        ("qwen3.5-9b", "qwen3.5-4b"),
+        ("qwen3.5-0.8b", None),
+        ("whisper-large-v3", "whisper-large-v3-turbo"),
+        ("whisper-small", None),  # Moonshine hears English only
+        ("moonshine-base-en", "moonshine-tiny-en"),
+        ("piper-de_de-thorsten-high", "piper-de_de-thorsten-medium"),
+        ("piper-fr_fr-siwis-medium", None),
+        ("kokoro-82m", "piper-en_us-ryan-high"),
+    ],
+)
+def test_the_next_smaller_model_is_of_the_same_role_and_language(name: str, smaller: str | None) -> None:
+    found = next_smaller(BY_NAME[name])
+    assert (found and found.name) == smaller
 
 
 FITTING = "Of them fit: qwen3.5-0.8b, whisper-small."
