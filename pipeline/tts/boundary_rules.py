@@ -222,16 +222,34 @@ GERMAN: Final = Lexicon(
 
 LEXICONS: Final = {"en": ENGLISH, "de": GERMAN}
 _TITLES: Final = _words("Dr Dra Prof Mr Mrs Ms Mme Mlle")
-_ENUMERATION_ENDS: Final = _words("etc ecc enz itd itp atd apod")
+_ENUMERATION_ENDS: Final = _words("etc ecc enz itd itp atd apod dll dsb dst dkk v.v vv")
+_TITLES_OF: Final = {
+    "hi": _words(
+        "डॉ डा प्रो पं कु सु स्व मो मि लि प्रा कं इंजी एड सं क्र ई.पू वि.सं रु कि.मी कि.ग्रा से.मी मि.मी बी.ए एम.ए पी.एच.डी"
+    ),
+    "bn": _words("ডা ড মো মোছা মি প্রফে অধ্যা ইঞ্জি অ্যাড লি কো প্রা সা রা খ্রি খ্রি.পূ বি.দ্র কি.মি সে.মি মি.মি বি.এ এম.এ"),
+    "ar": _words("د أ م أ.د د.م أ.م ق.م ص.ب ش.م ج.م.ع"),
+    "id": _words(
+        "Drs Dra Ir Hj K.H Tn Ny Nn Sdr Sdri Bpk Bp Yth Kol Letkol Mayjen Brigjen Kapt Jl Jln Gg Kec Kab Kel "
+        "Prov a.n u.p d.a s.d"
+    ),
+    "vi": _words("TP Tp TX Tx GS PGS TS TSKH ThS Ths Th.S BS KS KTS NXB"),
+}
+"""Words that a full stop abbreviates, of large languages for which no library has them: sentencex has the
+names of letters for Hindi and Bengali, and English words for Indonesian and Vietnamese."""
+_NUMBERED_OF: Final = {
+    "hi": _words("नं पृ अ"), "bn": _words("নং পৃ অ"), "ar": _words("ص ج ط ت ع رقم ف"),
+    "id": _words("hlm hal tgl no telp vol jld Rp"), "vi": _words("tr Tr ĐT SĐT đt STT số"),
+}  # fmt: skip
 
 
 @lru_cache(maxsize=256)
 def lexicon(language: str) -> Lexicon:
-    """The lexicon of "de", "de-AT", ...; beside English and German, of what sentencex knows."""
+    """The lexicon of "de", "de-AT", ...; beside English and German, mostly of what sentencex knows."""
     known = primary(language)
     return LEXICONS.get(known) or Lexicon(
-        titles=_TITLES,
-        numbered=frozenset(),
+        titles=_TITLES | _TITLES_OF.get(known, frozenset()),
+        numbered=_NUMBERED_OF.get(known, frozenset()),
         closing=_ENUMERATION_ENDS,
         names=frozenset(),
         starters=frozenset(),
