@@ -22,7 +22,10 @@ _PATH: Final = re.compile(
     r"|(?P<unix>(?:~|\.{1,2})?/[\w.-]{1,64}(?:/[\w.-]{1,64}){1,12}/?|~/[\w.-]{1,64})"
     r"|(?P<relative>[\w-]{1,64}(?:/[\w.-]{1,64}){1,12}\.[a-z]{1,5}))(?![\w/])"
 )
-_HASHTAG: Final = re.compile(r"(?<![\w#&])#(?P<tag>[^\W\d]\w{0,80})")
+_HASHTAG: Final = re.compile(
+    r"(?<![\w#&])#(?P<tag>(?:(?!(?:[0-9a-fA-F]{3}){1,2}(?!\w))[0-9]{1,9}(?=[^\W\d_]{3}))?[^\W\d]\w{0,80})"
+)
+"""Words, also behind a number; "#4B" and the colour "#123abc" are none."""
 _HANDLE: Final = re.compile(r"(?<![\w@])@(?P<name>[^\W\d]\w{0,40})(?![\w@]|\.\w)")
 _VERSION: Final = re.compile(r"(?<![\w.,])[vV]?[0-9]{1,5}(?:\.[0-9]{1,5}){2,5}(?!\w|[.,][0-9])")
 _SHORT_VERSION: Final = re.compile(r"(?<![\w.,])[vV](?P<number>[0-9]{1,4}(?:\.[0-9]{1,5})?)(?!\w|[.,][0-9])")

@@ -17,6 +17,7 @@ from typing import Any, Final
 from num2words import CONVERTER_CLASSES, num2words
 from unicode_rbnf import FormatPurpose, RbnfEngine
 
+from pipeline.tts.normalisation.numerals import SCIENTIFIC, YEAR_AND_MONTH, is_month
 from pipeline.tts.normalisation.recognisers import Grammar, Recogniser, either
 
 _FORMS: Final = ("zero", "one", "two", "few", "many", "other")
@@ -40,7 +41,8 @@ _POINTS: Final = {
 _MINUS: Final = {
     "zh": "负", "ja": "マイナス", "ko": "마이너스", "th": "ลบ", "hi": "ऋण", "el": "μείον", "ka": "მინუს",
     "kk": "минус", "lb": "minus", "ne": "ऋणात्मक", "sw": "kasoro", "et": "miinus", "hr": "minus",
-    "ms": "negatif", "sq": "minus", "af": "min",
+    "ms": "negatif", "sq": "minus", "af": "min", "it": "meno", "id": "minus", "vi": "âm", "fa": "منفی",
+    "ar": "سالب", "cy": "minws",
 }  # fmt: skip
 _BY_CLDR: Final = frozenset(["zh", "hi", "el", "ka", "kk", "lb", "ne", "sw", "et", "hr", "ms", "sq", "af"])
 """Languages whose number words are CLDR's, since num2words has none."""
@@ -52,6 +54,9 @@ _UNITS: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     },
 }  # fmt: skip
 """Where CLDR has the sign alone."""
+_DAY_OF_DATE: Final = re.compile(r"^d[^M]*|[\s-]?d+[^My]*$|(?<=\s)d\s(?=M)")
+"""In the form of a long date, with what belongs to it."""
+_PART_OF_DATE: Final = re.compile(r"'([^']*)'|MMMM|M|dd?|y|G")
 _OTHER_DECIMAL: Final = re.compile("(.*[0-9])[.,]([0-9]{1,2})")
 _UNSPACED: Final = frozenset({"zh", "ja", "ko", "th"})
 """Languages that write numbers and words without blanks between them."""
@@ -137,8 +142,9 @@ class CldrReader:
         whole = rf"(?:[0-9]{{1,3}}(?:[{grouping}][0-9]{{3}})++(?![0-9])|[0-9]++)"
         decimal = re.escape(words["decimal"])
         self._number = rf"{whole}(?:{decimal}[0-9]++)?+"
-        # Before a unit or beside a sign a point is a decimal one also where the language has a comma.
+        # A point is a decimal one also where the language has a comma, and beside a unit the other way round.
         self._measured = rf"{whole}(?:{decimal}[0-9]++|[.,][0-9]{{1,2}}+(?![.,]?[0-9]))?+"
+        self._lone = self._measured if words["decimal"] == "," else self._number
 
     def recognisers(self) -> tuple[Recogniser, ...]:
         number, letter = self._number, self._letter
@@ -157,6 +163,8 @@ class CldrReader:
         return (
             Recogniser("digit", re.compile(year_first), self._date),
             Recogniser("digit", re.compile(day_first), self._date),
+            Recogniser("digit", YEAR_AND_MONTH, self._date),
+            _scientific(self._read, self._minus),
             *self._clock(),
             *_of_language(self._language, self._point, self._cardinal),
             *self._range(number),
@@ -184,7 +192,7 @@ class CldrReader:
             ),
             Recogniser(
                 "digit",
-                re.compile(rf"(?<!{letter})(?<!\.){number}{after}"),
+                re.compile(rf"(?<!{letter})(?<!\.){self._lone}{after}"),
                 lambda found: self._read(found[0]),
             ),
         )
@@ -302,19 +310,31 @@ class CldrReader:
         yield Recogniser("digit", re.compile(pattern), read)
 
     def _date(self, match: re.Match[str]) -> str | None:
-        if not (1 <= int(match["day"]) <= 31 and 1 <= int(match["month"]) <= 12):
+        digits = match.groupdict().get("day")
+        if not (is_month(match) if digits is None else _is_date(digits, match["month"])):
             return None
-        day = self._cardinal(str(int(match["day"])))
+        form = self._date_form if digits else _DAY_OF_DATE.sub("", self._date_form)
+        day = self._cardinal(str(int(digits))) if digits else ""
         month = self._words["months"][int(match["month"]) - 1]
         month = _MONTHS_SAID.get(month) or re.sub("[0-9]+", lambda found: self._cardinal(found[0]), month)
         year = _year(match["year"]) if self._language == "zh" else self._cardinal(match["year"])
-        number = self._cardinal(str(int(match["month"])))
-        parts = {"d": day, "dd": day, "MMMM": month, "M": number, "y": year, "G": ""}
+        parts = {"d": day, "dd": day, "MMMM": month, "M": self._cardinal(str(int(match["month"]))), "y": year}
+        return " ".join(_PART_OF_DATE.sub(lambda one: parts.get(one[0]) or one[1] or "", form).split())
 
-        def part(found: re.Match[str]) -> str:
-            return parts[found[0]] if found[0] in parts else str(found[1])
 
-        return " ".join(re.sub(r"'([^']*)'|MMMM|M|dd?|y|G", part, self._date_form).split())
+def _is_date(day: str, month: str) -> bool:
+    return 1 <= int(day) <= 31 and 1 <= int(month) <= 12
+
+
+def _scientific(read: Callable[[str], str | None], minus: str) -> Recogniser:
+    """As it is written, since there are no words for powers."""
+
+    def said(match: re.Match[str]) -> str | None:
+        base, exponent = read(match["base"]), read(match["exponent"].lstrip("+-−"))
+        sign = f"{minus} " if match["exponent"][0] in "-−" else ""
+        return f"{base} E {sign}{exponent}" if base else None
+
+    return Recogniser("digit", SCIENTIFIC, said)
 
 
 def _parts(written: str, decimal: str) -> tuple[str, str]:
@@ -341,7 +361,10 @@ def _of_language(language: str, point: str, cardinal: Callable[[str], str]) -> I
 
     digits = r"(?<![\w.,+])(?:\+[0-9]{1,3}|0[0-9]{1,4})(?:[ -][0-9]{1,8}){1,5}(?!\w|[.,/-]?[0-9])"
     yield Recogniser("digit sign", re.compile(digits), telephone)
-    domestic = r"(?<![0-9A-Za-z.,+-])(?!..0-...0)[0-9]{3}-[0-9]{4}(?![0-9A-Za-z]|[.,/-][0-9])"  # not 100-1000
+    not_a_range = "(?!..0-...0)"  # 100-1000
+    domestic = (
+        rf"(?<![0-9A-Za-z.,+-]){not_a_range}[0-9]{{3}}(?:-| (?=0))[0-9]{{4}}(?![0-9A-Za-z]|[.,/-][0-9])"
+    )
     yield Recogniser("digit", re.compile(domestic), telephone)
     if language in _ASIAN:
         version = re.compile(r"(?<![0-9A-Za-z.])[0-9]{1,4}(?:\.[0-9]{1,4}){2,3}(?![0-9]|\.[0-9])")

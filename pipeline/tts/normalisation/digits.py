@@ -7,8 +7,8 @@ from pipeline.tts.normalisation.numerals import Numerals
 from pipeline.tts.normalisation.recognisers import Recogniser, before
 
 _END: Final = r"(?![\w-]|[.,][0-9])"
-_DOMESTIC: Final = re.compile(
-    r"(?<![\w.,/-])(?:(?:1[ .-])?(?:\([0-9]{3}\)\s?|[0-9]{3}[ .-]))?[0-9]{3}[.-][0-9]{4}"
+_DOMESTIC: Final = re.compile(  # a number never begins with zero: there is a blank only before one
+    r"(?<![\w.,/-])(?:(?:1[ .-])?(?:\([0-9]{3}\)\s?|[0-9]{3}[ .-]))?[0-9]{3}(?:[.-]| (?=0))[0-9]{4}"
     rf"(?:(?P<extension>,?\s(?:ext\.?|x)\s?)[0-9]{{1,5}})?{_END}"
 )
 _TOLL_FREE: Final = re.compile(
@@ -39,7 +39,7 @@ _DIALLED: Final = re.compile(
     r"|postleitzahl|pin ist|code ist)[:\s]{1,3}$",
     re.IGNORECASE,
 )
-_PLAIN: Final = re.compile(r"(?<![\w.,/-])[0-9]{3,}+(?![\w%-]|[.,][0-9])")
+_PLAIN: Final = re.compile(r"(?<![\w.,/-])(?:[0-9]{3} [0-9]{4}(?![0-9])|[0-9]{3,}+)(?![\w%-]|[.,][0-9])")
 
 
 class DialledDigits:
@@ -110,4 +110,4 @@ class DialledDigits:
 
     def _dialled(self, match: re.Match[str]) -> str | None:
         hinted = _DIALLED.search(before(match)) or match[0] == self._emergency
-        return self._one_by_one(match[0]) if hinted else None
+        return self._grouped(match[0]) if hinted else None

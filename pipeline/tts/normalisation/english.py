@@ -58,6 +58,10 @@ def _month_and_year(match: re.Match[str]) -> str:
     return f"{_month(match['month'])} {_NUMERALS.year(match['year'])}"
 
 
+def _iso_month(match: re.Match[str]) -> str | None:
+    return _month_and_year(match) if numerals.is_month(match) else None
+
+
 def _day_first(match: re.Match[str]) -> str | None:
     month = _month(match["month"])
     if month is None or not _valid(match["day"]):
@@ -174,7 +178,8 @@ def _decade(match: re.Match[str]) -> str:
 
 
 def _counted(match: re.Match[str]) -> str:
-    return f"{match['head']} {_NUMERALS.cardinal(str(numerals.roman_value(match['numeral'])))}"
+    head = english_words.NUMBERED.get(match["head"], match["head"])
+    return f"{head} {_NUMERALS.cardinal(str(numerals.roman_value(match['numeral'])))}"
 
 
 def _reigning(match: re.Match[str]) -> str:
@@ -228,6 +233,7 @@ GRAMMAR: Final = Grammar(
             ),
             _in_digits,
         ),
+        Recogniser("digit", numerals.YEAR_AND_MONTH, _iso_month),
         *DialledDigits(_NUMERALS, plus="plus", slash="slash", dot="dot", emergency="911").recognisers(),
         *Addresses(english_words.ADDRESSES, _NUMERALS, thousands=",").recognisers(),
         Recogniser("upper lower", re.compile(rf"{_MONTH_NAME}[\s-]{_DAYS}(?:,?[\s-]{_YEAR})?"), _date),
@@ -321,6 +327,11 @@ GRAMMAR: Final = Grammar(
         Recogniser("upper", numerals.CENTURY, _century_in_roman),
         Recogniser("upper", numerals.HEADING, _numbered),
         Recogniser("upper", numerals.AFTER_NAME, _numbered),
+        Recogniser(
+            "digit",
+            numerals.SCIENTIFIC,
+            lambda found: _NUMERALS.scientific(found["base"], found["exponent"], english_words.POWERS),
+        ),
         *formula_recognisers(_NUMERALS, english_words.CHARGES),
         *_MEASURES.recognisers(),
         Recogniser(

@@ -139,7 +139,7 @@ ADDRESSES: Final = {
 }  # fmt: skip
 CHARGES: Final = {"+": "plus", "⁺": "plus", "-": "minus", "⁻": "minus", "²": "two", "³": "three", "⁴": "four",
                   "root": "the square root of"}  # fmt: skip
-POWERS: Final = {"2": "squared", "3": "cubed", "to": "to the power of", "-": "minus"}
+POWERS: Final = {"2": "squared", "3": "cubed", "to": "to the power of", "-": "minus", "ten": "times ten"}
 
 SYMBOLS: Final = {
     "&": "and", "+": "plus", "=": "equals", "×": "times", "÷": "divided by", "±": "plus or minus",
@@ -169,5 +169,6 @@ EXPANSIONS: Final = {
 NUMBERED: Final = {
     "No.": "number", "no.": "number", "Nos.": "numbers", "Fig.": "figure", "fig.": "figure",
     "Figs.": "figures", "Vol.": "volume", "vol.": "volume", "Ch.": "chapter", "ch.": "chapter",
+    "Chap.": "chapter",
     "Sec.": "section", "p.": "page", "pp.": "pages", "Eq.": "equation", "Art.": "article", "№": "number",
 }  # fmt: skip

@@ -66,6 +66,11 @@ def _iso(match: re.Match[str]) -> str | None:
     return f"{_inflected(str(day), before(match))} {_MONTHS[month - 1]} {_NUMERALS.year(match['year'])}"
 
 
+def _iso_month(match: re.Match[str]) -> str | None:
+    month = _MONTHS[int(match["month"]) - 1]
+    return f"{month} {_NUMERALS.year(match['year'])}" if numerals.is_month(match) else None
+
+
 def _ordinal(match: re.Match[str]) -> str | None:
     words = before(match).split()
     following = match["next"]
@@ -113,7 +118,8 @@ def _half(unit: str) -> str:
 
 
 def _counted(match: re.Match[str]) -> str:
-    return f"{match['head']} {_NUMERALS.cardinal(str(numerals.roman_value(match['numeral'])))}"
+    head = german_words.NUMBERED.get(match["head"], match["head"])
+    return f"{head} {_NUMERALS.cardinal(str(numerals.roman_value(match['numeral'])))}"
 
 
 def _reigning(match: re.Match[str]) -> str | None:
@@ -224,6 +230,7 @@ GRAMMAR: Final = Grammar(
         Recogniser("digit", re.compile(rf"{_ISO_DATE}[T ]{_ISO_CLOCK}|)(?!\w|:[0-9])"), _instant),
         Recogniser("digit", re.compile(rf"{_ISO_DATE}(?![\w-])"), _iso),
         Recogniser("digit", re.compile(rf"(?<![\w:]){_ISO_CLOCK})(?<!-..:..)(?![\w:])"), _iso_clock),
+        Recogniser("digit", numerals.YEAR_AND_MONTH, _iso_month),
         *DialledDigits(_NUMERALS, plus="plus", slash="Schrägstrich", dot="Punkt").recognisers(),
         Recogniser(
             "digit",
@@ -282,6 +289,11 @@ GRAMMAR: Final = Grammar(
         Recogniser("upper", numerals.CENTURY, _century),
         Recogniser("upper", numerals.HEADING, _numbered),
         Recogniser("upper", numerals.AFTER_NAME, _numbered),
+        Recogniser(
+            "digit",
+            numerals.SCIENTIFIC,
+            lambda found: _NUMERALS.scientific(found["base"], found["exponent"], german_words.POWERS),
+        ),
         *formula_recognisers(_NUMERALS, german_words.CHARGES),
         Recogniser(
             "digit",

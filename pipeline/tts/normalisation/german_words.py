@@ -128,7 +128,7 @@ ADDRESSES: Final = {
 }  # fmt: skip
 CHARGES: Final = {"+": "plus", "⁺": "plus", "-": "minus", "⁻": "minus", "²": "zwei", "³": "drei", "⁴": "vier",
                   "root": "Wurzel aus"}  # fmt: skip
-POWERS: Final = {"2": "zum Quadrat", "3": "hoch drei", "to": "hoch", "-": "minus"}
+POWERS: Final = {"2": "zum Quadrat", "3": "hoch drei", "to": "hoch", "-": "minus", "ten": "mal zehn"}
 
 SYMBOLS: Final = {
     "&": "und", "+": "plus", "=": "gleich", "×": "mal", "÷": "geteilt durch", "±": "plus minus", "≈": "etwa",

@@ -182,7 +182,8 @@ class Measures:
     def _range(self, match: re.Match[str]) -> str | None:
         first, second = match["number"], match["second"]
         if _YEAR.fullmatch(first) and len(second) in (2, 4) and second.isdigit():
-            ending = self._numerals.year(second) if len(second) == 4 else self._numerals.cardinal(second)
+            read = self._numerals.year if len(second) == 4 else self._numerals.cardinal
+            ending = read(str(int(second)))
             return f"{self._numerals.year(first)} {self._words.to} {ending}"
         scale = f" {self._words.scales[match['scale']]}" if match["scale"] else ""
         spaced = match["dash"].startswith(" ") and match["dash"].endswith(" ") and "-" in match["dash"]

@@ -1,6 +1,7 @@
 """Reads numbers in words, and finds Roman numerals after names and in headings."""
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -62,6 +63,13 @@ class Numerals:
         dot = f" {_DOT[self.language]} "
         return dot.join(self.cardinal(each) for each in groups.split("."))
 
+    def scientific(self, base: str, exponent: str, words: Mapping[str, str]) -> str:
+        """Of "1.5e-3": `words` says "ten" ("times ten"), "to" ("to the power of") and "-"."""
+        mark = _DECIMAL[self.language]
+        spoken = self.read(base.replace(".", mark).replace(",", mark))
+        minus = f"{words['-']} " if exponent[0] in "-−" else ""
+        return f"{spoken} {words['ten']} {words['to']} {minus}{self.cardinal(exponent.lstrip('+-−'))}"
+
     def split(self, written: str) -> tuple[str, str]:
         """The digits before and after the decimal mark."""
         whole, _, fraction = written.partition(_DECIMAL[self.language])
@@ -77,6 +85,21 @@ class Numerals:
     def counted(self, written: str, one: str, many: str) -> str:
         """ "one metre" for 1, "... metres" for everything else."""
         return one if self.split(written) == ("1", "") else f"{self.read(written)} {many}"
+
+
+SCIENTIFIC: Final = re.compile(
+    r"(?<![\w.,])(?P<base>[0-9]{1,15}(?:[.,][0-9]{1,15})?)[eE](?P<exponent>[+−-]?[0-9]{1,3})(?!\w|[.,-]?[0-9])"
+)
+"""A number as computers write it, "1.5e-3"."""
+YEAR_AND_MONTH: Final = re.compile(
+    r"(?<![\w.,/-])(?P<year>[12][0-9]{3})-(?P<month>0[1-9]|1[0-2])(?![\w/-]|[.,:][0-9])"
+)
+"""As ISO 8601 writes it, and as a range of years is written ("2003-04")."""
+
+
+def is_month(match: re.Match[str]) -> bool:
+    """Whether `YEAR_AND_MONTH` found a month: a range of years does not fall."""
+    return int(match["month"]) <= int(match["year"][2:])
 
 
 ROMAN: Final = r"(?=[IVXLC])(?:C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
@@ -98,9 +121,9 @@ def roman_value(numeral: str) -> int:
 
 
 COUNTED: Final = re.compile(
-    r"(?<!\w)(?P<head>War|Chapter|Chap\.|Part|Book|Volume|Act|Scene|Section|Phase|Type|Class|Level|Appendix|Title|"
+    r"(?<!\w)(?P<head>War|Chapter|Chap\.|Ch\.|Part|Book|Volume|Vol\.|Act|Scene|Section|Phase|Type|Class|Level|Appendix|Title|"
     r"Article|Figure|Table|Episode|Season|Round|Stage|Grade|Group|"
-    r"Division|Bowl|Vatican|Apollo|Mark|Tier|Kapitel|Kap\.|Teil|Band|Buch|Akt|Szene|Abschnitt|Phase|Typ|Klasse|Stufe|Anhang|"
+    r"Division|Bowl|Vatican|Apollo|Mark|Tier|Kapitel|Kap\.|Teil|Band|Bd\.|Buch|Akt|Szene|Abschnitt|Phase|Typ|Klasse|Stufe|Anhang|"
     r"Artikel|Abbildung|Tabelle|Weltkrieg|Gruppe)"
     rf"\s(?P<numeral>(?![CL]\b){ROMAN})(?![\w'’]|\.\w)"
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 from typing import Any
 
 import av
@@ -75,6 +76,22 @@ async def test_captions_follow_the_sentences_and_the_words(
     assert vtt.count("-->") == srt.count("-->") == len(heard.of("sentence.completed"))
     assert words.count("-->") == sum(len(f["data"]["words"]) for f in heard.of("sentence.voiced"))
     assert "The fox said nothing, but sat down by the fire." in srt
+
+
+async def test_words_of_captions_are_where_they_are_heard_at_twice_the_speed(
+    app: RunningApp, http: httpx.AsyncClient
+) -> None:
+    said, places = "The keeper counted 12 ships from here.", []
+    for speed in (1, 2):
+        session = await create(http, settings={"speech_speed": speed})
+        turn = await ask(http, session, text=said)
+        await listen_until_over(app.ws_url, session, turn)
+        vtt = (await http.get(f"/v1/sessions/{session}/captions.vtt", params={"words": True})).text
+        places.append([1_000 * int(s) + int(ms) for s, ms in re.findall(r":(\d\d)\.(\d{3})", vtt)])
+        assert vtt.splitlines()[3::3] == said.split()
+    usual, fast = places
+    assert fast[-1] > 200
+    assert fast == pytest.approx([place / 2 for place in usual], abs=10)
 
 
 async def test_captions_are_made_beside_the_loop(
