@@ -238,8 +238,8 @@ _TITLES_OF: Final = {
 """Words that a full stop abbreviates, of large languages for which no library has them: sentencex has the
 names of letters for Hindi and Bengali, and English words for Indonesian and Vietnamese."""
 _NUMBERED_OF: Final = {
-    "hi": _words("नं पृ अ"), "bn": _words("নং পৃ অ"), "ar": _words("ص ج ط ت ع رقم ف"),
-    "id": _words("hlm hal tgl no telp vol jld Rp"), "vi": _words("tr Tr ĐT SĐT đt STT số"),
+    "hi": _words("नं पृ अ"), "bn": _words("নং পৃ অ"), "ar": _words("ص ج ط ت ع ف"),
+    "id": _words("hlm hal tgl no telp vol jld Rp"), "vi": _words("tr Tr ĐT SĐT đt STT"),
 }  # fmt: skip
 
 
