@@ -1,5 +1,7 @@
 """Silence in a voice's sound: how long it may be inside a sentence, and how long it is after one."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final
 
 import numpy as np
