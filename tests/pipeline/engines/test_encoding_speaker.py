@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.audio.opus import CHUNK_MS, PACKET_MS, packet_count
+from pipeline.audio.opus import CHUNK_MS, PACKET_MS, OpusDecoder, packet_count
 from pipeline.engines.ports import OpusChunk
 from pipeline.engines.registry import build_speech_provider
 from pipeline.engines.routed_speaker import EncodingSpeaker
@@ -59,5 +59,9 @@ async def test_no_pause_is_heard_for_longer_than_350_ms(
     given = remote.settings(kind="chatterbox", api="speech")  # speaks at its own speed, which is changed here
     speaker = EncodingSpeaker(build_speech_provider("box", given), TextToSpeechSettings())
     chunks = [item for item in await heard(speaker, text=text, speed=speed) if isinstance(item, OpusChunk)]
-    assert sum(chunk.ms for chunk in chunks) - 2_000 / speed == pytest.approx(heard_ms, abs=3 * PACKET_MS)
+    decoder = OpusDecoder()
+    sound = np.frombuffer(b"".join(decoder.decode(chunk.packets) for chunk in chunks), "<i2")
+    loud = np.flatnonzero(np.abs(sound.reshape(-1, 120).astype(float)).mean(axis=1) > 600)  # 5 ms each
+    assert 5 * (np.diff(loud).max() - 1) == pytest.approx(heard_ms, abs=50)
+    assert 5 * np.ptp(loud) > 2_000 / speed + heard_ms - 100
     await speaker.aclose()
