@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 import soxr
-from numpy.typing import NDArray
 
 from loadtests.bench.turns.hesitant_speech import LANGUAGES, PROMPT_FOLDER, prompt
+from loadtests.bench.turns.living_room import Sound, active_db, in_room
 from loadtests.client.recorded_speech import RATE, available, cards, librivox
 from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import markdown, percentile
@@ -23,7 +23,6 @@ from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, EnergyGate
 from schemas.settings import AppSettings
 from schemas.settings.listening_settings import EndpointingSettings, ListeningSettings
 
-Sound = NDArray[np.float32]
 _OWN_TEXTS: Final = (
     "Tell me something about the history of this town.",
     "I would like to know when the next train leaves.",
@@ -38,8 +37,6 @@ _PROMPTS: Final = 12
 _NOISE: Final = 12.0
 _LEAD_MS: Final = 1_000
 """Silence before a sound, so that times count from its begin."""
-_ECHO_S, _ECHO_DB = 0.45, 2.0
-"""Of a living room: reverberation time, and by how much it is louder than the direct sound."""
 _GAINS_DB: Final = (0.0, -3.0, -6.0)
 _BELOW_DB: Final = (10.0, 12.0, 15.0, 20.0)
 _UNDER_DB: Final = 15.0
@@ -80,7 +77,7 @@ def main() -> int:
     delivered = ListeningSettings().distant_db or 0.0
     dice = np.random.default_rng(1)
     voices = {"packaged voice": asyncio.run(_own_voice()), **_recorded(options.prompts)}
-    far = {name: [_in_room(one, dice) for one in clips] for name, clips in voices.items()}
+    far = {name: [in_room(one, dice) for one in clips] for name, clips in voices.items()}
     near_heard = {name: [_listen(one, dice) for one in clips] for name, clips in voices.items()}
     # At the level of the voice that it comes from: what is tried is by how much it lies below another one.
     far_heard = {name: [_listen(one, dice) for one in clips] for name, clips in far.items()}
@@ -185,28 +182,12 @@ def _listen(sound: Sound, dice: np.random.Generator) -> _Heard:
     return _Heard(tuple(levels), tuple(timeline))
 
 
-def _active_db(sound: Sound) -> float:
-    """Level of the windows within 30 dB of the loudest."""
-    powers = (sound[: len(sound) // 512 * 512].reshape(-1, 512).astype(np.float64) ** 2).mean(axis=1)
-    return float(10 * np.log10(powers[powers > powers.max() / 1_000].mean()))
-
-
-def _in_room(sound: Sound, dice: np.random.Generator) -> Sound:
-    """As loud as before, from the other end of a living room."""
-    after_s = np.arange(int(RATE * _ECHO_S)) / RATE
-    echo = dice.normal(0.0, 1.0, len(after_s)) * 10 ** (-3 * after_s / _ECHO_S)
-    echo *= 10 ** (_ECHO_DB / 20) / np.sqrt((echo**2).sum())
-    echo[0] += 1
-    heard: Sound = np.convolve(sound, echo)[: len(sound)].astype(np.float32)
-    return heard * np.float32(10 ** ((_active_db(sound) - _active_db(heard)) / 20))
-
-
 def _mixed(words: Sequence[Sound], televisions: Sequence[Sound], dice: np.random.Generator) -> list[_Heard]:
     """Each word after some seconds of a television."""
     mixed = []
     for number, word in enumerate(words):
         television = np.concatenate([*televisions[number % len(televisions) :], *televisions])[: 6 * RATE]
-        quieter = 10 ** ((_active_db(word) - _UNDER_DB - _active_db(television)) / 20)
+        quieter = 10 ** ((active_db(word) - _UNDER_DB - active_db(television)) / 20)
         sound = (television * quieter).astype(np.float32)
         begin = _OVER_MS * RATE // 1_000
         sound[begin : begin + len(word)] += word[: len(sound) - begin]

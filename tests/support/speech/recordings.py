@@ -58,6 +58,20 @@ def noises() -> list[Noise]:
     ]
 
 
+def cough() -> NDArray[np.float64]:
+    """A cough made by rule: a burst of air, breath through an open throat, and a voiced end; 0.4 s."""
+    dice = np.random.default_rng(3)
+    at_s = np.arange(RATE * 4 // 10) / RATE
+    breath = dice.normal(0.0, 1.0, len(at_s)) * (np.exp(-at_s / 0.02) + 0.35 * np.exp(-at_s / 0.12))
+    voiced_s = np.clip(at_s - 0.22, 0.0, None)
+    voice = 0.5 * ((voiced_s * 130.0) % 1.0 - 0.5) * np.exp(-voiced_s / 0.05)
+    spectrum = np.fft.rfft(breath + voice)
+    pitch = np.fft.rfftfreq(len(at_s), 1 / RATE)
+    throat = sum(1 / (1 + ((pitch - peak) / 250) ** 2) for peak in (600.0, 1_500.0, 2_600.0))
+    heard = np.fft.irfft(spectrum * throat, len(at_s))
+    return np.asarray(20_000.0 * heard / np.abs(heard).max())
+
+
 def frames(sound: bytes) -> Iterator[bytes]:
     """The whole frames of it."""
     for at in range(0, len(sound) - FRAME_BYTES + 1, FRAME_BYTES):
