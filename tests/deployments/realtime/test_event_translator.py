@@ -222,12 +222,19 @@ SERVER_VAD = {"type": "server_vad", "threshold": 0.7, "silence_duration_ms": 700
         (SERVER_VAD, {"threshold": 0.7, "silence_ms": 700, "prefix_padding_ms": 100, "hint": False}),
         (
             {"type": "semantic_vad", "eagerness": "low"},
-            {"hint": True, "doubtful_ms": 1_600, "incomplete_ms": 8_000},
+            {"hint": True, "silence_ms": 800, "doubtful_ms": 1_600, "incomplete_ms": 8_000},
         ),
-        ({"type": "semantic_vad"}, {"hint": True, "doubtful_ms": 1_000, "incomplete_ms": 4_000}),
+        *(
+            (detection, {"hint": True, "silence_ms": 500, "doubtful_ms": 1_000, "incomplete_ms": 4_000})
+            for detection in (
+                {"type": "semantic_vad"},
+                {"type": "semantic_vad", "eagerness": "auto"},
+                {"type": "semantic_vad", "eagerness": "medium"},
+            )
+        ),
         (
             {"type": "semantic_vad", "eagerness": "high"},
-            {"hint": True, "doubtful_ms": 600, "incomplete_ms": 2_000},
+            {"hint": True, "silence_ms": 300, "doubtful_ms": 600, "incomplete_ms": 2_000},
         ),
     ],
 )
