@@ -51,6 +51,7 @@ LISTS = (
     )
     + "\n### What it costs\n\nAll of it costs less than one ship, say those who have counted ships and lamps."
 )
+CLOUD = {"breaker_failures": 1_000, "voice_languages": {"alto": ["en"], "joe": ["de"]}}
 STILL = {"reduced_motion": "reduce"}
 expect.set_options(timeout=PATIENCE_MS)
 FLAGS = [
@@ -85,7 +86,7 @@ def app(running_remote: FakeSpeechServer, tmp_path_factory: pytest.TempPathFacto
         },
         tts={"ms_per_char": 30},
         session={"max_tokens": 4_096},
-        text_to_speech={"providers": {"cloud": running_remote.given(breaker_failures=1_000)}},
+        text_to_speech={"providers": {"cloud": running_remote.given(**CLOUD)}},
         workers={"retry_s": 0.01},
         retrieval={"embedding": "wordllama", "judge": None, "limits": {"bytes": 400_000}},
         limits={"prompt_chars": 2_000, "queued_turns": 12},

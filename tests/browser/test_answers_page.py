@@ -5,11 +5,18 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser import session_log
 from tests.browser.conftest import MARKDOWN, SHORT
 from tests.browser.page_reader import Reader
+from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Reader]
+FOREIGN = (
+    "The weather is beautiful today. 今天天气很好。 The children are playing. "
+    "Дети играют в саду. 孩子们在花园里玩。"
+)
+english = app_fixture(llm={"reply": FOREIGN}, tts={"languages": ["en"]})
 
 _WORDS_SEEN = """() => {
   const seen = (globalThis.seen = { words: [], shapes: new Set() });
@@ -128,3 +135,21 @@ def test_a_chat_is_forked_from_an_answer_and_its_text_is_downloaded(open_page: O
     expect(reader.page.locator(".turn .prompt")).to_have_text(["briefly"])
     reader.ask("briefly, in the fork")
     expect(reader.page.locator(".turn")).to_have_count(2)
+
+
+def test_sentences_that_no_voice_speaks_are_shown_and_the_page_says_so(
+    open_page: OpenPage, english: RunningApp
+) -> None:
+    reader = open_page(english.url)
+    reader.ask("How is the weather?")
+    reader.status_is("completed")
+    expect(reader.page.get_by_text("3 sentences were not spoken.")).to_have_text(
+        "3 sentences were not spoken. No voice here speaks Chinese (zh). No voice here speaks Russian (ru)."
+    )
+    assert reader.answer == FOREIGN
+    codes = [
+        event["data"]["code"]
+        for event in session_log.events(english.url, reader.session)
+        if event["type"] == "sentence.failed"
+    ]
+    assert codes == ["voice.language"] * 3

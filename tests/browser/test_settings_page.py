@@ -106,6 +106,23 @@ def test_while_nothing_is_read_out_what_depends_on_it_is_disabled(
     expect(sheet.get_by_label("Auto-play last scene")).to_be_enabled()
 
 
+_GROUPS = """(select) => [...select.querySelectorAll("optgroup")].map(({ label, children }) =>
+    [label, [...children].map(({ value }) => value)])"""
+
+
+def test_voices_are_listed_in_a_group_for_each_language(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_story(app.url))
+    sheet = settings(reader)
+    voices = sheet.get_by_label("Voice", exact=True)
+    assert voices.evaluate(_GROUPS) == [["Every language", ["joe", "alto"]]]
+    sheet.get_by_label("Speech provider").select_option("cloud")
+    expect(voices.locator("optgroup")).to_have_count(2)
+    assert voices.evaluate(_GROUPS) == [["English", ["alto"]], ["German", ["joe"]]]
+    voices.select_option("joe")
+    expect(sheet.get_by_text("Saved").first).to_be_visible()
+    expect(voices).to_have_value("joe")
+
+
 def test_a_voice_can_be_listened_to(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page(new_story(app.url))
     sheet = settings(reader)
