@@ -61,6 +61,7 @@ async def test_each_eagerness_waits_for_its_own_silence_and_words_alone_interrup
         done = await caller.event("response.done")
         assert done["response"]["status_details"]["reason"] == "turn_detected"
         assert len(caller.told("input_audio_buffer.speech_started")) == 2
+        await caller.event("conversation.item.input_audio_transcription.completed", count=4)
         events = await log_of(app, caller)
     waited = next(event["data"] for event in events if event["type"] == "speech.ended")
     assert waited["at_ms"] - waited["end_ms"] == pytest.approx(silence_ms, abs=FRAME_MS)
