@@ -17,6 +17,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import AudioContent, CallToolResult, TextContent
 
 from deployments.faces.mcp import mcp_tools
+from schemas.bounds import VALUES
 from tests.support.clients.access_people import STORY, People, settings_at
 from tests.support.clients.openai_requests import SAID, spoken
 from tests.support.running_app import RunningApp, running_app
@@ -112,6 +113,19 @@ async def test_a_text_is_spoken_and_a_recording_written_down(app: RunningApp, pe
             assert file.getframerate() == 24_000
         recording = base64.b64encode(spoken()).decode()
         assert words(await anna.call_tool("transcribe", {"audio": recording})) == SAID
+
+
+async def test_an_argument_that_holds_more_json_than_a_request_may_is_refused(
+    app: RunningApp, people: People
+) -> None:
+    text = "[" + "[]," * (3 * VALUES) + "[]]"  # the SDK reads it where the tool takes no text
+    params = {"name": "list_sessions", "arguments": {"limit": text}}
+    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {people.anna}"}) as http:
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        answer = await http.post(f"{app.url}/v1/mcp", json=message)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body.too_large"), answer.text
+    async with client(app, people.anna) as anna:
+        assert not (await anna.call_tool("list_sessions", {"query": "[" + "1," * 90})).is_error
 
 
 async def test_what_cannot_be_done_is_an_error_with_its_code(app: RunningApp, people: People) -> None:
