@@ -69,9 +69,11 @@ async def read_json(text: str | bytes) -> Any:
 
 
 def _loaded(text: str | bytes) -> Any:
-    if too_many_in(text.encode(errors="replace") if isinstance(text, str) else text):
+    if too_many_in(text.encode(errors="replace") if isinstance(text, str) else text) or too_many(
+        raw := orjson.loads(text)
+    ):
         raise BodyTooLarge(_TOO_MANY, field="body")
-    return orjson.loads(text)
+    return raw
 
 
 def _read(body: bytes) -> Any:

@@ -4,11 +4,12 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.bounds import FewFields
 from schemas.events.voice_events import Taken
 from schemas.settings.listening_settings import Mode
 
 
-class AssistantCommand(BaseModel):
+class AssistantCommand(FewFields):
     """Messages of a client beside its audio."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from schemas.bounds import FewFields
 from schemas.languages import LanguageChoice
 from schemas.native.client_commands import Key, Readable, Said, SearchPatch, SettingsPatch, without_defaults
 from schemas.settings import SessionName
@@ -20,7 +21,11 @@ class _Shape(BaseModel):
 # ---------------------------------------------------------------- wishes
 
 
-class CreateCharacter(_Shape):
+class _Wish(FewFields, _Shape):
+    """Message of a client."""
+
+
+class CreateCharacter(_Wish):
     """Creates a character to talk to."""
 
     name: Annotated[Said, Field(max_length=100)]
@@ -41,7 +46,7 @@ class ChangeCharacter(CreateCharacter):
     name: Annotated[Said, Field(max_length=100)] = "-"
 
 
-class CreateThread(_Shape):
+class CreateThread(_Wish):
     character: Annotated[Readable, Field(max_length=64)] | None = None
     """The id of a character; None: nobody in particular."""
     title: Annotated[Readable, Field(max_length=200)] = ""
@@ -49,7 +54,7 @@ class CreateThread(_Shape):
     settings: SettingsPatch = Field(default_factory=SettingsPatch)
 
 
-class ChangeThread(_Shape):
+class ChangeThread(_Wish):
     """Changes a thread; a `character` of `null` takes the character away."""
 
     title: Annotated[Said, Field(max_length=200)] | None = None
@@ -62,12 +67,12 @@ class ChangeThread(_Shape):
         return self
 
 
-class AddMember(_Shape):
+class AddMember(_Wish):
     user: Annotated[Said, Field(max_length=200)]
     """The name of their key."""
 
 
-class StreamingWish(_Shape):
+class StreamingWish(_Wish):
     """The seed's `streaming.chunkSize`, for one answer."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -75,7 +80,7 @@ class StreamingWish(_Shape):
     chunk_size: ChunkSize | None = Field(default=None, alias="chunkSize")
 
 
-class _Message(_Shape):
+class _Message(_Wish):
     message: Said
     search_tool_config: SearchPatch | None = None
     """How passages are looked up; `null` or left out: as the thread does."""
@@ -110,7 +115,7 @@ class SocketMessage(_Message):
     ref: Annotated[str, Field(max_length=128)] | None = None
 
 
-class SocketControl(_Shape):
+class SocketControl(_Wish):
     """Other messages of a client on the socket."""
 
     type: Literal["pause", "resume", "skip", "stop", "ping"]

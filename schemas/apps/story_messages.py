@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
+from schemas.bounds import FewFields
 from schemas.native.client_commands import Key, Readable, ReadableExtra, Said, without_defaults
 from schemas.settings.narration_preferences import Preferences
 from schemas.speech_style import PRONUNCIATIONS, PronunciationEntry
@@ -20,13 +21,17 @@ class _Shape(BaseModel):
 # ---------------------------------------------------------------- wishes
 
 
-class CreateStory(_Shape):
+class _Wish(FewFields, _Shape):
+    """Message of a client."""
+
+
+class CreateStory(_Wish):
     title: Annotated[Readable, Field(max_length=200)] = ""
     premise: Annotated[Readable, Field(max_length=4_000)] = ""
     """Premise of the story; the language model gets it before every scene."""
 
 
-class CreateScene(_Shape):
+class CreateScene(_Wish):
     """One more scene: written by the language model, or given."""
 
     custom_prompt: Annotated[Readable, Field(max_length=20_000)] = ""
@@ -39,7 +44,7 @@ class CreateScene(_Shape):
     key: Key | None = None
 
 
-class StreamScene(_Shape):
+class StreamScene(_Wish):
     """One more scene, heard while it is being written."""
 
     custom_prompt: Annotated[Readable, Field(max_length=20_000)] = ""
@@ -49,7 +54,7 @@ class StreamScene(_Shape):
     key: Key | None = None
 
 
-class PartVoice(_Shape):
+class PartVoice(_Wish):
     """Voice of the characters [start, end) of a scene; where parts overlap, that of the first one."""
 
     start: Annotated[int, Field(ge=0, le=2**53)]
@@ -63,7 +68,7 @@ class PartVoice(_Shape):
         return self
 
 
-class GenerateNarration(_Shape):
+class GenerateNarration(_Wish):
     force_regenerate: bool = False
     """Make it again although there is one."""
     voices: tuple[PartVoice, ...] = Field(default=(), max_length=VOICED_PARTS, strict=False, fail_fast=True)
@@ -71,14 +76,14 @@ class GenerateNarration(_Shape):
     again for them."""
 
 
-class NarrateText(_Shape):
+class NarrateText(_Wish):
     """A text of no story, read out."""
 
     text: Said
     title: Annotated[Readable, Field(max_length=200)] = ""
 
 
-class PreferencesPatch(Preferences):
+class PreferencesPatch(FewFields, Preferences):
     """Any part of the preferences; what is left out stays as it is."""
 
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
@@ -95,7 +100,7 @@ class PreferencesPatch(Preferences):
     )
 
 
-class SocketCommand(_Shape):
+class SocketCommand(_Wish):
     """Message of a client on any of the sockets."""
 
     type: Literal["pause", "resume", "skip", "stop", "ping", "ack"]

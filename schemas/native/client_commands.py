@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -16,6 +15,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from schemas.bounds import FewFields
 from schemas.settings import SentenceSettings, SessionName, SessionSettings
 from schemas.settings.listening_settings import EndpointingSettings, ListeningSettings
 from schemas.settings.model_settings import (
@@ -86,7 +86,7 @@ Key = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+
 """An idempotency key: the same key in the same session names the same turn."""
 
 
-class _Command(BaseModel):
+class _Command(FewFields):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
@@ -96,25 +96,25 @@ def without_defaults(schema: dict[str, Any]) -> None:
         field.pop("default", None)
 
 
-class SentencePatch(SentenceSettings):
+class SentencePatch(FewFields, SentenceSettings):
     """Any part of the sentence settings."""
 
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
 
-class PausePatch(PauseSettings):
+class PausePatch(FewFields, PauseSettings):
     """Any part of the settings of pauses."""
 
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
 
-class EndpointingPatch(EndpointingSettings):
+class EndpointingPatch(FewFields, EndpointingSettings):
     """Any part of the endpointing settings."""
 
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
 
-class ListeningPatch(ListeningSettings):
+class ListeningPatch(FewFields, ListeningSettings):
     """Any part of the listening settings."""
 
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
@@ -132,7 +132,7 @@ def _tellable(value: Any) -> None:
     _readable(text)
 
 
-class SamplingPatch(SamplingSettings):
+class SamplingPatch(FewFields, SamplingSettings):
     """Any part of the sampling settings."""
 
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
@@ -148,7 +148,7 @@ class SamplingPatch(SamplingSettings):
         return schema
 
 
-class ToolPatch(ToolSettings):
+class ToolPatch(FewFields, ToolSettings):
     """Any part of the tool settings."""
 
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
@@ -168,13 +168,13 @@ class ToolPatch(ToolSettings):
         return functions
 
 
-class SearchPatch(SearchToolConfig):
+class SearchPatch(FewFields, SearchToolConfig):
     """Any part of the search settings."""
 
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
 
-class SettingsPatch(SessionSettings):
+class SettingsPatch(FewFields, SessionSettings):
     """Any part of the session settings, under the same limits.
 
     Only the fields that were given count; the defaults of the others mean nothing here.

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.bounds import FewFields
 from schemas.native.client_commands import Readable, Said
 from schemas.settings.retrieval_settings import (
     CollectionId,
@@ -17,7 +18,7 @@ from schemas.settings.retrieval_settings import (
 Name = Annotated[Said, Field(max_length=200)]
 
 
-class _Wish(BaseModel):
+class _Wish(FewFields):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
 

@@ -4,11 +4,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from schemas.bounds import FewFields
 from schemas.native.client_commands import Readable, Said, SettingsPatch
 from schemas.native.native_messages import SessionCreated
 
 
-class ForkSession(BaseModel):
+class ForkSession(FewFields):
     """Begin a new session with another one's past."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
 
-from schemas.bounds import few_fields
+from schemas.bounds import FewFields
 from schemas.native.client_commands import UNREADABLE
 
 Standing = Literal["supported", "accepted", "refused"]
@@ -40,15 +40,10 @@ def _cleaned(value: Any) -> Any:
 Cleaned = Annotated[str, BeforeValidator(_cleaned)]
 
 
-class FromOpenAi(BaseModel):
+class FromOpenAi(FewFields):
     """Part of a request: unknown fields are ignored, and no value is bent to fit."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _few_fields(cls, value: Any) -> Any:
-        return few_fields(cls, value)
 
 
 class OpenAiRequest(FromOpenAi):

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from schemas.bounds import few_fields
+from schemas.bounds import FewFields
 from schemas.openai.parameter_support import Cleaned
 from schemas.settings.model_settings import ARGUMENT_CHARS, CallId, FunctionName
 
@@ -17,15 +17,10 @@ Text = Annotated[Cleaned, Field(max_length=TEXT_CHARS)]
 Status = Literal["completed", "incomplete", "in_progress"]
 
 
-class RealtimeModel(BaseModel):
+class RealtimeModel(FewFields):
     """Base of Realtime clients' objects: unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _few_fields(cls, value: Any) -> Any:
-        return few_fields(cls, value)
 
 
 def kind_of(value: Any) -> str | None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from schemas.bounds import FewFields
 from schemas.native.client_commands import Readable, SettingsPatch
 
 ChatId = Annotated[str, Field(pattern=r"^[\w.:~-]{1,128}$")]
@@ -47,7 +48,7 @@ class UiMessage(_Read):
         return "\n".join(part.text for part in self.parts if part.type in _WORDS).strip()
 
 
-class UiChatRequest(BaseModel):
+class UiChatRequest(FewFields):
     """Fields that `useChat` sends, and `settings`, which a page may put into its transport's `body`."""
 
     model_config = ConfigDict(

@@ -13,6 +13,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import TypeAdapter, ValidationError
 
 from deployments.web import problem_details
+from deployments.web.body_limits import read_json
 from deployments.web.resource_access import while_allowed
 from deployments.web.ws_send import deliver
 from schemas.apps.story_messages import SocketCommand
@@ -58,7 +59,7 @@ class JsonSocket:
                 if spoken.push_audio is not None and message.get("bytes") is not None:
                     await spoken.push_audio(message["bytes"])
                     continue
-                command = spoken.parse(message.get("text"))
+                command = await spoken.parse(message.get("text"))
                 if command.type == "ping":
                     await self.send({"type": "pong"})
                 else:
@@ -103,13 +104,15 @@ class SpokenMessage(Generic[C]):
     """Binary frames; None: there are none."""
     longest: int = _MESSAGE_CHARS
 
-    def parse(self, text: str | None) -> C:
-        """Raises InputError."""
+    async def parse(self, text: str | None) -> C:
+        """Raises InputError or BodyTooLarge."""
         if text is None or len(text) > self.longest:
             raise InputError('commands are short JSON texts, such as {"type": "stop"}')
         try:
             adapter: TypeAdapter[C] = _adapter(self.model)
-            return adapter.validate_json(text)
+            return adapter.validate_python(await read_json(text))
+        except orjson.JSONDecodeError as error:
+            raise InputError("the message is not JSON") from error
         except ValidationError as error:
             _, message, field = problem_details.validation_problem(error.errors(include_context=False))
             raise InputError(message, field=field) from error

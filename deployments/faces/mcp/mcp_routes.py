@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from deployments.faces.native.session_routes import Open
 from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller
-from schemas.bounds import VALUES, crowded
+from schemas.bounds import VALUES, too_many_in
 from schemas.errors import BodyTooLarge
 
 router = APIRouter(prefix="/v1", tags=["mcp"], route_class=BoundedRoute)
@@ -37,20 +37,20 @@ async def mcp(services: Open, caller: Caller, request: Request) -> Response:
         message = await request.json()  # within bounds, and off the loop: the SDK reads whatever comes, on it
     except (ValueError, RecursionError):
         return JSONResponse(_UNREADABLE, 400)
-    if await anyio.to_thread.run_sync(_holds_crowded_json, message):
+    if await anyio.to_thread.run_sync(_holds_too_many, message):
         raise BodyTooLarge(f"an argument has more than {VALUES} values", field="params.arguments")
     tools = await anyio.to_thread.run_sync(importlib.import_module, _TOOLS)
     answer: Response = tools.McpAnswer(services, caller, await request.body())
     return answer
 
 
-def _holds_crowded_json(message: Any) -> bool:
+def _holds_too_many(message: Any) -> bool:
     """Whether an argument is text that holds more JSON than a request may: the SDK reads it, too."""
     params = message.get("params") if isinstance(message, dict) else None
     arguments = params.get("arguments") if isinstance(params, dict) else None
     texts = arguments.values() if isinstance(arguments, dict) else ()
     return any(
-        crowded(text.encode(errors="replace"))
+        too_many_in(text.encode(errors="replace"))
         for text in texts
         if isinstance(text, str) and text.lstrip().startswith(("[", "{"))
     )

@@ -8,13 +8,25 @@ import orjson
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, TypeAdapter, ValidationError, field_validator
 
 from cluster.openapi import _nothing
 from deployments.asgi_app import create_app
+from deployments.faces.conversations.json_socket import SpokenMessage
 from deployments.web import body_limits, problem_details
 from deployments.web.body_limits import BoundedRoute, read_json
-from schemas.errors import BodyTooLarge
+from schemas.apps.assistant_messages import AssistantCommand
+from schemas.apps.conversation_messages import ThreadMessage
+from schemas.apps.story_messages import (
+    CreateScene,
+    CreateStory,
+    GenerateNarration,
+    PreferencesPatch,
+    SocketCommand,
+    StreamScene,
+)
+from schemas.errors import BodyTooLarge, InputError
+from schemas.native.native_messages import ClientTurnRequest
 
 pytestmark = pytest.mark.anyio
 TOO_MANY = b"[" + b"[]," * 200_000 + b"[]]"
@@ -83,6 +95,35 @@ async def test_a_message_of_too_many_values_is_not_read(
         await read_json(text)
 
 
+async def test_a_message_of_too_many_values_on_a_socket_is_not_read() -> None:
+    async def obey(_: SocketCommand) -> None: ...
+
+    spoken = SpokenMessage(SocketCommand, obey, longest=len(TOO_MANY))
+    assert await spoken.parse('{"type": "skip", "sentence": 3}') == SocketCommand(type="skip", sentence=3)
+    with pytest.raises(BodyTooLarge):
+        await spoken.parse(TOO_MANY.decode())
+    for wrong in ("{", '{"type": "sing"}', '"' + "a" * len(TOO_MANY)):
+        with pytest.raises(InputError):
+            await spoken.parse(wrong)
+
+
+def taking_json() -> list[APIRoute]:
+    routes = [one.route for one in iter_route_contexts(create_app(_nothing, body_bytes=1_000).routes)]
+    return [one for one in routes if isinstance(one, APIRoute) and one.body_field is not None]
+
+
+@pytest.mark.parametrize("field", ["", "settings"])
+def test_of_far_too_many_fields_little_is_told(field: str) -> None:
+    """Pydantic makes a complaint of each in one go, in which no thread has its turn."""
+    many: dict[str, Any] = {f"field{number}": 1 for number in range(1_000)}
+    bodies = [one.body_field.field_info.annotation for one in taking_json() if one.body_field is not None]
+    forms = [CreateStory, CreateScene, StreamScene, GenerateNarration, PreferencesPatch]
+    for shape in (*forms, SocketCommand, AssistantCommand, ClientTurnRequest, ThreadMessage, *bodies):
+        with pytest.raises(ValidationError) as refused:
+            TypeAdapter(shape).validate_python({field: many} if field else many)
+        assert refused.value.error_count() < 100, shape
+
+
 async def test_a_body_in_another_encoding_is_no_json() -> None:
     """A count of its signs would say nothing."""
     async with app() as http:
@@ -92,7 +133,5 @@ async def test_a_body_in_another_encoding_is_no_json() -> None:
 
 
 def test_every_route_that_takes_json_bounds_it() -> None:
-    routes = [one.route for one in iter_route_contexts(create_app(_nothing, body_bytes=1_000).routes)]
-    taking = [one for one in routes if isinstance(one, APIRoute) and one.body_field is not None]
-    assert len(taking) > 10
-    assert [one.path for one in taking if not isinstance(one, BoundedRoute)] == []
+    assert len(taking_json()) > 10
+    assert [one.path for one in taking_json() if not isinstance(one, BoundedRoute)] == []
