@@ -12,6 +12,7 @@ _SLOWEST, _FASTEST = 0.25, 4.0
 _JOINED_MS: Final = 60
 """Silence where a sentence is cut because its speed changes, and no mark asks for a pause."""
 _TAIL: Final = 16
+_BLANKS: Final = re.compile(r"\s*")
 _HEADING: Final = re.compile(r"\s*#{1,6}\s")
 _SENTENCE: Final = re.compile(r"[.!?…‽⁇⁈⁉。！？｡．؟۔।॥။።។៕։༎\u037e][\"'”’»«)\]}」』】）》*_`]*\Z")
 _CLAUSE: Final = re.compile(r"[,;:、，；：،؛—–-]\Z")
@@ -36,10 +37,18 @@ AS_WRITTEN: Final = SentenceManner()
 
 
 def cuts_of(marks: Sequence[Mark], text: str) -> list[int]:
-    """Offsets at which a text is cut for its marks, after blanks: at breaks, where speed or voice change."""
+    """Offsets at which a text is cut for its marks, after blanks: at breaks, where speed or voice change.
+
+    It is looked at once, however many marks there are: a book's chapter may have a thousand.
+    """
     places = {mark.end for mark in marks if mark.kind in ("break", "rate", "voice")}
     places |= {mark.start for mark in marks if mark.kind in ("rate", "voice")}
-    return sorted({len(text) - len(text[place:].lstrip()) for place in places})
+    cuts: list[int] = []
+    for place in sorted(min(place, len(text)) for place in places):
+        if not cuts or place > cuts[-1]:
+            blanks = _BLANKS.match(text, place)
+            cuts.append(blanks.end() if blanks else place)
+    return cuts
 
 
 def manner_of(text: str, start: int, pauses: PauseSettings, marks: Sequence[Mark] = ()) -> SentenceManner:

@@ -1,5 +1,7 @@
 """The subset of SSML: what is shown, which marks there are, and what is refused by name."""
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,6 +108,24 @@ def test_a_text_is_cut_at_breaks_and_where_its_speed_changes() -> None:
     assert manner_of("One ", 0, pauses, marks).pause_ms == 1_000
     assert manner_of("three", 8, pauses, marks).speed(1.5) == 3.0
     assert manner_of("four.", 14, pauses, marks).speed(1.5) == 1.5
+
+
+PLACES = st.integers(0, 50)
+
+
+@given(st.text("a \n\u2003", max_size=40), st.lists(st.tuples(PLACES, PLACES), max_size=20))
+def test_a_text_is_cut_behind_the_blanks_at_its_marks(text: str, places: list[tuple[int, int]]) -> None:
+    marks = [SpeechMark(start=start, end=end, kind="rate", value="2") for start, end in places]
+    cuts = {len(text) - len(text[place:].lstrip()) for pair in places for place in pair}
+    assert cuts_of(marks, text) == sorted(cuts)
+
+
+def test_a_long_text_is_looked_at_once_for_all_its_marks() -> None:
+    text = "a" + " " * 400_000 + "b"
+    marks = [SpeechMark(start=at, end=at + 1, kind="rate", value="2") for at in range(1, 200_000, 100)]
+    began_s = process_time()
+    assert cuts_of(marks, text) == [len(text) - 1]
+    assert process_time() - began_s < 1
 
 
 @pytest.mark.parametrize(
