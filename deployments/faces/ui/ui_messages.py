@@ -57,7 +57,9 @@ def _turn_by_item(conversation: Conversation) -> dict[str, TurnId]:
 
 def items_of(conversation: Conversation, turns: Iterable[TurnId]) -> list[str]:
     """Names of the items, questions with them, that these turns have in the conversation."""
-    chosen, turn_of = set(turns), _turn_by_item(conversation)
+    if not (chosen := set(turns)):
+        return []
+    turn_of = _turn_by_item(conversation)
     return [name for name in conversation.items.order if turn_of[name] in chosen]
 
 

@@ -62,6 +62,13 @@ def test_every_item_of_a_session_is_looked_at_a_fixed_number_of_times(many: int)
     assert len(items_of(conversation, turns[1:])) == 2 * many - 2
 
 
+def test_a_question_that_takes_nothing_back_looks_at_no_item(monkeypatch: pytest.MonkeyPatch) -> None:
+    conversation = begun()
+    answered(conversation)
+    monkeypatch.setattr(conversation.items, "known", None)
+    assert items_of(conversation, []) == []
+
+
 def test_the_result_of_a_call_is_told_once_however_many_turns_call_by_the_same_name() -> None:
     conversation = begun()
     for _ in range(3):
