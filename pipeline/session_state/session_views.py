@@ -20,6 +20,8 @@ _PAGE = 500
 """Events that are read and folded in one go; the process serves no other request meanwhile."""
 _START: Final = Seq(0)
 _WITH_SETTINGS: Final = frozenset({"session.started", "settings.changed", "turn.requested"})
+_EVENTS: Final = 1_000_000
+"""Of all sessions in memory, and of one more: half a gigabyte to two, by what they are."""
 _IDLE_S: Final = 180.0
 """So long after it was last asked for, a session is folded from the log anew."""
 
@@ -36,7 +38,10 @@ F = TypeVar("F", bound=Folded)
 
 
 class Views(Generic[F]):
-    """At most `size` sessions in memory; when one is asked for, those go that nobody has asked for lately."""
+    """At most `size` sessions in memory, of about `events` events.
+
+    When one is asked for, those go that nobody has asked for lately.
+    """
 
     def __init__(
         self,
@@ -44,9 +49,11 @@ class Views(Generic[F]):
         make: Callable[[], F],
         *,
         size: int = 256,
+        events: int = _EVENTS,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.log = log
+        self._events = events
         self._make = make
         self._size = size
         self._clock_s = clock_s
@@ -108,6 +115,9 @@ class Views(Generic[F]):
             kept is None or kept.failovers != failovers
         ):  # other events may have the places of some that it has
             kept = _Kept(self._make(), failovers)
+            held = sum(one.folded.head for one in self._views.values())
+            while held > self._events:
+                held -= self._views.popitem(last=False)[1].folded.head
         self._views[session], kept.asked_s = kept, now_s
         while len(self._views) > self._size or next(iter(self._views.values())).asked_s < now_s - _IDLE_S:
             self._views.popitem(last=False)

@@ -47,8 +47,8 @@ async def sessions(log: MemoryEventLog, count: int) -> list[SessionId]:
     return names
 
 
-def views(log: MemoryEventLog, folds: Folds, size: int = 9) -> Views[Count]:
-    return Views(log, folds.make, size=size, clock_s=lambda: folds.now_s)
+def views(log: MemoryEventLog, folds: Folds, size: int = 9, events: int = 99) -> Views[Count]:
+    return Views(log, folds.make, size=size, events=events, clock_s=lambda: folds.now_s)
 
 
 async def test_a_session_is_folded_once_while_it_is_asked_for() -> None:
@@ -86,6 +86,19 @@ async def test_of_too_many_the_one_least_recently_asked_for_is_forgotten() -> No
     assert folds.made == 3
     await known.get(names[1])
     assert folds.made == 4
+
+
+async def test_long_sessions_are_forgotten_sooner() -> None:
+    log, folds = MemoryEventLog(), Folds()
+    names = await sessions(log, 4)
+    known = views(log, folds, events=3)  # the second of two events each, and one more session
+    for name in [*names[:3], names[1], names[2]]:
+        await known.get(name)
+    assert folds.made == 3
+    await known.get(names[3])
+    assert [known.known(name) for name in names] == [0, 0, 2, 2]
+    await known.get(names[0])
+    assert folds.made == 5
 
 
 @pytest.mark.parametrize("page", [500, 0])
