@@ -184,7 +184,8 @@ class Conversation:
         if recorded.type == "narration.requested":
             before = self.narrations.get(recorded.turn)
             attempt = before.attempt + 1 if before else 1
-            earlier = (*before.earlier, before.session) if before else ()
+            earlier = [] if before is None else before.earlier  # one list, however many attempts there are
+            earlier += [] if before is None else [before.session]
             self.narrations[recorded.turn] = NarrationState(
                 session, by=data["by"], attempt=attempt, earlier=earlier
             )

@@ -291,8 +291,8 @@ class NarrationState:
     session: SessionId
     by: Literal["auto", "user"]
     attempt: int = 1
-    earlier: tuple[SessionId, ...] = ()
-    """Text of the scene before, whole or begun."""
+    earlier: list[SessionId] = field(default_factory=list)
+    """Sessions of the attempts before this one."""
     status: Literal["requested", "ready", "failed"] = "requested"
     voices_json: bytes = b"[]"
     """See `voices`."""

@@ -108,7 +108,7 @@ async def delete_story(services: Open, known: Story) -> None:
     """Erase the story with all its scenes and what was narrated of them."""
     story, conversation, _ = known
     made = [name for state in conversation.narrations.values() for name in (*state.earlier, state.session)]
-    for narration in made:
+    for narration in dict.fromkeys(made):
         with suppress(SessionGone, SessionNotFound):
             if await _is_of(services, narration, story):
                 await erase(services, narration)

@@ -20,6 +20,7 @@ from schemas.events import (
     Event,
     ItemAdded,
     ItemRemoved,
+    NarrationRequested,
     PlaybackPaused,
     PlaybackResumed,
     RealtimeConfigured,
@@ -38,7 +39,7 @@ from schemas.events import (
 )
 from schemas.events.recorded import Recorded
 from schemas.events.voice_events import PlaybackFlushed
-from schemas.ids import NO_TURN, Seq, TurnId
+from schemas.ids import NO_TURN, Seq, TurnId, new_session_id
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import FunctionOffer, GivenMessage, SamplingSettings, ToolSettings
 
@@ -336,3 +337,17 @@ def held_by(root: object) -> int:
             seen[id(found)] = found
             rest += gc.get_referents(found)
     return sum(map(sys.getsizeof, seen.values()))
+
+
+def test_one_more_attempt_at_a_narration_costs_as_much_as_the_first() -> None:
+    story = Story()
+    turn = story.tell(WISH)
+    sessions = [new_session_id() for _ in range(4)]
+    for session in sessions[:2]:
+        story.tell(NarrationRequested(session=session, by="user"), turn)
+    earlier = story.conversation.narrations[turn].earlier
+    for session in sessions[2:]:
+        story.tell(NarrationRequested(session=session, by="user"), turn)
+    state = story.conversation.narrations[turn]
+    assert (state.session, state.attempt, list(state.earlier)) == (sessions[-1], 4, sessions[:-1])
+    assert state.earlier is earlier, "an imported story may have any number of them"
