@@ -9,7 +9,15 @@ from typing import Final, TypeVar
 import anyio.to_thread
 
 from pipeline.eventlog.archive.archive_store import ArchiveStore
-from pipeline.eventlog.archive.segments import Footer, Kind, SegmentName, chunk_span, cut_chunks, unpack_frame
+from pipeline.eventlog.archive.segments import (
+    SOUND_BYTES,
+    Footer,
+    Kind,
+    SegmentName,
+    chunk_span,
+    cut_chunks,
+    unpack_frame,
+)
 from pipeline.eventlog.redis.codec import decode_entry
 from schemas.errors import ArchiveDamaged
 from schemas.events.recorded import Recorded
@@ -138,8 +146,8 @@ class ArchiveReader:
         log_events = frame[skipped : skipped + limit]
         if not (audio and events.audio):
             return log_events
-        sound = await self._sound(session, catalog, name, log_events)
-        return [replace(event, audio=sound.get(event.seq)) for event in log_events]
+        sound, last = await self._sound(session, catalog, name, log_events)
+        return [replace(event, audio=sound.get(event.seq)) for event in log_events if event.seq <= last]
 
     async def _frame(
         self, session: SessionId, name: SegmentName, footer: Footer, number: int
@@ -157,13 +165,17 @@ class ArchiveReader:
 
     async def _sound(
         self, session: SessionId, catalog: _Catalog, name: SegmentName, log_events: list[Recorded]
-    ) -> dict[Seq, bytes]:
-        """The audio of these events, by one read of its file."""
+    ) -> tuple[dict[Seq, bytes], Seq]:
+        """The audio of these events, by one read of its file, up to the event that reaches `SOUND_BYTES`.
+
+        Returns the last event that the page may have, too.
+        """
         footer = await self._footer(session, catalog, name, "audio")
         start, end, inside = chunk_span(footer, [event.seq for event in log_events])
+        last = Seq(inside[-1][0]) if end - start >= SOUND_BYTES else log_events[-1].seq
         if not inside:
-            return {}
-        return cut_chunks(await self.store.read(session, name.file("audio"), start, end), inside)
+            return {}, last
+        return cut_chunks(await self.store.read(session, name.file("audio"), start, end), inside), last
 
 
 def _covering(catalog: _Catalog, seq: Seq) -> SegmentName | None:

@@ -23,6 +23,8 @@ from schemas.ids import Seq
 FRAME_EVENTS: Final = 1_000
 FRAME_BYTES: Final = 1_000_000
 """Bytes of events' fields after which a frame is closed: a reader keeps several frames decoded."""
+SOUND_BYTES: Final = 2 << 20
+"""A page of events with their sound ends with the one that reaches so many bytes of it."""
 TAIL_BYTES: Final = 64 << 10
 """Nearly every footer is within the last so many bytes of its file."""
 _MAGIC: Final = b"RHSEG\x00\x01\n"
@@ -224,8 +226,13 @@ def unpack_frame(frame: bytes) -> list[StoredEvent]:
         raise ArchiveDamaged("a frame of the archive cannot be read") from error
 
 
-def chunk_span(footer: Footer, seqs: Sequence[Seq]) -> tuple[int, int, list[tuple[int, int, int]]]:
-    """Position of the audio of these events (in order) in its file: start, end, the index between."""
+def chunk_span(
+    footer: Footer, seqs: Sequence[Seq], most: int = SOUND_BYTES
+) -> tuple[int, int, list[tuple[int, int, int]]]:
+    """Position of the audio of these events (in order) in its file: start, end, the index between.
+
+    It ends with the chunk that reaches `most` bytes.
+    """
     offset, start, end = len(_MAGIC), 0, 0
     inside: list[tuple[int, int, int]] = []
     for seq, length, crc in footer.index:
@@ -233,6 +240,8 @@ def chunk_span(footer: Footer, seqs: Sequence[Seq]) -> tuple[int, int, list[tupl
             start = start or offset
             end = offset + length
             inside.append((seq, length, crc))
+            if end - start >= most:
+                break
         offset += length
     return start, end, inside
 

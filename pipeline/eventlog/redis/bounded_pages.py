@@ -2,12 +2,12 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from pipeline.eventlog.redis.codec import decode_entry, entry_seq
+from pipeline.eventlog.redis.codec import AUDIO_MAX, decode_entry
 from schemas.events.recorded import Recorded
-from schemas.ids import Seq, SessionId
+from schemas.ids import SessionId
 
 PAGE_BYTES: Final = 1 << 20
 """A page ends with the event that reaches so many bytes of data: as objects they take up to thirty times as
@@ -15,8 +15,8 @@ much, and nobody else of the process is served while they are made."""
 _PAGE_S: Final = 0.02
 """A page ends also with the event at which so much processor time is used up: in a megabyte of data there may
 be a million empty lists."""
-_SOUND: Final = 8
-"""So many bytes of sound count as one of data: they stay as they are."""
+SOUND_BYTES: Final = 2 << 20
+"""A page with sound ends also with the event that reaches so many bytes of it; each may have `AUDIO_MAX`."""
 _KNOWN: Final = 4_096
 
 
@@ -30,21 +30,13 @@ class BoundedPages:
         """So many events are to be asked for, where `limit` are wanted."""
         return min(limit, self._counts.get(session, limit))
 
-    def decoded(
-        self,
-        session: SessionId,
-        entries: Sequence[Any],
-        sound: Mapping[Seq, bytes] | None = None,
-        *,
-        asked: int,
-    ) -> list[Recorded]:
+    def decoded(self, session: SessionId, entries: Sequence[Any], *, asked: int) -> list[Recorded]:
         """The first of these entries, at least one if there is any, and up to `PAGE_BYTES`."""
         events: list[Recorded] = []
         size, began_s = 0, time.thread_time()
         for entry in entries:
-            audio = None if sound is None else sound.get(entry_seq(entry))
-            events.append(decode_entry(entry, audio))
-            size += sum(map(len, entry[1])) + len(audio or b"") // _SOUND
+            events.append(decode_entry(entry))
+            size += sum(map(len, entry[1]))
             if size >= PAGE_BYTES or time.thread_time() - began_s >= _PAGE_S:
                 break
         self._learn(session, len(events), whole=len(events) == len(entries), asked=asked)
@@ -60,6 +52,16 @@ class BoundedPages:
             del self._counts[session]
         while len(self._counts) > _KNOWN:
             self._counts.popitem(last=False)
+
+
+def heard_at_once(events: Sequence[Recorded]) -> Sequence[Recorded]:
+    """The first of these events, whose sound is no more than a page may have, as far as they say."""
+    size = 0
+    for number, event in enumerate(events, 1):
+        size += min(event.data.get("bytes") or 0, AUDIO_MAX)
+        if size >= SOUND_BYTES:
+            return events[:number]
+    return events
 
 
 _ENOUGH: Final = 256

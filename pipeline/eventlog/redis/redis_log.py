@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from math import inf
 from typing import Any, Final, cast
@@ -24,7 +25,7 @@ from pipeline.eventlog.event_log import (
     Verdict,
 )
 from pipeline.eventlog.redis.blocking_reads import BlockingWaiter, Waiter
-from pipeline.eventlog.redis.bounded_pages import BoundedPages
+from pipeline.eventlog.redis.bounded_pages import BoundedPages, heard_at_once
 from pipeline.eventlog.redis.client import AnyRedisClient, FailedOver, RedisClient, about_server
 from pipeline.eventlog.redis.codec import Keys, append_arguments, entry_seq
 from pipeline.eventlog.redis.failover import FailoverHold
@@ -257,13 +258,19 @@ class RedisEventLog:
     ) -> list[Recorded]:
         keys = await self._ready()
         limit = self._pages.count(session, limit)
-        first, last = f"{after + 1}-0", f"{after + limit}-0"
-        commands: list[Command] = [("XRANGE", keys.events(session), first, last)]
-        if audio:
-            commands.append(("XRANGE", keys.audio(session), first, last))
-        replies = await self._call(*commands)
-        sound = {entry_seq(entry): entry[1][1] for entry in replies[1]} if audio else None
-        return self._pages.decoded(session, replies[0], sound, asked=limit)
+        [entries] = await self._call(("XRANGE", keys.events(session), f"{after + 1}-0", f"{after + limit}-0"))
+        events = self._pages.decoded(session, entries, asked=limit)
+        return await self._with_sound(keys, session, events) if audio else events
+
+    async def _with_sound(self, keys: Keys, session: SessionId, events: Sequence[Recorded]) -> list[Recorded]:
+        """Asked for once the events have said how much there is: 500 of them may have 128 MB."""
+        events = heard_at_once(events)
+        heard = [event.seq for event in events if "bytes" in event.data]
+        if not heard:
+            return list(events)
+        [entries] = await self._call(("XRANGE", keys.audio(session), f"{heard[0]}-0", f"{heard[-1]}-0"))
+        sound = {entry_seq(entry): entry[1][1] for entry in entries}
+        return [replace(one, audio=sound[one.seq]) if one.seq in sound else one for one in events]
 
     async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
         keys = await self._ready()

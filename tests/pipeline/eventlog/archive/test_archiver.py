@@ -9,7 +9,7 @@ from pipeline.eventlog.archive.archival import Archival, ArchiveStatus, ArchiveV
 from pipeline.eventlog.archive.archive_reader import ArchiveReader
 from pipeline.eventlog.archive.archive_store import ArchiveStore, folder_of
 from pipeline.eventlog.archive.archiver import Archiver, due
-from pipeline.eventlog.archive.segments import verify
+from pipeline.eventlog.archive.segments import SOUND_BYTES, verify
 from pipeline.eventlog.event_log import Verdict
 from schemas.errors import ArchiveDamaged, ArchiveUnavailable
 from schemas.ids import Seq, new_session_id
@@ -48,6 +48,21 @@ async def test_events_are_the_same_from_the_archive_with_and_without_audio(tiers
         await tiers.vanish(session, meta=meta)
         assert await whole(tiers.log, session) == said
         assert await whole(tiers.log, session, audio=False) == silent
+
+
+async def test_a_page_with_much_sound_ends_early(tiers: Tiers) -> None:
+    session = await tell(tiers.log, 360, sound=250_000)
+    said = await whole(tiers.log, session)
+    large = ArchiveSettings(hot_s=60)  # in one file
+    archiver = Archiver(tiers.log.archival, tiers.store, large, tiers.time)
+    assert (await archiver.archive(session)) is not None
+    await tiers.vanish(session)
+    page = await tiers.log.read(session, Seq(0), audio=True)
+    assert page == said[: len(page)]
+    held = sum(len(event.audio or b"") for event in said)
+    assert sum(len(event.audio or b"") for event in page) < SOUND_BYTES + 250_000 < held
+    assert await whole(tiers.log, session) == said
+    assert len(await tiers.log.read(session, Seq(0))) == 360, "events alone are a page"
 
 
 async def test_archiving_again_changes_nothing_and_gives_the_same_bytes(tiers: Tiers) -> None:

@@ -3,6 +3,7 @@
 from functools import cache
 from itertools import count
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 
 from pipeline.eventlog.event_log import PAGE
 from pipeline.eventlog.redis import bounded_pages
-from pipeline.eventlog.redis.bounded_pages import PAGE_BYTES, BoundedPages
+from pipeline.eventlog.redis.bounded_pages import PAGE_BYTES, SOUND_BYTES, BoundedPages
+from pipeline.eventlog.redis.codec import AUDIO_MAX
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from schemas.events import TextDelta
+from pipeline.eventlog.redis.server import Command
+from schemas.events import AudioChunk, TextDelta
 from schemas.events.recorded import NewEvent
 from schemas.ids import Seq, TurnId, new_session_id
 from tests.support.eventlog.archives import whole
@@ -75,3 +78,32 @@ async def test_large_events_come_in_short_pages_from_the_log(log: RedisEventLog)
     assert len(page) < 20
     assert len((await log.tail(session, Seq(0))).events) < 20
     assert [event.seq for event in await whole(log, session, limit=PAGE)] == list(range(1, 82))
+
+
+@pytest.mark.anyio
+async def test_much_sound_comes_in_short_pages_and_is_asked_for_in_no_longer_ones(
+    log: RedisEventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = new_session_id()
+    await log.append([creation(session)])
+    chunk = AudioChunk(sentence=0, chunk=0, at_ms=0, ms=20, bytes=AUDIO_MAX)
+    for number in range(1, 31):
+        loud = NewEvent(chunk, 1_000, TurnId(2), audio=padding(AUDIO_MAX))
+        silent = NewEvent(TextDelta(at=0, text="x"), 1_000, TurnId(2))
+        await log.append([batch(session, number, loud, silent)])
+    replies: list[int] = []
+    call = log._call
+
+    async def counted(*commands: Command, **more: Any) -> list[Any]:
+        found = await call(*commands, **more)
+        if commands[0][0] == "XRANGE":
+            replies.append(sum(len(entry[1][1]) for reply in found for entry in reply))
+        return found
+
+    monkeypatch.setattr(log, "_call", counted)
+    assert max(map(len, [await log.read(session, Seq(at), audio=True) for at in (0, 9, 30)])) < 20
+    assert max(replies) <= SOUND_BYTES + AUDIO_MAX
+    monkeypatch.undo()
+    events = await whole(log, session, limit=PAGE)
+    assert [event.seq for event in events] == list(range(1, 62))
+    assert sum(len(event.audio or b"") for event in events) == 30 * AUDIO_MAX
