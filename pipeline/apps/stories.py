@@ -1,9 +1,8 @@
 """Stories: sessions whose turns are scenes, written one after the other or given, and their sound."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pipeline.apps.narrations import NARRATED, Narrations, Scene, SceneId
 from pipeline.apps.users import Users, lengths_for
@@ -17,7 +16,7 @@ from pipeline.sessions.session_commands import SceneRequest, Sessions
 from schemas.apps.story_messages import CreateScene, CreateStory, StreamScene
 from schemas.errors import InputTooLong, SceneNotFound, SceneNotReady, SessionGone, SessionNotFound
 from schemas.events import TERMINAL
-from schemas.ids import Seq, SessionId
+from schemas.ids import Seq, SessionId, TurnId
 from schemas.native.client_commands import CreateSession, RequestTurn, SettingsPatch
 from schemas.settings.narration_preferences import Preferences
 
@@ -135,39 +134,57 @@ def premise_of(conversation: Conversation) -> str:
     return conversation.settings.system_prompt.removeprefix(_TASK).removeprefix(_PREMISE)
 
 
-@dataclass(frozen=True, slots=True)
-class SceneSound:
-    """Turn whose sound is heard for a scene, the session that it is of, and the scene's title."""
+class SceneSound(NamedTuple):
+    """Turn whose sound is heard for a scene, and the session that it is of."""
 
     session: SessionId
     turn: TurnState
     upto: Seq
-    title: str
+    scene: TurnState
+    number: int
+    word: str
+
+    @property
+    def title(self) -> str:
+        """Number and question, or the beginning of a text that was given."""
+        name, text = f"{self.word}{self.number}", self.scene.text
+        line = "" if text in (_BEGIN, _GO_ON) else " ".join(text[: 4 * _TITLE].split())
+        if len(line) > _TITLE:
+            line = f"{line[: _TITLE - 1].rstrip()}…"
+        return f"{name}: {line}" if line else name
 
 
 async def scene_sounds(sessions: Sessions, story: SessionId, conversation: Conversation) -> list[SceneSound]:
-    """The scenes in their order, or the turns of a session that is no story."""
-    found: list[SceneSound] = []
-    for number, state in enumerate(scenes_of(conversation), 1):
-        sound = await _read_out(sessions, conversation, state)
-        session, turn, upto = sound or (story, state, conversation.head)
-        name = f"Scene {number}" if conversation.kind == "story" else str(number)
-        found.append(SceneSound(session, turn, upto, _title(name, state)))
-    return found
+    """The scenes in their order, or the turns of a session that is no story.
+
+    Each narration is heard for one scene: an imported story may name the same one for any number.
+    """
+    readings: dict[TurnId, tuple[SessionId, TurnState, Seq]] = {}
+    heard = set[SessionId]()
+    for scene in scenes_of(conversation) if conversation.narrations else ():
+        narration = conversation.narrations.get(scene.turn)
+        if narration is None or narration.status != "ready" or narration.session in heard:
+            continue
+        heard.add(narration.session)
+        if (reading := await _reading(sessions, conversation, narration.session)) is not None:
+            readings[scene.turn] = reading
+    word, head = "Scene " if conversation.kind == "story" else "", conversation.head
+    sounds: list[SceneSound] = []
+    for number, scene in enumerate(scenes_of(conversation), 1):
+        session, turn, upto = readings.get(scene.turn) or (story, scene, head)
+        sounds.append(SceneSound(session, turn, upto, scene, number, word))
+    return sounds
 
 
-async def _read_out(
-    sessions: Sessions, story: Conversation, scene: TurnState
+async def _reading(
+    sessions: Sessions, story: Conversation, session: SessionId
 ) -> tuple[SessionId, TurnState, Seq] | None:
-    """The scene's narration, if it is ready and of the same owner: an imported story may name any session."""
-    narration = story.narrations.get(scene.turn)
-    if narration is None or narration.status != "ready":
-        return None
+    """The narration, if it is of the same owner: an imported story may name any session."""
     with suppress(SessionNotFound, SessionGone):
-        view, _ = await sessions.view(narration.session)
+        view, _ = await sessions.view(session)
         turn = view.turns.get(NARRATED)
         if view.kind == "narration" and view.principal == story.principal and turn is not None:
-            return narration.session, turn, view.head
+            return session, turn, view.head
     return None
 
 
@@ -183,20 +200,10 @@ def recording_parts(sounds: Sequence[SceneSound]) -> tuple[RecordingPart, ...]:
     return tuple(parts)
 
 
-def chapters_of(sounds: Sequence[SceneSound]) -> tuple[Chapter, ...]:
+def chapters_in(sounds: Iterable[SceneSound]) -> Iterator[Chapter]:
     """A chapter for each scene that sounds, where they lie in the file of all."""
-    chapters: list[Chapter] = []
     at = 0
     for sound in sounds:
         if sound.turn.audio_ms:
-            chapters.append(Chapter(at, at + sound.turn.audio_ms, sound.title))
+            yield Chapter(at, at + sound.turn.audio_ms, sound.title)
         at += sound.turn.audio_ms
-    return tuple(chapters)
-
-
-def _title(name: str, scene: TurnState) -> str:
-    """Name and question, or the beginning of a text that was given."""
-    line = "" if scene.text in (_BEGIN, _GO_ON) else " ".join(scene.text[: 4 * _TITLE].split())
-    if len(line) > _TITLE:
-        line = f"{line[: _TITLE - 1].rstrip()}…"
-    return f"{name}: {line}" if line else name

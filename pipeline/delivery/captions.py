@@ -1,13 +1,14 @@
 """Captions of what was said so far, as WebVTT or SubRip, from a folded conversation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import SentenceState, TurnState
 
 CaptionFormat = Literal["vtt", "srt"]
+_PIECE_CHARS: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +62,35 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def render(conversation: Conversation, turns: list[TurnState], fmt: CaptionFormat, *, words: bool) -> str:
+def render(
+    conversation: Conversation, turns: list[TurnState], fmt: CaptionFormat, *, words: bool
+) -> Iterator[str]:
     """The caption file. WebVTT: W3C WebVTT; SubRip has no standard, this is what players read."""
-    return caption_file(list(cues(turns, words=words)), fmt, title=conversation.title)
+    return caption_file(cues(turns, words=words), fmt, title=conversation.title)
 
 
-def caption_file(cues: Sequence[Cue], fmt: CaptionFormat, *, title: str = "") -> str:
-    if fmt == "vtt":
-        blocks = ["WEBVTT" + (f" - {_escaped(_one_line(title))}" if title else "")]
-        blocks += [
-            f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{_escaped(cue.text)}" for cue in cues
-        ]
-    else:
-        blocks = [
-            f"{number}\n{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}\n{cue.text}"
-            for number, cue in enumerate(cues, 1)
-        ]
-    return "\n\n".join(blocks) + "\n"
+def caption_file(cues: Iterable[Cue], fmt: CaptionFormat, *, title: str = "") -> Iterator[str]:
+    """Yields the file in pieces of some 64 kB: the words of a day are 15 MB, and much more as objects."""
+    held: list[str] = []
+    size = 0
+    for number, block in enumerate(_vtt_blocks(cues, title) if fmt == "vtt" else _srt_blocks(cues)):
+        held.append(f"\n\n{block}" if number else block)
+        size += len(block)
+        if size >= _PIECE_CHARS:
+            yield "".join(held)
+            held, size = [], 0
+    yield "".join((*held, "\n"))
+
+
+def _vtt_blocks(cues: Iterable[Cue], title: str) -> Iterator[str]:
+    yield "WEBVTT" + (f" - {_escaped(_one_line(title))}" if title else "")
+    for cue in cues:
+        yield f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{_escaped(cue.text)}"
+
+
+def _srt_blocks(cues: Iterable[Cue]) -> Iterator[str]:
+    for number, cue in enumerate(cues, 1):
+        yield f"{number}\n{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}\n{cue.text}"
 
 
 def _clock(millis: int, mark: str) -> str:

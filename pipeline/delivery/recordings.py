@@ -72,7 +72,7 @@ class RecordingParams:
             begins += one.ms
         return begins
 
-    @property
+    @cached_property
     def complete(self) -> bool:
         return all(turn.over for part in self.parts for turn in part.turns)
 
@@ -80,13 +80,16 @@ class RecordingParams:
     def chapters(self) -> tuple[Chapter, ...]:
         return self.titled if self.complete else ()
 
-    def etag(self, way: str) -> str:
-        """The validator that changes whenever the file's bytes do."""
-        extent = " ".join(
+    @cached_property
+    def _extent(self) -> str:
+        return " ".join(
             f"{part.session} " + ",".join(f"{turn.turn}:{turn.audio_ms}" for turn in part.turns)
             for part in self.parts
         )
-        identity = f"{self.fmt} {extent} {self.complete}{way}"
+
+    def etag(self, way: str) -> str:
+        """The validator that changes whenever the file's bytes do."""
+        identity = f"{self.fmt} {self._extent} {self.complete}{way}"
         return f'"{sha256(identity.encode()).hexdigest()[:32]}"'
 
 
@@ -102,7 +105,8 @@ class Recordings:
     """Makes files off the loop. Small ones are kept for a while: range after range costs one making."""
 
     def __init__(self, log: EventLog, *, max_bytes: int = 64 << 20, small_bytes: int = 16 << 20) -> None:
-        """`max_bytes` are kept in all. Sound with more than `small_bytes` of PCM is made while it is sent."""
+        """`max_bytes` are kept in all. Sound with more than `small_bytes` of PCM is made while it is sent,
+        as WAV or PCM with more than a quarter of it: whoever reads slowly has the file held for them."""
         self._log = log
         self._max = max_bytes
         self._small = small_bytes
@@ -110,7 +114,9 @@ class Recordings:
         self._sizes: OrderedDict[str, int] = OrderedDict()
 
     def small(self, params: RecordingParams) -> bool:
-        return pcm_bytes(params.ms) <= self._small
+        """Whether the file is made whole; of WAV and PCM a part is made as easily as all."""
+        packed = params.fmt in ("mp3", "opus")
+        return pcm_bytes(params.ms) <= (self._small if packed else self._small // 4)
 
     def kept(self, params: RecordingParams) -> bool:
         """Whether the small file is there already."""

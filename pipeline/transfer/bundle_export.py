@@ -3,12 +3,14 @@
 import tempfile
 import zipfile
 from array import array
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from itertools import islice
-from typing import IO, Final, cast, get_args
+from typing import IO, Final, Self, cast, get_args
 
 import anyio.to_thread
 
@@ -118,36 +120,53 @@ class _Sound:
             yield StoredChunk(self._spool.read(places[at + 1]), chunk=0, ms=0)
 
 
+@dataclass(frozen=True, slots=True)
+class ExportedPast:
+    """A session up to an event, as it is to be exported."""
+
+    session: SessionId
+    generation: str
+    seq: Seq
+    title: str
+    turns: Sequence[TurnState]
+    owned: bool
+    """With what is its owner's alone, as `for_others` says."""
+
+    @classmethod
+    def of(cls, session: SessionId, conversation: Conversation, head: Head, *, owned: bool) -> Self:
+        """As the view is now. Turns that are over stay so, and are the view's own."""
+        turns = [turn if turn.over else deepcopy(turn) for turn in conversation.turns.values()]
+        return cls(session, head.generation, conversation.head, conversation.title, turns, owned)
+
+
 class _Bundle:
     """A bundle in the making; synchronous, to be run in a thread."""
 
-    def __init__(self, session: SessionId, spool: IO[bytes], *, owned: bool) -> None:
-        self.session = session
-        self._owned = owned
+    def __init__(self, past: ExportedPast, spool: IO[bytes]) -> None:
+        self._past = past
         self.zip = ZipStream()
         self.sound = _Sound(spool)
-        self.conversation = Conversation()
         self._hash = sha256()
 
     def add(self, page: list[Recorded], out: IO[bytes]) -> None:
-        for event in page if self._owned else map(for_others, page):
-            line = write_line(self.session, event, audio_at=self.sound.size)
+        for event in page if self._past.owned else map(for_others, page):
+            line = write_line(self._past.session, event, audio_at=self.sound.size)
             self._hash.update(line)
             out.write(line)
             self.sound.add(event)
-            self.conversation.apply(event)
 
     def add_captions(self, turn: TurnState) -> None:
         for kind in get_args(captions.CaptionFormat):
-            text = captions.render(self.conversation, [turn], kind, words=False)
+            cues = captions.cues([turn], words=False)
+            text = "".join(captions.caption_file(cues, kind, title=self._past.title))
             self.zip.put(f"captions/turn-{turn.turn}.{kind}", text.encode())
 
-    def finish(self, head: Head) -> bytes:
+    def finish(self) -> bytes:
         manifest = Manifest(
-            session=self.session,
-            generation=head.generation,
-            n=head.seq,
-            last=head.seq,
+            session=self._past.session,
+            generation=self._past.generation,
+            n=self._past.seq,
+            last=self._past.seq,
             sha256=self._hash.hexdigest(),
             packets_sha256=self.sound.sha256,
             packets_bytes=self.sound.size,
@@ -157,23 +176,24 @@ class _Bundle:
 
 
 async def export(
-    log: EventLog, session: SessionId, head: Head, *, owned: bool = True
+    log: EventLog, past: ExportedPast, spooled: Callable[[int], None] = lambda _: None
 ) -> AsyncGenerator[bytes, None]:
-    """The bundle of the session up to `head`, as it is made; memory does not grow with its sound.
+    """The bundle of a session as it is made; memory does not grow with its sound.
 
-    `owned`: with what is its owner's alone, as `for_others` says.
+    `spooled` is told how many bytes are about to be laid aside on disk, and may refuse by raising.
     """
     with tempfile.TemporaryFile() as spool:
-        bundle = _Bundle(session, spool, owned=owned)
+        bundle = _Bundle(past, spool)
         with bundle.zip.file(EVENTS, packed=True) as out:
-            async with aclosing(_pages(log, session, head.seq)) as pages:
+            async with aclosing(_pages(log, past.session, past.seq)) as pages:
                 async for page in pages:
+                    spooled(sum(len(event.audio or b"") for event in page))
                     await anyio.to_thread.run_sync(bundle.add, page, out)
                     yield bundle.zip.take()
         async with aclosing(_stored(bundle.zip, PACKETS, bundle.sound.all())) as pieces:
             async for piece in pieces:
                 yield piece
-        for turn in bundle.conversation.turns.values():
+        for turn in past.turns:
             if turn.turn not in bundle.sound.turns:
                 continue
             ogg = file_pieces(
@@ -182,8 +202,8 @@ async def export(
             async with aclosing(_stored(bundle.zip, f"audio/turn-{turn.turn}.ogg", ogg)) as pieces:
                 async for piece in pieces:
                     yield piece
-            bundle.add_captions(turn)
-        yield bundle.finish(head)
+            await anyio.to_thread.run_sync(bundle.add_captions, turn)
+        yield await anyio.to_thread.run_sync(bundle.finish)
 
 
 async def _pages(log: EventLog, session: SessionId, upto: Seq) -> AsyncGenerator[list[Recorded], None]:

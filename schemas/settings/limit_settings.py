@@ -86,8 +86,8 @@ class LimitSettings(_Settings):
     listeners: int = Field(default=4_000, ge=1)
     """Sockets, event streams and downloads in this replica; one more is refused: 503 `gateway.busy`."""
     whole_file_bytes: int = Field(default=16 * 1024 * 1024, ge=0)
-    """Speech with more PCM (5.8 minutes) is sent as a file while it is made; less is made at once and kept
-    for a while."""
+    """Speech with more PCM (5.8 minutes; as WAV or PCM a quarter of that) is sent as a file while it is made;
+    less is made at once and kept for a while."""
     listener_buffer: int = Field(default=256, ge=8)
     """Events held for one listener; when full they are dropped and read again from the log."""
     sentences_ahead: int = Field(default=2, ge=0, le=16)

@@ -1,6 +1,7 @@
 """The native face, finished goods: the audio made so far, and captions."""
 
-from functools import partial
+from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Annotated, Final, Literal, NamedTuple
 
 import anyio.to_thread
@@ -9,15 +10,18 @@ from fastapi.responses import StreamingResponse
 
 from deployments.faces.native.session_routes import Open, Session
 from deployments.web.resource_access import principal_of
-from pipeline.apps.stories import SceneSound, chapters_of, recording_parts, scene_sounds
+from pipeline.apps.stories import SceneSound, chapters_in, recording_parts, scene_sounds
 from pipeline.audio.audio_formats import MIME, AudioFormat
 from pipeline.delivery import captions
-from pipeline.delivery.recordings import EXTENSIONS, RecordingParams
+from pipeline.delivery.recordings import EXTENSIONS, RecordingParams, RecordingPart
 from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.turn_state import TurnState
 from schemas.errors import TurnNotFound
 from schemas.ids import SessionId, TurnId
 
 router = APIRouter(prefix="/v1", tags=["media"])
+_CHAPTERS: Final = 1_000
+"""Scenes whose titles are made for a file: no format has room for more."""
 _CAPTIONS: Final = {"vtt": "text/vtt; charset=utf-8", "srt": "application/x-subrip; charset=utf-8"}
 
 
@@ -37,7 +41,7 @@ async def audio(
     """
     caller = await principal_of(request)
     conversation, _ = await services.sessions.view(session)
-    params = _params(await _sounds(services, session, conversation, turn), conversation, audio_format)
+    params = await _params(services, session, conversation, turn, audio_format)
     etag = params.etag("" if (small := services.recordings.small(params)) else " streamed")
     headers = {
         "ETag": etag,
@@ -85,29 +89,40 @@ async def caption_file(
     """Captions of what has been spoken so far: a cue per sentence, or per word."""
     conversation, _ = await services.sessions.view(session)
     turns = [sound.turn for sound in await _sounds(services, session, conversation, turn)]
-    # A day of speech has 300,000 words, which take a second.
-    render = partial(captions.render, conversation, turns, kind, words=words)
-    text = await anyio.to_thread.run_sync(render)
-    return Response(text, media_type=_CAPTIONS[kind], headers={"Cache-Control": "no-cache"})
+    return await _text(captions.render(conversation, turns, kind, words=words), kind)
 
 
 @router.get("/sessions/{session_id}/chapters.vtt", response_class=Response)
 async def chapter_file(services: Open, session: Session) -> Response:
     """Chapters of the audio as a WebVTT track of that kind: a cue per turn, or per scene of a story."""
     conversation, _ = await services.sessions.view(session)
-    chapters = chapters_of(await _sounds(services, session, conversation, None))
-    text = captions.caption_file(
-        [captions.Cue(one.start_ms, one.end_ms, one.title) for one in chapters],
-        "vtt",
-        title=conversation.title,
-    )
-    return Response(text, media_type=_CAPTIONS["vtt"], headers={"Cache-Control": "no-cache"})
+    sounds = await _sounds(services, session, conversation, None)
+    cues = (captions.Cue(one.start_ms, one.end_ms, one.title) for one in chapters_in(sounds))
+    return await _text(captions.caption_file(cues, "vtt", title=conversation.title), "vtt")
 
 
-def _params(sounds: list[SceneSound], conversation: Conversation, fmt: AudioFormat) -> RecordingParams:
-    """Chapters are those of a story: files of other sessions are the same bytes as ever."""
-    titled = chapters_of(sounds) if conversation.kind == "story" and len(sounds) > 1 else ()
-    return RecordingParams(recording_parts(sounds), fmt, titled)
+async def _text(pieces: Iterator[str], kind: Literal["vtt", "srt"]) -> Response:
+    """A file whose pieces a thread makes as fast as the client takes them."""
+    begun = await anyio.to_thread.run_sync(lambda: list(islice(pieces, 2)))
+    mime, headers = _CAPTIONS[kind], {"Cache-Control": "no-cache"}
+    if len(begun) == 1:
+        return Response(begun[0], media_type=mime, headers=headers)
+    return StreamingResponse(chain(begun, pieces), media_type=mime, headers=headers)
+
+
+async def _params(
+    services: Open, session: SessionId, conversation: Conversation, turn: int | None, fmt: AudioFormat
+) -> RecordingParams:
+    """Chapters are those of a story: files of other sessions are the same bytes as ever.
+
+    Raises TurnNotFound.
+    """
+    if turn is None and conversation.kind == "story":
+        sounds = await scene_sounds(services.sessions, session, conversation)
+        titled = tuple(chapters_in(sounds[:_CHAPTERS])) if len(sounds) > 1 else ()
+        return RecordingParams(recording_parts(sounds), fmt, titled)
+    turns = list(conversation.turns.values()) if turn is None else [_turn(conversation, turn)]
+    return RecordingParams((RecordingPart(session, turns, conversation.head),), fmt)
 
 
 async def _sounds(
@@ -116,10 +131,16 @@ async def _sounds(
     """Raises TurnNotFound."""
     if turn is None:
         return await scene_sounds(services.sessions, session, conversation)
+    state = _turn(conversation, turn)
+    return [SceneSound(session, state, conversation.head, state, 1, "")]
+
+
+def _turn(conversation: Conversation, turn: int) -> TurnState:
+    """Raises TurnNotFound."""
     state = conversation.turns.get(TurnId(turn))
     if state is None:
         raise TurnNotFound(f"this session has no turn {turn}", field="turn")
-    return [SceneSound(session, state, conversation.head, "")]
+    return state
 
 
 class _Part(NamedTuple):

@@ -1,13 +1,13 @@
 """The native face, sessions that move: export, import, fork, and the erasure of a user."""
 
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Final
 
 import anyio.to_thread
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
@@ -15,10 +15,11 @@ from deployments.container import GatewayContainer
 from deployments.faces.native.session_routes import Open, Session, erase, links
 from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller, owns
+from pipeline.admission.upload_limits import Arrival
 from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.session_directory import Directory
 from pipeline.eventlog.tiered_log import TieredLog
-from pipeline.transfer.bundle_export import export
+from pipeline.transfer.bundle_export import ExportedPast, export
 from pipeline.transfer.bundle_import import import_bundle
 from pipeline.transfer.erasure import Eraser
 from pipeline.transfer.forking import Forks
@@ -43,8 +44,16 @@ _BODY: Final[dict[str, Any]] = {
 }
 
 
+async def _room(services: Open, caller: Caller) -> AsyncGenerator[Arrival, None]:
+    """On the disk, for what is laid aside until all of the answer is sent, as for a file that arrives."""
+    with services.arriving.file(caller.name) as room:
+        yield room
+
+
 @router.get("/sessions/{session_id}/export", response_class=StreamingResponse)
-async def export_session(services: Open, caller: Caller, session: Session) -> StreamingResponse:
+async def export_session(
+    services: Open, caller: Caller, session: Session, room: Annotated[Arrival, Depends(_room)]
+) -> StreamingResponse:
     """Exports the session up to now as one ZIP file: events, sound and captions.
 
     Members of a thread get it without its owner's pronunciations and names of share links.
@@ -52,12 +61,13 @@ async def export_session(services: Open, caller: Caller, session: Session) -> St
     conversation, head = await services.sessions.view(session)
     ms = sum(turn.audio_ms for turn in conversation.turns.values())
     await services.allowance.file(caller.name, max(_SHORTEST_MS, ms))
-    bundle = export(services.log, session, head, owned=owns(caller, conversation.principal))
+    owned = owns(caller, conversation.principal)
+    past = ExportedPast.of(session, conversation, head, owned=owned)
     headers = {
         "Content-Disposition": f'attachment; filename="{session}.zip"',
         "Cache-Control": "no-store",
     }
-    return StreamingResponse(bundle, media_type=_ZIP, headers=headers)
+    return StreamingResponse(export(services.log, past, room.grow), media_type=_ZIP, headers=headers)
 
 
 @router.post("/sessions/import", status_code=201, openapi_extra=_BODY)

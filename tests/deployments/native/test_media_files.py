@@ -3,6 +3,7 @@
 import asyncio
 import io
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import av
@@ -101,13 +102,31 @@ async def test_captions_are_made_beside_the_loop(
     on_a_loop: list[bool] = []
     render = captions.render
 
-    def watched(*given: Any, **named: Any) -> str:
-        on_a_loop.append(asyncio._get_running_loop() is not None)
-        return render(*given, **named)
+    def watched(*given: Any, **named: Any) -> Iterator[str]:
+        for piece in render(*given, **named):
+            on_a_loop.append(asyncio._get_running_loop() is not None)
+            yield piece
 
     monkeypatch.setattr(captions, "render", watched)
     assert (await http.get(f"/v1/sessions/{await create(http)}/captions.vtt")).status_code == 200
     assert on_a_loop == [False]
+
+
+def test_captions_are_made_as_they_are_taken() -> None:
+    made = 0
+
+    def cues() -> Iterator[captions.Cue]:
+        nonlocal made
+        for made in range(1, 20_001):
+            yield captions.Cue(made, made + 1, "wide")
+
+    pieces = captions.caption_file(cues(), "srt")
+    begin = next(pieces)
+    assert made < 10_000
+    whole = begin + "".join(pieces)
+    assert whole.startswith("1\n00:00:00,001 --> 00:00:00,002\nwide\n\n2\n")
+    assert whole.endswith("\n\n20000\n00:00:20,000 --> 00:00:20,001\nwide\n")
+    assert "".join(captions.caption_file([], "srt")) == "\n"
 
 
 async def test_an_unknown_turn_or_format_is_refused(

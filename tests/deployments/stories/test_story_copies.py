@@ -8,6 +8,7 @@ import pytest
 from deployments.faces.stories.scene_translator import SceneMessages
 from pipeline.apps.narration_progress import ProgressFold, Source
 from pipeline.apps.narrations import NARRATED
+from pipeline.apps.stories import SceneSound
 from pipeline.session_state.conversation import Conversation
 from schemas.events import (
     AudioChunk,
@@ -122,6 +123,48 @@ async def test_the_file_of_an_imported_story_has_nothing_of_a_session_that_is_no
     assert len((await http.get(f"/v1/sessions/{copy}/audio")).content) == 44
     for track in ("captions.vtt", "chapters.vtt"):
         assert "-->" not in (await http.get(f"/v1/sessions/{copy}/{track}")).text
+
+
+async def test_a_narration_is_heard_for_one_scene_of_an_imported_story(
+    app: RunningApp, http: httpx.AsyncClient
+) -> None:
+    story, scene = await told(http)
+    narration = await narrate(http, scene)
+    await listen_until_over(app.ws_url, narration, NARRATED)
+    await http.post(f"/api/stories/{story}/scenes", json={"content": TEXT})
+    files = unzip((await http.get(f"/v1/sessions/{story}/export")).content)
+
+    def narrated(events: list[dict[str, object]]) -> None:
+        """Both scenes name it."""
+        known = next(one for one in events if one["type"] == "dev.rhapsode.narration.requested.v1")
+        turns = [one["turn"] for one in events if one["type"] == "dev.rhapsode.turn.requested.v1"]
+        events[:] = [one for one in events if ".narration." not in str(one["type"])]
+        for seq, one in enumerate(events, 1):
+            assert one["sequence"] == f"{seq:010}", "narrations come last"
+        for turn in turns:
+            for kind, data in (("requested", {"by": "user"}), ("ready", {"chunks": 1, "audio_ms": 20})):
+                named = {"type": f"dev.rhapsode.narration.{kind}.v1", "data": {"session": narration, **data}}
+                n = len(events) + 1
+                events.append(known | named | {"id": f"{story}/{n}", "sequence": f"{n:010}", "turn": turn})
+
+    copy = (await http.post("/v1/sessions/import", content=zipped(with_events(files, narrated)))).json()
+    heard = (await http.get(f"/v1/sessions/{narration}/audio")).content
+    assert len(heard) > 44
+    assert (await http.get(f"/v1/sessions/{copy['session_id']}/audio")).content == heard, copy
+    chapters = (await http.get(f"/v1/sessions/{copy['session_id']}/chapters.vtt")).text
+    assert chapters.count("-->") == 1
+
+
+async def test_no_titles_are_made_for_the_sound_of_a_session(
+    app: RunningApp, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await create(http)
+    turn = await ask(http, session, text="One of ever so many turns.")
+    await listen_until_over(app.ws_url, session, turn)
+    monkeypatch.setattr(SceneSound, "title", None)
+    for place in ("audio", "captions.vtt", f"audio?turn={turn}"):
+        answer = await http.get(f"/v1/sessions/{session}/{place}")
+        assert (answer.status_code, len(answer.content) > 44) == (200, True), place
 
 
 def test_a_sentence_that_ends_twice_in_a_bundle_is_one_chunk() -> None:

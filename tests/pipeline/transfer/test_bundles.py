@@ -1,9 +1,11 @@
 """A session leaves as a file and comes back as another session; nothing wrong comes in."""
 
 import json
+from contextlib import ExitStack
 from hashlib import sha256
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from cloudevents.core.formats.json import JSONFormat
@@ -91,6 +93,29 @@ async def test_the_same_session_gives_the_same_bundle(
     http: httpx.AsyncClient, told: tuple[str, Heard]
 ) -> None:
     assert await exported(http, told[0]) == await exported(http, told[0])
+
+
+async def test_an_export_takes_room_on_the_disk_until_it_is_sent(
+    mover: RunningApp, http: httpx.AsyncClient, told: tuple[str, Heard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arriving, taken = mover.services.arriving, list[int]()
+    reserve = arriving.reserve
+
+    def reserved(principal: str, count: int) -> None:
+        taken.append(count)
+        reserve(principal, count)
+
+    monkeypatch.setattr(arriving, "reserve", reserved)
+    files = unzip(await exported(http, told[0]))
+    assert sum(taken) == len(files[PACKETS]) > 0
+    with anyio.fail_after(30):
+        while arriving._bytes.total() or arriving._files.total():
+            await http.get(f"/v1/sessions/{told[0]}")
+    with ExitStack() as full:
+        for _ in range(mover.settings.limits.inputs):
+            full.enter_context(arriving.file(""))
+        refused = await http.get(f"/v1/sessions/{told[0]}/export")
+    assert (refused.status_code, refused.json()["code"]) == (503, "gateway.busy")
 
 
 # ---------------------------------------------------------------- in
