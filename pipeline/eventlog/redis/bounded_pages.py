@@ -1,9 +1,12 @@
 """Pages of events that are bounded by bytes and time: a read may ask for 500 events, each of any size."""
 
+import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from pipeline.eventlog.redis.codec import AUDIO_MAX, decode_entry
 from schemas.events.recorded import Recorded
@@ -18,6 +21,7 @@ be a million empty lists."""
 SOUND_BYTES: Final = 2 << 20
 """A page with sound ends also with the event that reaches so many bytes of it; each may have `AUDIO_MAX`."""
 _KNOWN: Final = 4_096
+_WAIT_S: Final = 1.0
 
 
 class BoundedPages:
@@ -25,6 +29,24 @@ class BoundedPages:
 
     def __init__(self) -> None:
         self._counts: OrderedDict[SessionId, int] = OrderedDict()
+        self._locks: WeakValueDictionary[SessionId, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, session: SessionId) -> AsyncGenerator[None, None]:
+        """One reader of a session goes after another: only then is it known how many events to ask for.
+
+        The server makes the replies to all of its readers before it sends one. A reader waits for a second at
+        most: the log may be away.
+        """
+        lock, held = self._locks.setdefault(session, asyncio.Lock()), False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_WAIT_S if lock.locked() else None):
+                held = await lock.acquire()
+        try:
+            yield
+        finally:
+            if held:
+                lock.release()
 
     def count(self, session: SessionId, limit: int) -> int:
         """So many events are to be asked for, where `limit` are wanted."""

@@ -257,9 +257,11 @@ class RedisEventLog:
         self, session: SessionId, after: Seq, *, limit: int = PAGE, audio: bool = False
     ) -> list[Recorded]:
         keys = await self._ready()
-        limit = self._pages.count(session, limit)
-        [entries] = await self._call(("XRANGE", keys.events(session), f"{after + 1}-0", f"{after + limit}-0"))
-        events = self._pages.decoded(session, entries, asked=limit)
+        async with self._pages.turn(session):
+            limit = self._pages.count(session, limit)
+            places = f"{after + 1}-0", f"{after + limit}-0"
+            [entries] = await self._call(("XRANGE", keys.events(session), *places))
+            events = self._pages.decoded(session, entries, asked=limit)
         return await self._with_sound(keys, session, events) if audio else events
 
     async def _with_sound(self, keys: Keys, session: SessionId, events: Sequence[Recorded]) -> list[Recorded]:

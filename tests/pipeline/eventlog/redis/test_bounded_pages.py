@@ -5,6 +5,7 @@ from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +81,38 @@ async def test_large_events_come_in_short_pages_from_the_log(log: RedisEventLog)
     assert [event.seq for event in await whole(log, session, limit=PAGE)] == list(range(1, 82))
 
 
+def sizes_of_replies(log: RedisEventLog, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Bytes of what the log's server answers to reads from now on."""
+    replies: list[int] = []
+    call = log._call
+
+    async def counted(*commands: Command, **more: Any) -> list[Any]:
+        found = await call(*commands, **more)
+        if commands[0][0] == "XRANGE":
+            replies.append(sum(sum(map(len, entry[1])) for reply in found for entry in reply))
+        return found
+
+    monkeypatch.setattr(log, "_call", counted)
+    return replies
+
+
+@pytest.mark.anyio
+async def test_of_many_readers_one_asks_for_more_than_fits(
+    log: RedisEventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = new_session_id()
+    await log.append([creation(session)])
+    for number in range(1, 31):
+        large = [NewEvent(TextDelta(at=0, text="x" * 100 * KILOBYTE), 1_000, TurnId(2)) for _ in range(2)]
+        await log.append([batch(session, number, *large)])
+    replies = sizes_of_replies(log, monkeypatch)
+    async with anyio.create_task_group() as readers:
+        for at in range(10):
+            readers.start_soon(log.read, session, Seq(at))
+    assert len(replies) == 10
+    assert sum(size > 2 * PAGE_BYTES for size in replies) == 1
+
+
 @pytest.mark.anyio
 async def test_much_sound_comes_in_short_pages_and_is_asked_for_in_no_longer_ones(
     log: RedisEventLog, monkeypatch: pytest.MonkeyPatch
@@ -91,16 +124,7 @@ async def test_much_sound_comes_in_short_pages_and_is_asked_for_in_no_longer_one
         loud = NewEvent(chunk, 1_000, TurnId(2), audio=padding(AUDIO_MAX))
         silent = NewEvent(TextDelta(at=0, text="x"), 1_000, TurnId(2))
         await log.append([batch(session, number, loud, silent)])
-    replies: list[int] = []
-    call = log._call
-
-    async def counted(*commands: Command, **more: Any) -> list[Any]:
-        found = await call(*commands, **more)
-        if commands[0][0] == "XRANGE":
-            replies.append(sum(len(entry[1][1]) for reply in found for entry in reply))
-        return found
-
-    monkeypatch.setattr(log, "_call", counted)
+    replies = sizes_of_replies(log, monkeypatch)
     assert max(map(len, [await log.read(session, Seq(at), audio=True) for at in (0, 9, 30)])) < 20
     assert max(replies) <= SOUND_BYTES + AUDIO_MAX
     monkeypatch.undo()
