@@ -18,7 +18,8 @@ _PAGE = 200
 class _Rendering:
     """One sentence in one format, as far as anybody asked for it."""
 
-    def __init__(self, fmt: AudioFormat) -> None:
+    def __init__(self, key: Key, fmt: AudioFormat) -> None:
+        self.key = key
         self.lock = asyncio.Lock()
         self.renderer = SentenceRenderer(fmt)
         self.chunks: list[bytes] = []
@@ -72,11 +73,11 @@ class Renderings:
             last=chunk.data["last"],
         )
         rendering.chunks.append(made)
-        if any(kept is rendering for kept in self._renderings.values()):
+        if self._renderings.get(rendering.key) is rendering:
             self._bytes += len(made)
 
     def _rendering(self, key: Key, fmt: AudioFormat) -> _Rendering:
-        rendering = self._renderings.setdefault(key, _Rendering(fmt))
+        rendering = self._renderings.setdefault(key, _Rendering(key, fmt))
         self._renderings.move_to_end(key)
         while len(self._renderings) > 1 and self._bytes > self._max:
             self._drop(next(iter(self._renderings)))

@@ -21,8 +21,8 @@ _PAGE = 500
 _START: Final = Seq(0)
 _WITH_SETTINGS: Final = frozenset({"session.started", "settings.changed", "turn.requested"})
 _EVENTS: Final = 2_000_000
-"""Of all sessions in memory, beside one more: 160 MB of conversations, at worst a gigabyte. The longest session
-that the log takes has about half of them."""
+"""Of all sessions in memory, beside one more: 160 MB of conversations, at worst a gigabyte. The longest that
+the log takes has about half of them."""
 _IDLE_S: Final = 180.0
 """So long after it was last asked for, a session is folded from the log anew."""
 

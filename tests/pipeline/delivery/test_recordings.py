@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.audio.audio_formats import AudioFormat
 from pipeline.delivery.recordings import RecordingParams, RecordingPart, Recordings
 from pipeline.session_state.turn_state import SentenceState, TurnState
 from schemas.ids import Seq, TurnId, new_session_id
@@ -33,3 +34,13 @@ async def test_the_same_part_is_given_as_often_as_it_is_asked_for() -> None:
         part = [piece async for piece in recordings.stream(params, size - 100, 100)]
         assert part == [bytes(100)]
     assert len(params.sentences) == MANY
+
+
+@pytest.mark.parametrize(
+    ("fmt", "made_whole"), [("mp3", True), ("opus", True), ("wav", False), ("pcm16", False)]
+)
+def test_whoever_reads_slowly_has_no_large_file_held(fmt: AudioFormat, made_whole: bool) -> None:
+    parts = recording().parts  # 19 MB of PCM
+    recordings = Recordings(MemoryEventLog(), small_bytes=20_000_000)
+    assert recordings.small(RecordingParams(parts, fmt)) is made_whole
+    assert not Recordings(MemoryEventLog(), small_bytes=19_000_000).small(RecordingParams(parts, fmt))
