@@ -116,7 +116,7 @@ class Views(Generic[F]):
             kept is None or kept.failovers != failovers
         ):  # other events may have the places of some that it has
             kept = _Kept(self._make(), failovers)
-            held = sum(one.folded.head for one in self._views.values())
+            held: int = sum(one.folded.head for one in self._views.values())
             while held > self._events:
                 held -= self._views.popitem(last=False)[1].folded.head
         self._views[session], kept.asked_s = kept, now_s

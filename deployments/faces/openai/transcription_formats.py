@@ -140,5 +140,5 @@ def diarized(made: Transcribed, ms: int) -> dict[str, Any]:
 
 def captions(made: Transcribed, fmt: str) -> str:
     """SubRip or WebVTT; a cue for each segment."""
-    cues = [Cue(one.start_ms, one.end_ms, one.text) for one in made.segments]
-    return caption_file(cues, "vtt" if fmt == "vtt" else "srt")
+    cues = (Cue(one.start_ms, one.end_ms, one.text) for one in made.segments)
+    return "".join(caption_file(cues, "vtt" if fmt == "vtt" else "srt"))

@@ -129,23 +129,22 @@ async def test_a_narration_is_heard_for_one_scene_of_an_imported_story(
     app: RunningApp, http: httpx.AsyncClient
 ) -> None:
     story, scene = await told(http)
+    await http.post(f"/api/stories/{story}/scenes", json={"content": TEXT})
     narration = await narrate(http, scene)
     await listen_until_over(app.ws_url, narration, NARRATED)
-    await http.post(f"/api/stories/{story}/scenes", json={"content": TEXT})
     files = unzip((await http.get(f"/v1/sessions/{story}/export")).content)
 
     def narrated(events: list[dict[str, object]]) -> None:
         """Both scenes name it."""
-        known = next(one for one in events if one["type"] == "dev.rhapsode.narration.requested.v1")
-        turns = [one["turn"] for one in events if one["type"] == "dev.rhapsode.turn.requested.v1"]
-        events[:] = [one for one in events if ".narration." not in str(one["type"])]
-        for seq, one in enumerate(events, 1):
-            assert one["sequence"] == f"{seq:010}", "narrations come last"
-        for turn in turns:
+        known = events.pop()
+        assert known["type"] == "dev.rhapsode.narration.requested.v1"
+        ended = [one for one in events if one["type"] == "dev.rhapsode.turn.completed.v1"]
+        for scene in ended:
             for kind, data in (("requested", {"by": "user"}), ("ready", {"chunks": 1, "audio_ms": 20})):
                 named = {"type": f"dev.rhapsode.narration.{kind}.v1", "data": {"session": narration, **data}}
                 n = len(events) + 1
-                events.append(known | named | {"id": f"{story}/{n}", "sequence": f"{n:010}", "turn": turn})
+                place = {"id": f"{story}/{n}", "sequence": f"{n:010}", "subject": scene["subject"]}
+                events.append(known | named | place)
 
     copy = (await http.post("/v1/sessions/import", content=zipped(with_events(files, narrated)))).json()
     heard = (await http.get(f"/v1/sessions/{narration}/audio")).content
