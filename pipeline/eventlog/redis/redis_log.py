@@ -267,10 +267,10 @@ class RedisEventLog:
     async def _with_sound(self, keys: Keys, session: SessionId, events: Sequence[Recorded]) -> list[Recorded]:
         """Asked for once the events have said how much there is: 500 of them may have 128 MB."""
         events = heard_at_once(events)
-        heard = [event.seq for event in events if "bytes" in event.data]
-        if not heard:
-            return list(events)
-        [entries] = await self._call(("XRANGE", keys.audio(session), f"{heard[0]}-0", f"{heard[-1]}-0"))
+        if not events:
+            return []
+        places = f"{events[0].seq}-0", f"{events[-1].seq}-0"
+        [entries] = await self._call(("XRANGE", keys.audio(session), *places))
         sound = {entry_seq(entry): entry[1][1] for entry in entries}
         return [replace(one, audio=sound[one.seq]) if one.seq in sound else one for one in events]
 
