@@ -26,7 +26,7 @@ COMMANDS: Final = {
     "load-curve": "runner.curve_command:curve_main",
     "race": "peers.race_command:main",
     "retrieval": "bench.retrieval.retrieval_bench:main",
-    "simulator": "capacity.simulator.simulator_command:main",
+    "simulator": "capacity.simulator.scaling_page:main",
 }
 """Each command with its module and function; only that module is imported."""
 

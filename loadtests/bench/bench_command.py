@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtests.bench.bench_history import BadHistory, Run, as_run, keep, past, read_history, read_run
-from loadtests.bench.bench_rows import measure
+from loadtests.bench.bench_rows import FULL, QUICK, ROWS, expected_s, measure
 from loadtests.bench.measured_row import MeasuredRow
 from loadtests.bench.noise import NoiseFound, NoiseVerdict, PastRatio, judge
-from loadtests.bench.row_plan import FULL, QUICK, ROWS, expected_s
 from loadtests.report.command_line import command_parser
 from loadtests.report.run_info import as_typed, first, heading, say, shape, thefts
 from loadtests.report.tables import markdown, table

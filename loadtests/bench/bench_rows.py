@@ -2,8 +2,9 @@
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,15 +12,7 @@ import yaml
 from redis.exceptions import RedisError
 
 from loadtests.bench.measured_row import MeasuredRow
-from loadtests.bench.row_plan import BenchPlan
-from loadtests.bench.rows import (
-    append_cost,
-    narration_climb,
-    narration_cpu,
-    session_growth,
-    session_lengths,
-    session_memory,
-)
+from loadtests.bench.rows import append_cost, first_audio, narration_climb, session_growth, session_lengths
 from loadtests.bench.rows.first_audio import first_audio_row, settings_for
 from loadtests.bench.rows.stream_latency import SCRIPT, delays, delays_row, resume_row, stop_row
 from loadtests.bench.voice.voice_conversation import MAX_TOKENS, VoiceScenario, direct, talk
@@ -31,6 +24,100 @@ from loadtests.report.tables import ComparisonRow, percentile
 from loadtests.servers.rhapsode_process import bare_stream, rhapsode
 from loadtests.servers.system_processes import SystemMeter
 from schemas.errors import RhapsodeError
+
+ROWS: Final[Mapping[str, str]] = {
+    "a": "time to first audio at a client, beside the same engines called directly",
+    "b": "a text delta, engine to client, beside the engine straight into a WebSocket",
+    "c": "append and push beside a plain XADD; resume; stop",
+    "d": "voice to voice, beside the same engines called directly (needs recordings: make system)",
+    "e": "narrations at once until the first sound is 1.5 times as late, and what 200 of them give",
+    "f": "memory of the gateways for a live session, beside a bare WebSocket, and as it gets longer",
+    "g": "what grows with the number of sessions, and with the length of one",
+    "h": "processor time for a minute of narration, beside the same engines called directly",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BenchPlan:
+    """How much of each row."""
+
+    pairs: int
+    """a: of a client and the floor."""
+    rounds: int
+    """b: of ten streams each."""
+    delta_s: int
+    repeats: int
+    """c: resumes and stops."""
+    append_rounds: int
+    turns: int
+    """d: questions, after two that warm up."""
+    narrations: tuple[int, ...]
+    """e: steps of the climb."""
+    step_s: float
+    deltas: int
+    """e: of a narration; eleven take a second."""
+    held: int
+    """f: sessions."""
+    held_s: float
+    """f: so long the first few go on."""
+    sessions: tuple[int, ...]
+    """g: at once."""
+    windows: int
+    window_s: float
+    lengths: tuple[int, ...]
+    length_rounds: int
+    answers: int
+    """h: narrations."""
+    seconds: Mapping[str, int]
+    """About, on two cores; with the start of the system that a row needs where it is the first on it."""
+
+
+FULL: Final = BenchPlan(
+    pairs=20,
+    rounds=5,
+    delta_s=8,
+    repeats=40,
+    append_rounds=15,
+    turns=10,
+    narrations=(1, 10, 25, 50, 100, 150, 200, 300),
+    step_s=20.0,
+    deltas=120,
+    held=200,
+    held_s=240.0,
+    sessions=(1, 10, 100, 200),
+    windows=5,
+    window_s=8.0,
+    lengths=(10, 100, 1_000, 10_000, 100_000),
+    length_rounds=5,
+    answers=8,
+    seconds={"a": 120, "b": 110, "c": 40, "d": 110, "e": 270, "f": 310, "g": 430, "h": 90},
+)
+QUICK: Final = BenchPlan(
+    pairs=6,
+    rounds=3,
+    delta_s=3,
+    repeats=12,
+    append_rounds=6,
+    turns=3,
+    narrations=(1, 50, 200),
+    step_s=6.0,
+    deltas=60,
+    held=100,
+    held_s=24.0,
+    sessions=(1, 10, 100, 200),
+    windows=3,
+    window_s=4.0,
+    lengths=(10, 1_000, 100_000),
+    length_rounds=3,
+    answers=3,
+    seconds={"a": 45, "b": 40, "c": 15, "d": 35, "e": 60, "f": 50, "g": 160, "h": 20},
+)
+
+
+def expected_s(plan: BenchPlan, rows: Collection[str]) -> int:
+    """About."""
+    return sum(plan.seconds[row] for row in rows)
+
 
 _SILENCE_MS: Final = 500
 """That the floor of a call waits before it believes that the question is over."""
@@ -71,8 +158,8 @@ def _real(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -> 
         if "h" in rows:
             _begin("h", plan)
             with SystemMeter(home) as meter:
-                narrated = asyncio.run(narration_cpu.narrating(url, meter, settings, plan.answers))
-            yield narration_cpu.narrated_row(narrated)
+                narrated = asyncio.run(first_audio.narrating(url, meter, settings, plan.answers))
+            yield first_audio.narrated_row(narrated)
         if "d" in rows:
             _begin("d", plan)
             yield asyncio.run(_voice(url, cache, plan.turns))
@@ -141,8 +228,8 @@ def _memory(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -
         _begin("f", plan)
         wish = {"max_tokens": plan.deltas}
         with bare_stream(folder, narration_climb.WRITER) as bare:
-            held = asyncio.run(session_memory.holding(url, home, bare, plan.held, wish, plan.held_s))
-        yield from session_memory.memory_rows(held)
+            held = asyncio.run(session_growth.holding(url, home, bare, plan.held, wish, plan.held_s))
+        yield from session_growth.memory_rows(held)
 
 
 def _narrations(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -> Iterator[MeasuredRow]:

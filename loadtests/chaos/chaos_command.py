@@ -13,6 +13,8 @@ from typing import Final
 import anyio
 
 from loadtests.chaos.chaos_run import (
+    ChaosCallers,
+    WaitedInVain,
     judged,
     recorded,
     running,
@@ -23,7 +25,6 @@ from loadtests.chaos.chaos_run import (
     under_faults,
 )
 from loadtests.chaos.consistency_check import ConsistencyFindings
-from loadtests.chaos.resuming_listeners import ChaosCallers, WaitedInVain
 from loadtests.report.run_info import say
 from loadtests.servers.gateway_system import GatewaySystem
 

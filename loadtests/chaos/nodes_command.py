@@ -20,9 +20,17 @@ import anyio
 import httpx
 import yaml
 
-from loadtests.chaos.chaos_run import judged, running, script, spread_line, summary, takeovers, under_faults
+from loadtests.chaos.chaos_run import (
+    ChaosCallers,
+    judged,
+    running,
+    script,
+    spread_line,
+    summary,
+    takeovers,
+    under_faults,
+)
 from loadtests.chaos.consistency_check import ConsistencyFindings
-from loadtests.chaos.resuming_listeners import ChaosCallers
 from loadtests.report.result_store import ROOT
 from loadtests.servers.gateway_system import reserve_port
 from loadtests.servers.ray_nodes import RayNodes

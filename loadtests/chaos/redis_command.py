@@ -16,10 +16,17 @@ import anyio
 import anyio.to_thread
 
 from loadtests.chaos.chaos_command import Say
-from loadtests.chaos.chaos_run import judged, running, script, spread_line, summary, under_faults
+from loadtests.chaos.chaos_run import (
+    ChaosCallers,
+    judged,
+    running,
+    script,
+    spread_line,
+    summary,
+    under_faults,
+)
 from loadtests.chaos.consistency_check import ConsistencyFindings, ListenerRecord
 from loadtests.chaos.redis_faults import RedisFailover, fail_master_over, fail_shard_over, move_slots
-from loadtests.chaos.resuming_listeners import ChaosCallers
 from loadtests.report.run_info import say
 from loadtests.servers.gateway_system import GatewaySystem
 from loadtests.servers.redis_servers import (

@@ -9,8 +9,7 @@ from time import monotonic
 from typing import Any, Final
 
 from loadtests.client.answer_playback import AnswerPlayback, ReceivedAnswer
-from loadtests.client.api_connection import ApiConnection
-from loadtests.client.event_socket import EventSocket, TimedFrame
+from loadtests.client.api_connection import ApiConnection, EventSocket, TimedFrame
 from schemas.events import TERMINAL
 
 _PATIENCE_S: Final = 300.0

@@ -11,9 +11,16 @@ import orjson
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from loadtests.client.api_connection import AGAIN_S, LEAVING, ApiConnection, Failed, Refused, error_of_frame
+from loadtests.client.api_connection import (
+    AGAIN_S,
+    LEAVING,
+    ApiConnection,
+    Failed,
+    Refused,
+    error_of_frame,
+    split_frame,
+)
 from loadtests.client.caller_record import CallerRecord
-from loadtests.client.event_socket import split_frame
 from loadtests.client.received_events import ReceivedEvents, ReceivedTurn
 from loadtests.client.recorded_speech import PER_MS
 

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from loadtests.client.api_connection import ApiConnection
-from loadtests.client.event_socket import EventSocket, TimedFrame
+from loadtests.client.api_connection import ApiConnection, EventSocket, TimedFrame
 from loadtests.client.recorded_speech import PER_MS
 from rhapsode.frame_batcher import FrameBatcher
 

@@ -9,8 +9,7 @@ from typing import Any, Final, Protocol
 import httpx
 from websockets.exceptions import WebSocketException
 
-from loadtests.client.api_connection import ApiConnection
-from loadtests.client.event_socket import EventSocket
+from loadtests.client.api_connection import ApiConnection, EventSocket
 from loadtests.client.recorded_speech import Clip
 from loadtests.client.voice_call import PacedMicrophone, VoiceCall, voice_call
 from loadtests.peers.peer_connection import PATIENCE_S, FirstLoudSample, peer_connection

@@ -12,8 +12,8 @@ from typing import Any, Final
 from loadtests.client import recorded_speech
 from loadtests.peers import laps
 from loadtests.peers.contestants import FAILURES, Contestant, PeerContestant, RhapsodeContestant
+from loadtests.peers.laps import Race, figures, sessions_table
 from loadtests.peers.peer_servers import EngineServices, peer, services, there_are_peers, there_is_realtimetts
-from loadtests.peers.race_tables import Race, figures, sessions_table
 from loadtests.peers.session_climb import ClimbStep, ClimbSystem, PeerSystem, RhapsodeSystem, climb
 from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import publish

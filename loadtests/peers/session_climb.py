@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import psutil
 
-from loadtests.client.event_socket import EventSocket
+from loadtests.client.api_connection import EventSocket
 from loadtests.peers.contestants import FAILURES, answered, rhapsode_session
 from loadtests.peers.peer_connection import FirstLoudSample, PeerConnection, peer_connection
 from loadtests.report.run_info import stolen

@@ -12,15 +12,13 @@ from typing import Final
 import httpx
 
 from loadtests.client.api_connection import ApiConnection, Failed
-from loadtests.report import curve_verdicts, result_store
+from loadtests.report import curve_page, result_store
 from loadtests.report.command_line import OF_A_LOAD, command_parser, number, rate, refuse_key, seconds
-from loadtests.report.curve_page import DOCS, MARK, curve_table, keep, page, picture
-from loadtests.report.curve_verdicts import LoadCurve
+from loadtests.report.curve_page import DOCS, MARK, LoadCurve, curve_table, keep, page, picture
 from loadtests.report.load_result import LoadResult
 from loadtests.report.run_info import as_typed, commit, machine, when
 from loadtests.runner import load_command
-from loadtests.runner.load_arguments import parsed
-from loadtests.runner.load_command import BROKEN, KEPT, STOPPED, WRONG
+from loadtests.runner.load_command import BROKEN, KEPT, STOPPED, WRONG, parsed
 
 RATES: Final = {
     "narrate": (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0),
@@ -243,7 +241,7 @@ def _wrong(error: Exception) -> int:
 
 def judged(arguments: argparse.Namespace, results: list[LoadResult]) -> LoadCurve:
     lengths = [seconds_of(number, arguments.seconds) for number in range(len(results))]
-    found = curve_verdicts.steps(arguments.rates[: len(results)], results, lengths)
+    found = curve_page.steps(arguments.rates[: len(results)], results, lengths)
     return LoadCurve(
         when=when(),
         machine=machine(),
@@ -256,7 +254,7 @@ def judged(arguments: argparse.Namespace, results: list[LoadResult]) -> LoadCurv
         late=arguments.late,
         flat=arguments.flat,
         steps=found,
-        verdicts=curve_verdicts.verdicts(found, arguments.late, arguments.flat),
+        verdicts=curve_page.verdicts(found, arguments.late, arguments.flat),
         whole=tuple(results),
     )
 

@@ -13,7 +13,7 @@ from loadtests.report import load_summary
 from loadtests.runner import usage_summary
 from loadtests.runner.open_loop import LoadPlan, LoadProgress, ProcessShare, take_part
 from loadtests.runner.process_killer import ProcessKiller
-from loadtests.runner.system_probe import SystemProbe, SystemSample
+from loadtests.runner.usage_summary import SystemProbe, SystemSample
 from loadtests.runner.worker_pool import WorkerPool
 
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM)

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from loadtests.bench.measured_row import MeasuredRow
 from loadtests.client.answer_playback import ReceivedAnswer
-from loadtests.client.api_connection import ApiConnection
-from loadtests.client.event_socket import EventSocket
+from loadtests.client.api_connection import ApiConnection, EventSocket
 from loadtests.client.received_answers import CallerPlan, answered
 from loadtests.peers.session_climb import LATE, ClimbStep, carried, limit_of, step
 from loadtests.report.run_info import say

@@ -15,15 +15,18 @@ import numpy as np
 
 from loadtests.bench.turns.hesitant_speech import PROMPT_FOLDER, Pause, hesitant_turns
 from loadtests.bench.turns.policy_sweep import (
+    Numbers,
     OperatingPoint,
     Policy,
     Verdicts,
     fewest_cutoffs,
+    fitted,
     judged,
     least_dead_air,
+    left_out,
+    logit,
     sweep,
 )
-from loadtests.bench.turns.turn_model import Numbers, fitted, left_out, logit
 from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import markdown
 from pipeline.engines.llm.text_end import TextEnd

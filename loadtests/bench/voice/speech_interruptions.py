@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from loadtests.client.api_connection import ApiConnection
-from loadtests.client.event_socket import TimedFrame
+from loadtests.client.api_connection import ApiConnection, TimedFrame
 from loadtests.client.recorded_speech import Clip
 from loadtests.client.voice_call import VoiceCall, voice_call
 from loadtests.report.tables import ComparisonRow, percentile

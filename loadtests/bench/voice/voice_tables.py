@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from loadtests.bench.voice.voice_conversation import VoiceOutcome
-from loadtests.bench.voice.voice_trace import STEPS, VoiceTrace
+from loadtests.bench.voice.voice_conversation import STEPS, VoiceOutcome, VoiceTrace
 from loadtests.report.tables import markdown, percentile, spread, verdict
 from pipeline.stt.evaluation.word_error_rate import WordErrors, altogether
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from loadtests.capacity.costs import engine_costs as engines
 from loadtests.capacity.costs import rest_costs, turn_costs
-from loadtests.capacity.costs.cost_formulas import derived
+from loadtests.capacity.costs.turn_costs import derived
 from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import ROOT
 from loadtests.report.run_info import commit, machine, say, when

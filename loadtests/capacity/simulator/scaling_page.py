@@ -1,15 +1,289 @@
 """The tables of docs/scaling.md, each between two marks and kept equal to the costs, and its picture."""
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from math import log2
 from typing import Any, Final
 
-from loadtests.capacity.simulator import measured_comparison, scaling_tables, small_end
-from loadtests.capacity.simulator.machine_profiles import costs
+from loadtests.capacity.costs.cost_command import tables
+from loadtests.capacity.simulator import graphics_cards, measured_comparison, small_end
+from loadtests.capacity.simulator.capacity_model import SessionDemand, demand, holds, size_for
+from loadtests.capacity.simulator.graphics_cards import CARDS, EIGHT_BILLION
+from loadtests.capacity.simulator.machine_profiles import (
+    ASSISTANT,
+    NARRATION,
+    at_least,
+    cluster,
+    costs,
+    laptop,
+)
 from loadtests.capacity.simulator.measured_comparison import ComparedSize
+from loadtests.capacity.simulator.simulation import SimulationResult, simulate
+from loadtests.capacity.simulator.simulation_plan import CallerModel
+from loadtests.report.command_line import command_parser, numbers
 from loadtests.report.result_store import ROOT
+from loadtests.report.run_info import say
 from loadtests.report.svg_charts import ChartLine, Labels, label_x, lines, milliseconds, rendered
+from loadtests.report.tables import markdown
+
+PEOPLE: Final[Mapping[str, CallerModel]] = {"assistant": ASSISTANT, "narration": NARRATION}
+SIZES: Final = (1_000, 100_000, 10_000_000)
+CELL: Final = 10_000
+"""Sessions of one cell: a Ray cluster with a log of its own."""
+NODE_GATEWAYS: Final = 14
+"""On a machine of 16 cores: two are for Ray and the kernel."""
+PARTITIONS: Final = 64
+LOOKS_PER_S: Final = 5.0
+"""At each partition's work, by each gateway: one in 0.2 s (`pipeline/sessions/owner_pool.py`)."""
+WATCH_S: Final = 0.75
+"""A gateway looks at the heads of its quiet sessions once in so long (`pipeline/eventlog/tailer.py`)."""
+LEASE_CALLS_PER_S: Final = 5.2
+"""For a session with an owner: a look and a renewal, measured at 2.6 a second each."""
+CALL_S: Final = 5e-6
+"""Of a shard's core for a call that is not an append (5 to 7 µs were measured in the design)."""
+DAY_S: Final = 86_400
+
+
+def costs_sheet(found: Mapping[str, Any]) -> str:
+    return tables(found)
+
+
+def demand_sheet(found: Mapping[str, Any]) -> str:
+    """Table of one session's demand, each second."""
+    both = [demand(found, people) for people in PEOPLE.values()]
+    rows = [
+        ["questions", *(f"{of.turns:.3f}" for of in both)],
+        ["tokens written", *(f"{of.tokens:.1f}" for of in both)],
+        ["seconds of sound made", *(f"{of.speech_s:.2f}" for of in both)],
+        ["seconds of speech understood", *(f"{of.heard_s:.2f}" for of in both)],
+        ["events", *(f"{of.events:.1f}" for of in both)],
+        ["of a core, gateway", *(f"{100 * of.gateway_cores:.2f} %" for of in both)],
+        ["of a core, log server", *(f"{100 * of.log_cores:.3f} %" for of in both)],
+        ["into the log's memory", *(f"{of.log_bytes / 1_000:.1f} kB" for of in both)],
+        ["into the archive", *(f"{of.archive_bytes / 1_000:.1f} kB" for of in both)],
+        ["part of the time with an answer in the making", *(f"{of.running:.0%}" for of in both)],
+    ]
+    return markdown(["one session, each second", *PEOPLE], rows)
+
+
+def holds_sheet(found: Mapping[str, Any]) -> str:
+    """Sessions that one of each carries."""
+    rows = []
+    for name, people in PEOPLE.items():
+        one = holds(found, people, graphics_cards.L40S, EIGHT_BILLION, graphics_cards.L4)
+        rows += [
+            [name, "a gateway (one core)", _whole(one.gateway), "measured"],
+            [name, "a machine of 16 cores with gateways", _whole(NODE_GATEWAYS * one.gateway), "measured"],
+            [name, "a shard of the log, by its work", _whole(one.shard_by_work), "measured"],
+            [name, "a shard of the log, by 16 GB of memory", _whole(one.shard_by_memory), "measured"],
+        ]
+        for card in CARDS:
+            that = holds(found, people, card, EIGHT_BILLION, card)
+            rows.append([name, f"{card.name} that writes (8B)", _whole(that.model), "on paper"])
+        if people.question_s:
+            rows.append([name, "L4 that listens (large-v2)", _whole(one.transcription), "on paper"])
+        rows.append([name, "a card that speaks (VITS)", _whole(one.voice), "a guess"])
+        voice = 0.6 / (found["engines"]["tts_cpu_s_per_s"] * demand(found, people).speech_s)
+        rows.append([name, "a core that speaks (Piper)", f"{voice:.1f}", "measured"])
+    return markdown(["habit", "one", "sessions", "from"], rows)
+
+
+def sizes_sheet(found: Mapping[str, Any]) -> str:
+    """How much of everything, at each size."""
+    rows = []
+    for name, people in PEOPLE.items():
+        of = demand(found, people)
+        for sessions in SIZES:
+            size = size_for(found, people, sessions)
+            rows.append(
+                [
+                    name,
+                    f"{sessions:,}",
+                    f"{size.gateways:,} on {at_least(size.gateways / NODE_GATEWAYS):,}",
+                    f"{size.shards:,}",
+                    f"{size.models:,} / {size.transcribers:,} / {size.voices:,}",
+                    f"{sessions * of.events:,.0f}",
+                    f"{sessions * of.archive_bytes * DAY_S / 1e12:,.1f} TB",
+                    f"{at_least(sessions / CELL):,}",
+                ]
+            )
+    headings = [
+        "habit",
+        "sessions",
+        "gateways on machines",
+        "shards",
+        "cards: L40S write / L4 listen / speak",
+        "events a second",
+        "archive a day",
+        "cells",
+    ]
+    return markdown(headings, rows)
+
+
+def polling_sheet(found: Mapping[str, Any]) -> str:
+    """Table of the log's calls by idle sessions, as one system and in cells."""
+    rows = []
+    of = demand(found, ASSISTANT)
+    for sessions in SIZES:
+        size = size_for(found, ASSISTANT, sessions)
+        partitions = max(PARTITIONS, 1 << (size.shards - 1).bit_length())
+        whole = _polling(sessions, size.gateways, partitions, of)
+        cell = min(sessions, CELL)
+        part = _polling(cell, size_for(found, ASSISTANT, cell).gateways, PARTITIONS, of)
+        rows.append(
+            [
+                f"{sessions:,}",
+                f"{partitions:,}",
+                *(f"{calls:,.0f}" for calls in whole),
+                f"{sum(whole) * CALL_S:,.1f}",
+                f"{sum(part) * CALL_S * at_least(sessions / CELL):,.1f}",
+            ]
+        )
+    headings = [
+        "sessions",
+        "partitions of one log",
+        "heads of quiet sessions, a second",
+        "leases kept, a second",
+        "partitions looked at by every gateway, a second",
+        "leases looked at by every gateway, a second",
+        "cores of the log for it",
+        f"the same in cells of {CELL:,}",
+    ]
+    return markdown(headings, rows)
+
+
+def _polling(
+    sessions: int, gateways: int, partitions: int, of: SessionDemand
+) -> tuple[float, float, float, float]:
+    """Calls a second."""
+    return (
+        sessions * (1 - of.running) / WATCH_S,
+        sessions * of.running * LEASE_CALLS_PER_S,
+        gateways * partitions * LOOKS_PER_S,
+        gateways * sessions * of.running * LOOKS_PER_S,
+    )
+
+
+def cards_sheet(found: Mapping[str, Any]) -> str:
+    """Cards for a thousand sessions, by what they are."""
+    rows = []
+    for name, people in PEOPLE.items():
+        for card in CARDS:
+            size = size_for(found, people, 1_000, card=card, speech_card=card)
+            step = [graphics_cards.step_s(card, EIGHT_BILLION, batch) * 1_000 for batch in (1, 64)]
+            room = graphics_cards.sequences(card, EIGHT_BILLION)
+            rows.append(
+                [
+                    name,
+                    card.name,
+                    f"{size.models} / {size.transcribers} / {size.voices}",
+                    f"{step[0]:.0f} / {step[1]:.0f} ms",
+                    f"{min(256, room)}",
+                ]
+            )
+    return markdown(
+        ["habit", "card", "write / listen / speak", "a token: alone / with 63 others", "answers at a time"],
+        rows,
+    )
+
+
+def beside_sheet(found: Mapping[str, Any]) -> str:
+    """Simulated beside measured."""
+    rows = []
+    for kind, kept in small_end.kept().items():
+        for pair in measured_comparison.pairs(found, kept):
+            measured, simulated = pair.measured, pair.simulated
+            own = simulated.utilisation["machine"] * (measured_comparison.cores_for(measured))
+            rows.append(
+                [
+                    kind,
+                    str(measured.people),
+                    f"{measured.others:.1f}",
+                    f"{in_ms(measured.ttft)}; {in_ms(simulated.ttft)}",
+                    f"{in_ms(measured.ttfa)}; {in_ms(simulated.ttfa)}",
+                    f"{pair.error:+.0%}",
+                    f"{measured.stalled:.0%}; {simulated.stalled:.0%}",
+                    f"{measured.own_cores:.2f}; {own:.2f}",
+                ]
+            )
+    headings = [
+        "engines",
+        "people",
+        "cores that strangers used",
+        "first words, ms: measured; simulated",
+        "first sound, ms: measured; simulated",
+        "error of p50",
+        "fell silent: measured; simulated",
+        "cores used: measured; simulated",
+    ]
+    return markdown(headings, rows)
+
+
+def laptop_sheet(found: Mapping[str, Any]) -> str:
+    """The laptop profile with its real engines, alone on its two cores."""
+    rows = []
+    for name, people in PEOPLE.items():
+        for sessions in (1, 2, 4, 6, 8):
+            rows.append([name, *_cells(simulate(laptop(found, people), sessions, 300.0))])
+    return markdown(["habit", *_HEADINGS], rows)
+
+
+def cluster_sheet(found: Mapping[str, Any]) -> str:
+    """A cluster for a hundred, with fewer and with more callers than it is made for."""
+    rows = []
+    size = size_for(found, ASSISTANT, 100)
+    for sessions in (25, 50, 100, 130, 160, 200):
+        rows.append(_cells(simulate(cluster(found, ASSISTANT, size), sessions, 60.0)))
+    return markdown(_HEADINGS, rows)
+
+
+_HEADINGS: Final = ["sessions", "first words, ms", "first sound, ms", "fell silent", "busiest", "next"]
+
+
+def _cells(result: SimulationResult) -> list[str]:
+    order = sorted(result.utilisation, key=lambda name: -result.utilisation[name])[:2]
+    busy = [f"{name} {result.utilisation[name]:.0%}" for name in order]
+    return [
+        str(result.people),
+        in_ms(result.ttft),
+        in_ms(result.ttfa) + ("" if result.steady else " and growing"),
+        f"{result.stalled:.0%}",
+        busy[0],
+        busy[1] if len(busy) > 1 else "",
+    ]
+
+
+def in_ms(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:.0f} / {ends[1]:.0f}"
+
+
+def _whole(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def main() -> None:
+    """Look after the tables of docs/scaling.md, or measure the small end."""
+    parser = command_parser("python -m loadtests simulator", main.__doc__, "--cache")
+    add = parser.add_argument
+    add("--write", action="store_true", help="put the tables into docs/scaling.md")
+    add("--check", action="store_true", help="fail if the tables of docs/scaling.md are others")
+    add("--measure", nargs="+", choices=("scripted", "real"), help="the small end, on this machine")
+    add("--sessions", type=numbers, default=[1, 2, 4, 8, 16], metavar="N,N", help="default 1,2,4,8,16")
+    add("--keep", action="store_true", help="with --measure: write docs/small-end.json")
+    arguments = parser.parse_args()
+    if not (arguments.measure or arguments.write or arguments.check):
+        parser.error("say --write, --check or --measure")
+    if arguments.measure:
+        for row in small_end.measure(arguments.measure, arguments.sessions, arguments.cache, say):
+            print(row, flush=True)
+            if arguments.keep:
+                small_end.keep([row])
+    if arguments.write or arguments.check:
+        stale = update(check=arguments.check)
+        if stale and arguments.check:
+            sys.exit(f"docs/scaling.md is not what the model says: {', '.join(stale)}. Run --write.")
+
 
 DOCS: Final = ROOT / "docs"
 PAGE: Final = DOCS / "scaling.md"
@@ -17,18 +291,18 @@ PICTURE: Final = DOCS / "pictures" / "first-sound.svg"
 _BLOCK: Final = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Sheet = Callable[[Mapping[str, Any]], str]
 QUICK: Final[Mapping[str, Sheet]] = {
-    "costs": scaling_tables.costs_sheet,
-    "demand": scaling_tables.demand_sheet,
-    "holds": scaling_tables.holds_sheet,
-    "sizes": scaling_tables.sizes_sheet,
-    "polling": scaling_tables.polling_sheet,
-    "money": scaling_tables.cards_sheet,
+    "costs": costs_sheet,
+    "demand": demand_sheet,
+    "holds": holds_sheet,
+    "sizes": sizes_sheet,
+    "polling": polling_sheet,
+    "money": cards_sheet,
 }
 """Arithmetic only."""
 SLOW: Final[Mapping[str, Sheet]] = {
-    "beside": scaling_tables.beside_sheet,
-    "simulated-laptop": scaling_tables.laptop_sheet,
-    "simulated-cluster": scaling_tables.cluster_sheet,
+    "beside": beside_sheet,
+    "simulated-laptop": laptop_sheet,
+    "simulated-cluster": cluster_sheet,
 }
 """Simulated: they take a while."""
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from loadtests.capacity.simulator.event_calendar import EventCalendar, Signal, Wait, Walk
 from loadtests.capacity.simulator.simulation_plan import SimulationPlan, SpeechModel, WorkStage
-from loadtests.capacity.simulator.work_station import WorkHost, WorkStation
+from loadtests.capacity.simulator.work_station import EventCalendar, Signal, Wait, Walk, WorkHost, WorkStation
 from loadtests.client.answer_playback import AnswerPlayback, ReceivedAnswer
 from loadtests.report.tables import percentile
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.bench.rows import narration_climb, session_growth, session_lengths, session_memory
+from loadtests.bench.rows import narration_climb, session_growth, session_lengths
 from loadtests.bench.rows.narration_climb import NarrationClimb
 from loadtests.bench.rows.session_lengths import session_of
 from loadtests.bench.rows.session_lengths import turns as past_turns
@@ -101,11 +101,11 @@ async def test_a_live_session_holds_memory_and_is_told_beside_a_bare_connection(
     apart: Apart, tmp_path: Path
 ) -> None:
     with bare_stream(tmp_path, session_growth.SCRIPT) as bare:
-        held = await session_memory.holding(apart.url, apart.home, bare, 8, {"speak": False}, 0.5, 0.1)
-    now, later = session_memory.memory_rows(held)
+        held = await session_growth.holding(apart.url, apart.home, bare, 8, {"speak": False}, 0.5, 0.1)
+    now, later = session_growth.memory_rows(held)
     assert (now.key, later.key) == ("f.session", "f.longer.0.5")
     assert held.sessions == 8
-    assert len(held.each_mb) == len(held.bare_mb) == session_memory.STEPS
+    assert len(held.each_mb) == len(held.bare_mb) == session_growth.STEPS
     assert held.events > 0
     assert held.later_mb[0] > 0
     assert "for 1,000 events more" in later.row.note

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.capacity.simulator.event_calendar import EventCalendar, Walk
-from loadtests.capacity.simulator.work_station import WorkHost, WorkStation
+from loadtests.capacity.simulator.work_station import EventCalendar, Walk, WorkHost, WorkStation
 from tests.loadtests.capacity import queueing_formulas
 
 JOBS = 30_000

@@ -17,8 +17,7 @@ from loadtests.client.blocking_client import BlockingClient
 from loadtests.client.received_events import ReceivedEvents
 from loadtests.client.recorded_speech import PER_MS, available
 from loadtests.client.session_connection import PIECE_MS, ResumableInput
-from loadtests.runner.load_arguments import parsed
-from loadtests.runner.load_command import measured
+from loadtests.runner.load_command import measured, parsed
 from loadtests.servers.gateway_system import GatewaySystem
 from tests.support.eventually import eventually
 

@@ -19,13 +19,12 @@ from redis import Redis
 
 from loadtests.client.api_connection import Failed, Refused
 from loadtests.client.recorded_speech import available
-from loadtests.report import load_tables
+from loadtests.report import load_page
 from loadtests.report.load_result import PARTS, LoadResult
 from loadtests.runner import process_killer
-from loadtests.runner.load_arguments import parsed
-from loadtests.runner.load_command import KEPT, load_main, measured
+from loadtests.runner.load_command import KEPT, load_main, measured, parsed
 from loadtests.runner.process_killer import DueKill, ProcessKiller, schedule
-from loadtests.runner.system_probe import keys
+from loadtests.runner.usage_summary import keys
 from loadtests.servers.gateway_system import GatewaySystem
 from loadtests.servers.system_processes import members
 from pipeline.eventlog.redis.embedded import embedded_server
@@ -188,7 +187,7 @@ async def test_one_new_process_does_not_stand_in_for_two_that_were_killed(
 
 
 def test_the_table_of_a_soak_has_every_fault_gaps_too() -> None:
-    table = load_tables.report(result_with("fine", answers=9, answered=9, counts={"gaps": 3}))
+    table = load_page.report(result_with("fine", answers=9, answered=9, counts={"gaps": 3}))
     assert "| what they heard | 81 events, 9 answers; gaps 3, cut_tails 0, cross_talk 0, lost 0," in table
 
 
@@ -239,12 +238,12 @@ def test_a_soak_of_a_system_of_its_own_loses_nothing_although_its_parts_are_kill
 
 def check_what_is_kept(result: LoadResult, tables: Path) -> None:
     """In the place that docs/measurements.md has for it, before what was there."""
-    text = load_tables.TABLES.read_text("utf-8")
+    text = load_page.TABLES.read_text("utf-8")
     tables.write_text(text, "utf-8")
-    load_tables.keep(result, tables)
-    before, _, after = text.partition(load_tables.MARK)
+    load_page.keep(result, tables)
+    before, _, after = text.partition(load_page.MARK)
     kept = tables.read_text("utf-8")
-    assert kept.startswith(before + load_tables.MARK)
+    assert kept.startswith(before + load_page.MARK)
     assert kept.endswith(after)
     table = kept.removeprefix(before).removesuffix(after)
     assert "| killed: a gateway | 1 times; another one after" in table

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.client.api_connection import ApiConnection, Failed
-from loadtests.report.curve_verdicts import LoadCurve
+from loadtests.report.curve_page import LoadCurve
 from loadtests.report.load_result import LoadResult
 from loadtests.runner import curve_command, load_command
 from loadtests.runner.curve_command import curve_main, curve_parsed

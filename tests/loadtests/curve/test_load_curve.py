@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.report import curve_verdicts
-from loadtests.report.curve_page import MARK, curve_table, keep, page, picture
-from loadtests.report.curve_verdicts import CurveStep, LoadCurve
+from loadtests.report import curve_page
+from loadtests.report.curve_page import MARK, CurveStep, LoadCurve, curve_table, keep, page, picture
 from loadtests.runner import curve_command
 from loadtests.runner.curve_command import RATES, curve_main, curve_parsed
 from loadtests.runner.load_command import BROKEN, KEPT, WRONG
@@ -62,7 +61,7 @@ FULL = step(
 
 
 def kept(*steps: CurveStep) -> list[bool | None]:
-    return [one.kept for one in curve_verdicts.verdicts(steps, 1.5, 2.0)]
+    return [one.kept for one in curve_page.verdicts(steps, 1.5, 2.0)]
 
 
 def test_quality_is_judged_up_to_where_load_is_felt_and_politeness_beyond() -> None:
@@ -113,9 +112,9 @@ def test_one_gap_in_any_step_up_to_there_is_enough_to_break_the_first_statement(
 
 def test_only_those_who_were_refused_beyond_it_are_told_there() -> None:
     before = step(per_s=2.0, ratio_p95=1.4, refused=7)
-    _, beyond = curve_verdicts.verdicts([QUIET_STEP, before, FULL], 1.5, 2.0)
+    _, beyond = curve_page.verdicts([QUIET_STEP, before, FULL], 1.5, 2.0)
     assert "; 40 refused, 0 of them without a wait" in beyond.found
-    _, never_late = curve_verdicts.verdicts([QUIET_STEP, before], 1.5, 2.0)
+    _, never_late = curve_page.verdicts([QUIET_STEP, before], 1.5, 2.0)
     assert (never_late.kept, "; 7 refused" in never_late.found) == (True, True)
 
 
@@ -127,7 +126,7 @@ def test_where_nobody_was_refused_there_is_nothing_to_judge() -> None:
 @given(st.lists(st.floats(0.5, 4), min_size=1, max_size=9))
 def test_load_is_felt_from_the_first_step_on_that_is_late(ratios: list[float]) -> None:
     steps = [step(ratio_p95=ratio) for ratio in ratios]
-    last = curve_verdicts.knee(steps, 1.5)
+    last = curve_page.knee(steps, 1.5)
     assert all(ratio <= 1.5 for ratio in ratios[: last + 1])
     assert last + 1 == len(ratios) or ratios[last + 1] > 1.5
 
@@ -144,7 +143,7 @@ def curve(*steps: CurveStep) -> LoadCurve:
         late=1.5,
         flat=2.0,
         steps=steps,
-        verdicts=curve_verdicts.verdicts(steps, 1.5, 2.0),
+        verdicts=curve_page.verdicts(steps, 1.5, 2.0),
         whole=(),
     )
 
@@ -216,7 +215,7 @@ def test_a_run_of_two_steps_leaves_its_report(
     said = capsys.readouterr().out
     found = LoadCurve.model_validate(json.loads((tmp_path / "curve.json").read_text("utf-8")))
     assert code == BROKEN != KEPT, "nobody was refused, so that nothing is known of politeness"
-    assert found.verdicts == curve_verdicts.verdicts(found.steps, 50, 60)
+    assert found.verdicts == curve_page.verdicts(found.steps, 50, 60)
     assert found.verdicts[1].kept is None
     assert [one.per_s for one in found.steps] == [2.0, 4.0]
     assert [one.came for one in found.steps] == [one.admitted for one in found.steps]

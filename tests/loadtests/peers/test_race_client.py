@@ -15,10 +15,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from loadtests.client.recorded_speech import Clip
 from loadtests.peers import session_climb
 from loadtests.peers.contestants import HeardAnswer
-from loadtests.peers.laps import Laps, laps, prompt, spoken, text, typed
+from loadtests.peers.laps import Laps, Race, laps, prompt, sessions_table, spoken, text, typed
 from loadtests.peers.peer_connection import RATE, FirstLoudSample, peer_connection
 from loadtests.peers.peer_servers import Marks, stages
-from loadtests.peers.race_tables import Race, sessions_table
 from loadtests.peers.session_climb import ClimbStep, carried, limit_of
 from tests.support.clocks import HandClock
 

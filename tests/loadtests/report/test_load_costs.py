@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.client.caller_record import CallerRecord
+from loadtests.report.load_page import cost_values, growth_values, pictures
 from loadtests.report.load_result import ProcessKill, SystemSeen
 from loadtests.report.load_summary import CallersInside
 from loadtests.report.svg_charts import rendered
-from loadtests.report.system_charts import cost_values, growth_values, pictures
 from loadtests.runner import usage_summary
-from loadtests.runner.system_probe import SystemSample, read
+from loadtests.runner.usage_summary import SystemSample, read
 from loadtests.servers.system_processes import ProcessSample
 
 MB = 2.0**20

@@ -9,10 +9,9 @@ import pytest
 
 from loadtests.bench.voice import voice_command
 from loadtests.bench.voice.speech_interruptions import Interruption, rows
-from loadtests.bench.voice.voice_conversation import VoiceOutcome, VoiceScenario
+from loadtests.bench.voice.voice_conversation import STEPS, VoiceOutcome, VoiceScenario, VoiceTrace
 from loadtests.bench.voice.voice_soak import ReplicaWatch, Soak, soak_table
 from loadtests.bench.voice.voice_tables import DELIVERED, SILENCE_500, verdicts
-from loadtests.bench.voice.voice_trace import STEPS, VoiceTrace
 from pipeline.stt.evaluation.word_error_rate import word_errors
 
 NEVER = Interruption(held=None, flushed=None, detection=None, last_byte=None, ended=None)

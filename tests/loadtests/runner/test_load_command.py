@@ -12,8 +12,7 @@ from loadtests.report import thresholds
 from loadtests.report.load_page import page
 from loadtests.report.load_result import LoadResult, Requirement
 from loadtests.runner import load_command
-from loadtests.runner.load_arguments import parsed
-from loadtests.runner.load_command import BROKEN, KEPT, WRONG, load_main
+from loadtests.runner.load_command import BROKEN, KEPT, WRONG, load_main, parsed
 from tests.loadtests.load_results import result_with
 from tests.loadtests.typed_commands import ended, refused
 from tests.support.running_app import RunningApp

@@ -18,8 +18,7 @@ from loadtests.client.caller_record import CallerRecord, LatencySample
 from loadtests.report import load_summary
 from loadtests.report.load_result import LoadResult
 from loadtests.runner import usage_summary
-from loadtests.runner.load_arguments import parsed
-from loadtests.runner.load_command import STOPPED, measured, planned
+from loadtests.runner.load_command import STOPPED, measured, parsed, planned
 from loadtests.runner.open_loop import ClockTick, LoadPlan, ProcessShare, lost
 from tests.loadtests.altered_streams import noted, stream
 from tests.support.eventually import eventually

@@ -9,8 +9,7 @@ import pytest
 
 from loadtests.client.recorded_speech import available
 from loadtests.report.load_result import LoadResult
-from loadtests.runner.load_arguments import parsed
-from loadtests.runner.load_command import measured
+from loadtests.runner.load_command import measured, parsed
 from loadtests.scenarios import SCENARIOS, SPEAKING
 from tests.support.running_app import RunningApp
 
