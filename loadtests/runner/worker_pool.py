@@ -1,66 +1,36 @@
-"""Messages between the processes of this client: pickled, each with its length before it.
-
-Only between a parent and the children that it has started itself, over their pipes.
-"""
+"""Several processes of this client, each with its own part of the callers, over a pipe to each."""
 
 import asyncio
-import pickle
+import multiprocessing
 import resource
-import sys
-from asyncio import IncompleteReadError, StreamReader
+import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import astuple, dataclass, field, replace
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from time import monotonic
 from typing import Any, Final
 
-from loadtests.runner.open_loop import LoadPlan, LoadProgress, ProcessShare, lost
+from loadtests.client.api_connection import ApiConnection
+from loadtests.runner.open_loop import LoadPlan, LoadProgress, ProcessShare, lost, take_part
 
-_LENGTH: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerOrders:
-    """Orders for a process; it answers `WorkerReady`, and waits for `StartOrder`."""
-
-    plan: LoadPlan
-    url: str
-    key: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerReady:
-    """It has imported everything, and somebody answers at the address."""
-
-
-@dataclass(frozen=True, slots=True)
-class StartOrder:
-    """When it begins, on the monotonic clock, which the processes of a machine share."""
-
-    epoch_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class StopOrder:
-    """No caller comes any more, and those inside leave."""
-
-
-def packed(message: object) -> bytes:
-    content = pickle.dumps(message)
-    return len(content).to_bytes(_LENGTH, "big") + content
-
-
-async def received(reader: StreamReader) -> Any:
-    """The next message; None: there will be none."""
-    try:
-        length = int.from_bytes(await reader.readexactly(_LENGTH), "big")
-        return pickle.loads(await reader.readexactly(length))
-    except (IncompleteReadError, ConnectionError):
-        return None
-
-
+_SPAWN: Final = multiprocessing.get_context("spawn")
+_STOP: Final = "stop"
 _END_S: Final = 10.0
 _BESIDE: Final = 300
 """Files of a process that are no listener's: requests, pipes, libraries."""
+
+
+async def _received(pipe: Connection) -> Any:
+    """The next message. Raises EOFError or OSError where there will be none."""
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(pipe.fileno(), ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(pipe.fileno())
+    return pipe.recv()
 
 
 @dataclass(slots=True)
@@ -68,17 +38,18 @@ class WorkerHandle:
     """One process."""
 
     plan: LoadPlan
-    process: asyncio.subprocess.Process
+    pipe: Connection
+    process: SpawnProcess
     count: LoadProgress = field(default_factory=LoadProgress)
-    share: ProcessShare | None = None
 
     def send(self, message: object) -> None:
-        if self.process.stdin is not None and not self.process.stdin.is_closing():
-            self.process.stdin.write(packed(message))
+        with suppress(OSError):  # it died, which `WorkerPool.work` tells
+            self.pipe.send(message)
 
-    async def received(self) -> object:
-        assert self.process.stdout is not None
-        return await received(self.process.stdout)
+    async def ended(self) -> str:
+        await asyncio.to_thread(self.process.join)
+        status = self.process.exitcode or 0
+        return f"signal {-status}" if status < 0 else f"status {status}"
 
 
 @dataclass(slots=True)
@@ -92,22 +63,22 @@ class WorkerPool:
     async def begin(self, plan: LoadPlan, url: str, key: str | None, processes: int) -> None:
         """Raises RuntimeError where one of them cannot; use `close` in any case."""
         for number in range(processes):
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "loadtests.runner.worker_process"),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-            )
-            member = WorkerHandle(replace(plan, process=number, processes=processes), process)
-            self.members.append(member)
-            member.send(WorkerOrders(member.plan, url, key))
+            part = replace(plan, process=number, processes=processes)
+            ours, theirs = _SPAWN.Pipe()
+            process = _SPAWN.Process(target=_worker, args=(theirs, part, url, key), daemon=True)
+            process.start()
+            theirs.close()
+            self.members.append(WorkerHandle(part, ours, process))
         for member in self.members:
-            if await member.received() != WorkerReady():
-                raise RuntimeError(f"a process of this client ended with {await member.process.wait()}")
+            try:
+                await _received(member.pipe)
+            except (EOFError, OSError):
+                raise RuntimeError(f"a process of this client ended with {await member.ended()}") from None
 
     async def work(self, epoch_s: float) -> list[ProcessShare]:
-        """From everybody: also of those who died, as `lost`."""
+        """From everybody: also of those who died, as `lost`. `epoch_s`: monotonic, which is one for all."""
         for member in self.members:
-            member.send(StartOrder(epoch_s))
+            member.send(epoch_s)
         stopping = asyncio.create_task(self._stop())
         try:
             return await asyncio.gather(*(self._follow(member, epoch_s) for member in self.members))
@@ -117,20 +88,18 @@ class WorkerPool:
     async def _stop(self) -> None:
         await self.stop.wait()
         for member in self.members:
-            member.send(StopOrder())
+            member.send(_STOP)
 
     async def _follow(self, member: WorkerHandle, epoch_s: float) -> ProcessShare:
-        while (message := await member.received()) is not None:
-            if isinstance(message, ProcessShare):
-                return message
-            assert isinstance(message, LoadProgress)
-            self._count(member, message)
-        at_s = monotonic() - epoch_s
-        self._count(member, LoadProgress(over=True))
-        status = await member.process.wait()
-        how = f"signal {-status}" if status < 0 else f"status {status}"
-        number = member.plan.process + 1
-        return lost(member.plan, f"process {number} died after {at_s:.0f} s ({how})", at_s)
+        try:
+            while not isinstance(message := await _received(member.pipe), ProcessShare):
+                self._count(member, message)
+        except (EOFError, OSError):
+            at_s = monotonic() - epoch_s
+            self._count(member, LoadProgress(over=True))
+            died = f"process {member.plan.process + 1} died after {at_s:.0f} s ({await member.ended()})"
+            return lost(member.plan, died, at_s)
+        return message
 
     def _count(self, member: WorkerHandle, count: LoadProgress) -> None:
         member.count = count
@@ -139,25 +108,47 @@ class WorkerPool:
     async def close(self) -> None:
         """They end when nobody writes to them any more; who does not is killed."""
         for member in self.members:
-            if member.process.stdin is not None:
-                member.process.stdin.close()
+            member.pipe.close()
         for member in self.members:
-            try:
-                async with asyncio.timeout(_END_S):
-                    await member.process.wait()
-            except TimeoutError:
+            await asyncio.to_thread(member.process.join, _END_S)
+            if member.process.is_alive():
                 member.process.kill()
-                await member.process.wait()
+                await asyncio.to_thread(member.process.join)
 
 
 def total(counts: Sequence[LoadProgress]) -> LoadProgress:
-    return LoadProgress(
-        inside=sum(count.inside for count in counts),
-        fine=sum(count.fine for count in counts),
-        refused=sum(count.refused for count in counts),
-        failed=sum(count.failed for count in counts),
-        over=all(count.over for count in counts),
-    )
+    *numbers, over = zip(*map(astuple, counts), strict=True)
+    return LoadProgress(*map(sum, numbers), over=all(over))
+
+
+def _worker(pipe: Connection, plan: LoadPlan, url: str, key: str | None) -> None:
+    """All of one process. It ends when its parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent passes it on
+    with suppress(asyncio.CancelledError, EOFError, BrokenPipeError):
+        asyncio.run(_work(pipe, plan, url, key))
+
+
+async def _work(pipe: Connection, plan: LoadPlan, url: str, key: str | None) -> None:
+    async with ApiConnection(url, key, again_s=plan.again_s) as connection:
+        await connection.greet()
+        pipe.send("ready")
+        epoch_s, stop = await _received(pipe), asyncio.Event()
+        working = asyncio.create_task(take_part(plan, connection, pipe.send, stop, epoch_s))
+        heeding = asyncio.create_task(_heed(pipe, stop, working))
+        try:
+            share = await working
+        finally:
+            heeding.cancel()
+        pipe.send(share)
+
+
+async def _heed(pipe: Connection, stop: asyncio.Event, working: asyncio.Task[ProcessShare]) -> None:
+    """`_STOP` is the only message; without a parent nobody wants to know."""
+    try:
+        while await _received(pipe):
+            stop.set()
+    except (EOFError, OSError):
+        working.cancel()
 
 
 def room(people: int) -> int:

@@ -1,5 +1,6 @@
 """Hesitant speech: recordings and the packaged voice, cut and joined with pauses whose places are known."""
 
+import json
 import random
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
@@ -12,11 +13,13 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from loadtests.bench.turns.turn_scripts import OWN_VOICE, PROMPTS, RECORDED
 from loadtests.client.recorded_speech import RATE, available, cards, command, librivox
 from pipeline.engines.ports import LocalTextToSpeech, WordTimes
 
 Samples = NDArray[np.int16]
+_SCRIPTS: Final = json.loads(Path(__file__).with_name("turn_scripts.json").read_text("utf-8"))
+"""Parts of each turn, with a pause after each but the last: read by the packaged voice ("own voice"), of
+Asterisk's recorded prompts, which are the same in each language, and of pocketsphinx-testdata ("recorded")."""
 PROMPT_FOLDER: Final = Path("/usr/share/asterisk/sounds")
 LANGUAGES: Final = {"en": "en_US_f_Allison", "es": "es_MX_f_Allison", "fr": "fr_CA_f_June"}
 _QUANTILES: Final = (
@@ -85,13 +88,13 @@ async def hesitant_turns(
 
 async def _read(voice: LocalTextToSpeech) -> AsyncIterator[_Parts]:
     """A turn is read as one sentence and cut between words, so that its melody is that of a sentence."""
-    for category, turns in OWN_VOICE.items():
+    for category, turns in _SCRIPTS["own voice"].items():
         for number, texts in enumerate(turns):
             parts = await _spoken(voice, texts)
             yield _cut(f"{category} {number}", "en", "packaged voice", parts)
 
 
-async def _spoken(voice: LocalTextToSpeech, texts: tuple[str, ...]) -> list[Samples]:
+async def _spoken(voice: LocalTextToSpeech, texts: list[str]) -> list[Samples]:
     pcm, words = b"", WordTimes()
     async with aclosing(voice.synthesize(" ".join(texts), voice=voice.voices[0])) as items:
         async for item in items:
@@ -121,7 +124,7 @@ def _recorded() -> Iterator[_Parts]:
     if not available():
         return
     clips = {clip.name: np.frombuffer(clip.pcm, "<i2") for clip in (*librivox(), *cards(), command())}
-    for names in RECORDED:
+    for names in _SCRIPTS["recorded"]:
         yield _cut(names[0][-4:], "en", "readers", [clips[name] for name in names])
 
 
@@ -129,7 +132,7 @@ def _prompted(folder: Path) -> Iterator[_Parts]:
     for language, speaker in LANGUAGES.items():
         if not (folder / speaker).is_dir():
             continue
-        for category, turns in PROMPTS.items():
+        for category, turns in _SCRIPTS["prompts"].items():
             for number, parts in enumerate(turns):
                 sound = [prompt(folder / speaker, names.split()) for names in parts]
                 yield _cut(f"{category} {number}", language, "prompts", sound)

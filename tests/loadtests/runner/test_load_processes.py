@@ -125,7 +125,7 @@ def begun(app: RunningApp, out: Path) -> "subprocess.Popen[bytes]":
 
 def workers(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     found = psutil.Process(process.pid).children()
-    return [one for one in found if "loadtests.runner.worker_process" in one.cmdline()]
+    return [one for one in found if "--multiprocessing-fork" in one.cmdline()]
 
 
 async def people_inside(out: Path) -> None:
