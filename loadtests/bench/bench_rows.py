@@ -178,8 +178,6 @@ async def _voice(url: str, cache: Path, turns: int) -> MeasuredRow:
         [trace.audible for trace in outcome.traces],
         [each.voice_to_voice(_SILENCE_MS) for each in floor],
         f"{_SILENCE_MS} ms of silence, then the same engines in one process",
-        "-",
-        None,
     )
     return MeasuredRow.each("d.voice", row)
 

@@ -1,7 +1,7 @@
 """Series of measurements to rows of a table. Pure arithmetic."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import linear_regression
 
 
@@ -31,10 +31,10 @@ class ComparisonRow:
     ours: Sequence[float]
     floor: Sequence[float]
     floor_name: str
-    budget: str
-    kept: bool | None
+    budget: str = "-"
+    kept: bool | None = None
     """None: there was nothing to judge."""
-    note: str = field(default="")
+    note: str = ""
 
     def cells(self) -> list[str]:
         return [

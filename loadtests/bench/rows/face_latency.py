@@ -43,7 +43,7 @@ def _first(folder: Path, rounds: int) -> list[ComparisonRow]:
 
 
 def _words_row(face: FaceClient, ours: list[float], floor: list[float]) -> ComparisonRow:
-    return ComparisonRow(f"question to first words: {face.name}", "ms", ours, floor, FLOOR, "-", None)
+    return ComparisonRow(f"question to first words: {face.name}", "ms", ours, floor, FLOOR)
 
 
 def _sound_row(face: FaceClient, ours: list[float], native: list[float]) -> ComparisonRow:

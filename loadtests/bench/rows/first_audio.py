@@ -191,8 +191,6 @@ def narrated_row(found: NarrationCost) -> MeasuredRow:
         found.ours,
         found.floor,
         "same engines, one process",
-        "-",
-        None,
         note=f"{', '.join(parts)}; Ray beside it {around:.2f}",
     )
     return MeasuredRow.each("h.minute", row)

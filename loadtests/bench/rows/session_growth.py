@@ -408,8 +408,6 @@ def growth_rows(points: Sequence[GrowthPoint]) -> list[MeasuredRow]:
             [delay for window in point.delays_ms for delay in window],
             [delay for window in first.delays_ms for delay in window],
             f"{first.sessions} session",
-            "-",
-            None,
             note=each,
         )
         found.append(MeasuredRow.each(f"g.resting.{point.sessions}.cpu", cpu, paired=False))

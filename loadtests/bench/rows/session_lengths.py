@@ -180,7 +180,6 @@ def length_rows(lengths: Sequence[SessionLength]) -> Iterable[MeasuredRow]:
             shortest.taken[step],
             f"{shortest.events} events",
             "flat",
-            None,
             note=between,
         )
         yield MeasuredRow.each(f"g.length.{longest.events}.{step}", row)

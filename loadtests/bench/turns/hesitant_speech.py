@@ -18,8 +18,8 @@ from pipeline.engines.ports import LocalTextToSpeech, WordTimes
 
 Samples = NDArray[np.int16]
 _SCRIPTS: Final = json.loads(Path(__file__).with_name("turn_scripts.json").read_text("utf-8"))
-"""Parts of each turn, with a pause after each but the last: read by the packaged voice ("own voice"), of
-Asterisk's recorded prompts, which are the same in each language, and of pocketsphinx-testdata ("recorded")."""
+"""Parts of each turn, with a pause after each but the last: texts that the packaged voice reads, Asterisk's
+prompts, which are the same in each language, and recordings of pocketsphinx-testdata."""
 PROMPT_FOLDER: Final = Path("/usr/share/asterisk/sounds")
 LANGUAGES: Final = {"en": "en_US_f_Allison", "es": "es_MX_f_Allison", "fr": "fr_CA_f_June"}
 _QUANTILES: Final = (

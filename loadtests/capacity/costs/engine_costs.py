@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -34,33 +33,21 @@ SENTENCES: Final = (
 _CONTEXT: Final = " ".join(SENTENCES)
 
 
-@dataclass(frozen=True, slots=True)
-class DecodingCost:
-    """So many answers written together. Seconds; cpu for each token of all of them."""
+async def decoding(model: LanguageModel, together: int) -> dict[str, float]:
+    """Let it write so many answers at once.
 
-    together: int
-    first_s: float
-    """To the first delta of each, at the median."""
-    step_s: float
-    """Between two tokens of one answer, at the median over the answers."""
-    cpu_per_token: float
-    tokens: int
-
-
-async def decoding(model: LanguageModel, together: int) -> DecodingCost:
-    """Let it write so many answers at once."""
+    Seconds: processor time for each token of all of them; at the median, between two tokens of one answer, and
+    to the first delta of each.
+    """
     began, cpu = time.monotonic(), time.process_time()
     rows = await asyncio.gather(*(_written(model, number, began) for number in range(together)))
     spent = time.process_time() - cpu
-    tokens = sum(count for _, _, count in rows)
     steps = [(last - first) / max(1, count - 1) for first, last, count in rows]
-    return DecodingCost(
-        together,
-        percentile([first for first, _, _ in rows], 0.5),
-        percentile(steps, 0.5),
-        spent / max(1, tokens),
-        tokens,
-    )
+    return {
+        "llm_cpu_s_per_token": round(spent / max(1, sum(count for _, _, count in rows)), 5),
+        "llm_step_s": round(percentile(steps, 0.5), 5),
+        "llm_first_s": round(percentile([first for first, _, _ in rows], 0.5), 4),
+    }
 
 
 async def _written(model: LanguageModel, number: int, began: float) -> tuple[float, float, int]:
@@ -95,41 +82,21 @@ async def prefill_cpu(model: LanguageModel, repeats: int = 6) -> float:
     return percentile(spent[1:], 0.5)
 
 
-@dataclass(frozen=True, slots=True)
-class SpeakingCost:
-    """Seconds; the first sound is wall time of one sentence alone, or of so many together."""
-
-    together: int
-    first_s: float
-    cpu_per_s: float
-    """Processor seconds for each second of sound, encoded."""
-    first_cpu_s: float | None
-    """The same to the first sound, of one sentence alone."""
-    chars_per_s: float
-    bytes_per_s: float
-
-
-async def speaking(speaker: Speaker, voice: str, together: int, rounds: int = 2) -> SpeakingCost:
-    cpu, firsts, first_cpu = time.process_time(), list[float](), list[float]()
-    sound_s, characters, size = 0.0, 0, 0
-    for turn in range(rounds):
-        texts = [SENTENCES[(turn + number) % len(SENTENCES)] for number in range(together)]
-        for first, first_work, ms, packets in await asyncio.gather(
-            *(_spoken(speaker, voice, text) for text in texts)
-        ):
-            firsts.append(first)
-            first_cpu.append(first_work)
-            sound_s += ms / 1_000
-            size += packets
-        characters += sum(map(len, texts))
-    return SpeakingCost(
-        together,
-        percentile(firsts, 0.5),
-        (time.process_time() - cpu) / sound_s,
-        percentile(first_cpu, 0.5) if together == 1 else None,
-        characters / sound_s,
-        size / sound_s,
-    )
+async def speaking(speaker: Speaker, sentences: int) -> dict[str, float]:
+    """Sentences one after the other: seconds, characters and bytes, the first sound at the median."""
+    cpu = time.process_time()
+    texts = [SENTENCES[number % len(SENTENCES)] for number in range(sentences)]
+    rows = [await _spoken(speaker, speaker.voices[0], text) for text in texts]
+    spent = time.process_time() - cpu
+    firsts, works, sounds_ms, sizes = zip(*rows, strict=True)
+    sound_s = sum(sounds_ms) / 1_000
+    return {
+        "tts_cpu_s_per_s": round(spent / sound_s, 4),
+        "tts_first_cpu_s": round(percentile(works, 0.5), 4),
+        "tts_first_s": round(percentile(firsts, 0.5), 4),
+        "tts_bytes_per_s": round(sum(sizes) / sound_s),
+        "tts_chars_per_s": round(sum(map(len, texts)) / sound_s, 2),
+    }
 
 
 async def _spoken(speaker: Speaker, voice: str, text: str) -> tuple[float, float, int, int]:
@@ -164,22 +131,16 @@ async def measure(cache: Path, batches: Sequence[int] = (1, 2, 4, 8)) -> dict[st
     model = build_language_model(settings.language_model, cache)
     try:
         await decoding(model, 1)  # once to warm up
-        rows = [await decoding(model, together) for together in batches]
-        found["llm_cpu_s_per_token"] = {str(row.together): round(row.cpu_per_token, 5) for row in rows}
-        found["llm_step_s"] = {str(row.together): round(row.step_s, 5) for row in rows}
-        found["llm_first_s"] = {str(row.together): round(row.first_s, 4) for row in rows}
+        rows = {str(together): await decoding(model, together) for together in batches}
+        for name in rows[str(batches[0])]:
+            found[name] = {together: row[name] for together, row in rows.items()}
         found["llm_prefill_cpu_s"] = round(await prefill_cpu(model), 4)
     finally:
         await model.aclose()
     speaker = EncodingSpeaker(build_text_to_speech(settings.text_to_speech, cache), settings.text_to_speech)
     try:
-        await speaking(speaker, speaker.voices[0], 1, rounds=1)
-        alone = await speaking(speaker, speaker.voices[0], 1, rounds=6)
-        found["tts_cpu_s_per_s"] = round(alone.cpu_per_s, 4)
-        found["tts_first_cpu_s"] = round(alone.first_cpu_s or 0.0, 4)
-        found["tts_first_s"] = round(alone.first_s, 4)
-        found["tts_bytes_per_s"] = round(alone.bytes_per_s)
-        found["tts_chars_per_s"] = round(alone.chars_per_s, 2)
+        await speaking(speaker, 1)
+        found |= await speaking(speaker, 6)
     finally:
         await speaker.aclose()
     if recorded_speech.available():

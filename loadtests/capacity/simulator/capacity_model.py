@@ -10,7 +10,6 @@ from loadtests.capacity.simulator.machine_profiles import (
     PROMPT_TOKENS,
     ClusterSize,
     at_least,
-    overheads,
     spoken,
 )
 from loadtests.capacity.simulator.simulation import chunks, fragments
@@ -67,19 +66,20 @@ class SessionDemand:
 
 def demand(found: Mapping[str, Any], people: CallerModel, deltas_per_token: float = 0.6) -> SessionDemand:
     """Of somebody who never waits for the machine."""
-    speech, over, around = spoken(found), overheads(found), found["around"]
+    speech, around = spoken(found), found["around"]
     cut = fragments(people.tokens, speech) if people.speak else []
     many = sum(len(chunks(size / speech.tokens_per_s, speech)) for size in cut)
     sound_s = sum(cut) / speech.tokens_per_s
     cycle_s = people.question_s + people.silence_s + FIRST_SOUND_S + sound_s + people.think_s
     deltas = people.tokens * deltas_per_token
-    gateway = over.gateway_turn + over.gateway_delta * deltas + over.gateway_chunk * many
-    log = over.log_turn + over.log_delta * deltas + over.log_chunk * many
-    if people.question_s:  # the microphone stays open
-        gateway += over.gateway_microphone * people.question_s
-        gateway += over.gateway_quiet * (cycle_s - people.question_s)
-        log += over.log_microphone * people.question_s
-        log += over.log_quiet * (cycle_s - people.question_s)
+    open_s = cycle_s - people.question_s if people.question_s else 0.0  # the microphone stays open
+    counts = {
+        **{"turn": 1.0, "delta": deltas, "chunk": many},
+        **{"microphone_s": people.question_s, "quiet_s": open_s, "socket_s": cycle_s},
+    }
+    gateway, log = (
+        sum(around[role][part] * count for part, count in counts.items()) for role in ("gateway", "log")
+    )
     sizes, sound_bytes = (
         around["log_bytes"],
         (sound_s + people.question_s) * found["engines"]["tts_bytes_per_s"],
@@ -93,8 +93,8 @@ def demand(found: Mapping[str, Any], people: CallerModel, deltas_per_token: floa
         sentences=len(cut) / cycle_s,
         speech_s=sound_s / cycle_s,
         heard_s=people.question_s / cycle_s,
-        gateway_cores=gateway / cycle_s + around["gateway"]["socket_s"],
-        log_cores=log / cycle_s + around["log"]["socket_s"],
+        gateway_cores=gateway / cycle_s,
+        log_cores=log / cycle_s,
         log_bytes=written / cycle_s,
         archive_bytes=(TEXT_ARCHIVED * (deltas + many + 3 * len(cut) + 6) + sound_bytes) / cycle_s,
         running=min(1.0, (FIRST_SOUND_S + people.tokens / TOKENS_PER_S) / cycle_s),

@@ -12,7 +12,6 @@ from loadtests.capacity.simulator.graphics_cards import GraphicsCard, ModelShape
 from loadtests.capacity.simulator.simulation_plan import (
     CallerModel,
     MachineKind,
-    Overheads,
     RateCurve,
     SimulationPlan,
     SpeechModel,
@@ -37,26 +36,6 @@ def costs(path: Path = COSTS) -> dict[str, Any]:
     return found
 
 
-def overheads(found: Mapping[str, Any], hops_s: float | None = None) -> Overheads:
-    around = found["around"]
-    gateway, log = around["gateway"], around["log"]
-    worked = gateway["turn"] + gateway["delta"] + log["turn"]
-    return Overheads(
-        gateway_turn=gateway["turn"],
-        gateway_delta=gateway["delta"],
-        gateway_chunk=gateway["chunk"],
-        gateway_microphone=gateway["microphone_s"],
-        gateway_quiet=gateway["quiet_s"],
-        replica_delta=around["language_model"]["delta"],
-        log_turn=log["turn"],
-        log_delta=log["delta"],
-        log_chunk=log["chunk"],
-        log_microphone=log["microphone_s"],
-        log_quiet=log["quiet_s"],
-        hops_s=max(0.0, around["first_words_s"] - worked) if hops_s is None else hops_s,
-    )
-
-
 def spoken(found: Mapping[str, Any], **changes: Any) -> SpeechModel:
     """How the default voice speaks what the default model writes."""
     rate = found["engines"]["tts_chars_per_s"] / CHARS_PER_TOKEN
@@ -76,7 +55,7 @@ def laptop(found: Mapping[str, Any], people: CallerModel, cores: float = 2.0) ->
         "laptop",
         people,
         replace(speech, first_units=first_units),
-        overheads(found),
+        found["around"],
         {"machine": MachineKind(1, cores)},
         {
             "gateway": WorkStage("machine", 2, ONE_THREAD, ONE_CORE),
@@ -131,7 +110,7 @@ def cluster(found: Mapping[str, Any], people: CallerModel, size: ClusterSize) ->
         "cluster",
         people,
         spoken(found),
-        overheads(found),
+        found["around"],
         {
             "gateways": MachineKind(size.gateways, 1.0),
             "log shards": MachineKind(size.shards, 1.0),

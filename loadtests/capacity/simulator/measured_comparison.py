@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from loadtests.capacity.simulator import small_end
-from loadtests.capacity.simulator.machine_profiles import ONE_CORE, ONE_THREAD, laptop, overheads
+from loadtests.capacity.simulator.machine_profiles import ONE_CORE, ONE_THREAD, laptop
 from loadtests.capacity.simulator.simulation import SimulationResult, simulate
 from loadtests.capacity.simulator.simulation_plan import (
     CallerModel,
@@ -114,7 +114,7 @@ def _in_one_process(
         name,
         people,
         speech,
-        overheads(found),
+        found["around"],
         {"machine": MachineKind(1, cores)},
         {
             "gateway": WorkStage("machine", 1, ONE_THREAD, ONE_CORE),

@@ -91,8 +91,8 @@ class SimulatedTurn:
         self._site = site
         self._plan = plan
         self._calendar = site.calendar
-        self._gateway = gateway
-        self._log = log
+        self._gateway, self._at_gateway = gateway, plan.around["gateway"]
+        self._log, self._at_log = log, plan.around["log"]
         self._sentences = fragments(tokens, plan.speech)
         self._sound = [chunks(size / plan.speech.tokens_per_s, plan.speech) for size in self._sentences]
         self._ready = [Signal() for _ in self._sentences]
@@ -106,9 +106,9 @@ class SimulatedTurn:
         if plan.people.question_s:
             yield calendar.pause(plan.people.silence_s)
             yield self._pool("stt", plan.people.question_s)
-        yield self._gateway.work(plan.overheads.gateway_turn)
-        yield self._log.work(plan.overheads.log_turn)
-        yield calendar.pause(plan.overheads.hops_s)
+        yield self._gateway.work(self._at_gateway["turn"])
+        yield self._log.work(self._at_log["turn"])
+        yield calendar.pause(plan.hops_s)
         self._write()
         if plan.people.speak:
             for number in range(len(self._sentences)):
@@ -133,15 +133,14 @@ class SimulatedTurn:
         self._ready[number].set()
 
     def _first_words(self) -> Walk:
-        yield self._gateway.work(self._plan.overheads.gateway_delta)
+        yield self._gateway.work(self._at_gateway["delta"])
         self.playback.take("text.delta", _TEXT, self._calendar.now)
 
     def _deltas(self, many: float) -> None:
         """Work of their way to the listener, in one lump."""
-        overheads = self._plan.overheads
-        lump(self._gateway, overheads.gateway_delta * many)
-        lump(self._log, overheads.log_delta * many)
-        lump(self._site.pools["replicas"].pick(), overheads.replica_delta * many)
+        lump(self._gateway, self._at_gateway["delta"] * many)
+        lump(self._log, self._at_log["delta"] * many)
+        lump(self._site.pools["replicas"].pick(), self._plan.around["language_model"]["delta"] * many)
 
     def _synthesize(self, number: int) -> Walk:
         speech = self._plan.speech
@@ -155,12 +154,11 @@ class SimulatedTurn:
 
     def _record(self) -> Walk:
         """Sentence after sentence, chunk after chunk, into the log and to the listener."""
-        overheads = self._plan.overheads
         for number, cut in enumerate(self._sound):
             for made, seconds in zip(self._made[number], cut, strict=True):
                 yield made.wait
-                yield self._gateway.work(overheads.gateway_chunk)
-                yield self._log.work(overheads.log_chunk)
+                yield self._gateway.work(self._at_gateway["chunk"])
+                yield self._log.work(self._at_log["chunk"])
                 self.playback.take("audio.chunk", {"ms": seconds * 1_000}, self._calendar.now)
             self._recorded[number].set()
 
@@ -255,10 +253,8 @@ def _microphone(
     site: SimulatedSite, gateway: WorkStation, log: WorkStation, seconds: float, *, spoken: bool
 ) -> Walk:
     """Microphone audio is work all the time, and no step waits for it."""
-    over = site.plan.overheads
-    hearing, keeping = (
-        (over.gateway_microphone, over.log_microphone) if spoken else (over.gateway_quiet, over.log_quiet)
-    )
+    part = "microphone_s" if spoken else "quiet_s"
+    hearing, keeping = site.plan.around["gateway"][part], site.plan.around["log"][part]
     while seconds > 0:
         step = min(_HEARD_S, seconds)
         yield site.calendar.pause(step)

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +55,6 @@ class MachineKind:
 
 
 @dataclass(frozen=True, slots=True)
-class Overheads:
-    """Costs around the models: processor seconds, except where it says otherwise."""
-
-    gateway_turn: float
-    gateway_delta: float
-    gateway_chunk: float
-    """Of sound, with its share of the sentence's events."""
-    gateway_microphone: float
-    """For each second that is spoken."""
-    gateway_quiet: float
-    """For each second of an open microphone into which nobody speaks."""
-    replica_delta: float
-    """In the language model's replica, beside the model."""
-    log_turn: float
-    log_delta: float
-    log_chunk: float
-    log_microphone: float
-    log_quiet: float
-    hops_s: float
-    """Waiting on the way from the question to its first words that is nobody's work: polls, wake-ups."""
-
-
-@dataclass(frozen=True, slots=True)
 class CallerModel:
     """Cycle of a caller: ask, listen to the end, think. Means; each turn differs."""
 
@@ -116,10 +94,18 @@ class SimulationPlan:
     name: str
     people: CallerModel
     speech: SpeechModel
-    overheads: Overheads
+    around: Mapping[str, Any]
+    """Costs around the models as docs/costs.json has them: processor seconds by role and part."""
     hosts: Mapping[str, MachineKind]
     stages: Mapping[str, WorkStage]
     """gateway, log, replicas (what surrounds the models in their processes), stt, llm, tts."""
     prefill_units: float
     """Work before an answer's first token, in tokens."""
     deltas_per_token: float = 1.0
+
+    @property
+    def hops_s(self) -> float:
+        """Waiting on the way from a question to its first words that is nobody's work: polls, wake-ups."""
+        gateway, log = self.around["gateway"], self.around["log"]
+        worked = gateway["turn"] + gateway["delta"] + log["turn"]
+        return max(0.0, float(self.around["first_words_s"]) - worked)
