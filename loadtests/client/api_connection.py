@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from loadtests.client.received_events import fingerprint
+from schemas.events import TERMINAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,16 @@ class EventSocket:
         async for frame in self._socket:
             now = monotonic_ns()
             yield TimedFrame(now, *split_frame(frame))
+
+    async def until_over(self) -> AsyncGenerator[TimedFrame, None]:
+        """Frames up to the one that ends a turn. Raises RuntimeError on an error, and where none does."""
+        async for frame in self.frames():
+            if frame.type == "error":
+                raise RuntimeError(str(frame.event))
+            yield frame
+            if frame.type in TERMINAL:
+                return
+        raise RuntimeError("the connection ended before the turn")
 
     async def first(self, kind: str) -> TimedFrame:
         """The next frame of this type; the ones before are dropped. Raises RuntimeError on an error frame."""

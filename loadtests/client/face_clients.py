@@ -50,14 +50,11 @@ class NativeFace:
             audio = "opus" if speak else "none"
             async with client.stream(session, after=1, audio=audio) as stream:
                 yield FaceChunk(await stream.ask("Begin"))
-                async for arrival in stream.frames():
-                    match arrival.type:
-                        case "text.delta":
-                            yield FaceChunk(arrival.at_ns, arrival.data["text"])
-                        case "audio.chunk":
-                            yield FaceChunk(arrival.at_ns, sound=True)
-                        case "turn.completed":
-                            return
+                async for arrival in stream.until_over():
+                    if arrival.type == "text.delta":
+                        yield FaceChunk(arrival.at_ns, arrival.data["text"])
+                    elif arrival.type == "audio.chunk":
+                        yield FaceChunk(arrival.at_ns, sound=True)
 
 
 class ConversationsFace:

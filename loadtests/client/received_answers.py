@@ -2,15 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
 
 from loadtests.client.answer_playback import AnswerPlayback, ReceivedAnswer
-from loadtests.client.api_connection import ApiConnection, EventSocket, TimedFrame
-from schemas.events import TERMINAL
+from loadtests.client.api_connection import ApiConnection, EventSocket
 
 _PATIENCE_S: Final = 300.0
 
@@ -78,21 +77,12 @@ async def answered(stream: EventSocket, prompt: str, habit: CallerPlan) -> Recei
     """Ask, and hear the answer to its end. Raises RuntimeError where it has none, or not a good one."""
     wish = {"type": "turn.request", ("text" if habit.verbatim else "prompt"): prompt}
     playback = AnswerPlayback((await stream.send(wish)) / 1e9)
-    async with aclosing(_until_over(stream)) as arrivals:
+    async with aclosing(stream.until_over()) as arrivals:
         async for arrival in arrivals:
             now = arrival.at_ns / 1e9
             playback.take(arrival.type, arrival.data, now, sound_bytes=len(arrival.sound))
     if playback.answer.ended != "turn.completed":
-        raise RuntimeError(f"it ended with {playback.answer.ended or 'the connection'}")
+        raise RuntimeError(f"it ended with {playback.answer.ended}")
     if habit.listen:
         await asyncio.sleep(playback.remaining_s(monotonic()))
     return playback.answer
-
-
-async def _until_over(stream: EventSocket) -> AsyncGenerator[TimedFrame, None]:
-    async for arrival in stream.frames():
-        if arrival.type == "error":
-            raise RuntimeError(str(arrival.event))
-        yield arrival
-        if arrival.type in TERMINAL:
-            return

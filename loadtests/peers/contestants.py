@@ -136,14 +136,10 @@ async def answered(stream: EventSocket, **wish: str) -> tuple[FirstLoudSample, f
     player = FirstLoudSample()
     async with asyncio.timeout(PATIENCE_S):
         sent_s = await stream.send({"type": "turn.request"} | wish) / 1e9
-        async for arrival in stream.frames():
+        async for arrival in stream.until_over():
             if arrival.type == "audio.chunk":
                 player.push(arrival.sound, arrival.at_s - sent_s)
-            elif arrival.type in TERMINAL:
-                return player, sent_s
-            elif arrival.type == "error":
-                raise RuntimeError(str(arrival.event))
-    raise RuntimeError("the connection ended before the turn")
+    return player, sent_s
 
 
 def _played(caller: VoiceCall, ends_s: float) -> FirstLoudSample:

@@ -14,7 +14,7 @@ from loadtests.peers import laps
 from loadtests.peers.contestants import FAILURES, Contestant, PeerContestant, RhapsodeContestant
 from loadtests.peers.laps import Race, figures, sessions_table
 from loadtests.peers.peer_servers import EngineServices, peer, services, there_are_peers, there_is_realtimetts
-from loadtests.peers.session_climb import ClimbStep, ClimbSystem, PeerSystem, RhapsodeSystem, climb
+from loadtests.peers.session_climb import ClimbStep, Talk, climb, peer_talk, rhapsode_talk
 from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import publish
 from loadtests.report.run_info import as_typed, first, heading, say
@@ -131,11 +131,11 @@ def _scripted(folder: Path, arguments: argparse.Namespace, climbs: dict[str, lis
     scripts = written(_SCRIPTS, folder)
     engines_as = {kind: {"engine": "scripted", "script": str(path)} for kind, path in scripts.items()}
 
-    def run(hall: ClimbSystem) -> None:
-        say(f"{hall.name}: more and more sessions")
-        climbs[hall.name] = asyncio.run(climb(hall, _COUNTS, arguments.seconds))
-        for each in climbs[hall.name]:
-            say(f"{hall.name}: {each.sessions}: p95 {each.p95:.0f} ms, {each.failures} failed")
+    def run(name: str, talk: Talk) -> None:
+        say(f"{name}: more and more sessions")
+        climbs[name] = asyncio.run(climb(talk, _COUNTS, arguments.seconds))
+        for each in climbs[name]:
+            say(f"{name}: {each.sessions}: p95 {each.p95:.0f} ms, {each.failures} failed")
 
     with services(folder, {"cache": str(arguments.cache), **engines_as}) as engines:
         for name in ("Pipecat", "LiveKit Agents"):
@@ -143,10 +143,10 @@ def _scripted(folder: Path, arguments: argparse.Namespace, climbs: dict[str, lis
             with ExitStack() as stack:
                 wish = _wish(engines, 1_000) | options
                 urls = [stack.enter_context(peer(folder, system, wish)) for _ in range(2)]
-                run(PeerSystem(name, urls))
+                run(name, peer_talk(urls))
         with rhapsode(folder / "ours", scripts=_SCRIPTS, environment=engines.environment()) as url:
-            run(RhapsodeSystem("Rhapsode, its own engines", url, _settings(1_000)))
-            run(RhapsodeSystem("Rhapsode, the services", url, _settings(1_000) | _BOX))
+            run("Rhapsode, its own engines", rhapsode_talk(url, _settings(1_000)))
+            run("Rhapsode, the services", rhapsode_talk(url, _settings(1_000) | _BOX))
 
 
 def _publish(

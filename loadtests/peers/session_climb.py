@@ -2,17 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import psutil
 
-from loadtests.client.api_connection import EventSocket
 from loadtests.peers.contestants import FAILURES, answered, rhapsode_session
-from loadtests.peers.peer_connection import FirstLoudSample, PeerConnection, peer_connection
+from loadtests.peers.peer_connection import FirstLoudSample, peer_connection
 from loadtests.report.run_info import stolen
 from loadtests.report.tables import percentile
 
@@ -26,80 +25,51 @@ _STOLEN: Final = 0.1
 _TRIES: Final = 3
 
 
-class ClimbSession(Protocol):
-    """One session that is open. Returns when the answer has been heard to its end."""
-
-    async def turn(self, prompt: str) -> float:
-        """Milliseconds to first sound."""
-        ...
+Ask = Callable[[str], Awaitable[float]]
+"""A prompt to milliseconds to first sound; returns when the answer has been heard to its end."""
+Talk = Callable[[int], AbstractAsyncContextManager[Ask]]
+"""Opens one session more; the number counts them."""
 
 
-@dataclass(frozen=True)
-class PeerSession:
-    connection: PeerConnection
+def peer_talk(urls: Sequence[str]) -> Talk:
+    """A process of the peer's for each core; sessions take turns."""
 
-    async def turn(self, prompt: str) -> float:
-        player, began = await self.connection.wish(ask=prompt)
-        while True:
-            left_s = player.plays_until_s - (monotonic() - began) + _PAUSE_S
-            try:
-                async with asyncio.timeout(max(left_s, 0.01)):
-                    await self.connection.hear_more(player, since_s=began)
-            except TimeoutError:
-                if player.plays_until_s + _PAUSE_S <= monotonic() - began:
-                    break
-        return _first_ms(player)
+    @asynccontextmanager
+    async def talk(number: int) -> AsyncGenerator[Ask, None]:
+        async with peer_connection(urls[number % len(urls)]) as connection:
+
+            async def ask(prompt: str) -> float:
+                player, began = await connection.wish(ask=prompt)
+                while (left_s := player.plays_until_s + _PAUSE_S - (monotonic() - began)) > 0:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(left_s):
+                            await connection.hear_more(player, since_s=began)
+                return _first_ms(player)
+
+            yield ask
+
+    return talk
 
 
-@dataclass(frozen=True)
-class RhapsodeSession:
-    stream: EventSocket
+def rhapsode_talk(url: str, settings: Mapping[str, Any]) -> Talk:
+    @asynccontextmanager
+    async def talk(number: int) -> AsyncGenerator[Ask, None]:
+        async with rhapsode_session(url, settings) as stream:
 
-    async def turn(self, prompt: str) -> float:
-        player, began = await answered(self.stream, prompt=prompt)
-        await asyncio.sleep(max(0.0, player.plays_until_s - (monotonic() - began)) + _PAUSE_S)
-        return _first_ms(player)
+            async def ask(prompt: str) -> float:
+                player, began = await answered(stream, prompt=prompt)
+                await asyncio.sleep(max(0.0, player.plays_until_s - (monotonic() - began)) + _PAUSE_S)
+                return _first_ms(player)
+
+            yield ask
+
+    return talk
 
 
 def _first_ms(player: FirstLoudSample) -> float:
     if player.heard_s is None:
         raise RuntimeError("nothing was heard")
     return player.heard_s * 1_000
-
-
-class ClimbSystem(Protocol):
-    """A system that carries many sessions."""
-
-    @property
-    def name(self) -> str: ...
-    def talk(self, number: int) -> Any:
-        """A context manager of a Talk; `number` counts the sessions."""
-        ...
-
-
-@dataclass(frozen=True)
-class PeerSystem:
-    """A process of the peer's for each core; sessions take turns."""
-
-    name: str
-    urls: Sequence[str]
-
-    @asynccontextmanager
-    async def talk(self, number: int) -> AsyncGenerator[ClimbSession, None]:
-        async with peer_connection(self.urls[number % len(self.urls)]) as connection:
-            yield PeerSession(connection)
-
-
-@dataclass(frozen=True)
-class RhapsodeSystem:
-    name: str
-    url: str
-    settings: Mapping[str, Any]
-
-    @asynccontextmanager
-    async def talk(self, number: int) -> AsyncGenerator[ClimbSession, None]:
-        async with rhapsode_session(self.url, self.settings) as stream:
-            yield RhapsodeSession(stream)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +90,7 @@ class ClimbStep:
 
 
 async def step(
-    system: ClimbSystem, sessions: int, seconds: float, think_s: tuple[float, float] = _THINK_S
+    talk: Talk, sessions: int, seconds: float, think_s: tuple[float, float] = _THINK_S
 ) -> ClimbStep:
     """Run sessions that ask, listen to the end, think for a moment and ask again, for so long."""
     taken: list[float] = []
@@ -132,9 +102,9 @@ async def step(
         chance = random.Random(number)
         await asyncio.sleep(chance.uniform(0, min(4.0, seconds / 3)))
         try:
-            async with system.talk(number) as talk:
+            async with talk(number) as ask:
                 while True:  # at least once: who had to wait for a session is not left out
-                    taken.append(await talk.turn(f"Tell me more, number {number}."))
+                    taken.append(await ask(f"Tell me more, number {number}."))
                     await asyncio.sleep(chance.uniform(*think_s))
                     if monotonic() >= until:
                         break
@@ -162,23 +132,23 @@ def carried(steps: Sequence[ClimbStep], limit_ms: float) -> int:
     return most
 
 
-async def climb(system: ClimbSystem, counts: Sequence[int], seconds: float) -> list[ClimbStep]:
+async def climb(talk: Talk, counts: Sequence[int], seconds: float) -> list[ClimbStep]:
     """Step by step, until one is late by either limit."""
-    await step(system, 2, 5.0)  # warms up
+    await step(talk, 2, 5.0)  # warms up
     steps: list[ClimbStep] = []
     for count in counts:
         # One caller alone asks too seldom for a p95, so they stay longer.
-        steps.append(await _fair_step(system, count, seconds * (3 if count == 1 else 1)))
+        steps.append(await _fair_step(talk, count, seconds * (3 if count == 1 else 1)))
         if max(carried(steps, limit_of(steps)), carried(steps, SOON_MS)) < count:
             break
     return steps
 
 
-async def _fair_step(system: ClimbSystem, sessions: int, seconds: float) -> ClimbStep:
+async def _fair_step(talk: Talk, sessions: int, seconds: float) -> ClimbStep:
     """Made again, late or not, if much of the processor was taken away meanwhile."""
     made: list[ClimbStep] = []
     while not made or (made[-1].stolen > _STOLEN and len(made) < _TRIES):
         before = psutil.cpu_times()
-        found = await step(system, sessions, seconds)
+        found = await step(talk, sessions, seconds)
         made.append(replace(found, stolen=stolen(before, psutil.cpu_times())))
     return replace(min(made, key=lambda each: each.stolen), tries=len(made))

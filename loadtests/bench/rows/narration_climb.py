@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from loadtests.bench.measured_row import MeasuredRow
 from loadtests.client.answer_playback import ReceivedAnswer
-from loadtests.client.api_connection import ApiConnection, EventSocket
+from loadtests.client.api_connection import ApiConnection
 from loadtests.client.received_answers import CallerPlan, answered
-from loadtests.peers.session_climb import LATE, ClimbStep, carried, limit_of, step
+from loadtests.peers.session_climb import LATE, Ask, ClimbStep, Talk, carried, limit_of, step
 from loadtests.report.run_info import say
 from loadtests.report.tables import ComparisonRow
 
@@ -32,34 +32,25 @@ _AT_ONCE: Final = (0.0, 0.2)
 """Seconds between a narration and the next: about none, so that all the sessions are live."""
 
 
-@dataclass
-class NarrationSystem:
-    """A hall for `climb` in which everybody hears narrations of so many deltas to their ends."""
-
-    url: str
-    deltas: int
-    name: str = "narrations"
-    answers: list[ReceivedAnswer] = field(default_factory=list)
+def narrations(url: str, deltas: int, answers: list[ReceivedAnswer]) -> Talk:
+    """Everybody hears narrations of so many deltas to their ends; `answers` grows."""
 
     @asynccontextmanager
-    async def talk(self, number: int) -> AsyncGenerator["NarrationSession", None]:
-        async with ApiConnection(self.url) as client:
-            session = await client.create(max_tokens=self.deltas)
+    async def talk(number: int) -> AsyncGenerator[Ask, None]:
+        async with ApiConnection(url) as client:
+            session = await client.create(max_tokens=deltas)
             async with client.stream(session, after=1, audio="opus") as stream:
-                yield NarrationSession(stream, self.answers)
 
+                async def ask(prompt: str) -> float:
+                    answer = await answered(stream, prompt, CallerPlan(listen=True))
+                    if answer.ttfa_ms is None:
+                        raise RuntimeError("nothing was heard")
+                    answers.append(answer)
+                    return answer.ttfa_ms
 
-@dataclass(frozen=True)
-class NarrationSession:
-    stream: EventSocket
-    answers: list[ReceivedAnswer]
+                yield ask
 
-    async def turn(self, prompt: str) -> float:
-        answer = await answered(self.stream, prompt, CallerPlan(listen=True))
-        if answer.ttfa_ms is None:
-            raise RuntimeError("nothing was heard")
-        self.answers.append(answer)
-        return answer.ttfa_ms
+    return talk
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +73,16 @@ async def climbing(
     rates: dict[int, float] = {}
     stalled: dict[int, float] = {}
     steps: list[ClimbStep] = []
-    system = NarrationSystem(url, deltas)
-    await step(system, 2, warm_up_s, _AT_ONCE)
+    await step(narrations(url, deltas, []), 2, warm_up_s, _AT_ONCE)
     for count in counts:
         if steps and carried(steps, limit_of(steps)) < steps[-1].sessions and count != BUDGET:
             continue
         say(f"e: {count} narrations")
-        system = NarrationSystem(url, deltas)
-        steps.append(await step(system, count, seconds * (3 if count == 1 else 1), _AT_ONCE))
-        rates[count] = _rate(system.answers)
-        stalled[count] = sum(answer.stalled for answer in system.answers) / max(1, len(system.answers))
+        answers: list[ReceivedAnswer] = []
+        talk = narrations(url, deltas, answers)
+        steps.append(await step(talk, count, seconds * (3 if count == 1 else 1), _AT_ONCE))
+        rates[count] = _rate(answers)
+        stalled[count] = sum(answer.stalled for answer in answers) / max(1, len(answers))
     return NarrationClimb(steps, carried(steps, limit_of(steps)), rates, stalled)
 
 

@@ -122,14 +122,12 @@ async def _turn(url: str) -> tuple[float, list[float]]:
         session = await client.create(sentences=_SENTENCES, max_tokens=4_096)
         async with client.stream(session, after=1, audio="opus") as stream:
             sent = await stream.ask("stream")
-            async for arrival in stream.frames():
+            async for arrival in stream.until_over():
                 if arrival.type == "text.delta":
                     found += ages(arrival.data["text"], arrival.at_ns)
                 elif arrival.type == "audio.chunk" and not first:
                     first = (arrival.at_ns - sent) / _MS
-                elif arrival.type == "turn.completed":
-                    return first, found
-    raise RuntimeError("the turn did not end")
+    return first, found
 
 
 def ways_table(taken: dict[str, TracedTurns]) -> str:

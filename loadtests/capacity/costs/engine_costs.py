@@ -36,8 +36,8 @@ _CONTEXT: Final = " ".join(SENTENCES)
 async def decoding(model: LanguageModel, together: int) -> dict[str, float]:
     """Let it write so many answers at once.
 
-    Seconds: processor time for each token of all of them; at the median, between two tokens of one answer, and
-    to the first delta of each.
+    Seconds: processor time for each token of all; at the median, between two tokens of one answer, and to the
+    first delta of each.
     """
     began, cpu = time.monotonic(), time.process_time()
     rows = await asyncio.gather(*(_written(model, number, began) for number in range(together)))

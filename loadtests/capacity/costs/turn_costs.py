@@ -110,15 +110,10 @@ async def listeners(url: str, meter: SystemMeter, many: int) -> CostStep:
         before = meter.read()
 
         async def listen(*, asks: bool) -> int:
-            deltas = 0
             async with client.stream(session, after=1) as stream:
                 if asks:
                     await stream.ask("long")
-                async for arrival in stream.frames():
-                    deltas += arrival.type == "text.delta"
-                    if arrival.type == "turn.completed":
-                        break
-            return deltas
+                return sum([arrival.type == "text.delta" async for arrival in stream.until_over()])
 
         counts = await asyncio.gather(*(listen(asks=number == 0) for number in range(many + 1)))
         return CostStep(meter.read().since(before), None, sum(counts))

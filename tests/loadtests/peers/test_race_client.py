@@ -210,7 +210,7 @@ async def test_people_are_added_until_both_limits_are_broken_and_disturbed_steps
     monkeypatch.setattr(session_climb, "stolen", lambda before, after: next(shares))
     if len(counts) > len(kept):  # so that it would go on if it could
         steps, shares = chain(steps, repeat(2_000.0)), chain(shares, repeat(0.0))
-    climbed = await session_climb.climb(session_climb.RhapsodeSystem("ours", "", {}), counts, 1)
+    climbed = await session_climb.climb(session_climb.rhapsode_talk("", {}), counts, 1)
     assert [(each.p95, each.tries) for each in climbed] == kept
 
 
