@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ import soxr
 
 from loadtests.bench.turns.hesitant_speech import LANGUAGES, PROMPT_FOLDER, prompt
 from loadtests.bench.turns.living_room import Sound, active_db, in_room
+from loadtests.bench.voice.spoken_samples import spoken
 from loadtests.client.recorded_speech import RATE, available, cards, librivox
 from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import markdown, percentile
@@ -198,15 +198,9 @@ def _mixed(words: Sequence[Sound], televisions: Sequence[Sound], dice: np.random
 async def _own_voice() -> list[Sound]:
     settings = AppSettings()
     voice = build_text_to_speech(settings.text_to_speech, settings.cache)
-    spoken = []
-    for text in _OWN_TEXTS:
-        pcm = b""
-        async with aclosing(voice.synthesize(text, voice=voice.voices[0])) as items:
-            async for item in items:
-                pcm += item if isinstance(item, bytes) else b""
-        spoken.append(soxr.resample(np.frombuffer(pcm, "<i2").astype(np.float32), voice.sample_rate, RATE))
+    read = [(await spoken(voice, text))[0].astype(np.float32) for text in _OWN_TEXTS]
     await voice.aclose()
-    return spoken
+    return [soxr.resample(sound, voice.sample_rate, RATE) for sound in read]
 
 
 def _recorded(prompts: Path) -> dict[str, list[Sound]]:

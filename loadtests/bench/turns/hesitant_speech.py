@@ -3,7 +3,6 @@
 import json
 import random
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,8 +12,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from loadtests.bench.voice.spoken_samples import spoken
 from loadtests.client.recorded_speech import RATE, available, cards, command, librivox
-from pipeline.engines.ports import LocalTextToSpeech, WordTimes
+from pipeline.engines.ports import LocalTextToSpeech
 
 Samples = NDArray[np.int16]
 _SCRIPTS: Final = json.loads(Path(__file__).with_name("turn_scripts.json").read_text("utf-8"))
@@ -90,19 +90,13 @@ async def _read(voice: LocalTextToSpeech) -> AsyncIterator[_Parts]:
     """A turn is read as one sentence and cut between words, so that its melody is that of a sentence."""
     for category, turns in _SCRIPTS["own voice"].items():
         for number, texts in enumerate(turns):
-            parts = await _spoken(voice, texts)
+            parts = await _read_in_parts(voice, texts)
             yield _cut(f"{category} {number}", "en", "packaged voice", parts)
 
 
-async def _spoken(voice: LocalTextToSpeech, texts: list[str]) -> list[Samples]:
-    pcm, words = b"", WordTimes()
-    async with aclosing(voice.synthesize(" ".join(texts), voice=voice.voices[0])) as items:
-        async for item in items:
-            if isinstance(item, bytes):
-                pcm += item
-            else:
-                words = item
-    sound = soxr.resample(np.frombuffer(pcm, "<i2"), voice.sample_rate, RATE).astype(np.int16)
+async def _read_in_parts(voice: LocalTextToSpeech, texts: list[str]) -> list[Samples]:
+    samples, words = await spoken(voice, " ".join(texts))
+    sound = soxr.resample(samples, voice.sample_rate, RATE).astype(np.int16)
     places, at = [], 0
     for text in texts[:-1]:
         at += len(text) + 1

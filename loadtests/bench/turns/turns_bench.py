@@ -5,7 +5,6 @@ import asyncio
 import json
 import statistics
 import time
-from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -30,10 +29,11 @@ from loadtests.bench.turns.policy_sweep import (
 from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import markdown
 from pipeline.engines.llm.text_end import TextEnd
-from pipeline.engines.ports import LocalSpeechToText, Transcript, Utterance
+from pipeline.engines.ports import Utterance
 from pipeline.engines.registry import build_speech_to_text, build_text_to_speech
 from pipeline.engines.stt.smart_turn import SmartTurn
 from pipeline.stt.turn_hints import Reading, expected_wait, reads_as
+from pipeline.stt.utterance_transcriber import write_down
 from schemas.settings import AppSettings
 from schemas.settings.listening_settings import EndpointingSettings
 
@@ -120,7 +120,7 @@ async def _ask_all(prompts: Path) -> tuple[list[_Silence], list[float]]:
             began = time.process_time()
             ended = await detector.end_of_turn(sound)
             cpu_ms.append((time.process_time() - began) * 1_000)
-            text = await _text(stt, sound, turn.language)
+            text = (await write_down(stt, Utterance(sound, turn.language, words=True))).text
             text_end = await reader.end_of_text(text)
             script = f"{turn.name}, {turn.source}"
             silences.append(_Silence(script, turn.language, pause, text, ended, text_end))
@@ -128,14 +128,6 @@ async def _ask_all(prompts: Path) -> tuple[list[_Silence], list[float]]:
     await detector.aclose()
     await reader.aclose()
     return silences, cpu_ms
-
-
-async def _text(stt: LocalSpeechToText, sound: bytes, language: str) -> str:
-    async with aclosing(stt.transcribe(Utterance(sound, language=language, words=True))) as stream:
-        async for written in stream:
-            if isinstance(written, Transcript):
-                return written.text
-    return ""
 
 
 def _signs(silences: list[_Silence]) -> Numbers:

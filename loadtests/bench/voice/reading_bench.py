@@ -3,18 +3,18 @@
 import argparse
 import asyncio
 import time
-from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import soxr
 
+from loadtests.bench.voice.spoken_samples import spoken
 from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import markdown
-from pipeline.engines.ports import LocalSpeechToText, LocalTextToSpeech, Transcript, Utterance
+from pipeline.engines.ports import LocalSpeechToText, LocalTextToSpeech, Utterance
 from pipeline.engines.registry import build_speech_to_text, build_text_to_speech
 from pipeline.stt.evaluation.word_error_rate import WordErrors, altogether, word_errors
+from pipeline.stt.utterance_transcriber import write_down
 from pipeline.tts.normalisation.spoken_text import to_spoken
 from schemas.settings import AppSettings
 
@@ -60,17 +60,9 @@ async def _read_all(*, plain: bool) -> list[tuple[str, str, WordErrors]]:
 
 
 async def _heard(voice: LocalTextToSpeech, stt: LocalSpeechToText, text: str) -> str:
-    pcm = b""
-    async with aclosing(voice.synthesize(text, voice=voice.voices[0])) as items:
-        async for item in items:
-            pcm += item if isinstance(item, bytes) else b""
-    sound = soxr.resample(np.frombuffer(pcm, "<i2"), voice.sample_rate, _HEARD_HZ)
-    utterance = Utterance(sound.astype("<i2").tobytes(), language="en")
-    async with aclosing(stt.transcribe(utterance)) as stream:
-        async for written in stream:
-            if isinstance(written, Transcript):
-                return written.text
-    return ""
+    samples, _ = await spoken(voice, text)
+    sound = soxr.resample(samples, voice.sample_rate, _HEARD_HZ).astype("<i2").tobytes()
+    return (await write_down(stt, Utterance(sound, "en"))).text
 
 
 def _comparable(spoken: str) -> str:

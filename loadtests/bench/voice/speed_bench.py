@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 from collections.abc import Iterable
-from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import mean
@@ -11,9 +10,10 @@ from typing import Final
 
 import numpy as np
 
+from loadtests.bench.voice.spoken_samples import spoken
 from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import markdown
-from pipeline.engines.ports import LocalTextToSpeech, WordTimes
+from pipeline.engines.ports import LocalTextToSpeech
 from pipeline.engines.registry import build_text_to_speech
 from schemas.settings import AppSettings
 
@@ -86,15 +86,9 @@ async def _all(times: int) -> _All:
 
 
 async def _say(voice: LocalTextToSpeech, text: str, speed: float) -> _Spoken:
-    pcm, times = b"", WordTimes()
-    async with aclosing(voice.synthesize(text, voice=voice.voices[0], speed=speed)) as items:
-        async for item in items:
-            if isinstance(item, bytes):
-                pcm += item
-            else:
-                times = item
+    spoken_samples, times = await spoken(voice, text, speed)
+    samples = spoken_samples.astype(np.float64)
     frame = voice.sample_rate * _FRAME_MS // 1_000
-    samples = np.frombuffer(pcm, "<i2").astype(np.float64)
     frames = samples[: len(samples) // frame * frame].reshape(-1, frame)
     loud = np.flatnonzero(np.sqrt((frames**2).mean(axis=1)) > _QUIET)
     marks = [word.end_ms for word in times.words if text[word.start : word.end].endswith(_ASKING)]
