@@ -126,10 +126,6 @@ class VoiceCall:
         """When it was sent."""
         return await self._socket.send(message) / 1e9
 
-    async def send_sound(self, pcm: bytes) -> None:
-        """Past the microphone: at any pace."""
-        await self._socket.send_sound(pcm)
-
     async def until(
         self, told: Callable[[TimedFrame], bool], *, after: int = 0, limit_s: float = 60
     ) -> TimedFrame:
@@ -182,18 +178,17 @@ class VoiceCall:
 
 @asynccontextmanager
 async def voice_call(
-    client: ApiConnection, session: str, *, audio: str = "opus", paced: bool = True
+    client: ApiConnection, session: str, *, audio: str = "opus"
 ) -> AsyncGenerator[VoiceCall, None]:
-    """Connected, and its input open; everything of it ends with the block. Not `paced`: no microphone."""
+    """Connected, and its input open; everything of it ends with the block."""
     socket = await client.connect(session, after="head", audio=audio)
     try:
         call = VoiceCall(EventSocket(socket))
         async with asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(call.listen()), tasks.create_task(call.acknowledge())]
+            work = [tasks.create_task(doing) for doing in (call.listen(), call.acknowledge())]
             await call.send(type="input.open")
             await call.until(lambda arrival: arrival.type == "input.ready")
-            if paced:
-                work.append(tasks.create_task(call.microphone.run()))
+            work.append(tasks.create_task(call.microphone.run()))
             try:
                 yield call
             finally:

@@ -43,8 +43,6 @@ def voice_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     """`words`: None: of the command line. Exits with words about what cannot be."""
     parser = _parser()
     arguments = parser.parse_args(words)
-    if arguments.fast and arguments.soak is None:
-        parser.error("--fast works only with --soak")
     if arguments.listening and not arguments.trace:
         parser.error("--listening works only with --trace")
     return arguments
@@ -62,7 +60,6 @@ def _parser() -> argparse.ArgumentParser:
     kind.add_argument("--trace", action="store_true", help="one caller, step by step; quick")
     kind.add_argument("--soak", metavar="LENGTH", type=seconds, help="one caller who speaks so long, as 30m")
     add("--listening", type=json.loads, default={}, metavar="JSON", help="only with --trace: how it listens")
-    add("--fast", action="store_true", help="only with --soak: as fast as it goes, not in real time")
     add("--turns", type=int, default=5, help="questions of each caller (default 5)")
     add("--callers", type=int, nargs="*", default=[1, 2, 4], help="at once (default 1 2 4)")
     add("--interruptions", type=int, default=8, help="answers spoken over (default 8)")
@@ -135,11 +132,10 @@ async def _trace(url: str, arguments: argparse.Namespace) -> tuple[str, Any]:
 
 
 async def _soak(url: str, home: Path | None, arguments: argparse.Namespace) -> tuple[str, Any]:
-    pace = "as fast as it goes" if arguments.fast else "in real time"
-    say(f"{arguments.soak:g} s of speech, {pace}")
-    found = await soak(url, home, arguments.soak, fast=arguments.fast)
+    say(f"{arguments.soak:g} s of speech, in real time")
+    found = await soak(url, home, arguments.soak)
     unseen = "" if home else " Of the system at --url there are no figures of memory and files."
-    how = f"One caller speaks for {arguments.soak:g} s, {pace}, without a warm-up.{unseen}"
+    how = f"One caller speaks for {arguments.soak:g} s, in real time, without a warm-up.{unseen}"
     return f"{how}\n\n{soak_table(found)}", asdict(found)
 
 

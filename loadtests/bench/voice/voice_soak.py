@@ -6,8 +6,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-import numpy as np
-
 from loadtests.client import recorded_speech
 from loadtests.client.api_connection import ApiConnection
 from loadtests.client.voice_call import VoiceCall, voice_call
@@ -60,9 +58,6 @@ class ReplicaWatch:
         return ReplicaSample(at_s, rss, fds)
 
 
-_PIECE_MS: Final = 100
-_AHEAD_MS: Final = 5_000
-"""As fast as it goes: no more unwritten sound than this, so that nobody measures the network's buffers."""
 _LIMIT_S: Final = 120.0
 
 
@@ -75,7 +70,7 @@ class Soak:
     partial_lag: list[float]
     """From the sound at a partial's end being spoken to its text arriving."""
     final_lag: list[float]
-    """From an utterance's last sound to its text; of a fast run both are in the sound's own time."""
+    """From an utterance's last sound to its text."""
     utterances: int
     failed: int
     """Utterances that were not written down."""
@@ -84,75 +79,27 @@ class Soak:
     """Processes that went away meanwhile."""
 
 
-async def soak(url: str, home: Path | None, seconds: float, *, fast: bool) -> Soak:
+async def soak(url: str, home: Path | None, seconds: float) -> Soak:
     """`home`: of the system under test, by which its processes are found."""
     watch = ReplicaWatch(home)
     async with ApiConnection(url) as client:
         session = await client.create(listening={"reply": False, "mode": "realtime"})
-        async with voice_call(client, session, audio="none", paced=not fast) as caller:
+        async with voice_call(client, session, audio="none") as caller:
             began = monotonic()
             async with asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(watch.run())
-                sound = recorded_speech.endless(recorded_speech.librivox(), seconds)
-                sent = await (_pour(caller, sound) if fast else _say(caller, sound))
+                caller.microphone.say(recorded_speech.endless(recorded_speech.librivox(), seconds))
+                while caller.microphone.speaking:  # noqa: ASYNC110 - half an hour of real time, not an event
+                    await asyncio.sleep(1)
+                await asyncio.sleep(2)  # of silence, which ends the last utterance
                 await _all_written(caller)
                 watching.cancel()
             watch.look()  # who went away after the last sample is told as well
             took_s = monotonic() - began
-            partials = _lags(caller, "transcript.partial", "at_ms", sent)
-            finals = _lags(caller, "transcript.final", "end_ms", sent)
-    return Soak(
-        seconds,
-        took_s,
-        partials,
-        finals,
-        len(finals),
-        _count(caller, "transcript.failed"),
-        watch.samples,
-        watch.gone,
-    )
-
-
-_Sent = list[tuple[float, float]]
-"""When (monotonic seconds) how much of the input (ms) had been sent; empty: by the microphone's own time."""
-
-
-async def _say(caller: VoiceCall, sound: bytes) -> _Sent:
-    caller.microphone.say(sound)
-    while caller.microphone.speaking:  # noqa: ASYNC110 - half an hour of real time, not an event
-        await asyncio.sleep(1)
-    await asyncio.sleep(2)  # of silence, which ends the last utterance
-    return []
-
-
-async def _pour(caller: VoiceCall, sound: bytes) -> _Sent:
-    sent: _Sent = []
-    size = _PIECE_MS * recorded_speech.PER_MS
-    progress = _Progress(caller)
-    for start in range(0, len(sound), size):
-        progress.sent_ms = start / recorded_speech.PER_MS
-        await caller.until_so(progress.keeps_up, limit_s=_LIMIT_S)
-        await caller.send_sound(sound[start : start + size])
-        sent.append((monotonic(), progress.sent_ms + _PIECE_MS))
-    await caller.send_sound(bytes(2_000 * recorded_speech.PER_MS))
-    return sent
-
-
-class _Progress:
-    """How far the server says it has listened."""
-
-    def __init__(self, caller: VoiceCall) -> None:
-        self._caller = caller
-        self._seen = 0
-        self._heard_ms = 0.0
-        self.sent_ms = 0.0
-
-    def keeps_up(self) -> bool:
-        for arrival in self._caller.arrivals[self._seen :]:
-            if arrival.type == "input.audio":
-                self._heard_ms = arrival.data["at_ms"] + arrival.data["ms"]
-        self._seen = len(self._caller.arrivals)
-        return self.sent_ms - self._heard_ms < _AHEAD_MS
+            partials = _lags(caller, "transcript.partial", "at_ms")
+            finals = _lags(caller, "transcript.final", "end_ms")
+            failed = _count(caller, "transcript.failed")
+    return Soak(seconds, took_s, partials, finals, len(finals), failed, watch.samples, watch.gone)
 
 
 async def _all_written(caller: VoiceCall) -> None:
@@ -167,14 +114,9 @@ def _count(caller: VoiceCall, *kinds: str) -> int:
     return sum(arrival.type in kinds for arrival in caller.arrivals)
 
 
-def _lags(caller: VoiceCall, kind: str, field: str, sent: _Sent) -> list[float]:
-    found = [arrival for arrival in caller.arrivals if arrival.type == kind]
-    if not sent:
-        instant = caller.microphone.instant_s
-        return [(each.at_s - instant(each.data[field])) * 1_000 for each in found]
-    times = np.array([at_s for at_s, _ in sent])
-    reached = np.array([ms for _, ms in sent])
-    return [float(np.interp(each.at_s, times, reached)) - each.data[field] for each in found]
+def _lags(caller: VoiceCall, kind: str, field: str) -> list[float]:
+    instant = caller.microphone.instant_s
+    return [(each.at_s - instant(each.data[field])) * 1_000 for each in caller.arrivals if each.type == kind]
 
 
 def soak_table(soak: Soak) -> str:

@@ -115,7 +115,6 @@ def test_a_length_has_its_unit(text: str, seconds: float) -> None:
         (["--soak", "0s"], "no length"),
         (["--soak", "-3m"], "--soak"),
         (["--soak", "three minutes"], "no length"),
-        (["--fast"], "--fast works only with --soak"),
         (["--listening", '{"mode": "quality"}'], "--listening works only with --trace"),
         (["--trace", "--soak", "3m"], "not allowed with"),
     ],
