@@ -4,11 +4,10 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
 from loadtests.client import oracles
 from loadtests.client.caller_record import SERIES, CallerRecord, LatencySample
-from loadtests.client.oracles import OracleFinding
 from loadtests.report.load_result import (
     CallerCounts,
     CallerFailure,
@@ -166,53 +165,45 @@ def answered(visits: Iterable[CallerRecord], epoch_s: float) -> list[LatencySamp
 
 
 def judgement(visits: Sequence[CallerRecord]) -> Judgement:
-    counts = dict.fromkeys(oracles.KINDS, 0)
-    given_up: Counter[str] = Counter()
-    examples: list[OracleFault] = []
-    listeners = events = answers = answered = with_gaps = 0
-    for visit in visits:
-        found: list[tuple[str, OracleFinding]] = [(visit.heard[0][0], one) for one in visit.differing]
-        for notes in {session: notes for session, notes in reversed(visit.heard)}.values():
-            given_up += notes.given_up  # of several listeners of a session the first, who asked
-        for session, notes in visit.heard:
-            listeners += 1
-            events += len(notes.seqs)
-            answers += len(notes.turns)
-            answered += sum(turn.answered for turn in notes.turns.values())
-            with_gaps += sum(bool(oracles.audible(notes, turn)) for turn in notes.turns.values())
-            found += [(session, one) for one in oracles.judge(notes)]
-        for session, one in found:
-            counts[one.kind] += 1
-            if counts[one.kind] <= _EXAMPLES:
-                fault = {"person": visit.number, "scenario": visit.scenario, "session": session}
-                examples.append(OracleFault(kind=one.kind, words=one.words, **fault))
+    return together([_judged(visit) for visit in visits])
+
+
+def _judged(visit: CallerRecord) -> Judgement:
+    listeners = [notes for _, notes in visit.heard]
+    turns = [(notes, turn) for notes in listeners for turn in notes.turns.values()]
+    found = [(visit.heard[0][0], one) for one in visit.differing]
+    found += [(session, one) for session, notes in visit.heard for one in oracles.judge(notes)]
+    # Of several listeners of a session the first, who asked.
+    askers = {session: notes for session, notes in reversed(visit.heard)}.values()
+    who: dict[str, Any] = {"person": visit.number, "scenario": visit.scenario}
     return Judgement(
-        listeners=listeners,
-        facts=events,
-        answers=answers,
-        answered=answered,
-        answers_with_gaps=with_gaps,
-        counts=counts,
-        compared_with_log=sum(visit.compared for visit in visits),
-        given_up=dict(given_up),
-        examples=tuple(examples),
+        listeners=len(listeners),
+        facts=sum(len(notes.seqs) for notes in listeners),
+        answers=len(turns),
+        answered=sum(turn.answered for _, turn in turns),
+        answers_with_gaps=sum(bool(oracles.audible(notes, turn)) for notes, turn in turns),
+        counts=Counter(one.kind for _, one in found),
+        compared_with_log=visit.compared,
+        given_up=sum((notes.given_up for notes in askers), Counter()),
+        examples=tuple(
+            OracleFault(kind=one.kind, words=one.words, session=where, **who) for where, one in found
+        ),
     )
 
 
 def together(parts: Sequence[Judgement]) -> Judgement:
-    """Of several processes. Listeners are judged one by one, so that the parts add up."""
+    """Of several callers or processes. Listeners are judged one by one, so that the parts add up."""
+    seen: Counter[str] = Counter()
     examples: list[OracleFault] = []
     for one in (one for part in parts for one in part.examples):
-        if sum(other.kind == one.kind for other in examples) < _EXAMPLES:
+        seen[one.kind] += 1
+        if seen[one.kind] <= _EXAMPLES:
             examples.append(one)
+    names = ("listeners", "facts", "answers", "answered", "answers_with_gaps", "compared_with_log")
+    sums: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in names}
     return Judgement(
-        listeners=sum(part.listeners for part in parts),
-        facts=sum(part.facts for part in parts),
-        answers=sum(part.answers for part in parts),
-        answered=sum(part.answered for part in parts),
-        answers_with_gaps=sum(part.answers_with_gaps for part in parts),
-        counts={kind: sum(part.counts[kind] for part in parts) for kind in oracles.KINDS},
-        compared_with_log=sum(part.compared_with_log for part in parts),
+        **sums,
+        counts={kind: sum(part.counts.get(kind, 0) for part in parts) for kind in oracles.KINDS},
         given_up=dict(sum((Counter(part.given_up) for part in parts), Counter[str]())),
         examples=tuple(examples),
     )
