@@ -79,14 +79,10 @@ def _die(
     return at, max(behind)
 
 
-def move_slots(cluster: RedisCluster, slots: list[int], *, at_once: bool = False) -> int:
+def move_slots(cluster: RedisCluster, slots: list[int]) -> int:
     """Each of these slots to the next shard; how many were moved."""
     for slot in slots:
         addresses = sorted(cluster.primaries())
         here = addresses.index(cluster.primary_of(slot).address)
-        there = cluster.at(addresses[(here + 1) % len(addresses)])
-        if at_once:
-            cluster.migrate_at_once(slot, slot, there)
-        else:
-            cluster.migrate(slot, there)
+        cluster.migrate(slot, cluster.at(addresses[(here + 1) % len(addresses)]))
     return len(slots)

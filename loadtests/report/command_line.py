@@ -4,12 +4,14 @@ import argparse
 import os
 import re
 from collections.abc import Callable
-from math import inf, nan
+from contextlib import suppress
+from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
 
+_T = TypeVar("_T")
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600}
 _RATE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|min|h)")
 _PER: Final = {"s": 1, "m": 60, "min": 60, "h": 3_600}
@@ -33,49 +35,42 @@ def rate(text: str) -> float:
     return per_s
 
 
+def checked(text: str, make: Callable[[str], _T], holds: Callable[[_T], bool], words: str) -> _T:
+    """Raises ArgumentTypeError with these words where nothing can be made of a text, or it does not hold."""
+    with suppress(ValueError, httpx.InvalidURL):
+        if holds(found := make(text)):
+            return found
+    raise argparse.ArgumentTypeError(f"{text!r} {words}")
+
+
 def number(text: str) -> float:
-    """From 0 on, and finite. Raises ArgumentTypeError."""
-    try:
-        found = float(text)
-    except ValueError:
-        found = nan
-    if not 0 <= found < inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
-    return found
+    """From 0 on, and finite."""
+    return checked(text, float, lambda found: 0 <= found < inf, "is no number from 0 on")
 
 
 def address(text: str) -> str:
-    """Raises ArgumentTypeError."""
-    try:
-        parts = httpx.URL(text)
-    except (httpx.InvalidURL, ValueError):
-        parts = httpx.URL("")
-    if parts.scheme not in ("http", "https") or not parts.host:
-        raise argparse.ArgumentTypeError(f"{text!r} is no address: such as http://127.0.0.1:8000")
+    words = "is no address: such as http://127.0.0.1:8000"
+    checked(text, httpx.URL, lambda found: found.scheme in ("http", "https") and bool(found.host), words)
     return text.rstrip("/")
 
 
 def count(text: str) -> int:
-    """From 1 on. Raises ArgumentTypeError."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
-    return int(text)
+    """From 1 on."""
+    return checked(text, int, lambda found: found >= 1, "is no number from 1 on")
 
 
 def processes(text: str) -> int:
-    """A number, or one for each core. Raises ArgumentTypeError."""
+    """A number, or one for each core."""
     return os.cpu_count() or 1 if text == "auto" else count(text)
 
 
 def numbers(text: str) -> tuple[int, ...]:
     """Of sessions, as an argument: "1,4,16"."""
-    try:
-        found = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        found = ()
-    if not found or min(found) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} are no numbers of sessions: write 1,4,16")
-    return found
+
+    def made(given: str) -> tuple[int, ...]:
+        return tuple(map(int, given.split(",")))
+
+    return checked(text, made, lambda found: min(found) >= 1, "are no numbers of sessions: write 1,4,16")
 
 
 def as_error(make: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -13,7 +13,15 @@ import httpx
 
 from loadtests.client.api_connection import ApiConnection, Failed
 from loadtests.report import curve_page, result_store
-from loadtests.report.command_line import OF_A_LOAD, command_parser, number, rate, refuse_key, seconds
+from loadtests.report.command_line import (
+    OF_A_LOAD,
+    checked,
+    command_parser,
+    number,
+    rate,
+    refuse_key,
+    seconds,
+)
 from loadtests.report.curve_page import DOCS, MARK, LoadCurve, curve_table, keep, page, picture
 from loadtests.report.load_result import LoadResult
 from loadtests.report.run_info import as_typed, commit, machine, when
@@ -87,13 +95,7 @@ def _rates(text: str) -> tuple[float, ...]:
 
 
 def _factor(text: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = 0.0
-    if not 1 < found < inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no factor above 1")
-    return found
+    return checked(text, float, lambda found: 1 < found < inf, "is no factor above 1")
 
 
 _WARM_UP_PER_S: Final = 1.0

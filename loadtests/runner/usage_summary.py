@@ -299,6 +299,9 @@ def _load(
         return round(now[name] / _MEGABYTE, 2) if name in now else None
 
     gateways, tasks = look.gateway_bytes, look.each.get("tasks", {})
+    parts: dict[str, list[ProcessSample]] = {}
+    for one in look.members:
+        parts.setdefault(one.part, []).append(one)
     cores = {} if before is None else _cores(before.members, look.members, since_s)
     return SystemLoad(
         at_s=round(max(0.0, at_s), 1),
@@ -309,26 +312,15 @@ def _load(
         cores=round(sum(cores.values()), 3) if cores else None,
         log_commands_per_s=rate("log_commands"),
         part_cores={part: round(used, 4) for part, used in cores.items()},
-        part_mb={part: round(held, 2) for part, held in _sums(look, lambda one: one.mb).items()},
-        part_fds={part: round(count) for part, count in _sums(look, lambda one: one.fds).items()},
-        part_threads={part: round(count) for part, count in _sums(look, lambda one: one.threads).items()},
+        part_mb={part: round(sum(one.mb for one in those), 2) for part, those in parts.items()},
+        part_fds={part: sum(one.fds for one in those) for part, those in parts.items()},
+        part_threads={part: sum(one.threads for one in those) for part, those in parts.items()},
         processes=len(look.members) or None,
         tasks=sum(tasks.values()) if tasks else None,
-        keys=_whole(now.get("keys")),
-        streams=_whole(now.get("streams")),
+        keys=None if "keys" not in now else round(now["keys"]),
+        streams=None if "streams" not in now else round(now["streams"]),
         log_disk_mb=megabytes("log_disk_bytes"),
     )
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else round(value)
-
-
-def _sums(look: SystemSample, value: Callable[[ProcessSample], float]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for one in look.members:
-        found[one.part] = found.get(one.part, 0.0) + value(one)
-    return found
 
 
 def _cores(before: Sequence[ProcessSample], now: Sequence[ProcessSample], since_s: float) -> dict[str, float]:

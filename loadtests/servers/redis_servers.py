@@ -174,12 +174,6 @@ class RedisCluster:
         for server in (to, source, *(self.at(address) for address in self.primaries())):
             server.ask("CLUSTER", "SETSLOT", slot, "NODE", self.name_of(to))
 
-    def migrate_at_once(self, first: int, last: int, to: RedisServer) -> None:
-        """As Valkey 9 does it: whole slots, in one step as far as clients can see."""
-        source = self.primary_of(first)
-        source.ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", first, last, "NODE", self.name_of(to))
-        wait_for(lambda: self.primary_of(first) is to, f"slots {first} to {last} at {to.address}")
-
 
 @contextmanager
 def redis_cluster(

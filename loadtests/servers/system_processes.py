@@ -51,7 +51,10 @@ class SystemMeter:
         self.log = Redis(unix_socket_path=str(embedded_server.socket_path(home)), protocol=2)
 
     def read(self) -> SystemUsage:
-        cpu, rss = used(self._home)
+        cpu, rss = defaultdict[str, float](float), defaultdict[str, float](float)
+        for one in _samples(processes(self._home)):
+            cpu[one.part] += one.cpu_s
+            rss[one.part] += one.mb
         info: Any = self.log.info("cpu")
         stats: Any = self.log.info("commandstats")
         memory: Any = self.log.info("memory")
@@ -69,16 +72,6 @@ class SystemMeter:
 
     def __exit__(self, *_: object) -> None:
         self.log.close()
-
-
-def used(home: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """Processor seconds so far, and resident megabytes, of each role."""
-    cpu: dict[str, float] = defaultdict(float)
-    rss: dict[str, float] = defaultdict(float)
-    for one in _samples(processes(home)):
-        cpu[one.part] += one.cpu_s
-        rss[one.part] += one.mb
-    return dict(cpu), dict(rss)
 
 
 def processes(home: Path) -> Iterator[tuple[str, psutil.Process]]:

@@ -4,6 +4,7 @@ The measure is server CPU per event (`used_cpu_*` of INFO), and the ratio of the
 machine slows both alike.
 """
 
+import itertools
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ BATCH: Final = 4
 PIPELINE: Final = 16
 EVENTS: Final = 6_400
 """Per way and round."""
+_GROUPS: Final = EVENTS // (BATCH * PIPELINE)
 SESSIONS: Final = 16
 KEYS: Final = Keys(16)
 BUDGET: Final = 2.5
@@ -48,45 +50,30 @@ def _measure(redis: Redis, count: int) -> list[tuple[float, float]]:
     sessions = [new_session_id() for _ in range(SESSIONS)]
     for session in sessions:
         _append(redis, [_creation(session)])
-    plain, ours = _Plain(redis, sessions), _Ours(redis, sessions)
-    plain.run()  # both once to warm up
-    ours.run()
+    numbers = itertools.count(1)
+
+    def plain() -> None:
+        _plain(redis, sessions)
+
+    def ours() -> None:
+        for number in itertools.islice(numbers, _GROUPS):
+            _append(redis, [Batch(one, "owner", number, [EVENT] * BATCH, epoch=1) for one in sessions])
+
+    plain()  # both once to warm up
+    ours()
     with _Listening(redis, sessions):
-        return [(_cpu_per_event(redis, plain.run), _cpu_per_event(redis, ours.run)) for _ in range(count)]
+        return [(_cpu_per_event(redis, plain), _cpu_per_event(redis, ours)) for _ in range(count)]
 
 
-class _Plain:
+def _plain(redis: Redis, sessions: Sequence[SessionId]) -> None:
     """XADD * of the same fields, pipelined as widely as our events are."""
-
-    def __init__(self, redis: Redis, sessions: Sequence[SessionId]) -> None:
-        kind, v, ts, turn, _, data, _, _ = encode(EVENT)
-        self._fields: dict[Any, Any] = {"t": kind, "v": v, "ts": ts, "n": turn, "d": data}
-        self._redis = redis
-        self._streams = [f"plain:{session}" for session in sessions]
-
-    def run(self) -> None:
-        for group in range(EVENTS // (BATCH * PIPELINE)):
-            with self._redis.pipeline(transaction=False) as pipe:
-                for event in range(BATCH * PIPELINE):
-                    pipe.xadd(self._streams[(group + event // BATCH) % SESSIONS], self._fields)
-                pipe.execute()
-
-
-class _Ours:
-    """Batches of four events, each batch pushed to a listener."""
-
-    def __init__(self, redis: Redis, sessions: Sequence[SessionId]) -> None:
-        self._redis = redis
-        self._sessions = sessions
-        self._number = 0
-
-    def run(self) -> None:
-        for _ in range(EVENTS // (BATCH * PIPELINE)):
-            self._number += 1
-            _append(self._redis, [self._batch(session) for session in self._sessions])
-
-    def _batch(self, session: SessionId) -> Batch:
-        return Batch(session, "owner", self._number, [EVENT] * BATCH, epoch=1)
+    kind, v, ts, turn, _, data, _, _ = encode(EVENT)
+    fields: dict[Any, Any] = {"t": kind, "v": v, "ts": ts, "n": turn, "d": data}
+    for group in range(_GROUPS):
+        with redis.pipeline(transaction=False) as pipe:
+            for event in range(BATCH * PIPELINE):
+                pipe.xadd(f"plain:{sessions[(group + event // BATCH) % SESSIONS]}", fields)
+            pipe.execute()
 
 
 def _creation(session: SessionId) -> Batch:

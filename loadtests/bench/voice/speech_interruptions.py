@@ -100,39 +100,22 @@ def rows(
 ) -> list[ComparisonRow]:
     """The floors of the first two are the speech that has to be heard first, by the settings."""
 
-    def row(
-        name: str, values: Sequence[float | None], floor: Sequence[float], floor_name: str, budget: str
-    ) -> ComparisonRow:
-        series = [value for value in values if value is not None]
-        kept = percentile(series, 0.95) <= BUDGET_MS if budget and series else None
-        if missing := len(values) - len(series):
-            return ComparisonRow(
-                name, "ms", series, floor, floor_name, budget or "-", False, f"{missing} did not happen"
-            )
-        return ComparisonRow(name, "ms", series, floor, floor_name, budget or "-", kept)
-
-    stopped = f"p95 <= {BUDGET_MS:.0f} ms"
+    held, flushed = "onset of speech over an answer to held", "onset of speech over an answer to flushed"
+    hold, interrupt = [float(hold_ms)], [float(interrupt_ms)]
+    ping = "ping to pong"
     return [
-        row(
-            "onset of speech over an answer to held",
-            [each.held for each in found],
-            [float(hold_ms)],
-            "speech asked for (hold_ms)",
-            "",
-        ),
-        row(
-            "onset of speech over an answer to flushed",
-            [each.flushed for each in found],
-            [float(interrupt_ms)],
-            "speech asked for (interrupt_ms)",
-            "",
-        ),
-        row(
-            "flushed to the turn's last audio byte",
-            [each.last_byte for each in found],
-            pings,
-            "ping to pong",
-            stopped,
-        ),
-        row("flushed to the turn's end", [each.ended for each in found], pings, "ping to pong", stopped),
+        _row(held, [each.held for each in found], hold, "speech asked for (hold_ms)"),
+        _row(flushed, [each.flushed for each in found], interrupt, "speech asked for (interrupt_ms)"),
+        _row("flushed to the turn's last audio byte", [each.last_byte for each in found], pings, ping),
+        _row("flushed to the turn's end", [each.ended for each in found], pings, ping),
     ]
+
+
+def _row(name: str, values: Sequence[float | None], floor: Sequence[float], floor_name: str) -> ComparisonRow:
+    """Of the two beside a ping there is a budget."""
+    series = [value for value in values if value is not None]
+    told = floor_name == "ping to pong"
+    budget, missing = f"p95 <= {BUDGET_MS:.0f} ms" if told else "-", len(values) - len(series)
+    kept = percentile(series, 0.95) <= BUDGET_MS if told and series else None
+    note = f"{missing} did not happen" if missing else ""
+    return ComparisonRow(name, "ms", series, floor, floor_name, budget, False if missing else kept, note)
