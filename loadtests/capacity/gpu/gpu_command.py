@@ -21,13 +21,18 @@ from loadtests.report.result_store import ROOT, publish
 from loadtests.report.run_info import as_typed, heading, machine, say
 from loadtests.report.tables import markdown, spread
 from loadtests.servers.rhapsode_process import rhapsode
-from pipeline.engines.registry import LANGUAGE_MODELS, TEXT_TO_SPEECH
 from pipeline.engines.stt.whisper_weights import whisper_files
 
 ENGINES: Final = ("llama", "vllm", "scripted")
 VOICES: Final = ("piper", "coqui", "scripted")
 SPEECH_TO_TEXT_ENGINES: Final = ("whisper", "whisperx", "scripted")
-STEPS: Final = ("words", "voice", "whole", "transcriptions", "calls")
+STEPS: Final = {
+    "words": "answers as text",
+    "voice": "texts read aloud",
+    "whole": "answers heard to their end",
+    "transcriptions": "recordings written down",
+    "calls": "voice to voice",
+}
 _RENAMED: Final = {"ears": "transcriptions"}
 """Steps by their names until 2026-11."""
 _EPILOG: Final = (
@@ -61,7 +66,7 @@ def gpu_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     _add_model(parser, "--speech-to-text-model", "--ear-model", shapes=random_whisper.SHAPES)
     add("--config", type=Path, help="a profile, as cluster/gpu.yaml; the engines above win over it")
     add("--url", help="a system that runs already: nothing is started, and the engines are what they are")
-    add("--steps", nargs="+", type=_step_name, choices=STEPS, default=STEPS, help="default: all")
+    add("--steps", nargs="+", type=_step_name, choices=STEPS, default=tuple(STEPS), help="default: all")
     add("--tokens", type=int, default=120, help="of an answer, at most (default 120)")
     add("--turns", type=int, default=3, help="questions of each session (default 3)")
     add("--target-ms", type=float, default=1_000.0, help="of first audio, kept by p95 (default 1000)")
@@ -87,12 +92,12 @@ def _add_model(parser: argparse.ArgumentParser, *options: str, shapes: Mapping[s
     parser.add_argument(*options, type=known, metavar="FOLDER|random:SHAPE", help=f"shapes: {there_are}")
 
 
-_ON_A_CARD: Final = frozenset({"vllm", "coqui", "whisperx"})
 _MAKES: Final[Mapping[str, tuple[str, str]]] = {
     "vllm": (".venv-vllm", "make env-vllm"),
     "coqui": (".venv-speech", "make env-speech-gpu"),
     "whisperx": (".venv-speech", "make env-speech-gpu"),
 }
+"""Engines for a card: their environment, and what makes it."""
 
 
 def cards() -> list[str]:
@@ -104,23 +109,17 @@ def cards() -> list[str]:
     return [] if done.returncode else done.stdout.splitlines()
 
 
-def missing(arguments: argparse.Namespace, root: Path = ROOT) -> list[str]:
+def missing(arguments: argparse.Namespace, root: Path = ROOT) -> Iterator[str]:
     """One line for each thing that has to be there first."""
-    return [] if arguments.url else list(_missing(arguments, root))
-
-
-def _missing(arguments: argparse.Namespace, root: Path) -> Iterator[str]:
-    wished = (arguments.engine, arguments.voice, arguments.speech_to_text)
-    if _ON_A_CARD & set(wished) and not arguments.cpu and not cards():
-        engines = ", ".join(sorted(_ON_A_CARD & set(wished)))
+    if arguments.url:
+        return
+    wished = [one for one in (arguments.engine, arguments.voice, arguments.speech_to_text) if one in _MAKES]
+    if wished and not arguments.cpu and not cards():
+        engines = ", ".join(sorted(wished))
         yield f"{engines}: no graphics card is seen (nvidia-smi). --cpu lets them run without one, slowly."
-    if arguments.engine not in LANGUAGE_MODELS:
-        yield f"{arguments.engine}: this version has no such language model."
-    if arguments.voice not in TEXT_TO_SPEECH:
-        yield f"{arguments.voice}: this version has no such voice."
     for engine in wished:
-        folder, target = _MAKES.get(engine, ("", ""))
-        if folder and not (root / folder / "bin" / "python").exists():
+        folder, target = _MAKES[engine]
+        if not (root / folder / "bin" / "python").exists():
             yield f"{engine}: its environment {folder} is not there. Make it: {target}"
     if (arguments.model or "").startswith("random:") and arguments.engine != "vllm":
         yield "--model random: only engines that load a folder of safetensors take it."
@@ -154,19 +153,9 @@ def environment(
 
 def profile(arguments: argparse.Namespace, root: Path = ROOT) -> Path | None:
     """The file that says what runs where; None: the one that comes along."""
-    usual = root / "cluster" / "gpu.yaml"
-    if arguments.config is not None:
-        return Path(arguments.config)
-    return usual if cards() and usual.exists() else None
+    return arguments.config or (root / "cluster" / "gpu.yaml" if cards() else None)
 
 
-_STEPS = {
-    "words": "answers as text",
-    "voice": "texts read aloud",
-    "whole": "answers heard to their end",
-    "transcriptions": "recordings written down",
-    "calls": "voice to voice",
-}
 _HEADINGS = [
     *("what", "sessions", "first words", "first sound", "all together, a second", "fell silent"),
     *("failed", ""),
@@ -182,10 +171,9 @@ def report(rows: Sequence[GpuRow], arguments: argparse.Namespace) -> str:
         else f"{arguments.engine} ({arguments.model or 'packaged'}), {arguments.voice}, "
         f"{arguments.speech_to_text} ({arguments.speech_to_text_model or 'packaged'})"
     )
-    random = "random:" in f"{arguments.model} {arguments.speech_to_text_model}"
-    said = (
-        " Weights are random: speed and memory are those of the shape, words are made up." if random else ""
-    )
+    said = ""
+    if "random:" in f"{arguments.model} {arguments.speech_to_text_model}":
+        said = " Weights are random: speed and memory are those of the shape, words are made up."
     return (
         f"Engines: {engines}.{said} Answers of at most {arguments.tokens} tokens, {arguments.turns} each. "
         f"Milliseconds, p50 / p95.\n\n{table}\n{carried(rows, arguments.target_ms)}\n"
@@ -194,7 +182,7 @@ def report(rows: Sequence[GpuRow], arguments: argparse.Namespace) -> str:
 
 def _cells(row: GpuRow) -> list[str]:
     return [
-        _STEPS[row.step],
+        STEPS[row.step],
         str(row.sessions),
         spread(row.ttft),
         spread(row.first_sound),
@@ -215,17 +203,15 @@ def carried(rows: Sequence[GpuRow], target_ms: float) -> str:
                 break
             best = row.sessions
         if any(row.step == step for row in rows):
-            most = f"{best} of those tried" if best else "none of those tried"
-            lines.append(
-                f"{_STEPS[step]}: first sound within {target_ms:.0f} ms at p95, without silences: {most}"
-            )
+            within = f"first sound within {target_ms:.0f} ms at p95, without silences"
+            lines.append(f"{STEPS[step]}: {within}: {best or 'none'} of those tried")
     return "Sessions carried. " + "; ".join(lines) + "."
 
 
 def main() -> None:
     """Say what is missing, or measure."""
     arguments = gpu_parsed()
-    if lacking := missing(arguments):
+    if lacking := list(missing(arguments)):
         sys.exit("This cannot be measured here yet:\n" + "\n".join(f"* {line}" for line in lacking))
     if arguments.key:
         os.environ["RHAPSODE_KEY"] = arguments.key

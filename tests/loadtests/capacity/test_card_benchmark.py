@@ -25,8 +25,8 @@ def test_what_is_missing_is_said_with_the_remedy(tmp_path: Path, option: str) ->
     said = "\n".join(missing(arguments, tmp_path))
     for words in ("make env-vllm", "make env-speech-gpu", ".venv-vllm"):
         assert words in said
-    assert missing(gpu_parsed([]), tmp_path) == []
-    assert missing(gpu_parsed(["--engine", "vllm", "--url", "http://127.0.0.1:1"]), tmp_path) == []
+    assert list(missing(gpu_parsed([]), tmp_path)) == []
+    assert list(missing(gpu_parsed(["--engine", "vllm", "--url", "http://127.0.0.1:1"]), tmp_path)) == []
 
 
 def test_a_step_is_known_by_its_old_name() -> None:
