@@ -40,9 +40,6 @@ from loadtests.scenarios import SCENARIOS, cast
 from loadtests.scenarios.scenario import ScenarioOptions
 from loadtests.servers.rhapsode_process import own
 
-TASTE: Final = {"scenario": "day", "rate": 0.6, "seconds": 120.0}
-"""Defaults: a short mixed day, for a system of its own on a small machine."""
-
 
 def _examples() -> str:
     scenarios = "\n".join(
@@ -120,75 +117,34 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_examples(),
     )
     add = parser.add_argument
-    add("--scenario", choices=list(SCENARIOS), default=TASTE["scenario"], metavar="NAME", help="below")
+    add("--scenario", choices=SCENARIOS, default="day", metavar="NAME", help="below")
     add("--most", type=count, default=2_000, metavar="N", help="callers at once; default 2000")
-    add(
-        "--kill-every",
-        type=seconds,
-        metavar="LENGTH",
-        help="kill -9 of one process of the system each time; without --url only; below",
-    )
+    once = "kill -9 of one process each time; without --url only; below"
+    add("--kill-every", type=seconds, metavar="LENGTH", help=once)
     add("--patience", type=seconds, default=60.0, metavar="LENGTH", help="for one answer; default 60")
     parser.set_defaults(from_arrival=False)  # asked for by `make load-curve` alone
-    _when_people_come(parser)
-    _what_people_do(parser)
-    _what_comes_of_it(parser)
-    return parser
-
-
-def _when_people_come(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--rate",
-        type=rate,
-        default=TASTE["rate"],
-        metavar="N/s",
-        help="callers who come: 2/s, 30/m; default 0.6/s",
-    )
+    come = "callers who come: 2/s, 30/m; default 0.6/s"
+    add("--rate", type=rate, default=0.6, metavar="N/s", help=come)
     add("--peak", type=rate, metavar="N/s", help="of a ramp or a spike; default five times --rate")
-    add(
-        "--arrivals",
-        choices=list(PROFILES),
-        default="poisson",
-        metavar="PROFILE",
-        help="below; default poisson",
-    )
-    add(
-        "--for",
-        dest="seconds",
-        type=seconds,
-        default=TASTE["seconds"],
-        metavar="LENGTH",
-        help="60, 10m, 2h; default 2m",
-    )
+    add("--arrivals", choices=PROFILES, default="poisson", metavar="PROFILE", help="below; default poisson")
+    how_long = "60, 10m, 2h; default 2m"
+    add("--for", dest="seconds", type=seconds, default=120.0, metavar="LENGTH", help=how_long)
     add("--grace", type=seconds, default=60.0, metavar="LENGTH", help="for those inside then; default 60")
-
-
-def _what_people_do(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
     add("--think", type=number, default=4.0, metavar="S", help="between two questions, about; default 4")
     add("--no-listen", dest="listen", action="store_false", help="nobody waits for the sound to be over")
     add("--pages", type=count, default=100, metavar="N", help="of a book; default 100")
     add("--listeners", type=count, default=20, metavar="N", help="of one session; default 20")
     add("--settings", type=_settings, default={}, metavar="JSON", help="of every session")
     add("--recordings", type=Path, metavar="FOLDER", help="WAV files to speak, 16 kHz mono; default Debian's")
-
-
-def _what_comes_of_it(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--compare",
-        type=count,
-        default=200,
-        metavar="N",
-        help="sessions read from the log again; default 200",
-    )
+    again = "sessions read from the log again; default 200"
+    add("--compare", type=count, default=200, metavar="N", help=again)
     add("--keep-sessions", action="store_true", help="they are deleted otherwise")
     often: Any = {"action": "append", "default": [], "help": "below; as often as wanted"}
     add("--require", type=as_error(thresholds.threshold), metavar="FIGURE<=N", **often)
     add("--plots", type=Path, metavar="FOLDER", help="its pictures over time go there as SVG files")
     add("--keep", action="store_true", help="a soak's table goes into docs/measurements.md")
     add("--out", type=Path, metavar="FOLDER", help="of load.json and load.html; default: a new one")
+    return parser
 
 
 def _settings(text: str) -> Any:
