@@ -15,7 +15,7 @@ from loadtests.bench.measured_row import MeasuredRow
 from loadtests.bench.noise import NoiseFound, NoiseVerdict, PastRatio, judge
 from loadtests.report.command_line import command_parser
 from loadtests.report.run_info import as_typed, first, heading, say, shape, thefts
-from loadtests.report.tables import markdown, table
+from loadtests.report.tables import table, table_of
 
 _ROWS: Final = "".join(
     f"  {letter}  {words} ({QUICK.seconds[letter]} s, {FULL.seconds[letter]} s)\n"
@@ -159,7 +159,6 @@ def text(rows: list[MeasuredRow], missed: Sequence[str] = ()) -> str:
 
 
 NOT_WORSE, WORSE, WRONG = 0, 1, 2
-_HEADINGS: Final = ("row", "what", "ratio found", "expected", "noise", "kept runs", "verdict")
 
 
 def check_main() -> int:
@@ -173,7 +172,7 @@ def check_main() -> int:
         sys.stderr.write(f"bench-check: {error}\n")
         return WRONG
     verdicts = judged(_chosen(now, arguments.rows), before)
-    print(markdown(_HEADINGS, _cells(now["rows"], verdicts)))
+    print(table_of(_cells(now["rows"], verdicts)))
     for words_of_it in complaints(verdicts):
         print(words_of_it)
     if any(one.found in (NoiseFound.WORSE, NoiseFound.LOST) for one in verdicts.values()):
@@ -225,8 +224,10 @@ def complaints(verdicts: Mapping[str, NoiseVerdict]) -> Iterable[str]:
 
 def _cells(
     rows: Mapping[str, Mapping[str, Any]], verdicts: Mapping[str, NoiseVerdict]
-) -> Iterable[list[str]]:
+) -> Iterable[dict[str, str]]:
     for key, one in verdicts.items():
-        expected, noise = ("-", "-") if one.expected is None else (f"{one.expected:.3g}", f"{one.noise:.0%}")
-        found = "-" if one.ratio is None else f"{one.ratio:.3g}"
-        yield [key, rows[key]["what"], found, expected, noise, str(one.runs), one.found]
+        cells = {"row": key, "what": rows[key]["what"]}
+        cells["ratio found"] = "-" if one.ratio is None else f"{one.ratio:.3g}"
+        cells["expected"] = "-" if one.expected is None else f"{one.expected:.3g}"
+        cells["noise"] = "-" if one.expected is None else f"{one.noise:.0%}"
+        yield cells | {"kept runs": str(one.runs), "verdict": one.found}

@@ -10,7 +10,7 @@ from loadtests.peers.contestants import FAILURES, Contestant, HeardAnswer
 from loadtests.peers.peer_servers import STAGES, Marks, stages
 from loadtests.peers.session_climb import LATE, SOON_MS, ClimbStep, carried, limit_of
 from loadtests.report.run_info import say
-from loadtests.report.tables import markdown, percentile, spread, verdict
+from loadtests.report.tables import markdown, percentile, spread, table_of, verdict
 
 # fmt: off
 _NAMES: Final = (
@@ -144,10 +144,11 @@ class Race:
             failures = self.laps.failures[name]
             ratio = percentile(first, 0.5) / best[1] if first and best else None
             judged = verdict(ratio <= self.target) if ratio is not None and name.startswith(OURS) else ""
-            of_best = f"{ratio:.2f}" if ratio is not None else "-"
-            rows.append([name, spread(first), of_best, judged, str(len(first)), _counted(failures)])
-        headings = ["who", "first sound, p50 / p95 ms", "of the best peer's p50", f"<= {self.target:g}"]
-        return markdown([*headings, "n", "failed"], rows)
+            row = {"who": name, "first sound, p50 / p95 ms": spread(first)}
+            row["of the best peer's p50"] = "-" if ratio is None else f"{ratio:.2f}"
+            row |= {f"<= {self.target:g}": judged, "n": str(len(first)), "failed": _counted(failures)}
+            rows.append(row)
+        return table_of(rows)
 
     def stages_table(self) -> str:
         """Table of the stages of contestants that use the services, p50 of each."""

@@ -14,7 +14,7 @@ from loadtests.client import oracles
 from loadtests.report.load_result import LoadResult, SystemLoad
 from loadtests.report.result_store import ROOT, keep_newest, mark_of
 from loadtests.report.svg_charts import ChartLine, Figure, lines, milliseconds, per_second, plain, rendered
-from loadtests.report.tables import markdown
+from loadtests.report.tables import table_of
 
 
 class _Part(BaseModel):
@@ -315,11 +315,6 @@ def _charts(curve: LoadCurve) -> list[Figure]:
 
 DOCS: Final = ROOT / "docs"
 MARK: Final = mark_of("make load-curve")
-_HEADS: Final = (
-    *("come a second", "inside, mean (most)", "let in", "refused", "told to wait, s"),
-    *("first audio p50 / p95 ms", "of the first step", "answers with a gap", "faults", "not answered"),
-    *("gateway CPU ms, MB each", "cores", "client late, ms", "stolen"),
-)
 
 
 def curve_table(curve: LoadCurve) -> str:
@@ -327,9 +322,7 @@ def curve_table(curve: LoadCurve) -> str:
     said = [f"* {verdict_word(one.kept)}: {one.says}. Found: {one.found}." for one in curve.verdicts]
     how = f"`{curve.command}`, {curve.scenario}, {curve.seconds:g} s a step"
     about = f"{curve.machine}; {how}, commit {curve.commit}"
-    return "\n".join(
-        [f"### {curve.when}", "", about, "", markdown(_HEADS, map(_row, curve.steps)), *said, ""]
-    )
+    return "\n".join([f"### {curve.when}", "", about, "", table_of(map(_row, curve.steps)), *said, ""])
 
 
 def verdict_word(kept: bool | None) -> str:
@@ -343,25 +336,25 @@ def keep(curve: LoadCurve, docs: Path = DOCS) -> None:
     (docs / "load-curve.svg").write_text(picture(curve), "utf-8")
 
 
-def _row(step: CurveStep) -> list[str]:
+def _row(step: CurveStep) -> dict[str, str]:
     waits = "-" if step.retry_after_s is None else "{:g} to {:g}".format(*step.retry_after_s)
     codes = ", ".join(f"{code} {number}" for code, number in step.codes.items())
-    return [
-        f"{step.per_s:g}",
-        f"{step.people_mean:g} ({step.people_most})",
-        str(step.admitted),
-        f"{step.refused} ({codes})" if codes else str(step.refused),
-        waits,
-        f"{_number(step.ttfa_p50_ms)} / {_number(step.ttfa_p95_ms)}",
-        f"{_number(step.ratio_p50, 2)} / {_number(step.ratio_p95, 2)}",
-        f"{step.answers_with_gaps} of {step.answers}",
-        str(step.wrong),
-        str(step.not_answered),
-        f"{_number(step.gateway_cpu_ms_each)}, {_number(step.gateway_mb_each, 2)}",
-        _number(step.cores, 2),
-        f"{step.client_late_p99_ms:.0f}{' (late)' if step.client_late else ''}",
-        f"{step.stolen:.0%}",
-    ]
+    return {
+        "come a second": f"{step.per_s:g}",
+        "inside, mean (most)": f"{step.people_mean:g} ({step.people_most})",
+        "let in": str(step.admitted),
+        "refused": f"{step.refused} ({codes})" if codes else str(step.refused),
+        "told to wait, s": waits,
+        "first audio p50 / p95 ms": f"{_number(step.ttfa_p50_ms)} / {_number(step.ttfa_p95_ms)}",
+        "of the first step": f"{_number(step.ratio_p50, 2)} / {_number(step.ratio_p95, 2)}",
+        "answers with a gap": f"{step.answers_with_gaps} of {step.answers}",
+        "faults": str(step.wrong),
+        "not answered": str(step.not_answered),
+        "gateway CPU ms, MB each": f"{_number(step.gateway_cpu_ms_each)}, {_number(step.gateway_mb_each, 2)}",
+        "cores": _number(step.cores, 2),
+        "client late, ms": f"{step.client_late_p99_ms:.0f}{' (late)' if step.client_late else ''}",
+        "stolen": f"{step.stolen:.0%}",
+    }
 
 
 def _number(value: float | None, digits: int = 0) -> str:

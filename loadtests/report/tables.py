@@ -1,6 +1,6 @@
 """Series of measurements to rows of a table. Pure arithmetic."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import linear_regression
 
@@ -69,6 +69,12 @@ def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of these cells."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+
+
+def table_of(rows: Iterable[Mapping[str, str]]) -> str:
+    """A table whose headings are the keys of its rows; empty without rows."""
+    found = list(rows)
+    return markdown(list(found[0]), (list(row.values()) for row in found)) if found else ""
 
 
 def spread(series: Sequence[float], digits: int = 0) -> str:

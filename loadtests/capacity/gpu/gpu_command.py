@@ -19,7 +19,7 @@ from loadtests.client import recorded_speech
 from loadtests.report.command_line import command_parser, numbers
 from loadtests.report.result_store import ROOT, publish
 from loadtests.report.run_info import as_typed, heading, machine, say
-from loadtests.report.tables import markdown, spread
+from loadtests.report.tables import spread, table_of
 from loadtests.servers.rhapsode_process import rhapsode
 from pipeline.engines.stt.whisper_weights import whisper_files
 
@@ -156,15 +156,9 @@ def profile(arguments: argparse.Namespace, root: Path = ROOT) -> Path | None:
     return arguments.config or (root / "cluster" / "gpu.yaml" if cards() else None)
 
 
-_HEADINGS = [
-    *("what", "sessions", "first words", "first sound", "all together, a second", "fell silent"),
-    *("failed", ""),
-]
-
-
 def report(rows: Sequence[GpuRow], arguments: argparse.Namespace) -> str:
     """Milliseconds, p50 / p95."""
-    table = markdown(_HEADINGS, map(_cells, rows))
+    table = table_of(map(_cells, rows))
     engines = (
         f"at {arguments.url}"
         if arguments.url
@@ -180,17 +174,17 @@ def report(rows: Sequence[GpuRow], arguments: argparse.Namespace) -> str:
     )
 
 
-def _cells(row: GpuRow) -> list[str]:
-    return [
-        STEPS[row.step],
-        str(row.sessions),
-        spread(row.ttft),
-        spread(row.first_sound),
-        f"{row.per_s:.1f} {row.unit}" if row.per_s is not None else "-",
-        f"{row.stalled:.0%}" if row.stalled is not None else "-",
-        str(len(row.failures)) if row.failures else "-",
-        row.note or (row.failures[0] if row.failures else ""),
-    ]
+def _cells(row: GpuRow) -> dict[str, str]:
+    return {
+        "what": STEPS[row.step],
+        "sessions": str(row.sessions),
+        "first words": spread(row.ttft),
+        "first sound": spread(row.first_sound),
+        "all together, a second": f"{row.per_s:.1f} {row.unit}" if row.per_s is not None else "-",
+        "fell silent": f"{row.stalled:.0%}" if row.stalled is not None else "-",
+        "failed": str(len(row.failures) or "-"),
+        "": row.note or (row.failures[0] if row.failures else ""),
+    }
 
 
 def carried(rows: Sequence[GpuRow], target_ms: float) -> str:

@@ -25,7 +25,7 @@ from loadtests.report.command_line import command_parser, numbers
 from loadtests.report.result_store import ROOT
 from loadtests.report.run_info import say
 from loadtests.report.svg_charts import ChartLine, Labels, label_x, lines, milliseconds, rendered
-from loadtests.report.tables import markdown
+from loadtests.report.tables import markdown, table_of
 
 PEOPLE: Final[Mapping[str, CallerModel]] = {"assistant": ASSISTANT, "narration": NARRATION}
 SIZES: Final = (1_000, 100_000, 10_000_000)
@@ -43,10 +43,6 @@ LEASE_CALLS_PER_S: Final = 5.2
 CALL_S: Final = 5e-6
 """Of a shard's core for a call that is not an append (5 to 7 µs were measured in the design)."""
 DAY_S: Final = 86_400
-
-
-def costs_sheet(found: Mapping[str, Any]) -> str:
-    return tables(found)
 
 
 def demand_sheet(found: Mapping[str, Any]) -> str:
@@ -96,29 +92,14 @@ def sizes_sheet(found: Mapping[str, Any]) -> str:
         of = demand(found, people)
         for sessions in SIZES:
             size = size_for(found, people, sessions)
-            rows.append(
-                [
-                    name,
-                    f"{sessions:,}",
-                    f"{size.gateways:,} on {at_least(size.gateways / NODE_GATEWAYS):,}",
-                    f"{size.shards:,}",
-                    f"{size.models:,} / {size.transcribers:,} / {size.voices:,}",
-                    f"{sessions * of.events:,.0f}",
-                    f"{sessions * of.archive_bytes * DAY_S / 1e12:,.1f} TB",
-                    f"{at_least(sessions / CELL):,}",
-                ]
-            )
-    headings = [
-        "habit",
-        "sessions",
-        "gateways on machines",
-        "shards",
-        "cards: L40S write / L4 listen / speak",
-        "events a second",
-        "archive a day",
-        "cells",
-    ]
-    return markdown(headings, rows)
+            cards = f"{size.models:,} / {size.transcribers:,} / {size.voices:,}"
+            row = {"habit": name, "sessions": f"{sessions:,}"}
+            row["gateways on machines"] = f"{size.gateways:,} on {at_least(size.gateways / NODE_GATEWAYS):,}"
+            row |= {"shards": f"{size.shards:,}", "cards: L40S write / L4 listen / speak": cards}
+            row["events a second"] = f"{sessions * of.events:,.0f}"
+            row["archive a day"] = f"{sessions * of.archive_bytes * DAY_S / 1e12:,.1f} TB"
+            rows.append(row | {"cells": f"{at_least(sessions / CELL):,}"})
+    return table_of(rows)
 
 
 def polling_sheet(found: Mapping[str, Any]) -> str:
@@ -131,38 +112,22 @@ def polling_sheet(found: Mapping[str, Any]) -> str:
         whole = _polling(sessions, size.gateways, partitions, of)
         cell = min(sessions, CELL)
         part = _polling(cell, size_for(found, ASSISTANT, cell).gateways, PARTITIONS, of)
-        rows.append(
-            [
-                f"{sessions:,}",
-                f"{partitions:,}",
-                *(f"{calls:,.0f}" for calls in whole),
-                f"{sum(whole) * CALL_S:,.1f}",
-                f"{sum(part) * CALL_S * at_least(sessions / CELL):,.1f}",
-            ]
-        )
-    headings = [
-        "sessions",
-        "partitions of one log",
-        "heads of quiet sessions, a second",
-        "leases kept, a second",
-        "partitions looked at by every gateway, a second",
-        "leases looked at by every gateway, a second",
-        "cores of the log for it",
-        f"the same in cells of {CELL:,}",
-    ]
-    return markdown(headings, rows)
+        in_cells = sum(part.values()) * CALL_S * at_least(sessions / CELL)
+        row = {"sessions": f"{sessions:,}", "partitions of one log": f"{partitions:,}"}
+        row |= {f"{what}, a second": f"{calls:,.0f}" for what, calls in whole.items()}
+        row["cores of the log for it"] = f"{sum(whole.values()) * CALL_S:,.1f}"
+        rows.append(row | {f"the same in cells of {CELL:,}": f"{in_cells:,.1f}"})
+    return table_of(rows)
 
 
-def _polling(
-    sessions: int, gateways: int, partitions: int, of: SessionDemand
-) -> tuple[float, float, float, float]:
+def _polling(sessions: int, gateways: int, partitions: int, of: SessionDemand) -> dict[str, float]:
     """Calls a second."""
-    return (
-        sessions * (1 - of.running) / WATCH_S,
-        sessions * of.running * LEASE_CALLS_PER_S,
-        gateways * partitions * LOOKS_PER_S,
-        gateways * sessions * of.running * LOOKS_PER_S,
-    )
+    return {
+        "heads of quiet sessions": sessions * (1 - of.running) / WATCH_S,
+        "leases kept": sessions * of.running * LEASE_CALLS_PER_S,
+        "partitions looked at by every gateway": gateways * partitions * LOOKS_PER_S,
+        "leases looked at by every gateway": gateways * sessions * of.running * LOOKS_PER_S,
+    }
 
 
 def cards_sheet(found: Mapping[str, Any]) -> str:
@@ -172,20 +137,12 @@ def cards_sheet(found: Mapping[str, Any]) -> str:
         for card in CARDS:
             size = size_for(found, people, 1_000, card=card, speech_card=card)
             step = [graphics_cards.step_s(card, EIGHT_BILLION, batch) * 1_000 for batch in (1, 64)]
-            room = graphics_cards.sequences(card, EIGHT_BILLION)
-            rows.append(
-                [
-                    name,
-                    card.name,
-                    f"{size.models} / {size.transcribers} / {size.voices}",
-                    f"{step[0]:.0f} / {step[1]:.0f} ms",
-                    f"{min(256, room)}",
-                ]
-            )
-    return markdown(
-        ["habit", "card", "write / listen / speak", "a token: alone / with 63 others", "answers at a time"],
-        rows,
-    )
+            row = {"habit": name, "card": card.name}
+            row["write / listen / speak"] = f"{size.models} / {size.transcribers} / {size.voices}"
+            row["a token: alone / with 63 others"] = f"{step[0]:.0f} / {step[1]:.0f} ms"
+            row["answers at a time"] = f"{min(256, graphics_cards.sequences(card, EIGHT_BILLION))}"
+            rows.append(row)
+    return table_of(rows)
 
 
 def beside_sheet(found: Mapping[str, Any]) -> str:
@@ -195,63 +152,45 @@ def beside_sheet(found: Mapping[str, Any]) -> str:
         for pair in measured_comparison.pairs(found, kept):
             measured, simulated = pair.measured, pair.simulated
             own = simulated.utilisation["machine"] * (measured_comparison.cores_for(measured))
-            rows.append(
-                [
-                    kind,
-                    str(measured.people),
-                    f"{measured.others:.1f}",
-                    f"{in_ms(measured.ttft)}; {in_ms(simulated.ttft)}",
-                    f"{in_ms(measured.ttfa)}; {in_ms(simulated.ttfa)}",
-                    f"{pair.error:+.0%}",
-                    f"{measured.stalled:.0%}; {simulated.stalled:.0%}",
-                    f"{measured.own_cores:.2f}; {own:.2f}",
-                ]
-            )
-    headings = [
-        "engines",
-        "people",
-        "cores that strangers used",
-        "first words, ms: measured; simulated",
-        "first sound, ms: measured; simulated",
-        "error of p50",
-        "fell silent: measured; simulated",
-        "cores used: measured; simulated",
-    ]
-    return markdown(headings, rows)
+            row = {"engines": kind, "people": str(measured.people)}
+            row["cores that strangers used"] = f"{measured.others:.1f}"
+            for name, one, other in (
+                ("first words", measured.ttft, simulated.ttft),
+                ("first sound", measured.ttfa, simulated.ttfa),
+            ):
+                row[f"{name}, ms: measured; simulated"] = f"{in_ms(one)}; {in_ms(other)}"
+            row["error of p50"] = f"{pair.error:+.0%}"
+            row["fell silent: measured; simulated"] = f"{measured.stalled:.0%}; {simulated.stalled:.0%}"
+            rows.append(row | {"cores used: measured; simulated": f"{measured.own_cores:.2f}; {own:.2f}"})
+    return table_of(rows)
 
 
 def laptop_sheet(found: Mapping[str, Any]) -> str:
     """The laptop profile with its real engines, alone on its two cores."""
-    rows = []
-    for name, people in PEOPLE.items():
-        for sessions in (1, 2, 4, 6, 8):
-            rows.append([name, *_cells(simulate(laptop(found, people), sessions, 300.0))])
-    return markdown(["habit", *_HEADINGS], rows)
+    return table_of(
+        {"habit": name} | _cells(simulate(laptop(found, people), sessions, 300.0))
+        for name, people in PEOPLE.items()
+        for sessions in (1, 2, 4, 6, 8)
+    )
 
 
 def cluster_sheet(found: Mapping[str, Any]) -> str:
     """A cluster for a hundred, with fewer and with more callers than it is made for."""
-    rows = []
-    size = size_for(found, ASSISTANT, 100)
-    for sessions in (25, 50, 100, 130, 160, 200):
-        rows.append(_cells(simulate(cluster(found, ASSISTANT, size), sessions, 60.0)))
-    return markdown(_HEADINGS, rows)
+    plan = cluster(found, ASSISTANT, size_for(found, ASSISTANT, 100))
+    return table_of(_cells(simulate(plan, sessions, 60.0)) for sessions in (25, 50, 100, 130, 160, 200))
 
 
-_HEADINGS: Final = ["sessions", "first words, ms", "first sound, ms", "fell silent", "busiest", "next"]
-
-
-def _cells(result: SimulationResult) -> list[str]:
+def _cells(result: SimulationResult) -> dict[str, str]:
     order = sorted(result.utilisation, key=lambda name: -result.utilisation[name])[:2]
     busy = [f"{name} {result.utilisation[name]:.0%}" for name in order]
-    return [
-        str(result.people),
-        in_ms(result.ttft),
-        in_ms(result.ttfa) + ("" if result.steady else " and growing"),
-        f"{result.stalled:.0%}",
-        busy[0],
-        busy[1] if len(busy) > 1 else "",
-    ]
+    return {
+        "sessions": str(result.people),
+        "first words, ms": in_ms(result.ttft),
+        "first sound, ms": in_ms(result.ttfa) + ("" if result.steady else " and growing"),
+        "fell silent": f"{result.stalled:.0%}",
+        "busiest": busy[0],
+        "next": busy[1] if len(busy) > 1 else "",
+    }
 
 
 def in_ms(ends: tuple[float, float]) -> str:
@@ -291,7 +230,7 @@ PICTURE: Final = DOCS / "pictures" / "first-sound.svg"
 _BLOCK: Final = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Sheet = Callable[[Mapping[str, Any]], str]
 QUICK: Final[Mapping[str, Sheet]] = {
-    "costs": costs_sheet,
+    "costs": tables,
     "demand": demand_sheet,
     "holds": holds_sheet,
     "sizes": sizes_sheet,
