@@ -172,14 +172,13 @@ async def _voice(url: str, cache: Path, turns: int) -> MeasuredRow:
     if outcome.failures:
         raise RuntimeError(outcome.failures[0])
     floor = await direct(settings_for(cache), clips, MAX_TOKENS)
-    row = ComparisonRow(
-        "voice to voice, one caller, to the first audible byte",
-        "ms",
-        [trace.audible for trace in outcome.traces],
+    name = "voice to voice, one caller, to the first audible byte"
+    ours, base = (
+        [each.audible for each in outcome.traces],
         [each.voice_to_voice(_SILENCE_MS) for each in floor],
-        f"{_SILENCE_MS} ms of silence, then the same engines in one process",
     )
-    return MeasuredRow.each("d.voice", row)
+    floor_name = f"{_SILENCE_MS} ms of silence, then the same engines in one process"
+    return MeasuredRow.each("d.voice", ComparisonRow(name, "ms", ours, base, floor_name))
 
 
 def _stamped(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -> Iterator[MeasuredRow]:

@@ -17,12 +17,8 @@ from loadtests.servers.rhapsode_process import answers, child_process, free_port
 Marks = Mapping[str, Sequence[tuple[float, float]]]
 """Engine (as in KINDS) to pairs: when a request came, and when it had its first answer."""
 STAGES: Final = (
-    "speech to text asked",
-    "transcript",
-    "language model asked",
-    "first token",
-    "text to speech asked",
-    "first sound",
+    *("speech to text asked", "transcript", "language model asked", "first token"),
+    *("text to speech asked", "first sound"),
 )
 
 
@@ -99,19 +95,11 @@ def services(folder: Path, settings: Mapping[str, Any]) -> Iterator[EngineServic
         urls = {}
         for kind in KINDS:
             port = free_port()
-            command = [
-                sys.executable,
-                "-m",
-                "loadtests.peers.engine_services",
-                kind,
-                str(port),
-                json.dumps(settings),
-            ]
-            url = f"http://127.0.0.1:{port}"
-            stack.enter_context(
-                child_process(command, folder / f"{kind}.txt", answers(f"{url}/open"), environment=_QUIET)
-            )
-            urls[kind] = url
+            command = [sys.executable, "-m", "loadtests.peers.engine_services"]
+            command += [kind, str(port), json.dumps(settings)]
+            urls[kind] = f"http://127.0.0.1:{port}"
+            ready = answers(f"{urls[kind]}/open")
+            stack.enter_context(child_process(command, folder / f"{kind}.txt", ready, environment=_QUIET))
         yield EngineServices(urls)
 
 

@@ -28,6 +28,7 @@ PROMPTS = [
     for whom in ("a lighthouse keeper", "a red fox", "the sea at night", "an old clock", "two brothers")
 ]
 _MS = 1e6
+_FLOOR: Final = "same engines, one process"
 
 
 class DirectEngines:
@@ -104,16 +105,8 @@ async def first_audio_row(url: str, settings: AppSettings, rounds: int) -> Compa
         await client.aclose()
     extra = percentile(ours, 0.5) - percentile(base, 0.5)
     kept = extra <= max(20.0, 0.1 * percentile(base, 0.5))
-    return ComparisonRow(
-        "time to first audio at a client",
-        "ms",
-        ours,
-        base,
-        "same engines, one process",
-        "<= 10 % or 20 ms over",
-        kept,
-        note=f"{extra:+.1f} ms at p50",
-    )
+    name, note = "time to first audio at a client", f"{extra:+.1f} ms at p50"
+    return ComparisonRow(name, "ms", ours, base, _FLOOR, "<= 10 % or 20 ms over", kept, note)
 
 
 async def _client_first_audio_ns(client: ApiConnection, prompt: str) -> int:
@@ -185,12 +178,8 @@ def narrated_row(found: NarrationCost) -> MeasuredRow:
     minute = {role: 60 * cpu / found.sound_s for role, cpu in found.by_role.most_common()}
     parts = [f"{role} {cpu:.2f}" for role, cpu in minute.items() if role not in _RAY and cpu >= 0.005]
     around = sum(cpu for role, cpu in minute.items() if role in _RAY)
-    row = ComparisonRow(
+    name, note = (
         "CPU for a minute of narration, real engines",
-        "s",
-        found.ours,
-        found.floor,
-        "same engines, one process",
-        note=f"{', '.join(parts)}; Ray beside it {around:.2f}",
+        f"{', '.join(parts)}; Ray beside it {around:.2f}",
     )
-    return MeasuredRow.each("h.minute", row)
+    return MeasuredRow.each("h.minute", ComparisonRow(name, "s", found.ours, found.floor, _FLOOR, note=note))

@@ -101,15 +101,10 @@ def climb_rows(climbed: NarrationClimb) -> list[MeasuredRow]:
         said += [f"{climbed.stalled[each.sessions]:.0%} of the answers broke off"]
         said += [f"{each.failures} failed"] if each.failures else []
         said += [f"{climbed.within} narrations stay within {LATE}x"] if each.sessions == BUDGET else []
+        name = f"time to first audio, {each.sessions} narrations at once"
+        judged = (f"<= {LATE}x at p95", kept) if each.sessions == BUDGET else ("-", None)
         row = ComparisonRow(
-            f"time to first audio, {each.sessions} narrations at once",
-            "ms",
-            each.first_ms,
-            alone.first_ms,
-            "one narration",
-            f"<= {LATE}x at p95" if each.sessions == BUDGET else "-",
-            kept if each.sessions == BUDGET else None,
-            note="; ".join(said),
+            name, "ms", each.first_ms, alone.first_ms, "one narration", *judged, note="; ".join(said)
         )
         found.append(MeasuredRow.each(f"e.{each.sessions}", row, paired=False, share=0.95))
     return found

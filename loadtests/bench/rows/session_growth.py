@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -252,28 +253,15 @@ async def _listen(url: str) -> None:
 
 def memory_rows(held: HeldMemory) -> list[MeasuredRow]:
     """A session beside a bare connection, and beside itself after a while."""
-    grown = percentile(held.later_mb, 0.5)
-    slope = f"{held.slope_kb:+.0f} kB for 1,000 events more of a session, in the second half"
-    now = ComparisonRow(
-        f"memory of the gateways for a live session, {held.sessions} sessions",
-        "MB",
-        held.each_mb,
-        held.bare_mb,
-        "a connection to a bare WebSocket server",
-        f"<= {BUDGET_MB:g} MB",
-        percentile(held.each_mb, 0.5) <= BUDGET_MB,
-        note=f"unique set size, in groups as they came{refusals(held.refused)}",
-    )
-    later = ComparisonRow(
-        f"the same, of the first {FEW}, up to {held.events:.0f} events later",
-        "MB",
-        held.later_mb[1:],
-        held.later_mb[:1],
-        "when they had just come",
-        f"<= {BUDGET_MB:g} MB",
-        grown <= BUDGET_MB,
-        note=slope,
-    )
+    budget, bare = f"<= {BUDGET_MB:g} MB", "a connection to a bare WebSocket server"
+    each, grown = (percentile(series, 0.5) <= BUDGET_MB for series in (held.each_mb, held.later_mb))
+    name = f"memory of the gateways for a live session, {held.sessions} sessions"
+    note = f"unique set size, in groups as they came{refusals(held.refused)}"
+    now = ComparisonRow(name, "MB", held.each_mb, held.bare_mb, bare, budget, each, note)
+    begun, rest, before = held.later_mb[:1], held.later_mb[1:], "when they had just come"
+    name = f"the same, of the first {FEW}, up to {held.events:.0f} events later"
+    note = f"{held.slope_kb:+.0f} kB for 1,000 events more of a session, in the second half"
+    later = ComparisonRow(name, "MB", rest, begun, before, budget, grown, note)
     return [
         MeasuredRow.each("f.session", now, paired=False),
         MeasuredRow.each(f"f.longer.{held.seconds:g}", later, paired=False),
@@ -392,24 +380,12 @@ def growth_rows(points: Sequence[GrowthPoint]) -> list[MeasuredRow]:
             each = f"{rate:.1f} events/s each{refusals(point.refused)}"
         else:
             each = f"only {point.begun} were answered{refusals(point.refused)}"
-        cpu = ComparisonRow(
-            f"CPU of gateways and log for an event, {point.sessions} sessions",
-            "us",
-            point.cpu_us,
-            first.cpu_us,
-            f"{first.sessions} session",
-            "flat",
-            None if point.begun is None else False,
-            note=each,
-        )
-        delay = ComparisonRow(
-            f"text delta, engine to client, {point.sessions} sessions",
-            "ms",
-            [delay for window in point.delays_ms for delay in window],
-            [delay for window in first.delays_ms for delay in window],
-            f"{first.sessions} session",
-            note=each,
-        )
+        kept, one = None if point.begun is None else False, f"{first.sessions} session"
+        name = f"CPU of gateways and log for an event, {point.sessions} sessions"
+        cpu = ComparisonRow(name, "us", point.cpu_us, first.cpu_us, one, "flat", kept, each)
+        ours, floor = (list(chain(*windows)) for windows in (point.delays_ms, first.delays_ms))
+        name = f"text delta, engine to client, {point.sessions} sessions"
+        delay = ComparisonRow(name, "ms", ours, floor, one, note=each)
         found.append(MeasuredRow.each(f"g.resting.{point.sessions}.cpu", cpu, paired=False))
         key = f"g.resting.{point.sessions}.delta"
         found.append(MeasuredRow(key, delay, point.delays_ms, first.delays_ms, paired=False))

@@ -173,13 +173,7 @@ def length_rows(lengths: Sequence[SessionLength]) -> Iterable[MeasuredRow]:
     shortest, longest = lengths[0], lengths[-1]
     for step, words in STEPS.items():
         between = ", ".join(f"{each.events:,}: {median(each.taken[step]):.1f}" for each in lengths)
-        row = ComparisonRow(
-            f"{words}: {longest.events:,} events",
-            "ms",
-            longest.taken[step],
-            shortest.taken[step],
-            f"{shortest.events} events",
-            "flat",
-            note=between,
-        )
+        name, floor = f"{words}: {longest.events:,} events", f"{shortest.events} events"
+        ours, base = longest.taken[step], shortest.taken[step]
+        row = ComparisonRow(name, "ms", ours, base, floor, "flat", note=between)
         yield MeasuredRow.each(f"g.length.{longest.events}.{step}", row)

@@ -31,15 +31,8 @@ async def delays(url: str, floor_url: str, seconds: int = SECONDS) -> tuple[list
 def delays_row(ours: Sequence[float], floor: Sequence[float], of: str = "") -> ComparisonRow:
     """Of all that was measured."""
     kept = percentile(ours, 0.5) <= 2 and percentile(ours, 0.95) <= 8
-    return ComparisonRow(
-        f"text delta, engine to client, {STREAMS} x 50/s{of}",
-        "ms",
-        ours,
-        floor,
-        FLOOR,
-        "p50 <= 2, p95 <= 8 ms",
-        kept,
-    )
+    name = f"text delta, engine to client, {STREAMS} x 50/s{of}"
+    return ComparisonRow(name, "ms", ours, floor, FLOOR, "p50 <= 2, p95 <= 8 ms", kept)
 
 
 async def resume_row(url: str, rounds: int) -> ComparisonRow:
@@ -66,16 +59,9 @@ async def resume_row(url: str, rounds: int) -> ComparisonRow:
                 hello = await stream.first("hello")
                 stream.cut()
             floor.append((hello.at_ns - began) / _MS)
-    return ComparisonRow(
-        "resume, reconnect to first missed fact",
-        "ms",
-        ours,
-        floor,
-        "reconnect to hello",
-        "p95 <= 250 ms",
-        percentile(ours, 0.95) <= 250,
-        note="includes waiting for the next delta (20 ms apart) when none was missed",
-    )
+    name, kept = "resume, reconnect to first missed fact", percentile(ours, 0.95) <= 250
+    note = "includes waiting for the next delta (20 ms apart) when none was missed"
+    return ComparisonRow(name, "ms", ours, floor, "reconnect to hello", "p95 <= 250 ms", kept, note)
 
 
 async def stop_row(url: str, rounds: int) -> ComparisonRow:
@@ -93,15 +79,8 @@ async def stop_row(url: str, rounds: int) -> ComparisonRow:
                 ours.append((stopped.at_ns - sent) / _MS)
                 sent = await stream.send({"type": "ping"})
                 floor.append(((await stream.first("pong")).at_ns - sent) / _MS)
-    return ComparisonRow(
-        "stop, command to the last byte",
-        "ms",
-        ours,
-        floor,
-        "ping to pong",
-        "p95 <= 100 ms",
-        percentile(ours, 0.95) <= 100,
-    )
+    name, kept = "stop, command to the last byte", percentile(ours, 0.95) <= 100
+    return ComparisonRow(name, "ms", ours, floor, "ping to pong", "p95 <= 100 ms", kept)
 
 
 async def _together(sources: Iterable[Awaitable[list[float]]]) -> list[float]:

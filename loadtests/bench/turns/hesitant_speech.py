@@ -22,15 +22,9 @@ _SCRIPTS: Final = json.loads(Path(__file__).with_name("turn_scripts.json").read_
 prompts, which are the same in each language, and recordings of pocketsphinx-testdata."""
 PROMPT_FOLDER: Final = Path("/usr/share/asterisk/sounds")
 LANGUAGES: Final = {"en": "en_US_f_Allison", "es": "es_MX_f_Allison", "fr": "fr_CA_f_June"}
-_QUANTILES: Final = (
-    (0.0, 200.0),
-    (0.444, 300.0),
-    (0.783, 600.0),
-    (0.9, 1_000.0),
-    (0.95, 1_600.0),
-    (1.0, 3_000.0),
-)
-"""Share of pauses that are shorter, and ms: what silence alone cuts off in eot-bench's English turns."""
+_SHARES: Final = (0.0, 0.444, 0.783, 0.9, 0.95, 1.0)
+_LENGTHS_MS: Final = (200, 300, 600, 1_000, 1_600, 3_000)
+"""So many of the pauses are shorter than this: what silence alone cuts off in eot-bench's English turns."""
 _END_MS: Final = 3_000
 _WINDOW: Final = RATE // 100
 _INNER_WINDOWS: Final = 20
@@ -175,8 +169,7 @@ def _pause_lengths(count: int, seed: int) -> Iterator[int]:
     """`count` lengths in ms, spread over the distribution evenly and in a fixed random order."""
     shares = [(number + 0.5) / count for number in range(count)]
     random.Random(seed).shuffle(shares)
-    known = np.log([ms for _, ms in _QUANTILES])
-    return iter([int(np.exp(np.interp(share, [each for each, _ in _QUANTILES], known))) for share in shares])
+    return iter([int(np.exp(np.interp(share, _SHARES, np.log(_LENGTHS_MS)))) for share in shares])
 
 
 def _joined(said: _Parts, lengths: Iterator[int], noise: np.random.Generator) -> HesitantTurn:

@@ -21,13 +21,8 @@ from schemas.events import TERMINAL
 from schemas.settings import AppSettings
 
 STEPS: Final = (
-    "speech.ended",
-    "transcript.final",
-    "turn.requested",
-    "turn.started",
-    "text.delta",
-    "sentence.ready",
-    "audio.chunk",
+    *("speech.ended", "transcript.final", "turn.requested", "turn.started"),
+    *("text.delta", "sentence.ready", "audio.chunk"),
 )
 _AUDIBLE: Final = 0.01
 _OPUS_HEAD: Final = b"OpusHead\x01\x01" + bytes(2) + (24_000).to_bytes(4, "little") + bytes(3)
