@@ -1,17 +1,17 @@
 """Costs of everything around the models: the whole system with engines that take no work, step by step."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from redis import Redis
 
-from loadtests.client import recorded_speech
 from loadtests.client.api_connection import ApiConnection
 from loadtests.client.received_answers import CallerPlan, CallerResults, ask_together
+from loadtests.client.recorded_speech import available, endless, librivox
 from loadtests.client.voice_call import voice_call
 from loadtests.report.tables import percentile
 from loadtests.servers.rhapsode_process import rhapsode
@@ -35,6 +35,7 @@ SCRIPT: Final = {
     "delta_chars": 5,
     "per_delta_ms": _DELTA_MS,
 }
+_T = TypeVar("_T")
 Say = Callable[[str], None]
 _IDLE_S: Final = 12.0
 _SETTLE_S: Final = 2.0
@@ -121,7 +122,7 @@ async def listeners(url: str, meter: SystemMeter, many: int) -> CostStep:
 
 async def microphones(url: str, meter: SystemMeter, many: int, seconds: float, *, silent: bool) -> CostStep:
     """So many callers who speak without a pause, or say nothing, in real time; hearing takes no work."""
-    pcm = b"" if silent else recorded_speech.endless(recorded_speech.librivox(), seconds)
+    pcm = b"" if silent else endless(librivox(), seconds)
     async with ApiConnection(url) as client, AsyncExitStack() as calls:
         callers = []
         for _ in range(many):
@@ -174,37 +175,23 @@ async def _steps(url: str, meter: SystemMeter, say: Say) -> CostSteps:
     silent = {"speak": False}
     await asked(url, meter, 1, "tell me")  # once to warm up
     await asyncio.sleep(_SETTLE_S)
-    say("idle")
-    nothing = await idle(meter)
-    alone = await asked(url, meter, 12, "short", people=1, **silent)
-    say("open sockets")
-    open_ones = await sockets(url, meter, 200)
-    say("short answers")
-    short = await asked(url, meter, 12, "short", **silent)
-    say("long answers")
-    long = await asked(url, meter, 1, "long", **silent)
-    say("spoken answers")
-    spoken = await asked(url, meter, 3, "tell me")
-    say("many listeners")
-    several = await listeners(url, meter, 20)
-    say("microphones")
-    quiet = await microphones(url, meter, 6, 12.0, silent=True)
-    spoken_into = (
-        await microphones(url, meter, 6, 12.0, silent=False) if recorded_speech.available() else None
-    )
-    say("bytes of the log")
+
+    async def told(what: str, step: Awaitable[_T]) -> _T:
+        say(what)
+        return await step
+
     return CostSteps(
-        nothing,
-        alone,
-        open_ones,
-        short,
-        long,
-        spoken,
-        several,
-        spoken_into,
-        quiet,
-        await log_bytes(url, meter.log, "long", 1, **silent),
-        await log_bytes(url, meter.log, "tell me", 2),
+        idle=await told("idle", idle(meter)),
+        alone=await asked(url, meter, 12, "short", people=1, **silent),
+        sockets=await told("open sockets", sockets(url, meter, 200)),
+        short=await told("short answers", asked(url, meter, 12, "short", **silent)),
+        long=await told("long answers", asked(url, meter, 1, "long", **silent)),
+        spoken=await told("spoken answers", asked(url, meter, 3, "tell me")),
+        listeners=await told("many listeners", listeners(url, meter, 20)),
+        quiet=await told("microphones", microphones(url, meter, 6, 12.0, silent=True)),
+        microphones=await microphones(url, meter, 6, 12.0, silent=False) if available() else None,
+        bytes_silent=await told("bytes of the log", log_bytes(url, meter.log, "long", 1, **silent)),
+        bytes_spoken=await log_bytes(url, meter.log, "tell me", 2),
     )
 
 
