@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -53,27 +54,28 @@ class ChaosReport:
 
     findings: ConsistencyFindings
     seconds: float
-    turns: int
-    owner_kills: int
-    log_kills: int
-    zombies: int
-    cuts: int
+    callers: ChaosCallers
+    system: GatewaySystem
     takeovers_ms: list[float]
     """From a kill to the next words or sound of each turn that the dead process was running."""
     dark_takeovers_ms: list[float]
     """The same where the log server was killed at about the same time."""
-    resumes_ms: list[float]
+
+    @property
+    def owner_kills(self) -> int:
+        return len(self.system.kills) - self.system.zombies
 
     def __str__(self) -> str:
+        logs, zombies = len(self.system.log_kills), self.system.zombies
         return summary(
             self.findings,
-            f"{self.seconds:.0f} s, {self.turns} turns, {self.findings.events} events",
-            f"kills: {self.owner_kills} owners, {self.log_kills} log servers, {self.zombies} zombies;"
-            f" {self.cuts} connections cut",
+            f"{self.seconds:.0f} s, {len(self.callers.asked)} turns, {self.findings.events} events",
+            f"kills: {self.owner_kills} owners, {logs} log servers, {zombies} zombies;"
+            f" {self.callers.cuts} connections cut",
             times=(
                 spread_line("takeover, from the kill to the next words or sound", self.takeovers_ms),
                 spread_line("the same while the log server was killed as well", self.dark_takeovers_ms),
-                spread_line("resume, from the handshake to the first missed event", self.resumes_ms),
+                spread_line("resume, from the handshake to the first missed event", self.callers.resumes_ms),
             ),
         )
 
@@ -84,13 +86,14 @@ def main() -> None:
     Ends with 1 if anything was.
     """
     parser = argparse.ArgumentParser(prog="make chaos ARGS=", description=main.__doc__)
-    parser.add_argument("--people", type=int, default=8, help="sessions at a time (default 8)")
-    parser.add_argument("--gateways", type=int, default=3, help="gateway processes (default 3)")
-    parser.add_argument("--owner-kills", type=int, default=50, help="kill -9 of an owner (default 50)")
-    parser.add_argument("--log-kills", type=int, default=5, help="kill -9 of the log server (default 5)")
-    parser.add_argument("--zombies", type=int, default=5, help="owners frozen beyond their lease (default 5)")
-    parser.add_argument("--cuts", type=int, default=1_000, help="connections cut, at least (default 1000)")
-    parser.add_argument("--seed", type=int, default=1, help="of the dice (default 1)")
+    add = parser.add_argument
+    add("--people", type=int, default=8, help="sessions at a time (default 8)")
+    add("--gateways", type=int, default=3, help="gateway processes (default 3)")
+    add("--owner-kills", type=int, default=50, help="kill -9 of an owner (default 50)")
+    add("--log-kills", type=int, default=5, help="kill -9 of the log server (default 5)")
+    add("--zombies", type=int, default=5, help="owners frozen beyond their lease (default 5)")
+    add("--cuts", type=int, default=1_000, help="connections cut, at least (default 1000)")
+    add("--seed", type=int, default=1, help="of the dice (default 1)")
     plan = ChaosPlan(**vars(parser.parse_args()))
     with tempfile.TemporaryDirectory(prefix="rhapsode-chaos-") as home:
         report = anyio.run(run, plan, Path(home), say)
@@ -104,31 +107,15 @@ async def run(plan: ChaosPlan, home: Path, say: Say) -> ChaosReport:
     async with GatewaySystem(home, plan.gateways, script(plan.people), dice) as system:
         callers = ChaosCallers(system.url, dice, plan.cut_after)
         try:
-            await under_faults(
-                callers,
-                plan.people,
-                lambda: _faults(plan, system, callers, say),
-                longest_s=_LONGEST_S,
-                cuts=plan.cuts,
-            )
+            faults = partial(_faults, plan, system, callers, say)
+            await under_faults(callers, plan.people, faults, longest_s=_LONGEST_S, cuts=plan.cuts)
         except* WaitedInVain as group:
             await _tell(system, group, say)
             raise
         say(f"{len(callers.asked)} turns heard; reading the log")
         findings, logs = await judged(system.settings, callers)
-        plain, dark = takeovers(logs, system.kills, system.log_kills)
-        return ChaosReport(
-            findings=findings,
-            seconds=monotonic() - began,
-            turns=len(callers.asked),
-            owner_kills=len(system.kills) - system.zombies,
-            log_kills=len(system.log_kills),
-            zombies=system.zombies,
-            cuts=callers.cuts,
-            takeovers_ms=plain,
-            dark_takeovers_ms=dark,
-            resumes_ms=callers.resumes_ms,
-        )
+        times = takeovers(logs, system.kills, system.log_kills)
+        return ChaosReport(findings, monotonic() - began, callers, system, *times)
 
 
 async def _tell(system: GatewaySystem, group: BaseExceptionGroup[WaitedInVain], say: Say) -> None:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, time_ns
 from typing import Any, Final
@@ -45,12 +45,12 @@ _POOLS: Final = {"speech": "llm"}
 """Engines are scripted and share the head's (pretended) cards: three nodes are enough for this machine."""
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class NodeReport:
     findings: ConsistencyFindings
     turns: int
-    kills: list[tuple[int, int]] = field(default_factory=list)
-    takeovers_ms: list[float] = field(default_factory=list)
+    kills: list[tuple[int, int]]
+    takeovers_ms: list[float]
 
 
 def configuration(home: Path, people: int, port: int) -> tuple[dict[str, Any], AppSettings]:
@@ -95,9 +95,8 @@ async def run(people: int, kills: int, home: Path, ray: Path) -> NodeReport:
                 await raylets.add("gateway")
                 await raylets.add("gateway")
                 await raylets.deploy(file)
-                return await _attack(
-                    raylets, ChaosCallers(f"http://127.0.0.1:{port}", dice, 400), people, kills, settings
-                )
+                callers = ChaosCallers(f"http://127.0.0.1:{port}", dice, 400)
+                return await _attack(raylets, callers, people, kills, settings)
         finally:
             embedded_server.stop(home)
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
@@ -105,18 +106,12 @@ async def run_redis(plan: RedisPlan, home: Path, say: Say) -> RedisReport:
     """Raises only if the system could not be started or somebody waited for a minute in vain."""
     began, report = monotonic(), RedisReport(plan)
     async with _servers(plan, home / "redis") as servers:
-        log_tree = servers.settings.model_dump(mode="json")
-        dice = random.Random(plan.seed)
-        async with GatewaySystem(
-            home / "system", plan.gateways, script(plan.people), dice, log=log_tree
-        ) as system:
+        log, dice = servers.settings.model_dump(mode="json"), random.Random(plan.seed)
+        folder = home / "system"
+        async with GatewaySystem(folder, plan.gateways, script(plan.people), dice, log=log) as system:
             callers = ChaosCallers(system.url, dice, _CUT_AFTER)
-            await under_faults(
-                callers,
-                plan.people,
-                lambda: _faults(plan, servers, callers, report, say),
-                longest_s=_LONGEST_S,
-            )
+            faults = partial(_faults, plan, servers, callers, report, say)
+            await under_faults(callers, plan.people, faults, longest_s=_LONGEST_S)
             report.turns = len(callers.asked)
             report.findings, _ = await judged(system.settings, callers)
     report.seconds = monotonic() - began
@@ -228,11 +223,12 @@ def main() -> None:
     Needs redis-server >= 7.0 or valkey-server. Ends with 1 if anything was lost.
     """
     parser = argparse.ArgumentParser(prog="python -m loadtests.chaos.redis_command", description=main.__doc__)
-    parser.add_argument("--modes", nargs="+", choices=_MODES, default=_MODES)
-    parser.add_argument("--people", type=int, default=6, help="sessions at a time (default 6)")
-    parser.add_argument("--failovers", type=int, default=5, help="of each mode (default 5)")
-    parser.add_argument("--moves", type=int, default=24, help="slots that change shards (default 24)")
-    parser.add_argument("--seed", type=int, default=1, help="of the dice (default 1)")
+    add = parser.add_argument
+    add("--modes", nargs="+", choices=_MODES, default=_MODES)
+    add("--people", type=int, default=6, help="sessions at a time (default 6)")
+    add("--failovers", type=int, default=5, help="of each mode (default 5)")
+    add("--moves", type=int, default=24, help="slots that change shards (default 24)")
+    add("--seed", type=int, default=1, help="of the dice (default 1)")
     given = parser.parse_args()
     try:
         find_server()

@@ -24,9 +24,9 @@ async def test_nothing_is_lost_or_doubled_while_owners_and_the_log_die(tmp_path:
     found = report.findings
     assert (found.lost, found.doubled, found.disordered, found.wrong) == ([], [], [], [])
     assert report.owner_kills == 3
-    assert report.zombies == 1
-    assert report.log_kills == 1
-    assert report.cuts >= 60
+    assert report.system.zombies == 1
+    assert len(report.system.log_kills) == 1
+    assert report.callers.cuts >= 60
     assert report.takeovers_ms or report.dark_takeovers_ms
 
 
