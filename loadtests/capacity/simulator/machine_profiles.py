@@ -44,35 +44,32 @@ def spoken(found: Mapping[str, Any], **changes: Any) -> SpeechModel:
 
 def laptop(found: Mapping[str, Any], people: CallerModel, cores: float = 2.0) -> SimulationPlan:
     """Everything on the cores of one machine, with the engines that were measured on it."""
-    engines = found["engines"]
+    engines, threads = found["engines"], 2
     token = RateCurve.of(engines["llm_cpu_s_per_token"])
-    threads = 2
     together = tuple(float(number) for number in engines["llm_cpu_s_per_token"])
-    first_units = engines["tts_first_cpu_s"] / engines["tts_cpu_s_per_s"]
+    writing = RateCurve(tuple((number, number * token(number) / threads) for number in together))
     speech = spoken(found)
-    first_units = max(0.0, first_units - speech.chunks_s[0])
+    first_units = max(0.0, engines["tts_first_cpu_s"] / engines["tts_cpu_s_per_s"] - speech.chunks_s[0])
     return SimulationPlan(
-        "laptop",
         people,
         replace(speech, first_units=first_units),
         found["around"],
         {"machine": MachineKind(1, cores)},
         {
-            "gateway": WorkStage("machine", 2, ONE_THREAD, ONE_CORE),
-            "log": WorkStage("machine", 1, ONE_THREAD, ONE_CORE),
-            "replicas": WorkStage("machine", 1, ONE_THREAD, ONE_CORE),
+            "gateway": own_core("machine", 2),
+            "log": own_core("machine", 1),
+            "replicas": own_core("machine", 1),
             "stt": WorkStage("machine", 1, RateCurve.flat(engines["stt_cpu_s_per_s"]), ONE_THREAD, 2),
-            "llm": WorkStage(
-                "machine",
-                1,
-                RateCurve(tuple((number, number * token(number) / threads) for number in together)),
-                RateCurve.flat(threads),
-                8,
-            ),
+            "llm": WorkStage("machine", 1, writing, RateCurve.flat(threads), 8),
             "tts": WorkStage("machine", 1, RateCurve.flat(engines["tts_cpu_s_per_s"]), ONE_THREAD, 8),
         },
         prefill_units=engines["llm_prefill_cpu_s"] / token(1),
     )
+
+
+def own_core(host: str, replicas: int) -> WorkStage:
+    """Replicas of one thread each."""
+    return WorkStage(host, replicas, ONE_THREAD, ONE_CORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +85,6 @@ class ClusterSize:
     shape: ModelShape = cards.EIGHT_BILLION
     speech_card: GraphicsCard = cards.L4
 
-    @property
-    def cards(self) -> int:
-        return self.transcribers + self.models + self.voices
-
 
 PROMPT_TOKENS: Final = 300.0
 """Of a question with what went before, that the prefix cache does not have."""
@@ -106,37 +99,18 @@ def cluster(found: Mapping[str, Any], people: CallerModel, size: ClusterSize) ->
     heard = cards.utterance_s(size.speech_card, question) / question
     shared = RateCurve(((1.0, cards.VOICE_REAL_TIME), (2.0, 2 * cards.VOICE_REAL_TIME)))
     places = min(_SEQUENCES, cards.sequences(size.card, size.shape))
-    return SimulationPlan(
-        "cluster",
-        people,
-        spoken(found),
-        found["around"],
-        {
-            "gateways": MachineKind(size.gateways, 1.0),
-            "log shards": MachineKind(size.shards, 1.0),
-            "replicas' cores": MachineKind(size.models, 1.0),
-            "cards that listen": MachineKind(max(1, size.transcribers), 1.0),
-            "cards that write": MachineKind(size.models, 1.0),
-            "cards that speak": MachineKind(size.voices, 1.0),
-        },
-        {
-            "gateway": WorkStage("gateways", size.gateways, ONE_THREAD, ONE_CORE),
-            "log": WorkStage("log shards", size.shards, ONE_THREAD, ONE_CORE),
-            "replicas": WorkStage("replicas' cores", size.models, ONE_THREAD, ONE_CORE),
-            "stt": WorkStage(
-                "cards that listen",
-                max(1, size.transcribers),
-                RateCurve(((1.0, heard), (2.0, 2 * heard))),
-                ONE_CORE,
-            ),
-            "llm": WorkStage(
-                "cards that write", size.models, step, RateCurve(((0.0, 0.0), (places, 1.0))), places
-            ),
-            "tts": WorkStage("cards that speak", size.voices, shared, ONE_CORE),
-        },
-        prefill_units=prefill,
-        deltas_per_token=0.6,
-    )
+    listening, writing = RateCurve(((1.0, heard), (2.0, 2 * heard))), RateCurve(((0.0, 0.0), (places, 1.0)))
+    stages = {
+        "gateway": own_core("gateways", size.gateways),
+        "log": own_core("log shards", size.shards),
+        "replicas": own_core("replicas' cores", size.models),
+        "stt": WorkStage("cards that listen", max(1, size.transcribers), listening, ONE_CORE),
+        "llm": WorkStage("cards that write", size.models, step, writing, places),
+        "tts": WorkStage("cards that speak", size.voices, shared, ONE_CORE),
+    }
+    hosts = {stage.host: MachineKind(stage.replicas, 1.0) for stage in stages.values()}
+    more = {"prefill_units": prefill, "deltas_per_token": 0.6}
+    return SimulationPlan(people, spoken(found), found["around"], hosts, stages, **more)
 
 
 def at_least(amount: float) -> int:

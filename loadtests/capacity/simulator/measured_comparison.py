@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from loadtests.capacity.simulator import small_end
-from loadtests.capacity.simulator.machine_profiles import ONE_CORE, ONE_THREAD, laptop
+from loadtests.capacity.simulator.machine_profiles import laptop
 from loadtests.capacity.simulator.simulation import SimulationResult, simulate
 from loadtests.capacity.simulator.simulation_plan import (
     CallerModel,
-    MachineKind,
     RateCurve,
     SimulationPlan,
     SpeechModel,
@@ -63,23 +62,15 @@ def scripted(found: Mapping[str, Any], cores: float) -> SimulationPlan:
         first_tokens=first,
         sentence_tokens=(tokens - first) / 4,
         chunks_s=(small_end.CHUNK_MS / 1_000,),
-        first_units=(small_end.FIRST_CHUNK_MS - small_end.NEXT_CHUNK_MS)
-        / small_end.NEXT_CHUNK_MS
-        * small_end.CHUNK_MS
-        / 1_000,
+        first_units=(small_end.FIRST_CHUNK_MS / small_end.NEXT_CHUNK_MS - 1) * small_end.CHUNK_MS / 1_000,
     )
-    return _in_one_process(
-        "scripted",
-        found,
-        CallerModel(tokens=tokens, think_s=small_end.THINK_S, vary=False),
-        speech,
-        cores,
-        (
-            WorkStage("machine", 1, RateCurve.flat(small_end.TOKEN_MS / 1_000), _FREE),
-            WorkStage("machine", 1, RateCurve.flat(unit_s), _FREE),
-            small_end.FIRST_TOKEN_MS / small_end.TOKEN_MS - 1,
-        ),
+    people = CallerModel(tokens=tokens, think_s=small_end.THINK_S, vary=False)
+    writer = WorkStage("machine", 1, RateCurve.flat(small_end.TOKEN_MS / 1_000), _FREE)
+    plan = replace(
+        laptop(found, people, cores), prefill_units=small_end.FIRST_TOKEN_MS / small_end.TOKEN_MS - 1
     )
+    voice = WorkStage("machine", 1, RateCurve.flat(unit_s), _FREE)
+    return _in_one_process(plan, speech, llm=writer, tts=voice)
 
 
 def _first_chars() -> int:
@@ -93,36 +84,10 @@ def real(found: Mapping[str, Any], row: SmallEndRow, cores: float) -> Simulation
     people = CallerModel(tokens=row.tokens, think_s=small_end.THINK_S, vary=False)
     plan = laptop(found, people, cores)
     speech = replace(plan.speech, tokens_per_s=row.tokens / row.sound_s)
-    return _in_one_process(
-        "real", found, people, speech, cores, (plan.stages["llm"], plan.stages["tts"], plan.prefill_units)
-    )
+    return _in_one_process(plan, speech)
 
 
-def _in_one_process(
-    name: str,
-    found: Mapping[str, Any],
-    people: CallerModel,
-    speech: SpeechModel,
-    cores: float,
-    models: tuple[WorkStage, WorkStage, float],
-) -> SimulationPlan:
-    """One gateway, without Ray, as it was measured: everything of ours is one thread.
-
-    `models`: who writes, who speaks, and the work before an answer's first token.
-    """
-    return SimulationPlan(
-        name,
-        people,
-        speech,
-        found["around"],
-        {"machine": MachineKind(1, cores)},
-        {
-            "gateway": WorkStage("machine", 1, ONE_THREAD, ONE_CORE),
-            "log": WorkStage("machine", 1, ONE_THREAD, ONE_CORE),
-            "replicas": WorkStage("machine", 1, ONE_THREAD, ONE_CORE),
-            "stt": WorkStage("machine", 1, _FREE, _FREE),
-            "llm": models[0],
-            "tts": models[1],
-        },
-        prefill_units=models[2],
-    )
+def _in_one_process(plan: SimulationPlan, speech: SpeechModel, **engines: WorkStage) -> SimulationPlan:
+    """One gateway, without Ray, as it was measured: everything of ours is one thread."""
+    alone = {"gateway": plan.stages["log"], "stt": WorkStage("machine", 1, _FREE, _FREE)}
+    return replace(plan, speech=speech, stages={**plan.stages, **alone, **engines})

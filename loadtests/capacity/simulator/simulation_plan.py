@@ -91,7 +91,6 @@ class SpeechModel:
 class SimulationPlan:
     """Everything that a simulation needs to know."""
 
-    name: str
     people: CallerModel
     speech: SpeechModel
     around: Mapping[str, Any]
