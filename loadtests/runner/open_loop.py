@@ -150,16 +150,21 @@ class LoadProgress:
 
 
 @dataclass(slots=True)
-class LoopState:
-    """State and result of a run."""
+class ProcessShare:
+    """State and result of one process. When its callers have been judged, what they heard is not kept."""
 
-    epoch_s: float
-    """The run's beginning on the monotonic clock."""
     visits: list[CallerRecord] = field(default_factory=list)
+    epoch_s: float = 0.0
+    """The run's beginning on the monotonic clock."""
+    samples: list[LatencySample] = field(default_factory=list)
+    judgement: Judgement = field(default_factory=lambda: load_summary.judgement([]))
+    failures: list[CallerFailure] = field(default_factory=list)
     ticks: list[ClockTick] = field(default_factory=list)
     traffic: Traffic = field(default_factory=Traffic)
     inside: int = 0
     seconds: float = 0.0
+    died: str = ""
+    """How its process ended before its time, and when; empty: it did not."""
 
     def count(self, *, over: bool = False) -> LoadProgress:
         ended = [visit.outcome for visit in self.visits if visit.ended_s is not None]
@@ -173,12 +178,12 @@ async def run(
     said: Callable[[LoadProgress], None],
     stop: asyncio.Event,
     epoch_s: float,
-) -> LoopState:
+) -> ProcessShare:
     """From `epoch_s` on (monotonic). `said` is called at every tick but those that were missed.
 
     `stop`: nobody comes any more.
     """
-    result = LoopState(epoch_s)
+    result = ProcessShare(epoch_s=epoch_s)
     async with asyncio.TaskGroup() as beside:
         watching = beside.create_task(_watch(result, said))
         await _people(plan, connection, result, stop)
@@ -188,7 +193,9 @@ async def run(
     return result
 
 
-async def _people(plan: LoadPlan, connection: ApiConnection, result: LoopState, stop: asyncio.Event) -> None:
+async def _people(
+    plan: LoadPlan, connection: ApiConnection, result: ProcessShare, stop: asyncio.Event
+) -> None:
     """Return when the last has left, or when the grace is over: then the rest is sent away."""
     epoch_s, most = result.epoch_s, plan.part(plan.most)
     async with asyncio.TaskGroup() as people:
@@ -234,7 +241,7 @@ async def _left(tasks: set[asyncio.Task[None]], stop: asyncio.Event, wait_s: flo
             end.cancel()
 
 
-async def _stay(plan: LoadPlan, connection: ApiConnection, result: LoopState, visit: CallerRecord) -> None:
+async def _stay(plan: LoadPlan, connection: ApiConnection, result: ProcessShare, visit: CallerRecord) -> None:
     dice = random.Random(plan.seed * 1_000_003 + visit.number)
     mark = marks.mark(plan.seed, visit.number)
     traffic, epoch_s = result.traffic, result.epoch_s
@@ -278,7 +285,7 @@ def _note(visit: CallerRecord, error: Exception) -> None:
             visit.words = f"this client itself: {type(error).__name__}: {error}"
 
 
-async def _watch(result: LoopState, said: Callable[[LoadProgress], None]) -> None:
+async def _watch(result: ProcessShare, said: Callable[[LoadProgress], None]) -> None:
     due_s = max(result.epoch_s, monotonic())
     await asyncio.sleep(due_s - monotonic())
     while True:
@@ -290,22 +297,6 @@ async def _watch(result: LoopState, said: Callable[[LoadProgress], None]) -> Non
         await asyncio.sleep(due_s - monotonic())
 
 
-@dataclass(slots=True)
-class ProcessShare:
-    """Of one process. Its callers have been judged, so that what they heard need not be kept."""
-
-    visits: list[CallerRecord]
-    samples: list[LatencySample] = field(default_factory=list)
-    judgement: Judgement = field(default_factory=lambda: load_summary.judgement([]))
-    failures: list[CallerFailure] = field(default_factory=list)
-    ticks: list[ClockTick] = field(default_factory=list)
-    frames: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-    died: str = ""
-    """How its process ended before its time, and when; empty: it did not."""
-
-
 async def take_part(
     plan: LoadPlan,
     connection: ApiConnection,
@@ -314,19 +305,12 @@ async def take_part(
     epoch_s: float,
 ) -> ProcessShare:
     """The callers of this process come, do what they do, and are judged."""
-    done = await run(plan, connection, said, stop, epoch_s)
-    await audit(connection, done.visits, plan.part(plan.compare), keep=plan.keep)
-    share = ProcessShare(
-        visits=done.visits,
-        samples=load_summary.answered(done.visits, epoch_s),
-        judgement=load_summary.judgement(done.visits),
-        failures=load_summary.failures(done.visits),
-        ticks=done.ticks,
-        frames=done.traffic.frames,
-        bytes=done.traffic.bytes,
-        seconds=done.seconds,
-    )
-    for visit in done.visits:
+    share = await run(plan, connection, said, stop, epoch_s)
+    await audit(connection, share.visits, plan.part(plan.compare), keep=plan.keep)
+    share.samples = load_summary.answered(share.visits, epoch_s)
+    share.judgement = load_summary.judgement(share.visits)
+    share.failures = load_summary.failures(share.visits)
+    for visit in share.visits:
         visit.heard.clear()
         visit.samples.clear()
     return share

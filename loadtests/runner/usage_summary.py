@@ -342,8 +342,8 @@ def client(shares: Sequence[ProcessShare]) -> ClientSeen:
         late_most_ms=max(one.late_most_ms for one in seen),
         starts_late_p99_ms=max(one.starts_late_p99_ms for one in seen),
         cpu_s=round(sum(one.cpu_s for one in seen), 2),
-        frames=sum(share.frames for share in shares),
-        megabytes=round(sum(share.bytes for share in shares) / 1e6, 2),
+        frames=sum(share.traffic.frames for share in shares),
+        megabytes=round(sum(share.traffic.bytes for share in shares) / 1e6, 2),
         processes=tuple(seen) if len(seen) > 1 else (),
     )
 

@@ -14,7 +14,7 @@ from loadtests.client.api_connection import ApiConnection, Refused
 from loadtests.client.virtual_caller import VirtualCaller
 from loadtests.report import load_summary, thresholds
 from loadtests.runner import open_loop
-from loadtests.runner.open_loop import LoadPlan, LoadProgress, LoopState, run
+from loadtests.runner.open_loop import LoadPlan, LoadProgress, ProcessShare, run
 from tests.support.running_app import RunningApp
 
 pytestmark = [pytest.mark.anyio]
@@ -35,7 +35,7 @@ async def run_of(
     grace_s: float = 20,
     *,
     from_arrival: bool = False,
-) -> LoopState:
+) -> ProcessShare:
     plan = LoadPlan(
         due_s=due_s,
         names=["act"] * len(due_s),
@@ -129,7 +129,7 @@ async def test_a_long_stall_of_this_client_is_late_for_each_tick_that_it_missed(
 
     monkeypatch.setattr(open_loop, "monotonic", lambda: now_s)
     monkeypatch.setattr(open_loop, "asyncio", SimpleNamespace(sleep=rests))
-    done = LoopState(100.0)
+    done = ProcessShare(epoch_s=100.0)
     with pytest.raises(RuntimeError, match="StopIteration"):
         await open_loop._watch(done, said)
     late_ms = [tick.late_ms for tick in done.ticks]
