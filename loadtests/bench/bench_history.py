@@ -8,7 +8,7 @@ from typing import Any, Final
 from loadtests.bench.measured_row import MeasuredRow
 from loadtests.bench.noise import PastRatio
 from loadtests.report.result_store import MEASUREMENTS, ROOT, keep_newest, mark_of
-from loadtests.report.run_info import commit, machine, shape, when
+from loadtests.report.run_info import about, shape
 from loadtests.report.tables import percentile
 
 VERSION: Final = 1
@@ -27,9 +27,7 @@ def as_run(rows: Sequence[MeasuredRow], *, quick: bool) -> Run:
     """Every figure. `rounds` are what `line` leaves out."""
     return {
         "version": VERSION,
-        "when": when(),
-        "commit": commit(),
-        "machine": machine(),
+        **about(),
         "shape": shape(),
         "quick": quick,
         "rows": {row.key: _as_row(row) for row in rows},

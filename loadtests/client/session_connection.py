@@ -153,12 +153,8 @@ class SessionConnection:
             await asyncio.sleep(at_s - monotonic())
             try:
                 return await self._gone_on(cursor)
-            except Refused as error:
-                if not (error.passing or self.notes.last):
-                    raise
-                at_s = monotonic() + (error.retry_after_s or AGAIN_S)
-            except Failed as error:
-                if not error.passing:
+            except (Refused, Failed) as error:
+                if not (error.passing or (isinstance(error, Refused) and self.notes.last)):
                     raise
                 at_s = monotonic() + (error.retry_after_s or AGAIN_S)
             except ConnectionClosed:

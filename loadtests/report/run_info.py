@@ -40,6 +40,11 @@ def machine() -> str:
     return f"{shape()}, no GPU used, Python {platform.python_version()}"
 
 
+def about() -> dict[str, Any]:
+    """Keys that every kept result has."""
+    return {"when": when(), "machine": machine(), "commit": commit()}
+
+
 def heading(command: str, more: str = "", *, where: str = "") -> str:
     """When, `where` (else on this machine) and by which command: the lines above a report's tables."""
     return f"### {when()}\n\n{where or machine()}; `{command}`, commit {commit()}{more}\n\n"

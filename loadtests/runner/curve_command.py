@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Final
@@ -24,7 +23,7 @@ from loadtests.report.command_line import (
 )
 from loadtests.report.curve_page import DOCS, MARK, LoadCurve, curve_table, keep, page, picture
 from loadtests.report.load_result import LoadResult
-from loadtests.report.run_info import as_typed, commit, machine, when
+from loadtests.report.run_info import about, as_typed
 from loadtests.runner import load_command
 from loadtests.runner.load_command import BROKEN, KEPT, STOPPED, WRONG, parsed
 
@@ -68,12 +67,8 @@ def curve_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--scenario", choices=list(RATES), default="narrate", help="what callers do; default narrate")
-    add(
-        "--rates",
-        type=_rates,
-        metavar="N/s,N/s",
-        help="callers who come, of each step; the first is the measure",
-    )
+    each = "callers who come, of each step; the first is the measure"
+    add("--rates", type=_rates, metavar="N/s,N/s", help=each)
     add("--for", dest="seconds", type=seconds, default=30.0, metavar="LENGTH", help="of a step; default 30")
     add("--pause", type=seconds, default=5.0, metavar="LENGTH", help="of calm before each step; default 5")
     add("--think", type=number, default=2.0, metavar="S", help="between two questions, about; default 2")
@@ -114,12 +109,8 @@ def seconds_of(number: int, seconds: float) -> float:
     return seconds * 2 if number == 0 else seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Plans:
-    """Arguments of `make load`, one run after the other."""
-
-    warm_up: argparse.Namespace
-    steps: tuple[argparse.Namespace, ...]
+Plans = tuple[argparse.Namespace, ...]
+"""Arguments of `make load`: of the warm-up, and of each step."""
 
 
 def planned(arguments: argparse.Namespace) -> Plans:
@@ -127,36 +118,32 @@ def planned(arguments: argparse.Namespace) -> Plans:
     warm_up = _told(arguments, _WARM_UP_PER_S, min(_WARM_UP_S, arguments.seconds), seed=0)
     warm_up.arrivals = "constant"  # somebody comes, however short it is
     load_command.planned(warm_up)
-    steps = tuple(
-        _told(arguments, per_s, seconds_of(place, arguments.seconds), seed=arguments.seed + place)
-        for place, per_s in enumerate(arguments.rates)
-    )
-    for place, step in enumerate(steps, start=1):
+    steps = []
+    for place, per_s in enumerate(arguments.rates):
+        steps.append(
+            _told(arguments, per_s, seconds_of(place, arguments.seconds), seed=arguments.seed + place)
+        )
         try:
-            load_command.planned(step)
+            load_command.planned(steps[-1])
         except ValueError as error:
-            raise ValueError(f"step {place} of {len(steps)}: {error}") from error
-    return Plans(warm_up, steps)
+            raise ValueError(f"step {place + 1} of {len(arguments.rates)}: {error}") from error
+    return (warm_up, *steps)
 
 
 async def run(
     arguments: argparse.Namespace, plans: Plans, url: str, home: Path | None, results: list[LoadResult]
 ) -> None:
     """Each step's result is added as soon as it is there. Raises ValueError, Failed, RuntimeError."""
-    connection = ApiConnection(url, arguments.key)
-    try:
+    warm_up, *steps = plans
+    async with ApiConnection(url, arguments.key) as connection:
         await connection.greet()
         load_command.say(arguments, "warming up\n")
-        warm = await load_command.measured(plans.warm_up, url, home)
-        for number, step in enumerate(() if warm.stopped else plans.steps, start=1):
-            load_command.say(
-                arguments, f"step {number} of {len(plans.steps)}: {step.rate:g} people a second\n"
-            )
+        warm = await load_command.measured(warm_up, url, home)
+        for number, step in enumerate(() if warm.stopped else steps, start=1):
+            load_command.say(arguments, f"step {number} of {len(steps)}: {step.rate:g} people a second\n")
             results.append(await _fair(step, connection, url, home, arguments.pause))
             if results[-1].stopped:
                 break
-    finally:
-        await connection.aclose()
 
 
 async def _fair(
@@ -245,9 +232,7 @@ def judged(arguments: argparse.Namespace, results: list[LoadResult]) -> LoadCurv
     lengths = [seconds_of(number, arguments.seconds) for number in range(len(results))]
     found = curve_page.steps(arguments.rates[: len(results)], results, lengths)
     return LoadCurve(
-        when=when(),
-        machine=machine(),
-        commit=commit(),
+        **about(),
         command=arguments.command,
         own_system=not arguments.url,
         scenario=arguments.scenario,

@@ -29,7 +29,7 @@ from loadtests.report.command_line import (
 )
 from loadtests.report.load_page import MARK, TABLES, keep, page, plotted
 from loadtests.report.load_result import PARTS, LoadResult
-from loadtests.report.run_info import as_typed, commit, machine, thefts, when
+from loadtests.report.run_info import about, as_typed, thefts
 from loadtests.runner.arrival_times import PROFILES, arrivals
 from loadtests.runner.load_run import LoadRun, interruptible
 from loadtests.runner.open_loop import LoadPlan, LoadProgress
@@ -38,7 +38,7 @@ from loadtests.runner.usage_summary import SystemProbe
 from loadtests.runner.worker_pool import room
 from loadtests.scenarios import SCENARIOS, cast
 from loadtests.scenarios.scenario import ScenarioOptions
-from loadtests.servers.rhapsode_process import own
+from loadtests.servers.rhapsode_process import SCRIPTS, rhapsode
 
 
 def _examples() -> str:
@@ -202,14 +202,15 @@ def system_of(arguments: argparse.Namespace) -> Iterator[tuple[str, Path | None]
         yield arguments.url, None
         return
     say(arguments, "starting a system with scripted engines\n")
-    with tempfile.TemporaryDirectory(prefix="rhapsode-load-own-") as made, own(Path(made)) as url:
-        yield url, Path(made) / "home"
+    with tempfile.TemporaryDirectory(prefix="rhapsode-load-own-") as made:
+        home = Path(made) / "home"
+        with rhapsode(home, scripts=SCRIPTS, choosy=True) as url:
+            yield url, home
 
 
 async def measured(arguments: argparse.Namespace, url: str, home: Path | None) -> LoadResult:
     """Raises ValueError where the plan cannot be, Failed where nobody answers at `url`."""
-    connection = ApiConnection(url, arguments.key)
-    try:
+    async with ApiConnection(url, arguments.key) as connection:
         plan, notes = planned(arguments)
         if home is not None and not plan.tidy:
             plan = replace(plan, keep=True)  # it goes with its system, whole
@@ -225,21 +226,18 @@ async def measured(arguments: argparse.Namespace, url: str, home: Path | None) -
             await work.through(lambda count, at_s: _progress(arguments, count, at_s))
         stolen = round(next(shares), 3)
         say(arguments, "\n")
-    finally:
-        await connection.aclose()
-    about = {
-        "when": when(),
-        "machine": machine(),
-        "commit": commit(),
-        "url": url,
-        "own_system": home is not None,
-        "command": arguments.command,
-        "scenario": arguments.scenario,
-        "arrivals": _in_words(arguments),
-        "seed": arguments.seed,
-        "stolen": stolen,
-    }
-    result = LoadResult(**about, **work.figures(), notes=(*notes, *work.notes(), *_taken(stolen)))
+    result = LoadResult(
+        **about(),
+        url=url,
+        own_system=home is not None,
+        command=arguments.command,
+        scenario=arguments.scenario,
+        arrivals=_in_words(arguments),
+        seed=arguments.seed,
+        stolen=stolen,
+        **work.figures(),
+        notes=(*notes, *work.notes(), *_taken(stolen)),
+    )
     required = thresholds.checked(result, arguments.require, killing=killer is not None)
     return result.model_copy(update={"requirements": required})
 

@@ -80,11 +80,8 @@ class LoadRun:
 
     async def _alone(self, told: Callable[[LoadProgress], None]) -> None:
         self._begin(monotonic())
-        connection = ApiConnection(self.url, self.key, again_s=self.plan.again_s)
-        try:
+        async with ApiConnection(self.url, self.key, again_s=self.plan.again_s) as connection:
             self.shares = [await take_part(self.plan, connection, told, self.stop, self.epoch_s)]
-        finally:
-            await connection.aclose()
 
     async def _with_a_crew(self, told: Callable[[LoadProgress], None]) -> None:
         crew = WorkerPool(told, self.stop)

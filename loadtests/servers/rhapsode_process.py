@@ -150,10 +150,3 @@ SCRIPTS: Final[dict[str, dict[str, Any]]] = {
     "speech_to_text": {"texts": ["Please tell me a story."], "per_request_ms": 40},
 }
 """Scripts of the engines. The answer begins with the question, and so with its mark."""
-
-
-@contextmanager
-def own(folder: Path) -> Iterator[str]:
-    """Yields its address; `folder`/home is its home."""
-    with rhapsode(folder / "home", scripts=SCRIPTS, choosy=True) as url:
-        yield url

@@ -17,7 +17,7 @@ from loadtests.capacity.costs import rest_costs, turn_costs
 from loadtests.capacity.costs.turn_costs import derived
 from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import ROOT
-from loadtests.report.run_info import commit, machine, say, when
+from loadtests.report.run_info import about, say
 from loadtests.report.tables import markdown
 
 _PARTS: Final = {
@@ -114,7 +114,7 @@ def main() -> None:
     if "rest" in arguments.parts:
         with tempfile.TemporaryDirectory(prefix="rhapsode-rest-") as folder:
             found["rest"] = rest_costs.measure(Path(folder), arguments.cache, say)
-    found |= {"machine": machine(), "when": when(), "commit": commit()}
+    found |= about()
     found["busy"] = f"load average {os.getloadavg()[1]:.0f} on {os.cpu_count()} cores"
     print(tables(found))
     if arguments.keep:

@@ -30,12 +30,12 @@ def test_a_short_curve_is_told_as_it_is_and_counts_from_when_people_were_due() -
     arguments = curve_parsed(["--for", "1ms", "--rates", "3000/s,90000/s", "--processes", "2"])
     arguments.command = "make load-curve"
     plans = curve_command.planned(arguments)
-    assert load_command.planned(plans.warm_up)[0].due_s == [0.0]
-    assert [(one.rate, one.seconds, one.processes) for one in plans.steps] == [
+    assert load_command.planned(plans[0])[0].due_s == [0.0]
+    assert [(one.rate, one.seconds, one.processes) for one in plans[1:]] == [
         (3_000, 0.002, 2),
         (90_000, 0.001, 2),
     ]
-    assert all(load_command.planned(one)[0].from_arrival for one in plans.steps)
+    assert all(load_command.planned(one)[0].from_arrival for one in plans[1:])
 
 
 @pytest.mark.parametrize(
