@@ -51,38 +51,29 @@ was measured is, but something could not be measured; 130 the same, because it w
 def bench_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     """`words`: None: of the command line. Exits with words about what cannot be."""
     parser = _parser("make bench ARGS=", "Measure every figure of the design beside its floor.", _BENCH)
-    parser.add_argument(
-        "--quick", action="store_true", help="fewer rounds: less certain, a third of the time"
-    )
-    parser.add_argument("--keep", action="store_true", help="write the table and the history into docs/")
+    add = parser.add_argument
+    add("--quick", action="store_true", help="fewer rounds: less certain, a third of the time")
+    add("--keep", action="store_true", help="write the table and the history into docs/")
     return parser.parse_args(words)
 
 
 def check_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The same of make bench-check."""
-    parser = _parser(
-        "make bench-check ARGS=", "Did anything get worse than it was, beyond its noise?", _CHECK
-    )
-    parser.add_argument(
-        "--full", dest="quick", action="store_false", help="as many rounds as make bench, not the quick ones"
-    )
-    parser.add_argument(
-        "--against", type=Path, metavar="FILE", help="one run, as --json wrote it, instead of the history"
-    )
-    parser.add_argument("--given", type=Path, metavar="FILE", help="judge this run instead of a new one")
+    what = "Did anything get worse than it was, beyond its noise?"
+    parser = _parser("make bench-check ARGS=", what, _CHECK)
+    add = parser.add_argument
+    many = "as many rounds as make bench, not the quick ones"
+    add("--full", dest="quick", action="store_false", help=many)
+    one = "one run, as --json wrote it, instead of the history"
+    add("--against", type=Path, metavar="FILE", help=one)
+    add("--given", type=Path, metavar="FILE", help="judge this run instead of a new one")
     return parser.parse_args(words)
 
 
 def _parser(prog: str, description: str, epilog: str) -> argparse.ArgumentParser:
     parser = command_parser(prog, description, "--json", "--cache", "--key", epilog=epilog)
-    parser.add_argument(
-        "--rows",
-        nargs="+",
-        choices=tuple(ROWS),
-        default=list(ROWS),
-        metavar="ROW",
-        help="a to h (default: all)",
-    )
+    rows: dict[str, Any] = {"choices": ROWS, "default": list(ROWS), "metavar": "ROW"}
+    parser.add_argument("--rows", nargs="+", help="a to h (default: all)", **rows)
     return parser
 
 

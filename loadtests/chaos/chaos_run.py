@@ -142,21 +142,10 @@ async def _connection(callers: ChaosCallers, listener: ListenerRecord, turn: int
         socket.transport.abort()
 
 
-_WORDS: Final = [
-    "the",
-    "keeper",
-    "lit",
-    "a",
-    "lamp",
-    "and",
-    "saw",
-    "how",
-    "slowly",
-    "the",
-    "sea",
-    "came",
-    "in",
-]
+_WORDS: Final = (
+    *("the", "keeper", "lit", "a", "lamp", "and", "saw", "how"),
+    *("slowly", "the", "sea", "came", "in"),
+)
 _OPENINGS: Final = frozenset({"turn.started", "turn.resumed"})
 _PAGE: Final = 2_000
 _OUTAGE_MS: Final = 1_000

@@ -1,6 +1,6 @@
 """A blocking client, for Locust: it makes sockets cooperative by itself, and has no event loop."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any, Final
@@ -24,37 +24,6 @@ class _Moved(Exception):
         self.after_s = after_s
 
 
-class BlockingSession:
-    """A session's socket, without sound: what there is of it is told by the events."""
-
-    def __init__(self, connect: Callable[[str], ClientConnection], notes: ReceivedEvents) -> None:
-        self._connect = connect
-        self.connection = connect(str(notes.last))
-        self._notes = notes
-
-    def ask(self, **wish: Any) -> None:
-        """Until the answer is over. Raises Refused, Failed or TimeoutError."""
-        before = self._notes.latest
-        self._notes.due_s = monotonic()
-        # With a key it is asked once, however often it has to be said.
-        wish |= {"type": "turn.request", "key": f"{self._notes.mark}-{len(self._notes.turns)}"}
-        question = orjson.dumps(wish).decode()
-        self.connection.send(question)
-        until_s = monotonic() + _PATIENCE_S
-        while self._notes.latest is before or not _over(self._notes):
-            try:
-                _take(self._notes, orjson.loads(self.connection.recv(max(0.0, until_s - monotonic()))))
-            except _Moved as hint:
-                self.connection.close()
-                sleep(hint.after_s)
-                self.connection = self._connect(hint.cursor)
-                if self._notes.latest is before:
-                    self.connection.send(question)
-
-    def close(self) -> None:
-        self.connection.close()
-
-
 class BlockingClient:
     """One user's way in."""
 
@@ -76,19 +45,37 @@ class BlockingClient:
         finally:
             self._http.delete(f"/v1/sessions/{session}")
 
-    @contextmanager
-    def socket(self, session: str, notes: ReceivedEvents) -> Iterator[BlockingSession]:
-        def connected(cursor: str) -> ClientConnection:
-            address = f"{self._url.replace('http', 'ws', 1)}/v1/sessions/{session}/stream?from={cursor}"
-            return connect(
-                address, additional_headers=self._headers, max_size=None, compression=None, close_timeout=2
-            )
+    def talk(self, session: str, notes: ReceivedEvents, *wishes: Mapping[str, Any]) -> None:
+        """Ask one after the other by a socket, without sound: its events tell of it.
 
-        talk = BlockingSession(connected, notes)
+        Raises Refused, Failed or TimeoutError.
+        """
+        connection = self._connected(session, str(notes.last))
         try:
-            yield talk
+            for wish in wishes:
+                before = notes.latest
+                notes.due_s = monotonic()
+                # With a key it is asked once, however often it has to be said.
+                asked = {"type": "turn.request", "key": f"{notes.mark}-{len(notes.turns)}", **wish}
+                question = orjson.dumps(asked).decode()
+                connection.send(question)
+                until_s = monotonic() + _PATIENCE_S
+                while notes.latest is before or not _over(notes):
+                    try:
+                        _take(notes, orjson.loads(connection.recv(max(0.0, until_s - monotonic()))))
+                    except _Moved as hint:
+                        connection.close()
+                        sleep(hint.after_s)
+                        connection = self._connected(session, hint.cursor)
+                        if notes.latest is before:
+                            connection.send(question)
         finally:
-            talk.close()
+            connection.close()
+
+    def _connected(self, session: str, cursor: str) -> ClientConnection:
+        address = f"{self._url.replace('http', 'ws', 1)}/v1/sessions/{session}/stream?from={cursor}"
+        headers = self._headers
+        return connect(address, additional_headers=headers, max_size=None, compression=None, close_timeout=2)
 
     def follow(self, session: str, notes: ReceivedEvents, **wish: Any) -> None:
         """Ask by a request, and read the events until the answer is over. Raises Refused or Failed."""

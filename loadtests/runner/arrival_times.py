@@ -28,18 +28,12 @@ class Corner:
 
 def corners(profile: str, per_s: float, peak_per_s: float, seconds: float) -> list[Corner]:
     """The profile as a line. KeyError: there is no such profile."""
+    (begin, end), peak = _SPIKE, peak_per_s
     shapes = {
         "constant": [(0.0, per_s), (1.0, per_s)],
         "poisson": [(0.0, per_s), (1.0, per_s)],
         "ramp": [(0.0, per_s), (1.0, peak_per_s)],
-        "spike": [
-            (0.0, per_s),
-            (_SPIKE[0], per_s),
-            (_SPIKE[0], peak_per_s),
-            (_SPIKE[1], peak_per_s),
-            (_SPIKE[1], per_s),
-            (1.0, per_s),
-        ],
+        "spike": [(0.0, per_s), (begin, per_s), (begin, peak), (end, peak), (end, per_s), (1.0, per_s)],
         "soak": [(0.0, 0.0), (_WARM_UP, per_s), (1.0, per_s)],
     }
     return [Corner(share * seconds, rate) for share, rate in shapes[profile]]

@@ -66,17 +66,17 @@ class WebSocketUser(_Listener):
     @task(3)
     def chats(self) -> None:
         def chat(notes: ReceivedEvents) -> None:
-            with self.thin.session() as session, self.thin.socket(session, notes) as talk:
-                for _ in range(2):
-                    talk.ask(prompt=prompts.question(notes.mark, prompts.DICE))
+            asked = [{"prompt": prompts.question(notes.mark, prompts.DICE)} for _ in range(2)]
+            with self.thin.session() as session:
+                self.thin.talk(session, notes, *asked)
 
         self.noted("WebSocket, chat", chat)
 
     @task
     def narrates(self) -> None:
         def narrate(notes: ReceivedEvents) -> None:
-            with self.thin.session() as session, self.thin.socket(session, notes) as talk:
-                talk.ask(text=prompts.story(notes.mark, prompts.DICE))
+            with self.thin.session() as session:
+                self.thin.talk(session, notes, {"text": prompts.story(notes.mark, prompts.DICE)})
 
         self.noted("WebSocket, narration", narrate)
 

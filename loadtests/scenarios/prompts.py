@@ -4,14 +4,8 @@ import random
 from typing import Final
 
 _THINGS: Final = (
-    "the sea",
-    "the first lighthouse",
-    "a fox in the snow",
-    "the weight of a cloud",
-    "bread",
-    "a bridge that sings",
-    "night trains",
-    "the colour of rain",
+    *("the sea", "the first lighthouse", "a fox in the snow", "the weight of a cloud", "bread"),
+    *("a bridge that sings", "night trains", "the colour of rain"),
 )
 _SENTENCES: Final = (
     "Every evening the lamp was lit before the fog came in.",

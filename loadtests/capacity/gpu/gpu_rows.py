@@ -17,7 +17,7 @@ from loadtests.bench.voice.voice_conversation import VoiceScenario, talk
 from loadtests.client import recorded_speech
 from loadtests.client.api_connection import ApiConnection
 from loadtests.client.received_answers import CallerPlan, CallerResults, ask_together
-from loadtests.report.tables import percentile
+from loadtests.report.tables import percentile, spread
 
 _SPOKEN_HZ: Final = 24_000
 """Sample rate of `pcm`, as OpenAI documents it."""
@@ -56,14 +56,8 @@ async def words(url: str, sessions: int, turns: int, tokens: int) -> GpuRow:
     habit = CallerPlan(turns, settings={"speak": False, "max_tokens": tokens})
     heard = await ask_together(url, sessions, habit, PROMPTS)
     written = sum(answer.tokens for answer in heard.answers)
-    return GpuRow(
-        "words",
-        sessions,
-        ttft=_firsts(heard),
-        per_s=written / heard.seconds,
-        unit="tokens",
-        failures=heard.failures,
-    )
+    per_s, failures = written / heard.seconds, heard.failures
+    return GpuRow("words", sessions, _firsts(heard), per_s=per_s, unit="tokens", failures=failures)
 
 
 async def voice(url: str, sessions: int, turns: int) -> GpuRow:
@@ -121,17 +115,8 @@ async def transcriptions(
     async with ApiConnection(url) as client:
         await asyncio.gather(*(one(number) for number in range(sessions)))
     seconds = sum(clips[(n + t) % len(clips)].ms / 1_000 for n in range(sessions) for t in range(turns))
-    spent = monotonic() - began
-    return GpuRow(
-        "transcriptions",
-        sessions,
-        per_s=seconds / spent,
-        unit="s of speech",
-        failures=failures,
-        note=f"a recording takes {percentile(took, 0.5):.0f} / {percentile(took, 0.95):.0f} ms"
-        if took
-        else "",
-    )
+    per_s, note = seconds / (monotonic() - began), f"a recording takes {spread(took)} ms" if took else ""
+    return GpuRow("transcriptions", sessions, per_s=per_s, unit="s of speech", failures=failures, note=note)
 
 
 def _wav(pcm: bytes) -> bytes:

@@ -77,8 +77,7 @@ async def test_the_blocking_client_follows_as_well(tmp_path: Path, streamed: boo
                 if streamed:
                     thin.follow(session, notes, prompt=LONG)
                 else:
-                    with thin.socket(session, notes) as talk:
-                        talk.ask(prompt=LONG)
+                    thin.talk(session, notes, {"prompt": LONG})
         finally:
             thin.close()
 
