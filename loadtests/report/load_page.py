@@ -43,59 +43,45 @@ def cost_values(system: SystemSeen) -> dict[str, Any]:
 
 
 def _by_callers(loads: Sequence[SystemLoad]) -> list[Figure]:
-    """As load grows: what all of it takes, and each caller's part."""
-    if not any(load.part_cores for load in loads):
-        return _whole(loads)
-    begins, fewest = by_part(loads[0].part_mb), _fewest(loads)
+    """As load grows: what all of it takes, and each caller's part; less where the parts are not ours."""
+    begins, fewest = by_part(loads[0].part_mb), max(3.0, _FEWEST * max(load.people for load in loads))
+    began = next((load.gateway_mb for load in loads if load.gateway_mb is not None), 0.0)
 
-    def each_core(load: SystemLoad) -> dict[str, float]:
-        return _each(load, {part: 1_000 * used for part, used in by_part(load.part_cores).items()}, fewest)
+    def each(load: SystemLoad, values: Mapping[str, float]) -> dict[str, float]:
+        enough = load.people >= fewest
+        return {part: max(0.0, value) / load.people for part, value in values.items()} if enough else {}
+
+    def cores(load: SystemLoad) -> dict[str, float]:
+        return each(load, {part: 1_000 * used for part, used in by_part(load.part_cores).items()})
 
     def grown(load: SystemLoad) -> dict[str, float]:
-        held = by_part(load.part_mb)
-        return _each(load, {part: value - begins.get(part, 0.0) for part, value in held.items()}, fewest)
+        held = by_part(load.part_mb).items()
+        return each(load, {part: value - begins.get(part, 0.0) for part, value in held})
 
-    figures = (
-        ("Cores used", "by part, by callers inside", lambda load: by_part(load.part_cores)),
-        (
-            "Processor time per person",
-            "thousandths of a core, by callers inside; falls while a fixed cost is shared",
-            each_core,
-        ),
-        (
-            "Memory per person",
-            "MB above what it was before anybody came, by callers inside; freed memory may still be held",
-            grown,
-        ),
+    def memory(load: SystemLoad) -> dict[str, float]:
+        return {} if load.gateway_mb is None else each(load, {"gateways": load.gateway_mb - began})
+
+    def asked(load: SystemLoad) -> dict[str, float]:
+        told = load.log_commands_per_s
+        return {} if told is None else each(load, {"log server": told})
+
+    shared = "thousandths of a core, by callers inside; falls while a fixed cost is shared"
+    before, inside = "above what it was before anybody came", "by callers inside"
+    ours = (
+        ("Cores used", f"by part, {inside}", lambda load: by_part(load.part_cores)),
+        ("Processor time per person", shared, cores),
+        ("Memory per person", f"MB {before}, {inside}; freed memory may still be held", grown),
     )
-    return [(title, words, dots(title, _series(loads, of), plain)) for title, words, of in figures]
-
-
-def _whole(loads: Sequence[SystemLoad]) -> list[Figure]:
-    """Of a system whose parts are not ours to look at."""
-    fewest = _fewest(loads)
-    began = next((load.gateway_mb for load in loads if load.gateway_mb is not None), 0.0)
-    enough = [load for load in loads if load.people >= fewest]
-    memory = [
-        (load.people, max(0.0, load.gateway_mb - began) / load.people)
-        for load in enough
-        if load.gateway_mb is not None
-    ]
-    asked = [
-        (load.people, load.log_commands_per_s / load.people)
-        for load in enough
-        if load.log_commands_per_s is not None
-    ]
-    words = "MB of the gateways above what it was before anybody came, by callers inside"
-    figures = (
-        ("Memory per person", words, ChartDots("gateways", "one", memory)),
-        (
-            "Commands of the log server per person",
-            "each second, by callers inside",
-            ChartDots("log server", "two", asked),
-        ),
+    theirs = (
+        ("Memory per person", f"MB of the gateways {before}, {inside}", memory),
+        ("Commands of the log server per person", f"each second, {inside}", asked),
     )
-    return [(title, words, dots(title, [drawn], plain)) for title, words, drawn in figures if drawn.points]
+    figures = ours if any(load.part_cores for load in loads) else theirs
+    return [
+        (title, words, dots(title, drawn, plain))
+        for title, words, of in figures
+        if (drawn := _series(loads, of))
+    ]
 
 
 def by_part(roles: Mapping[str, float]) -> dict[str, float]:
@@ -105,16 +91,6 @@ def by_part(roles: Mapping[str, float]) -> dict[str, float]:
         part = _ROLES.get(role, _REST)
         found[part] = found.get(part, 0.0) + value
     return found
-
-
-def _fewest(loads: Sequence[SystemLoad]) -> float:
-    return max(3.0, _FEWEST * max(load.people for load in loads))
-
-
-def _each(load: SystemLoad, values: Mapping[str, float], fewest: float) -> dict[str, float]:
-    if load.people < fewest:
-        return {}
-    return {part: max(0.0, value) / load.people for part, value in values.items()}
 
 
 def _series(
