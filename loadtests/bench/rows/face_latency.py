@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 from time import monotonic_ns
@@ -18,6 +19,7 @@ from loadtests.report.tables import ComparisonRow, percentile, table
 from loadtests.servers.rhapsode_process import bare_stream, rhapsode
 
 _MS: Final = 1e6
+_WARM_UP: Final = 2
 _SHORT: Final = {"reply": "The lamp is lit. The fox is here.", "delta_chars": 8}
 
 
@@ -35,50 +37,33 @@ def _first(folder: Path, rounds: int) -> list[ComparisonRow]:
     """First words and first sound of short answers, the faces taking turns."""
     with rhapsode(folder / "short", scripts={"language_model": _SHORT}) as url:
         with bare_stream(folder, _SHORT) as floor_url:
-            words, floor = asyncio.run(_first_words(url, floor_url, rounds))
-        sounds = asyncio.run(_first_sounds(url, rounds))
+            words, floor = asyncio.run(_firsts(url, FACES, rounds, floor_url))
+        sounds, _ = asyncio.run(_firsts(url, HEARD, rounds))
     native = sounds[HEARD[0].name]
-    spoken = [_sound_row(face, sounds[face.name], native) for face in HEARD[1:]]
-    return [*(_words_row(face, words[face.name], floor) for face in FACES), *spoken]
-
-
-def _words_row(face: FaceClient, ours: list[float], floor: list[float]) -> ComparisonRow:
-    return ComparisonRow(f"question to first words: {face.name}", "ms", ours, floor, FLOOR)
+    said = "question to first words"
+    texts = [ComparisonRow(f"{said}: {face.name}", "ms", words[face.name], floor, FLOOR) for face in FACES]
+    return texts + [_sound_row(face, sounds[face.name], native) for face in HEARD[1:]]
 
 
 def _sound_row(face: FaceClient, ours: list[float], native: list[float]) -> ComparisonRow:
-    extra = percentile(ours, 0.5) - percentile(native, 0.5)
-    whole = face.name.startswith("conversations")
-    return ComparisonRow(
-        f"question to first sound: {face.name}",
-        "ms",
-        ours,
-        native,
-        "native face",
-        "-" if whole else "<= 10 % or 20 ms over",
-        None if whole else extra <= max(20.0, 0.1 * percentile(native, 0.5)),
-        note="a whole sentence" if whole else f"{extra:+.1f} ms at p50",
-    )
+    extra, name = percentile(ours, 0.5) - percentile(native, 0.5), f"question to first sound: {face.name}"
+    if face.name.startswith("conversations"):
+        return ComparisonRow(name, "ms", ours, native, "native face", note="a whole sentence")
+    kept, note = extra <= max(20.0, 0.1 * percentile(native, 0.5)), f"{extra:+.1f} ms at p50"
+    return ComparisonRow(name, "ms", ours, native, "native face", "<= 10 % or 20 ms over", kept, note)
 
 
-async def _first_words(url: str, floor_url: str, rounds: int) -> tuple[dict[str, list[float]], list[float]]:
-    taken: dict[str, list[float]] = {face.name: [] for face in FACES}
+async def _firsts(
+    url: str, faces: Sequence[FaceClient], rounds: int, floor_url: str = ""
+) -> tuple[dict[str, list[float]], list[float]]:
+    """By face, beside the floor where there is one: of words there, else of sound. The first two warm up."""
+    taken: dict[str, list[float]] = {face.name: [] for face in faces}
     floor: list[float] = []
-    for number in range(rounds + 2):
-        for face in FACES:
-            ms = await _until_first(face, url, speak=False)
-            taken[face.name] += [ms] if number >= 2 else []
-        floor += [await _bare_first(floor_url)] if number >= 2 else []
-    return taken, floor
-
-
-async def _first_sounds(url: str, rounds: int) -> dict[str, list[float]]:
-    taken: dict[str, list[float]] = {face.name: [] for face in HEARD}
-    for number in range(rounds + 2):
-        for face in HEARD:
-            ms = await _until_first(face, url, speak=True)
-            taken[face.name] += [ms] if number >= 2 else []
-    return taken
+    for _ in range(rounds + _WARM_UP):
+        for face in faces:
+            taken[face.name].append(await _until_first(face, url, speak=not floor_url))
+        floor += [await _bare_first(floor_url)] if floor_url else []
+    return {name: series[_WARM_UP:] for name, series in taken.items()}, floor[_WARM_UP:]
 
 
 async def _until_first(face: FaceClient, url: str, *, speak: bool) -> float:
