@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import aclosing
 from pathlib import Path
 from time import monotonic_ns
@@ -11,7 +11,7 @@ from typing import Final
 from websockets.asyncio.client import connect
 
 from loadtests.bench.rows.stream_latency import FLOOR, SCRIPT, bare_delays, delays_row, face_delays
-from loadtests.client.face_clients import FACES, HEARD, FaceClient
+from loadtests.client.face_clients import FACES, HEARD, Face
 from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import publish
 from loadtests.report.run_info import heading
@@ -39,45 +39,45 @@ def _first(folder: Path, rounds: int) -> list[ComparisonRow]:
         with bare_stream(folder, _SHORT) as floor_url:
             words, floor = asyncio.run(_firsts(url, FACES, rounds, floor_url))
         sounds, _ = asyncio.run(_firsts(url, HEARD, rounds))
-    native = sounds[HEARD[0].name]
+    native = next(iter(sounds.values()))
     said = "question to first words"
-    texts = [ComparisonRow(f"{said}: {face.name}", "ms", words[face.name], floor, FLOOR) for face in FACES]
-    return texts + [_sound_row(face, sounds[face.name], native) for face in HEARD[1:]]
+    texts = [ComparisonRow(f"{said}: {face}", "ms", ours, floor, FLOOR) for face, ours in words.items()]
+    return texts + [_sound_row(face, ours, native) for face, ours in list(sounds.items())[1:]]
 
 
-def _sound_row(face: FaceClient, ours: list[float], native: list[float]) -> ComparisonRow:
-    extra, name = percentile(ours, 0.5) - percentile(native, 0.5), f"question to first sound: {face.name}"
-    if face.name.startswith("conversations"):
+def _sound_row(face: str, ours: list[float], native: list[float]) -> ComparisonRow:
+    extra, name = percentile(ours, 0.5) - percentile(native, 0.5), f"question to first sound: {face}"
+    if face.startswith("conversations"):
         return ComparisonRow(name, "ms", ours, native, "native face", note="a whole sentence")
     kept, note = extra <= max(20.0, 0.1 * percentile(native, 0.5)), f"{extra:+.1f} ms at p50"
     return ComparisonRow(name, "ms", ours, native, "native face", "<= 10 % or 20 ms over", kept, note)
 
 
 async def _firsts(
-    url: str, faces: Sequence[FaceClient], rounds: int, floor_url: str = ""
+    url: str, faces: Mapping[str, Face], rounds: int, floor_url: str = ""
 ) -> tuple[dict[str, list[float]], list[float]]:
     """By face, beside the floor where there is one: of words there, else of sound. The first two warm up."""
-    taken: dict[str, list[float]] = {face.name: [] for face in faces}
+    taken: dict[str, list[float]] = {name: [] for name in faces}
     floor: list[float] = []
     for _ in range(rounds + _WARM_UP):
-        for face in faces:
-            taken[face.name].append(await _until_first(face, url, speak=not floor_url))
+        for name, face in faces.items():
+            taken[name].append(await _until_first(face, url, speak=not floor_url))
         floor += [await _bare_first(floor_url)] if floor_url else []
     return {name: series[_WARM_UP:] for name, series in taken.items()}, floor[_WARM_UP:]
 
 
-async def _until_first(face: FaceClient, url: str, *, speak: bool) -> float:
+async def _until_first(face: Face, url: str, *, speak: bool) -> float:
     """From sending to the first words, or the first sound; the answer is taken to its end."""
     sent: int | None = None
     first: float | None = None
-    async with aclosing(face.ask(url, speak=speak)) as arrivals:
+    async with aclosing(face(url, speak=speak)) as arrivals:
         async for came in arrivals:
             if sent is None:
                 sent = came.at_ns
             elif first is None and (came.sound if speak else came.text):
                 first = (came.at_ns - sent) / _MS
     if first is None:
-        raise RuntimeError(f"{face.name}: nothing came")
+        raise RuntimeError(f"{url}: nothing came")
     return first
 
 
@@ -96,8 +96,7 @@ def _all(folder: Path) -> list[ComparisonRow]:
         rhapsode(folder / "long", scripts={"language_model": SCRIPT}) as url,
         bare_stream(folder, SCRIPT) as floor_url,
     ):
-        for face in FACES:
+        for name, face in FACES.items():
             floor = asyncio.run(bare_delays(floor_url))
-            ours = asyncio.run(face_delays(face, url))
-            rows.append(delays_row(ours, floor, f": {face.name}"))
+            rows.append(delays_row(asyncio.run(face_delays(face, url)), floor, f": {name}"))
     return rows

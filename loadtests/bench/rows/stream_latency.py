@@ -10,7 +10,7 @@ from typing import Final
 from websockets.asyncio.client import connect
 
 from loadtests.client.api_connection import ApiConnection
-from loadtests.client.face_clients import FaceClient, NativeFace
+from loadtests.client.face_clients import Face, native
 from loadtests.report.tables import ComparisonRow, percentile
 
 STREAMS: Final = 10
@@ -25,7 +25,7 @@ _WARM_UP: Final = 25
 async def delays(url: str, floor_url: str, seconds: int = SECONDS) -> tuple[list[float], list[float]]:
     """Ours and the floor's, in milliseconds; so long of each, after a moment that does not count."""
     wanted = 50 * seconds
-    return await face_delays(NativeFace(), url, wanted), await bare_delays(floor_url, wanted)
+    return await face_delays(native, url, wanted), await bare_delays(floor_url, wanted)
 
 
 def delays_row(ours: Sequence[float], floor: Sequence[float], of: str = "") -> ComparisonRow:
@@ -88,7 +88,7 @@ async def _together(sources: Iterable[Awaitable[list[float]]]) -> list[float]:
     return [delay for series in lists for delay in series[_WARM_UP:]]
 
 
-async def face_delays(face: FaceClient, url: str, wanted: int = 4_096) -> list[float]:
+async def face_delays(face: Face, url: str, wanted: int = 4_096) -> list[float]:
     """Of ten streams at once; each of at most so many deltas."""
     return await _together(_our_delays(face, url, wanted) for _ in range(STREAMS))
 
@@ -98,9 +98,9 @@ async def bare_delays(url: str, wanted: int = 50 * SECONDS) -> list[float]:
     return await _together(_bare_delays(url, wanted) for _ in range(STREAMS))
 
 
-async def _our_delays(face: FaceClient, url: str, wanted: int) -> list[float]:
+async def _our_delays(face: Face, url: str, wanted: int) -> list[float]:
     delays: list[float] = []
-    async with aclosing(face.ask(url, speak=False, max_tokens=wanted)) as chunks:
+    async with aclosing(face(url, speak=False, max_tokens=wanted)) as chunks:
         async for chunk in chunks:
             delays += ages(chunk.text, chunk.at_ns)
     return delays
