@@ -251,7 +251,7 @@ async def _stay(plan: LoadPlan, connection: ApiConnection, result: ProcessShare,
     visit.late_s = max(0.0, monotonic() - result.epoch_s - visit.due_s)
     result.inside += 1
     try:
-        await plan.scenarios[visit.scenario].play(caller)
+        await plan.scenarios[visit.scenario](caller)
         visit.outcome = "fine"
     except Exception as error:  # whatever went wrong is this caller's result, and is told
         _note(visit, error)

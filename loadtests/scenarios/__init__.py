@@ -1,17 +1,18 @@
 """The scenarios: behaviours of virtual callers, by name."""
 
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from loadtests.client.recorded_speech import recordings
 from loadtests.client.virtual_caller import VirtualCaller
 from loadtests.scenarios.scenario import Scenario, ScenarioOptions
-from loadtests.scenarios.several_listeners import EventStream, SeveralListeners
-from loadtests.scenarios.spoken import BargeIn, PhoneCall
-from loadtests.scenarios.typed import Book, Chat, Narrate, Slow, Storm
+from loadtests.scenarios.several_listeners import audience, event_stream
+from loadtests.scenarios.spoken import barge_in, phone_call
+from loadtests.scenarios.typed import book, chat, narrate, slow, storm
 
 WEIGHTS: Final[Mapping[str, int]] = {
     **{"chat": 30, "narrate": 25, "call": 15, "barge-in": 5, "storm": 8},
@@ -22,27 +23,22 @@ _LISTENERS: Final = 6
 """On a mixed day books have few pages, and audiences are small."""
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
+async def day(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
     """All of the others, by weights: chat 30, narrate 25, call 15, storm 8, events 7, …"""
-
-    knobs: ScenarioOptions
-
-    async def play(self, caller: VirtualCaller) -> None:
-        raise NotImplementedError("a day is made of other scenarios: each person has one of them")
+    raise NotImplementedError("a day is made of other scenarios: each person has one of them")
 
 
-SCENARIOS: Final[Mapping[str, Callable[[ScenarioOptions], Scenario]]] = {
-    "narrate": Narrate,
-    "chat": Chat,
-    "call": PhoneCall,
-    "barge-in": BargeIn,
-    "storm": Storm,
-    "audience": SeveralListeners,
-    "slow": Slow,
-    "events": EventStream,
-    "book": Book,
-    "day": Day,
+SCENARIOS: Final[Mapping[str, Callable[[VirtualCaller, ScenarioOptions], Awaitable[None]]]] = {
+    "narrate": narrate,
+    "chat": chat,
+    "call": phone_call,
+    "barge-in": barge_in,
+    "storm": storm,
+    "audience": audience,
+    "slow": slow,
+    "events": event_stream,
+    "book": book,
+    "day": day,
 }
 SPEAKING: Final = frozenset({"call", "barge-in"})
 """These need recordings of speech."""
@@ -59,9 +55,9 @@ def cast(
             "there is no recorded speech: --recordings FOLDER, or Debian's pocketsphinx-testdata"
         )
     if name != "day":
-        return [name] * people, {name: SCENARIOS[name](knobs)}, ()
+        return [name] * people, {name: partial(SCENARIOS[name], knobs=knobs)}, ()
     possible = {one: weight for one, weight in WEIGHTS.items() if clips or one not in SPEAKING}
     notes = () if clips else ("Nobody calls: there is no recorded speech on this machine (--recordings).",)
     names = random.Random(seed).choices(list(possible), list(possible.values()), k=people)
     short = replace(knobs, pages=min(knobs.pages, _PAGES), listeners=min(knobs.listeners, _LISTENERS))
-    return names, {one: SCENARIOS[one](short) for one in set(names)}, notes
+    return names, {one: partial(SCENARIOS[one], knobs=short) for one in set(names)}, notes

@@ -1,8 +1,8 @@
 """The interface of a scenario, and the options of all."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from loadtests.client.recorded_speech import Clip
 from loadtests.client.virtual_caller import VirtualCaller
@@ -23,9 +23,6 @@ class ScenarioOptions:
     recordings: tuple[Clip, ...] = ()
 
 
-class Scenario(Protocol):
-    """Behaviour of one caller, from coming to leaving."""
-
-    async def play(self, caller: VirtualCaller) -> None:
-        """Raises Refused, Failed or TimeoutError; whatever was heard until then is kept."""
-        ...
+Scenario = Callable[[VirtualCaller], Awaitable[None]]
+"""Behaviour of one caller, from coming to leaving. Raises Refused, Failed or TimeoutError; whatever was heard
+until then is kept."""

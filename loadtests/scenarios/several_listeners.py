@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass
 from time import monotonic
 
 from loadtests.client.api_connection import LEAVING, Failed, Refused, error_of_frame
@@ -14,34 +13,22 @@ from loadtests.scenarios.scenario import ScenarioOptions
 _SENTENCES = 6
 
 
-@dataclass(frozen=True, slots=True)
-class SeveralListeners:
+async def audience(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
     """One session read out to --listeners: half by WebSocket with sound, half by SSE."""
-
-    knobs: ScenarioOptions
-
-    async def play(self, caller: VirtualCaller) -> None:
-        async with caller.arrived(self.knobs.settings) as line, asyncio.TaskGroup() as others:
-            turn = await line.begin(
-                caller.first_due(), text=prompts.story(caller.mark, caller.dice, _SENTENCES)
-            )
-            for number in range(self.knobs.listeners - 1):
-                listening = by_events if number % 2 else _by_socket
-                others.create_task(listening(caller, line.session, turn))
-            await line.finish(turn)
+    async with caller.arrived(knobs.settings) as line, asyncio.TaskGroup() as others:
+        turn = await line.begin(caller.first_due(), text=prompts.story(caller.mark, caller.dice, _SENTENCES))
+        for number in range(knobs.listeners - 1):
+            listening = by_events if number % 2 else _by_socket
+            others.create_task(listening(caller, line.session, turn))
+        await line.finish(turn)
 
 
-@dataclass(frozen=True, slots=True)
-class EventStream:
+async def event_stream(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
     """A text is asked for by HTTP and followed by SSE, beside a WebSocket."""
-
-    knobs: ScenarioOptions
-
-    async def play(self, caller: VirtualCaller) -> None:
-        async with caller.arrived(self.knobs.settings) as line, asyncio.TaskGroup() as others:
-            turn = await line.begin(caller.first_due(), prompt=prompts.question(caller.mark, caller.dice))
-            others.create_task(by_events(caller, line.session, turn))
-            await line.finish(turn)
+    async with caller.arrived(knobs.settings) as line, asyncio.TaskGroup() as others:
+        turn = await line.begin(caller.first_due(), prompt=prompts.question(caller.mark, caller.dice))
+        others.create_task(by_events(caller, line.session, turn))
+        await line.finish(turn)
 
 
 async def _by_socket(caller: VirtualCaller, session: str, turn: int) -> None:

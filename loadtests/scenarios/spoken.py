@@ -4,7 +4,6 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
@@ -17,19 +16,14 @@ from loadtests.scenarios import prompts
 from loadtests.scenarios.scenario import ScenarioOptions
 
 
-@dataclass(frozen=True, slots=True)
-class PhoneCall:
+async def phone_call(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
     """A call: questions are spoken, answers listened to."""
-
-    knobs: ScenarioOptions
-
-    async def play(self, caller: VirtualCaller) -> None:
-        async with caller.arrived(self.knobs.settings) as line, microphone(line) as mouth:
-            for asked in range(self.knobs.turns):
-                if asked:
-                    await line.read_for(caller.dice.uniform(0.5, 1.5) * self.knobs.think_s)
-                turn = await spoken(line, mouth, caller.dice.choice(self.knobs.recordings))
-                await line.hear_out(turn)
+    async with caller.arrived(knobs.settings) as line, microphone(line) as mouth:
+        for asked in range(knobs.turns):
+            if asked:
+                await line.read_for(caller.dice.uniform(0.5, 1.5) * knobs.think_s)
+            turn = await spoken(line, mouth, caller.dice.choice(knobs.recordings))
+            await line.hear_out(turn)
 
 
 @asynccontextmanager
@@ -84,36 +78,32 @@ _SENTENCES = 200
 """So much that it is still being made when it is spoken over, however fast that goes."""
 
 
-@dataclass(frozen=True, slots=True)
-class BargeIn:
+async def barge_in(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
     """A long text is read out, and spoken over until it stops."""
+    async with caller.arrived(knobs.settings) as line:
+        due_s = caller.first_due()
+        async with microphone(line) as mouth:
+            line.notes.spoken_to = False  # the question is a text
+            turn = await line.begin(due_s, text=prompts.story(caller.mark, caller.dice, _SENTENCES))
+            await line.until(lambda: line.notes.turns[turn].answer.ttfa_ms is not None)
+            await line.read_for(_LISTEN_S)
+            clip = caller.dice.choice(knobs.recordings)
+            begins_ms = mouth.say(clip.pcm)
+            onset_s = mouth.instant_s(begins_ms + clip.bounds_ms[0])
+            # A gateway that is late hears an interruption at once: it flushes, and never paused.
+            for series, kinds in (("held", _SILENCE), ("flushed", _SILENCE[1:])):
+                caller.measure(series, onset_s, await _noticed(line, kinds, onset_s))
+            await line.until(lambda: line.notes.over(turn))
 
-    knobs: ScenarioOptions
 
-    async def play(self, caller: VirtualCaller) -> None:
-        async with caller.arrived(self.knobs.settings) as line:
-            due_s = caller.first_due()
-            async with microphone(line) as mouth:
-                line.notes.spoken_to = False  # the question is a text
-                turn = await line.begin(due_s, text=prompts.story(caller.mark, caller.dice, _SENTENCES))
-                await line.until(lambda: line.notes.turns[turn].answer.ttfa_ms is not None)
-                await line.read_for(_LISTEN_S)
-                clip = caller.dice.choice(self.knobs.recordings)
-                begins_ms = mouth.say(clip.pcm)
-                onset_s = mouth.instant_s(begins_ms + clip.bounds_ms[0])
-                # A gateway that is late hears an interruption at once: it flushes, and never paused.
-                for series, kinds in (("held", _SILENCE), ("flushed", _SILENCE[1:])):
-                    caller.measure(series, onset_s, await self._noticed(line, kinds, onset_s))
-                await line.until(lambda: line.notes.over(turn))
+async def _noticed(line: SessionConnection, kinds: Sequence[str], onset_s: float) -> float:
+    """When the first of them came."""
 
-    async def _noticed(self, line: SessionConnection, kinds: Sequence[str], onset_s: float) -> float:
-        """When the first of them came."""
+    def since() -> list[float]:
+        return [at_s for kind in kinds if (at_s := line.moments.get(kind, 0.0)) > onset_s]
 
-        def since() -> list[float]:
-            return [at_s for kind in kinds if (at_s := line.moments.get(kind, 0.0)) > onset_s]
-
-        try:
-            await line.until(lambda: bool(since()))
-        except TimeoutError as error:
-            raise Failed("timeout", f"no {' or '.join(kinds)} after speech over the answer") from error
-        return min(since())
+    try:
+        await line.until(lambda: bool(since()))
+    except TimeoutError as error:
+        raise Failed("timeout", f"no {' or '.join(kinds)} after speech over the answer") from error
+    return min(since())

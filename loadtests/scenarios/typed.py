@@ -1,7 +1,6 @@
 """Scenarios of a caller who types: a text read out, a conversation, a book, a thin line, a bad connection."""
 
 import asyncio
-from dataclasses import dataclass
 from time import monotonic
 
 from loadtests.client.received_events import ReceivedEvents
@@ -11,51 +10,36 @@ from loadtests.scenarios import prompts
 from loadtests.scenarios.scenario import ScenarioOptions
 
 
-@dataclass(frozen=True, slots=True)
-class Narrate:
+async def narrate(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
     """One text, a few sentences long."""
+    async with caller.arrived(knobs.settings) as line:
+        turn = await line.begin(caller.first_due(), text=prompts.story(caller.mark, caller.dice))
+        await line.finish(turn)
+        if knobs.listen:
+            await line.hear_out(turn)
 
-    knobs: ScenarioOptions
 
-    async def play(self, caller: VirtualCaller) -> None:
-        async with caller.arrived(self.knobs.settings) as line:
-            turn = await line.begin(caller.first_due(), text=prompts.story(caller.mark, caller.dice))
+async def chat(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
+    """Several questions, whose answers are listened to and thought about."""
+    async with caller.arrived(knobs.settings) as line:
+        due_s = caller.first_due()
+        for asked in range(knobs.turns):
+            if asked:
+                due_s = await caller.think(line, knobs.think_s)
+            turn = await line.begin(due_s, prompt=prompts.question(caller.mark, caller.dice))
             await line.finish(turn)
-            if self.knobs.listen:
+            if knobs.listen:
                 await line.hear_out(turn)
 
 
-@dataclass(frozen=True, slots=True)
-class Chat:
-    """Several questions, whose answers are listened to and thought about."""
-
-    knobs: ScenarioOptions
-
-    async def play(self, caller: VirtualCaller) -> None:
-        async with caller.arrived(self.knobs.settings) as line:
-            due_s = caller.first_due()
-            for asked in range(self.knobs.turns):
-                if asked:
-                    due_s = await caller.think(line, self.knobs.think_s)
-                turn = await line.begin(due_s, prompt=prompts.question(caller.mark, caller.dice))
-                await line.finish(turn)
-                if self.knobs.listen:
-                    await line.hear_out(turn)
-
-
-@dataclass(frozen=True, slots=True)
-class Book:
+async def book(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
     """--pages pages in one narration, taken in as fast as they are made."""
-
-    knobs: ScenarioOptions
-
-    async def play(self, caller: VirtualCaller) -> None:
-        async with caller.arrived(self.knobs.settings) as line:
-            text = "\n\n".join(prompts.page(caller.mark, caller.dice) for _ in range(self.knobs.pages))
-            turn = await line.begin(caller.first_due(), text=text)
-            limit_s = line.patience_s * max(1, self.knobs.pages)
-            await line.until(lambda: line.notes.over(turn), limit_s=limit_s)
-            await line.finish(turn)
+    async with caller.arrived(knobs.settings) as line:
+        text = "\n\n".join(prompts.page(caller.mark, caller.dice) for _ in range(knobs.pages))
+        turn = await line.begin(caller.first_due(), text=text)
+        limit_s = line.patience_s * max(1, knobs.pages)
+        await line.until(lambda: line.notes.over(turn), limit_s=limit_s)
+        await line.finish(turn)
 
 
 _PAUSE_S = 0.15
@@ -64,24 +48,17 @@ _EVERY = 4
 _SENTENCES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Slow:
+async def slow(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
     """A long text is read out to somebody who takes his time to read what comes."""
-
-    knobs: ScenarioOptions
-
-    async def play(self, caller: VirtualCaller) -> None:
-        session = await caller.open(self.knobs.settings)
-        notes = caller.notes(session, hears=True)
-        notes.punctual = False
-        async with caller.line(session, notes) as line:
-            turn = await line.begin(
-                caller.first_due(), text=prompts.story(caller.mark, caller.dice, _SENTENCES)
-            )
-            while not notes.over(turn):
-                taken = len(notes.seqs) + _EVERY
-                await line.until(lambda taken=taken: notes.over(turn) or len(notes.seqs) >= taken)  # type: ignore[misc]
-                await asyncio.sleep(_PAUSE_S)
+    session = await caller.open(knobs.settings)
+    notes = caller.notes(session, hears=True)
+    notes.punctual = False
+    async with caller.line(session, notes) as line:
+        turn = await line.begin(caller.first_due(), text=prompts.story(caller.mark, caller.dice, _SENTENCES))
+        while not notes.over(turn):
+            taken = len(notes.seqs) + _EVERY
+            await line.until(lambda taken=taken: notes.over(turn) or len(notes.seqs) >= taken)  # type: ignore[misc]
+            await asyncio.sleep(_PAUSE_S)
 
 
 _FRAMES = (3, 30)
@@ -90,32 +67,26 @@ _CUTS = 12
 """At most: the last connection lasts to the end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Storm:
+async def storm(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
     """A text is read out over connections that are cut at random, each resumed by its cursor."""
-
-    knobs: ScenarioOptions
-
-    async def play(self, caller: VirtualCaller) -> None:
-        session = await caller.open(self.knobs.settings)
-        notes = caller.notes(session)
+    session = await caller.open(knobs.settings)
+    notes = caller.notes(session)
+    async with caller.line(session, notes) as line:
+        turn = await line.begin(caller.first_due(), text=prompts.story(caller.mark, caller.dice, 8))
+    while not notes.over(turn):
         async with caller.line(session, notes) as line:
-            turn = await line.begin(caller.first_due(), text=prompts.story(caller.mark, caller.dice, 8))
-        while not notes.over(turn):
-            async with caller.line(session, notes) as line:
-                await self._listen(caller, line, notes, turn)
+            await _listen(caller, line, notes, turn)
 
-    async def _listen(
-        self, caller: VirtualCaller, line: SessionConnection, notes: ReceivedEvents, turn: int
-    ) -> None:
-        opened_s, before = monotonic(), len(notes.seqs)
-        await line.until(lambda: len(notes.seqs) > before)
-        caller.measure("resume", opened_s, monotonic())
-        if caller.visit.cuts == _CUTS:
-            await line.until(lambda: notes.over(turn))
-            return
-        lives = before + caller.dice.randint(*_FRAMES)
-        await line.until(lambda: notes.over(turn) or len(notes.seqs) >= lives)
-        caller.visit.cuts += 1
-        notes.disturb()
-        line.cut()
+
+async def _listen(caller: VirtualCaller, line: SessionConnection, notes: ReceivedEvents, turn: int) -> None:
+    opened_s, before = monotonic(), len(notes.seqs)
+    await line.until(lambda: len(notes.seqs) > before)
+    caller.measure("resume", opened_s, monotonic())
+    if caller.visit.cuts == _CUTS:
+        await line.until(lambda: notes.over(turn))
+        return
+    lives = before + caller.dice.randint(*_FRAMES)
+    await line.until(lambda: notes.over(turn) or len(notes.seqs) >= lives)
+    caller.visit.cuts += 1
+    notes.disturb()
+    line.cut()
