@@ -2,12 +2,12 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import Any, Final
+from typing import Any, Final, TypeVar, get_args
 
 from loadtests.client import oracles
-from loadtests.client.caller_record import SERIES, CallerRecord, LatencySample
+from loadtests.client.caller_record import SERIES, CallerOutcome, CallerRecord, LatencySample
 from loadtests.report.load_result import (
     CallerCounts,
     CallerFailure,
@@ -18,6 +18,7 @@ from loadtests.report.load_result import (
 )
 from loadtests.report.tables import percentile
 
+_T = TypeVar("_T")
 _EDGES: Final = tuple(round(10 ** (power / 8), 1) for power in range(41))
 """1 ms to 100 s, eight to a power of ten."""
 _BUCKETS: Final = 8
@@ -61,16 +62,11 @@ def _wide_enough(first: int, last: int) -> tuple[int, int]:
 
 
 def people(visits: Sequence[CallerRecord]) -> CallerCounts:
-    outcomes = Counter(visit.outcome for visit in visits)
+    outcomes: dict[Any, Any] = Counter(visit.outcome for visit in visits)
     told = [visit.retry_after_s for visit in visits if visit.retry_after_s is not None]
     return CallerCounts(
         planned=len(visits),
-        fine=outcomes["fine"],
-        refused=outcomes["refused"],
-        refused_by_us=outcomes["refused_by_us"],
-        failed=outcomes["failed"],
-        unfinished=outcomes["unfinished"],
-        lost_with_process=outcomes["lost_with_process"],
+        **{outcome: outcomes[outcome] for outcome in get_args(CallerOutcome)},
         moved=sum(visit.moves for visit in visits),
         broken=sum(visit.broken for visit in visits),
         undeleted=sum(visit.undeleted for visit in visits),
@@ -108,12 +104,16 @@ def failures(visits: Iterable[CallerRecord]) -> list[CallerFailure]:
 
 def first_of_each(found: Iterable[CallerFailure]) -> tuple[CallerFailure, ...]:
     """Some of each code, the earliest."""
+    return _some(sorted(found, key=lambda one: one.at_s), lambda one: one.code)
+
+
+def _some(found: Iterable[_T], kind: Callable[[_T], str]) -> tuple[_T, ...]:
+    """The first few of each kind."""
     seen: Counter[str] = Counter()
     chosen = []
-    for one in sorted(found, key=lambda one: one.at_s):
-        seen[one.code] += 1
-        if seen[one.code] <= _EXAMPLES:
-            chosen.append(one)
+    for one in found:
+        seen[kind(one)] += 1
+        chosen += [one] if seen[kind(one)] <= _EXAMPLES else []
     return tuple(chosen)
 
 
@@ -193,19 +193,13 @@ def _judged(visit: CallerRecord) -> Judgement:
 
 def together(parts: Sequence[Judgement]) -> Judgement:
     """Of several callers or processes. Listeners are judged one by one, so that the parts add up."""
-    seen: Counter[str] = Counter()
-    examples: list[OracleFault] = []
-    for one in (one for part in parts for one in part.examples):
-        seen[one.kind] += 1
-        if seen[one.kind] <= _EXAMPLES:
-            examples.append(one)
     names = ("listeners", "facts", "answers", "answered", "answers_with_gaps", "compared_with_log")
     sums: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in names}
     return Judgement(
         **sums,
         counts={kind: sum(part.counts.get(kind, 0) for part in parts) for kind in oracles.KINDS},
         given_up=dict(sum((Counter(part.given_up) for part in parts), Counter[str]())),
-        examples=tuple(examples),
+        examples=_some((one for part in parts for one in part.examples), lambda one: one.kind),
     )
 
 
