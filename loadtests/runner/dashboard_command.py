@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 import math
-import random
 import re
 import shutil
 import subprocess
@@ -12,21 +11,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
-from loadtests.client import marks
-from loadtests.client.api_connection import ApiConnection
-from loadtests.client.caller_record import CallerRecord
-from loadtests.client.session_connection import SessionConnection, Traffic
-from loadtests.client.virtual_caller import VirtualCaller
 from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import ROOT
 from loadtests.report.svg_charts import rendered
+from loadtests.runner.load_command import measured, parsed
 from loadtests.servers.prometheus_server import Prometheus, PrometheusSeries, prometheus
 from loadtests.servers.rhapsode_process import Scripts, rhapsode
 
@@ -134,56 +128,6 @@ def _shown(value: float, unit: str) -> str:
             return f"{value:.3g}" if value < 1_000 else f"{value / 1_000:.3g} k"
 
 
-_QUESTIONS: Final = (
-    "Tell me about the sea.",
-    "Who built the first lighthouse?",
-    "Why is the sky blue?",
-    "What do foxes eat?",
-)
-_PATIENCE_S: Final = 60.0
-
-
-async def _visit(caller: VirtualCaller) -> None:
-    """Ask a few questions; listen as the page does, tell what was heard, and think before the next one."""
-    session = await caller.open({})
-    async with caller.line(session, audio="none") as line:
-        for _ in range(caller.dice.randint(2, 5)):
-            number = await line.begin(prompt=caller.dice.choice(_QUESTIONS))
-            await _heard(line, number)
-            await line.read_for(caller.dice.uniform(1, 6))
-
-
-async def _heard(line: SessionConnection, number: int) -> None:
-    """Tell that the first sound was heard as soon as it is, and at the end how much was."""
-    answer = line.notes.turns[number].answer
-    await line.until(lambda: bool(answer.ttfa_ms) or line.notes.over(number))
-    if answer.ttfa_ms:
-        await line.send(type="playback.ack", turn=number, heard_ms=1)
-    await line.until(lambda: line.notes.over(number))
-    await line.hear_out(number)
-
-
-async def callers(url: str, count: int, seconds: float) -> None:
-    """So many callers, who come one after the other, for so long."""
-
-    async def live(number: int) -> None:
-        dice = random.Random(number)
-        while True:
-            record = CallerRecord(number, "dashboard", 0.0)
-            told = (marks.mark(1, number), dice, _PATIENCE_S, time.monotonic())
-            await _visit(VirtualCaller(connection, Traffic(), record, *told))
-
-    async with (
-        ApiConnection(url) as connection,
-        asyncio.timeout(None) as limit,
-        asyncio.TaskGroup() as living,
-    ):
-        limit.reschedule(asyncio.get_running_loop().time() + seconds)
-        for number in range(count):
-            living.create_task(live(number))
-            await asyncio.sleep(seconds / count / 2)
-
-
 _PICTURE = ROOT / "docs" / "dashboard.png"
 
 
@@ -202,8 +146,7 @@ def main() -> None:
 def _watch(url: str, folder: Path, arguments: argparse.Namespace) -> None:
     begun = time.time()
     with prometheus(folder / "prometheus", httpx.URL(url).netloc.decode()) as asked:
-        with suppress(TimeoutError):
-            asyncio.run(callers(url, arguments.people, arguments.seconds))
+        asyncio.run(measured(_load(arguments), url, None))
         drawn = drawing(asked, since_s=time.time() - begun, span="30s", step_s=2)
         shoot(drawn, folder, arguments.picture)
         wrong = {name for name, health in asked.rules().items() if health == "err"}
@@ -212,9 +155,17 @@ def _watch(url: str, folder: Path, arguments: argparse.Namespace) -> None:
     sys.stdout.write(f"rules that cannot be evaluated: {', '.join(sorted(wrong)) or 'none'}\n")
 
 
+def _load(arguments: argparse.Namespace) -> argparse.Namespace:
+    """Callers who chat, as `make load` has them; each stays for about half a minute."""
+    words = f"--scenario chat --rate {2 * arguments.people}/m --for {arguments.seconds} --grace 1s --quiet"
+    load = parsed([*words.split(), "--keep-sessions"])
+    load.command = "make dashboard"
+    return load
+
+
 def _arguments() -> argparse.Namespace:
     parser = command_parser("make dashboard ARGS=", __doc__, "--url", "--cache")
-    parser.add_argument("--people", type=int, default=4)
+    parser.add_argument("--people", type=int, default=4, help="at once, about")
     parser.add_argument("--seconds", type=float, default=180)
     parser.add_argument("--scripted", action="store_true", help="scripted engines instead of models")
     parser.add_argument("--picture", type=Path, default=_PICTURE)
