@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,38 +42,35 @@ class DirectEngines:
 
     async def first_audio_ns(self, prompt: str, settings: SessionSettings) -> int:
         began = monotonic_ns()
-        spoken = to_spoken(await self._first_fragment(prompt, settings), settings.language)
-        async with aclosing(self._speaker.speak(spoken.text, voice=settings.voice)) as items:
-            async for item in items:
-                if isinstance(item, OpusChunk):
-                    return monotonic_ns() - began
-        raise RuntimeError(f"nothing to hear of {spoken.text!r}")
+        async with aclosing(self._fragments(prompt, settings)) as texts:
+            first = await anext(texts, None)
+        if first is None:
+            raise RuntimeError("the language model said nothing")
+        async with aclosing(self._chunks(first, settings)) as chunks:
+            async for _ in chunks:
+                return monotonic_ns() - began
+        raise RuntimeError(f"nothing to hear of {first!r}")
 
     async def narrate(self, prompt: str, settings: SessionSettings) -> float:
         """The whole answer, spoken: seconds of sound."""
-        buffer = SentenceBuffer(settings.sentences, settings.language)
-        texts: list[str] = []
-        async with aclosing(self._language_model.stream(_request(prompt, settings))) as items:
-            async for item in items:
-                if isinstance(item, str):
-                    texts += [fragment.text for fragment in buffer.push(item)]
-        texts += [fragment.text for fragment in buffer.flush()]
-        sound_ms = 0
-        for text in texts:
-            spoken = to_spoken(text, settings.language)
-            async with aclosing(self._speaker.speak(spoken.text, voice=settings.voice)) as chunks:
-                async for chunk in chunks:
-                    sound_ms += chunk.ms if isinstance(chunk, OpusChunk) else 0
-        return sound_ms / 1_000
+        texts = [text async for text in self._fragments(prompt, settings)]
+        return sum([chunk.ms for text in texts async for chunk in self._chunks(text, settings)]) / 1_000
 
-    async def _first_fragment(self, prompt: str, settings: SessionSettings) -> str:
+    async def _fragments(self, prompt: str, settings: SessionSettings) -> AsyncGenerator[str, None]:
         buffer = SentenceBuffer(settings.sentences, settings.language)
         async with aclosing(self._language_model.stream(_request(prompt, settings))) as items:
             async for item in items:
-                ready = buffer.push(item) if isinstance(item, str) else buffer.flush()
-                if ready:
-                    return ready[0].text
-        raise RuntimeError("the language model said nothing")
+                for fragment in buffer.push(item) if isinstance(item, str) else ():
+                    yield fragment.text
+        for fragment in buffer.flush():
+            yield fragment.text
+
+    async def _chunks(self, text: str, settings: SessionSettings) -> AsyncGenerator[OpusChunk, None]:
+        spoken = to_spoken(text, settings.language)
+        async with aclosing(self._speaker.speak(spoken.text, voice=settings.voice)) as items:
+            async for item in items:
+                if isinstance(item, OpusChunk):
+                    yield item
 
     async def aclose(self) -> None:
         await self._language_model.aclose()
