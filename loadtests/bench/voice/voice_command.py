@@ -17,7 +17,6 @@ from loadtests.bench.voice import voice_tables
 from loadtests.bench.voice.speech_interruptions import interruptions, rows
 from loadtests.bench.voice.voice_conversation import (
     MAX_TOKENS,
-    DirectAnswer,
     VoiceOutcome,
     VoiceScenario,
     direct,
@@ -28,9 +27,8 @@ from loadtests.client import recorded_speech
 from loadtests.report.command_line import command_parser, seconds
 from loadtests.report.result_store import publish
 from loadtests.report.run_info import heading, say
-from loadtests.report.tables import markdown, spread, table
+from loadtests.report.tables import markdown, table, table_of
 from loadtests.servers.rhapsode_process import rhapsode
-from pipeline.stt.evaluation.word_error_rate import altogether
 from schemas.settings.listening_settings import ListeningSettings
 
 _EPILOG: Final = (
@@ -148,7 +146,7 @@ async def _everything(url: str, arguments: argparse.Namespace) -> tuple[str, Any
     listening = ListeningSettings()
     parts = [
         f"Milliseconds after the true end of speech, p50 / p95. {_WARM_UP}",
-        markdown(voice_tables.OUTCOME_HEADINGS, [*map(voice_tables.outcome_row, outcomes), floor_row(floor)]),
+        table_of([*map(voice_tables.outcome_row, outcomes), voice_tables.floor_row(floor)]),
         markdown(["target", "measured", "wanted", "verdict"], voice_tables.verdicts(outcomes)),
         table(rows(found, pings, listening.hold_ms, listening.interrupt_ms)),
         *(voice_tables.described(each) for each in outcomes if each.scenario.name == voice_tables.DELIVERED),
@@ -164,11 +162,3 @@ async def _measured(url: str, scenario: VoiceScenario, turns: int) -> VoiceOutco
     outcome = await talk(url, scenario, _clips(turns))
     failures = [*(f"warm-up, {failure}" for failure in warm_up.failures), *outcome.failures]
     return replace(outcome, failures=failures)
-
-
-def floor_row(floor: Sequence[DirectAnswer]) -> list[str]:
-    whole = [each.voice_to_voice(500) for each in floor]
-    errors = voice_tables.rate(altogether(each.errors for each in floor))
-    cells = ["floor: 500 ms, then the engines called directly", "1"]
-    cells += [spread([500 + each.decode for each in floor]), spread(whole), spread(whole), ""]
-    return [*cells, errors, "", str(len(floor))]

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from loadtests.bench.voice.voice_conversation import STEPS, VoiceOutcome, VoiceTrace
-from loadtests.report.tables import markdown, percentile, spread, verdict
+from loadtests.bench.voice.voice_conversation import STEPS, DirectAnswer, VoiceOutcome, VoiceTrace
+from loadtests.report.tables import markdown, percentile, spread, table_of, verdict
 from pipeline.stt.evaluation.word_error_rate import WordErrors, altogether
 
 _LATE_BEGIN_MS: Final = 300.0
@@ -35,30 +35,38 @@ def steps_table(traces: Sequence[VoiceTrace]) -> str:
     return markdown(headings, rows)
 
 
-def outcome_row(outcome: VoiceOutcome) -> list[str]:
+def outcome_row(outcome: VoiceOutcome) -> dict[str, str]:
     traces = outcome.traces
 
     def of(value: Callable[[VoiceTrace], float]) -> str:
         return spread([value(trace) for trace in traces])
 
-    errors = altogether(trace.errors for trace in traces)
-    return [
-        outcome.scenario.name,
-        str(outcome.scenario.callers),
-        of(lambda trace: trace.arrived["transcript.final"]),
-        of(lambda trace: trace.arrived["audio.chunk"]),
-        of(lambda trace: trace.audible),
-        of(lambda trace: trace.heard),
-        rate(errors),
-        endpointing(traces),
-        f"{len(traces)}" + (f", {len(outcome.failures)} FAILED" if outcome.failures else ""),
-    ]
+    return {
+        "how": outcome.scenario.name,
+        "callers": str(outcome.scenario.callers),
+        "final text": of(lambda trace: trace.arrived["transcript.final"]),
+        "first byte": of(lambda trace: trace.arrived["audio.chunk"]),
+        "voice to voice: audible byte": of(lambda trace: trace.audible),
+        "played": of(lambda trace: trace.heard),
+        "word errors": rate(altogether(trace.errors for trace in traces)),
+        "ends of speech": endpointing(traces),
+        "turns": f"{len(traces)}" + (f", {len(outcome.failures)} FAILED" if outcome.failures else ""),
+    }
 
 
-OUTCOME_HEADINGS: Final = (
-    *("how", "callers", "final text", "first byte", "voice to voice: audible byte", "played"),
-    *("word errors", "ends of speech", "turns"),
-)
+def floor_row(floor: Sequence[DirectAnswer]) -> dict[str, str]:
+    whole = spread([each.voice_to_voice(500) for each in floor])
+    return {
+        "how": "floor: 500 ms, then the engines called directly",
+        "callers": "1",
+        "final text": spread([500 + each.decode for each in floor]),
+        "first byte": whole,
+        "voice to voice: audible byte": whole,
+        "played": "",
+        "word errors": rate(altogether(each.errors for each in floor)),
+        "ends of speech": "",
+        "turns": str(len(floor)),
+    }
 
 
 def rate(errors: WordErrors) -> str:
@@ -114,7 +122,7 @@ def described(outcome: VoiceOutcome) -> str:
     """One scenario, step by step and clip by clip."""
     lines = [f"{outcome.scenario.name}, callers: {outcome.scenario.callers}\n"]
     if outcome.traces:
-        lines += [steps_table(outcome.traces), markdown(OUTCOME_HEADINGS, [outcome_row(outcome)])]
+        lines += [steps_table(outcome.traces), table_of([outcome_row(outcome)])]
     lines += [f"* FAILED {failure}" for failure in outcome.failures]
     for trace in outcome.traces:
         lines.append(
