@@ -158,11 +158,16 @@ def check_main() -> int:
     missed: list[str] = []
     try:
         before = past(*_before(arguments))
-        now = read_run(arguments.given) if arguments.given else _measured(arguments, missed)
+        now = (
+            read_run(arguments.given)
+            if arguments.given
+            else as_run(measured(arguments, missed), quick=arguments.quick)
+        )
     except BadHistory as error:
         sys.stderr.write(f"bench-check: {error}\n")
         return WRONG
-    verdicts = judged(_chosen(now, arguments.rows), before)
+    chosen = {key: row for key, row in now["rows"].items() if key[0] in arguments.rows}
+    verdicts = judged(chosen, before)
     print(table_of(_cells(now["rows"], verdicts)))
     for words_of_it in complaints(verdicts):
         print(words_of_it)
@@ -176,14 +181,6 @@ def _before(arguments: argparse.Namespace) -> tuple[list[Run], str | None]:
     if arguments.against:
         return [read_run(arguments.against)], None
     return read_history(), shape()
-
-
-def _measured(arguments: argparse.Namespace, missed: list[str]) -> Run:
-    return as_run(measured(arguments, missed), quick=arguments.quick)
-
-
-def _chosen(run: Run, rows: Iterable[str]) -> dict[str, Any]:
-    return {key: row for key, row in run["rows"].items() if key[0] in rows}
 
 
 def judged(

@@ -47,6 +47,7 @@ class CallerResults:
 
 async def ask_together(url: str, people: int, habit: CallerPlan, prompts: Sequence[str]) -> CallerResults:
     """Run callers, each with a session and a socket of its own, who ask one question after the other."""
+    audio = "opus" if habit.settings.get("speak", True) else "none"
     answers: list[ReceivedAnswer] = []
     failures: list[str] = []
     began = monotonic()
@@ -54,7 +55,7 @@ async def ask_together(url: str, people: int, habit: CallerPlan, prompts: Sequen
     async def caller(number: int) -> None:
         session = await client.create(**habit.settings)
         await asyncio.sleep(habit.stagger_s * number)
-        async with client.stream(session, after=1, audio=_audio(habit)) as stream:
+        async with client.stream(session, after=1, audio=audio) as stream:
             for turn in range(habit.turns):
                 prompt = prompts[(number * habit.turns + turn) % len(prompts)]
                 try:
@@ -67,10 +68,6 @@ async def ask_together(url: str, people: int, habit: CallerPlan, prompts: Sequen
         for number in range(people):
             tasks.create_task(caller(number))
     return CallerResults(answers, failures, monotonic() - began)
-
-
-def _audio(habit: CallerPlan) -> str:
-    return "opus" if habit.settings.get("speak", True) else "none"
 
 
 async def answered(stream: EventSocket, prompt: str, habit: CallerPlan) -> ReceivedAnswer:

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import chain, pairwise, repeat
 from math import sqrt
 from typing import Final
 
@@ -42,20 +42,9 @@ def corners(profile: str, per_s: float, peak_per_s: float, seconds: float) -> li
 def arrivals(profile: str, per_s: float, peak_per_s: float, seconds: float, seed: int) -> Iterator[float]:
     """Seconds after the beginning, in order; the first of an even profile comes at once."""
     line = corners(profile, per_s, peak_per_s, seconds)
-    if profile == "constant":
-        yield from _where(line, _counted())
-    else:
-        yield from _where(line, _by_chance(random.Random(seed)))
-
-
-def _counted() -> Iterator[float]:
-    yield 0.0
-    yield from repeat(1.0)
-
-
-def _by_chance(dice: random.Random) -> Iterator[float]:
-    while True:
-        yield dice.expovariate(1.0)
+    dice = random.Random(seed)
+    counted, by_chance = chain((0.0,), repeat(1.0)), iter(lambda: dice.expovariate(1.0), None)
+    yield from _where(line, counted if profile == "constant" else by_chance)
 
 
 def _where(line: Sequence[Corner], steps: Iterator[float]) -> Iterator[float]:

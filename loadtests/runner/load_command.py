@@ -226,6 +226,7 @@ async def measured(arguments: argparse.Namespace, url: str, home: Path | None) -
             await work.through(lambda count, at_s: _progress(arguments, count, at_s))
         stolen = round(next(shares), 3)
         say(arguments, "\n")
+    taken = f"Other machines on the same hardware had {stolen:.0%} of the processors meanwhile."
     result = LoadResult(
         **about(),
         url=url,
@@ -236,15 +237,10 @@ async def measured(arguments: argparse.Namespace, url: str, home: Path | None) -
         seed=arguments.seed,
         stolen=stolen,
         **work.figures(),
-        notes=(*notes, *work.notes(), *_taken(stolen)),
+        notes=(*notes, *work.notes(), *([taken] if stolen >= _WORTH_TELLING else [])),
     )
     required = thresholds.checked(result, arguments.require, killing=killer is not None)
     return result.model_copy(update={"requirements": required})
-
-
-def _taken(stolen: float) -> Iterator[str]:
-    if stolen >= _WORTH_TELLING:
-        yield f"Other machines on the same hardware had {stolen:.0%} of the processors meanwhile."
 
 
 def planned(arguments: argparse.Namespace) -> tuple[LoadPlan, tuple[str, ...]]:

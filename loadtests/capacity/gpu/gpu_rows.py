@@ -132,7 +132,8 @@ def _wav(pcm: bytes) -> bytes:
 async def calls(url: str, sessions: int, clips: Sequence[recorded_speech.Clip], mode: str) -> GpuRow:
     """Callers who speak and listen: from the true end of a question to the first sound of its answer."""
     outcome = await talk(url, VoiceScenario("calls", {"mode": mode}, callers=sessions), clips)
-    text = _p50([trace.arrived["transcript.final"] for trace in outcome.traces])
+    texts = [trace.arrived["transcript.final"] for trace in outcome.traces]
+    text = f"{percentile(texts, 0.5):.0f}" if texts else "-"
     return GpuRow(
         "calls",
         sessions,
@@ -141,10 +142,6 @@ async def calls(url: str, sessions: int, clips: Sequence[recorded_speech.Clip], 
         failures=outcome.failures,
         note=f"{mode} way; text after {text} ms",
     )
-
-
-def _p50(series: Sequence[float]) -> str:
-    return f"{percentile(series, 0.5):.0f}" if series else "-"
 
 
 async def own_speech(url: str) -> list[recorded_speech.Clip]:
