@@ -12,8 +12,7 @@ from loadtests.capacity.simulator.machine_profiles import (
     at_least,
     spoken,
 )
-from loadtests.capacity.simulator.simulation import chunks, fragments
-from loadtests.capacity.simulator.simulation_plan import CallerModel
+from loadtests.capacity.simulator.simulation import CallerModel, chunks, fragments
 
 FULL: Final = 0.6
 """Of a core or a card that is planned with: the rest is for gusts, a lost machine, a rolling update."""

@@ -7,7 +7,7 @@ the weights; a part of the data sheet's speed is reached, and starting the kerne
 from dataclasses import dataclass
 from typing import Final
 
-from loadtests.capacity.simulator.simulation_plan import RateCurve
+from loadtests.capacity.simulator.simulation import RateCurve
 
 REACHED: Final = 0.6
 """Of the memory's bandwidth and of the arithmetic, as an assumption."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from loadtests.capacity.simulator import graphics_cards as cards
 from loadtests.capacity.simulator.graphics_cards import GraphicsCard, ModelShape
-from loadtests.capacity.simulator.simulation_plan import (
+from loadtests.capacity.simulator.simulation import (
     CallerModel,
     MachineKind,
     RateCurve,

@@ -7,7 +7,7 @@ from math import log2
 from typing import Any, Final
 
 from loadtests.capacity.costs.cost_command import tables
-from loadtests.capacity.simulator import graphics_cards, measured_comparison, small_end
+from loadtests.capacity.simulator import graphics_cards, small_end
 from loadtests.capacity.simulator.capacity_model import SessionDemand, demand, holds, size_for
 from loadtests.capacity.simulator.graphics_cards import CARDS, EIGHT_BILLION
 from loadtests.capacity.simulator.machine_profiles import (
@@ -18,9 +18,8 @@ from loadtests.capacity.simulator.machine_profiles import (
     costs,
     laptop,
 )
-from loadtests.capacity.simulator.measured_comparison import ComparedSize
-from loadtests.capacity.simulator.simulation import SimulationResult, simulate
-from loadtests.capacity.simulator.simulation_plan import CallerModel
+from loadtests.capacity.simulator.simulation import CallerModel, SimulationResult, simulate
+from loadtests.capacity.simulator.small_end import ComparedSize
 from loadtests.report.command_line import command_parser, numbers
 from loadtests.report.result_store import ROOT
 from loadtests.report.run_info import say
@@ -149,9 +148,9 @@ def beside_sheet(found: Mapping[str, Any]) -> str:
     """Simulated beside measured."""
     rows = []
     for kind, kept in small_end.kept().items():
-        for pair in measured_comparison.pairs(found, kept):
+        for pair in small_end.pairs(found, kept):
             measured, simulated = pair.measured, pair.simulated
-            own = simulated.utilisation["machine"] * (measured_comparison.cores_for(measured))
+            own = simulated.utilisation["machine"] * (small_end.cores_for(measured))
             row = {"engines": kind, "people": str(measured.people)}
             row["cores that strangers used"] = f"{measured.others:.1f}"
             for name, one, other in (
@@ -272,7 +271,7 @@ def update(*, check: bool, quick: bool = False) -> list[str]:
 
 def _picture(found: Mapping[str, Any], *, check: bool) -> list[str]:
     rows = small_end.kept().get("scripted", [])
-    new = drawn(measured_comparison.pairs(found, rows))
+    new = drawn(small_end.pairs(found, rows))
     if PICTURE.exists() and PICTURE.read_text(encoding="utf-8") == new:
         return []
     if not check:

@@ -1,27 +1,34 @@
-"""The small end, measured: a gateway with its engines in one process, by a few callers at a time.
-
-`python -m loadtests simulator --measure scripted real --keep` writes docs/small-end.json, which is what the
-simulation is compared with.
-"""
+"""The small end, measured and simulated: a gateway with its engines in one process, and a few callers."""
 
 import asyncio
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
 
 from loadtests.bench.rows.first_audio import PROMPTS
+from loadtests.capacity.simulator.machine_profiles import laptop
+from loadtests.capacity.simulator.simulation import (
+    CallerModel,
+    RateCurve,
+    SimulationPlan,
+    SimulationResult,
+    SpeechModel,
+    WorkStage,
+    simulate,
+)
 from loadtests.client.received_answers import CallerPlan, CallerResults, ask_together
 from loadtests.report.result_store import ROOT
 from loadtests.report.run_info import machine, when
 from loadtests.report.tables import percentile
 from loadtests.servers.bare_gateway import bare_gateway, scripted_settings
 from loadtests.servers.system_processes import SystemMeter
-from schemas.settings import AppSettings
+from pipeline.tts.sentence_buffer import SentenceBuffer
+from schemas.settings import AppSettings, SentenceSettings
 
 KEPT: Final = ROOT / "docs" / "small-end.json"
 STORY: Final = (
@@ -151,3 +158,76 @@ def kept(file: Path = KEPT) -> dict[str, list[SmallEndRow]]:
 def _small(row: Mapping[str, Any]) -> SmallEndRow:
     known = {name: row[name] for name in SmallEndRow.__dataclass_fields__}
     return SmallEndRow(**known | {"ttft": tuple(row["ttft"]), "ttfa": tuple(row["ttfa"])})
+
+
+_CORES: Final = 2.0
+_LEAST_CORES: Final = 0.5
+"""However busy strangers are, the system's share is more than that."""
+_SECONDS: Final = 240.0
+_FREE: Final = RateCurve.flat(0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedSize:
+    """One size, measured and simulated."""
+
+    measured: SmallEndRow
+    simulated: SimulationResult
+
+    @property
+    def error(self) -> float:
+        """Of the time to first audio at p50: 0.1 is a tenth too long."""
+        return self.simulated.ttfa[0] / self.measured.ttfa[0] - 1
+
+
+def pairs(found: Mapping[str, Any], rows: Sequence[SmallEndRow]) -> list[ComparedSize]:
+    return [ComparedSize(row, simulate(_plan(found, row), row.people, _SECONDS)) for row in rows]
+
+
+def cores_for(row: SmallEndRow) -> float:
+    """Cores that other processes left of the machine."""
+    return max(_LEAST_CORES, _CORES - row.others)
+
+
+def _plan(found: Mapping[str, Any], row: SmallEndRow) -> SimulationPlan:
+    cores = cores_for(row)
+    return scripted(found, cores) if row.kind == "scripted" else real(found, row, cores)
+
+
+def scripted(found: Mapping[str, Any], cores: float) -> SimulationPlan:
+    """Engines that keep everybody to the same timetable, however many there are; only the rest is work."""
+    unit_s = NEXT_CHUNK_MS / CHUNK_MS
+    tokens = len(STORY) / TOKEN_CHARS
+    first = _first_chars() / TOKEN_CHARS
+    speech = SpeechModel(
+        tokens_per_s=1_000 / (TOKEN_CHARS * CHAR_MS),
+        first_tokens=first,
+        sentence_tokens=(tokens - first) / 4,
+        chunks_s=(CHUNK_MS / 1_000,),
+        first_units=(FIRST_CHUNK_MS / NEXT_CHUNK_MS - 1) * CHUNK_MS / 1_000,
+    )
+    people = CallerModel(tokens=tokens, think_s=THINK_S, vary=False)
+    writer = WorkStage("machine", 1, RateCurve.flat(TOKEN_MS / 1_000), _FREE)
+    plan = replace(laptop(found, people, cores), prefill_units=FIRST_TOKEN_MS / TOKEN_MS - 1)
+    voice = WorkStage("machine", 1, RateCurve.flat(unit_s), _FREE)
+    return _in_one_process(plan, speech, llm=writer, tts=voice)
+
+
+def _first_chars() -> int:
+    """After so many characters of the story its first fragment is certain."""
+    buffer = SentenceBuffer(SentenceSettings())
+    return next(at for at, char in enumerate(STORY, start=1) if buffer.push(char))
+
+
+def real(found: Mapping[str, Any], row: SmallEndRow, cores: float) -> SimulationPlan:
+    """The laptop's engines, with answers as long as they were."""
+    people = CallerModel(tokens=row.tokens, think_s=THINK_S, vary=False)
+    plan = laptop(found, people, cores)
+    speech = replace(plan.speech, tokens_per_s=row.tokens / row.sound_s)
+    return _in_one_process(plan, speech)
+
+
+def _in_one_process(plan: SimulationPlan, speech: SpeechModel, **engines: WorkStage) -> SimulationPlan:
+    """One gateway, without Ray, as it was measured: everything of ours is one thread."""
+    alone = {"gateway": plan.stages["log"], "stt": WorkStage("machine", 1, _FREE, _FREE)}
+    return replace(plan, speech=speech, stages={**plan.stages, **alone, **engines})

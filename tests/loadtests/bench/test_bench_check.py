@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.bench import bench_command, bench_history
+from loadtests.bench import bench_command
 from loadtests.bench.bench_command import text, write
 from loadtests.bench.measured_row import MeasuredRow
 from loadtests.bench.noise import PastRatio
@@ -24,7 +24,7 @@ SLOWER = [STILL[0], row("b.delta", [30.0, 30.2, 29.8, 30.0])]
 
 
 def saved(rows: Sequence[MeasuredRow], file: Path) -> Path:
-    write(bench_history.as_run(rows, quick=True), file)
+    write(bench_command.as_run(rows, quick=True), file)
     return file
 
 
@@ -72,19 +72,19 @@ def test_what_is_no_run_is_refused_with_words(
 
 def test_what_is_kept_is_a_table_and_a_line_that_says_how_much_the_rounds_differed(tmp_path: Path) -> None:
     tables, history = tmp_path / "measurements.md", tmp_path / "history.jsonl"
-    tables.write_text(f"# Measurements\n\n{bench_history.MARK}\n## before\n")
+    tables.write_text(f"# Measurements\n\n{bench_command.MARK}\n## before\n")
     for rows in (STILL, SLOWER):
-        bench_history.keep(bench_history.as_run(rows, quick=False), text(rows), tables, history)
+        bench_command.keep(bench_command.as_run(rows, quick=False), text(rows), tables, history)
     kept = tables.read_text()
     assert kept.count("| what | ours p50 / p95 |") == 2
     assert kept.index("30.00 / 30.20 ms") < kept.index("20.00 / 20.20 ms") < kept.index("## before")
-    runs = bench_history.read_history(history)
+    runs = bench_command.read_history(history)
     assert [sorted(one["rows"]) for one in runs] == [["a.first-audio", "b.delta"]] * 2
     assert all("rounds" not in one["rows"]["b.delta"] for one in runs)
-    found = bench_history.past(runs, runs[0]["shape"])
+    found = bench_command.past(runs, runs[0]["shape"])
     assert [one.ratio for one in found["b.delta"]] == [2.0, 3.0]
     assert all(one.spread is not None for one in found["b.delta"])
-    assert bench_history.past(runs, "another machine") == {}
+    assert bench_command.past(runs, "another machine") == {}
 
 
 def test_a_row_that_nobody_is_answered_in_any_more_fails(
@@ -101,23 +101,23 @@ def test_a_row_that_nobody_is_answered_in_any_more_fails(
 
 def test_a_history_that_is_broken_names_the_line(tmp_path: Path) -> None:
     file = tmp_path / "history.jsonl"
-    file.write_text(bench_history.line(bench_history.as_run(STILL, quick=True)) + "\n{broken\n")
-    with pytest.raises(bench_history.BadHistory, match="line 3"):
-        bench_history.read_history(file)
+    file.write_text(bench_command.line(bench_command.as_run(STILL, quick=True)) + "\n{broken\n")
+    with pytest.raises(bench_command.BadHistory, match="line 3"):
+        bench_command.read_history(file)
 
 
 def test_a_table_without_its_place_is_not_written_over(tmp_path: Path) -> None:
     tables, history = tmp_path / "measurements.md", tmp_path / "history.jsonl"
     tables.write_text("# Measurements\n")
-    with pytest.raises(bench_history.BadHistory):
-        bench_history.keep(bench_history.as_run(STILL, quick=True), "a table", tables, history)
+    with pytest.raises(bench_command.BadHistory):
+        bench_command.keep(bench_command.as_run(STILL, quick=True), "a table", tables, history)
     assert tables.read_text() == "# Measurements\n"
     assert not history.exists()
 
 
 def test_a_row_whose_floor_is_nothing_has_no_ratio_and_is_kept_all_the_same(tmp_path: Path) -> None:
-    run_of_it = bench_history.as_run([row("f.session", [0.2, 0.3, 0.2], [0.0, 0.0, 0.0])], quick=True)
-    assert json.loads(bench_history.line(run_of_it))["rows"]["f.session"]["ratio"] is None
+    run_of_it = bench_command.as_run([row("f.session", [0.2, 0.3, 0.2], [0.0, 0.0, 0.0])], quick=True)
+    assert json.loads(bench_command.line(run_of_it))["rows"]["f.session"]["ratio"] is None
     assert (
         bench_command.judged(run_of_it["rows"], {"f.session": [PastRatio(1.0, None)]})["f.session"].found
         == "no ratio"

@@ -10,17 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.capacity.simulator import (
-    graphics_cards,
-    machine_profiles,
-    measured_comparison,
-    scaling_page,
-    small_end,
-)
+from loadtests.capacity.simulator import graphics_cards, machine_profiles, scaling_page, small_end
 from loadtests.capacity.simulator.capacity_model import demand, holds, size_for
 from loadtests.capacity.simulator.machine_profiles import ASSISTANT, NARRATION, costs
-from loadtests.capacity.simulator.simulation import chunks, fragments, simulate
-from loadtests.capacity.simulator.simulation_plan import RateCurve, SpeechModel
+from loadtests.capacity.simulator.simulation import RateCurve, SpeechModel, chunks, fragments, simulate
 from loadtests.client.answer_playback import AnswerPlayback
 
 
@@ -30,7 +23,7 @@ def found() -> dict[str, Any]:
 
 
 def test_one_person_hears_what_the_timetable_says(found: dict[str, Any]) -> None:
-    plan = measured_comparison.scripted(found, cores=2.0)
+    plan = small_end.scripted(found, cores=2.0)
     free: Mapping[str, float] = defaultdict(float)
     nothing = {"first_words_s": 0.0, "gateway": free, "language_model": free, "log": free}
     heard = simulate(replace(plan, around=nothing), 1, 60.0)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.client import marks
-from loadtests.runner.arrival_times import PROFILES, arrivals, corners
+from loadtests.runner.load_command import PROFILES, arrivals, corners
 
 RATES = st.floats(0.1, 50)
 LENGTHS = st.floats(1, 100)
