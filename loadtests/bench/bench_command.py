@@ -13,9 +13,22 @@ from loadtests.bench.bench_rows import FULL, QUICK, ROWS, expected_s, measure
 from loadtests.bench.measured_row import MeasuredRow
 from loadtests.bench.noise import NoiseFound, NoiseVerdict, PastRatio, judge
 from loadtests.report.command_line import command_parser
-from loadtests.report.result_store import MEASUREMENTS, ROOT, keep_newest, mark_of
-from loadtests.report.run_info import about, as_typed, first, heading, say, shape, thefts
-from loadtests.report.tables import percentile, table, table_of
+from loadtests.report.tables import (
+    MEASUREMENTS,
+    ROOT,
+    about,
+    as_typed,
+    first,
+    heading,
+    keep_newest,
+    mark_of,
+    percentile,
+    say,
+    shape,
+    table,
+    table_of,
+    thefts,
+)
 
 VERSION: Final = 1
 DOCS: Final = ROOT / "docs"

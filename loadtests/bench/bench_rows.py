@@ -18,9 +18,7 @@ from loadtests.bench.rows.stream_latency import SCRIPT, delays, delays_row, resu
 from loadtests.bench.voice.voice_conversation import MAX_TOKENS, VoiceScenario, direct, talk
 from loadtests.client import recorded_speech
 from loadtests.peers.contestants import FAILURES
-from loadtests.report.result_store import ROOT
-from loadtests.report.run_info import say
-from loadtests.report.tables import ComparisonRow, percentile, spread
+from loadtests.report.tables import ROOT, ComparisonRow, percentile, say, spread
 from loadtests.servers.rhapsode_process import bare_stream, rhapsode
 from loadtests.servers.system_processes import SystemMeter
 from schemas.errors import RhapsodeError

@@ -15,6 +15,7 @@ import anyio
 
 from loadtests.chaos.chaos_run import (
     ChaosCallers,
+    ConsistencyFindings,
     WaitedInVain,
     judged,
     recorded,
@@ -25,8 +26,7 @@ from loadtests.chaos.chaos_run import (
     takeovers,
     under_faults,
 )
-from loadtests.chaos.consistency_check import ConsistencyFindings
-from loadtests.report.run_info import say
+from loadtests.report.tables import say
 from loadtests.servers.gateway_system import GatewaySystem
 
 Say = Callable[[str], None]

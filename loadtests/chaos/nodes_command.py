@@ -22,6 +22,7 @@ import yaml
 
 from loadtests.chaos.chaos_run import (
     ChaosCallers,
+    ConsistencyFindings,
     judged,
     running,
     script,
@@ -30,8 +31,7 @@ from loadtests.chaos.chaos_run import (
     takeovers,
     under_faults,
 )
-from loadtests.chaos.consistency_check import ConsistencyFindings
-from loadtests.report.result_store import ROOT
+from loadtests.report.tables import ROOT
 from loadtests.servers.gateway_system import reserve_port
 from loadtests.servers.ray_nodes import RayNodes
 from loadtests.servers.rhapsode_process import free_port

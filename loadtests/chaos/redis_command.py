@@ -19,6 +19,8 @@ import anyio.to_thread
 from loadtests.chaos.chaos_command import Say
 from loadtests.chaos.chaos_run import (
     ChaosCallers,
+    ConsistencyFindings,
+    ListenerRecord,
     judged,
     running,
     script,
@@ -26,9 +28,8 @@ from loadtests.chaos.chaos_run import (
     summary,
     under_faults,
 )
-from loadtests.chaos.consistency_check import ConsistencyFindings, ListenerRecord
 from loadtests.chaos.redis_faults import RedisFailover, fail_master_over, fail_shard_over, move_slots
-from loadtests.report.run_info import say
+from loadtests.report.tables import say
 from loadtests.servers.gateway_system import GatewaySystem
 from loadtests.servers.redis_servers import (
     RedisCluster,

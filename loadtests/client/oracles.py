@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from loadtests.client.answer_playback import STALL_MS
-from loadtests.client.received_events import ReceivedEvents, ReceivedTurn
+from loadtests.client.received_events import STALL_MS, ReceivedEvents, ReceivedTurn
 
 GAPS: Final = "gaps"
 CUT_TAILS: Final = "cut_tails"

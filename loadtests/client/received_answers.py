@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
 
-from loadtests.client.answer_playback import AnswerPlayback, ReceivedAnswer
 from loadtests.client.api_connection import ApiConnection, EventSocket
+from loadtests.client.received_events import AnswerPlayback, ReceivedAnswer
 
 _PATIENCE_S: Final = 300.0
 

@@ -9,8 +9,7 @@ from loadtests.client.recorded_speech import Clip
 from loadtests.peers.contestants import FAILURES, Contestant, HeardAnswer
 from loadtests.peers.peer_servers import STAGES, Marks, stages
 from loadtests.peers.session_climb import LATE, SOON_MS, ClimbStep, carried, limit_of
-from loadtests.report.run_info import say
-from loadtests.report.tables import markdown, percentile, spread, table_of, verdict
+from loadtests.report.tables import markdown, percentile, say, spread, table_of, verdict
 
 # fmt: off
 _NAMES: Final = (

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import httpx
 
-from loadtests.report.result_store import ROOT
+from loadtests.report.tables import ROOT
 from loadtests.servers.rhapsode_process import answers, child_process, free_port
 
 Marks = Mapping[str, Sequence[tuple[float, float]]]

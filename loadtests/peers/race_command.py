@@ -16,8 +16,7 @@ from loadtests.peers.laps import Race, figures, sessions_table
 from loadtests.peers.peer_servers import EngineServices, peer, services, there_are_peers, there_is_realtimetts
 from loadtests.peers.session_climb import ClimbStep, Talk, climb, peer_talk, rhapsode_talk
 from loadtests.report.command_line import command_parser
-from loadtests.report.result_store import publish
-from loadtests.report.run_info import as_typed, first, heading, say
+from loadtests.report.tables import as_typed, first, heading, publish, say
 from loadtests.servers.rhapsode_process import rhapsode, written
 
 _ROWS: Final = ("typed", "spoken", "read", "sessions")

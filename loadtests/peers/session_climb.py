@@ -12,8 +12,7 @@ import psutil
 
 from loadtests.peers.contestants import FAILURES, answered, rhapsode_session
 from loadtests.peers.peer_connection import FirstLoudSample, peer_connection
-from loadtests.report.run_info import stolen
-from loadtests.report.tables import percentile
+from loadtests.report.tables import percentile, stolen
 
 _THINK_S: Final = (1.0, 3.0)
 _PAUSE_S: Final = 1.0

@@ -12,9 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from loadtests.client import oracles
 from loadtests.report.load_result import LoadResult, SystemLoad
-from loadtests.report.result_store import ROOT, keep_newest, mark_of
 from loadtests.report.svg_charts import ChartLine, Figure, lines, milliseconds, per_second, plain, rendered
-from loadtests.report.tables import table_of
+from loadtests.report.tables import ROOT, keep_newest, mark_of, table_of
 
 
 class _Part(BaseModel):

@@ -9,7 +9,6 @@ from markupsafe import Markup
 from loadtests.client import oracles
 from loadtests.client.caller_record import SERIES
 from loadtests.report.load_result import PARTS, LoadResult, SystemLoad, SystemSeen
-from loadtests.report.result_store import MEASUREMENTS, keep_newest, mark_of
 from loadtests.report.svg_charts import (
     ChartDots,
     ChartLine,
@@ -21,7 +20,7 @@ from loadtests.report.svg_charts import (
     plain,
     rendered,
 )
-from loadtests.report.tables import markdown, percentile
+from loadtests.report.tables import MEASUREMENTS, keep_newest, mark_of, markdown, percentile
 
 _ROLES: Final = {
     "Gateway": "gateways",

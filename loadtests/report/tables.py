@@ -1,8 +1,159 @@
-"""Series of measurements to rows of a table. Pure arithmetic."""
+"""Tables of measurements: their rows, when and on which machine they were made, and where they are kept."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from statistics import linear_regression
+from typing import Any, Final
+
+import psutil
+
+_BRIEF_S: Final = 1.0
+
+
+def when() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def commit() -> str:
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def shape() -> str:
+    """Shape of this machine: figures of machines of the same shape are comparable."""
+    cpu = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor(),
+    )
+    memory = next((line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "0")
+    return f"{os.cpu_count()} cores ({cpu}), {int(memory) / 2**20:.0f} GiB"
+
+
+def machine() -> str:
+    return f"{shape()}, no GPU used, Python {platform.python_version()}"
+
+
+def about() -> dict[str, Any]:
+    """Keys that every kept result has."""
+    return {"when": when(), "machine": machine(), "commit": commit()}
+
+
+def heading(command: str, more: str = "", *, where: str = "") -> str:
+    """When, `where` (else on this machine) and by which command: the lines above a report's tables."""
+    return f"### {when()}\n\n{where or machine()}; `{command}`, commit {commit()}{more}\n\n"
+
+
+def stolen(before: Any, after: Any) -> float:
+    """Of all the time between two readings of psutil's `cpu_times`; macOS does not tell."""
+    passed = sum(after) - sum(before)
+    taken = getattr(after, "steal", 0.0) - getattr(before, "steal", 0.0)
+    return taken / passed if passed else 0.0
+
+
+def thefts() -> Iterator[float]:
+    """For ever: which part of the processors other machines had since the last time that was asked.
+
+    Asked again within a moment, it is as before.
+    """
+    before, share = psutil.cpu_times(), 0.0
+    while True:
+        yield share
+        now = psutil.cpu_times()
+        if sum(now) - sum(before) > _BRIEF_S:
+            before, share = now, stolen(before, now)
+
+
+def _lines(path: str) -> list[str]:
+    file = Path(path)
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def say(what: str) -> None:
+    """How far it is; not among the results, which are on standard output."""
+    print(f"... {what}", file=sys.stderr, flush=True)
+
+
+def as_typed(target: str) -> str:
+    """This command line without the key, as reports are read; as `make` takes it where `target` is its."""
+    words = sys.argv[1:]
+    hidden = ["***" if before == "--key" else word for before, word in zip(["", *words], words, strict=False)]
+    told = shlex.join("--key=***" if word.startswith("--key=") else word for word in hidden)
+    if not target.startswith("make "):
+        return f"{target} {told}" if words else target
+    quoted = told.replace('"', '\\"')
+    return f'{target} ARGS="{quoted}"' if words else target
+
+
+def first(error: Exception) -> Exception:
+    """Of a group, what began it."""
+    return first(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
+
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+MEASUREMENTS: Final = ROOT / "docs" / "measurements.md"
+
+
+def mark_of(command: str) -> str:
+    """The line of a document below which this command keeps its tables."""
+    return f"<!-- newest first: `{command}` writes below this line -->\n"
+
+
+def publish(report: str, command: str, *, keep: bool, figures: Any = None, file: Path | None = None) -> None:
+    """Print a report, write its `figures` into `file` as JSON, and with `keep` put it into measurements.md.
+
+    Raises ValueError where there is no place for it.
+    """
+    print(report)
+    if file:
+        file.write_text(json.dumps(figures, indent=1, default=str))
+    if keep:
+        keep_newest(report, mark_of(command))
+
+
+def keep_newest(report: str, mark: str, document: Path = MEASUREMENTS) -> None:
+    """Raises ValueError where there is no place for it."""
+    before, after = place(document, mark)
+    document.write_text(f"{before}\n{report.rstrip()}\n{after}", "utf-8")
+
+
+def folder(wished: Path | None, otherwise: str) -> Path:
+    """A folder that can be written into; a new one, named after `otherwise`, where none is wished.
+
+    Raises ValueError.
+    """
+    if wished is None:
+        return Path(tempfile.mkdtemp(prefix=otherwise))
+    try:
+        wished.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{wished} cannot be made a folder: {error.strerror}") from error
+    if not os.access(wished, os.W_OK | os.X_OK):
+        raise ValueError(f"{wished}: nothing may be written there")
+    return wished
+
+
+def place(document: Path, mark: str) -> tuple[str, str]:
+    """Split a document after its mark. Raises ValueError where nothing can be kept there."""
+    try:
+        before, found, after = document.read_text("utf-8").partition(mark)
+    except OSError as error:
+        raise ValueError(f"{document}: {error.strerror}") from error
+    if not found:
+        raise ValueError(f"{document.name} has no line {mark.strip()!r}")
+    if not os.access(document, os.W_OK):
+        raise ValueError(f"{document}: nothing may be written there")
+    return before + found, after
 
 
 def percentile(series: Sequence[float], share: float) -> float:

@@ -11,7 +11,7 @@ from typing import Final
 import httpx
 
 from loadtests.client.api_connection import ApiConnection, Failed
-from loadtests.report import curve_page, result_store
+from loadtests.report import curve_page, tables
 from loadtests.report.command_line import (
     OF_A_LOAD,
     checked,
@@ -23,7 +23,7 @@ from loadtests.report.command_line import (
 )
 from loadtests.report.curve_page import DOCS, MARK, LoadCurve, curve_table, keep, page, picture
 from loadtests.report.load_result import LoadResult
-from loadtests.report.run_info import about, as_typed
+from loadtests.report.tables import about, as_typed
 from loadtests.runner import load_command
 from loadtests.runner.load_command import BROKEN, KEPT, STOPPED, WRONG, parsed
 
@@ -190,9 +190,9 @@ def curve_main() -> int:
     arguments = curve_parsed()
     arguments.command = as_typed("make load-curve")
     try:
-        folder = result_store.folder(arguments.out, "rhapsode-curve-")
+        folder = tables.folder(arguments.out, "rhapsode-curve-")
         if arguments.keep:
-            result_store.place(DOCS / "measurements.md", MARK)
+            tables.place(DOCS / "measurements.md", MARK)
         plans = planned(arguments)
     except ValueError as error:
         return _wrong(error)

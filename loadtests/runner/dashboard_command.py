@@ -18,8 +18,8 @@ from typing import Any, Final
 import httpx
 
 from loadtests.report.command_line import command_parser
-from loadtests.report.result_store import ROOT
 from loadtests.report.svg_charts import rendered
+from loadtests.report.tables import ROOT
 from loadtests.runner.load_command import measured, parsed
 from loadtests.servers.prometheus_server import Prometheus, PrometheusSeries, prometheus
 from loadtests.servers.rhapsode_process import Scripts, rhapsode

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from loadtests.client import marks, oracles
 from loadtests.client.api_connection import ApiConnection, Failed
-from loadtests.report import result_store, thresholds
+from loadtests.report import tables, thresholds
 from loadtests.report.command_line import (
     OF_A_LOAD,
     as_error,
@@ -31,10 +31,9 @@ from loadtests.report.command_line import (
 )
 from loadtests.report.load_page import MARK, TABLES, keep, page, plotted
 from loadtests.report.load_result import PARTS, LoadResult
-from loadtests.report.run_info import about, as_typed, thefts
-from loadtests.runner.load_run import LoadRun, interruptible
+from loadtests.report.tables import about, as_typed, thefts
+from loadtests.runner.load_run import LoadRun, ProcessKiller, interruptible, schedule
 from loadtests.runner.open_loop import LoadPlan, LoadProgress
-from loadtests.runner.process_killer import ProcessKiller, schedule
 from loadtests.runner.usage_summary import SystemProbe
 from loadtests.runner.worker_pool import room
 from loadtests.scenarios import SCENARIOS, cast
@@ -252,11 +251,11 @@ def load_main() -> int:
 
 def _prepared(arguments: argparse.Namespace) -> Path:
     """The report's folder; that all the others can be written is known as well. Raises ValueError."""
-    folder = result_store.folder(arguments.out, "rhapsode-load-")
+    folder = tables.folder(arguments.out, "rhapsode-load-")
     if arguments.plots is not None:
-        result_store.folder(arguments.plots, "")
+        tables.folder(arguments.plots, "")
     if arguments.keep:
-        result_store.place(TABLES, MARK)
+        tables.place(TABLES, MARK)
     return folder
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx
 
-from loadtests.report.result_store import ROOT
+from loadtests.report.tables import ROOT
 from loadtests.servers.rhapsode_process import child_process, free_port
 
 RULES: Final = ROOT / "cluster" / "observability" / "rules" / "rhapsode.yaml"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.chaos.chaos_command import ChaosPlan, run
-from loadtests.chaos.consistency_check import AcceptedTurn, ListenerRecord, judge
+from loadtests.chaos.chaos_run import AcceptedTurn, ListenerRecord, judge
 from schemas.events import TextDelta, TurnCompleted, TurnRequested, TurnStarted, payload
 from schemas.events.recorded import Recorded
 from schemas.ids import NO_TURN, Seq, TurnId

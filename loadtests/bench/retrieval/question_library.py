@@ -12,7 +12,7 @@ from typing import Final
 from docx import Document
 from pydantic import TypeAdapter
 
-from loadtests.report.result_store import ROOT
+from loadtests.report.tables import ROOT
 
 LIBRARY: Final = ROOT / "tests" / "pipeline" / "rag" / "library"
 _PAGE: Final = "<!-- page -->"

@@ -15,9 +15,7 @@ from typing import Final, get_args
 from pydantic import TypeAdapter
 
 from loadtests.bench.retrieval.question_library import LIBRARY, LibraryQuestion, questions, shelve
-from loadtests.report.result_store import ROOT
-from loadtests.report.run_info import commit, machine, when
-from loadtests.report.tables import markdown, percentile
+from loadtests.report.tables import ROOT, commit, machine, markdown, percentile, when
 from pipeline.rag.citation_support import supports
 from pipeline.rag.document_library import Library
 from pipeline.rag.open_library import open_library

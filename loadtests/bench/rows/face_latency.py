@@ -13,9 +13,7 @@ from websockets.asyncio.client import connect
 from loadtests.bench.rows.stream_latency import FLOOR, SCRIPT, bare_delays, delays_row, face_delays
 from loadtests.client.face_clients import FACES, HEARD, Face
 from loadtests.report.command_line import command_parser
-from loadtests.report.result_store import publish
-from loadtests.report.run_info import heading
-from loadtests.report.tables import ComparisonRow, percentile, table
+from loadtests.report.tables import ComparisonRow, heading, percentile, publish, table
 from loadtests.servers.rhapsode_process import bare_stream, rhapsode
 
 _MS: Final = 1e6

@@ -13,8 +13,7 @@ from typing import Final
 from loadtests.bench.measured_row import MeasuredRow
 from loadtests.client.api_connection import ApiConnection
 from loadtests.client.received_answers import CallerPlan, ask_together
-from loadtests.report.run_info import say
-from loadtests.report.tables import ComparisonRow, percentile
+from loadtests.report.tables import ComparisonRow, percentile, say
 from loadtests.servers.system_processes import SystemMeter, SystemUsage
 from pipeline.engines.ports import ChatRequest, LanguageModel, Message, OpusChunk, Speaker
 from pipeline.engines.registry import build_language_model, build_text_to_speech

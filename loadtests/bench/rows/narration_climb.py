@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from loadtests.bench.measured_row import MeasuredRow
-from loadtests.client.answer_playback import ReceivedAnswer
 from loadtests.client.api_connection import ApiConnection
 from loadtests.client.received_answers import CallerPlan, answered
+from loadtests.client.received_events import ReceivedAnswer
 from loadtests.peers.session_climb import LATE, Ask, ClimbStep, Talk, carried, limit_of, step
-from loadtests.report.run_info import say
-from loadtests.report.tables import ComparisonRow
+from loadtests.report.tables import ComparisonRow, say
 
 WRITER: Final[dict[str, Any]] = {
     "reply": "The small fox slept beside the fire again. " * 80,

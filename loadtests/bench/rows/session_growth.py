@@ -17,8 +17,7 @@ from websockets.asyncio.client import connect
 from loadtests.bench.measured_row import MeasuredRow
 from loadtests.bench.rows.stream_latency import ages
 from loadtests.client.api_connection import ApiConnection, Refused, TimedFrame
-from loadtests.report.run_info import say
-from loadtests.report.tables import ComparisonRow, percentile
+from loadtests.report.tables import ComparisonRow, percentile, say
 from loadtests.servers.system_processes import SystemMeter, SystemUsage, processes
 from schemas.events import TERMINAL
 

@@ -11,8 +11,7 @@ from typing import Final
 
 from loadtests.bench.measured_row import MeasuredRow
 from loadtests.client.api_connection import ApiConnection
-from loadtests.report.run_info import say
-from loadtests.report.tables import ComparisonRow
+from loadtests.report.tables import ComparisonRow, say
 from pipeline.eventlog.event_log import Batch, EventLog, Verdict
 from pipeline.eventlog.open_log import open_log
 from schemas.events import (

@@ -16,9 +16,7 @@ import psutil
 from loadtests.bench.rows.stream_latency import ages
 from loadtests.client.api_connection import ApiConnection
 from loadtests.report.command_line import command_parser
-from loadtests.report.result_store import publish
-from loadtests.report.run_info import heading
-from loadtests.report.tables import markdown, spread
+from loadtests.report.tables import heading, markdown, publish, spread
 from loadtests.servers.bare_gateway import bare_gateway, scripted_settings
 from loadtests.servers.rhapsode_process import answers, child_process, free_port
 from pipeline.observability import span_names

@@ -14,8 +14,7 @@ from loadtests.bench.turns.hesitant_speech import LANGUAGES, PROMPT_FOLDER, prom
 from loadtests.bench.turns.living_room import Sound, active_db, in_room
 from loadtests.bench.voice.spoken_samples import spoken
 from loadtests.client.recorded_speech import RATE, available, cards, librivox
-from loadtests.report.run_info import commit, machine, when
-from loadtests.report.tables import markdown, percentile
+from loadtests.report.tables import commit, machine, markdown, percentile, when
 from pipeline.engines.registry import build_text_to_speech
 from pipeline.stt.endpointing import Dropped, Ended, Endpointer
 from pipeline.stt.speaker_level import SpeakerLevel, UtteranceLevel

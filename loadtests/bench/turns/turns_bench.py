@@ -26,8 +26,7 @@ from loadtests.bench.turns.policy_sweep import (
     logit,
     sweep,
 )
-from loadtests.report.run_info import commit, machine, when
-from loadtests.report.tables import markdown
+from loadtests.report.tables import commit, machine, markdown, when
 from pipeline.engines.llm.text_end import TextEnd
 from pipeline.engines.ports import Utterance
 from pipeline.engines.registry import build_speech_to_text, build_text_to_speech

@@ -9,8 +9,7 @@ from typing import Final
 import soxr
 
 from loadtests.bench.voice.spoken_samples import spoken
-from loadtests.report.run_info import commit, machine, when
-from loadtests.report.tables import markdown
+from loadtests.report.tables import commit, machine, markdown, when
 from pipeline.engines.ports import LocalSpeechToText, LocalTextToSpeech, Utterance
 from pipeline.engines.registry import build_speech_to_text, build_text_to_speech
 from pipeline.stt.evaluation.word_error_rate import WordErrors, altogether, word_errors

@@ -11,8 +11,7 @@ from typing import Final
 import numpy as np
 
 from loadtests.bench.voice.spoken_samples import spoken
-from loadtests.report.run_info import commit, machine, when
-from loadtests.report.tables import markdown
+from loadtests.report.tables import commit, machine, markdown, when
 from pipeline.engines.ports import LocalTextToSpeech
 from pipeline.engines.registry import build_text_to_speech
 from schemas.settings import AppSettings

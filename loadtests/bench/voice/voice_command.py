@@ -25,9 +25,7 @@ from loadtests.bench.voice.voice_conversation import (
 from loadtests.bench.voice.voice_soak import soak, soak_table
 from loadtests.client import recorded_speech
 from loadtests.report.command_line import command_parser, seconds
-from loadtests.report.result_store import publish
-from loadtests.report.run_info import heading, say
-from loadtests.report.tables import markdown, table, table_of
+from loadtests.report.tables import heading, markdown, publish, say, table, table_of
 from loadtests.servers.rhapsode_process import rhapsode
 from schemas.settings.listening_settings import ListeningSettings
 

@@ -16,9 +16,7 @@ from loadtests.capacity.costs import engine_costs as engines
 from loadtests.capacity.costs import rest_costs, turn_costs
 from loadtests.capacity.costs.turn_costs import derived
 from loadtests.report.command_line import command_parser
-from loadtests.report.result_store import ROOT
-from loadtests.report.run_info import about, say
-from loadtests.report.tables import markdown
+from loadtests.report.tables import ROOT, about, markdown, say
 
 _PARTS: Final = {
     "turn": "a turn",

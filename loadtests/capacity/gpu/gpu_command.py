@@ -17,9 +17,7 @@ from loadtests.capacity.gpu import gpu_rows, random_llama, random_whisper
 from loadtests.capacity.gpu.gpu_rows import GpuRow
 from loadtests.client import recorded_speech
 from loadtests.report.command_line import command_parser, numbers
-from loadtests.report.result_store import ROOT, publish
-from loadtests.report.run_info import as_typed, heading, machine, say
-from loadtests.report.tables import spread, table_of
+from loadtests.report.tables import ROOT, as_typed, heading, machine, publish, say, spread, table_of
 from loadtests.servers.rhapsode_process import rhapsode
 from pipeline.engines.stt.whisper_weights import whisper_files
 

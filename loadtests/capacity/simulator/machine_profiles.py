@@ -17,7 +17,7 @@ from loadtests.capacity.simulator.simulation import (
     SpeechModel,
     WorkStage,
 )
-from loadtests.report.result_store import ROOT
+from loadtests.report.tables import ROOT
 
 COSTS: Final = ROOT / "docs" / "costs.json"
 CHARS_PER_TOKEN: Final = 4.3

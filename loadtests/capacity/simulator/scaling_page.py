@@ -21,10 +21,8 @@ from loadtests.capacity.simulator.machine_profiles import (
 from loadtests.capacity.simulator.simulation import CallerModel, SimulationResult, simulate
 from loadtests.capacity.simulator.small_end import ComparedSize
 from loadtests.report.command_line import command_parser, numbers
-from loadtests.report.result_store import ROOT
-from loadtests.report.run_info import say
 from loadtests.report.svg_charts import ChartLine, Labels, label_x, lines, milliseconds, rendered
-from loadtests.report.tables import markdown, table_of
+from loadtests.report.tables import ROOT, markdown, say, table_of
 
 PEOPLE: Final[Mapping[str, CallerModel]] = {"assistant": ASSISTANT, "narration": NARRATION}
 SIZES: Final = (1_000, 100_000, 10_000_000)

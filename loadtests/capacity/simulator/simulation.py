@@ -9,7 +9,7 @@ from math import inf
 from typing import Any, Final
 
 from loadtests.capacity.simulator.work_station import EventCalendar, Signal, Wait, Walk, WorkHost, WorkStation
-from loadtests.client.answer_playback import AnswerPlayback, ReceivedAnswer
+from loadtests.client.received_events import AnswerPlayback, ReceivedAnswer
 from loadtests.report.tables import percentile
 
 

@@ -22,9 +22,7 @@ from loadtests.capacity.simulator.simulation import (
     simulate,
 )
 from loadtests.client.received_answers import CallerPlan, CallerResults, ask_together
-from loadtests.report.result_store import ROOT
-from loadtests.report.run_info import machine, when
-from loadtests.report.tables import percentile
+from loadtests.report.tables import ROOT, machine, percentile, when
 from loadtests.servers.bare_gateway import bare_gateway, scripted_settings
 from loadtests.servers.system_processes import SystemMeter
 from pipeline.tts.sentence_buffer import SentenceBuffer

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from loadtests.bench.measured_row import MeasuredRow
-from loadtests.report import run_info
+from loadtests.report import tables
 from loadtests.report.tables import ComparisonRow
 
 
@@ -18,23 +18,23 @@ class CpuTimes(NamedTuple):
 
 def reading(monkeypatch: pytest.MonkeyPatch, readings: Sequence[CpuTimes]) -> None:
     left = iter(readings)
-    monkeypatch.setattr(run_info.psutil, "cpu_times", lambda: next(left))
+    monkeypatch.setattr(tables.psutil, "cpu_times", lambda: next(left))
 
 
 def test_it_is_a_share_of_all_the_time() -> None:
-    assert run_info.stolen(CpuTimes(10, 20, 5), CpuTimes(11, 22, 6)) == 0.25
-    assert run_info.stolen(CpuTimes(10, 20, 5), CpuTimes(10, 20, 5)) == 0.0
+    assert tables.stolen(CpuTimes(10, 20, 5), CpuTimes(11, 22, 6)) == 0.25
+    assert tables.stolen(CpuTimes(10, 20, 5), CpuTimes(10, 20, 5)) == 0.0
 
 
 def test_each_share_is_that_since_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
     reading(monkeypatch, [CpuTimes(0, 0, 0), CpuTimes(5, 5, 0), CpuTimes(5, 10, 5)])
-    shares = run_info.thefts()
+    shares = tables.thefts()
     assert [next(shares) for _ in range(3)] == [0.0, 0.0, 0.5]
 
 
 def test_what_was_measured_together_has_the_same_share(monkeypatch: pytest.MonkeyPatch) -> None:
     reading(monkeypatch, [CpuTimes(0, 0, 0), CpuTimes(5, 4, 1), CpuTimes(5.1, 4.1, 1)])
-    shares = run_info.thefts()
+    shares = tables.thefts()
     assert [next(shares) for _ in range(3)] == [0.0, 0.1, 0.1]
 
 

@@ -14,7 +14,7 @@ from loadtests.capacity.simulator import graphics_cards, machine_profiles, scali
 from loadtests.capacity.simulator.capacity_model import demand, holds, size_for
 from loadtests.capacity.simulator.machine_profiles import ASSISTANT, NARRATION, costs
 from loadtests.capacity.simulator.simulation import RateCurve, SpeechModel, chunks, fragments, simulate
-from loadtests.client.answer_playback import AnswerPlayback
+from loadtests.client.received_events import AnswerPlayback
 
 
 @pytest.fixture(scope="module")

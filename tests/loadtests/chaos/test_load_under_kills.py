@@ -21,9 +21,9 @@ from loadtests.client.api_connection import Failed, Refused
 from loadtests.client.recorded_speech import available
 from loadtests.report import load_page
 from loadtests.report.load_result import PARTS, LoadResult
-from loadtests.runner import process_killer
+from loadtests.runner import load_run
 from loadtests.runner.load_command import KEPT, load_main, measured, parsed
-from loadtests.runner.process_killer import DueKill, ProcessKiller, schedule
+from loadtests.runner.load_run import DueKill, ProcessKiller, schedule
 from loadtests.runner.usage_summary import keys
 from loadtests.servers.gateway_system import GatewaySystem
 from loadtests.servers.system_processes import members
@@ -170,9 +170,9 @@ async def test_one_new_process_does_not_stand_in_for_two_that_were_killed(
         living.remove(victim)
         return victim.pid
 
-    monkeypatch.setattr(process_killer, "_LOOK_S", 0.01)
-    monkeypatch.setattr(process_killer, "_of_part", of_part)
-    monkeypatch.setattr(process_killer, "_killed", killed)
+    monkeypatch.setattr(load_run, "_LOOK_S", 0.01)
+    monkeypatch.setattr(load_run, "_of_part", of_part)
+    monkeypatch.setattr(load_run, "_killed", killed)
     killer = ProcessKiller(tmp_path, [DueKill(0.0, "Gateway"), DueKill(0.0, "Gateway")], 1)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         tasks.create_task(killer.run(monotonic()))
