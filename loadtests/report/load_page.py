@@ -32,6 +32,7 @@ _ROLES: Final = {
 }
 _REST: Final = "Ray, rest"
 STYLES: Final = {"gateways": "one", "log server": "two", "engines": "three", _REST: "four"}
+_Charts = Sequence[tuple[str, str, Callable[[SystemLoad], Mapping[str, float]]]]
 _FEWEST: Final = 0.1
 """Of the most callers: with fewer, a caller's share of a fixed cost hides how the rest grows."""
 
@@ -66,12 +67,12 @@ def _by_callers(loads: Sequence[SystemLoad]) -> list[Figure]:
 
     shared = "thousandths of a core, by callers inside; falls while a fixed cost is shared"
     before, inside = "above what it was before anybody came", "by callers inside"
-    ours = (
+    ours: _Charts = (
         ("Cores used", f"by part, {inside}", lambda load: by_part(load.part_cores)),
         ("Processor time per person", shared, cores),
         ("Memory per person", f"MB {before}, {inside}; freed memory may still be held", grown),
     )
-    theirs = (
+    theirs: _Charts = (
         ("Memory per person", f"MB of the gateways {before}, {inside}", memory),
         ("Commands of the log server per person", f"each second, {inside}", asked),
     )

@@ -23,12 +23,12 @@ _LISTENERS: Final = 6
 """On a mixed day books have few pages, and audiences are small."""
 
 
-async def day(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
+async def day(knobs: ScenarioOptions, caller: VirtualCaller) -> None:
     """All of the others, by weights: chat 30, narrate 25, call 15, storm 8, events 7, …"""
     raise NotImplementedError("a day is made of other scenarios: each person has one of them")
 
 
-SCENARIOS: Final[Mapping[str, Callable[[VirtualCaller, ScenarioOptions], Awaitable[None]]]] = {
+SCENARIOS: Final[Mapping[str, Callable[[ScenarioOptions, VirtualCaller], Awaitable[None]]]] = {
     "narrate": narrate,
     "chat": chat,
     "call": phone_call,
@@ -55,9 +55,9 @@ def cast(
             "there is no recorded speech: --recordings FOLDER, or Debian's pocketsphinx-testdata"
         )
     if name != "day":
-        return [name] * people, {name: partial(SCENARIOS[name], knobs=knobs)}, ()
+        return [name] * people, {name: partial(SCENARIOS[name], knobs)}, ()
     possible = {one: weight for one, weight in WEIGHTS.items() if clips or one not in SPEAKING}
     notes = () if clips else ("Nobody calls: there is no recorded speech on this machine (--recordings).",)
     names = random.Random(seed).choices(list(possible), list(possible.values()), k=people)
     short = replace(knobs, pages=min(knobs.pages, _PAGES), listeners=min(knobs.listeners, _LISTENERS))
-    return names, {one: partial(SCENARIOS[one], knobs=short) for one in set(names)}, notes
+    return names, {one: partial(SCENARIOS[one], short) for one in set(names)}, notes

@@ -13,7 +13,7 @@ from loadtests.scenarios.scenario import ScenarioOptions
 _SENTENCES = 6
 
 
-async def audience(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
+async def audience(knobs: ScenarioOptions, caller: VirtualCaller) -> None:
     """One session read out to --listeners: half by WebSocket with sound, half by SSE."""
     async with caller.arrived(knobs.settings) as line, asyncio.TaskGroup() as others:
         turn = await line.begin(caller.first_due(), text=prompts.story(caller.mark, caller.dice, _SENTENCES))
@@ -23,7 +23,7 @@ async def audience(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
         await line.finish(turn)
 
 
-async def event_stream(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
+async def event_stream(knobs: ScenarioOptions, caller: VirtualCaller) -> None:
     """A text is asked for by HTTP and followed by SSE, beside a WebSocket."""
     async with caller.arrived(knobs.settings) as line, asyncio.TaskGroup() as others:
         turn = await line.begin(caller.first_due(), prompt=prompts.question(caller.mark, caller.dice))

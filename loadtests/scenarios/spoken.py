@@ -16,7 +16,7 @@ from loadtests.scenarios import prompts
 from loadtests.scenarios.scenario import ScenarioOptions
 
 
-async def phone_call(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
+async def phone_call(knobs: ScenarioOptions, caller: VirtualCaller) -> None:
     """A call: questions are spoken, answers listened to."""
     async with caller.arrived(knobs.settings) as line, microphone(line) as mouth:
         for asked in range(knobs.turns):
@@ -78,7 +78,7 @@ _SENTENCES = 200
 """So much that it is still being made when it is spoken over, however fast that goes."""
 
 
-async def barge_in(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
+async def barge_in(knobs: ScenarioOptions, caller: VirtualCaller) -> None:
     """A long text is read out, and spoken over until it stops."""
     async with caller.arrived(knobs.settings) as line:
         due_s = caller.first_due()

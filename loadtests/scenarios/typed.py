@@ -10,7 +10,7 @@ from loadtests.scenarios import prompts
 from loadtests.scenarios.scenario import ScenarioOptions
 
 
-async def narrate(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
+async def narrate(knobs: ScenarioOptions, caller: VirtualCaller) -> None:
     """One text, a few sentences long."""
     async with caller.arrived(knobs.settings) as line:
         turn = await line.begin(caller.first_due(), text=prompts.story(caller.mark, caller.dice))
@@ -19,7 +19,7 @@ async def narrate(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
             await line.hear_out(turn)
 
 
-async def chat(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
+async def chat(knobs: ScenarioOptions, caller: VirtualCaller) -> None:
     """Several questions, whose answers are listened to and thought about."""
     async with caller.arrived(knobs.settings) as line:
         due_s = caller.first_due()
@@ -32,7 +32,7 @@ async def chat(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
                 await line.hear_out(turn)
 
 
-async def book(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
+async def book(knobs: ScenarioOptions, caller: VirtualCaller) -> None:
     """--pages pages in one narration, taken in as fast as they are made."""
     async with caller.arrived(knobs.settings) as line:
         text = "\n\n".join(prompts.page(caller.mark, caller.dice) for _ in range(knobs.pages))
@@ -48,7 +48,7 @@ _EVERY = 4
 _SENTENCES = 20
 
 
-async def slow(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
+async def slow(knobs: ScenarioOptions, caller: VirtualCaller) -> None:
     """A long text is read out to somebody who takes his time to read what comes."""
     session = await caller.open(knobs.settings)
     notes = caller.notes(session, hears=True)
@@ -67,7 +67,7 @@ _CUTS = 12
 """At most: the last connection lasts to the end."""
 
 
-async def storm(caller: VirtualCaller, knobs: ScenarioOptions) -> None:
+async def storm(knobs: ScenarioOptions, caller: VirtualCaller) -> None:
     """A text is read out over connections that are cut at random, each resumed by its cursor."""
     session = await caller.open(knobs.settings)
     notes = caller.notes(session)
