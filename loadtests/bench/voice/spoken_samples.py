@@ -1,4 +1,4 @@
-"""What a voice in this process makes of a text."""
+"""Samples that a voice in this process makes of a text."""
 
 from contextlib import aclosing
 
