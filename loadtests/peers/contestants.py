@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httpx
 from websockets.exceptions import WebSocketException
@@ -42,16 +42,6 @@ def heard(player: FirstLoudSample, asked_s: float) -> HeardAnswer:
 
 FAILURES: Final = (TimeoutError, RuntimeError, OSError, httpx.HTTPError, WebSocketException)
 """Exceptions in place of an answer."""
-
-
-class Contestant(Protocol):
-    """Raises one of FAILURES where no answer is heard."""
-
-    @property
-    def name(self) -> str: ...
-    async def ask(self, prompt: str) -> HeardAnswer: ...
-    async def read(self, text: str) -> HeardAnswer: ...
-    async def say(self, clip: Clip) -> HeardAnswer: ...
 
 
 @dataclass(frozen=True)
@@ -111,6 +101,10 @@ class RhapsodeContestant:
                 await caller.until(lambda each: each.type in TERMINAL, limit_s=PATIENCE_S)
             player = _played(caller, ends_s)
         return _in_turn(heard(player, ends_s))
+
+
+Contestant = PeerContestant | RhapsodeContestant
+"""Raises one of FAILURES where no answer is heard."""
 
 
 async def _spoken(microphone: PacedMicrophone, clip: Clip) -> float:

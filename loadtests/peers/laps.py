@@ -3,11 +3,11 @@
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from loadtests.client.recorded_speech import Clip
 from loadtests.peers.contestants import FAILURES, Contestant, HeardAnswer
-from loadtests.peers.peer_servers import STAGES, Marks, stages
+from loadtests.peers.peer_servers import STAGES, EngineServices, stages
 from loadtests.peers.session_climb import LATE, SOON_MS, ClimbStep, carried, limit_of
 from loadtests.report.tables import markdown, percentile, say, spread, table_of, verdict
 
@@ -44,18 +44,6 @@ class Laps:
     failures: dict[str, list[str]] = field(default_factory=dict)
 
 
-class Track(Protocol):
-    """The engines."""
-
-    def rest(self) -> None:
-        """Wait until nobody works."""
-        ...
-
-    def marks(self) -> Marks:
-        """Marks of the engines since the last call."""
-        ...
-
-
 Run = Callable[[Contestant, int], Awaitable[HeardAnswer]]
 """(who, the number of the lap with an offset of their own) to what was heard."""
 
@@ -74,7 +62,7 @@ def _name(number: int) -> str:
     return _NAMES[second] if not first else f"{_NAMES[second]} and {_NAMES[(second + first) % len(_NAMES)]}"
 
 
-async def laps(contestants: Sequence[Contestant], count: int, run: Run, track: Track) -> Laps:
+async def laps(contestants: Sequence[Contestant], count: int, run: Run, engines: EngineServices) -> Laps:
     """`count` laps after one that warms up. The engines are idle before everybody's turn."""
     found = Laps({each.name: [] for each in contestants}, {each.name: [] for each in contestants})
     stride = len(contestants) + (len(contestants) % _KINDS == 0)
@@ -82,11 +70,11 @@ async def laps(contestants: Sequence[Contestant], count: int, run: Run, track: T
         order = random.Random(lap).sample(range(len(contestants)), len(contestants))
         for place in order:
             each = contestants[place]
-            track.rest()
-            track.marks()
+            engines.rest()
+            engines.marks()
             try:
                 heard = await run(each, lap * stride + place)
-                heard = replace(heard, stages=stages(track.marks(), heard.asked_s))
+                heard = replace(heard, stages=stages(engines.marks(), heard.asked_s))
             except FAILURES as error:
                 found.failures[each.name] += [str(error) or "no answer"] if lap else []
                 say(f"lap {lap}: {each.name}: {str(error) or 'no answer'}")

@@ -8,19 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from loadtests.client import oracles
-from loadtests.report.load_result import LoadResult, SystemLoad
+from loadtests.report.load_result import LoadResult, ReportPart, SystemLoad
 from loadtests.report.svg_charts import ChartLine, Figure, lines, milliseconds, per_second, plain, rendered
 from loadtests.report.tables import ROOT, keep_newest, mark_of, table_of
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class CurveStep(_Part):
+class CurveStep(ReportPart):
     """So many callers came each second, whether or not others had been answered."""
 
     per_s: float
@@ -70,7 +64,7 @@ class CurveStep(_Part):
         return sum(self.faults.values())
 
 
-class CurveVerdict(_Part):
+class CurveVerdict(ReportPart):
     """A statement, and whether it was kept. None: there was nothing to judge, which counts as not kept."""
 
     says: str
@@ -78,7 +72,7 @@ class CurveVerdict(_Part):
     found: str
 
 
-class LoadCurve(_Part):
+class LoadCurve(ReportPart):
     """One run. `whole`: what `make load` says of each step."""
 
     version: Literal[2] = 2

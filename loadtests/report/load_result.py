@@ -17,11 +17,13 @@ LATE_MS: Final = 25.0
 """A client that is late by more than that itself (p99) is seen in its own figures."""
 
 
-class _Part(BaseModel):
+class ReportPart(BaseModel):
+    """Everything that a report as JSON is made of."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Latency(_Part):
+class Latency(ReportPart):
     """One series, in milliseconds. Percentiles by nearest rank."""
 
     n: int
@@ -34,7 +36,7 @@ class Latency(_Part):
     counts: tuple[int, ...]
 
 
-class CallerCounts(_Part):
+class CallerCounts(ReportPart):
     """Counts of callers by outcome."""
 
     planned: int
@@ -67,7 +69,7 @@ class CallerCounts(_Part):
     """Refusals and failures by their code."""
 
 
-class OracleFault(_Part):
+class OracleFault(ReportPart):
     kind: str
     person: int
     scenario: str
@@ -75,7 +77,7 @@ class OracleFault(_Part):
     words: str
 
 
-class CallerFailure(_Part):
+class CallerFailure(ReportPart):
     """Why somebody failed, or was refused."""
 
     person: int
@@ -86,7 +88,7 @@ class CallerFailure(_Part):
     sessions: tuple[str, ...]
 
 
-class Judgement(_Part):
+class Judgement(ReportPart):
     """Findings of the oracles."""
 
     listeners: int
@@ -107,7 +109,7 @@ class Judgement(_Part):
     """The first of each kind."""
 
 
-class TimelineStep(_Part):
+class TimelineStep(ReportPart):
     """A stretch of time, for timelines. Latencies belong to the moment at which somebody began to wait."""
 
     at_s: float
@@ -120,7 +122,7 @@ class TimelineStep(_Part):
     ttft_p50_ms: float | None = None
 
 
-class SystemLoad(_Part):
+class SystemLoad(ReportPart):
     """Usage of the system, with so many callers inside."""
 
     at_s: float
@@ -145,7 +147,7 @@ class SystemLoad(_Part):
     log_disk_mb: float | None = None
 
 
-class ProcessKill(_Part):
+class ProcessKill(ReportPart):
     """A process that was killed with SIGKILL."""
 
     at_s: float
@@ -156,7 +158,7 @@ class ProcessKill(_Part):
     """Until a process of the same part with another number was there; None: none came while we looked."""
 
 
-class SystemSeen(_Part):
+class SystemSeen(ReportPart):
     """The system as its operator sees it."""
 
     looked: bool
@@ -178,7 +180,7 @@ class SystemSeen(_Part):
     kills: tuple[ProcessKill, ...] = ()
 
 
-class ProcessSeen(_Part):
+class ProcessSeen(ReportPart):
     """One process of this client."""
 
     people: int
@@ -190,7 +192,7 @@ class ProcessSeen(_Part):
     """How it ended before its time; empty: it did not."""
 
 
-class ClientSeen(_Part):
+class ClientSeen(ReportPart):
     """This client itself: what is measured is no better than it. Lateness is that of its worst process."""
 
     late_p99_ms: float
@@ -208,14 +210,14 @@ class ClientSeen(_Part):
         return self.late_p99_ms > LATE_MS
 
 
-class Requirement(_Part):
+class Requirement(ReportPart):
     wish: str
     value: float | None
     """None: there are no figures."""
     kept: bool
 
 
-class LoadResult(_Part):
+class LoadResult(ReportPart):
     """One run."""
 
     version: Literal[1] = 1

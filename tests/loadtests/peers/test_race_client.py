@@ -118,7 +118,7 @@ class Runner:
 
 
 class Engines:
-    """Satisfies Track, and counts how often somebody waited."""
+    """Stands for EngineServices, and counts how often somebody waited."""
 
     def __init__(self) -> None:
         self.rests = 0
