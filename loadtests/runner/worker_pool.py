@@ -117,8 +117,8 @@ class WorkerPool:
 
 
 def total(counts: Sequence[LoadProgress]) -> LoadProgress:
-    *numbers, over = zip(*map(astuple, counts), strict=True)
-    return LoadProgress(*map(sum, numbers), over=all(over))
+    inside, fine, refused, failed, over = zip(*map(astuple, counts), strict=True)
+    return LoadProgress(sum(inside), sum(fine), sum(refused), sum(failed), all(over))
 
 
 def _worker(pipe: Connection, plan: LoadPlan, url: str, key: str | None) -> None:

@@ -112,7 +112,7 @@ class SimulationPlan:
     def hops_s(self) -> float:
         """Waiting on the way from a question to its first words that is nobody's work: polls, wake-ups."""
         gateway, log = self.around["gateway"], self.around["log"]
-        worked = gateway["turn"] + gateway["delta"] + log["turn"]
+        worked: float = gateway["turn"] + gateway["delta"] + log["turn"]
         return max(0.0, float(self.around["first_words_s"]) - worked)
 
 
