@@ -122,7 +122,7 @@ def test_a_text_is_cut_behind_the_blanks_at_its_marks(text: str, places: list[tu
 
 def test_a_long_text_is_looked_at_once_for_all_its_marks() -> None:
     text = "a" + " " * 400_000 + "b"
-    marks = [SpeechMark(start=at, end=at + 1, kind="rate", value="2") for at in range(1, 200_000, 100)]
+    marks = [SpeechMark(start=at, end=at + 1, kind="rate", value="2") for at in range(1, 200_001, 10)]
     began_s = process_time()
     assert cuts_of(marks, text) == [len(text) - 1]
     assert process_time() - began_s < 1
