@@ -236,9 +236,7 @@ class UtteranceTranscriber:
     async def _write_ahead(self, speculative: SpeculativeTranscript, sound: bytes, signs: TurnSigns) -> None:
         with speculative.scope:
             try:
-                speculative.written = await self._write(
-                    self._transcribers.realtime, "realtime", sound, speculative.receive
-                )
+                speculative.written = await self._write("realtime", sound, speculative.receive)
             except (EngineError, InputError):
                 return  # then at the end
             finally:
@@ -283,7 +281,7 @@ class UtteranceTranscriber:
         elif speculative is not None:
             speculative.scope.cancel()
         if written is None:
-            written = await self._write_with_patience(self._whole, on_text)
+            written = await self._write_with_patience(on_text)
         self._agreement.final(written.transcript.text)
         self.span.end()
         return SpeculativeText(
@@ -297,41 +295,30 @@ class UtteranceTranscriber:
 
     async def otherwise(self, mode: Mode) -> SpeculativeText:
         """After `final`: the same utterance in the other way than `mode`, all at once. Raises EngineError."""
-        if mode == "realtime":
-            return await self._write(self._transcribers.quality, "quality", self._whole)
-        return await self._write(self._transcribers.realtime, "realtime", self._whole)
+        return await self._write("quality" if mode == "realtime" else "realtime", self._whole)
 
-    async def _write_with_patience(self, sound: bytes, on_text: TextCallback) -> SpeculativeText:
+    async def _write_with_patience(self, on_text: TextCallback) -> SpeculativeText:
         """By the session's way; where that fails for good, by the other one."""
-        realtime = self._settings.mode == "realtime"
-        way = self._transcribers.realtime if realtime else self._transcribers.quality
         for attempt in range(_ATTEMPTS):
             try:
-                return await self._write(way, self._settings.mode, sound, on_text)
+                return await self._write(self._settings.mode, self._whole, on_text)
             except EngineError as error:
                 if not error.retryable or attempt == _ATTEMPTS - 1:
                     break
             await self._clock.sleep(_RETRY_S * (attempt + 1))
-        if realtime:
-            return await self._write(self._transcribers.quality, "quality", sound)
-        return await self._write(self._transcribers.realtime, "realtime", sound)
+        return await self.otherwise(self._settings.mode)
 
-    async def _write(
-        self,
-        way: SpeechToText,
-        mode: Mode,
-        sound: bytes,
-        on_text: TextCallback | None = None,
-    ) -> SpeculativeText:
-        provider = self._settings.provider if way is self._transcribers.realtime else None
+    async def _write(self, mode: Mode, sound: bytes, on_text: TextCallback | None = None) -> SpeculativeText:
+        realtime = mode == "realtime"
         utterance = Utterance(
             sound,
             self.language,
             words=True,
             prompt=self._settings.prompt,
-            provider=provider,
+            provider=self._settings.provider if realtime else None,
             translate=self._settings.translate,
         )
+        way = self._transcribers.realtime if realtime else self._transcribers.quality
         with self.span.within():
             transcript = await write_down(way, utterance, on_text)
         self._cpu_ms += transcript.cpu_ms
