@@ -19,6 +19,7 @@ from loadtests.report.command_line import command_parser
 from loadtests.report.tables import ROOT, about, markdown, say
 
 _PARTS: Final = {
+    "session": "a new session, with its socket",
     "turn": "a turn",
     "delta": "a text delta",
     "chunk": "a chunk of sound, with its share of the sentence's events",
@@ -68,7 +69,9 @@ def engines_table(engines: Mapping[str, Any]) -> str:
 
 def around_table(around: Mapping[str, Any]) -> str:
     rows = [
-        [words, *(f"{1e6 * around[role][part]:.0f}" for role in _ROLES)] for part, words in _PARTS.items()
+        [words, *(f"{1e6 * around[role][part]:.0f}" for role in _ROLES)]
+        for part, words in _PARTS.items()
+        if part in around["gateway"]  # of a session, not before 2026-11-26 21:00
     ]
     return markdown([f"processor time, µs; {around['hosted']}", *_ROLES.values()], rows)
 

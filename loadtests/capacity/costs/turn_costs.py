@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from redis import Redis
 
-from loadtests.client.api_connection import ApiConnection
+from loadtests.client.api_connection import ApiConnection, EventSocket
 from loadtests.client.received_answers import CallerPlan, CallerResults, ask_together
 from loadtests.client.recorded_speech import available, endless, librivox
 from loadtests.client.voice_call import voice_call
@@ -51,6 +51,10 @@ class CostStep:
     heard: CallerResults | None
     units: int
     """Callers, sockets, seconds: what the step says."""
+    sessions: int = 0
+    """Sessions that were created and connected within it, beside what it is about."""
+    connecting: SystemUsage | None = None
+    """Usage of as many sessions as there are units, created and connected before the step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ async def sockets(url: str, meter: SystemMeter, many: int) -> CostStep:
         used = meter.read().since(opened)
         grown = opened.since(before)
     kept = SystemUsage(used.at_s, used.cpu_s, grown.rss_mb, used.log_calls, used.log_cpu_s, grown.log_bytes)
-    return CostStep(kept, None, many)
+    return CostStep(kept, None, many, connecting=grown)
 
 
 async def asked(
@@ -101,23 +105,28 @@ async def asked(
     )
     if heard.failures:
         raise RuntimeError(heard.failures[0])
-    return CostStep(meter.read().since(before), heard, people * turns)
+    return CostStep(meter.read().since(before), heard, people * turns, sessions=people)
 
 
 async def listeners(url: str, meter: SystemMeter, many: int) -> CostStep:
-    """One long answer, and so many who listen to it beside the one who asked."""
-    async with ApiConnection(url) as client:
+    """One long answer, and so many who listen to it beside the one who asked; all are connected before."""
+    async with ApiConnection(url) as client, AsyncExitStack() as open_ones:
         session = await client.create(speak=False, max_tokens=4_096)
+        streams = [
+            await open_ones.enter_async_context(client.stream(session, after=1)) for _ in range(many + 1)
+        ]
+        for stream in streams:
+            await stream.first("hello")
+        await asyncio.sleep(_SETTLE_S)
         before = meter.read()
-
-        async def listen(*, asks: bool) -> int:
-            async with client.stream(session, after=1) as stream:
-                if asks:
-                    await stream.ask("long")
-                return sum([arrival.type == "text.delta" async for arrival in stream.until_over()])
-
-        counts = await asyncio.gather(*(listen(asks=number == 0) for number in range(many + 1)))
+        await streams[0].ask("long")
+        counts = await asyncio.gather(*map(_deltas, streams))
         return CostStep(meter.read().since(before), None, sum(counts))
+
+
+async def _deltas(stream: EventSocket) -> int:
+    """Counts those of one answer."""
+    return sum([arrival.type == "text.delta" async for arrival in stream.until_over()])
 
 
 async def microphones(url: str, meter: SystemMeter, many: int, seconds: float, *, silent: bool) -> CostStep:
@@ -222,11 +231,16 @@ def derived(steps: CostSteps) -> dict[str, Any]:
 
 
 def _costs(steps: CostSteps, role: str) -> dict[str, float]:
-    idle = _spent(steps.idle, role) / steps.idle.used.at_s
+    idle = _spent(steps.idle.used, role) / steps.idle.used.at_s
+
+    def used(usage: SystemUsage) -> float:
+        return max(0.0, _spent(usage, role) - idle * usage.at_s)
 
     def net(step: CostStep) -> float:
-        return max(0.0, _spent(step, role) - idle * step.used.at_s)
+        return used(step.used) - step.sessions * session
 
+    assert steps.sockets.connecting is not None
+    session = used(steps.sockets.connecting) / steps.sockets.units
     short, long, spoken = (net(step) / step.units for step in (steps.short, steps.long, steps.spoken))
     few, many, told = (_events(step, "text.delta") for step in (steps.short, steps.long, steps.spoken))
     delta = max(0.0, (long - short) / (many - few))
@@ -234,6 +248,7 @@ def _costs(steps: CostSteps, role: str) -> dict[str, float]:
     chunks = _events(steps.spoken, "audio.chunk")
     others = steps.listeners.units - many
     values = {
+        "session": session,
         "turn": turn,
         "delta": delta,
         "chunk": max(0.0, spoken - turn - told * delta) / chunks,
@@ -245,8 +260,8 @@ def _costs(steps: CostSteps, role: str) -> dict[str, float]:
     return {part: round(value, 7) for part, value in values.items()}
 
 
-def _spent(step: CostStep, role: str) -> float:
-    return step.used.log_cpu_s if role == "Log server" else step.used.cpu_s.get(role, 0.0)
+def _spent(usage: SystemUsage, role: str) -> float:
+    return usage.log_cpu_s if role == "Log server" else usage.cpu_s.get(role, 0.0)
 
 
 def _events(step: CostStep, kind: str) -> float:
