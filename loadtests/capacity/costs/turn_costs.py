@@ -65,6 +65,8 @@ class CostSteps:
     short: CostStep
     long: CostStep
     spoken: CostStep
+    unheard: CostStep
+    """As `listeners`, without them: where one answer is alone, each of its deltas wakes the gateway."""
     listeners: CostStep
     microphones: CostStep | None
     quiet: CostStep
@@ -196,7 +198,8 @@ async def _steps(url: str, meter: SystemMeter, say: Say) -> CostSteps:
         short=await told("short answers", asked(url, meter, 12, "short", **silent)),
         long=await told("long answers", asked(url, meter, 1, "long", **silent)),
         spoken=await told("spoken answers", asked(url, meter, 3, "tell me")),
-        listeners=await told("many listeners", listeners(url, meter, 20)),
+        unheard=await told("many listeners", listeners(url, meter, 0)),
+        listeners=await listeners(url, meter, 20),
         quiet=await told("microphones", microphones(url, meter, 6, 12.0, silent=True)),
         microphones=await microphones(url, meter, 6, 12.0, silent=False) if available() else None,
         bytes_silent=await told("bytes of the log", log_bytes(url, meter.log, "long", 1, **silent)),
@@ -252,7 +255,7 @@ def _costs(steps: CostSteps, role: str) -> dict[str, float]:
         "turn": turn,
         "delta": delta,
         "chunk": max(0.0, spoken - turn - told * delta) / chunks,
-        "listener_delta": max(0.0, net(steps.listeners) - turn - many * delta) / others,
+        "listener_delta": max(0.0, net(steps.listeners) - net(steps.unheard)) / others,
         "socket_s": net(steps.sockets) / steps.sockets.used.at_s / steps.sockets.units,
         "quiet_s": net(steps.quiet) / steps.quiet.units,
         "microphone_s": net(steps.microphones) / steps.microphones.units if steps.microphones else 0.0,
