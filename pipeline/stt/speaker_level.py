@@ -6,6 +6,8 @@ from typing import Final
 
 import numpy as np
 
+from schemas.ids import TurnId
+
 _RECENT_FRAMES: Final = 16
 """Half a second: a short word over other speech is heard, and a single loud vowel of it is not."""
 _NEWER: Final = 0.3
@@ -21,6 +23,8 @@ class UtteranceLevel:
         self._frames = 0
         self.highest_db = -inf
         """Of the mean powers of the last half second, as it went on."""
+        self.over: TurnId | None = None
+        """The answer that was heard when the utterance was first noticed."""
 
     def push(self, frame: bytes) -> None:
         """One voiced frame of PCM16; some 5 µs."""

@@ -183,6 +183,7 @@ class Utterances:
             transcript.language,
             self._ends_speech(finished),
             distant=self.interruption.usual.is_distant(finished.level, finished.settings.distant_db),
+            over=finished.level.over,
         )
         if transcript.text:
             self._language = transcript.language

@@ -1,4 +1,4 @@
-"""Sound over an answer, heard by the packaged models: words stop it, and noises let it go on."""
+"""Sound over an answer, heard by the packaged models: words stop it; noises and its echo let it go on."""
 
 import numpy as np
 import pytest
@@ -17,12 +17,13 @@ from tests.support.clients.native_speaker import (
 )
 from tests.support.running_app import RunningApp
 from tests.support.speech.recordings import cough
+from tests.support.speech.room_loudspeaker import RoomLoudspeaker
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights, needs_clips]
 WITHIN_MS = 300
 BEFORE_MS = 320
-TELEVISION_DB = 15
-"""A television is so much quieter than the user."""
+TELEVISION_DB = ECHO_DB = 15
+"""A television, and the answer from a loudspeaker, are so much quieter than the user."""
 
 
 def samples(pcm: bytes) -> Sound:
@@ -119,3 +120,18 @@ async def test_a_cough_laughter_agreement_and_a_television_let_the_answer_go_on(
     assert taken[0] == "turn"
     assert set(taken[1:]) <= {"backchannel", "nothing"}
     assert taken.count("backchannel") >= 2
+
+
+async def test_our_own_voice_from_a_loudspeaker_does_not_interrupt_and_the_user_over_it_does(
+    real_app: RunningApp, words: dict[str, bytes], question: bytes, user_db: float
+) -> None:
+    session = await new_session(real_app, language="en")
+    async with calling(real_app, session, audio="pcm16") as caller:
+        turn = await asked(caller, question, heard_ms=None)
+        loudspeaker = RoomLoudspeaker(caller, turn, user_db - ECHO_DB)
+        await loudspeaker.play(7_000)
+        assert of(caller.events, "playback.paused", "playback.flushed", "turn.stop_requested") == []
+        assert loudspeaker.played_ms > 1_000
+        await loudspeaker.play(3_000, words["What do you mean?"])
+        flushed = await caller.event("playback.flushed")
+        assert (flushed["turn"], flushed["data"]["reason"]) == (turn, "barge_in")
