@@ -1,5 +1,6 @@
 """Turns of `semantic_vad` over sound: how long each eagerness waits, and what interrupts an answer."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,13 @@ app = app_fixture(
     session={"max_tokens": 4_000},
 )
 FRAME_MS = 32
+
+
+@pytest.fixture(autouse=True)
+def silent_afterwards(app: RunningApp) -> Iterator[None]:
+    """No long answer goes on beside the next test."""
+    yield
+    app.stop_answers()
 
 
 async def listening_to(caller: Client, eagerness: str) -> None:
