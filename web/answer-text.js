@@ -156,8 +156,10 @@ export class AnswerText {
     const children = isLit ? this._inWords(number, from, to) : this._markers(this._source.slice(from, to));
     const { error, done } = this._turn.sentences[number];
     const title = error && done ? { title: t("Not spoken: {reason}", { reason: asSentence(error) }) } : {};
+    const name = this._classOf(number);
+    const before = name.endsWith("unheard") ? { "data-short": t("Not heard from here:") } : {};
     const place = { "data-sentence": String(number), "data-from": String(from) }; // for a click on a word
-    return span(this._classOf(number), children, { ...title, ...place });
+    return span(name, children, { ...title, ...before, ...place });
   }
 
   _classOf(number) {

@@ -1,6 +1,7 @@
 /** The page: one document with its side bar, its player and its text box, and the place that is on show. */
 
 import { Api, orElse } from "./api.js";
+import { Awake } from "./awake.js";
 import { ChatPlace } from "./chat.js";
 import { ChatHead } from "./chat-head.js";
 import { ChaptersView, titleOf } from "./chapters-view.js";
@@ -43,6 +44,7 @@ class Shell {
     this.place = null;
     this.paint = oncePerFrame(() => this._draw());
     this._doing = "";
+    this._awake = new Awake();
     this.hearing = new Hearing({
       control: (session, action, about) => this._control(session, action, about),
       onChange: () => this.paint(),
@@ -314,6 +316,7 @@ class Shell {
     const title = heard && sourceOf(session).title;
     const chapter = chapters?.current ? titleOf(chapters.current) : "";
     this._media.show({ title, chapter, paused, ms: time.ms, ofMs: time.ofMs, speed: preferences.speed });
+    this._awake.keep((Boolean(heard) && !paused) || Boolean(this.listening?.isOn));
     byId("dock").hidden = byId("composer").hidden && !active && !isGuest;
   }
 

@@ -1,6 +1,6 @@
 /** The chapters of the story that is heard, above the player: which one it is, all of them, and the way to the next. */
 
-import { byId, clockTime, make, say } from "./dom.js";
+import { byId, clockTime, closedElsewhere, make, say } from "./dom.js";
 import { t } from "./strings.js";
 
 export class ChaptersView {
@@ -13,9 +13,7 @@ export class ChaptersView {
     byId("previous-chapter").addEventListener("click", () => onStep(-1));
     byId("next-chapter").addEventListener("click", () => onStep(1));
     this._choice.addEventListener("keydown", (event) => this._key(event));
-    addEventListener("pointerdown", ({ target }) => {
-      if (!this._choice.contains(target)) this._choice.open = false;
-    });
+    closedElsewhere(this._choice);
   }
 
   /** What `Chapters.now` answers; null: there are none. */

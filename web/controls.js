@@ -1,6 +1,6 @@
 /** The dock's player and what is told around it: everything that can be pressed or read, whichever place is on show. */
 
-import { byId, clockTime, isTyping, say, setIcon } from "./dom.js";
+import { byId, clockTime, closedElsewhere, isTyping, say, setIcon } from "./dom.js";
 import { voiceOptions } from "./languages.js";
 import { t } from "./strings.js";
 
@@ -41,9 +41,7 @@ export class Controls {
     byId("speed").addEventListener("change", ({ target }) => handlers.onSpeed(Number(target.value)));
     byId("voices").addEventListener("change", ({ target }) => this._change({ voice: target.value }));
     addEventListener("keydown", (event) => this._key(event));
-    addEventListener("pointerdown", ({ target }) => {
-      if (!byId("sound").contains(target)) byId("sound").open = false;
-    });
+    closedElsewhere(byId("sound"));
   }
 
   showConnection({ state }) {

@@ -64,6 +64,15 @@ export function isTyping(element) {
   return Boolean(element.closest?.(TYPED_IN)) && !(element.id === "text" && element.value === "");
 }
 
+/** `details` is closed by a press, or by the focus, elsewhere. */
+export function closedElsewhere(details) {
+  const close = (target) => {
+    if (target && !details.contains(target)) details.open = false;
+  };
+  addEventListener("pointerdown", ({ target }) => close(target));
+  details.addEventListener("focusout", ({ relatedTarget }) => close(relatedTarget));
+}
+
 /** A function that draws once, soon, however often it is called. */
 export function oncePerFrame(draw) {
   let waiting = false;

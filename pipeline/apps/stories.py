@@ -142,16 +142,17 @@ class SceneSound(NamedTuple):
     upto: Seq
     scene: TurnState
     number: int
-    word: str
 
     @property
     def title(self) -> str:
-        """Number and question, or the beginning of a text that was given."""
-        name, text = f"{self.word}{self.number}", self.scene.text
-        line = "" if text in (_BEGIN, _GO_ON) else " ".join(text[: 4 * _TITLE].split())
+        """Number and question, or the beginning of a text that was given or of a scene that the story decided."""
+        text = self.scene.text
+        if text in (_BEGIN, _GO_ON):
+            text = "".join(part[: 4 * _TITLE] for part in self.scene.parts[: 4 * _TITLE])
+        line = " ".join(text[: 4 * _TITLE].split())
         if len(line) > _TITLE:
             line = f"{line[: _TITLE - 1].rstrip()}…"
-        return f"{name}: {line}" if line else name
+        return f"{self.number}: {line}" if line else str(self.number)
 
 
 async def scene_sounds(sessions: Sessions, story: SessionId, conversation: Conversation) -> list[SceneSound]:
@@ -168,11 +169,10 @@ async def scene_sounds(sessions: Sessions, story: SessionId, conversation: Conve
         heard.add(narration.session)
         if (reading := await _reading(sessions, conversation, narration.session)) is not None:
             readings[scene.turn] = reading
-    word, head = "Scene " if conversation.kind == "story" else "", conversation.head
     sounds: list[SceneSound] = []
     for number, scene in enumerate(scenes_of(conversation), 1):
-        session, turn, upto = readings.get(scene.turn) or (story, scene, head)
-        sounds.append(SceneSound(session, turn, upto, scene, number, word))
+        session, turn, upto = readings.get(scene.turn) or (story, scene, conversation.head)
+        sounds.append(SceneSound(session, turn, upto, scene, number))
     return sounds
 
 

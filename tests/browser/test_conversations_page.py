@@ -26,6 +26,11 @@ def test_a_character_is_made_changed_and_talked_to(open_page: OpenPage, app: Run
     page.get_by_label("Hives").first.check()
     page.get_by_role("button", name="Create character").click()
     expect(page.get_by_text("Ida is saved.")).to_be_visible()
+    above = page.get_by_role("list", name="Your characters").bounding_box()
+    form = page.get_by_label("Persona").bounding_box()
+    assert above is not None
+    assert form is not None
+    assert above["y"] < form["y"], "what there is stands above the form"
     page.get_by_role("button", name="Edit Ida").click()
     expect(page.get_by_label("Persona")).to_have_value("A keeper, dry and kind.")
     page.get_by_label("Name", exact=True).fill("Ida the keeper")

@@ -1,5 +1,6 @@
 """The developer panel: what a turn took, the session's settings, code for it, and its events."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,6 +42,9 @@ def test_the_latency_and_the_engines_of_the_turn_are_shown(opened: Reader) -> No
 def test_settings_are_changed_for_the_session_and_refusals_are_told(opened: Reader, app: RunningApp) -> None:
     page = opened.page
     page.get_by_text("Session settings").click()
+    modes = page.get_by_label("Transcription", exact=True).locator("option")
+    expect(modes).to_have_text(["Fast", "Accurate", "Legacy: whole answers"])
+    expect(page.get_by_label("Transcribe in both ways")).to_be_visible()
     page.get_by_label("System prompt").fill("Answer in verse.")
     page.get_by_label("Temperature").fill("0.4")
     page.get_by_label("Silence that ends speech, ms").fill("700")
@@ -59,6 +63,9 @@ def test_settings_are_changed_for_the_session_and_refusals_are_told(opened: Read
 def test_events_are_filtered_and_shown_as_json_and_code_names_the_session(opened: Reader) -> None:
     page = opened.page
     page.get_by_label("Filter events").fill("text.completed")
+    expect(page.get_by_text(re.compile(r"^Events \(\d+\)$"))).to_be_visible()
+    for words in ("event", "fact", "cursor"):
+        expect(page.locator("#page")).not_to_contain_text(words, ignore_case=True)
     events = page.locator("#developer .events > li")
     expect(events).to_have_count(1)
     events.locator("summary").click()

@@ -19,8 +19,11 @@ def test_documents_are_added_watched_found_and_deleted(open_page: OpenPage) -> N
     page.get_by_label("Name", exact=True).fill("Bee keeping")
     page.get_by_role("button", name="Create collection").click()
     expect(page.get_by_role("heading", name="Bee keeping")).to_be_visible()
-    page.set_input_files("#files", [file("bees.md", BEES), file("long.txt", "Flowers. " * 30_000)])  # type: ignore[list-item]
+    files = [file("bees.md", BEES), file("long.txt", "Flowers. " * 30_000), file("short.txt", "Wax melts.")]
+    page.set_input_files("#files", files)  # type: ignore[arg-type]
     expect(added(reader, "The hive")).to_contain_text("2 passages")
+    expect(added(reader, "short")).to_contain_text("1 passage")
+    expect(row(reader, "short")).not_to_contain_text("1 passages")
     added(reader, "long")
     page.get_by_role("searchbox", name="Look something up").fill("what are combs built of")
     page.get_by_role("button", name="Find").click()

@@ -43,6 +43,7 @@ def test_escape_stops_the_voice_and_the_writing(patient: Reader) -> None:
     patient.status_is("stopped")
     patient.page.get_by_text("Stopped", exact=True).wait_for()
     assert not patient.page.is_visible("#stop")
+    assert patient.page.locator(".narrated, .sentence.unheard").count() == 0, "nothing is left in grey"
 
 
 def test_a_stop_is_heard_in_every_tab(patient: Reader, open_page: OpenPage) -> None:
@@ -170,23 +171,29 @@ def test_speed_counts_at_once_and_for_all_that_is_heard(listener: Reader) -> Non
     listener.page.wait_for_function("() => document.querySelector('#speed').value === '2'")
 
 
-def test_the_lock_screen_and_the_headset_reach_the_player(open_page: OpenPage, app: RunningApp) -> None:
+def test_the_lock_screen_and_the_headset_reach_the_player_and_the_screen_stays_on(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page("/web/icon.svg")
     reader.page.add_init_script(
         """navigator.mediaSession.setActionHandler = (action, handle) => {
             (window.actions ??= {})[action] = handle;
-        };"""
+        };
+        const screen = { released: true, release: async () => { screen.released = true; } };
+        navigator.wakeLock.request = async () => Object.assign(screen, { released: false });
+        window.awake = () => !screen.released;"""
     )
     reader.page.goto(app.url)
     reader.ask("a story at length")
     reader.hears(200)
     told = "() => [navigator.mediaSession.metadata?.title ?? null, navigator.mediaSession.playbackState]"
     assert reader.page.evaluate(told) == ["a story at length", "playing"]
+    reader.page.wait_for_function("() => awake()")
     reader.page.evaluate("actions.pause()")
     reader.wait("s.paused && s.rms < 0.0005")
     reader.sees(lambda: reader.page.evaluate(told)[1] == "paused")
+    reader.page.wait_for_function("() => !awake()")
     reader.page.evaluate("actions.play()")
     reader.hears()
+    reader.page.wait_for_function("() => awake()")
     reader.page.wait_for_function("() => Number(document.querySelector('#seek').max) > 4000")
     reader.page.evaluate("actions.seekto({ seekTime: 3 })")
     reader.wait("s.positionMs > 3000 && s.rms > 0.005")
@@ -195,6 +202,7 @@ def test_the_lock_screen_and_the_headset_reach_the_player(open_page: OpenPage, a
     reader.page.evaluate("actions.stop()")
     reader.wait("s.turn === null")
     reader.sees(lambda: reader.page.evaluate(told) == [None, "none"])
+    reader.page.wait_for_function("() => !awake()")
 
 
 def test_volume_down_is_silence_without_losing_the_place(listener: Reader) -> None:

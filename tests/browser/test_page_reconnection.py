@@ -216,6 +216,12 @@ def test_a_lost_connection_is_told_where_one_looks_and_told_away_again(
     announced = reader.page.locator("#announcer")
     cable.pull()
     expect(announced).to_have_text("Reconnecting…")
+    for width in (320, 820, 1_280):
+        reader.page.set_viewport_size({"width": width, "height": 720})
+        words = reader.page.locator("#connection").get_by_text("Reconnecting…").bounding_box()
+        assert words is not None
+        assert words["width"] > 50, "the state is in words at every width"
+        assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
     reader.ask("briefly")
     problem = reader.page.locator("#problem")
     expect(problem).to_contain_text("cannot be reached")
@@ -233,6 +239,12 @@ def test_a_lost_connection_is_told_where_one_looks_and_told_away_again(
     reader.page.context.set_offline(False)
     expect(notice).to_be_hidden()
     expect(sending).to_be_hidden()
+    reader.ask("a story without end")
+    reader.status_is("running")
+    reader.page.context.set_offline(True)
+    reader.page.keyboard.press("Escape")
+    reader.page.context.set_offline(False)
+    reader.status_is("stopped")
 
 
 def test_a_part_that_cannot_be_loaded_says_so_and_is_loaded_later(open_page: OpenPage) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -47,6 +48,10 @@ def test_a_story_is_begun_and_its_scene_heard_while_it_is_written(
     entry = reader.page.locator(".shelf").get_by_role("link", name="The lighthouse and the fox")
     expect(entry.first).to_contain_text("1 scene")
     assert story in (entry.first.get_attribute("href") or "")
+    entry.first.click()
+    reader.choose("Delete")
+    reader.page.get_by_role("button", name="Delete The lighthouse and the fox for good?").click()
+    reader.sees(lambda: httpx.get(f"{app.url}/api/stories/{story}").status_code in {404, 410})
 
 
 def test_a_written_scene_is_read_out_when_one_wants_it(open_page: OpenPage, app: RunningApp) -> None:
@@ -176,6 +181,10 @@ def test_scenes_are_chapters_of_one_recording(open_page: OpenPage, app: RunningA
     chapters.locator("summary").click()
     items = chapters.get_by_role("listitem")
     expect(items.nth(2).get_by_role("button")).to_have_attribute("aria-current", "true")
+    items.nth(2).get_by_role("button").focus()
+    reader.page.keyboard.press("Tab")
+    expect(items.nth(0)).to_be_hidden()
+    chapters.locator("summary").click()
     items.nth(0).get_by_role("button", name="Scene 1: briefly").click()
     reader.wait("s.session === arg && s.rms > 0.005", first)
     expect(items.nth(0)).to_be_hidden()

@@ -65,6 +65,10 @@ export class Listening {
     addEventListener("pagehide", () => this._microphone.abandon());
   }
 
+  get isOn() {
+    return this._microphone.isOn;
+  }
+
   /** How the session listens, or would. */
   get settings() {
     return listeningOf(USUAL, this._known, ...this._wishes);

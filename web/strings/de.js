@@ -2,6 +2,8 @@
 
 export default {
   "Not spoken: {reason}": "Nicht gesprochen: {reason}",
+  "Not heard from here:": "Ab hier nicht gehört:",
+  "Playing:": "Zu hören:",
   "Copied": "Kopiert",
   "Not allowed here": "Hier nicht erlaubt",
   "Copy code": "Code kopieren",

@@ -2,6 +2,8 @@
 
 export default {
   "Not spoken: {reason}": "No se dijo: {reason}",
+  "Not heard from here:": "Desde aquí no se oyó:",
+  "Playing:": "Suena:",
   "Copied": "Copiado",
   "Not allowed here": "No permitido aquí",
   "Copy code": "Copiar código",

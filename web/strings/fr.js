@@ -2,6 +2,8 @@
 
 export default {
   "Not spoken: {reason}": "Non prononcé : {reason}",
+  "Not heard from here:": "Non entendu à partir d’ici :",
+  "Playing:": "En lecture :",
   "Copied": "Copié",
   "Not allowed here": "Non autorisé ici",
   "Copy code": "Copier le code",

@@ -2,6 +2,8 @@
 
 export default {
   "Not spoken: {reason}": "未朗读：{reason}",
+  "Not heard from here:": "此后未听到：",
+  "Playing:": "正在播放：",
   "Copied": "已复制",
   "Not allowed here": "此处不允许",
   "Copy code": "复制代码",

@@ -4,15 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.browser.page_reader import Reader
+from tests.browser.stories_page import new_story, open_chapters, read_out
+from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Reader]
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+ZOOMED = {"width": 320, "height": 256}
 MOVING = {"reduced_motion": "no-preference"}
 LOOKS = [
     pytest.param("desktop", DESKTOP, "light"),
@@ -58,14 +61,16 @@ def test_a_phone_never_scrolls_sideways(open_page: OpenPage, pictures: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/?stories", "/?history", "/?characters", "/?collections", "/?compare"]
+    "path", ["/", "/?story", "/?stories", "/?history", "/?characters", "/?collections", "/?compare"]
 )
-def test_no_wide_window_scrolls_sideways(open_page: OpenPage, path: str) -> None:
+def test_no_wide_window_scrolls_sideways(open_page: OpenPage, app: RunningApp, path: str) -> None:
     """Narrower ones are looked at together with the sizes of what is in them."""
-    reader = open_page(path)
+    reader = open_page(story_read_out(app) if path == "/?story" else path)
     if path == "/":
         reader.ask("a story at length")
         reader.page.locator(".turn").wait_for()
+    elif path == "/?story":
+        open_chapters(reader)
     wide = []
     for width in range(1_040, 1_921, 40):
         reader.page.set_viewport_size({"width": width, "height": 700})
@@ -76,6 +81,10 @@ def test_no_wide_window_scrolls_sideways(open_page: OpenPage, path: str) -> None
 
 def test_the_focus_is_somewhere_wherever_one_goes_by_keyboard(open_page: OpenPage) -> None:
     page = open_page().page
+    page.locator("a, button, input, select").first.focus()
+    expect(page.get_by_role("link", name="Skip to the message box")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#text")).to_be_focused()
     page.click("#developer-button")
     for link, heading in (
         ("Stories", "Stories"),
@@ -94,16 +103,37 @@ def test_the_focus_is_somewhere_wherever_one_goes_by_keyboard(open_page: OpenPag
 
 @pytest.mark.parametrize("path", ["/?stories", "/?characters", "/?collections", "/?compare"])
 def test_at_400_percent_every_control_of_a_place_can_be_reached(open_page: OpenPage, path: str) -> None:
-    page = open_page(path, viewport={"width": 320, "height": 256}).page
+    page = open_page(path, viewport=ZOOMED).page
     page.get_by_role("heading", level=1).wait_for()
     page.locator("#place").locator("input, select, textarea, button").first.wait_for()
-    for control in page.locator("#page").locator("button, select, textarea, input, a").all():
+    can_all_be_reached(page.locator("#page"))
+
+
+def test_at_400_percent_the_chapters_and_forms_of_a_story_can_be_reached(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    reader = open_page(story_read_out(app), viewport=ZOOMED)
+    open_chapters(reader)
+    can_all_be_reached(reader.page.locator("#chapters details"))
+    reader.page.locator("#chapters summary").click()
+    can_all_be_reached(reader.page.locator("#page"))
+
+
+def can_all_be_reached(part: Locator) -> None:
+    """Each control is in sight once it is scrolled to, and covered by nothing."""
+    for control in part.locator("button, select, textarea, input, a").all():
         if control.is_visible() and control.is_enabled():
-            control.click(trial=True)  # in sight once it is scrolled to, and covered by nothing
+            control.click(trial=True)
+
+
+def story_read_out(app: RunningApp) -> str:
+    address = new_story(app.url, "At every width", "briefly", "briefly, too")
+    read_out(app.url, address)
+    return address
 
 
 def test_at_400_percent_the_text_is_in_sight_and_nothing_covers_it(open_page: OpenPage) -> None:
-    reader = open_page(viewport={"width": 320, "height": 256})
+    reader = open_page(viewport=ZOOMED)
     reader.ask("a story at length")
     reader.page.locator(".word.said").wait_for()
     covered = """() => {

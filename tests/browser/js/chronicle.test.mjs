@@ -150,6 +150,7 @@ test("what was said by voice is told in words, and what comes too often is not",
     const ways = [{ mode: "realtime", after_ms: 312.4 }, { mode: "quality", after_ms: 900 }];
     log.add("transcript.compared", { input, utterance: 0, ways, words: 1, differences: [] });
     log.add("playback.paused", { by: "voice" });
+    log.add("playback.resumed", { by: "voice" }); // also after an interruption: nothing is said of why
     log.add("input.closed", { input, ms: 2_000, reason: "client" });
     assert.deepEqual(told(log).moments.map(({ what }) => what), [
         "Begun",
@@ -159,6 +160,7 @@ test("what was said by voice is told in words, and what comes too often is not",
         "Asked: “Hello?” (realtime, after 312 ms)",
         "Modes compared: no difference; realtime after 312 ms, quality after 900 ms",
         "Paused: the user spoke",
+        "Resumed after the user spoke",
         "Input closed: it was switched off",
     ]);
 });

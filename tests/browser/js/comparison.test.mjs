@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { figures, marked, verdict } from "../../../web/microphone/comparison.js";
-import { assistantDoes } from "../../../web/doing.js";
+import { assistantDoes, whatIsDone } from "../../../web/doing.js";
 import { current, stateOf } from "../../../web/microphone/state.js";
 
 const shown = (runs) => runs.map(({ text, differs }) => (differs ? `[${text}]` : text)).join(" ");
@@ -82,6 +82,17 @@ test("the assistant thinks until there is sound, and writes where nothing is rea
   assert.equal(does({ ...running, status: "completed", overAt: 1 }, { audioMs: 900 }), "speaking");
   assert.equal(does({ ...running, status: "completed", overAt: 1 }, { audioMs: 900 }, { paused: true }), "paused");
   assert.equal(does({ ...running, status: "completed", overAt: 1 }, null), null);
+});
+
+test("a pause, a stop and sound that is late are told in words", () => {
+  const turn = { status: "running", text: "The lamp", audioMs: 900, overAt: null };
+  const story = { order: [1], turns: { 1: turn }, pausedBy: null };
+  const done = (how, of = story) => whatIsDone(of, turn, { paused: false, buffering: false, ...how });
+  assert.equal(done({}), "");
+  assert.equal(done({ buffering: true }), "Buffering…");
+  assert.equal(done({ paused: true }), "Paused");
+  assert.equal(done({ paused: true }, { ...story, pausedBy: "voice" }), "Paused while you speak");
+  assert.equal(done({}, { ...story, turns: { 1: { ...turn, status: "stopping" } } }), "Stopping…");
 });
 
 test("who was never heard of again is not speaking for ever, but notes stay", () => {

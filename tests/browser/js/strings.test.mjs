@@ -73,6 +73,13 @@ test("no English words are left in the modules", () => {
   }
 });
 
+test("no words are left in the style sheets", () => {
+  for (const path of readdirSync(WEB, { recursive: true }).filter((path) => path.endsWith(".css"))) {
+    const written = all(String.raw`\bcontent:[^;]*"[^";]*[A-Za-z]{2}[^";]*"`, readFileSync(new URL(path, WEB), "utf8"));
+    assert.deepEqual(written.map(([words]) => words), [], path);
+  }
+});
+
 test("the browser's first language that the page speaks is taken, else English", () => {
   assert.equal(spokenOf(["nl-NL", "de-AT", "fr"]), "de");
   assert.equal(spokenOf(["zh-Hant-TW"]), "zh");

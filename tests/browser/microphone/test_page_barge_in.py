@@ -66,7 +66,8 @@ def test_whoever_speaks_over_an_answer_is_listened_to_at_once(visit: Visit, app:
     ]
     (first, *_) = session_log.turns(app.url, reader.session)
     assert 400 < told[-1] < first["audio_ms"]
-    assert reader.page.locator(f'.turn[data-turn="{turn}"] .sentence.unheard').count() > 0
+    unheard = reader.page.locator(f'.turn[data-turn="{turn}"] .sentence.unheard')
+    expect(unheard.first).to_have_attribute("data-short", "Not heard from here:")
 
 
 @pytest.mark.parametrize("app", [{"stt": {"texts": ["mm-hm"]}}], indirect=True)

@@ -1,5 +1,6 @@
 """Speaking to the page: what is said becomes a question, whatever the network and the browser do."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,7 +47,10 @@ def test_what_is_said_becomes_a_question_and_is_answered_aloud(visit: Visit, app
     state_is(reader, "listening")
     opened = of_type(app, reader, "input.opened")
     assert [(event["data"]["format"], event["data"]["rate"]) for event in opened] == [("opus", 48_000)]
-    reader.page.get_by_role("button", name="Stop listening").first.click()
+    ends = reader.page.get_by_role("button", name="Stop listening")
+    expect(ends).to_have_count(1)
+    expect(reader.page.get_by_role("button", name="Talk", exact=True)).to_have_count(0)
+    ends.click()
     expect(reader.page.locator("#voice-bar")).to_be_hidden()
 
     def heard() -> list[int]:
@@ -181,6 +185,11 @@ def test_the_way_is_chosen_in_the_settings_and_counts_for_the_next_session_too(
 ) -> None:
     reader = visit(1.0, YOUNG_MAN, 60.0)
     reader.page.click("#settings-button")
+    sheet = reader.page.get_by_role("dialog", name="Settings")
+    assert sheet.get_by_role("radio").count() == 2, "Legacy is in the developer panel"
+    expect(sheet.get_by_text(re.compile("both ways|legacy", re.IGNORECASE))).to_have_count(0)
+    for name in ("Push to talk", "Save my audio"):
+        expect(reader.page.get_by_role("switch", name=name)).to_have_count(1)
     reader.page.get_by_role("radio", name="Accurate").check()
     reader.page.get_by_text("Saved", exact=True).wait_for()
     reader.page.keyboard.press("Escape")

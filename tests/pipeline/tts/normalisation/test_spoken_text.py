@@ -252,6 +252,7 @@ def test_each_spoken_word_points_to_what_it_reads(language: str, cases: dict[str
     for shown, said in cases.values():
         spoken = to_spoken(shown, language)
         ranges = [spoken.shown_range(word.start(), word.end()) for word in re.finditer(r"\S+", said)]
+        assert all(start < end for start, end in ranges), "no word is lit as an empty place"
         covered = {at for start, end in ranges for at in range(start, end)}
         digits = {at for at, character in enumerate(shown) if character.isdigit()}
         assert digits <= covered or any(mark in shown for mark in UNREAD), shown
