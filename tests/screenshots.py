@@ -224,6 +224,8 @@ def places(browser: Browser, url: str, prepared: Prepared, camera: Camera) -> No
         page.locator("#scene-2 .word.said").first.wait_for()
         page.get_by_role("group", name="Chapters").get_by_text("Scene 2 of 2").wait_for()
         camera.shoot(page, "story")
+        page.locator("#chapters summary").click()
+        camera.shoot(page, "chapters")
         for place, name in (
             ("stories", "stories"),
             ("characters", "library"),

@@ -23,6 +23,7 @@ def settings(reader: Reader) -> Locator:
 def test_settings_survive_a_reload(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page(new_story(app.url))
     sheet = settings(reader)
+    expect(sheet.get_by_text("A chat has its speed and speaker beside its player.")).to_have_count(3)
     sheet.get_by_label("Read while writing").check()
     sheet.get_by_label("Minimum chunk length").fill("35")
     sheet.get_by_label("Speed").fill("1.25")
