@@ -54,7 +54,7 @@ def open_chapters(reader: Reader) -> None:
     """The chapters of a story on show, the voices of its first scene's paragraphs, and its second scene's text."""
     scene(reader, 2).get_by_role("button", name="Edit text").click()
     scene(reader, 1).get_by_role("button", name="Voices").click()
-    scene(reader, 1).get_by_role("button", name="Read again").wait_for()
+    scene(reader, 1).locator("form select").first.wait_for()
     reader.page.locator("#chapters summary").click()
 
 

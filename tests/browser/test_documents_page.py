@@ -17,7 +17,7 @@ def test_documents_are_added_watched_found_and_deleted(open_page: OpenPage) -> N
     reader = open_page("/?collections")
     page = reader.page
     page.get_by_label("Name", exact=True).fill("Bee keeping")
-    page.get_by_role("button", name="Create collection").click()
+    page.get_by_role("button", name="Create knowledge base").click()
     expect(page.get_by_role("heading", name="Bee keeping")).to_be_visible()
     files = [file("bees.md", BEES), file("long.txt", "Flowers. " * 30_000), file("short.txt", "Wax melts.")]
     page.set_input_files("#files", files)  # type: ignore[arg-type]
@@ -97,4 +97,4 @@ def test_a_collection_is_renamed_and_deleted(open_page: OpenPage, app: RunningAp
 
 def test_a_collection_that_is_not_there_says_so(open_page: OpenPage) -> None:
     reader = open_page("/?collection=0190a000-0000-7000-8000-000000000000")
-    expect(reader.page.get_by_role("alert").filter(has_text="There is no such collection")).to_be_visible()
+    expect(reader.page.get_by_role("alert").filter(has_text="There is no such knowledge base")).to_be_visible()

@@ -227,7 +227,7 @@ def test_a_paragraph_is_spoken_by_another_voice(open_page: OpenPage, app: Runnin
     reader = open_page(new_story(app.url, "Two voices", "a story"))
     written(reader, 1).get_by_role("button", name="Voices").click()
     scene(reader, 1).get_by_label("One night in November").select_option("alto")
-    scene(reader, 1).get_by_role("button", name="Read again").click()
+    scene(reader, 1).locator("form").get_by_role("button", name="Regenerate audio").click()
     reader.hears(200)
     narration = reader.stats["session"]
     reader.sees(lambda: session_log.turns(app.url, narration)[0]["status"] == "completed")

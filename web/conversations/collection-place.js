@@ -54,7 +54,7 @@ export class CollectionPlace {
       () => this._api.collection(this.id),
     );
     if (!collection) {
-      this._shell.refused(t("There is no such collection, or it is somebody else's."));
+      this._shell.refused(t("There is no such knowledge base, or it is somebody else's."));
       return;
     }
     this._wire.open();
@@ -158,7 +158,7 @@ export class CollectionPlace {
 
   _connection(state) {
     if (this._left.signal.aborted) return;
-    if (state.state === "ended") this._shell.refused(t("This collection was deleted."));
+    if (state.state === "ended") this._shell.refused(t("This knowledge base was deleted."));
     if (state.state === "refused") this._shell.refused(asSentence(state.message));
   }
 }

@@ -15,8 +15,8 @@ export class CollectionsPlace {
     this._shell = shell;
     this._api = new ConversationsApi();
     this._problem = problemLine();
-    this._list = make("ul", { class: "shelf", "aria-label": t("Your collections") });
-    this._empty = make("p", { class: "note", hidden: "" }, t("No documents yet. Name the first collection below."));
+    this._list = make("ul", { class: "shelf", "aria-label": t("Your knowledge bases") });
+    this._empty = make("p", { class: "note", hidden: "" }, t("No documents yet. Name the first knowledge base below."));
   }
 
   leave() {}
@@ -39,9 +39,9 @@ export class CollectionsPlace {
   _form() {
     const name = make("input", { id: "collection-name", maxlength: "200", required: "", placeholder: t("Our handbook") });
     const problem = problemLine();
-    const send = make("button", { type: "submit", class: "button" }, t("Create collection"));
+    const send = make("button", { type: "submit", class: "button" }, t("Create knowledge base"));
     const label = make("label", { for: name.id }, t("Name"));
-    const form = make("form", { class: "begin", autocomplete: "off", "aria-label": t("A new collection") }, label, name, send, problem);
+    const form = make("form", { class: "begin", autocomplete: "off", "aria-label": t("A new knowledge base") }, label, name, send, problem);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       void tried(problem, async () => {

@@ -49,7 +49,7 @@ export class SceneChanges {
     this._text.addEventListener("click", () => this._open(this._text, [this._words()], t("Save")));
     this._voices.addEventListener("click", async () => {
       const rows = this._rows(await this._on.voices());
-      this._open(this._voices, rows, t("Read again"));
+      this._open(this._voices, rows, t("Regenerate audio"));
     });
     this.form.addEventListener("keydown", (event) => this._key(event));
     this.form.addEventListener("submit", (event) => {

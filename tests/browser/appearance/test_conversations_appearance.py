@@ -49,7 +49,7 @@ def test_pictures_of_talks_and_none_scrolls_sideways(
     page.get_by_role("button", name="Edit Ines").first.click()
     picture("characters")
     page.goto(f"{app.url}/?collections")
-    expect(page.get_by_role("list", name="Your collections").get_by_role("link").first).to_be_visible()
+    expect(page.get_by_role("list", name="Your knowledge bases").get_by_role("link").first).to_be_visible()
     picture("collections")
     page.goto(f"{app.url}/?collection={collection}")
     added(reader, "The hive")
