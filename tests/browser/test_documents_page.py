@@ -97,4 +97,6 @@ def test_a_collection_is_renamed_and_deleted(open_page: OpenPage, app: RunningAp
 
 def test_a_collection_that_is_not_there_says_so(open_page: OpenPage) -> None:
     reader = open_page("/?collection=0190a000-0000-7000-8000-000000000000")
-    expect(reader.page.get_by_role("alert").filter(has_text="There is no such knowledge base")).to_be_visible()
+    expect(
+        reader.page.get_by_role("alert").filter(has_text="There is no such knowledge base")
+    ).to_be_visible()

@@ -171,7 +171,9 @@ def test_speed_counts_at_once_and_for_all_that_is_heard(listener: Reader) -> Non
     listener.page.wait_for_function("() => document.querySelector('#speed').value === '2'")
 
 
-def test_the_lock_screen_and_the_headset_reach_the_player_and_the_screen_stays_on(open_page: OpenPage, app: RunningApp) -> None:
+def test_the_lock_screen_and_the_headset_reach_the_player_and_the_screen_stays_on(
+    open_page: OpenPage, app: RunningApp
+) -> None:
     reader = open_page("/web/icon.svg")
     reader.page.add_init_script(
         """navigator.mediaSession.setActionHandler = (action, handle) => {
