@@ -213,7 +213,8 @@ function lastLeaf(node) {
   return node ?? null;
 }
 
-function attributesOf({ tag, href, first, align }) {
+function attributesOf({ tag, href, first, align, task }) {
+  if (task) return { class: `task-${task}` };
   if (tag === "a") return { href, target: "_blank", rel: "noopener noreferrer nofollow" };
   if (tag === "ol" && first !== 1) return { start: String(first) };
   return align ? { class: `to-${align}` } : {};

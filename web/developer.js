@@ -18,7 +18,7 @@ export class DeveloperPanel {
     this._latency = make("ol", { class: "latency", "aria-label": t("Latency of the latest turn") });
     this._usage = make("dl", { class: "facts" });
     this._problem = problemLine();
-    this._fields = new Map(PATHS.map((path) => [path, sessionField(path, (patch) => this._save(patch))]));
+    this._fields = new Map(PATHS.map((path) => [path, sessionField(path, (patch) => this._save(path, patch))]));
     this._language = make("select", { "aria-label": t("Language of the code") });
     this._language.append(...["curl", "Python", "JavaScript"].map((name) => make("option", {}, name)));
     this._code = make("code");
@@ -69,8 +69,10 @@ export class DeveloperPanel {
     return [title, ...turn, settings, code, compare, events];
   }
 
-  _save(patch) {
+  /** A refusal stands below its field. */
+  _save(path, patch) {
     say(this._problem, null);
+    this._fields.get(path).element.after(this._problem);
     const refused = ({ message }) => say(this._problem, asSentence(message));
     return orElse(refused, () => this._place.changeSettings(patch));
   }

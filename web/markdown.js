@@ -1,9 +1,9 @@
 /**
  * Markdown as language models write it, read into a tree whose leaves are ranges of the source. Pure.
  *
- * A node is {tag, start, end, children} (a link also has `href`, a list `first`, a cell `align`, code `language`),
+ * A node is {tag, start, end, children} (a link also has `href`, a list `first`, an item `task`, a cell `align`, code `language`),
  * a leaf {start, end}: the source's UTF-16 units that are shown. Nothing becomes HTML: a tag is text.
- * CommonMark and GFM where models use them: headings, lists, quotes, code, rules, tables, emphasis, links.
+ * CommonMark and GFM where models use them: headings, lists, tasks, quotes, code, rules, tables, emphasis, links.
  * Differences: line breaks stay, indented text is no code, entities and references are text, an image is a link.
  */
 
@@ -13,6 +13,7 @@ const HEADING = /^ {0,3}(#{1,6})(?:[ \t]+|$)/;
 const RULE = /^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^([ \t]*)([-*+•]|\d{1,9}[.)])([ \t]+|$)/;
+const TASK = /^\[([ xX])\](?:[ \t]+|$)/;
 const DELIMITERS = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*(?:\|[ \t]*)?$/;
 const INDENT = /^[ \t]*/;
 const DEEPEST = 12; // containers, and spans, within each other; what lies deeper is text
@@ -232,7 +233,9 @@ function startsItem(text, line, marker) {
 
 /** One item: its first line, and those that are indented or go on with its paragraph. */
 function listItem(text, lines, at, [all, margin], depth) {
-  const inner = [{ start: lines[at].start + all.length, end: lines[at].end }];
+  const from = lines[at].start + all.length;
+  const task = TASK.exec(text.slice(from, lines[at].end));
+  const inner = [{ start: from + (task?.[0].length ?? 0), end: lines[at].end }];
   let next = at + 1;
   let last = at;
   let loose = false;
@@ -248,7 +251,8 @@ function listItem(text, lines, at, [all, margin], depth) {
     inner.push({ start: start + Math.min(indent, all.length), end });
   }
   const own = inner.slice(0, last - at + 1);
-  return { item: node("li", lines[at].start, lines[last].end, blocks(text, own, depth + 1)), next, last, loose };
+  const about = task ? { task: task[1] === " " ? "open" : "done" } : {};
+  return { item: node("li", lines[at].start, lines[last].end, blocks(text, own, depth + 1), about), next, last, loose };
 }
 
 /** Without paragraphs: an item of a list that has no empty lines. */

@@ -51,7 +51,7 @@ def read_out(url: str, address: str) -> list[str]:
 
 
 def open_chapters(reader: Reader) -> None:
-    """The chapters of a story, the voices of its first scene's paragraphs and its second scene's text on show."""
+    """Show a story's chapters, the voices of its first scene's paragraphs and its second scene's text."""
     scene(reader, 2).get_by_role("button", name="Edit text").click()
     scene(reader, 1).get_by_role("button", name="Voices").click()
     scene(reader, 1).locator("form select").first.wait_for()

@@ -57,7 +57,7 @@ def test_settings_are_changed_for_the_session_and_refusals_are_told(opened: Read
     assert (settings()["system_prompt"], settings()["temperature"]) == ("Answer in verse.", 0.4)
     page.get_by_label("Model provider").fill("nobody")
     page.get_by_label("Model provider").blur()
-    expect(page.locator("#developer .problem")).to_contain_text("nobody")
+    expect(page.locator("#developer label:has-text('Model provider') + .problem")).to_contain_text("nobody")
 
 
 def test_events_are_filtered_and_shown_as_json_and_code_names_the_session(opened: Reader) -> None:

@@ -62,7 +62,7 @@ export class VoiceView {
     byId("expand").title = byId("expand").ariaLabel = words;
     // Who holds a button to talk holds a large one.
     if (on) byId("mute").before(byId("microphone"));
-    else byId("send").before(byId("microphone"));
+    else byId("start-voice").before(byId("microphone"));
     scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
   }
 

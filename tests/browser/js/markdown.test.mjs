@@ -6,14 +6,14 @@ import { closed, parse, parseOn, settled, shownText } from "../../../web/markdow
 const SEEDS = 3_000;
 const PIECES = [
   ...["*", "**", "_", "~~", "`", "``", "```", "[", "]", "(https://a.b)", "\\", "<br>", "!", "|", "|-|-|", "---", "#", "# "],
-  ...["\n", "\n\n", "- ", "1. ", "2. ", "> ", "  ", "    ", "a", "b c", "é🦊", "漢字。", "https://x.y", "<b>"],
+  ...["\n", "\n\n", "- ", "- [ ] ", "1. ", "2. ", "> ", "  ", "    ", "a", "b c", "é🦊", "漢字。", "https://x.y", "<b>"],
 ];
 
 /** As HTML would say it. */
 const html = (text, nodes) => nodes.map((node) => (node.tag ? element(text, node) : text.slice(node.start, node.end))).join("");
 
-function element(text, { tag, children, href, first, language, align }) {
-  const about = Object.entries({ href, first, language, align }).filter(([, value]) => value);
+function element(text, { tag, children, href, first, language, align, task }) {
+  const about = Object.entries({ href, first, language, align, task }).filter(([, value]) => value);
   return `<${tag}${about.map(([name, value]) => ` ${name}=${value}`).join("")}>${html(text, children)}</${tag}>`;
 }
 
@@ -29,6 +29,7 @@ const GOLDEN = [
   ["1. one\n2. two\n   - a\n   - b\n3. three", "<ol first=1><li>one</li><li>two<ul><li>a</li><li>b</li></ul></li><li>three</li></ol>"],
   ["1. one\n  - a\n  - b", "<ol first=1><li>one<ul><li>a</li><li>b</li></ul></li></ol>"],
   ["- a\n\n- b\n\n  more", "<ul><li><p>a</p></li><li><p>b</p><p>more</p></li></ul>"],
+  ["- [ ] a\n- [x] *b*\n- [x](https://a.b)\n- [c] d", "<ul><li task=open>a</li><li task=done><em>b</em></li><li><a href=https://a.b>x</a></li><li>[c] d</li></ul>"],
   ["It was\n14. of May\nor 1984. Yes", "<p>It was\n14. of May\nor 1984. Yes</p>"],
   ["> quote *em\n> on*\nlazy\n\nend", "<blockquote><p>quote <em>em\non</em>\nlazy</p></blockquote><p>end</p>"],
   ["| a | b |\n|---|--:|\n| `x|y` | **2** |\n| 3 |\n\np", "<table><thead><tr><th>a</th><th align=right>b</th></tr></thead><tbody><tr><td><code>x|y</code></td><td align=right><strong>2</strong></td></tr><tr><td>3</td></tr></tbody></table><p>p</p>"],
