@@ -42,7 +42,7 @@ def test_the_latency_and_the_engines_of_the_turn_are_shown(opened: Reader) -> No
 def test_settings_are_changed_for_the_session_and_refusals_are_told(opened: Reader, app: RunningApp) -> None:
     page = opened.page
     page.get_by_text("Session settings").click()
-    modes = page.get_by_label("Transcription", exact=True).locator("option")
+    modes = page.get_by_label("Transcription").locator("option")
     expect(modes).to_have_text(["Fast", "Accurate", "Legacy: whole answers"])
     expect(page.get_by_label("Transcribe in both ways")).to_be_visible()
     page.get_by_label("System prompt").fill("Answer in verse.")

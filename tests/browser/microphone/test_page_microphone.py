@@ -186,7 +186,7 @@ def test_the_way_is_chosen_in_the_settings_and_counts_for_the_next_session_too(
     reader = visit(1.0, YOUNG_MAN, 60.0)
     reader.page.click("#settings-button")
     sheet = reader.page.get_by_role("dialog", name="Settings")
-    assert sheet.get_by_role("radio").count() == 2, "Legacy is in the developer panel"
+    expect(sheet.get_by_role("radio")).to_have_count(2)  # Legacy is in the developer panel
     expect(sheet.get_by_text(re.compile("both ways|legacy", re.IGNORECASE))).to_have_count(0)
     for name in ("Push to talk", "Save my audio"):
         expect(reader.page.get_by_role("switch", name=name)).to_have_count(1)
