@@ -100,6 +100,13 @@ export class Api {
     await patiently("DELETE", this.url(session, `/shares/${encodeURIComponent(share)}`));
   }
 
+  /** Language models of other providers: `[{provider, model}]`. */
+  async models() {
+    const { data } = await (await once("GET", `${this._base}/models`)).json();
+    const theirs = data.filter(({ kind, owned_by: owner }) => kind === "chat" && owner !== "rhapsode");
+    return theirs.map(({ id, owned_by: provider }) => ({ provider, model: id.slice(provider.length + 1) }));
+  }
+
   async voices() {
     const { voices, languages } = await (await once("GET", `${this._base}/voices`)).json();
     const spoken = Object.assign({}, ...Object.values(languages).reverse());

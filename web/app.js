@@ -65,6 +65,7 @@ class Shell {
     this._developer = null;
     this._menu = new Menu({
       onRenamed: (about, title) => this.noted({ ...about, title }),
+      onPinned: (about) => this._sidebar.pin(about),
       onDeleted: ({ id }) => this._deleted(id),
       onProblem: (text) => this.controls.showNotice(text),
     });

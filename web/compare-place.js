@@ -6,7 +6,7 @@ import { asSentence, byId, make, problemLine, say } from "./dom.js";
 import { voiceOptions } from "./languages.js";
 import { refusalOf } from "./refusals.js";
 import { Session } from "./session.js";
-import { sessionField } from "./session-fields.js";
+import { offerModels, sessionField } from "./session-fields.js";
 import { emptyStory, isOver, runningTurn } from "./story.js";
 import { t } from "./strings.js";
 import { TurnView } from "./turn-view.js";
@@ -26,6 +26,7 @@ export class ComparePlace {
   }
 
   async start() {
+    void offerModels();
     this._shell.composer.use({ draft: "compare", modes: ASKING });
     const note = t("The second is asked when the first has finished, so that neither slows the other. Both stay in the history.");
     const columns = make("div", { class: "columns" }, ...this._columns.map(({ element }) => element));

@@ -6,6 +6,7 @@ import { inOneLine, t } from "./strings.js";
 
 const LATE_MS = 1_000; // until what was sent, and has left the box, is named below it
 const SHOWN_CHARS = 80;
+const MOST_BYTES = 1_600_000; // 400,000 characters, which the server takes as one text
 const ASKING = [
   { mode: "prompt", label: t("Chat"), placeholder: t("Message…") },
   { mode: "text", label: t("Text to speech"), placeholder: t("Paste a text to hear it word for word…") },
@@ -38,6 +39,27 @@ export class Composer {
       this._edited();
     });
     byId("suggestions").addEventListener("click", ({ target }) => this._suggest(target.closest("button")));
+    const chooser = byId("text-file");
+    byId("open-file").addEventListener("click", () => chooser.click());
+    chooser.addEventListener("change", () => {
+      if (chooser.files.length) void this._opened(chooser.files[0]);
+      chooser.value = "";
+    });
+  }
+
+  /** The text of a file, behind what was typed. */
+  async _opened(file) {
+    const draft = this._draft;
+    const text = file.size > MOST_BYTES ? null : await file.text();
+    if (draft !== this._draft) return; // another place is on show
+    if (text === null) say(this._problem, t("{name} is too large: at most 400,000 characters are read.", { name: file.name }));
+    else if (/\0|\ufffd/.test(text)) say(this._problem, t("{name} is no text file in UTF-8.", { name: file.name }));
+    else {
+      say(this._problem, null);
+      this._text.value = [this._text.value, text].filter(Boolean).join("\n\n");
+    }
+    this._edited();
+    this.focus();
   }
 
   /**
@@ -100,6 +122,7 @@ export class Composer {
   }
 
   _showMode() {
+    byId("open-file").hidden = this._mode !== "text";
     this._text.placeholder = this._modes.find(({ mode }) => mode === this._mode).placeholder;
     this._edited();
   }

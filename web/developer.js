@@ -3,7 +3,7 @@
 import { orElse } from "./api.js";
 import { asSentence, copyBy, icon, make, problemLine, say } from "./dom.js";
 import { codeFor, latencyOf, matching, usageOf } from "./developer-facts.js";
-import { PATHS, sessionField, settingAt } from "./session-fields.js";
+import { offerModels, PATHS, sessionField, settingAt } from "./session-fields.js";
 import { t } from "./strings.js";
 
 const EVENTS = 100;
@@ -26,11 +26,13 @@ export class DeveloperPanel {
     this._filter = make("input", { type: "search", placeholder: hint, "aria-label": t("Filter events") });
     this._events = make("ol", { class: "events", "aria-label": t("The latest events of this session, newest first") });
     this._count = make("summary");
+    this._none = make("p", { class: "note", role: "status", hidden: "" });
     this._place = null;
     this._seen = null;
     this._language.addEventListener("change", () => this._showCode());
     this._filter.addEventListener("input", () => this._showEvents());
     element.replaceChildren(...this._sections());
+    void offerModels();
   }
 
   /** `place`: what is on show. */
@@ -62,7 +64,7 @@ export class DeveloperPanel {
     settings.append(make("p", { class: "note" }, t("Of this session; they apply from the next turn on.")));
     const code = make("details", {}, make("summary", {}, t("View code")), this._language, copy);
     code.append(make("pre", { tabindex: "0", "aria-label": t("Code for this session"), role: "region" }, this._code));
-    const events = make("details", { open: "" }, this._count, this._filter, this._events);
+    const events = make("details", { open: "" }, this._count, this._filter, this._none, this._events);
     const turn = [head(t("Latency")), this._latency, head(t("Turn")), this._usage];
     const title = make("header", {}, make("h2", {}, t("Developer")), this._close);
     const compare = make("a", { class: "quiet", href: "./?compare" }, t("Compare two models or voices"));
@@ -87,6 +89,7 @@ export class DeveloperPanel {
     const { lastSeq = 0, log = [] } = this._seen ?? {};
     this._count.textContent = t("Events ({count})", { count: lastSeq });
     const found = matching(log, this._filter.value).slice(-EVENTS).reverse();
+    say(this._none, log.length && !found.length ? t("No events match.") : null);
     const shown = new Map([...this._events.children].map((item) => [item.dataset.seq, item]));
     this._events.replaceChildren(...found.map((event) => shown.get(String(event.seq)) ?? entry(event)));
   }

@@ -5,6 +5,7 @@ import { renaming, quiet, removing } from "./conversations/furniture.js";
 import { userName } from "./credentials.js";
 import { makeDialog } from "./dialog.js";
 import { asSentence, byId, copied, make } from "./dom.js";
+import { isPinned } from "./pins.js";
 import { t } from "./strings.js";
 
 const COPIED_MS = 2_000;
@@ -25,10 +26,10 @@ const OF_STORIES = [
 export const addressOf = ({ id, kind }) => `./?${kind === "story" ? "story" : "session"}=${encodeURIComponent(id)}`;
 
 export class Menu {
-  /** `onRenamed(about, title)`, `onDeleted(about)`, `onProblem(text)`; `about`: {id, kind, title}. */
-  constructor({ onRenamed, onDeleted, onProblem }) {
+  /** `onRenamed(about, title)`, `onPinned(about)`, `onDeleted(about)`, `onProblem(text)`; `about`: {id, kind, title}. */
+  constructor({ onRenamed, onPinned, onDeleted, onProblem }) {
     this._api = new Api();
-    this._on = { onRenamed, onDeleted, onProblem };
+    this._on = { onRenamed, onPinned, onDeleted, onProblem };
     this._element = byId("menu");
     this._element.addEventListener("keydown", (event) => this._key(event));
   }
@@ -64,6 +65,7 @@ export class Menu {
     if (about.kind === "thread" && userName() !== "me") {
       yield this._item(t("People"), async () => (await import("./conversations/people.js")).openPeople(id));
     }
+    yield this._item(isPinned(id) ? t("Unpin") : t("Pin"), () => this._on.onPinned(about));
     yield this._item(t("Rename"), () =>
       renaming(t("Rename"), t("Title"), title, async (text) => {
         await this._api.rename(id, text);

@@ -1,6 +1,7 @@
 /** Fields for a session's settings: what a developer chooses, by the path of each setting. */
 
-import { make } from "./dom.js";
+import { Api, orElse } from "./api.js";
+import { byId, make } from "./dom.js";
 import { t } from "./strings.js";
 
 const numbers = (min, max, step) => ({ min: String(min), max: String(max), step: String(step) });
@@ -8,8 +9,8 @@ const numbers = (min, max, step) => ({ min: String(min), max: String(max), step:
 /** Path, label, kind and attributes of the control; of a select, the words for each of its values. */
 const FIELDS = [
   ["system_prompt", t("System prompt"), "textarea", { rows: "3" }],
-  ["llm_provider", t("Model provider"), "text", { placeholder: t("this server") }],
-  ["llm_model", t("Model"), "text", { placeholder: t("the provider's own") }],
+  ["llm_provider", t("Model provider"), "text", { placeholder: t("this server"), list: "llm-providers" }],
+  ["llm_model", t("Model"), "text", { placeholder: t("the provider's own"), list: "llm-models" }],
   ["temperature", t("Temperature"), "number", numbers(0, 2, 0.01)],
   ["max_tokens", t("Length limit, tokens"), "number", numbers(1, 100_000, 1)],
   ["listening.mode", t("Transcription"), "select", { realtime: t("Fast"), quality: t("Accurate"), legacy: t("Legacy: whole answers") }],
@@ -44,4 +45,15 @@ function controlOf(kind, attributes) {
   if (kind === "textarea") return make("textarea", attributes);
   if (kind !== "select") return make("input", { type: kind, ...attributes });
   return make("select", {}, ...Object.entries(attributes).map(([value, words]) => make("option", { value }, words)));
+}
+
+/** What may be chosen of models is offered as one types. */
+export async function offerModels() {
+  const models = await orElse(() => [], () => new Api().models());
+  const offer = (id, values) => {
+    byId(id)?.remove();
+    document.body.append(make("datalist", { id }, ...values.map((value) => make("option", { value }))));
+  };
+  offer("llm-providers", [...new Set(models.map(({ provider }) => provider))]);
+  offer("llm-models", models.map(({ model }) => model));
 }

@@ -4,6 +4,7 @@ import { Api, orElse } from "./api.js";
 import { quiet, tried } from "./conversations/furniture.js";
 import { byId, icon, make, problemLine, say } from "./dom.js";
 import { addressOf } from "./menu.js";
+import { isPinned, pin, pins, unpin } from "./pins.js";
 import { when } from "./times.js";
 import { counted, t } from "./strings.js";
 
@@ -24,13 +25,13 @@ const UNNAMED = { story: t("Untitled"), narration: t("Narration"), session: t("A
 
 export const nameOf = ({ kind, title, created_ms: created }) => title || UNNAMED[kind] || t("Chat, {when}", { when: when(created) });
 
-const DAYS = [t("Today"), t("Yesterday"), t("Earlier")];
+const DAYS = [t("Pinned"), t("Today"), t("Yesterday"), t("Earlier")];
 
-/** Number of the day in DAYS. */
+/** Number of the day in DAYS, of what is not pinned. */
 function dayOf(ms, now = Date.now()) {
   const day = (then) => new Date(then).toDateString();
-  if (day(ms) === day(now)) return 0;
-  return day(ms) === day(now - DAY_MS) ? 1 : 2;
+  if (day(ms) === day(now)) return 1;
+  return day(ms) === day(now - DAY_MS) ? 2 : 3;
 }
 
 export class Sidebar {
@@ -98,8 +99,18 @@ export class Sidebar {
     known.actions.setAttribute("aria-label", t("Actions for {name}", { name }));
   }
 
+  /** To the top of the history, or back to its day. */
+  pin(about) {
+    const known = this._entries.get(about.id)?.about ?? { created_ms: Date.now(), ...about };
+    if (isPinned(about.id)) unpin(about.id);
+    else pin({ ...known, title: about.title });
+    this._remove(about.id);
+    this._add(known);
+  }
+
   gone(id) {
     this._deleted.add(id);
+    unpin(id);
     this._remove(id);
   }
 
@@ -119,6 +130,7 @@ export class Sidebar {
       if (asked !== this._asked) return; // something else was looked for meanwhile
       if (!this._before) this._clear();
       for (const session of sessions) this._add(session);
+      if (!query) for (const one of pins()) if (byId("history-filter").value.split(" ").includes(one.kind)) this._add(one);
       this._before = next;
       this._more.hidden = !next;
       this._tellEmpty();
@@ -187,7 +199,7 @@ export class Sidebar {
       this._menu.toggle(actions, { ...entry.about, title: entry.name.textContent });
     });
     markEntry(element, about.id === this._current);
-    const list = this._listOf(dayOf(about.created_ms));
+    const list = this._listOf(isPinned(about.id) ? 0 : dayOf(about.created_ms));
     list.insertBefore(element, [...list.children].find((other) => Number(other.dataset.order) < order) ?? null);
     this._tellEmpty();
   }

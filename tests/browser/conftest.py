@@ -86,6 +86,9 @@ def app(running_remote: FakeSpeechServer, tmp_path_factory: pytest.TempPathFacto
         },
         tts={"ms_per_char": 30},
         session={"max_tokens": 4_096},
+        language_model={
+            "providers": {"tea": {"url": "http://127.0.0.1:9", "model": "tea-1", "models": ["tea-2"]}}
+        },
         text_to_speech={"providers": {"cloud": running_remote.given(**CLOUD)}},
         workers={"retry_s": 0.01},
         retrieval={"embedding": "wordllama", "judge": None, "limits": {"bytes": 400_000}},

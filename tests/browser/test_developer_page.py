@@ -55,6 +55,10 @@ def test_settings_are_changed_for_the_session_and_refusals_are_told(opened: Read
 
     opened.sees(lambda: settings()["listening"]["endpointing"]["silence_ms"] == 700)  # type: ignore[index]
     assert (settings()["system_prompt"], settings()["temperature"]) == ("Answer in verse.", 0.4)
+    values = "(all) => all.map(({ value }) => value)"
+    expect(page.locator("#llm-models option")).to_have_count(2)
+    assert page.locator("#llm-models option").evaluate_all(values) == ["tea-1", "tea-2"]
+    assert page.locator("#llm-providers option").evaluate_all(values) == ["tea"]
     page.get_by_label("Model provider").fill("nobody")
     page.get_by_label("Model provider").blur()
     expect(page.locator("#developer label:has-text('Model provider') + .problem")).to_contain_text("nobody")
@@ -66,6 +70,10 @@ def test_events_are_filtered_and_shown_as_json_and_code_names_the_session(opened
     expect(page.get_by_text(re.compile(r"^Events \(\d+\)$"))).to_be_visible()
     for words in ("event", "fact", "cursor"):
         expect(page.locator("#page")).not_to_contain_text(words, ignore_case=True)
+    page.get_by_label("Filter events").fill("nothing of the kind")
+    expect(page.get_by_text("No events match.")).to_be_visible()
+    page.get_by_label("Filter events").fill("text.completed")
+    expect(page.get_by_text("No events match.")).to_be_hidden()
     events = page.locator("#developer .events > li")
     expect(events).to_have_count(1)
     events.locator("summary").click()

@@ -64,10 +64,18 @@ def test_an_entry_opens_the_conversation_and_can_be_deleted(
     entry.get_by_role("link").click()
     reader.page.locator(".turn").wait_for()
     reader.page.go_back()
+    pinned = reader.page.get_by_role("list", name="Pinned").get_by_role("link")
+    for action, count in (("Pin", 1), ("Unpin", 0), ("Pin", 1)):
+        entry.get_by_role("button", name="Actions for Asked once").click()
+        reader.page.get_by_role("button", name=action, exact=True).click()
+        expect(pinned).to_have_count(count)
+    reader.page.reload()
+    expect(pinned).to_have_attribute("href", f"./?session={told}")
     entry.get_by_role("button", name="Actions for Asked once").click()
     reader.page.get_by_role("button", name="Delete Asked once").click()
     reader.page.get_by_role("button", name="Delete Asked once for good?").click()
     expect(entry).to_have_count(0)
+    assert reader.page.evaluate("localStorage['rhapsode:pinned']") == "[]"
     assert httpx.get(f"{app.url}/v1/sessions/{told}").status_code in {404, 410}
 
 

@@ -172,6 +172,24 @@ def test_a_text_is_read_out_word_for_word(open_page: OpenPage) -> None:
     expect(heading).to_be_visible()
 
 
+def test_the_text_of_a_file_comes_behind_what_was_typed(open_page: OpenPage) -> None:
+    reader = open_page()
+    expect(reader.page.get_by_role("button", name="Open file")).to_be_hidden()
+    reader.page.get_by_text("Text to speech").click()
+    reader.page.fill("#text", "Read this:")
+    broken = {"name": "photo.md", "mimeType": "", "buffer": b"\xff\xd8\xff\x00"}
+    large = {"name": "long.txt", "mimeType": "", "buffer": b"x" * 1_600_001}
+    letter = {"name": "letter.txt", "mimeType": "", "buffer": "“Dear Ines”\n".encode()}
+    for file, said in ((broken, "photo.md is no text file"), (large, "long.txt is too large"), (letter, "")):
+        with reader.page.expect_file_chooser() as chooser:
+            reader.page.get_by_role("button", name="Open file").click()
+        chooser.value.set_files(file)  # type: ignore[arg-type]
+        expect(reader.page.locator("#problem")).to_contain_text(said)
+    expect(reader.page.locator("#text")).to_have_value("Read this:\n\n“Dear Ines”\n")
+    expect(reader.page.locator("#problem")).to_be_hidden()
+    expect(reader.page.locator("#text")).to_be_focused()
+
+
 def test_markup_in_an_answer_is_text(open_page: OpenPage) -> None:
     reader = open_page()
     reader.ask("markup <script>document.title='owned'</script>")

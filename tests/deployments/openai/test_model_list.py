@@ -24,6 +24,8 @@ async def test_the_list_has_everybody_who_answers_speaks_or_writes_down(http: ht
     ]
     assert all(one["object"] == "model" and isinstance(one["created"], int) for one in listed["data"])
     assert [one["owned_by"] for one in listed["data"]][:2] == ["rhapsode", "cloud"]
+    kinds = ["chat"] * 3 + ["speech"] * 2 + ["transcription"] * 2 + ["embedding"]
+    assert [one["kind"] for one in listed["data"]] == kinds
 
 
 @pytest.mark.parametrize(

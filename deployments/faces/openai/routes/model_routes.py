@@ -45,4 +45,4 @@ async def voices(services: Open) -> dict[str, Any]:
 
 
 def _model_view(one: NamedModel) -> dict[str, Any]:
-    return {"id": one.id, "object": "model", "created": _SINCE, "owned_by": one.owner}
+    return {"id": one.id, "object": "model", "created": _SINCE, "owned_by": one.owner, "kind": one.kind}
