@@ -7,7 +7,7 @@ import { voiceOptions } from "./languages.js";
 import { refusalOf } from "./refusals.js";
 import { Session } from "./session.js";
 import { offerModels, sessionField } from "./session-fields.js";
-import { emptyStory, isOver, runningTurn } from "./story.js";
+import { emptyStory, isOver, latestTurn, runningTurn } from "./story.js";
 import { t } from "./strings.js";
 import { TurnView } from "./turn-view.js";
 
@@ -130,9 +130,9 @@ class Column {
   }
 
   stop() {
-    const turn = runningTurn(this.story);
+    const turn = latestTurn(this.story); // it may wait to begin
     const refused = ({ message }) => this._refuse(message);
-    if (turn) void orElse(refused, () => this._shell.api.control(this._session.id, "stop", { turn: turn.id }));
+    if (turn && !isOver(turn)) void orElse(refused, () => this._shell.api.control(this._session.id, "stop", { turn: turn.id }));
   }
 
   leave() {
