@@ -145,7 +145,7 @@ class SceneSound(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Number and question, or the beginning of a text that was given or of a scene that the story decided."""
+        """Number and question; the beginning of the scene where its text was given or the story decided."""
         text = self.scene.text
         if text in (_BEGIN, _GO_ON):
             text = "".join(part[: 4 * _TITLE] for part in self.scene.parts[: 4 * _TITLE])

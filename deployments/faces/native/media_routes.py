@@ -132,7 +132,7 @@ async def _sounds(
     if turn is None:
         return await scene_sounds(services.sessions, session, conversation)
     state = _turn(conversation, turn)
-    return [SceneSound(session, state, conversation.head, state, 1, "")]
+    return [SceneSound(session, state, conversation.head, state, 1)]
 
 
 def _turn(conversation: Conversation, turn: int) -> TurnState:
