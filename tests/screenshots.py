@@ -35,7 +35,7 @@ SIZES: Final = {"desktop": (1280, 800), "tablet": (820, 1180), "phone": (390, 84
 SCHEMES: Final = ("light", "dark")
 KEPT: Final = ("desktop-light", "phone-dark")
 KEPT_ON_TABLETS: Final = ("answer", "story")
-SCENES: Final = ("chats", "readme", "voice", "places", "signed-in")
+SCENES: Final = ("chats", "readme", "voice", "places", "compare", "signed-in")
 MOST_ASKED: Final = 4
 MOST_BYTES: Final = 4_000_000
 FLAGS: Final = [
@@ -63,7 +63,7 @@ water once a week. Milk that has dried in the tip makes large bubbles.
 Descale the machine every two months: fill the tank with water and descaler, hold Steam and Cup together for
 five seconds, and wait until the light is green again.
 """
-SHOWN: Final = ".sentence.speaking, .delays, .sources, .columns .prose"
+SHOWN: Final = ".sentence.speaking, .delays, .sources, .columns .latency"
 IN_VIEW: Final = f"document.querySelector('{SHOWN}')?.scrollIntoView({{ block: 'center' }})"
 
 
@@ -234,15 +234,22 @@ def places(browser: Browser, url: str, prepared: Prepared, camera: Camera) -> No
             page.goto(f"{url}/?{place}")
             page.locator(".shelf li").first.wait_for()
             camera.shoot(page, name)
-        page.goto(f"{url}/?compare")
-        page.get_by_role("region", name="B", exact=True).get_by_label("Temperature").fill("0.9")
-        reader.ask(QUESTION)
-        for column in ("A", "B"):
-            page.get_by_role("region", name=column).locator(".latency li").nth(2).wait_for()
-        camera.shoot(page, "compare")
         page.click("#settings-button")
         page.get_by_role("dialog", name="Settings").wait_for()
         camera.shoot(page, "settings")
+
+
+def compare(browser: Browser, url: str, camera: Camera) -> None:
+    """One question to two settings, once both have answered."""
+    with tab(browser, f"{url}/?compare") as reader:
+        both = [reader.page.get_by_role("region", name=name, exact=True) for name in ("A", "B")]
+        for column, temperature in zip(both, ("0.2", "1.2"), strict=True):
+            column.get_by_label("Temperature").fill(temperature)
+            column.get_by_label("Length limit, tokens").fill("60")
+        reader.ask(QUESTION)
+        for column in both:
+            column.locator("[data-status=completed]").wait_for()
+        camera.shoot(reader.page, "compare")
 
 
 def voice(playwright: Playwright, url: str, prepared: Prepared, camera: Camera, folder: Path) -> None:
@@ -338,6 +345,7 @@ def main(arguments: Sequence[str]) -> int:
             "readme": partial(readme, browser, url),
             "voice": partial(voice, playwright, url, prepared, camera, folder),
             "places": partial(places, browser, url, prepared, camera),
+            "compare": partial(compare, browser, url, camera),
             "signed-in": partial(signed_in, browser, folder, camera),
         }
         for name in chosen.only:
