@@ -111,7 +111,7 @@ export class Controls {
 
   showVoices(voices) {
     byId("voices").replaceChildren(...voiceOptions(voices));
-    byId("voices-row").hidden = voices.length < 2;
+    byId("voices-row").hidden = byId("settings-note").hidden = voices.length < 2;
   }
 
   showSettingsProblem(text) {
