@@ -121,7 +121,8 @@ def test_at_400_percent_the_chapters_and_forms_of_a_story_can_be_reached(
 
 def can_all_be_reached(part: Locator) -> None:
     """Each control is in sight once it is scrolled to, and covered by nothing."""
-    for control in part.locator("button, select, textarea, input, a").all():
+    chosen_by_label = "label:has([type=radio]), input:not([type=radio])"
+    for control in part.locator(f"button, select, textarea, a, {chosen_by_label}").all():
         if control.is_visible() and control.is_enabled():
             control.click(trial=True)
 
