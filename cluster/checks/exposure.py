@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     )
 
 OPEN: Final = (
-    "Open: everybody on this machine may use it and read everything. "
+    "No sign-in: everybody on this machine may use it and read everything. "
     "To ask who they are: rhapsode keys create --principal NAME"
 )
 _ADVICE: Final = (
