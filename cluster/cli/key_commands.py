@@ -1,6 +1,7 @@
 """`rhapsode keys`: who may use the server. A key is shown once; its file keeps only hashes."""
 
 import re
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -57,8 +58,9 @@ def create(
             label=label,
         ),
     )
-    note = f"Key {record.id} of {principal}; its hash is in {file}. Nobody can show it to you again:"
-    Console(stderr=True, soft_wrap=True).print(note, markup=False, highlight=False)
+    note = f"Key {record.id} of {principal}; {file} has its hash. The key itself is shown only now:"
+    to_script = not sys.stdout.isatty()  # which gets the key alone on standard output
+    Console(stderr=to_script, soft_wrap=True).print(note, markup=False, highlight=False)
     say(key)
 
 

@@ -1,6 +1,8 @@
 """Beyond this machine only with keys, and `rhapsode keys` as people use it."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,19 @@ def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(home: Path) -
     assert shown["revoked_ms"] is not None
     assert "sha256" not in shown
     assert "revoked" in rhapsode("keys", "list").stdout
+
+
+def test_a_terminal_gets_the_sentence_and_then_the_key_as_one_stream(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal, inside = os.openpty()
+    with open(inside, "w") as shown, open(terminal, "rb") as seen:
+        monkeypatch.setattr(sys, "stdout", shown)
+        app(["keys", "create", "--principal", "anna"], standalone_mode=False)
+        shown.flush()
+        [note, key] = os.read(seen.fileno(), 10_000).decode().split("\r\n")[:2]
+    [record] = read_keys(home / "keys.jsonl")
+    assert (note.endswith("is shown only now:"), record.fits(key)) == (True, True)
 
 
 @pytest.mark.parametrize(
