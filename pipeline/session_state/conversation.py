@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-import orjson
-
+from pipeline.core.kept_json import kept_json
 from pipeline.session_state.conversation_items import Items
 from pipeline.session_state.input_state import EVENTS as INPUT_EVENTS
 from pipeline.session_state.input_state import InputState, apply_to_inputs
@@ -157,9 +156,9 @@ class Conversation:
         replaced = self.turns.get(TurnId(data.get("replaces") or 0))
         state.place = turn if replaced is None else replaced.place
         if marks := [*(data.get("marks") or ()), *(data.get("voices") or ())]:
-            state.marks_json = orjson.dumps(marks)
+            state.marks_json = kept_json(marks)
         if data.get("given") is not None:
-            state.given_json = orjson.dumps(data["given"])
+            state.given_json = kept_json(data["given"])
         self.turns[turn] = self._open[turn] = state
         if (heard := self.inputs.get(state.input or "")) is not None:
             heard.asked(data.get("utterances", ()))
@@ -189,7 +188,7 @@ class Conversation:
             self.narrations[recorded.turn] = NarrationState(
                 session, by=data["by"], attempt=attempt, earlier=earlier
             )
-            self.narrations[recorded.turn].voices_json = orjson.dumps(data.get("voices") or [])
+            self.narrations[recorded.turn].voices_json = kept_json(data.get("voices") or [])
         state = self.narrations.get(recorded.turn)
         if state is None or state.session != session:
             return

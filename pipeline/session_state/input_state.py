@@ -121,8 +121,9 @@ class InputState:
 
     def asked(self, utterances: Sequence[int]) -> None:
         """They wait no longer."""
-        self.kept = [kept for kept in self.kept if kept[0] not in utterances]
-        self.parts = [number for number in self.parts if number not in utterances]
+        gone = frozenset(utterances)
+        self.kept = [kept for kept in self.kept if kept[0] not in gone]
+        self.parts = [number for number in self.parts if number not in gone]
 
     def settle(self, end_ms: int) -> None:
         """Marks the sound before `end_ms` as settled."""

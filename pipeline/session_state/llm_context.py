@@ -48,7 +48,7 @@ def context_messages(items: Sequence[Item], turns: Turns, *, room: int) -> tuple
 
 def before(items: Items, turn: TurnId) -> list[Item]:
     """The items that come before a spoken or typed question, without those that it consists of."""
-    own = items.covered.get(turn, frozenset())
+    own = frozenset(items.covered.get(turn, ()))
     found = (items.known[name] for name in items.order if name not in own)
     return [item for item in found if item.seq < turn]
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, NamedTuple, Self
 import orjson
 from pydantic import TypeAdapter
 
+from pipeline.core.kept_json import kept_json
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
@@ -71,6 +72,11 @@ class SpokenWords:
 
     def __bool__(self) -> bool:
         return bool(self._numbers)
+
+    def heard(self, ms: int) -> int:
+        """Place in the text behind the words that end within so much of the sound; 0: none does."""
+        ends, until_ms = self._numbers[1::4], self._numbers[3::4]
+        return max((end for end, until in zip(ends, until_ms, strict=True) if until <= ms), default=0)
 
     def __iter__(self) -> Iterator[SpokenWord]:
         numbers = iter(self._numbers)
@@ -194,8 +200,10 @@ class TurnState:
     narrate: bool | None = None
     """Whether the scene is read out once it is complete; None: the user's settings say so then."""
     looked_up: bool = False
-    passages: list[NumberedPassage] = field(default_factory=list)
-    supports: list[Support] = field(default_factory=list)
+    passages_json: bytes = b"[]"
+    """See `passages`; as objects, short ones take thirty times as much memory."""
+    supports_json: bytes = b"[]"
+    """See `supports`."""
     calls: dict[str, CallState] = field(default_factory=dict)
     """By the names that the model gave them, in their order."""
     finish: str = ""
@@ -223,6 +231,17 @@ class TurnState:
         )
 
     @property
+    def passages(self) -> list[NumberedPassage]:
+        """Passages that the model was given."""
+        found = orjson.loads(self.passages_json)
+        return [NumberedPassage.model_validate(one, extra="ignore") for one in found]
+
+    @property
+    def supports(self) -> list[Support]:
+        """Places of the answer that rest on one of them."""
+        return [Support.model_validate(one, extra="ignore") for one in orjson.loads(self.supports_json)]
+
+    @property
     def answer(self) -> str:
         """The shown text so far."""
         return "".join(self.parts)
@@ -238,13 +257,12 @@ class TurnState:
         """The words of it that are heard in so much of its audio."""
         end = 0
         for sentence in self.sentences:
-            if sentence.chunks and sentence.at_ms + sentence.ms <= ms:
-                end = sentence.end
-                continue
-            spoken = (word.end for word in sentence.words if word.end_ms <= ms)
-            end = max(end, max(spoken, default=0))
-            if sentence.chunks:
+            if not sentence.chunks:
+                continue  # an import may have any number of their words
+            if sentence.at_ms + sentence.ms > ms:
+                end = max(end, sentence.words.heard(ms))
                 break
+            end = sentence.end
         heard = self.answer[:end].rstrip()
         return f"{heard}{_BROKEN_OFF}" if heard and end < len(self.answer) else heard
 
@@ -349,11 +367,11 @@ def _apply_to_grounds(turn: TurnState, recorded: Recorded) -> None:
     match recorded.type:
         case "passages.found":
             turn.looked_up = True
-            turn.passages = [NumberedPassage.model_validate(one, extra="ignore") for one in data["passages"]]
+            turn.passages_json = kept_json(data["passages"])
         case "passages.failed":
             turn.looked_up = True
         case "answer.cited":
-            turn.supports = [Support.model_validate(one, extra="ignore") for one in data["supports"]]
+            turn.supports_json = kept_json(data["supports"])
         case "tool.called":
             turn.calls[data["call"]] = CallState(
                 data["call"], data["name"], data["arguments"], data["place"], data["round"], data["at"]

@@ -201,7 +201,7 @@ class ResponseAsked(_Event):
     v: Literal[1] = 1
     conversation: Literal["auto", "none"] = "auto"
     """`none`: the answer is no part of the conversation."""
-    metadata: dict[str, str] | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
     config: Annotated[_Json, AfterValidator(_checked_config)]
     """The configuration that it is answered with."""
 

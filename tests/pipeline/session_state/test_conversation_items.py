@@ -40,7 +40,7 @@ def test_one_item_that_is_referred_to_many_times_is_not_held_as_many_times() -> 
 @given(st.lists(st.integers(1, 60), max_size=30), st.integers(0, 200))
 def test_the_newest_items_are_told_in_steps_of_half_the_room(lengths: list[int], room: int) -> None:
     """As a list of all of them would be cut."""
-    items = [Item(str(n), Seq(n), "message", parts=[{"text": "x" * size}]) for n, size in enumerate(lengths)]
+    items = [made(message(str(n), "x" * size), str(n), Seq(n)) for n, size in enumerate(lengths)]
     start = held = 0
     for end, size in enumerate(lengths, 1):
         held += size + 24
@@ -61,7 +61,7 @@ def test_of_very_many_items_the_newest_few_thousand_are_looked_at() -> None:
             Counted.looked_at += len(found) if isinstance(place, slice) else 1
             return found
 
-    items = Counted(Item(str(n), Seq(n), "message", parts=[{"text": str(n)}]) for n in range(100_000))
+    items = Counted(made(message(str(n), str(n)), str(n), Seq(n)) for n in range(100_000))
     messages = context_messages(items, {}, room=10_000_000)
     assert messages[-1].content == "99999"
     assert 4_096 <= len(messages) == Counted.looked_at < 2 * 4_096
