@@ -10,6 +10,7 @@ from typing import Final, Generic, Protocol, TypeVar
 import anyio
 import anyio.to_thread
 
+from pipeline.core.time_slice import TimeSlice
 from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.session_state.conversation import Conversation
 from schemas.errors import SessionGone, SessionNotFound
@@ -17,12 +18,14 @@ from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 
 _PAGE = 500
-"""Events that are read and folded in one go; the process serves no other request meanwhile."""
+"""Events that are read in one go."""
 _START: Final = Seq(0)
 _WITH_SETTINGS: Final = frozenset({"session.started", "settings.changed", "turn.requested"})
 _EVENTS: Final = 2_000_000
 """Of all sessions in memory, beside one more: 160 MB of conversations, at worst a gigabyte. The longest that
 the log takes has about half of them."""
+_BYTES: Final = 128 << 20
+"""Of what their events say, beside one more: as objects, it takes nine times as much at worst."""
 _IDLE_S: Final = 180.0
 """So long after it was last asked for, a session is folded from the log anew."""
 
@@ -30,7 +33,10 @@ _IDLE_S: Final = 180.0
 class Folded(Protocol):
     """Fold of a session's events."""
 
-    head: Seq
+    @property
+    def head(self) -> Seq:
+        """The latest event that it has."""
+        ...
 
     def apply(self, recorded: Recorded) -> None: ...
 
@@ -39,7 +45,7 @@ F = TypeVar("F", bound=Folded)
 
 
 class Views(Generic[F]):
-    """At most `size` sessions in memory, of about `events` events.
+    """At most `size` sessions in memory, of about `events` events with `event_bytes` of data.
 
     When one is asked for, those go that nobody has asked for lately.
     """
@@ -51,10 +57,12 @@ class Views(Generic[F]):
         *,
         size: int = 256,
         events: int = _EVENTS,
+        event_bytes: int = _BYTES,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.log = log
         self._events = events
+        self._bytes = event_bytes
         self._make = make
         self._size = size
         self._clock_s = clock_s
@@ -77,8 +85,8 @@ class Views(Generic[F]):
             seen, events = _live(session, tail.head), tail.events
         kept = self._kept(session)
         async with kept.lock:
-            advance(kept.folded, events)
-            await fold(self.log, session, kept.folded, upto=max(seen.seq, kept.written))
+            await advance(kept, events)
+            await fold(self.log, session, kept, upto=max(seen.seq, kept.written))
         return kept.folded, seen
 
     def recent(self, session: SessionId, seq: Seq) -> F | None:
@@ -116,9 +124,11 @@ class Views(Generic[F]):
             kept is None or kept.failovers != failovers
         ):  # other events may have the places of some that it has
             kept = _Kept(self._make(), failovers)
-            held: int = sum(one.folded.head for one in self._views.values())
-            while held > self._events:
-                held -= self._views.popitem(last=False)[1].folded.head
+            events = sum(one.head for one in self._views.values())
+            size = sum(one.event_bytes for one in self._views.values())
+            while events > self._events or size > self._bytes:
+                _, oldest = self._views.popitem(last=False)
+                events, size = events - oldest.head, size - oldest.event_bytes
         self._views[session], kept.asked_s = kept, now_s
         while len(self._views) > self._size or next(iter(self._views.values())).asked_s < now_s - _IDLE_S:
             self._views.popitem(last=False)
@@ -137,6 +147,16 @@ class _Kept(Generic[F]):
     asked_s: float = 0.0
     written: Seq = _START
     """Last event that a command of this process wrote."""
+    event_bytes: int = 0
+    """Data of the events that it is folded of."""
+
+    @property
+    def head(self) -> Seq:
+        return self.folded.head
+
+    def apply(self, recorded: Recorded) -> None:
+        self.folded.apply(recorded)
+        self.event_bytes += recorded.size
 
 
 class SessionViews(Views[Conversation]):
@@ -158,14 +178,19 @@ async def fold(log: EventLog, session: SessionId, folded: Folded, *, upto: int) 
         page = await log.read(session, folded.head, limit=_PAGE)
         if not page:
             return
-        advance(folded, page)
+        await advance(folded, page)
 
 
-def advance(folded: Folded, events: Sequence[Recorded]) -> None:
-    """Applies those of consecutive events that come next; nothing where there is a gap before them."""
+async def advance(folded: Folded, events: Sequence[Recorded]) -> None:
+    """Applies those of consecutive events that come next; nothing where there is a gap before them.
+
+    Others are served in between: some events of an import take a hundred times as long as usual.
+    """
+    slice_ = TimeSlice()
     for recorded in events:
         if recorded.seq == folded.head + 1:
             folded.apply(recorded)
+            await slice_.pause_if_over()
 
 
 def _live(session: SessionId, head: Head | None) -> Head:

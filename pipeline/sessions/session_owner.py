@@ -287,7 +287,7 @@ class SessionOwner:
         known = None if views is None else await views.copied(self.session)
         if known is not None and known.head <= head.seq:
             self._conversation = known
-        advance(self._conversation, tail.events)
+        await advance(self._conversation, tail.events)
         await fold(log, self.session, self._conversation, upto=head.seq)
         return head
 

@@ -9,6 +9,7 @@ from typing import Final
 import anyio
 
 from pipeline.core.clock import Clock
+from pipeline.core.time_slice import TimeSlice
 from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.catalog import check_readable
@@ -118,10 +119,11 @@ async def _past(
 
 
 async def _fold(log: EventLog, session: SessionId, upto: Seq) -> Conversation:
-    conversation = Conversation()
+    conversation, slice_ = Conversation(), TimeSlice()
     async with aclosing(_past(log, session, upto, audio=False)) as events:
         async for recorded in events:
             conversation.apply(recorded)
+            await slice_.pause_if_over()
     return conversation
 
 

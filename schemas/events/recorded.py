@@ -24,6 +24,8 @@ class Recorded:
     """The event that led to this one."""
     audio: bytes | None = None
     """The chunk's bytes, where the reader asked for audio and the event has some."""
+    size: int = field(default=0, compare=False)
+    """Bytes of `data` in the log; 0 where it was not read from there."""
     _json: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @property

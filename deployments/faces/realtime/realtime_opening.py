@@ -11,6 +11,7 @@ from deployments.faces.realtime.event_translator import PER_EVENT, Translator, p
 from deployments.faces.realtime.realtime_commands import RealtimeCommands
 from deployments.faces.realtime.session_config import checked, initial, updated
 from pipeline.auth.principals import Principal
+from pipeline.core.time_slice import TimeSlice
 from pipeline.eventlog.event_log import Head
 from schemas.errors import SessionNotFound
 from schemas.errors.realtime_errors import RealtimeInvalid
@@ -186,7 +187,7 @@ async def _open(
 
 async def _fold(services: GatewayContainer, translator: Translator, after: Seq) -> None:
     """Exactly so far: what comes then is told."""
-    conversation = translator.conversation
+    conversation, slice_ = translator.conversation, TimeSlice()
     while conversation.head < after:
         missing = min(_PAGE, after - conversation.head)
         page = await services.log.read(translator.session, conversation.head, limit=missing)
@@ -194,3 +195,4 @@ async def _fold(services: GatewayContainer, translator: Translator, after: Seq) 
             return
         for recorded in page:
             translator.apply(recorded)
+            await slice_.pause_if_over()

@@ -157,6 +157,7 @@ def decode_push(session: SessionId, message: bytes) -> Push:
                 data=shape[2],
                 cause=Seq(int(cause)) if cause else None,
                 audio=audio or None,
+                size=len(data),
             )
         )
     return Push(session, Seq(first), Seq(last), tuple(events))
@@ -177,6 +178,7 @@ def decode_entry(entry: Sequence[Any], audio: bytes | None = None) -> Recorded:
         data=data,
         cause=Seq(int(cause)) if cause else None,
         audio=audio,
+        size=len(by_name[b"d"]),
     )
 
 

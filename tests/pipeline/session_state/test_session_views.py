@@ -1,13 +1,14 @@
 """A process keeps views of sessions for as long as they are asked for."""
 
 from dataclasses import dataclass
+from time import thread_time
 
 import anyio
 import pytest
 
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state import session_views as module
-from pipeline.session_state.session_views import Views
+from pipeline.session_state.session_views import Views, fold
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.support.eventlog.log_events import STARTED, delta
@@ -47,8 +48,12 @@ async def sessions(log: MemoryEventLog, count: int) -> list[SessionId]:
     return names
 
 
-def views(log: MemoryEventLog, folds: Folds, size: int = 9, events: int = 99) -> Views[Count]:
-    return Views(log, folds.make, size=size, events=events, clock_s=lambda: folds.now_s)
+def views(
+    log: MemoryEventLog, folds: Folds, size: int = 9, events: int = 99, event_bytes: int = 1 << 20
+) -> Views[Count]:
+    return Views(
+        log, folds.make, size=size, events=events, event_bytes=event_bytes, clock_s=lambda: folds.now_s
+    )
 
 
 async def test_a_session_is_folded_once_while_it_is_asked_for() -> None:
@@ -99,6 +104,46 @@ async def test_long_sessions_are_forgotten_sooner() -> None:
     assert [known.known(name) for name in names] == [0, 0, 2, 2]
     await known.get(names[0])
     assert folds.made == 5
+
+
+async def test_sessions_of_few_large_events_are_forgotten_sooner() -> None:
+    log, folds = MemoryEventLog(), Folds()
+    names = await sessions(log, 4)
+    read = await log.read(names[0], NO_SEQ)
+    known = views(log, folds, event_bytes=sum(event.size for event in read))  # one, and one more session
+    for name in names:
+        await known.get(name)
+    assert [known.known(name) for name in names] == [0, 0, 2, 2]
+
+
+class Slow(Count):
+    """Each event takes long, as some of an import do."""
+
+    def apply(self, recorded: Recorded) -> None:
+        super().apply(recorded)
+        until_s = thread_time() + 0.01
+        while thread_time() < until_s:
+            pass
+
+
+async def test_others_have_their_turn_while_a_long_past_is_folded() -> None:
+    log, slow, turns = MemoryEventLog(), Slow(), 0
+    [session] = await sessions(log, 1)
+    async with Recorder(log) as recorder:
+        await recorder.post(session, *(delta(number) for number in range(1, 30)))
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(other)
+        await fold(log, session, slow, upto=31)
+        tasks.cancel_scope.cancel()
+    assert slow.events == 31
+    assert turns >= 10
 
 
 @pytest.mark.parametrize("page", [500, 0])

@@ -233,6 +233,7 @@ def _record(session: _Session, new: NewEvent) -> Recorded:
         data=payload(new.event),
         cause=new.cause,
         audio=new.audio or None,
+        size=len(encode(new)[5]),
     )
     session.events.append(recorded)
     if not new.quiet:
