@@ -13,6 +13,7 @@ from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from pipeline.core.clock import Clock
+from pipeline.core.time_slice import TimeSlice
 from pipeline.engines.ports import Message, spoken_languages
 from pipeline.eventlog.recorder import SessionWriter
 from pipeline.observability import span_names
@@ -47,6 +48,8 @@ log = logging.getLogger(__name__)
 
 VERBATIM_PIECE = 8_000
 """Characters of text in one delta, at most: well below the log's limit for an event."""
+CUT_PIECE = 500
+"""Characters that are cut into sentences in one go: nothing else of the process is done meanwhile."""
 WAITING_SENTENCES = 256
 """Sentences cut but not yet begun; when full the text waits for the voice."""
 
@@ -263,17 +266,25 @@ class Turn:
             return
         for piece in pieces:
             await self._push(piece, queue)
+            await anyio.lowlevel.checkpoint()
         await self._cut(self._buffer.flush(), queue)
 
     async def _push(self, text: str, queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         """Cuts text that follows what was pushed before, at the marks of SSML and where sentences end."""
-        begin, end = self._pushed, self._pushed + len(text)
-        for cut in [cut for cut in self._cuts if begin < cut <= end]:
-            await self._cut(self._buffer.push(text[self._pushed - begin : cut - begin]), queue)
+        end = self._pushed + len(text)
+        for cut in [cut for cut in self._cuts if self._pushed < cut <= end]:
+            await self._feed(text[: cut - self._pushed], queue)
             await self._cut(self._buffer.flush(), queue)
-            self._pushed = cut
-        await self._cut(self._buffer.push(text[self._pushed - begin :]), queue)
+            text, self._pushed = text[cut - self._pushed :], cut
+        await self._feed(text, queue)
         self._pushed = end
+
+    async def _feed(self, text: str, queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
+        """Lets others have their turn: a text of nothing but marks is cut for seconds, and says nothing."""
+        slice_ = TimeSlice()
+        for at in range(0, len(text), CUT_PIECE):
+            await self._cut(self._buffer.push(text[at : at + CUT_PIECE]), queue)
+            await slice_.pause_if_over()
 
     async def settle(self) -> None:
         """Return when everything recorded so far is in the log."""

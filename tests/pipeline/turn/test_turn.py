@@ -1,6 +1,7 @@
 """One turn against a log in memory: order, limits, failures, and exactly one end."""
 
 from collections.abc import AsyncGenerator
+from time import thread_time
 from typing import ClassVar
 
 import anyio
@@ -106,6 +107,7 @@ class Stage:
         whole_sentences: bool = False,
     ) -> None:
         self.priority = priority
+        self.text = TEXT
         self._whole_sentences = whole_sentences
         self.settings = settings or SessionSettings()
         self.log = GatedLog()
@@ -120,7 +122,7 @@ class Stage:
             await recorder.post(self.session, SessionStarted(settings=SessionSettings()), mode="create")
             pen = recorder.open(self.session, producer="test", epoch=1)
             plan = TurnPlan(  # type: ignore[arg-type]
-                TURN, self._kind, TEXT, self.settings, whole_sentences=self._whole_sentences
+                TURN, self._kind, self.text, self.settings, whole_sentences=self._whole_sentences
             )
             models = Engines(self.writer, self.voice)
             self.turn = Turn(
@@ -206,6 +208,23 @@ async def test_no_more_sentences_are_begun_ahead_than_allowed(ahead: int) -> Non
 
     await stage.run(look)
     assert seen == [1 + ahead]
+
+
+async def test_a_text_of_nothing_but_marks_lets_others_have_their_turn() -> None:
+    """Nothing of it is spoken, so that no voice is waited for."""
+    stage, longest_s = Stage(Writer(), Voice(), kind="text"), 0.0
+    stage.text = ". " * 50_000
+
+    async def other() -> None:
+        nonlocal longest_s
+        while True:
+            since_s = thread_time()
+            await anyio.lowlevel.checkpoint()
+            longest_s = max(longest_s, thread_time() - since_s)
+
+    events = await stage.run(other)
+    assert types(events)[-1] == "turn.completed"
+    assert longest_s < 0.3  # all of it takes a second
 
 
 async def test_text_does_not_wait_for_a_slow_voice() -> None:
