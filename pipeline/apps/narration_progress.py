@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.core.growing_text import GrowingText
 from pipeline.delivery.sentence_audio import expected_total
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.conversation import Conversation
@@ -51,7 +52,7 @@ class ProgressFold:
         self._given = state.text if state.kind == "text" else None
         self._settings = state.settings
         self._turn = source.turn
-        self._text = self._given or ""
+        self._text = GrowingText(self._given or "")
         self._open: dict[int, SentenceState] = {}
         self._cut = 0
         self._first_error: tuple[str, str] | None = None
@@ -79,7 +80,7 @@ class ProgressFold:
         data = recorded.data
         match recorded.type:
             case "text.delta" if self._given is None:
-                self._text += data["text"]
+                self._text.add(data["text"])
             case "sentence.ready":
                 self._cut = data["end"]
                 self.wanted += bool(data["spoken"])
@@ -108,7 +109,9 @@ class ProgressFold:
         if not sentence.chunks:
             return None
         self.heard += 1
-        return NarrationChunk(self.heard - 1, self._text[sentence.start : sentence.end].strip(), sentence)
+        return NarrationChunk(
+            self.heard - 1, self._text.piece(sentence.start, sentence.end).strip(), sentence
+        )
 
     def last_words(self) -> dict[str, Any]:
         """The last message: what became of it."""

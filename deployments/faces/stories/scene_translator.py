@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from pipeline.audio.audio_files import StoredChunk
 from pipeline.audio.audio_formats import AudioFormat
+from pipeline.core.growing_text import GrowingText
 from pipeline.delivery.sentence_audio import SentenceSound
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
@@ -30,7 +31,7 @@ class SceneMessages:
     scene_id: str
     turn: TurnId
     over: bool = False
-    _text: str = ""
+    _text: GrowingText = field(default_factory=GrowingText)
     _spans: dict[int, tuple[int, int]] = field(default_factory=dict)
     _sound: SentenceSound = field(default_factory=SentenceSound)
     _spoken: int = 0
@@ -45,7 +46,7 @@ class SceneMessages:
                 text = "Starting scene generation with real-time narration"
                 return TranslatedScene(recorded.seq, {"type": "generation_started", "message": text})
             case "text.delta":
-                self._text += data["text"]
+                self._text.add(data["text"])
                 return TranslatedScene(recorded.seq, {"type": "text_chunk", "text": data["text"]})
             case "sentence.ready":
                 self._spans[data["sentence"]] = data["start"], data["end"]
@@ -69,7 +70,7 @@ class SceneMessages:
             "type": "audio_chunk",
             "audio": "",
             "sentence_number": self._spoken,
-            "sentence_text": self._text[start:end].strip(),
+            "sentence_text": self._text.piece(start, end).strip(),
             "format": FORMAT,
         }
         self._spoken += 1

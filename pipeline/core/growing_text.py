@@ -1,0 +1,26 @@
+"""Text that grows piece by piece and is looked at in between."""
+
+import io
+
+
+class GrowingText:
+    """Adding a piece costs what the piece has: a string would be copied with each of a million."""
+
+    def __init__(self, text: str = "") -> None:
+        self._text = io.StringIO(newline="")  # line ends stay as they are
+        self._chars = 0
+        self.add(text)
+
+    def __len__(self) -> int:
+        return self._chars
+
+    def add(self, text: str) -> None:
+        """Puts `text` at the end."""
+        self._text.seek(0, io.SEEK_END)
+        self._text.write(text)
+        self._chars += len(text)
+
+    def piece(self, start: int, end: int) -> str:
+        """Characters [start, end), as far as they are there; `start` is not negative."""
+        self._text.seek(start)
+        return self._text.read(max(0, end - start))
