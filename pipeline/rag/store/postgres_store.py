@@ -111,6 +111,7 @@ _MAKING: Final = 7_215_400_213
 """An advisory lock: only one makes the tables, since even IF NOT EXISTS fails where two do it at once."""
 
 Connection: TypeAlias = Any  # asyncpg has no types
+_Row: TypeAlias = tuple[Any, ...]
 _OF_COLLECTION: Final = f"FROM {SCHEMA}.documents d JOIN {SCHEMA}.collections c ON c.number = d.collection"
 
 
@@ -221,8 +222,9 @@ class PostgresStore:
         if (kept := self._matrices.kept(collection, revision)) is not None:
             return kept
         rows = await db.fetch(f"SELECT d.number {_OF_COLLECTION} WHERE c.id = $1", collection)
-        old, missing = self._matrices.without(collection, [row["number"] for row in rows], dimensions)
-        block = joined([old, *await _vectors(db, missing, dimensions)], dimensions)
+        there = [row["number"] for row in rows]
+        old, missing = await asyncio.to_thread(self._matrices.without, collection, there, dimensions)
+        block = await asyncio.to_thread(joined, [old, *await _vectors(db, missing, dimensions)], dimensions)
         self._matrices.keep(collection, revision, block)
         return block
 
@@ -303,17 +305,23 @@ async def _add(db: Connection, number: int, document: NewDocument) -> None:
         "SELECT nextval($1::regclass) AS number FROM generate_series(1, $2)",
         *(f"{SCHEMA}.chunks_number_seq", len(document.chunks)),
     )
+    chunks, words = await asyncio.to_thread(_rows, document, place, [row["number"] for row in numbers])
+    await db.copy_records_to_table("chunks", schema_name=SCHEMA, records=chunks)
+    await db.copy_records_to_table("words", schema_name=SCHEMA, records=words)
+
+
+def _rows(document: NewDocument, place: int, numbers: Sequence[int]) -> tuple[list[_Row], list[_Row]]:
+    """Of the passages and of their words. Blocking: a long document has a million words."""
     judged = [None] * len(numbers) if document.judged is None else list(map(_packed, document.judged))
-    chunks, words = [], []
-    for row, chunk, terms, vector, second in zip(
+    chunks, words = list[_Row](), list[_Row]()
+    for number, chunk, terms, vector, second in zip(
         numbers, document.chunks, document.terms, document.vectors, judged, strict=True
     ):
         headings = json.dumps(chunk.headings, ensure_ascii=False)
-        known = (row["number"], place, chunk.start, chunk.end, chunk.page, headings, chunk.text)
+        known = (number, place, chunk.start, chunk.end, chunk.page, headings, chunk.text)
         chunks.append((*known, _packed(vector), second, len(terms)))
-        words += [(term, row["number"], times) for term, times in Counter(terms).items()]
-    await db.copy_records_to_table("chunks", schema_name=SCHEMA, records=chunks)
-    await db.copy_records_to_table("words", schema_name=SCHEMA, records=words)
+        words += [(term, number, times) for term, times in Counter(terms).items()]
+    return chunks, words
 
 
 async def _vectors(db: Connection, documents: Collection[int], dimensions: int) -> list[Block]:
