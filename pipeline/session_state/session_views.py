@@ -124,8 +124,8 @@ class Views(Generic[F]):
             kept is None or kept.failovers != failovers
         ):  # other events may have the places of some that it has
             kept = _Kept(self._make(), failovers)
-            events = sum(one.head for one in self._views.values())
-            size = sum(one.event_bytes for one in self._views.values())
+            events: int = sum(one.head for one in self._views.values())
+            size: int = sum(one.event_bytes for one in self._views.values())
             while events > self._events or size > self._bytes:
                 _, oldest = self._views.popitem(last=False)
                 events, size = events - oldest.head, size - oldest.event_bytes
