@@ -93,6 +93,7 @@ class GatewayContainer:
     transcribers: Transcribers
     audio_inputs: AudioInputs
     arriving: Arriving
+    exporting: Arriving
     importing: FairPlaces
     erasing: FairPlaces
     embedding: FairPlaces
@@ -208,6 +209,7 @@ class _Resources:
             transcribers=self.transcribers,
             audio_inputs=AudioInputs(log, self._input_services(sessions, owners), settings.limits),
             arriving=Arriving(settings.limits),
+            exporting=Arriving(settings.limits),
             importing=FairPlaces(1),
             erasing=FairPlaces(1),
             embedding=FairPlaces(1),

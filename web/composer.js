@@ -6,7 +6,8 @@ import { inOneLine, t } from "./strings.js";
 
 const LATE_MS = 1_000; // until what was sent, and has left the box, is named below it
 const SHOWN_CHARS = 80;
-const MOST_BYTES = 1_600_000; // 400,000 characters, which the server takes as one text
+const MOST_CHARS = 400_000; // which the server takes as one text
+const MOST_BYTES = 4 * MOST_CHARS;
 const ASKING = [
   { mode: "prompt", label: t("Chat"), placeholder: t("Message…") },
   { mode: "text", label: t("Text to speech"), placeholder: t("Paste a text to hear it word for word…") },
@@ -50,9 +51,9 @@ export class Composer {
   /** The text of a file, behind what was typed. */
   async _opened(file) {
     const draft = this._draft;
-    const text = file.size > MOST_BYTES ? null : await file.text();
+    const text = file.size > MOST_BYTES ? "" : await file.text().catch(() => "\0"); // gone meanwhile, or a folder
     if (draft !== this._draft) return; // another place is on show
-    if (text === null) say(this._problem, t("{name} is too large: at most 400,000 characters are read.", { name: file.name }));
+    if (file.size > MOST_BYTES || text.length > MOST_CHARS) say(this._problem, t("{name} is too large: at most 400,000 characters are read.", { name: file.name }));
     else if (/\0|\ufffd/.test(text)) say(this._problem, t("{name} is no text file in UTF-8.", { name: file.name }));
     else {
       say(this._problem, null);

@@ -1,8 +1,11 @@
 /** What a user keeps at the top of the history, in this browser. */
 
-import { pinned } from "./storage.js";
+import { userName } from "./credentials.js";
+import { pinnedBy } from "./storage.js";
 
 const MOST = 20;
+
+const pinned = () => pinnedBy(userName());
 
 export const pins = () => pinned().read() ?? [];
 

@@ -97,6 +97,7 @@ export class Sidebar {
     if (known.name.textContent === name) return;
     known.name.textContent = name;
     known.actions.setAttribute("aria-label", t("Actions for {name}", { name }));
+    if (isPinned(about.id)) pin(known.about);
   }
 
   /** To the top of the history, or back to its day. */
@@ -106,6 +107,8 @@ export class Sidebar {
     else pin({ ...known, title: about.title });
     this._remove(about.id);
     this._add(known);
+    this._entries.get(about.id).actions.focus();
+    byId("announcer").textContent = isPinned(about.id) ? t("Pinned") : "";
   }
 
   gone(id) {

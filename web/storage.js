@@ -39,8 +39,8 @@ export const listeningChoices = () => new Shelf(() => localStorage, "rhapsode:li
 /** {input, output}: ids of the microphone and the loudspeaker that were chosen, the same in all tabs. */
 export const deviceChoices = () => new Shelf(() => localStorage, "rhapsode:devices");
 
-/** [{id, kind, title, created_ms}] of what is pinned in the history, the same in all tabs. */
-export const pinned = () => new Shelf(() => localStorage, "rhapsode:pinned");
+/** [{id, kind, title, created_ms}] of what this user has pinned in the history, the same in all tabs. */
+export const pinnedBy = (user) => new Shelf(() => localStorage, `rhapsode:pinned:${user}`);
 
 /** {voice, volume, speed, typing: "interrupt" or "queue"}, the same in all tabs. */
 export const preferences = () => new Shelf(() => localStorage, "rhapsode:preferences");

@@ -49,6 +49,8 @@ async def native(url: str, *, speak: bool, max_tokens: int = 4_096) -> Arrivals:
                     yield FaceChunk(arrival.at_ns, arrival.data["text"])
                 elif arrival.type == "audio.chunk":
                     yield FaceChunk(arrival.at_ns, sound=True)
+                elif arrival.type in ("turn.failed", "turn.stopped"):
+                    raise RuntimeError(str(arrival.event))
 
 
 async def conversations(url: str, *, speak: bool, max_tokens: int = 4_096) -> Arrivals:

@@ -1,4 +1,4 @@
-"""Files that arrive in one process: how many, and what they take, of each principal and of all."""
+"""Files on their way into or out of one process: how many, and how large, of each principal and of all."""
 
 import errno
 from collections import Counter
@@ -28,7 +28,10 @@ class Arrival:
 
 
 class Arriving:
-    """Recordings, documents and bundles on their way into this process. One thread only."""
+    """Recordings, documents and bundles on their way into this process; another, exports on their way out.
+
+    One thread only.
+    """
 
     def __init__(self, limits: LimitSettings) -> None:
         self._limits = limits
@@ -43,7 +46,8 @@ class Arriving:
             raise GatewayBusy(f"this replica takes {limits.inputs} files; try again shortly")
         most = (limits.principal if principal else limits.everybody).uploads
         if most is not None and self._files[principal] >= most:
-            raise UploadLimit(f"at most {most} files may arrive for one principal", retry_after_s=_RETRY_S)
+            fault = f"at most {most} files may be on their way for one principal"
+            raise UploadLimit(fault, retry_after_s=_RETRY_S)
         arrival = Arrival(self, principal)
         self._files[principal] += 1
         try:
@@ -51,7 +55,7 @@ class Arriving:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            raise GatewayBusy("the disk for files that arrive here is full; try again later") from error
+            raise GatewayBusy("the disk for files on their way is full; try again later") from error
         finally:
             self._files -= Counter({principal: 1})  # whoever has none is forgotten
             self._bytes -= Counter({principal: arrival.bytes})
@@ -60,10 +64,10 @@ class Arriving:
         """Raises GatewayBusy or UploadLimit, and then nothing is reserved."""
         limits = self._limits
         if self._bytes.total() + count > limits.arriving_bytes:
-            raise GatewayBusy("the files that arrive here fill the disk that is there for them; try again")
+            raise GatewayBusy("the files on their way fill the disk that is there for them; try again")
         most = (limits.principal if principal else limits.everybody).arriving_bytes
         if most is not None and self._bytes[principal] + count > most:
             raise UploadLimit(
-                f"the files that arrive for one principal may have {most} bytes", retry_after_s=_RETRY_S
+                f"the files on their way for one principal may have {most} bytes", retry_after_s=_RETRY_S
             )
         self._bytes[principal] += count

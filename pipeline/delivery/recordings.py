@@ -89,7 +89,8 @@ class RecordingParams:
 
     def etag(self, way: str) -> str:
         """The validator that changes whenever the file's bytes do."""
-        identity = f"{self.fmt} {self._extent} {self.complete}{way}"
+        titles = "".join(f"\n{one.title}" for one in self.chapters)
+        identity = f"{self.fmt} {self._extent} {self.complete}{way}{titles}"
         return f'"{sha256(identity.encode()).hexdigest()[:32]}"'
 
 

@@ -73,10 +73,13 @@ def decide(
         return UtteranceDecision("nothing")
     if not settings.reply:
         return UtteranceDecision("noted")
-    if not waiting and _asks_nothing(conversation, utterance, now_ms):
+    over = spoken_over(conversation, now_ms)
+    if not waiting and utterance.distant and (over is not None or _began_over(conversation, utterance)):
         return UtteranceDecision("backchannel")
     if not utterance.ends_speech:
         return UtteranceDecision("kept")
+    if not waiting and over is not None and not is_interruption(utterance.text, utterance.language, over):
+        return UtteranceDecision("backchannel")
     parts = [*waiting, (utterance.utterance, utterance.text)] if utterance.text else waiting
     text, numbers = " ".join(text for _, text in parts), tuple(number for number, _ in parts)
     before = _unheard(conversation, utterance.input)
@@ -86,18 +89,10 @@ def decide(
     return UtteranceDecision("joined" if utterance.text else "nothing", question, numbers, before.turn)
 
 
-def _asks_nothing(conversation: Conversation, utterance: FinalUtterance, now_ms: int) -> bool:
-    """Whether it is agreement, a television or the answer itself, over an answer that somebody hears.
-
-    A television and an echo of the answer's end are known by what was heard when they began: they end later.
-    """
-    over = spoken_over(conversation, now_ms)
-    heard = over or (None if utterance.over is None else conversation.turns.get(utterance.over))
-    if heard is None or heard.flushed:
-        return False
-    if over is not None and is_backchannel(utterance.text, utterance.language):
-        return True
-    return utterance.distant or is_echo(utterance.text, heard.heard_near(_ECHO_MS))
+def _began_over(conversation: Conversation, utterance: FinalUtterance) -> bool:
+    """Whether an answer that was not stopped was heard when it began: a television goes on after it."""
+    answer = None if utterance.over is None else conversation.turns.get(utterance.over)
+    return answer is not None and not answer.flushed
 
 
 def is_interruption(text: str, language: str, answer: TurnState) -> bool:

@@ -5,7 +5,6 @@ import zipfile
 from array import array
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -18,7 +17,7 @@ from pipeline.audio.audio_files import StoredChunk, file_pieces
 from pipeline.delivery import captions
 from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.session_views import for_others
+from pipeline.session_state.session_views import for_others, own_copy
 from pipeline.session_state.turn_state import TurnState
 from pipeline.transfer.bundle_manifest import EVENTS, MANIFEST, Manifest
 from pipeline.transfer.cloudevents import PACKETS, write_line
@@ -135,7 +134,7 @@ class ExportedPast:
     @classmethod
     def of(cls, session: SessionId, conversation: Conversation, head: Head, *, owned: bool) -> Self:
         """As the view is now. Turns that are over stay so, and are the view's own."""
-        turns = [turn if turn.over else deepcopy(turn) for turn in conversation.turns.values()]
+        turns = [turn if turn.over else own_copy(turn) for turn in conversation.turns.values()]
         return cls(session, head.generation, conversation.head, conversation.title, turns, owned)
 
 

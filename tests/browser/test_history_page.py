@@ -69,13 +69,14 @@ def test_an_entry_opens_the_conversation_and_can_be_deleted(
         entry.get_by_role("button", name="Actions for Asked once").click()
         reader.page.get_by_role("button", name=action, exact=True).click()
         expect(pinned).to_have_count(count)
+        expect(entry.get_by_role("button", name="Actions for Asked once")).to_be_focused()
     reader.page.reload()
     expect(pinned).to_have_attribute("href", f"./?session={told}")
     entry.get_by_role("button", name="Actions for Asked once").click()
     reader.page.get_by_role("button", name="Delete Asked once").click()
     reader.page.get_by_role("button", name="Delete Asked once for good?").click()
     expect(entry).to_have_count(0)
-    assert reader.page.evaluate("localStorage['rhapsode:pinned']") == "[]"
+    assert reader.page.evaluate("localStorage['rhapsode:pinned:me']") == "[]"
     assert httpx.get(f"{app.url}/v1/sessions/{told}").status_code in {404, 410}
 
 

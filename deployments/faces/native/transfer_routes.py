@@ -45,8 +45,8 @@ _BODY: Final[dict[str, Any]] = {
 
 
 async def _room(services: Open, caller: Caller) -> AsyncGenerator[Arrival, None]:
-    """On the disk, for what is laid aside until all of the answer is sent, as for a file that arrives."""
-    with services.arriving.file(caller.name) as room:
+    """On the disk, for what is laid aside until all of the answer is sent."""
+    with services.exporting.file(caller.name) as room:
         yield room
 
 

@@ -125,6 +125,8 @@ async def _turn(url: str) -> tuple[float, list[float]]:
                     found += ages(arrival.data["text"], arrival.at_ns)
                 elif arrival.type == "audio.chunk" and not first:
                     first = (arrival.at_ns - sent) / _MS
+                elif arrival.type in ("turn.failed", "turn.stopped"):
+                    raise RuntimeError(str(arrival.event))
     return first, found
 
 

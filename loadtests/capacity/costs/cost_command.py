@@ -71,7 +71,7 @@ def around_table(around: Mapping[str, Any]) -> str:
     rows = [
         [words, *(f"{1e6 * around[role][part]:.0f}" for role in _ROLES)]
         for part, words in _PARTS.items()
-        if part in around["gateway"]  # of a session, not before 2026-11-26 21:00
+        if part in around["gateway"]  # older files have none of a session
     ]
     return markdown([f"processor time, µs; {around['hosted']}", *_ROLES.values()], rows)
 

@@ -73,11 +73,12 @@ def demand(found: Mapping[str, Any], people: CallerModel, deltas_per_token: floa
     deltas = people.tokens * deltas_per_token
     open_s = cycle_s - people.question_s if people.question_s else 0.0  # the microphone stays open
     counts = {
-        **{"turn": 1.0, "delta": deltas, "chunk": many},
+        **{"session": 1 / SESSION_TURNS, "turn": 1.0, "delta": deltas, "chunk": many},
         **{"microphone_s": people.question_s, "quiet_s": open_s, "socket_s": cycle_s},
     }
     gateway, log = (
-        sum(around[role][part] * count for part, count in counts.items()) for role in ("gateway", "log")
+        sum(around[role].get(part, 0.0) * count for part, count in counts.items())
+        for role in ("gateway", "log")
     )
     sizes, sound_bytes = (
         around["log_bytes"],

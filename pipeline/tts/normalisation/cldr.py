@@ -144,7 +144,9 @@ class CldrReader:
         self._number = rf"{whole}(?:{decimal}[0-9]++)?+"
         # A point is a decimal one also where the language has a comma, and beside a unit the other way round.
         self._measured = rf"{whole}(?:{decimal}[0-9]++|[.,][0-9]{{1,2}}+(?![.,]?[0-9]))?+"
-        self._lone = self._measured if words["decimal"] == "," else self._number
+        # Alone, two digits after a point are minutes, months or a version.
+        lone = rf"{whole}(?:,[0-9]++|\.[0-9](?![.,]?[0-9]))?+"
+        self._lone = lone if words["decimal"] == "," else self._number
 
     def recognisers(self) -> tuple[Recogniser, ...]:
         number, letter = self._number, self._letter

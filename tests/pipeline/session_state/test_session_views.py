@@ -116,6 +116,16 @@ async def test_sessions_of_few_large_events_are_forgotten_sooner() -> None:
     assert [known.known(name) for name in names] == [0, 0, 2, 2]
 
 
+async def test_long_sessions_that_are_asked_for_at_once_are_forgotten_too() -> None:
+    log = MemoryEventLog()
+    names = await sessions(log, 4)
+    known = views(log, Folds(), events=2)
+    async with anyio.create_task_group() as asked:
+        for name in names:
+            asked.start_soon(known.get, name)
+    assert sorted(known.known(name) for name in names) == [0, 0, 2, 2]
+
+
 class Slow(Count):
     """Each event takes long, as some of an import do."""
 

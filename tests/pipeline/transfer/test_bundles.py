@@ -98,23 +98,24 @@ async def test_the_same_session_gives_the_same_bundle(
 async def test_an_export_takes_room_on_the_disk_until_it_is_sent(
     mover: RunningApp, http: httpx.AsyncClient, told: tuple[str, Heard], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arriving, taken = mover.services.arriving, list[int]()
-    reserve = arriving.reserve
+    exporting, taken = mover.services.exporting, list[int]()
+    reserve = exporting.reserve
 
     def reserved(principal: str, count: int) -> None:
         taken.append(count)
         reserve(principal, count)
 
-    monkeypatch.setattr(arriving, "reserve", reserved)
+    monkeypatch.setattr(exporting, "reserve", reserved)
     files = unzip(await exported(http, told[0]))
     assert sum(taken) == len(files[PACKETS]) > 0
     with anyio.fail_after(30):
-        while arriving._bytes.total() or arriving._files.total():
+        while exporting._bytes.total() or exporting._files.total():
             await http.get(f"/v1/sessions/{told[0]}")
     with ExitStack() as full:
         for _ in range(mover.settings.limits.inputs):
-            full.enter_context(arriving.file(""))
+            full.enter_context(exporting.file(""))
         refused = await http.get(f"/v1/sessions/{told[0]}/export")
+        assert (await imported(http, zipped(files)))["session_id"], "files that arrive have room of their own"
     assert (refused.status_code, refused.json()["code"]) == (503, "gateway.busy")
 
 

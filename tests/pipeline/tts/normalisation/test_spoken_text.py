@@ -221,6 +221,16 @@ def test_other_languages_are_read_by_cldr_and_num2words(language: str, shown: st
     assert to_spoken(shown, language).text == said
 
 
+@pytest.mark.parametrize(
+    ("language", "shown"),
+    [("sv", "kl. 9.30"), ("it", "alle 10.05"), ("es", "Python 3.11"), ("ru", "в 10.05")],
+)
+def test_two_digits_after_a_point_are_no_decimals_where_the_language_has_a_comma(
+    language: str, shown: str
+) -> None:
+    assert to_spoken(shown, language).text.endswith(shown[-3:])
+
+
 @pytest.mark.parametrize("language", sorted(CLDR))
 def test_each_unit_and_currency_is_read_in_each_language(language: str) -> None:
     words = CLDR[language]
