@@ -49,6 +49,7 @@ def test_a_story_is_begun_and_its_scene_heard_while_it_is_written(
     expect(entry.first).to_contain_text("1 scene")
     assert story in (entry.first.get_attribute("href") or "")
     entry.first.click()
+    expect(reader.page.get_by_role("heading", name="The lighthouse and the fox", level=1)).to_be_visible()
     reader.choose("Delete")
     reader.page.get_by_role("button", name="Delete The lighthouse and the fox for good?").click()
     reader.sees(lambda: httpx.get(f"{app.url}/api/stories/{story}").status_code in {404, 410})
