@@ -117,7 +117,7 @@ async def shown(events: Iterable[Recorded]) -> dict[str, Any]:
             found["chunks"] += await teller.of(event)
     turns = list(conversation.turns.values())
     found["counted"] = [one for one in found["counted"] if one]
-    found["captions"] = render(conversation, turns, "vtt", words=True)
+    found["captions"] = "".join(render(conversation, turns, "vtt", words=True))
     found["answers"] = [(turn.answer, turn.status, turn.audio_ms) for turn in turns]
     return found
 
