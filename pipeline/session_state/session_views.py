@@ -86,9 +86,11 @@ class Views(Generic[F]):
             seen, events = _live(session, tail.head), tail.events
         kept = self._kept(session)
         async with kept.lock:
+            known = kept.head
             await advance(kept, events)
             await fold(self.log, session, kept, upto=max(seen.seq, kept.written))
-        self._make_room(beside=kept)
+        if not known:  # others have been begun while it was folded
+            self._make_room(beside=kept)
         return kept.folded, seen
 
     def recent(self, session: SessionId, seq: Seq) -> F | None:
@@ -135,7 +137,8 @@ class Views(Generic[F]):
     def _make_room(self, *, beside: "_Kept[F]") -> None:
         """Of the others, those go that were asked for least recently, until they are within the bounds."""
         others = [(session, one) for session, one in self._views.items() if one is not beside]
-        events, size = sum(one.head for _, one in others), sum(one.event_bytes for _, one in others)
+        events: int = sum(one.head for _, one in others)
+        size = sum(one.event_bytes for _, one in others)
         for session, one in others:
             if events <= self._events and size <= self._bytes:
                 return
