@@ -199,9 +199,8 @@ class _Resources:
         choices = replace(self.choices, dictionary_of=users.pronunciations)
         sessions = self._sessions(owners, choices)
         authenticator = Authenticator(settings.auth, settings.home, self.clock)
-        characters = Characters(users, log, recorder, choices)
+        directory, characters = Directory(RedisDirectory(log.hot)), Characters(users, log, recorder, choices)
         narrations = Narrations(views, users, recorder, settings.session, allowance)
-        directory = Directory(RedisDirectory(log.hot))
         return GatewayContainer(
             settings=settings,
             log=log,
