@@ -142,11 +142,9 @@ class CldrReader:
         whole = rf"(?:[0-9]{{1,3}}(?:[{grouping}][0-9]{{3}})++(?![0-9])|[0-9]++)"
         decimal = re.escape(words["decimal"])
         self._number = rf"{whole}(?:{decimal}[0-9]++)?+"
-        # A point is a decimal one also where the language has a comma, and beside a unit the other way round.
+        # A point is a decimal one before one digit where the language has a comma; beside a unit, either is.
         self._measured = rf"{whole}(?:{decimal}[0-9]++|[.,][0-9]{{1,2}}+(?![.,]?[0-9]))?+"
-        # Alone, two digits after a point are minutes, months or a version.
-        lone = rf"{whole}(?:,[0-9]++|\.[0-9](?![.,]?[0-9]))?+"
-        self._lone = lone if words["decimal"] == "," else self._number
+        self._lone = rf"{whole}(?:,[0-9]++|\.[0-9](?![.,]?[0-9]))?+" if decimal == "," else self._number
 
     def recognisers(self) -> tuple[Recogniser, ...]:
         number, letter = self._number, self._letter
