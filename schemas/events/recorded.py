@@ -55,7 +55,8 @@ class Recorded:
     def json(self, dumps: Callable[[Any], bytes]) -> bytes:
         """`wire` as JSON, encoded once for all listeners that are handed this object."""
         if self._json is None:
-            object.__setattr__(self, "_json", dumps(self.to_dict()))
+            # A copy of its own size: what orjson makes holds four kilobytes and more.
+            object.__setattr__(self, "_json", memoryview(dumps(self.to_dict())).tobytes())
         assert self._json is not None
         return self._json
 

@@ -212,15 +212,15 @@ async def test_no_more_sentences_are_begun_ahead_than_allowed(ahead: int) -> Non
 
 async def test_a_text_of_nothing_but_marks_lets_others_have_their_turn() -> None:
     """Nothing of it is spoken, so that no voice is waited for."""
-    stage, longest_s = Stage(Writer(), Voice(), kind="text"), 0.0
+    stage = Stage(Writer(), Voice(), kind="text")
     stage.text = ". " * 50_000
+    longest_s, since_s = 0.0, thread_time()
 
     async def other() -> None:
-        nonlocal longest_s
+        nonlocal longest_s, since_s
         while True:
-            since_s = thread_time()
+            longest_s, since_s = max(longest_s, thread_time() - since_s), thread_time()
             await anyio.lowlevel.checkpoint()
-            longest_s = max(longest_s, thread_time() - since_s)
 
     await stage.run(other)
     [head] = await stage.log.heads([stage.session])
