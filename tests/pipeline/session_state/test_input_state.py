@@ -1,5 +1,7 @@
 """Events of an input add up to a place to transcribe again from, and to utterances that wait."""
 
+from pipeline.session_state.input_state import InputState
+from schemas.ids import Seq
 from tests.pipeline.stt.inputs.test_input_recovery import final, opened, said, sound, told
 
 CUT = "max_length"
@@ -97,3 +99,16 @@ def test_an_utterance_that_was_never_written_down_is_given_up_in_the_end() -> No
     assert (state.rest_ms, state.next_utterance) == (500, 0)
     state = told(opened(), *said(0, 500, 2_000), sound(0, 400_000))
     assert (state.rest_ms, state.next_utterance) == (400_000, 1)
+
+
+class Utterances(list[int]):
+    """Of one question, which an import may give fifty thousand."""
+
+    def __contains__(self, number: object) -> bool:
+        raise AssertionError("each look goes through all of them")
+
+
+def test_what_waits_is_looked_for_in_many_utterances_without_going_through_them() -> None:
+    state = InputState("a", Seq(1), record=True, kept=[(1, "one"), (2, "two")], parts=[2, 3])
+    state.asked(Utterances([2, 2, 4]))
+    assert (state.kept, state.parts) == ([(1, "one")], [3])
