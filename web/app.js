@@ -21,7 +21,7 @@ import { Sidebar } from "./sidebar.js";
 import { staySignedIn } from "./staying.js";
 import { developerPanel } from "./storage.js";
 import { emptyStory, isOver, latestTurn, runningTurn } from "./story.js";
-import { t, translate } from "./strings.js";
+import { beginning, t, translate } from "./strings.js";
 import { Devices } from "./voice/devices.js";
 
 /** Query of an address, in which of the side bar's places it is, and how it begins. Old addresses lead on. */
@@ -337,7 +337,7 @@ class Shell {
 
 /** What is heard, where it is not on show: its title, and the way to it. */
 function sourceOf({ id, story }) {
-  const title = story.title || story.turns[story.order[0]]?.prompt.slice(0, 60) || t("another place");
+  const title = story.title || beginning(story.turns[story.order[0]]?.prompt ?? "") || t("another place");
   return { title, href: addressOf({ id, kind: story.kind }) };
 }
 

@@ -7,9 +7,8 @@ import { listeningOf } from "./microphone/state.js";
 import { surely } from "./parts.js";
 import { Session } from "./session.js";
 import { emptyStory, runningTurn } from "./story.js";
-import { t } from "./strings.js";
+import { beginning, t } from "./strings.js";
 
-const TITLE_CHARS = 60;
 
 export class ChatPlace {
   /** `id` of the session, or null to begin one; `wish`: {character, collections} to begin it with. */
@@ -37,7 +36,7 @@ export class ChatPlace {
 
   get title() {
     const { story } = this;
-    return story.title || story.turns[story.order[0]]?.prompt.slice(0, TITLE_CHARS) || t("New chat");
+    return story.title || beginning(story.turns[story.order[0]]?.prompt ?? "") || t("New chat");
   }
 
   start() {

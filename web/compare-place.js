@@ -8,10 +8,9 @@ import { refusalOf } from "./refusals.js";
 import { Session } from "./session.js";
 import { offerModels, sessionField } from "./session-fields.js";
 import { emptyStory, isOver, latestTurn, runningTurn } from "./story.js";
-import { t } from "./strings.js";
+import { beginning, t } from "./strings.js";
 import { TurnView } from "./turn-view.js";
 
-const TITLE_CHARS = 60;
 const COMPARED = ["llm_provider", "llm_model", "temperature", "max_tokens", "system_prompt"];
 const ASKING = [{ mode: "prompt", label: t("Chat"), placeholder: t("One question for both…") }];
 
@@ -71,8 +70,6 @@ export class ComparePlace {
   }
 }
 
-const titleOf = (prompt) => prompt.slice(0, TITLE_CHARS);
-
 /** One of both: its settings, its session from the first question on, and its latest answer. */
 class Column {
   constructor(name, shell) {
@@ -114,7 +111,7 @@ class Column {
   async ask(prompt) {
     const { api } = this._shell;
     say(this._problem, null);
-    if (!this._session) this._open(await api.createSession(this._settings, titleOf(prompt)), titleOf(prompt));
+    if (!this._session) this._open(await api.createSession(this._settings, beginning(prompt)), beginning(prompt));
     else if (Object.keys(this._unsaved).length) await api.changeSettings(this._session.id, this._unsaved);
     this._unsaved = {};
     const asked = await api.requestTurn(this._session.id, { prompt, settings: { speak: true } }, crypto.randomUUID());

@@ -46,3 +46,11 @@ export function translate(document) {
 
 /** As the key of a text that is broken into lines. Pure. */
 export const inOneLine = (text) => text.trim().replace(/\s+/g, " ");
+
+const TITLE_CHARS = 60;
+
+/** The first words of a text in one line, as long as a title; "…" stands where the text goes on. Pure. */
+export function beginning(text) {
+  const letters = [...inOneLine(text.slice(0, 1_000))];
+  return letters.length > TITLE_CHARS ? `${letters.slice(0, TITLE_CHARS).join("").trimEnd()}…` : letters.join("");
+}

@@ -8,7 +8,7 @@ import { isOver } from "./story.js";
 import { comparisonView } from "./microphone/comparison-view.js";
 import { sentenceAt, wordAt } from "./timeline.js";
 import { refusalOf } from "./refusals.js";
-import { inOneLine, t } from "./strings.js";
+import { beginning, t } from "./strings.js";
 
 const STATE_WORDS = { queued: t("Queued"), stopping: t("Stopping…"), stopped: t("Stopped") };
 const STOPPED_WORDS = { barge_in: t("Stopped here: you spoke"), merged: t("Question extended") };
@@ -18,12 +18,6 @@ const KEEPSAKES = [
   [t("Captions (VTT)"), "/captions.vtt", {}],
   [t("Captions (SRT)"), "/captions.srt", {}],
 ];
-
-/** One line, as long as a title. */
-function beginning(text) {
-  const line = inOneLine(text.slice(0, 1_000));
-  return line.length > 60 ? `${line.slice(0, 60).trimEnd()}…` : line;
-}
 
 function heading({ kind, prompt, result }) {
   if (result !== null) return t("Result of a function: {text}", { text: beginning(result) });

@@ -7,7 +7,7 @@ import { heardSpans } from "./chronicle.js";
 import { Reel } from "./reel.js";
 import { Soundtrack } from "./soundtrack.js";
 import { inMs, table, TurnPanel } from "./turn-panel.js";
-import { t } from "../strings.js";
+import { beginning, t } from "../strings.js";
 
 const MOMENTS = 200;
 
@@ -143,7 +143,7 @@ export class TimelinePlace {
 
   _drawTurns(story, chronicle) {
     this._drawn = chronicle.version;
-    const first = story.turns[story.order[0]]?.prompt.slice(0, 80);
+    const first = beginning(story.turns[story.order[0]]?.prompt ?? "");
     const title = story.title || first || { user: t("Settings and notifications") }[story.kind] || t("Untitled");
     this.title = title;
     this.about = { id: this.sessionId, kind: story.kind, title };

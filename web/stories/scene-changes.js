@@ -3,11 +3,9 @@
 import { asSentence, icon, make, say } from "../dom.js";
 import { voiceOptions } from "../languages.js";
 import { isOver } from "../story.js";
-import { counted, inOneLine, t } from "../strings.js";
+import { beginning, counted, t } from "../strings.js";
 import { codePoints } from "../text.js";
 import { directionOf } from "./chapters.js";
-
-const BEGINNING = 60;
 
 const button = (name, label) => make("button", { type: "button", class: "quiet" }, icon(name), label);
 
@@ -154,9 +152,4 @@ export class SceneChanges {
       this._close();
     }
   }
-}
-
-function beginning(words) {
-  const line = inOneLine(words);
-  return line.length > BEGINNING ? `${line.slice(0, BEGINNING).trimEnd()}…` : line;
 }

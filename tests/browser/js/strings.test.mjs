@@ -8,7 +8,7 @@ import test from "node:test";
 import { pathToFileURL } from "node:url";
 
 import { asSentence } from "../../../web/dom.js";
-import { counted, inOneLine, LANGUAGES, spokenOf, t } from "../../../web/strings.js";
+import { beginning, counted, inOneLine, LANGUAGES, spokenOf, t } from "../../../web/strings.js";
 
 const WEB = new URL("../../../web/", import.meta.url);
 const NOT_YET = /^reference\//; // English only
@@ -107,6 +107,13 @@ test("a page whose language cannot be loaded is there in English", async () => {
     else delete globalThis.navigator;
     rmSync(folder, { recursive: true });
   }
+});
+
+test("a title that is cut says so, in one line and between characters", () => {
+  assert.equal(beginning(" The lamp\n was lit. "), "The lamp was lit.");
+  assert.equal(beginning("🦊".repeat(60)), "🦊".repeat(60));
+  assert.equal(beginning(`${"🦊".repeat(59)} ${"🦊".repeat(9)}`), `${"🦊".repeat(59)}…`);
+  assert.equal(beginning(""), "");
 });
 
 test("a sentence ends once, in the marks of its language", () => {
