@@ -1,6 +1,6 @@
 /** Keeps the place that is being heard, or written, in sight. */
 
-import { byId } from "./dom.js";
+import { byId, setIcon } from "./dom.js";
 
 const OWN_SCROLL_MS = 700;
 
@@ -16,6 +16,7 @@ export class Follow {
     this._away = false;
     this._scrolledAt = -Infinity;
     this._height = 0;
+    this._liveHeight = 0;
   }
 
   resume() {
@@ -24,9 +25,21 @@ export class Follow {
     this._height = 0;
   }
 
+  /** Shows `element`, the end of the page, with what is being said: voice mode has a dock over half of the window. */
+  toSpeech(element) {
+    shown = this;
+    this._button.hidden = true;
+    this._target = null;
+    const grown = element.scrollHeight !== this._liveHeight;
+    this._liveHeight = element.scrollHeight;
+    if (grown) this._scroll(document.documentElement.scrollHeight);
+  }
+
   to(spoken, growing) {
     shown = this;
+    this._liveHeight = 0;
     this._button.hidden = !(this._away && spoken);
+    if (!this._button.hidden) setIcon(this._button, spoken.getBoundingClientRect().top < 0 ? "up" : "down");
     if (this._away || !byId("refusal").hidden) return; // a refusal stays in sight
     if (spoken) this._showSpoken(spoken);
     else if (growing) this._showEnd(growing);

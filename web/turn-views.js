@@ -3,6 +3,7 @@
 import { byId } from "./dom.js";
 import { Follow } from "./follow.js";
 
+const LIVE_WORDS = ".coming :is(.firm, .loose):not(:empty)"; // the reader's, perhaps over an answer
 const UNFOLDED = 8; // the latest turns; older ones are a line each until somebody wants them
 
 export class TurnViews {
@@ -51,6 +52,8 @@ export class TurnViews {
     if (this._lit !== lit) this._lit?.light(null);
     this._lit = lit;
     const spoken = lit?.light(heard.ms) ?? null;
-    this._follow.to(spoken ?? lit?.element ?? null, growing ?? this.get(order.at(-1))?.prose ?? null);
+    const isSaid = growing && "voice" in document.body.dataset && (!heard || growing.querySelector(LIVE_WORDS));
+    if (isSaid) this._follow.toSpeech(growing);
+    else this._follow.to(spoken ?? lit?.element ?? null, growing ?? this.get(order.at(-1))?.prose ?? null);
   }
 }

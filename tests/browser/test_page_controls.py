@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser import session_log
 from tests.browser.conftest import SHORT, STORY
-from tests.browser.page_reader import Reader
+from tests.browser.page_reader import LOOK_MS, Reader
 from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.browser
@@ -136,6 +136,24 @@ def test_skipping_goes_to_the_next_sentence(listener: Reader, app: RunningApp) -
     following = voiced[left + 1]
     listener.wait("s.positionMs >= arg && s.samplesPlayed / 48 < s.positionMs - 100", following.at_ms)
     listener.page.wait_for_function(f"(left) => ({_SPEAKING}) > left", arg=left)
+
+
+@pytest.mark.parametrize(("place", "arrow"), [("0", "#i-down"), ("scrollHeight - innerHeight - 100", "#i-up")])
+def test_the_way_back_to_the_current_sentence_points_at_it(
+    listener: Reader, place: str, arrow: str
+) -> None:
+    listener.page.evaluate("document.querySelector('#story').style.padding = '300vh 0'")
+    listener.page.wait_for_function(
+        f"""(arrow) => {{
+            const {{ scrollHeight }} = document.documentElement;
+            scrollTo({{ top: {place} + Math.random() * 90, behavior: "instant" }});
+            return document.querySelector("#follow:not([hidden]) use")?.getAttribute("href") === arrow;
+        }}""",
+        arg=arrow,
+        polling=LOOK_MS,
+    )
+    listener.page.click("#follow")
+    expect(listener.page.locator(".sentence.speaking")).to_be_in_viewport()
 
 
 def test_an_empty_request_cannot_be_sent(open_page: OpenPage) -> None:

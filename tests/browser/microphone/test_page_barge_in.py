@@ -17,6 +17,12 @@ pytestmark = pytest.mark.browser
 LONG = "The lamp was lit as on every evening. The fox slept by the stove all night. " * 6
 INTERRUPTION = "what about the fox"
 HEARS_WORDS = {"texts": [INTERRUPTION]}
+WORDS_IN_SIGHT = """"voice" in document.body.dataset &&
+    [...document.querySelectorAll("#speech :is(.firm, .loose):not(:empty)")].some((words) => {
+        const { top, bottom } = words.getBoundingClientRect();
+        return top > 0 && bottom < document.querySelector("#dock").getBoundingClientRect().top;
+    })"""
+"""Between the top of the window and the dock, which takes half of it."""
 
 
 @pytest.fixture
@@ -68,6 +74,18 @@ def test_whoever_speaks_over_an_answer_is_listened_to_at_once(visit: Visit, app:
     assert 400 < told[-1] < first["audio_ms"]
     unheard = reader.page.locator(f'.turn[data-turn="{turn}"] .sentence.unheard')
     expect(unheard.first).to_have_attribute("data-short", "Not heard from here:")
+
+
+def test_in_voice_mode_the_words_that_are_said_over_an_answer_are_in_sight(
+    visit: Visit, app: RunningApp
+) -> None:
+    reader = visit(0.3, YOUNG_MAN, 60.0)
+    reader.ask("tell me a long story")
+    reader.status_is("completed")
+    reader.hears(500)
+    with reader.waits(WORDS_IN_SIGHT):
+        reader.page.click("#start-voice")
+    reader.page.get_by_role("heading", name=INTERRUPTION, level=2).wait_for()
 
 
 @pytest.mark.parametrize("app", [{"stt": {"texts": ["mm-hm"]}}], indirect=True)
