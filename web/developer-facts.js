@@ -36,13 +36,14 @@ export function usageOf(turn) {
   return rows;
 }
 
-/** Those of `log` whose type, turn or data have every word of `words`. */
-export function matching(log, words) {
+/** Those of `log` whose type or data have every word of `words`; `turn:2` are those of the second turn of `order`. */
+export function matching(log, words, order) {
   const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
   if (!wanted.length) return log;
   return log.filter(({ seq, turn, type, data }) => {
-    const text = `${seq} turn:${turn} ${type} ${JSON.stringify(data)}`.toLowerCase();
-    return wanted.every((word) => text.includes(word));
+    const text = `${seq} ${type} ${JSON.stringify(data)}`.toLowerCase();
+    const number = `turn:${order.indexOf(turn) + 1}`;
+    return wanted.every((word) => (/^turn:\d+$/.test(word) ? word === number : text.includes(word)));
   });
 }
 

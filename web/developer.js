@@ -86,9 +86,9 @@ export class DeveloperPanel {
   }
 
   _showEvents() {
-    const { lastSeq = 0, log = [] } = this._seen ?? {};
+    const { lastSeq = 0, log = [], order = [] } = this._seen ?? {};
     this._count.textContent = t("Events ({count})", { count: lastSeq });
-    const found = matching(log, this._filter.value).slice(-EVENTS).reverse();
+    const found = matching(log, this._filter.value, order).slice(-EVENTS).reverse();
     say(this._none, log.length && !found.length ? t("No events match.") : null);
     const shown = new Map([...this._events.children].map((item) => [item.dataset.seq, item]));
     this._events.replaceChildren(...found.map((event) => shown.get(String(event.seq)) ?? entry(event)));

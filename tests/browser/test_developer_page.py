@@ -75,6 +75,7 @@ def test_events_are_filtered_and_shown_as_json_and_code_names_the_session(opened
     page.get_by_label("Filter events").fill("text.completed")
     expect(page.get_by_text("No events match.")).to_be_hidden()
     events = page.locator("#developer .events > li")
+    page.get_by_label("Filter events").fill("turn:1 text.completed")
     expect(events).to_have_count(1)
     events.locator("summary").click()
     expect(events.locator("pre")).to_contain_text('"finish": "stop"')

@@ -50,9 +50,12 @@ test("events are found by type, turn and text, all words of the filter together"
   const log = new Log();
   const turn = log.ask("Well?");
   answered(log, turn);
-  const found = (words) => matching(log.story.log, words).map(({ type }) => type);
+  const found = (words) => matching(log.story.log, words, log.story.order).map(({ type }) => type);
   assert.deepEqual(found("text.delta"), ["text.delta"]);
-  assert.deepEqual(found(`turn:${turn} FOX`), ["text.completed"]);
+  assert.deepEqual(found("turn:1 FOX"), ["text.completed"]);
+  assert.deepEqual(found("turn:2"), []);
+  log.ask("And then?");
+  assert.deepEqual(found("turn:2"), ["turn.requested", "turn.started"]);
   assert.equal(found(" ").length, log.facts.length);
   assert.deepEqual(found("text.delta fox"), []);
 });
