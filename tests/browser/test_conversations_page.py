@@ -170,6 +170,18 @@ def test_a_talk_with_a_character_that_knows_something(open_page: OpenPage, app: 
     expect(reader.page.get_by_role("list", name="Sources").get_by_role("button")).to_have_count(2)
 
 
+def test_an_answer_whose_documents_could_not_be_searched_says_why(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    collection = new_collection(app.url, "Lost")
+    reader = open_page(new_talk(app.url, collection))
+    httpx.delete(f"{app.url}/v1/collections/{collection}").raise_for_status()
+    reader.ask("briefly")
+    reader.status_is("completed")
+    told = reader.page.locator(".rests-on .note")
+    expect(told).to_contain_text("The documents could not be searched for this answer. There is no collection")
+
+
 def test_a_talk_that_is_not_there_says_so(open_page: OpenPage) -> None:
     reader = open_page("/?thread=0190a000-0000-7000-8000-000000000000")
     expect(reader.page.get_by_role("alert").filter(has_text="There is no such session")).to_be_visible()

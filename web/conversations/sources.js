@@ -1,6 +1,6 @@
 /** What an answer rests on: markers in its text that open their passage, and the list of sources below it. */
 
-import { make } from "../dom.js";
+import { asSentence, make, say } from "../dom.js";
 import { t } from "../strings.js";
 
 const MARKER = /(\[\d{1,3}\])/;
@@ -77,8 +77,7 @@ export class Sources {
     const [summary, list] = this._more.children;
     summary.textContent = cited.length ? t("Also looked at ({count})", { count: others.length }) : t("Looked at ({count})", { count: others.length });
     list.replaceChildren(...others.map(entry));
-    this._failed.textContent = lookedUp ? t("The documents could not be searched for this answer.") : "";
-    this._failed.hidden = !lookedUp;
+    say(this._failed, lookedUp && `${t("The documents could not be searched for this answer.")} ${asSentence(lookedUp)}`);
   }
 }
 
