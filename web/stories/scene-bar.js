@@ -1,6 +1,6 @@
 /** Below a scene: having it read out, how far that is, and what went wrong with it. What is heard is the player's. */
 
-import { asSentence, icon, make, say, setIcon } from "../dom.js";
+import { asSentence, icon, make, say } from "../dom.js";
 import { t } from "../strings.js";
 
 const button = (name, look, ...content) => make("button", { type: "button", class: look, title: name }, ...content);
@@ -10,7 +10,7 @@ export class SceneBar {
   constructor({ onNarrate, onCancel }) {
     this._making = make("span", { class: "state" });
     this._cancel = button(t("Stop reading it out"), "quiet cancel", t("Cancel"));
-    this._narrate = button(t("Have it read out"), "quiet narrate", icon("again"), make("span"));
+    this._narrate = button(t("Have it read out"), "quiet narrate", icon("sound"), make("span"));
     this.elements = [this._narrate, this._making, this._cancel];
     this._problem = make("p", { class: "problem" });
     this._retry = button(t("Try again"), "quiet retry", icon("again"), t("Retry"));
@@ -30,7 +30,6 @@ export class SceneBar {
     this._narrate.hidden = folded || !over || !hasText || asking || state === "making" || state === "failed";
     const label = this._has ? t("Regenerate audio") : t("Read aloud");
     if (this._narrate.lastElementChild.textContent !== label) this._narrate.lastElementChild.textContent = label;
-    setIcon(this._narrate, this._has ? "again" : "sound");
     const trouble = problem ?? (sound.error && `${t("It could not be read out.")} ${asSentence(sound.error.message)}`);
     say(this._problem, trouble);
     this.trouble.hidden = folded || !trouble;
