@@ -222,7 +222,7 @@ def places(browser: Browser, url: str, prepared: Prepared, camera: Camera) -> No
         reader.ask("One evening a letter was washed ashore")
         page.locator("#scene-2 .sentence").nth(3).wait_for()
         page.locator("#scene-2 .word.said").first.wait_for()
-        page.get_by_role("group", name="Chapters").get_by_text("Scene 2 of 2").wait_for()
+        page.get_by_role("group", name="Scenes").get_by_text("Scene 2 of 2").wait_for()
         camera.shoot(page, "story")
         page.locator("#chapters summary").click()
         camera.shoot(page, "chapters")

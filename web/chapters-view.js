@@ -1,7 +1,7 @@
 /** The chapters of the story that is heard, above the player: which one it is, all of them, and the way to the next. */
 
 import { byId, clockTime, closedElsewhere, make, say } from "./dom.js";
-import { t } from "./strings.js";
+import { counted, t } from "./strings.js";
 
 export class ChaptersView {
   /** `onChapter(scene)`: to this one; `onStep(by)`: to the next one (1) or back (-1). */
@@ -26,7 +26,7 @@ export class ChaptersView {
       return;
     }
     const { list, current } = now;
-    say(byId("chapter"), current ? titleOf(current, list.length) : t("{count} chapters", { count: list.length }));
+    say(byId("chapter"), current ? titleOf(current, list.length) : counted(list.length, "{count} scene", "{count} scenes"));
     const heard = current ? list.indexOf(current) : -1;
     byId("previous-chapter").hidden = byId("next-chapter").hidden = !current;
     byId("next-chapter").disabled = !list.slice(heard + 1).some(({ ms }) => ms > 0);

@@ -8,7 +8,7 @@ const KEYS = [
   [t("Space"), t("Pause the voice, or go on")],
   ["→", t("Skip this sentence")],
   ["←", t("Back to the beginning of the sentence, or to the one before")],
-  [t("Shift+→, Shift+←"), t("Next or previous chapter of a story")],
+  [t("Shift+→, Shift+←"), t("Next or previous scene of a story")],
   [t("Esc"), t("Stop; close what is open; end voice mode")],
   ["Enter", t("Send · Shift+Enter for a new line")],
   [t("Space, held"), t("On the microphone, or anywhere in voice mode: talk, where that is chosen; Esc takes it back")],

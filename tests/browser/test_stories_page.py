@@ -157,8 +157,8 @@ def test_scenes_are_chapters_of_one_recording(open_page: OpenPage, app: RunningA
     address = new_story(app.url, "In chapters", "briefly", "briefly, too", "a story")
     first, second, third = read_out(app.url, address)
     reader = open_page(address)
-    chapters = reader.page.get_by_role("group", name="Chapters")
-    expect(chapters).to_contain_text("3 chapters")
+    chapters = reader.page.get_by_role("group", name="Scenes")
+    expect(chapters).to_contain_text("3 scenes")
     scene(reader, 1).get_by_role("button", name="Play", exact=True).click()
     reader.wait("s.session === arg && s.rms > 0.005", first)
     expect(chapters).to_contain_text("Scene 1 of 3: briefly")
@@ -169,9 +169,9 @@ def test_scenes_are_chapters_of_one_recording(open_page: OpenPage, app: RunningA
     reader.wait("s.session === arg && s.rms > 0.005", second)  # the first one is over
     expect(chapters).to_contain_text("Scene 2 of 3: briefly, too")
     scene(reader, 2).locator(".word.said").first.wait_for()
-    chapters.get_by_role("button", name="Next chapter").click()
+    chapters.get_by_role("button", name="Next scene").click()
     reader.wait("s.session === arg && s.rms > 0.005", third)
-    expect(chapters.get_by_role("button", name="Next chapter")).to_be_disabled()
+    expect(chapters.get_by_role("button", name="Next scene")).to_be_disabled()
     reader.page.keyboard.press("Shift+ArrowLeft")
     reader.wait("s.session === arg && s.rms > 0.005", second)
     reader.page.locator("#seek").evaluate(
