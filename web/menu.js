@@ -12,14 +12,11 @@ const COPIED_MS = 2_000;
 const FILES = [
   [t("Audio (MP3)"), "/audio", { format: "mp3" }],
   [t("Audio (WAV)"), "/audio", { format: "wav" }],
+  [t("Audio (Opus)"), "/audio", { format: "opus" }, "story"],
   [t("Captions (VTT)"), "/captions.vtt", {}],
   [t("Captions (SRT)"), "/captions.srt", {}],
+  [t("Chapters (VTT)"), "/chapters.vtt", {}, "story"],
   [t("All events (ZIP)"), "/export", {}],
-];
-
-const OF_STORIES = [
-  [t("Audio (Opus)"), "/audio", { format: "opus" }],
-  [t("Chapters (VTT)"), "/chapters.vtt", {}],
 ];
 
 /** Its address within this page. */
@@ -100,7 +97,7 @@ export class Menu {
   }
 
   _download({ id, kind }) {
-    const files = kind === "story" ? [...FILES, ...OF_STORIES] : FILES;
+    const files = FILES.filter(([, , , only = kind]) => only === kind);
     const links = files.map(([name, path, query]) =>
       make("li", {}, make("a", { href: this._api.link(id, path, query), download: "" }, make("strong", {}, name))),
     );

@@ -152,7 +152,7 @@ class SettingsPanel {
 
   _showVoices(voices) {
     const { control } = this._fields.default_voice;
-    const made = [make("option", { value: "" }, t("The server's own choice")), ...voiceOptions(voices)];
+    const made = [make("option", { value: "" }, t("Default")), ...voiceOptions(voices)];
     const same = made.length === control.children.length && made.every((one, at) => one.isEqualNode(control.children[at]));
     if (!same) control.replaceChildren(...made);
   }

@@ -603,7 +603,6 @@ export default {
   "Saving…": "Speichert …",
   "Saved": "Gespeichert",
   "This server": "Dieser Server",
-  "The server's own choice": "Wahl des Servers",
   "Sign out": "Abmelden",
   "Quick": "Rasch",
   "Standard": "Standard",

@@ -603,7 +603,6 @@ export default {
   "Saving…": "Guardando…",
   "Saved": "Guardado",
   "This server": "Este servidor",
-  "The server's own choice": "Elección del servidor",
   "Sign out": "Cerrar sesión",
   "Quick": "Rápida",
   "Standard": "Estándar",

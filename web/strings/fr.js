@@ -603,7 +603,6 @@ export default {
   "Saving…": "Enregistrement…",
   "Saved": "Enregistré",
   "This server": "Ce serveur",
-  "The server's own choice": "Choix du serveur",
   "Sign out": "Se déconnecter",
   "Quick": "Rapide",
   "Standard": "Standard",

@@ -603,7 +603,6 @@ export default {
   "Saving…": "正在保存…",
   "Saved": "已保存",
   "This server": "此服务器",
-  "The server's own choice": "由服务器决定",
   "Sign out": "退出登录",
   "Quick": "快",
   "Standard": "标准",

@@ -138,6 +138,7 @@ def test_who_leaves_voice_mode_is_in_the_chat_and_not_listened_to(visit: Visit, 
         reader.page.get_by_role("button", name="Stop listening").click()
     expect(reader.page.locator("body[data-voice]")).to_have_count(0)
     expect(reader.page.locator("#voice-bar")).to_be_hidden()
+    expect(reader.page.locator("#microphone + #start-voice")).to_be_visible()
     reader.wait("s.turn === null")  # silence, too
     assert reader.page.url.endswith(f"?session={reader.session}")
     expect(reader.page.get_by_role("heading", name=question, level=2)).to_be_visible()
