@@ -39,7 +39,10 @@ export class Follow {
     shown = this;
     this._liveHeight = 0;
     this._button.hidden = !(this._away && spoken);
-    if (!this._button.hidden) setIcon(this._button, spoken.getBoundingClientRect().top < 0 ? "up" : "down");
+    if (!this._button.hidden) {
+      this._target = spoken; // a sentence that grows is drawn anew
+      setIcon(this._button, spoken.getBoundingClientRect().top < 0 ? "up" : "down");
+    }
     if (this._away || !byId("refusal").hidden) return; // a refusal stays in sight
     if (spoken) this._showSpoken(spoken);
     else if (growing) this._showEnd(growing);

@@ -6,6 +6,8 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from pipeline.rag.passage_search import Search
+from schemas.errors.retrieval_errors import RetrievalUnavailable
 from tests.browser.browser_microphone import YOUNG_MAN, Visit
 from tests.browser.conftest import CITED, SHORT
 from tests.browser.conversations_page import BEES, new_character, new_collection, new_talk
@@ -171,15 +173,17 @@ def test_a_talk_with_a_character_that_knows_something(open_page: OpenPage, app: 
 
 
 def test_an_answer_whose_documents_could_not_be_searched_says_why(
-    open_page: OpenPage, app: RunningApp
+    open_page: OpenPage, app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    collection = new_collection(app.url, "Lost")
-    reader = open_page(new_talk(app.url, collection))
-    httpx.delete(f"{app.url}/v1/collections/{collection}").raise_for_status()
+    reader = open_page(new_talk(app.url, new_collection(app.url, "Lost")))
+
+    async def lost(*_: object) -> None:
+        raise RetrievalUnavailable("the shelf fell down")
+
+    monkeypatch.setattr(Search, "find", lost)
     reader.ask("briefly")
-    reader.status_is("completed")
     told = reader.page.locator(".rests-on .note")
-    expect(told).to_contain_text("The documents could not be searched for this answer. There is no collection")
+    expect(told).to_have_text("The documents could not be searched for this answer. The shelf fell down.")
 
 
 def test_a_talk_that_is_not_there_says_so(open_page: OpenPage) -> None:

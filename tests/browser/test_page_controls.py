@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser import session_log
 from tests.browser.conftest import SHORT, STORY
-from tests.browser.page_reader import LOOK_MS, Reader
+from tests.browser.page_reader import Reader
 from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.browser
@@ -138,20 +138,19 @@ def test_skipping_goes_to_the_next_sentence(listener: Reader, app: RunningApp) -
     listener.page.wait_for_function(f"(left) => ({_SPEAKING}) > left", arg=left)
 
 
-@pytest.mark.parametrize(("place", "arrow"), [("0", "#i-down"), ("scrollHeight - innerHeight - 100", "#i-up")])
-def test_the_way_back_to_the_current_sentence_points_at_it(
-    listener: Reader, place: str, arrow: str
-) -> None:
+def test_the_way_back_to_the_current_sentence_points_at_it(open_page: OpenPage) -> None:
+    listener = open_page()
+    listener.ask("a story told twice")
+    listener.hears()
+    listener.status_is("completed")
     listener.page.evaluate("document.querySelector('#story').style.padding = '300vh 0'")
-    listener.page.wait_for_function(
-        f"""(arrow) => {{
-            const {{ scrollHeight }} = document.documentElement;
-            scrollTo({{ top: {place} + Math.random() * 90, behavior: "instant" }});
-            return document.querySelector("#follow:not([hidden]) use")?.getAttribute("href") === arrow;
-        }}""",
-        arg=arrow,
-        polling=LOOK_MS,
-    )
+    look = """(share) => {
+        const { scrollHeight } = document.documentElement;
+        scrollTo({ top: share * (scrollHeight - innerHeight) + Math.random() * 90, behavior: "instant" });
+        return document.querySelector("#follow:not([hidden]) use")?.getAttribute("href");
+    }"""
+    listener.sees(lambda: listener.page.evaluate(look, 0) == "#i-down")
+    listener.sees(lambda: listener.page.evaluate(look, 0.9) == "#i-up")
     listener.page.click("#follow")
     expect(listener.page.locator(".sentence.speaking")).to_be_in_viewport()
 
