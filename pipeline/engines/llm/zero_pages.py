@@ -12,7 +12,7 @@ import numpy as np
 
 _LARGE: Final = 128 << 20
 """Bytes of a mapping that is looked at. An arena of the C library, which other threads share, has half."""
-_STEP: Final = 16 << 20
+_STEP: Final = 4 << 20
 _RUN: Final = 2 << 20
 """Zeros in a row that are given back. Memory that another thread has just begun to write has less."""
 _PRESENT: Final = np.uint64(1 << 63)
