@@ -15,7 +15,10 @@ _NEWER: Final = 0.3
 
 
 class UtteranceLevel:
-    """Level of one utterance's voiced frames, in dB of a square of one unit of 16 bits."""
+    """Level of one utterance's voiced frames, in dB of a square of one unit of 16 bits, and what it was over.
+
+    Both tell a television, and an answer that the microphone hears, from a user.
+    """
 
     def __init__(self) -> None:
         self._recent: deque[float] = deque(maxlen=_RECENT_FRAMES)
