@@ -94,7 +94,8 @@ class Conversation:
         """Take in the next event. Events of unknown types only move the head."""
         data = recorded.data
         self.items.apply(recorded)
-        self.phone = apply_to_phone(self.phone, recorded)
+        if self.phone is not None or recorded.type == "call.connected":
+            self.phone = apply_to_phone(self.phone, recorded)
         match recorded.type:
             case "session.started":
                 self._start(recorded)

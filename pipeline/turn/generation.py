@@ -99,7 +99,9 @@ _MOST: Final = 16
 def _registered(question: Question, registry: ToolRegistry | None) -> tuple[str, ...]:
     """Functions of this server that the question's settings name and its principal may use."""
     names = question.settings.tools.registered
-    return names if registry is None else registry.allowed(names, pseudonym(question.asked_by))
+    if registry is None or not names:
+        return names
+    return registry.allowed(names, pseudonym(question.asked_by))
 
 
 class ToolCallStep:
@@ -431,7 +433,7 @@ class Generation:
     def _passages_message(self) -> tuple[Message, ...]:
         """Everything up to the question, with the passages for it."""
         question, settings = self._question, self._question.settings
-        grounds = passages_message(self._passages, settings.language)
+        grounds = passages_message(self._passages, settings.language) if self._passages else ""
         if question.given is not None:
             before = (Message("system", grounds),) if grounds else ()
             return (*before, *(_message(one) for one in question.given))

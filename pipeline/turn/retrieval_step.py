@@ -100,9 +100,7 @@ def _fitting(passages: Sequence[Passage], room: int) -> list[Passage]:
 
 
 def passages_message(passages: Sequence[NumberedPassage], language: str) -> str:
-    """Prompt text of the passages; empty without passages."""
-    if not passages:
-        return ""
+    """Prompt text of the passages."""
     told = _TOLD.get(primary(language), _TOLD["en"])
     return "\n\n".join((told, *(f"[{one.number}] {_place(one)}\n{one.text}" for one in passages)))
 

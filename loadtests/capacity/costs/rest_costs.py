@@ -4,10 +4,12 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
+import redis
 
 from loadtests.report.tables import markdown
 from loadtests.servers.rhapsode_process import rhapsode
@@ -55,7 +57,8 @@ def log_calls(home: Path) -> dict[str, float]:
     meter, seen = SystemMeter(home), Counter[str]()
 
     def watch() -> None:
-        with meter.log.monitor() as monitor:  # type: ignore[no-untyped-call]
+        # The log server stops with its system, while this still listens.
+        with suppress(redis.ConnectionError), meter.log.monitor() as monitor:  # type: ignore[no-untyped-call]
             for command in monitor.listen():
                 if command["client_type"] != "lua":
                     words = str(command["command"]).split(maxsplit=2)
