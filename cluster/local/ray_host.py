@@ -15,7 +15,7 @@ from typing import Any, Final
 import psutil
 import ray
 from ray import serve
-from ray._private import parameter, ray_constants
+from ray._private import parameter, ray_constants, services
 from ray.serve.context import _get_global_client
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
@@ -95,17 +95,19 @@ def _start_ray(folder: Path, gpus: Accelerators) -> None:
 
 @contextmanager
 def _without_helpers() -> Iterator[None]:
-    """Keeps `ray.init` from starting the autoscaler's monitor and the monitor of log files.
+    """Keeps `ray.init` from starting the autoscaler's monitor, the monitor of log files and the API server.
 
-    Nothing here uses them. `ray start` has switches for both, `ray.init` has none.
+    Nothing here uses them. `ray start` has switches for the first two, `ray.init` has none; without a
+    dashboard the API server (120 MB) only sends usage statistics, which are switched off.
     """
-    params = parameter.RayParams
+    params, api_server = parameter.RayParams, services.start_api_server
     quiet = {"include_log_monitor": False, "no_monitor": True}
     parameter.RayParams = partial(params, **quiet)  # type: ignore[misc, assignment, arg-type]
+    services.start_api_server = lambda *_, **__: (None, None)
     try:
         yield
     finally:
-        parameter.RayParams = params  # type: ignore[misc]
+        parameter.RayParams, services.start_api_server = params, api_server  # type: ignore[misc]
 
 
 def deploy(

@@ -83,7 +83,7 @@ def test_nothing_listens_beyond_this_machine_but_serves_own_port_of_each_replica
 def test_no_process_of_ray_runs_that_nothing_here_uses(running: RunState) -> None:
     lines = [" ".join(process.cmdline()) for process in family(running)]
     assert any("gcs_server" in line for line in lines)
-    helpers = ("/monitor.py", "/log_monitor.py", "ray::ProxyActor")
+    helpers = ("/monitor.py", "/log_monitor.py", "/dashboard.py", "ray::ProxyActor")
     assert not [line for line in lines if any(helper in line for helper in helpers)]
 
 
