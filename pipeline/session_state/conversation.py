@@ -94,8 +94,7 @@ class Conversation:
         """Take in the next event. Events of unknown types only move the head."""
         data = recorded.data
         self.items.apply(recorded)
-        if self.phone is not None or recorded.type == "call.connected":
-            self.phone = apply_to_phone(self.phone, recorded)
+        self.phone = apply_to_phone(self.phone, recorded)
         match recorded.type:
             case "session.started":
                 self._start(recorded)

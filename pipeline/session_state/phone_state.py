@@ -27,17 +27,17 @@ class PhoneState:
     transfer_to: str = ""
 
 
-def apply_to_phone(phone: PhoneState | None, recorded: Recorded) -> PhoneState:
-    """Returns the call after the event. `phone` is None before the session's first `call.connected`."""
+def apply_to_phone(phone: PhoneState | None, recorded: Recorded) -> PhoneState | None:
+    """Returns the call after the event; None: the session has no call by telephone."""
     data = recorded.data
-    if phone is None or (recorded.type == "call.connected" and phone.call != data["call"]):
-        phone = PhoneState(data["call"])
-    if recorded.type == "turn.requested":
+    if recorded.type == "turn.requested" and phone is not None:
         phone.keys = ""
     elif recorded.type == "call.connected":
+        if phone is None or phone.call != data["call"]:
+            phone = PhoneState(data["call"])
         phone.connection = data["connection"]
         phone.connections += 1
-    elif recorded.type not in _EVENTS or phone.call != data["call"]:
+    elif phone is None or recorded.type not in _EVENTS or phone.call != data["call"]:
         return phone
     elif recorded.type == "dtmf.received":
         phone.keys = (phone.keys + data["digit"])[-_KEYS:]
