@@ -3,9 +3,14 @@
 import { byId, setIcon } from "./dom.js";
 
 const OWN_SCROLL_MS = 700;
+const BY_HAND_MS = 300; // from a movement of the reader's hand to the scroll that it causes
+const SCROLLS = /^(PageUp|PageDown|Home|End|ArrowUp|ArrowDown| )$/;
 
 let shown = null; // of the place that was drawn last; those of places that were left are forgotten
 addEventListener("scroll", () => shown?._scrolled(), { passive: true });
+for (const gesture of ["wheel", "touchmove"]) addEventListener(gesture, () => shown?._touched(), { passive: true });
+addEventListener("keydown", ({ key }) => SCROLLS.test(key) && shown?._touched());
+addEventListener("pointermove", ({ buttons, target }) => buttons && target === document.documentElement && shown?._touched()); // the scroll bar
 byId("follow").addEventListener("click", () => shown?.resume());
 
 /** Scrolls along with the voice (or, in silence, with the growing text) until the reader scrolls away. */
@@ -14,7 +19,9 @@ export class Follow {
     this._button = byId("follow");
     this._target = null;
     this._away = false;
+    this._wanted = () => null; // where the page would scroll to now; null: what is followed is in sight
     this._scrolledAt = -Infinity;
+    this._byHandAt = -Infinity;
     this._height = 0;
     this._liveHeight = 0;
   }
@@ -30,14 +37,16 @@ export class Follow {
     shown = this;
     this._button.hidden = true;
     this._target = null;
+    this._wanted = () => document.documentElement.scrollHeight;
     const grown = element.scrollHeight !== this._liveHeight;
     this._liveHeight = element.scrollHeight;
-    if (grown) this._scroll(document.documentElement.scrollHeight);
+    if (grown && !this._away) this._scroll();
   }
 
   to(spoken, growing) {
     shown = this;
     this._liveHeight = 0;
+    this._wanted = () => (spoken ? topOfSpoken(spoken) : growing ? topOfEnd(growing) : null);
     this._button.hidden = !(this._away && spoken);
     if (!this._button.hidden) {
       this._target = spoken; // a sentence that grows is drawn anew
@@ -51,29 +60,53 @@ export class Follow {
   _showSpoken(element) {
     if (element === this._target) return;
     this._target = element;
-    const { top, bottom } = element.getBoundingClientRect();
-    if (top > innerHeight * 0.15 && bottom < innerHeight * 0.6) return;
-    this._scroll(scrollY + top - innerHeight * 0.3);
+    this._scroll();
   }
 
   _showEnd(element) {
     this._target = null;
-    const { bottom } = element.getBoundingClientRect();
     const grown = element.scrollHeight !== this._height;
     this._height = element.scrollHeight;
-    if (grown && bottom > innerHeight * 0.66) this._scroll(scrollY + bottom - innerHeight * 0.62);
+    if (grown) this._scroll();
   }
 
-  _scroll(top) {
+  _scroll() {
+    const top = this._wanted();
+    if (top === null) return;
     this._scrolledAt = performance.now();
+    this._byHandAt = -Infinity;
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     scrollTo({ top, behavior: calm ? "instant" : "smooth" });
   }
 
-  /** A scroll that we did not start is the reader's; coming back to the voice counts as following again. */
-  _scrolled() {
-    if (performance.now() - this._scrolledAt < OWN_SCROLL_MS) return;
-    const { top, bottom } = this._target?.getBoundingClientRect() ?? { top: 0, bottom: 0 };
-    this._away = this._target !== null && (bottom < 0 || top > innerHeight);
+  _touched() {
+    this._byHandAt = performance.now();
   }
+
+  /**
+   * Scrolled by hand, the page stays where the reader wants it until what is followed stands where the page would show it.
+   * A scroll that a script or a tool starts leaves what is spoken only where that is out of sight.
+   */
+  _scrolled() {
+    const now = performance.now();
+    if (now - this._byHandAt < BY_HAND_MS) {
+      this._byHandAt = now; // momentum
+      const last = document.documentElement.scrollHeight - innerHeight;
+      const top = this._wanted();
+      this._away = top !== null && Math.abs(Math.min(Math.max(top, 0), last) - scrollY) > 1;
+    } else if (this._target && now - this._scrolledAt >= OWN_SCROLL_MS) {
+      const { top, bottom } = this._target.getBoundingClientRect();
+      this._away = bottom < 0 || top > innerHeight;
+    }
+  }
+}
+
+function topOfSpoken(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  return top > innerHeight * 0.15 && bottom < innerHeight * 0.6 ? null : scrollY + top - innerHeight * 0.3;
+}
+
+function topOfEnd(element) {
+  const { bottom } = element.getBoundingClientRect();
+  return bottom > innerHeight * 0.66 ? scrollY + bottom - innerHeight * 0.62 : null;
 }

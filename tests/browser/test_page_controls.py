@@ -155,6 +155,27 @@ def test_the_way_back_to_the_current_sentence_points_at_it(open_page: OpenPage) 
     expect(listener.page.locator(".sentence.speaking")).to_be_in_viewport()
 
 
+def test_a_reader_who_scrolls_away_while_an_answer_begins_is_not_pulled_back(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.ask("a story told twice")
+    reader.status_is("completed")
+    reader.ask("a story at length")
+    reader.page.wait_for_function(
+        "() => document.querySelector('.turn:last-child .prose')?.textContent.length > 80"
+    )
+    reader.page.mouse.move(640, 300)
+    reader.page.mouse.wheel(0, -600)
+    written = len(reader.answer)
+    reader.page.wait_for_timeout(300)  # the browser's own smooth scroll
+    place = reader.page.evaluate("scrollY")
+    reader.sees(lambda: len(reader.answer) > written + 600)
+    assert reader.page.evaluate("scrollY") == place
+    assert reader.page.evaluate("scrollY + innerHeight < document.documentElement.scrollHeight - 100")
+    reader.page.mouse.wheel(0, 100_000)
+    reader.sees(lambda: len(reader.answer) > written + 1_500)
+    expect(reader.page.locator(".sentence.speaking")).to_be_in_viewport()
+
+
 def test_an_empty_request_cannot_be_sent(open_page: OpenPage) -> None:
     reader = open_page()
     reader.ask("   ")
