@@ -13,6 +13,8 @@ const TYPED_MS = 250;
 const DAY_MS = 86_400_000;
 const SOON_MS = 1_000; // the server's list lags a moment behind: it is read again, first soon and then seldom
 const SELDOM_MS = 60_000;
+const SWIPE_PX = 60;
+const EDGE_PX = 40; // where a finger begins that opens the drawer
 const WIDE = matchMedia("(min-width: 64rem)");
 const FILTERS = [
   ["thread story", t("Chats and stories")],
@@ -227,7 +229,21 @@ export class Sidebar {
       this.close();
     });
     WIDE.addEventListener("change", () => this.close());
+    this._bindSwipes();
     this._show(false);
+  }
+
+  /** A finger from the left edge opens the drawer, one to the left closes it; sliders and what scrolls sideways are moved as ever. */
+  _bindSwipes() {
+    let from = null;
+    addEventListener("touchstart", ({ touches, target }) => (from = touches.length === 1 && !target.closest?.("input") ? touches[0] : null), { passive: true });
+    addEventListener("touchend", ({ changedTouches: [to] }) => {
+      if (!from || WIDE.matches || "voice" in document.body.dataset) return;
+      const [x, y] = [to.clientX - from.clientX, to.clientY - from.clientY];
+      if (Math.abs(x) < SWIPE_PX || Math.abs(y) > Math.abs(x) / 2) return;
+      if (x < 0) this.close();
+      else if (from.clientX < EDGE_PX && !document.querySelector("dialog[open]")) this.open();
+    }, { passive: true });
   }
 
   get _isOpen() {

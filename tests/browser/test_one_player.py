@@ -235,3 +235,45 @@ def test_on_a_phone_the_history_is_a_drawer_and_the_header_has_three_items(
     page.locator(".history").get_by_role("link", name="On a phone").first.click()
     expect(page.locator("#heading")).to_have_text("On a phone")
     expect(page.locator("#sidebar")).to_be_hidden()
+
+
+def test_on_a_phone_a_finger_opens_and_closes_the_drawer(open_page: OpenPage) -> None:
+    reader = open_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    drawer = reader.page.locator("#sidebar")
+
+    def swipe(begin: tuple[int, int], end: tuple[int, int]) -> None:
+        reader.page.evaluate(
+            """([begin, end]) => {
+              const of = { identifier: 1, target: document.body };
+              const touch = ([clientX, clientY]) => new Touch({ ...of, clientX, clientY });
+              const send = (type, place, touches) => document.body.dispatchEvent(
+                new TouchEvent(type, { bubbles: true, touches, changedTouches: [touch(place)] }));
+              send("touchstart", begin, [touch(begin)]);
+              send("touchend", end, []);
+            }""",
+            [begin, end],
+        )
+
+    for begin, end in (((200, 400), (380, 400)), ((10, 400), (90, 700)), ((10, 400), (40, 400))):
+        swipe(begin, end)
+        expect(drawer).to_be_hidden()
+    swipe((10, 400), (200, 420))
+    expect(drawer).to_be_visible()
+    swipe((300, 400), (60, 410))
+    expect(drawer).to_be_hidden()
+
+
+def test_on_a_phone_nothing_to_press_lies_below_its_bars(open_page: OpenPage) -> None:
+    reader = open_page(viewport={"width": 390, "height": 844}, is_mobile=True)
+    bars = {"top": 47, "bottom": 34, "left": 0, "right": 0}
+    cdp = reader.page.context.new_cdp_session(reader.page)
+    cdp.send("Emulation.setSafeAreaInsetsOverride", {"insets": bars})
+
+    def free(name: str) -> bool:
+        box = reader.page.locator(name).bounding_box()
+        assert box is not None, name
+        return box["y"] >= bars["top"] and box["y"] + box["height"] <= 844 - bars["bottom"]
+
+    assert all(map(free, ("#open-sidebar", "#send")))
+    reader.page.click("#open-sidebar")
+    assert all(map(free, ("#close-sidebar", "#settings-button")))

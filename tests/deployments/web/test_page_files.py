@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -24,7 +25,8 @@ async def test_a_browser_keeps_the_scripts_and_asks_again_for_the_page(app: Runn
         assert page.headers["cache-control"] == "no-cache"
         assert page.headers["content-encoding"] == "gzip"
         referred = _REFERS.findall(page.text)
-        assert [path.rsplit("/", 1)[1] for path in referred] == ["icon.svg", "manifest.webmanifest", "app.js"]
+        names = [path.rsplit("/", 1)[1] for path in referred]
+        assert names == ["icon.svg", "180.png", "manifest.webmanifest", "app.js"]
         for path in set(referred):
             answer = await http.get(f"/{path}")
             assert (answer.status_code, "immutable" in answer.headers["cache-control"]) == (200, True), path
@@ -39,9 +41,11 @@ async def test_a_browser_can_install_the_page_as_an_app(app: RunningApp) -> None
         assert answer.headers["content-type"] == "application/manifest+json"
         assert (manifest["name"], manifest["display"]) == ("Rhapsode", "standalone")
         assert at.join(manifest["start_url"]).path == at.join(manifest["scope"]).path == "/"
-        [icon] = manifest["icons"]
-        shown = await http.get(at.join(icon["src"]))
-        assert (shown.status_code, shown.headers["content-type"]) == (200, icon["type"])
+        for icon in manifest["icons"]:
+            shown = await http.get(at.join(icon["src"]))
+            assert (shown.status_code, shown.headers["content-type"]) == (200, icon["type"])
+            if icon["type"] == "image/png":
+                assert "x".join(map(str, struct.unpack(">II", shown.content[16:24]))) == icon["sizes"]
 
 
 async def test_the_page_has_its_style_in_it_and_its_policy_allows_no_other(app: RunningApp) -> None:
