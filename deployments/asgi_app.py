@@ -37,6 +37,7 @@ from deployments.faces.native import (
     session_metrics_route,
     session_routes,
     session_socket,
+    text_routes,
     transfer_routes,
 )
 from deployments.faces.openai.routes import (
@@ -204,6 +205,7 @@ _CHAT: Final = (
 _FILES: Final = (
     recording_routes.PATH,
     document_routes.PATH,
+    text_routes.PATH,
     openai_forms.PATH,
     re.compile(transfer_routes.IMPORT),
 )
@@ -218,6 +220,7 @@ FACES: Final[tuple[APIRouter, ...]] = tuple(
         collection_routes,
         conversation_routes,
         document_routes,
+        text_routes,
         gateway_routes,
         session_routes,
         access_routes,

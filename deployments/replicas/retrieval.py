@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Final
@@ -21,6 +21,7 @@ from pipeline.rag.embeddings.embedder import Vectors
 from pipeline.rag.librarian_port import RetrievalService, TextPiece
 from pipeline.rag.open_library import open_library
 from pipeline.rag.reading.document_reader import UploadedDocument
+from pipeline.rag.reading.extracted_text import ExtractedText
 from schemas.errors import EngineError, RhapsodeError
 from schemas.errors.retrieval_errors import RetrievalUnavailable
 from schemas.settings.retrieval_settings import (
@@ -53,9 +54,7 @@ class RetrievalReplica(Observed):
         self, collection: str, document: str, pieces: Sequence[bytes], name: str, declared: str | None
     ) -> AsyncGenerator[dict[str, Any], None]:
         """DocumentProgress items as dicts; or {"error", "message", "field"}."""
-        with tempfile.TemporaryFile() as file:
-            await anyio.to_thread.run_sync(_write, file, pieces)
-            upload = UploadedDocument(path_of(file.fileno()), name, declared)
+        async with _arrived(pieces, name, declared) as upload:
             steps = self._library.add(CollectionId(collection), DocumentId(document), upload)
             try:
                 async with aclosing(steps):
@@ -63,6 +62,14 @@ class RetrievalReplica(Observed):
                         yield step.model_dump(mode="json")
             except RhapsodeError as error:
                 yield error_item(error)
+
+    async def read(self, pieces: Sequence[bytes], name: str, declared: str | None) -> Item:
+        async with _arrived(pieces, name, declared) as upload:
+            return await _said(self._read(upload))
+
+    async def _read(self, upload: UploadedDocument) -> Any:
+        found = await self._library.read(upload)
+        return {"text": found.text, "title": found.title, "pages": found.pages}
 
     async def create(self, name: str, collection: str | None) -> Item:
         return await _said(self._create(name, collection))
@@ -139,6 +146,12 @@ class RemoteRetrieval:
         except EngineError as error:
             raise _unreachable(error) from error
 
+    async def read(self, upload: UploadedDocument) -> ExtractedText:
+        """The text without its places."""
+        pieces = await anyio.to_thread.run_sync(_pieces, upload.path)
+        found = await self._ask("read", pieces, upload.name, upload.declared)
+        return ExtractedText(found["text"], (), found["title"], found["pages"])
+
     async def find(
         self, question: str, collections: Sequence[CollectionId], config: SearchToolConfig
     ) -> list[Passage]:
@@ -198,6 +211,16 @@ def _unreachable(error: EngineError) -> RetrievalUnavailable:
 def _pieces(path: Path) -> list[bytes]:
     with path.open("rb") as file:
         return list(iter(lambda: file.read(_PIECE_BYTES), b""))
+
+
+@asynccontextmanager
+async def _arrived(
+    pieces: Sequence[bytes], name: str, declared: str | None
+) -> AsyncGenerator[UploadedDocument, None]:
+    """The document in a file of this replica, which is gone afterwards."""
+    with tempfile.TemporaryFile() as file:
+        await anyio.to_thread.run_sync(_write, file, pieces)
+        yield UploadedDocument(path_of(file.fileno()), name, declared)
 
 
 def _write(file: IO[bytes], pieces: Sequence[bytes]) -> None:

@@ -9,6 +9,8 @@ from pipeline.apps.ingest_jobs import CollectionServices, IngestJobs, NewUpload,
 from pipeline.background.session_directory import Directory
 from pipeline.eventlog.tailer import Tailer
 from pipeline.rag.librarian_port import TextPiece
+from pipeline.rag.reading.document_reader import UploadedDocument
+from pipeline.rag.reading.extracted_text import ExtractedText
 from pipeline.sessions.session_commands import Sessions
 from schemas.errors import InputError, SessionGone, SessionNotFound
 from schemas.errors.retrieval_errors import (
@@ -210,6 +212,10 @@ class Collections:
         if about >= view.characters:
             raise InputError(f"the document has {view.characters} characters", field="start")
         return view, await self._retrieval.text(collection, document, start, end, about=about)
+
+    async def read(self, upload: UploadedDocument) -> ExtractedText:
+        """The text of a document that is not kept. Raises a DocumentError."""
+        return await self._retrieval.read(upload)
 
     async def find(self, collection: CollectionId, question: str, config: SearchToolConfig) -> list[Passage]:
         await self.state(collection)

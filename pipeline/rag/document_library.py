@@ -19,6 +19,7 @@ from pipeline.rag.keywords import Language, language, terms
 from pipeline.rag.librarian_port import TextPiece
 from pipeline.rag.passage_search import Search
 from pipeline.rag.reading.document_reader import DocumentReader, ReadDocument, UploadedDocument
+from pipeline.rag.reading.extracted_text import ExtractedText
 from pipeline.rag.store.passage_store import NewDocument, PassageStore
 from schemas.errors.retrieval_errors import CollectionNotFound, DocumentEmpty
 from schemas.ids import NOWHERE, new_id
@@ -144,6 +145,10 @@ class Library:
             return None
         judge = await self._models.get(self._settings.judge)
         return None if judge.name == model.name else judge
+
+    async def read(self, upload: UploadedDocument) -> ExtractedText:
+        """The text of a document that is not kept. Raises a DocumentError."""
+        return (await self._reader.read(upload)).extracted
 
     async def find(
         self, question: str, collections: Sequence[CollectionId], config: SearchToolConfig

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from pipeline.rag.embeddings.embedder import Vectors
 from pipeline.rag.reading.document_reader import UploadedDocument
+from pipeline.rag.reading.extracted_text import ExtractedText
 from schemas.settings.retrieval_settings import (
     CollectionId,
     CollectionView,
@@ -49,6 +50,10 @@ class RetrievalService(Protocol):
         Adding an id again replaces the document. Closing the generator early gives it up.
         Raises a DocumentError for a document that cannot be read, CollectionNotFound.
         """
+        ...
+
+    async def read(self, upload: UploadedDocument) -> ExtractedText:
+        """The text of a document that is not kept. Raises a DocumentError."""
         ...
 
     async def find(

@@ -111,5 +111,16 @@ class Excerpt(_Answer):
     """Of the whole document."""
 
 
+class DocumentText(_Answer):
+    """The text of a document that is not kept."""
+
+    name: str
+    """The file's."""
+    title: str | None
+    pages: int | None
+    """None where the kind has no pages."""
+    text: str
+
+
 class FoundPassages(_Answer):
     passages: tuple[Passage, ...]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Route, expect
 
+from loadtests.bench.retrieval.question_library import pdf
 from tests.browser import session_log
 from tests.browser.conftest import MARKUP, SHORT, STORY
 from tests.browser.page_reader import Reader
@@ -188,6 +189,22 @@ def test_the_text_of_a_file_comes_behind_what_was_typed(open_page: OpenPage) -> 
     expect(reader.page.locator("#text")).to_have_value("Read this:\n\n“Dear Ines”\n")
     expect(reader.page.locator("#problem")).to_be_hidden()
     expect(reader.page.locator("#text")).to_be_focused()
+
+
+def test_a_document_is_read_by_the_server_and_what_cannot_be_read_is_said(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.page.get_by_text("Text to speech").click()
+    book = {"name": "book.epub", "mimeType": "application/epub+zip", "buffer": b"PK\x03\x04 and more"}
+    letter = {"name": "a.pdf", "mimeType": "application/pdf", "buffer": pdf(["Dear Ines."], title="Letter")}
+    for file in (book, letter):
+        with reader.page.expect_file_chooser() as chooser:
+            reader.page.get_by_role("button", name="Open file").click()
+        chooser.value.set_files(file)  # type: ignore[arg-type]
+        if file is book:
+            expect(reader.page.locator("#problem")).to_contain_text("book.epub: This is a packed file")
+    expect(reader.page.locator("#text")).to_have_value("Dear Ines.")
+    expect(reader.page.locator("#problem")).to_be_hidden()
+    expect(reader.page.locator("#sending")).to_be_hidden()
 
 
 def test_markup_in_an_answer_is_text(open_page: OpenPage) -> None:

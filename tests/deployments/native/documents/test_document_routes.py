@@ -28,6 +28,15 @@ async def test_what_was_uploaded_can_be_found_and_opened_at_its_place(shelves: S
     assert opened["characters"] == view["characters"]
 
 
+async def test_the_text_of_a_document_is_read_without_a_collection(shelves: Shelves) -> None:
+    data = pdf(["The first page.\n\nMore of it.", "Die zweite Seite."], title="Two pages")
+    answer = await shelves.http.post("/v1/documents/text", files={"file": ("two.pdf", data)})
+    assert answer.status_code == 200, answer.text
+    read = answer.json()
+    assert (read["name"], read["title"], read["pages"]) == ("two.pdf", "Two pages", 2)
+    assert read["text"].split() == ["The", "first", "page.", "More", "of", "it.", "Die", "zweite", "Seite."]
+
+
 async def test_every_listener_of_the_collection_sees_how_far_an_upload_is(shelves: Shelves) -> None:
     collection = await shelves.create()
     view = await shelves.add(collection, "Bees fly. " * 5_000, "many.txt")

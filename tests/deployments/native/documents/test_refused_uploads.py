@@ -39,6 +39,23 @@ async def test_bad_files_are_refused_and_every_listener_is_told_why(
     assert shown["message"] == refused.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "status", "code"),
+    [
+        ("a.pdf", b"%PDF-1.4 and no more", 422, "document.unreadable"),
+        ("a.epub", b"PK\x03\x04 and no more", 415, "document.unsupported"),
+        ("a.txt", b" ", 422, "document.empty"),
+        ("a.txt", b"x" * 300_001, 413, "document.too_large"),
+    ],
+)
+async def test_a_document_whose_text_cannot_be_read_is_refused(
+    shelves: Shelves, name: str, data: bytes, status: int, code: str
+) -> None:
+    refused = await shelves.http.post("/v1/documents/text", files={"file": (name, data)})
+    told = refused.json()
+    assert (refused.status_code, told["code"], told["field"]) == (status, code, "file")
+
+
 async def test_a_body_beyond_the_limit_is_refused_while_it_arrives(shelves: Shelves) -> None:
     collection = await shelves.create()
     refused = await shelves.send(collection, b"x" * 5_000_000, "a.txt")
