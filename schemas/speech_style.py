@@ -98,4 +98,25 @@ class VoiceMark(BaseModel):
     """The voice's name."""
 
 
+class TextPart(BaseModel):
+    """Characters [start, end) of the shown text."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+
+
+class KeptReading(BaseModel):
+    """An earlier reading of the same text, whose sound stays but for some parts."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    session: str
+    turn: int
+    """Turn of `session` that read the text."""
+    again: tuple[TextPart, ...] = Field(default=(), max_length=MARKS)
+    """Parts that are spoken again. A sentence that lies in one, or reaches into it, is spoken again whole."""
+
+
 Mark = Annotated[SpeechMark | VoiceMark, Field(discriminator="kind")]

@@ -24,7 +24,7 @@ from schemas.events import (
 from schemas.ids import Seq, SessionId, TurnId, derived_session_id, parse_session_id
 from schemas.settings import SessionSettings
 from schemas.settings.narration_preferences import Preferences
-from schemas.speech_style import VoiceMark
+from schemas.speech_style import KeptReading, TextPart, VoiceMark
 
 NARRATED: TurnId = TurnId(2)
 """The one turn of a narration: its request is the second event."""
@@ -102,12 +102,14 @@ class Narrations:
         by: Literal["auto", "user"],
         again: bool = False,
         voices: tuple[VoiceMark, ...] = (),
+        parts: tuple[TextPart, ...] = (),
     ) -> tuple[SessionId, bool]:
         """The scene's narration, begun if there is none, or if the latest failed or was deleted; and whether
         it is new.
 
         `again` makes another one even where there is a good one, and stops one that is being made. `voices`:
-        parts that other voices speak. Raises SceneNotReady while the scene is being written.
+        parts that other voices speak. `parts`: the only ones that are spoken again. Raises SceneNotReady
+        while the scene is being written.
         """
         present = scene.narration
         if present is not None and present.status != "failed" and not again:
@@ -120,12 +122,13 @@ class Narrations:
             raise SceneNotReady("the scene has no text")
         if by == "user" and self._allowance is not None:
             answer = scene.state.answer
-            await self._allowance.turn(scene.story.principal, len(answer), size=len(answer.encode()))
+            chars = sum(len(answer[part.start : part.end]) for part in parts) or len(answer)
+            await self._allowance.turn(scene.story.principal, chars, size=len(answer.encode()))
         if present is not None and present.status == "requested":
             await self._stop(present.session)
         attempt = present.attempt + 1 if present else 1
         session = derived_session_id(scene.state.ended_ms, "narration", str(scene.id), str(attempt))
-        params = NarrationRequested(session=session, by=by, voices=voices)
+        params = NarrationRequested(session=session, by=by, voices=voices, again=parts)
         key = internal_key("narration", scene.id.turn, attempt)
         asked = await self._recorder.post(scene.id.story, params, key=key, turn=scene.id.turn)
         await self.ensure(await self.scene(scene.id), session)
@@ -134,17 +137,18 @@ class Narrations:
     async def ensure(self, scene: Scene, session: SessionId) -> None:
         """That the narration which the story speaks of is there: whoever asked for it may have died between
         the two. Raises SessionGone if it was deleted."""
-        narration = scene.narration
         settings = await self._settings(scene.story.principal)
-        await self._start(
-            session,
-            settings.model_copy(update={"language": scene.state.settings.language}),
-            scene.state.answer,
-            principal=scene.story.principal,
-            title=scene.story.title,
-            parent=scene.id,
-            voices=narration.voices if narration is not None and narration.session == session else (),
+        asked = scene.narration if scene.narration and scene.narration.session == session else None
+        request = TurnRequested(
+            kind="text",
+            text=scene.state.answer,
+            voices=asked.voices if asked else (),
+            keeps=_kept(scene, asked) if asked and asked.again else None,
+            settings=settings.model_copy(update={"language": scene.state.settings.language}),
+            traceparent=CALLER.get(),
         )
+        story = scene.story
+        await self._start(session, request, principal=story.principal, title=story.title, parent=scene.id)
 
     async def _stop(self, session: SessionId) -> None:
         with suppress(SessionNotFound, SessionGone, SessionAlreadyEnded):
@@ -166,7 +170,8 @@ class Narrations:
         if self._allowance is not None and not await self._is_there(session):
             await self._allowance.turn(principal, len(text), size=len(text.encode()))
         settings = await self._settings(principal, preferences)
-        await self._start(session, settings, text, principal=principal, title=title)
+        request = TurnRequested(kind="text", text=text, settings=settings, traceparent=CALLER.get())
+        await self._start(session, request, principal=principal, title=title)
 
     async def _settings(self, principal: str, preferences: Preferences | None = None) -> SessionSettings:
         """A narration is always spoken, whatever `tts_enabled` says."""
@@ -176,29 +181,24 @@ class Narrations:
     async def _start(
         self,
         session: SessionId,
-        settings: SessionSettings,
-        text: str,
+        request: TurnRequested,
         *,
         principal: str,
         title: str,
         parent: SceneId | None = None,
-        voices: tuple[VoiceMark, ...] = (),
     ) -> None:
         """The session and its one turn enter the log together, if it is not there yet."""
         if await self._is_there(session):
             return
         started = SessionStarted(
-            settings=settings,
+            settings=request.settings,
             title=title,
             kind="narration",
             principal=principal,
             parent=parent and parent.story,
             parent_seq=parent and parent.turn,
         )
-        params = TurnRequested(
-            kind="text", text=text, voices=voices, settings=settings, traceparent=CALLER.get()
-        )
-        await self._recorder.post(session, started, params, mode="create", key=internal_key("narration"))
+        await self._recorder.post(session, started, request, mode="create", key=internal_key("narration"))
 
     async def _is_there(self, session: SessionId) -> bool:
         """Raises SessionGone."""
@@ -211,6 +211,12 @@ class Narrations:
     async def close(self, session: SessionId) -> None:
         """Nothing more will be said in it: it may be archived."""
         await self._recorder.post(session, SessionEndRequested(reason="done"), key=internal_key("done"))
+
+
+def _kept(scene: Scene, asked: NarrationState) -> KeptReading:
+    """The reading before: an earlier narration, or the sound that the scene had while it was written."""
+    session, turn = (asked.earlier[-1], NARRATED) if asked.earlier else (scene.id.story, scene.id.turn)
+    return KeptReading(session=session, turn=turn, again=asked.again)
 
 
 def may_auto_play(scene: Scene) -> bool:

@@ -24,6 +24,7 @@ from schemas.events.recorded import Recorded
 from schemas.events.voice_events import PlaybackFlushed
 from schemas.ids import NO_TURN, NOWHERE, Seq, SessionId, TurnId
 from schemas.settings import SessionSettings
+from schemas.speech_style import KeptReading, TextPart
 
 _USUAL: Final = {
     "tools": SessionSettings().tools,
@@ -157,6 +158,8 @@ class Conversation:
         state.place = turn if replaced is None else replaced.place
         if marks := [*(data.get("marks") or ()), *(data.get("voices") or ())]:
             state.marks_json = kept_json(marks)
+        if data.get("keeps") is not None:
+            state.keeps = KeptReading.model_validate(data["keeps"])
         if data.get("given") is not None:
             state.given_json = kept_json(data["given"])
         self.turns[turn] = self._open[turn] = state
@@ -185,8 +188,9 @@ class Conversation:
             attempt = before.attempt + 1 if before else 1
             earlier = [] if before is None else before.earlier  # one list, however many attempts there are
             earlier += [] if before is None else [before.session]
+            again = tuple(TextPart.model_validate(part) for part in data.get("again") or ())
             self.narrations[recorded.turn] = NarrationState(
-                session, by=data["by"], attempt=attempt, earlier=earlier
+                session, by=data["by"], attempt=attempt, earlier=earlier, again=again
             )
             self.narrations[recorded.turn].voices_json = kept_json(data.get("voices") or [])
         state = self.narrations.get(recorded.turn)

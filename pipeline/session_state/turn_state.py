@@ -15,7 +15,7 @@ from schemas.ids import Seq, SessionId, TurnId
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
 from schemas.settings.retrieval_settings import NumberedPassage, Support
-from schemas.speech_style import Mark, VoiceMark
+from schemas.speech_style import KeptReading, Mark, TextPart, VoiceMark
 
 TurnStatus = Literal["requested", "running", "completed", "stopped", "failed"]
 SentenceStatus = Literal["ready", "voiced", "completed", "failed", "skipped"]
@@ -191,6 +191,8 @@ class TurnState:
     """By somebody who had heard enough of what is complete: its text was shown and stays known."""
     marks_json: bytes = b""
     """See `marks`."""
+    keeps: KeptReading | None = None
+    """Reading of the same text whose sound it has where it speaks nothing again."""
     given_json: bytes = b""
     """See `given`; as objects, short messages take fifteen times as much memory."""
     by: str = ""
@@ -314,6 +316,8 @@ class NarrationState:
     status: Literal["requested", "ready", "failed"] = "requested"
     voices_json: bytes = b"[]"
     """See `voices`."""
+    again: tuple[TextPart, ...] = ()
+    """Parts that are spoken again; the rest has the sound of the reading before."""
     chunks: int = 0
     audio_ms: int = 0
     error: dict[str, Any] | None = None

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -23,9 +23,10 @@ from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.owner_leases import Leases
 from pipeline.tts.sentence_synthesizer import FirstAudioPriority
 from pipeline.tts.turn_checkpoint import progress
+from pipeline.turn.earlier_reading import EarlierReading
 from pipeline.turn.generation import Engines
 from pipeline.turn.turn import Turn, TurnPlan
-from schemas.errors import InputTooLong, RhapsodeError, SessionFull, SessionGone
+from schemas.errors import InputTooLong, RhapsodeError, SessionFull, SessionGone, SessionNotFound
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
@@ -91,6 +92,23 @@ def planned(
         ),
         progress=progress(state),
     )
+
+
+async def earlier_reading(
+    state: TurnState, conversation: Conversation, services: OwnerServices
+) -> EarlierReading | None:
+    """The reading whose sound the turn keeps; None where there is none, or it is another user's or text's."""
+    if state.keeps is None or services.views is None:
+        return None
+    session = SessionId(state.keeps.session)
+    try:
+        earlier, _ = await services.views.get(session)
+    except (SessionNotFound, SessionGone):
+        return None
+    turn = earlier.turns.get(TurnId(state.keeps.turn))
+    if turn is None or earlier.principal != conversation.principal or turn.answer != state.text:
+        return None
+    return EarlierReading(services.log, session, turn, state.keeps.again)
 
 
 class FirstAudioProbe:
@@ -364,7 +382,8 @@ class SessionOwner:
         services = self._services
         plan = planned(self.session, state, self._conversation, services)
         self._settled.add(state.turn)
-        self._turn = Turn(
+        plan = replace(plan, earlier=await earlier_reading(state, self._conversation, services))
+        self._turn = turn = Turn(
             plan,
             self._writer,
             services.models,
@@ -385,7 +404,7 @@ class SessionOwner:
                 await self._changed.wait()
             self._first.see(state, held=False)  # a short one is over before its beginning was looked at
         if services.allowance is not None:
-            await services.allowance.spoken(self._conversation.principal, state.audio_ms)
+            await services.allowance.spoken(self._conversation.principal, state.audio_ms - turn.kept_ms)
 
     async def _reconcile(self) -> None:
         """Bring what runs in line with what was asked; doing it twice changes nothing."""

@@ -494,7 +494,7 @@ class SentenceSynthesizer:
             return SentenceFailed(
                 sentence=synthesis.number, code=synthesis.error.code, message=str(synthesis.error)
             )
-        made_ms = None if synthesis.remainder else _ms(synthesis.voice_s)
+        made_ms = _ms(synthesis.voice_s) if synthesis.voice_s and not synthesis.remainder else None
         return SentenceCompleted(
             sentence=synthesis.number, at_ms=at_ms, ms=self.audio_ms - at_ms, made_ms=made_ms
         )

@@ -18,6 +18,7 @@ from pipeline.engines.ports import Message, spoken_languages
 from pipeline.eventlog.recorder import SessionWriter
 from pipeline.observability import span_names
 from pipeline.observability.tracer import TurnTrace, fail, turn_span
+from pipeline.tts.normalisation.draft import SpokenText
 from pipeline.tts.normalisation.spoken_text import Reading, plainly, to_spoken
 from pipeline.tts.pronunciations import dictionary_of
 from pipeline.tts.sentence_buffer import Fragment, SentenceBuffer
@@ -25,6 +26,7 @@ from pipeline.tts.sentence_language import sentence_language, usual_language
 from pipeline.tts.sentence_manner import cuts_of, manner_of
 from pipeline.tts.sentence_synthesizer import FirstAudioPriority, SentenceSynthesis, SentenceSynthesizer
 from pipeline.tts.turn_checkpoint import ResumedSentence, TurnCheckpoint
+from pipeline.turn.earlier_reading import EarlierReading, KeptSentence
 from pipeline.turn.generation import Engines, Generation, Question
 from schemas.errors import RhapsodeError
 from schemas.events import (
@@ -81,6 +83,8 @@ class TurnPlan:
     """An answer that the length limit cuts ends at its last whole sentence."""
     marks: tuple[Mark, ...] = ()
     """Of a text in SSML, and of parts that other voices speak."""
+    earlier: EarlierReading | None = None
+    """Of the same text, whose sound the turn has where it speaks nothing again."""
     progress: TurnCheckpoint | None = None
     """Work that an owner before this one left; None: no owner has begun."""
 
@@ -121,7 +125,10 @@ class Turn:
         self._reading = Reading(
             dictionary_of(plan.settings.pronunciations), plan.settings.emoji == "named", plan.marks
         )
-        self._cuts = cuts_of(plan.marks, plan.text)
+        self._kept = plan.earlier.kept if plan.earlier else {}
+        self._kept_sentences: list[KeptSentence] = []
+        places = {place for both in self._kept for place in both}
+        self._cuts = sorted(places.union(cuts_of(plan.marks, plan.text)))
         self._pushed = 0
         """Characters of the text that have reached the buffer."""
         self._scope = anyio.CancelScope()
@@ -212,11 +219,7 @@ class Turn:
                 spoken = plainly(sentence.spoken, len(text))
             remainder = ResumedSentence.of(sentence) if sentence.chunks else None
             await queue.send(
-                SentenceSynthesis(
-                    *(sentence.number, sentence.start, spoken, remainder),
-                    language=language,
-                    manner=manner_of(text, sentence.start, settings.pauses, self.plan.marks),
-                )
+                self._synthesis(sentence.number, sentence.start, text, spoken, language, remainder)
             )
         begin = 0
         for end in (*self._progress.rests, len(self._progress.text)) if settings.speak else ():
@@ -323,10 +326,31 @@ class Turn:
                 SentenceReady(sentence=number, start=fragment.start, end=fragment.end, spoken=spoken.text)
             )
             if spoken.text:
-                manner = manner_of(fragment.text, fragment.start, self.plan.settings.pauses, self.plan.marks)
-                await queue.send(
-                    SentenceSynthesis(number, fragment.start, spoken, language=language, manner=manner)
-                )
+                await queue.send(self._synthesis(number, fragment.start, fragment.text, spoken, language))
+
+    def _synthesis(
+        self,
+        number: int,
+        start: int,
+        text: str,
+        spoken: SpokenText,
+        language: str,
+        remainder: ResumedSentence | None = None,
+    ) -> SentenceSynthesis:
+        manner = manner_of(text, start, self.plan.settings.pauses, self.plan.marks)
+        before = self._kept.get((start, start + len(text)))
+        if self.plan.earlier is None or before is None:
+            return SentenceSynthesis(number, start, spoken, remainder, language=language, manner=manner)
+        kept = KeptSentence(
+            *(self.plan.earlier, before, number, start, spoken, remainder), language=language, manner=manner
+        )
+        self._kept_sentences.append(kept)
+        return kept
+
+    @property
+    def kept_ms(self) -> int:
+        """Sound that was not made but has been kept from an earlier reading."""
+        return sum(one.kept_ms for one in self._kept_sentences)
 
     async def record(self, event: Event, *, audio: bytes = b"") -> None:
         lingers = self._synthesizer.is_ahead

@@ -54,12 +54,11 @@ class StreamScene(_Wish):
     key: Key | None = None
 
 
-class PartVoice(_Wish):
-    """Voice of the characters [start, end) of a scene; where parts overlap, that of the first one."""
+class ScenePart(_Wish):
+    """The characters [start, end) of a scene."""
 
     start: Annotated[int, Field(ge=0, le=2**53)]
     end: Annotated[int, Field(ge=1, le=2**53)]
-    voice: Annotated[Readable, Field(min_length=1, max_length=64)]
 
     @model_validator(mode="after")
     def _has_characters(self) -> Self:
@@ -68,12 +67,20 @@ class PartVoice(_Wish):
         return self
 
 
+class PartVoice(ScenePart):
+    """Voice of the characters [start, end) of a scene; where parts overlap, that of the first one."""
+
+    voice: Annotated[Readable, Field(min_length=1, max_length=64)]
+
+
 class GenerateNarration(_Wish):
     force_regenerate: bool = False
     """Make it again although there is one."""
     voices: tuple[PartVoice, ...] = Field(default=(), max_length=VOICED_PARTS, strict=False, fail_fast=True)
     """Parts of the scene that other voices speak than the rest. A scene that is read out already is read out
     again for them."""
+    parts: tuple[ScenePart, ...] = Field(default=(), max_length=VOICED_PARTS, strict=False, fail_fast=True)
+    """The sentences of these parts alone are spoken again, in their place; the rest keeps its sound."""
 
 
 class NarrateText(_Wish):

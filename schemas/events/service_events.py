@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.events.event_model import EventModel as _Event
 from schemas.settings.narration_preferences import Preferences
-from schemas.speech_style import MARKS, VoiceMark
+from schemas.speech_style import MARKS, TextPart, VoiceMark
 
 # ---------------------------------------------------------------- narrations, recorded in their story
 
@@ -22,6 +22,8 @@ class NarrationRequested(_Event):
     """`auto`: the user's settings asked for it when the scene was complete."""
     voices: tuple[VoiceMark, ...] = Field(default=(), max_length=MARKS)
     """Parts of the scene that other voices speak."""
+    again: tuple[TextPart, ...] = Field(default=(), max_length=MARKS)
+    """Parts that are spoken again; the rest has the sound of the reading before. Empty: all is spoken."""
 
 
 class NarrationReady(_Event):

@@ -95,7 +95,7 @@ from schemas.events.voice_events import (
 )
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
-from schemas.speech_style import MARKS, SpeechMark, VoiceMark
+from schemas.speech_style import MARKS, KeptReading, SpeechMark, VoiceMark
 
 Kind = Literal["session", "story", "narration", "user", "thread", "collection", "completion", "stream"]
 """Purpose of a session: anything, scenes that follow each other, one scene read out, one user's affairs, a
@@ -175,6 +175,8 @@ class TurnRequested(_Event):
     """Of a text in SSML, which `text` is without: breaks, speeds, pronunciations."""
     voices: tuple[VoiceMark, ...] = Field(default=(), max_length=MARKS)
     """Parts of the text that other voices speak than the session's."""
+    keeps: KeptReading | None = None
+    """Reading of the same text whose sound this turn has where it speaks nothing again."""
     input: str | None = None
     """It was spoken: this is the input ..."""
     utterances: tuple[int, ...] = ()

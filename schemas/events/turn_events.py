@@ -124,7 +124,8 @@ class SentenceCompleted(_Event):
     at_ms: int
     ms: int
     made_ms: float | None = None
-    """The voice's time for it, without waiting for whoever takes the sound; None: two owners made it."""
+    """The voice's time for it, without waiting for its listeners; None: two owners made it, or an earlier
+    reading had it."""
 
 
 class SentenceFailed(_Event):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conversations_page import BEES, added, file, new_collection, row
 from tests.browser.page_reader import Reader
@@ -40,6 +40,25 @@ def test_documents_are_added_watched_found_and_deleted(open_page: OpenPage) -> N
     expect(row(reader, "long")).to_have_count(0)
     page.locator(".documents").get_by_role("button", name="The hive").first.click()
     expect(page.locator("#passage .excerpt")).to_contain_text("Bees live together in a hive.")
+
+
+def test_a_knowledge_base_that_takes_a_while_says_so(open_page: OpenPage) -> None:
+    reader = open_page("/?collections")
+    held: list[Route] = []
+    reader.page.route("**/v1/collections", held.append)
+    reader.page.get_by_label("Name", exact=True).fill("Slow")
+    create = reader.page.get_by_role("button", name="Create knowledge base")
+    create.click()
+    form = reader.page.get_by_role("form", name="A new knowledge base")
+    expect(form.get_by_role("status")).to_contain_text("Creating the knowledge base…")
+    expect(create).to_be_disabled()
+    reader.sees(lambda: len(held) == 1)
+    held[0].fulfill(status=503, json={"code": "library.unavailable", "detail": "The library is starting."})
+    expect(form.get_by_role("alert")).to_be_visible()
+    expect(form.get_by_role("status")).to_have_count(0)
+    reader.page.unroute("**/v1/collections")
+    create.click()
+    expect(reader.page.get_by_role("heading", name="Slow")).to_be_visible()
 
 
 def test_everybody_who_looks_sees_an_upload_come_in(open_page: OpenPage, app: RunningApp) -> None:

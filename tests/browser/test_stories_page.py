@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser import session_log
 from tests.browser.conftest import SHORT, STORY
@@ -227,8 +227,11 @@ def test_a_scene_is_written_again_and_edited_in_its_place(open_page: OpenPage, a
 def test_a_paragraph_is_spoken_by_another_voice(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page(new_story(app.url, "Two voices", "a story"))
     written(reader, 1).get_by_role("button", name="Voices").click()
-    scene(reader, 1).get_by_label("One night in November").select_option("alto")
-    scene(reader, 1).locator("form").get_by_role("button", name="Regenerate audio").click()
+    scene(reader, 1).get_by_label("Speaker: One night in November").select_option("alto")
+    boxes = scene(reader, 1).get_by_role("checkbox")
+    expect(boxes).to_have_count(2)
+    boxes.first.check()  # nothing of it was heard yet, so all are ticked
+    scene(reader, 1).locator("form").get_by_role("button", name="Read again").click()
     reader.hears(200)
     narration = reader.stats["session"]
     reader.sees(lambda: session_log.turns(app.url, narration)[0]["status"] == "completed")
@@ -238,7 +241,51 @@ def test_a_paragraph_is_spoken_by_another_voice(open_page: OpenPage, app: Runnin
     assert voiced == ["joe"] * voiced.count("joe") + ["alto"] * voiced.count("alto")
     assert set(voiced) == {"joe", "alto"}
     scene(reader, 1).get_by_role("button", name="Voices").click()
-    expect(scene(reader, 1).get_by_label("One night in November")).to_have_value("alto")
+    expect(scene(reader, 1).get_by_label("Speaker: One night in November")).to_have_value("alto")
+
+
+def test_one_paragraph_is_read_again_and_heard_from_there(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_story(app.url, "Read again", "a story"))
+    written(reader, 1).get_by_role("button", name="Read aloud").click()
+    reader.hears(200)
+    before = reader.stats["session"]
+    reader.sees(lambda: session_log.turns(app.url, before)[0]["status"] == "completed")
+    scene(reader, 1).get_by_role("button", name="Voices").click()
+    boxes = scene(reader, 1).get_by_role("checkbox")
+    expect(boxes.first).not_to_be_checked()
+    scene(reader, 1).get_by_label("Speaker: One night in November").select_option("alto")
+    expect(boxes.last).to_be_checked()
+    scene(reader, 1).locator("form").get_by_role("button", name="Read again").click()
+    reader.wait("s.session !== null && s.session !== arg", before)
+    reader.hears()
+    after = reader.stats["session"]
+    reader.sees(lambda: session_log.turns(app.url, after)[0]["status"] == "completed")
+    old, new = (session_log.sentences(app.url, session, 2) for session in (before, after))
+    made = [e["data"] for e in session_log.events(app.url, after) if e["type"] == "sentence.completed"]
+    kept = [one["made_ms"] is None for one in made]
+    assert kept == sorted(kept, reverse=True), "the first paragraph, and nothing of the second"
+    assert kept[0]
+    assert not kept[-1]
+    assert [one.ms for one in new[: sum(kept)]] == [one.ms for one in old[: sum(kept)]]
+    assert reader.begun_ms >= new[sum(kept)].at_ms - 200
+
+
+def test_the_voices_are_told_to_load_and_a_failure_can_be_tried_again(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    reader = open_page(new_story(app.url, "Slow voices", "a story"))
+    held: list[Route] = []
+    reader.page.route("**/api/tts/voices", held.append)
+    written(reader, 1).get_by_role("button", name="Voices").click()
+    form = scene(reader, 1).locator("form")
+    expect(form.get_by_role("status")).to_have_text("Loading the voices…")
+    reader.sees(lambda: len(held) == 1)
+    held[0].fulfill(status=500, json={"code": "internal", "detail": "It broke."})
+    expect(form.get_by_role("alert")).to_be_visible()
+    reader.page.unroute("**/api/tts/voices")
+    form.get_by_role("button", name="Retry").click()
+    expect(form.get_by_role("combobox").first).to_be_visible()
+    expect(form.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_story_that_is_not_there_says_so(open_page: OpenPage) -> None:

@@ -3,7 +3,7 @@
 import { make, problemLine, say } from "../dom.js";
 import { when } from "../times.js";
 import { ConversationsApi } from "./api.js";
-import { announce, furnish, removing, tried } from "./furniture.js";
+import { announce, furnish, loading, removing, tried, working } from "./furniture.js";
 import { counted, t } from "../strings.js";
 
 const PAGE = 100;
@@ -24,16 +24,20 @@ export class CollectionsPlace {
   async start() {
     const words = t("Answers can cite passages of your documents.");
     const note = make("p", { class: "note" }, words);
-    furnish("collections", note, this._problem, this._list, this._empty, this._form());
-    await tried(this._problem, async () => {
-      let before = null;
-      do {
-        const { collections, next } = await this._api.collections({ limit: PAGE, before });
-        this._list.append(...collections.map((collection) => this._item(collection)));
-        before = next;
-      } while (before);
-      say(this._empty, this._list.childElementCount ? null : this._empty.textContent);
-    });
+    const all = loading(t("Loading…"), () => this._load());
+    furnish("collections", note, this._problem, all, this._list, this._empty, this._form());
+  }
+
+  async _load() {
+    const items = [];
+    let before = null;
+    do {
+      const { collections, next } = await this._api.collections({ limit: PAGE, before });
+      items.push(...collections.map((collection) => this._item(collection)));
+      before = next;
+    } while (before);
+    this._list.replaceChildren(...items);
+    say(this._empty, items.length ? null : this._empty.textContent);
   }
 
   _form() {
@@ -44,7 +48,7 @@ export class CollectionsPlace {
     const form = make("form", { class: "begin", autocomplete: "off", "aria-label": t("A new knowledge base") }, label, name, send, problem);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void tried(problem, async () => {
+      void working(send, problem, t("Creating the knowledge base… The first one may take a moment."), async () => {
         const { id } = await this._api.createCollection(name.value.trim());
         await this._shell.go(`./?collection=${encodeURIComponent(id)}`);
       });

@@ -38,6 +38,34 @@ export async function tried(line, action) {
   });
 }
 
+/** A line that says `words` until `action` has ended, and then is gone; a refusal stays in it, with a button that tries again. */
+export function loading(words, action) {
+  const line = make("p", { class: "note", role: "status" }, words);
+  const refused = ({ message }) => {
+    const again = quiet(t("Retry"));
+    const problem = make("p", { class: "problem", role: "alert" }, asSentence(message), " ", again);
+    again.addEventListener("click", () => problem.replaceWith(loading(words, action)));
+    line.replaceWith(problem);
+  };
+  void orElse(refused, async () => {
+    await action();
+    line.remove();
+  });
+  return line;
+}
+
+/** Runs the `action` of a form, whose button stands for nothing else meanwhile; `words` are in `line` until it is done or refused. */
+export async function working(button, line, words, action) {
+  if (button.disabled) return;
+  button.disabled = true;
+  const note = make("p", { class: "note", role: "status" }, words);
+  line.before(note);
+  await tried(line, action).finally(() => {
+    note.remove();
+    button.disabled = false;
+  });
+}
+
 export const announce = (text) => (byId("announcer").textContent = text);
 
 export const quiet = (words, label = words) => make("button", { type: "button", class: "quiet", "aria-label": label }, words);

@@ -38,10 +38,10 @@ export class StoriesApi {
     return (await patiently("POST", path, wish, { "Idempotency-Key": key })).json();
   }
 
-  /** Have a scene read out afterwards; `again`: although it was, or although that failed. `voices`: see `Voices.narrate`. */
-  async narrate(scene, again, voices) {
+  /** Have a scene read out afterwards; `again`: although it was, or although that failed. `voices`, `parts`: see `Voices.narrate`. */
+  async narrate(scene, again, voices, parts) {
     const path = `api/tts/generate/${encodeURIComponent(scene)}`;
-    return (await once("POST", path, { force_regenerate: again, voices })).json();
+    return (await once("POST", path, { force_regenerate: again, voices, parts })).json();
   }
 
   async cancelNarration(session) {

@@ -1,7 +1,7 @@
 /** All stories, and the beginning of a new one. */
 
 import { Api } from "../api.js";
-import { announce, removing, tried } from "../conversations/furniture.js";
+import { announce, removing, tried, working } from "../conversations/furniture.js";
 import { byId, make, problemLine } from "../dom.js";
 import { when } from "../times.js";
 import { StoriesApi } from "./api.js";
@@ -53,19 +53,12 @@ export class StoriesPlace {
     );
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this._create({ title: title.value.trim(), premise: premise.value.trim() }, { send, problem });
+      void working(send, problem, t("Creating the story…"), async () => {
+        const { id } = await this._api.create({ title: title.value.trim(), premise: premise.value.trim() });
+        await this._shell.go(`./?story=${encodeURIComponent(id)}`);
+      });
     });
     return form;
-  }
-
-  async _create(wish, { send, problem }) {
-    if (send.disabled) return;
-    send.disabled = true;
-    const begun = await tried(problem, async () => {
-      const { id } = await this._api.create(wish);
-      await this._shell.go(`./?story=${encodeURIComponent(id)}`);
-    });
-    send.disabled = begun;
   }
 
   async _load() {

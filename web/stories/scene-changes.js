@@ -1,5 +1,6 @@
 /** What can be changed of a scene: written again, its text edited, its paragraphs spoken by other voices. */
 
+import { loading } from "../conversations/furniture.js";
 import { asSentence, icon, make, say } from "../dom.js";
 import { voiceOptions } from "../languages.js";
 import { isOver } from "../story.js";
@@ -32,8 +33,8 @@ export function partsOf(paragraphs, names) {
 
 export class SceneChanges {
   /**
-   * Handlers: onWrite(direction) and onText(text, parts) resolve with true once the server has taken it; onVoices(parts);
-   * `voices()` resolves with `[{id, languages}]`.
+   * Handlers: onWrite(direction) and onText(text, voices) resolve with true once the server has taken it; onVoices(voices, parts):
+   * who speaks what, and the parts that are spoken again; `voices()` resolves with `[{id, languages}]`.
    */
   constructor({ onWrite, onText, onVoices, voices }) {
     this._on = { onWrite, onText, onVoices, voices };
@@ -45,10 +46,7 @@ export class SceneChanges {
     this.form = make("form", { class: "edit", hidden: "" });
     this._write.addEventListener("click", () => this._open(this._write, [this._directions()], t("Write again")));
     this._text.addEventListener("click", () => this._open(this._text, [this._words()], t("Save")));
-    this._voices.addEventListener("click", async () => {
-      const rows = this._rows(await this._on.voices());
-      this._open(this._voices, rows, t("Regenerate audio"));
-    });
+    this._voices.addEventListener("click", () => this._openVoices());
     this.form.addEventListener("keydown", (event) => this._key(event));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -58,8 +56,9 @@ export class SceneChanges {
     this._sending = null;
   }
 
-  update(scene, { folded }) {
+  update(scene, { folded, sound }) {
     this._scene = scene;
+    this._heard = sound.state === "ready";
     const over = isOver(scene) && !folded;
     this._write.hidden = !over;
     this._text.hidden = this._voices.hidden = !over || scene.text.trim() === "";
@@ -81,15 +80,29 @@ export class SceneChanges {
     return box;
   }
 
+  _openVoices() {
+    const list = loading(t("Loading the voices…"), async () => {
+      const rows = this._rows(await this._on.voices());
+      if (!list.isConnected) return; // the form was closed, or opened for something else
+      this._open(this._voices, rows, t("Read again"));
+    });
+    this._open(this._voices, [list]);
+  }
+
+  /** A paragraph that is to be spoken again is ticked: all where there is no sound to keep. */
   _rows(voices) {
     const paragraphs = paragraphsOf(this._scene.text);
     const names = voicesBy(paragraphs, this._parts);
-    const note = make("p", { class: "note" }, counted(paragraphs.length, "{count} paragraph. All of the scene is read again.", "{count} paragraphs. All of the scene is read again."));
+    const note = make("p", { class: "note" }, t("The paragraphs that are ticked are read again; the others keep their sound."));
     return [note, ...paragraphs.map(({ words }, number) => {
       const options = [make("option", { value: "" }, t("The story's voice")), ...voiceOptions(voices)];
-      const select = make("select", {}, ...options);
+      const text = beginning(words);
+      const select = make("select", { "aria-label": t("Speaker: {text}", { text }) }, ...options);
+      const box = make("input", { type: "checkbox" });
+      box.checked = !this._heard;
       select.value = names[number];
-      return make("label", { class: "row" }, make("span", {}, beginning(words)), select);
+      select.addEventListener("change", () => (box.checked = true));
+      return make("div", { class: "row" }, make("label", { class: "again" }, box, make("span", {}, text)), select);
     })];
   }
 
@@ -98,14 +111,16 @@ export class SceneChanges {
     return this._scene.narration?.voices ?? [];
   }
 
-  _open(opener, content, submit) {
+  /** `submit`: words of the button that sends it; null: there is nothing to send yet. */
+  _open(opener, content, submit = null) {
     this._opener = opener;
     this._sending = null;
     const cancel = make("button", { type: "button", class: "quiet" }, t("Cancel"));
     cancel.addEventListener("click", () => this._close());
-    this.form.replaceChildren(...content, make("button", { type: "submit", class: "button" }, submit), cancel);
+    const send = submit ? [make("button", { type: "submit", class: "button" }, submit)] : [];
+    this.form.replaceChildren(...content, ...send, cancel);
     this.form.hidden = false;
-    this.form.querySelector("textarea, select")?.focus();
+    this.form.querySelector("textarea, .row input")?.focus();
   }
 
   _close() {
@@ -135,8 +150,10 @@ export class SceneChanges {
     if (this._opener === this._write) return this._on.onWrite(box.value.trim());
     if (this._opener === this._voices) {
       const names = [...this.form.querySelectorAll("select")].map(({ value }) => value);
-      this._on.onVoices(partsOf(paragraphs, names));
-      return true;
+      const ticked = [...this.form.querySelectorAll(".row input")].map(({ checked }) => checked);
+      const parts = paragraphs.filter((_, number) => ticked[number]).map(({ start, end }) => ({ start, end }));
+      if (parts.length) this._on.onVoices(partsOf(paragraphs, names), parts.length < paragraphs.length ? parts : []);
+      return parts.length > 0;
     }
     if (box.value.trim() === this._scene.text.trim()) return true;
     return this._on.onText(box.value, partsOf(paragraphsOf(box.value), voicesBy(paragraphs, this._parts)));

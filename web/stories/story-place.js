@@ -28,7 +28,7 @@ export class StoryPlace {
       onCancel: (turn) => this._voices.cancel(turn),
       onWrite: (turn, direction) => this._rewrite(turn, direction),
       onText: (turn, text, parts) => this._edit(turn, text, parts),
-      onVoices: (turn, parts) => this._voices.narrate(turn, true, parts),
+      onVoices: (turn, voices, parts) => this._voices.narrate(turn, true, voices, parts),
       voices: () => this._choices(),
       onChange: shell.paint,
       link: (session, path, query) => shell.api.link(session ?? id, path, query),
@@ -182,17 +182,12 @@ export class StoryPlace {
 
   /** Resolves with true once the server has taken it; a refusal is shown. */
   _accepted(action) {
-    return this._tried(() => action().then(() => true));
-  }
-
-  _tried(action) {
-    return orElse(({ message }) => this._shell.controls.showNotice(asSentence(message)), action);
+    return orElse(({ message }) => this._shell.controls.showNotice(asSentence(message)), () => action().then(() => true));
   }
 
   /** The voices that may speak a part of a scene. */
   async _choices() {
-    const found = await this._tried(() => Promise.all([this._stories.voices(), this._stories.preferences()]));
-    const [voices, { tts_provider: provider }] = found ?? [[], {}];
+    const [voices, { tts_provider: provider }] = await Promise.all([this._stories.voices(), this._stories.preferences()]);
     return voices.filter((voice) => voice.provider === (provider ?? LOCAL));
   }
 

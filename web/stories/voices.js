@@ -101,12 +101,16 @@ export class Voices {
     this._narrations.close(this._hearing.heard?.session);
   }
 
-  /** Have it read out and hear it; `voices`: parts that other voices speak, `[{start, end, voice}]`. */
-  narrate(scene, again, voices = []) {
+  /**
+   * Have it read out and hear it; `voices`: parts that other voices speak, `[{start, end, voice}]`. `parts`: the only ones that are
+   * spoken again, `[{start, end}]`; the first of them is heard.
+   */
+  narrate(scene, again, voices = [], parts = []) {
+    const ms = momentOf(this.readingOf(scene), parts);
     return this._ask(scene, async () => {
-      const { session_id: session } = await this._stories.narrate(this._nameOf(scene), again, voices);
+      const { session_id: session } = await this._stories.narrate(this._nameOf(scene), again, voices, parts);
       if (this._sceneOf(this._hearing.heard) === scene) this._hearing.stopReplay();
-      this._want({ scene, ms: 0, patient: false, session: session === this._nameOf(scene) ? null : session });
+      this._want({ scene, ms, patient: false, session: session === this._nameOf(scene) ? null : session });
     });
   }
 
@@ -208,4 +212,9 @@ export class Voices {
     this._asking.delete(scene);
     this._onChange();
   }
+}
+
+/** Where the first of `parts` was heard in an earlier reading, in ms; 0 where nothing is known of it. Pure. */
+function momentOf(reading, [first]) {
+  return reading?.sentences.find((sentence) => first && sentence?.firstChunk && sentence.end > first.start)?.atMs ?? 0;
 }

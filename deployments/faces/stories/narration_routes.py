@@ -40,7 +40,7 @@ from schemas.errors import (
     UnknownVoice,
 )
 from schemas.ids import SessionId, new_session_id, parse_session_id
-from schemas.speech_style import VoiceMark
+from schemas.speech_style import TextPart, VoiceMark
 
 router = APIRouter(tags=["narration"], route_class=BoundedRoute)
 
@@ -92,16 +92,20 @@ async def generate(
     params: GenerateParams,
     force_regenerate: Annotated[bool, Query()] = False,
 ) -> NarrationStarted:
-    """Have a scene read out; answers at once. What was made already is not made again, unless forced."""
+    """Have a scene read out; answers at once. What was made already is not made again, unless forced,
+    or for other voices or single parts."""
     scene = await known_scene(services, caller, scene_id)
-    again = params.force_regenerate or force_regenerate or bool(params.voices)
+    again = params.force_regenerate or force_regenerate or bool(params.voices or params.parts)
     speaks = scene.state.settings.speak and (scene.state.audio_ms or not scene.state.over)
     if scene.narration is None and not again and speaks:
         source = Source(scene.id.story, scene.id.turn, scene.story)
         total = await total_of(source.state, scene.state.answer)
         return _started(request, source, scene_id, total, created=False)
     voices = await _voices(services, scene, params.voices)
-    session, created = await services.narrations.request(scene, by="user", again=again, voices=voices)
+    parts = tuple(TextPart(start=one.start, end=one.end) for one in params.parts)
+    session, created = await services.narrations.request(
+        scene, by="user", again=again, voices=voices, parts=parts
+    )
     conversation, _ = await services.sessions.attend(session)
     source = _source(session, conversation)
     total = await total_of(source.state, source.state.text)

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 from itertools import accumulate
 from typing import Any
 
@@ -25,7 +26,7 @@ app = app_fixture(
     with_workers=True,
     llm={
         "reply": SECOND,
-        "reply_to": {"instead": OTHER, "slowly": SECOND * 400},
+        "reply_to": {"instead": OTHER, "paragraphs": PARAGRAPHS, "slowly": SECOND * 400},
         "fail_on": "break off",
         "per_delta_ms": 2,
     },
@@ -184,6 +185,61 @@ async def test_a_paragraph_is_spoken_by_another_voice(http: httpx.AsyncClient, s
     # A release that knows no voices of parts ignores them: what it reads are the marks.
     assert '"voices":[{"start":' in asked
     assert '"marks"' not in asked or '"marks":[]' in asked
+
+
+async def sentences_of(http: httpx.AsyncClient, session: str) -> list[dict[str, Any]]:
+    """The events `sentence.voiced` and `sentence.completed` of each sentence that was spoken, in one."""
+    events = (await http.get(f"/v1/sessions/{session}/events?follow=false")).text
+    told: dict[int, dict[str, Any]] = {}
+    for line in events.splitlines():
+        if line.startswith("data: ") and ("sentence.voiced" in line or "sentence.completed" in line):
+            data = json.loads(line.removeprefix("data: "))["data"]
+            told.setdefault(data["sentence"], {}).update(data)
+    return [told[number] for number in sorted(told)]
+
+
+@pytest.mark.parametrize("live", [False, True])
+async def test_a_part_is_spoken_again_alone_and_the_rest_keeps_its_sound(
+    http: httpx.AsyncClient, story: str, *, live: bool
+) -> None:
+    if live:
+        await http.post(STREAM.format(story=story), json={"custom_prompt": "paragraphs"})
+        while (found := (await scenes(http, story))[-1])["status"] != "completed":
+            pass
+        scene, session = found["id"], story
+    else:
+        scene = (await write(http, story, content=PARAGRAPHS))["id"]
+        session = (await narrated(http, scene))["session"]
+    first, second = (await sentences_of(http, session))[-2:]
+    await http.put("/api/tts/settings", json={"speech_speed": 2.0})
+    parts = [{"start": 0, "end": PARAGRAPHS.index("\n")}]
+    again = await narrated(http, scene, parts=parts)
+    await http.put("/api/tts/settings", json={"speech_speed": 1.0})
+    spoken, kept = await sentences_of(http, again["session"])
+    assert spoken["made_ms"] is not None
+    assert kept["made_ms"] is None
+    assert (spoken["ms"] < first["ms"], kept["ms"]) == (True, second["ms"])
+    assert kept["at_ms"] == spoken["at_ms"] + spoken["ms"]
+    assert again["ms"] == spoken["ms"] + kept["ms"]
+    assert kept["words"] == [
+        word | {name: word[name] - second["at_ms"] + kept["at_ms"] for name in ("start_ms", "end_ms")}
+        for word in second["words"]
+    ]
+    file = await http.get(f"/v1/sessions/{again['session']}/audio?format=mp3")
+    assert played_ms(file.content) == pytest.approx(again["ms"], abs=120)
+
+
+async def test_a_part_spoken_by_another_voice_leaves_the_others_as_they_were(
+    http: httpx.AsyncClient, story: str
+) -> None:
+    scene = (await write(http, story, content=PARAGRAPHS))["id"]
+    begin = PARAGRAPHS.index("The fox")
+    await narrated(http, scene, voices=[ALTO | {"start": begin, "end": len(PARAGRAPHS)}])
+    again = await narrated(http, scene, parts=[{"start": 0, "end": begin}])
+    assert await voices_of(http, again["session"]) == ["joe", "alto"]
+    await http.delete(f"/v1/sessions/{again['session']}")
+    anew = await narrated(http, scene, parts=[{"start": 0, "end": begin}])
+    assert await voices_of(http, anew["session"]) == ["joe", "joe"], "no sound is left that could be kept"
 
 
 @pytest.mark.parametrize(
