@@ -17,6 +17,7 @@ import { addressOf, Menu } from "./menu.js";
 import { refusalOf } from "./refusals.js";
 import { isMissing, surely } from "./parts.js";
 import { momentAt } from "./seek.js";
+import { showScheme } from "./scheme.js";
 import { Sidebar } from "./sidebar.js";
 import { staySignedIn } from "./staying.js";
 import { developerPanel } from "./storage.js";
@@ -351,6 +352,7 @@ addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
 });
 addEventListener("rhapsode:who", async () => (await import("./sign-in.js")).askForKey());
+showScheme();
 translate(document);
 const shell = new Shell();
 window.rhapsode = Object.freeze({ stats: () => ({ ...shell.hearing.stats(), lastSeq: 0, ...shell.place?.stats?.() }) });

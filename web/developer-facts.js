@@ -15,11 +15,24 @@ const STEPS = [
 export function latencyOf(turn) {
   if (!turn) return [];
   const { times } = turn;
-  const zero = times.speechEnd ?? times.asked;
   const spoken = times.speechEnd !== null;
   const steps = STEPS.filter(([, key]) => (spoken ? key !== "asked" : !["speechEnd", "transcript"].includes(key)));
-  return steps.map(([name, key]) => [name, times[key] === null ? null : Math.max(0, Math.round(times[key] - zero))]);
+  return steps.map(([name, key]) => [name, since(times, key)]);
 }
+
+const TIMED = ["firstToken", "firstAudio", "heard"];
+
+/** `{rows, median}` of the turns of `story` in their order: [number, ms to the first token, to the first audio, until heard]; null: not known. */
+export function timingsOf({ order, turns }) {
+  const rows = order.map((id, at) => [at + 1, ...TIMED.map((key) => since(turns[id].times, key))]);
+  const median = TIMED.map((_, column) => {
+    const known = rows.map((row) => row[column + 1]).filter((ms) => ms !== null).sort((one, other) => one - other);
+    return known.length ? known[known.length >> 1] : null;
+  });
+  return { rows, median };
+}
+
+const since = (times, key) => (times[key] === null ? null : Math.max(0, Math.round(times[key] - (times.speechEnd ?? times.asked))));
 
 /** [name, value] of what the turn was made by and what it took; there are no prices in the log. */
 export function usageOf(turn) {

@@ -2,11 +2,12 @@
 
 import { orElse } from "./api.js";
 import { asSentence, copyBy, icon, make, problemLine, say } from "./dom.js";
-import { codeFor, latencyOf, matching, usageOf } from "./developer-facts.js";
+import { codeFor, latencyOf, matching, timingsOf, usageOf } from "./developer-facts.js";
 import { offerModels, PATHS, sessionField, settingAt } from "./session-fields.js";
 import { t } from "./strings.js";
 
 const EVENTS = 100;
+const TURNS = 50;
 
 export class DeveloperPanel {
   /** Fills `element`, an `aside` that is shown and hidden elsewhere; `onClose()` by its own button. */
@@ -16,6 +17,7 @@ export class DeveloperPanel {
     this._close = make("button", { type: "button", class: "icon", "aria-label": label }, icon("close"));
     this._close.addEventListener("click", onClose);
     this._latency = make("ol", { class: "latency", "aria-label": t("Latency of the latest turn") });
+    this._timings = make("tbody");
     this._usage = make("dl", { class: "facts" });
     this._problem = problemLine();
     this._fields = new Map(PATHS.map((path) => [path, sessionField(path, (patch) => this._save(path, patch))]));
@@ -46,6 +48,7 @@ export class DeveloperPanel {
     const turn = story?.turns[story.order.at(-1)];
     this._latency.replaceChildren(...latencyItems(turn));
     this._usage.replaceChildren(...usageItems(turn));
+    this._timings.replaceChildren(...(story ? timingRows(timingsOf(story)) : []));
     for (const [path, { control }] of this._fields) {
       control.disabled = !place.changeSettings;
       const value = String(settingAt(story?.settings, path) ?? "");
@@ -65,10 +68,16 @@ export class DeveloperPanel {
     const code = make("details", {}, make("summary", {}, t("View code")), this._language, copy);
     code.append(make("pre", { tabindex: "0", "aria-label": t("Code for this session"), role: "region" }, this._code));
     const events = make("details", { open: "" }, this._count, this._filter, this._none, this._events);
-    const turn = [head(t("Latency")), this._latency, head(t("Turn")), this._usage];
+    const turn = [head(t("Latency")), this._latency, this._allTurns(), head(t("Turn")), this._usage];
     const title = make("header", {}, make("h2", {}, t("Developer")), this._close);
     const compare = make("a", { class: "quiet", href: "./?compare" }, t("Compare two models or voices"));
     return [title, ...turn, settings, code, compare, events];
+  }
+
+  _allTurns() {
+    const heads = [t("Turn"), t("first token"), t("first audio"), t("heard")].map((text) => make("th", { scope: "col" }, text));
+    const table = make("table", {}, make("thead", {}, make("tr", {}, ...heads)), this._timings);
+    return make("details", {}, make("summary", {}, t("All turns, in ms")), table);
   }
 
   /** A refusal stands below its field. */
@@ -93,6 +102,13 @@ export class DeveloperPanel {
     const shown = new Map([...this._events.children].map((item) => [item.dataset.seq, item]));
     this._events.replaceChildren(...found.map((event) => shown.get(String(event.seq)) ?? entry(event)));
   }
+}
+
+/** The median first, then the latest turns, the newest first. */
+function timingRows({ rows, median }) {
+  const row = (name, cells) => make("tr", {}, make("th", { scope: "row" }, String(name)), ...cells.map((ms) => make("td", {}, String(ms ?? "–"))));
+  const latest = rows.slice(-TURNS).reverse().map(([number, ...cells]) => row(number, cells));
+  return rows.length > 1 ? [row(t("Median"), median), ...latest] : latest;
 }
 
 /** Elements for the steps of a turn, and for what it was made by. */

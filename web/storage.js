@@ -48,5 +48,8 @@ export const preferences = () => new Shelf(() => localStorage, "rhapsode:prefere
 /** The language of the page where one is chosen, the same in all tabs. */
 export const interfaceLanguage = () => new Shelf(() => globalThis.localStorage, "rhapsode:language");
 
+/** "light" or "dark" where one is chosen, the same in all tabs. */
+export const pageScheme = () => new Shelf(() => localStorage, "rhapsode:scheme");
+
 /** Whether the developer panel is open, the same in all tabs. */
 export const developerPanel = () => new Shelf(() => localStorage, "rhapsode:developer");

@@ -47,6 +47,42 @@ def test_settings_survive_a_reload(open_page: OpenPage, app: RunningApp) -> None
     expect(sheet.get_by_role("listitem").filter(has_text="Speed: 1.25")).to_have_count(1)
 
 
+def test_settings_are_found_by_their_words(open_page: OpenPage) -> None:
+    sheet = settings(open_page())
+    query = sheet.get_by_role("searchbox", name="Search the settings")
+    query.fill("push to")
+    expect(sheet.get_by_label("Push to talk")).to_be_visible()
+    expect(sheet.get_by_label("Speed")).to_be_hidden()
+    expect(sheet.get_by_text("Voice of stories")).to_be_hidden()
+    query.fill("voice of")
+    expect(sheet.get_by_label("Speed")).to_be_visible()
+    query.fill("xyzzy")
+    expect(sheet.get_by_text("No setting has these words.")).to_be_visible()
+    query.fill("")
+    expect(sheet.get_by_label("Push to talk")).to_be_visible()
+
+
+@pytest.mark.parametrize(("system", "chosen", "colour"), [("light", "dark", 20), ("dark", "light", 250)])
+def test_a_scheme_is_chosen_against_that_of_the_system(
+    open_page: OpenPage, system: str, chosen: str, colour: int
+) -> None:
+    reader = open_page(color_scheme=system)
+    red = "Number(getComputedStyle(document.body).backgroundColor.match(/[0-9]+/)[0])"
+    bars = (
+        "[...document.querySelectorAll('meta[name=theme-color]')].filter((m) => matchMedia(m.media).matches)"
+    )
+    before = reader.page.evaluate(red)
+    assert abs(before - colour) > 200
+    settings(reader).get_by_label("Appearance").select_option(chosen)
+    assert reader.page.evaluate(red) == colour
+    reader.page.reload()
+    reader.wait("true")
+    assert reader.page.evaluate(red) == colour
+    assert reader.page.evaluate(f"{bars}.map((m) => m.dataset.scheme)") == [chosen]
+    settings(reader).get_by_label("Appearance").select_option("")
+    assert reader.page.evaluate(red) == before
+
+
 def test_what_is_typed_stays_while_another_setting_is_being_saved(
     open_page: OpenPage, app: RunningApp
 ) -> None:

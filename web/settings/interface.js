@@ -1,6 +1,7 @@
 /** What is chosen about the page itself, for this browser. */
 
-import { interfaceLanguage } from "../storage.js";
+import { showScheme } from "../scheme.js";
+import { interfaceLanguage, pageScheme } from "../storage.js";
 import { LANGUAGES, t } from "../strings.js";
 import { choice, options, section } from "./fields.js";
 
@@ -12,5 +13,11 @@ export function interfaceSection() {
   });
   options(language, [["", t("As the browser")], ...Object.entries(LANGUAGES)]);
   language.show(interfaceLanguage().read() ?? "");
-  return section(t("Page"), { language });
+  const scheme = choice(t("Appearance"), null, (chosen) => {
+    pageScheme().write(chosen || null);
+    showScheme();
+  });
+  options(scheme, [["", t("As the system")], ["light", t("Light")], ["dark", t("Dark")]]);
+  scheme.show(pageScheme().read() ?? "");
+  return section(t("Page"), { language, scheme });
 }

@@ -84,6 +84,7 @@ class SettingsPanel {
     ];
     const models = modelsSection(() => this._api.models());
     this._form = make("form", { hidden: "" }, ...groups, interfaceSection(), models, this._changes, ...signOut());
+    this._form.prepend(...this._search());
     this._form.addEventListener("submit", (event) => event.preventDefault());
     const dialog = makeDialog(t("Settings"), { id: "settings", kind: "sheet" }, this._problem, this._form);
     dialog.addEventListener("close", () => {
@@ -91,6 +92,27 @@ class SettingsPanel {
       hardware.close();
     });
     void this._load();
+  }
+
+  /** A field that leaves the settings whose words have what is typed, and a line for when there are none. */
+  _search() {
+    const words = t("Search the settings");
+    const input = make("input", { type: "search", "aria-label": words, placeholder: `${words}…` });
+    const none = make("p", { class: "note", role: "status", hidden: "" });
+    input.addEventListener("input", () => {
+      const wanted = input.value.trim().toLowerCase();
+      let found = false;
+      for (const group of this._form.querySelectorAll("fieldset:not(.choices), details")) {
+        const named = group.firstElementChild.textContent.toLowerCase().includes(wanted);
+        const parts = [...group.querySelectorAll(".setting")];
+        for (const part of parts) part.classList.toggle("unmatched", !named && !part.textContent.toLowerCase().includes(wanted));
+        const matches = named || parts.some((part) => !part.classList.contains("unmatched"));
+        group.classList.toggle("unmatched", !matches);
+        found ||= matches;
+      }
+      say(none, found ? null : t("No setting has these words."));
+    });
+    return [input, none];
   }
 
   async _load() {

@@ -654,4 +654,12 @@ export default {
   "Speaker: {text}": "Sprecher: {text}",
   "Put the text of a file into the box (PDF, DOCX, HTML, Markdown, text)": "Den Text einer Datei in das Feld setzen (PDF, DOCX, HTML, Markdown, Text)",
   "Reading {name}…": "{name} wird gelesen …",
+  "Search the settings": "Einstellungen durchsuchen",
+  "No setting has these words.": "Keine Einstellung enthält diese Wörter.",
+  "Appearance": "Darstellung",
+  "As the system": "Wie das System",
+  "Light": "Hell",
+  "Dark": "Dunkel",
+  "All turns, in ms": "Alle Antworten, in ms",
+  "Median": "Median",
 };

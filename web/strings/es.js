@@ -654,4 +654,12 @@ export default {
   "Speaker: {text}": "Locutor: {text}",
   "Put the text of a file into the box (PDF, DOCX, HTML, Markdown, text)": "Poner el texto de un archivo en el cuadro (PDF, DOCX, HTML, Markdown, texto)",
   "Reading {name}…": "Leyendo {name}…",
+  "Search the settings": "Buscar en los ajustes",
+  "No setting has these words.": "Ningún ajuste contiene estas palabras.",
+  "Appearance": "Apariencia",
+  "As the system": "Como el sistema",
+  "Light": "Claro",
+  "Dark": "Oscuro",
+  "All turns, in ms": "Todos los turnos, en ms",
+  "Median": "Mediana",
 };

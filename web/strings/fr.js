@@ -654,4 +654,12 @@ export default {
   "Speaker: {text}": "Voix : {text}",
   "Put the text of a file into the box (PDF, DOCX, HTML, Markdown, text)": "Mettre le texte d’un fichier dans le champ (PDF, DOCX, HTML, Markdown, texte)",
   "Reading {name}…": "Lecture de {name}…",
+  "Search the settings": "Rechercher dans les réglages",
+  "No setting has these words.": "Aucun réglage ne contient ces mots.",
+  "Appearance": "Apparence",
+  "As the system": "Comme le système",
+  "Light": "Clair",
+  "Dark": "Sombre",
+  "All turns, in ms": "Tous les tours, en ms",
+  "Median": "Médiane",
 };

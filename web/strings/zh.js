@@ -654,4 +654,12 @@ export default {
   "Speaker: {text}": "发音人：{text}",
   "Put the text of a file into the box (PDF, DOCX, HTML, Markdown, text)": "将文件的文本放入输入框（PDF、DOCX、HTML、Markdown、文本）",
   "Reading {name}…": "正在读取 {name}…",
+  "Search the settings": "搜索设置",
+  "No setting has these words.": "没有包含这些词的设置。",
+  "Appearance": "外观",
+  "As the system": "跟随系统",
+  "Light": "浅色",
+  "Dark": "深色",
+  "All turns, in ms": "所有轮次（毫秒）",
+  "Median": "中位数",
 };

@@ -15,7 +15,7 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const eased = (before, now) => before + (now - before) * (now > before ? RISE : FALL);
 
 export class Wave {
-  /** `levels()` gives {mine, theirs}, each from 0 to 1. Colours come from --mine, --theirs and --rest of the canvas. */
+  /** `levels()` gives {mine, theirs}, each from 0 to 1. Colours come from --mine, --theirs and the colour of the canvas. */
   constructor(canvas, levels) {
     this._canvas = canvas;
     this._brush = canvas.getContext("2d");
@@ -60,14 +60,14 @@ export class Wave {
     const colour = (name) => colours.getPropertyValue(name).trim();
     this._brush.clearRect(0, 0, width, height);
     if (calm.matches) {
-      this._bar(colour("--rest"), 0.3, 1, 0.35);
-      this._bar(colour("--rest"), 0.7, 1, 0.35);
+      this._bar(colour("color"), 0.3, 1, 0.35);
+      this._bar(colour("color"), 0.7, 1, 0.35);
       this._bar(colour("--mine"), 0.3, this._voices.mine);
       this._bar(colour("--theirs"), 0.7, this._voices.theirs);
       return;
     }
     this._brush.globalAlpha = 1;
-    this._brush.fillStyle = colour("--rest");
+    this._brush.fillStyle = colour("color");
     this._brush.fillRect(0, height / 2 - devicePixelRatio / 2, width, devicePixelRatio);
     this._ribbon(colour("--theirs"), this._voices.theirs, now, 1);
     this._ribbon(colour("--mine"), this._voices.mine, -now, 1.25);

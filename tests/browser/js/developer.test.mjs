@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { codeFor, latencyOf, matching, usageOf } from "../../../web/developer-facts.js";
+import { codeFor, latencyOf, matching, timingsOf, usageOf } from "../../../web/developer-facts.js";
 import { Log } from "./facts.mjs";
 
 function answered(log, turn) {
@@ -44,6 +44,17 @@ test("what a turn took is told, and an answer that was cut ends where its text s
   ]);
   assert.deepEqual(latencyOf(undefined), []);
   assert.deepEqual(usageOf(undefined), []);
+});
+
+test("the turns of a session are compared, with their median", () => {
+  const log = new Log();
+  answered(log, log.ask("Well?"));
+  answered(log, log.ask("And then?"));
+  log.ask("And now?");
+  assert.deepEqual(timingsOf(log.story), {
+    rows: [[1, 200, 200, 500], [2, 200, 200, 500], [3, null, null, null]],
+    median: [200, 200, 500],
+  });
 });
 
 test("events are found by type, turn and text, all words of the filter together", () => {
