@@ -180,7 +180,7 @@ def chats(browser: Browser, url: str, camera: Camera) -> None:
         page.get_by_role("button", name="Pause").click()
         camera.shoot(page, "answer")
         page.get_by_role("button", name="Developer panel").click()
-        page.locator("#developer .events li, #developer table").first.wait_for()
+        page.locator("#developer .events li").first.wait_for()
         camera.shoot(page, "developer")
         page.get_by_role("button", name="Developer panel").first.click()
         reader.choose("Share")

@@ -32,6 +32,7 @@ from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.settings import SessionSettings
 from schemas.settings.limit_settings import AdmissionSettings, LimitSettings
+from schemas.speech_style import KeptReading
 from tests.pipeline.turn.test_turn import Voice
 from tests.support.clocks import Hours
 from tests.support.eventlog.memory_log import MemoryEventLog
@@ -324,3 +325,28 @@ async def test_a_principal_without_turns_is_let_in_beside_those_that_have_severa
         model.go.set()
         for session in sessions:
             await until_over(log, session, "turn.completed")
+
+
+@pytest.mark.parametrize(
+    ("principal", "text", "kept"),
+    [("anna", "The lamp. The fox.", True), ("ben", "The lamp. The fox.", False), ("anna", "A gull.", False)],
+)
+async def test_the_sound_of_an_earlier_reading_is_that_of_the_same_user_and_text(
+    principal: str, text: str, *, kept: bool
+) -> None:
+    log, first, second = MemoryEventLog(), new_session_id(), new_session_id()
+    settings = SessionSettings(speak=True)
+    wish = TurnRequested(kind="text", text="The lamp. The fox.", settings=settings)
+    keeps = KeptReading(session=first, turn=2)
+    async with Recorder(log) as recorder, gateway(log, recorder, views=SessionViews(log)) as owners:
+        for session, who, asked in (
+            (first, "anna", wish),
+            (second, principal, wish.model_copy(update={"text": text, "keeps": keeps})),
+        ):
+            await recorder.post(session, SessionStarted(settings=settings, principal=who), mode="create")
+            await recorder.post(session, asked)
+            owners.wake(session, Seq(2))
+            events = await until_over(log, session, "turn.completed")
+    made = [one.data["made_ms"] for one in events if one.type == "sentence.completed"]
+    assert made
+    assert [ms is None for ms in made] == [kept] * len(made)
