@@ -188,11 +188,11 @@ class Conversation:
             attempt = before.attempt + 1 if before else 1
             earlier = [] if before is None else before.earlier  # one list, however many attempts there are
             earlier += [] if before is None else [before.session]
-            again = tuple(TextPart.model_validate(part) for part in data.get("again") or ())
+            voices, again = kept_json(data.get("voices") or []), data.get("again") or ()
+            parts = tuple(map(TextPart.model_validate, again))
             self.narrations[recorded.turn] = NarrationState(
-                session, by=data["by"], attempt=attempt, earlier=earlier, again=again
+                session, by=data["by"], attempt=attempt, earlier=earlier, voices_json=voices, again=parts
             )
-            self.narrations[recorded.turn].voices_json = kept_json(data.get("voices") or [])
         state = self.narrations.get(recorded.turn)
         if state is None or state.session != session:
             return

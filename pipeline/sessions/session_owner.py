@@ -383,7 +383,7 @@ class SessionOwner:
         plan = planned(self.session, state, self._conversation, services)
         self._settled.add(state.turn)
         plan = replace(plan, earlier=await earlier_reading(state, self._conversation, services))
-        self._turn = turn = Turn(
+        self._turn = Turn(
             plan,
             self._writer,
             services.models,
@@ -404,7 +404,8 @@ class SessionOwner:
                 await self._changed.wait()
             self._first.see(state, held=False)  # a short one is over before its beginning was looked at
         if services.allowance is not None:
-            await services.allowance.spoken(self._conversation.principal, state.audio_ms - turn.kept_ms)
+            made_ms = state.audio_ms - (plan.earlier.kept_ms if plan.earlier else 0)
+            await services.allowance.spoken(self._conversation.principal, made_ms)
 
     async def _reconcile(self) -> None:
         """Bring what runs in line with what was asked; doing it twice changes nothing."""

@@ -1,6 +1,5 @@
 """Sentences that have their sound from an earlier reading of the same text."""
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pipeline.core.clock import Clock
@@ -19,30 +18,30 @@ _BEFORE: Final = 8
 """Events before a sentence's first chunk among which its voice is looked for."""
 
 
-@dataclass(frozen=True, slots=True)
 class EarlierReading:
-    """A turn that read the same text, and the parts of it that are spoken again."""
+    """A turn that read the same text, but for the parts of it that are spoken again."""
 
-    log: EventLog
-    session: SessionId
-    state: TurnState
-    again: tuple[TextPart, ...]
-
-    @property
-    def kept(self) -> dict[tuple[int, int], SentenceState]:
-        """The sentences whose sound stays, by their places in the text."""
-        return {
+    def __init__(
+        self, log: EventLog, session: SessionId, state: TurnState, again: tuple[TextPart, ...]
+    ) -> None:
+        self.kept = {
             (one.start, one.end): one
-            for one in self.state.sentences
+            for one in state.sentences
             if one.whole
             and one.audible
-            and not any(part.start < one.end and one.start < part.end for part in self.again)
+            and not any(part.start < one.end and one.start < part.end for part in again)
         }
+        """Sentences whose sound stays, by their places in the text."""
+        self.kept_ms = 0
+        """Sound that has been taken from it, in milliseconds."""
+        self._log = log
+        self._session = session
+        self._state = state
 
     async def sound(self, sentence: SentenceState) -> list[Voiced]:
         """Voice, words and chunks of a sentence; empty where the log does not have all of them any more."""
         try:
-            stored = await read_sentence(self.log, self.session, self.state.turn, sentence)
+            stored = await read_sentence(self._log, self._session, self._state.turn, sentence)
             by = await self._voice(sentence)
         except RhapsodeError:
             return []
@@ -59,11 +58,11 @@ class EarlierReading:
     async def _voice(self, sentence: SentenceState) -> SpokenBy:
         first = sentence.first_chunk or 1
         begin = max(0, first - 1 - _BEFORE)
-        page = await self.log.read(self.session, Seq(begin), limit=first - 1 - begin)
+        page = await self._log.read(self._session, Seq(begin), limit=first - 1 - begin)
         for event in reversed(page):
             if event.type == "sentence.voiced" and event.data["sentence"] == sentence.number:
                 return SpokenBy(event.data["voice"], event.data.get("provider", ""))
-        return SpokenBy(self.state.settings.voice, "")
+        return SpokenBy(self._state.settings.voice, "")
 
 
 class KeptSentence(SentenceSynthesis):
@@ -72,9 +71,9 @@ class KeptSentence(SentenceSynthesis):
     def __init__(self, earlier: EarlierReading, sentence: SentenceState, *place: Any, **manner: Any) -> None:
         """`place` and `manner` are those of `SentenceSynthesis`."""
         super().__init__(*place, **manner)
-        self.kept_ms = 0
         self._earlier = earlier
         self._sentence = sentence
+        self._is_kept = False
 
     async def _try(
         self, speaker: Speaker, settings: SessionSettings, clock: Clock, sentence_span: SentenceSpan
@@ -83,14 +82,15 @@ class KeptSentence(SentenceSynthesis):
         if not sound:
             await super()._try(speaker, settings, clock, sentence_span)
             return
-        self.kept_ms = self._sentence.ms
+        self._is_kept = True
+        self._earlier.kept_ms += self._sentence.ms
         for item in sound:
             sentence_span.made(item)
             await self._send.send(item)
 
     def words(self, times: WordTimes, at_ms: int) -> tuple[Word, ...]:
         """The words of an earlier reading have their places in the shown text already."""
-        if not self.kept_ms:
+        if not self._is_kept:
             return super().words(times, at_ms)
         return tuple(
             Word(start=one.start, end=one.end, start_ms=at_ms + one.start_ms, end_ms=at_ms + one.end_ms)

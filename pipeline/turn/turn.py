@@ -125,9 +125,7 @@ class Turn:
         self._reading = Reading(
             dictionary_of(plan.settings.pronunciations), plan.settings.emoji == "named", plan.marks
         )
-        self._kept = plan.earlier.kept if plan.earlier else {}
-        self._kept_sentences: list[KeptSentence] = []
-        places = {place for both in self._kept for place in both}
+        places = {place for both in plan.earlier.kept for place in both} if plan.earlier else set()
         self._cuts = sorted(places.union(cuts_of(plan.marks, plan.text)))
         self._pushed = 0
         """Characters of the text that have reached the buffer."""
@@ -338,19 +336,10 @@ class Turn:
         remainder: ResumedSentence | None = None,
     ) -> SentenceSynthesis:
         manner = manner_of(text, start, self.plan.settings.pauses, self.plan.marks)
-        before = self._kept.get((start, start + len(text)))
-        if self.plan.earlier is None or before is None:
-            return SentenceSynthesis(number, start, spoken, remainder, language=language, manner=manner)
-        kept = KeptSentence(
-            *(self.plan.earlier, before, number, start, spoken, remainder), language=language, manner=manner
-        )
-        self._kept_sentences.append(kept)
-        return kept
-
-    @property
-    def kept_ms(self) -> int:
-        """Sound that was not made but has been kept from an earlier reading."""
-        return sum(one.kept_ms for one in self._kept_sentences)
+        earlier, place = self.plan.earlier, (number, start, spoken, remainder)
+        if earlier is None or (kept := earlier.kept.get((start, start + len(text)))) is None:
+            return SentenceSynthesis(*place, language=language, manner=manner)
+        return KeptSentence(earlier, kept, *place, language=language, manner=manner)
 
     async def record(self, event: Event, *, audio: bytes = b"") -> None:
         lingers = self._synthesizer.is_ahead
