@@ -158,8 +158,7 @@ class Conversation:
         state.place = turn if replaced is None else replaced.place
         if marks := [*(data.get("marks") or ()), *(data.get("voices") or ())]:
             state.marks_json = kept_json(marks)
-        if data.get("keeps") is not None:
-            state.keeps = KeptReading.model_validate(data["keeps"])
+        state.keeps = KeptReading.model_validate(kept) if (kept := data.get("keeps")) else None
         if data.get("given") is not None:
             state.given_json = kept_json(data["given"])
         self.turns[turn] = self._open[turn] = state
