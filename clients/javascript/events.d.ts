@@ -152,6 +152,8 @@ export type ItemTruncated = { "item": string; "content_index": number; "audio_en
 
 export type JsonValue = unknown;
 
+export type KeptReading = { "session": string; "turn": number; "again": Array<TextPart>; };
+
 export type ListeningSettings = { "mode": "realtime" | "quality" | "legacy"; "compare": boolean; "turn_detection": "vad" | "manual"; "endpointing": EndpointingSettings; "partials_ms": number; "language": string | null; "provider": string | null; "prompt": string; "translate": boolean; "reply": boolean; "barge_in": boolean; "hold_ms": number; "interrupt_ms": number; "distant_db": number | null; "record": boolean; };
 
 export type MemberAdded = { "principal": string; };
@@ -162,7 +164,7 @@ export type NarrationFailed = { "session": string; "code": string; "message": st
 
 export type NarrationReady = { "session": string; "chunks": number; "missing": number; "audio_ms": number; };
 
-export type NarrationRequested = { "session": string; "by": "auto" | "user"; "voices": Array<VoiceMark>; };
+export type NarrationRequested = { "session": string; "by": "auto" | "user"; "voices": Array<VoiceMark>; "again": Array<TextPart>; };
 
 export type NotificationRaised = { "kind": "tts_ready" | "tts_failed"; "story": string; "scene": string; "session": string; "chunk_count": number; "auto_play": boolean; "code": string | null; "message": string | null; };
 
@@ -258,6 +260,8 @@ export type TextCompleted = { "chars": number; "finish": "stop" | "length" | "ve
 
 export type TextDelta = { "at": number; "text": string; };
 
+export type TextPart = { "start": number; "end": number; };
+
 export type ToolCalled = { "call": string; "name": string; "arguments": string; "place": "server" | "client"; "round": number; "at": number; };
 
 export type ToolCompleted = { "call": string; "output": string; "ms": number; "cut": boolean; };
@@ -280,7 +284,7 @@ export type TurnCompleted = { "sentences": number; "audio_ms": number; "ttfa_ms"
 
 export type TurnFailed = { "stage": "text" | "speech" | "owner"; "code": string; "message": string; "retryable": boolean; };
 
-export type TurnRequested = { "kind": "prompt" | "text"; "text": string; "settings": SessionSettings; "marks": Array<SpeechMark>; "voices": Array<VoiceMark>; "input": string | null; "utterances": Array<number>; "merges": number | null; "given": Array<GivenMessage> | null; "by": string; "narrate": boolean | null; "traceparent": string; "result_of": number | null; "replaces": number | null; };
+export type TurnRequested = { "kind": "prompt" | "text"; "text": string; "settings": SessionSettings; "marks": Array<SpeechMark>; "voices": Array<VoiceMark>; "keeps": KeptReading | null; "input": string | null; "utterances": Array<number>; "merges": number | null; "given": Array<GivenMessage> | null; "by": string; "narrate": boolean | null; "traceparent": string; "result_of": number | null; "replaces": number | null; };
 
 export type TurnResumed = { "epoch": number; "node": string; "chars": number; "sentences": number; };
 
