@@ -45,7 +45,7 @@ def test_documents_are_added_watched_found_and_deleted(open_page: OpenPage) -> N
 def test_a_knowledge_base_that_takes_a_while_says_so(open_page: OpenPage) -> None:
     reader = open_page("/?collections")
     held: list[Route] = []
-    reader.page.route("**/v1/collections", held.append)
+    reader.page.route("**/v1/collections", lambda route: held.append(route))
     reader.page.get_by_label("Name", exact=True).fill("Slow")
     create = reader.page.get_by_role("button", name="Create knowledge base")
     create.click()

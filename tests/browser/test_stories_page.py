@@ -267,7 +267,7 @@ def test_one_paragraph_is_read_again_and_heard_from_there(open_page: OpenPage, a
     assert kept[0]
     assert not kept[-1]
     assert [one.ms for one in new[: sum(kept)]] == [one.ms for one in old[: sum(kept)]]
-    assert reader.begun_ms >= new[sum(kept)].at_ms - 200
+    assert reader.stats["positionMs"] >= new[sum(kept)].at_ms
 
 
 def test_the_voices_are_told_to_load_and_a_failure_can_be_tried_again(
@@ -275,7 +275,7 @@ def test_the_voices_are_told_to_load_and_a_failure_can_be_tried_again(
 ) -> None:
     reader = open_page(new_story(app.url, "Slow voices", "a story"))
     held: list[Route] = []
-    reader.page.route("**/api/tts/voices", held.append)
+    reader.page.route("**/api/tts/voices", lambda route: held.append(route))
     written(reader, 1).get_by_role("button", name="Voices").click()
     form = scene(reader, 1).locator("form")
     expect(form.get_by_role("status")).to_have_text("Loading the voices…")

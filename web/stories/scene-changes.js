@@ -83,7 +83,7 @@ export class SceneChanges {
   _openVoices() {
     const list = loading(t("Loading the voices…"), async () => {
       const rows = this._rows(await this._on.voices());
-      if (!list.isConnected) return; // the form was closed, or opened for something else
+      if (this.form.hidden || this._opener !== this._voices) return; // it was closed, or opened for something else
       this._open(this._voices, rows, t("Read again"));
     });
     this._open(this._voices, [list]);

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from deployments.faces.forms.form_files import received
 from deployments.faces.native.session_routes import Open
 from deployments.web.resource_access import Caller
-from schemas.errors.retrieval_errors import DocumentTooLarge
+from schemas.errors.retrieval_errors import DocumentError, DocumentTooLarge
 from schemas.native.document_messages import DocumentText
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
@@ -41,7 +41,10 @@ async def read_text(services: Open, caller: Caller, request: Request) -> Documen
     with services.collections.additions.place(caller.name), services.arriving.file(caller.name) as arrival:
         _, new = await received(request, limit, arrival, caller.name)
         with new.file:
-            found = await services.collections.read(new.upload)
+            try:
+                found = await services.collections.read(new.upload)
+            except DocumentError as error:
+                raise type(error)(str(error), field="file") from error
     if len(found.text) > most:
         raise DocumentTooLarge(
             f"The document has {len(found.text)} characters; at most {most}.", field="file"
