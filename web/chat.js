@@ -152,7 +152,7 @@ export class ChatPlace {
   async _ask(id, request, isThread) {
     const key = crypto.randomUUID();
     const speak = this._shell.hearing.wantsVoice;
-    if (request.prompt && isThread) await this._conversations.ask(id, request.prompt, { aloud: speak, key });
+    if (request.prompt && isThread) await this._conversations.ask(id, request, { aloud: speak, key });
     else await this._shell.api.requestTurn(id, { ...request, settings: { speak } }, key);
   }
 
@@ -163,14 +163,13 @@ export class ChatPlace {
     return orElse(refused, () => this.send(request));
   }
 
-  /** Go on in a new chat that has the events of this one up to `at`, with the question `prompt` if there is one. */
-  _fork({ at, prompt }) {
+  /** Go on in a new chat that has the events of this one up to `at`. */
+  _fork({ at }) {
     const { api, controls, hearing } = this._shell;
     const refused = ({ message }) => controls.showNotice(asSentence(message));
     return orElse(refused, async () => {
       hearing.makeRoom();
       const { session_id: id } = await api.fork(this.id, { at });
-      if (prompt) await this._ask(id, { prompt }, this.story.kind === "thread");
       this._shell.noted({ id, kind: this.story.kind, title: this.title });
       await this._shell.go(`./?session=${id}`);
     });

@@ -22,6 +22,7 @@ const REFUSALS = {
   "session.ended": () => t("This session has ended."),
   "session.gone": () => t("This session was deleted."),
   "session.not_found": () => t("There is no such session, or it is somebody else's."),
+  "turn.not_replaceable": () => t("Another version counts by now."),
   "turn.queue_full": () => t("Too many requests are waiting."),
   "voice.unknown": () => t("There is no such voice."),
 };

@@ -18,7 +18,8 @@ export function emptyStory() {
     settings: null,
     ended: null,
     turns: {},
-    order: [],
+    order: [], // of each place the version that counts
+    versions: {}, // all turns of a place, by it, where they are several
     log: [],
     pausedAt: null, // wall clock of the pause that lasts, in ms
     pausedBy: null, // "voice": it is held because somebody speaks
@@ -53,9 +54,10 @@ function newTurn(story, fact) {
   const { kind, text, settings } = fact.data;
   return {
     id: fact.seq,
-    place: story.turns[fact.data.replaces]?.place ?? fact.seq, // the first scene of those that stand in one place
-    replaces: fact.data.replaces ?? null, // the scene whose place it takes, unless it fails or is stopped
-    replacing: null, // why no other scene could take its place
+    place: story.turns[fact.data.replaces]?.place ?? fact.seq, // the first of those that are versions of one another
+    replaces: fact.data.replaces ?? null, // the turn whose place it takes, unless nothing comes of it
+    instead: [], // the turns that it is there instead of: in a chat also those which followed
+    replacing: null, // why no other turn could take its place
     kind,
     prompt: text,
     result: resultIn(story, fact), // of a function, which the prompt tells the language model
@@ -116,21 +118,29 @@ function resumed(story, ts) {
 function requested(story, fact) {
   const order = story.order.filter((turn) => turn !== fact.data.merges);
   const turn = newTurn(story, fact);
-  const at = turn.place === turn.id ? -1 : order.findIndex((id) => story.turns[id].place === turn.place);
+  const { id, place } = turn;
+  const at = place === id ? -1 : order.findIndex((other) => story.turns[other].place === place);
+  const instead = at < 0 ? [] : order.slice(at, story.kind === "story" ? at + 1 : undefined);
+  const versions = place === id ? {} : { [place]: [...(story.versions[place] ?? [place]), id] };
   return {
     ...resumed(story, fact.ts),
-    turns: { ...story.turns, [fact.seq]: { ...turn, compared: comparisonsOf(story.speech, turn) } },
-    order: at < 0 ? [...order, fact.seq] : order.with(at, fact.seq),
+    turns: { ...story.turns, [id]: { ...turn, instead, compared: comparisonsOf(story.speech, turn) } },
+    order: order.toSpliced(at < 0 ? order.length : at, instead.length, id),
+    versions: { ...story.versions, ...versions },
   };
 }
 
-/** A scene that was to take the place of another, and failed or was stopped, gives it back to the latest that did not. */
-function givenBack(story, { id, place, error }) {
+/** Nothing came of it: a scene failed or was stopped; in a chat no word was written. */
+const isLost = ({ kind }, turn) => (kind === "story" ? LOST.has(turn.status) : isOver(turn) && turn.text === "");
+
+/** A turn that nothing came of gives its place back to the latest version that something came of. */
+function givenBack(story, { id, instead, error }) {
   if (!story.order.includes(id)) return story; // a later one has the place
-  const others = Object.values(story.turns).filter((turn) => turn.place === place);
-  const back = others.findLast(({ status }) => !LOST.has(status)) ?? others[0];
-  const turns = { ...story.turns, [back.id]: { ...back, replacing: error } };
-  return { ...story, turns, order: story.order.map((turn) => (turn === id ? back.id : turn)) };
+  let back = instead;
+  const first = () => story.turns[back[0]];
+  while (isLost(story, first()) && first().instead.length) back = first().instead;
+  const turns = { ...story.turns, [back[0]]: { ...first(), replacing: error } };
+  return { ...story, turns, order: story.order.flatMap((turn) => (turn === id ? back : turn)) };
 }
 
 const ON_SESSION = {
@@ -271,7 +281,29 @@ export function reduce(story, fact) {
   if (!turn || !Object.hasOwn(ON_TURN, fact.type)) return noted;
   const changed = ON_TURN[fact.type](turn, fact, noted);
   const next = { ...noted, turns: { ...noted.turns, [turn.id]: changed } };
-  return changed.replaces && fact.type in STATUS_OF && LOST.has(changed.status) ? givenBack(next, changed) : next;
+  const isGivenBack = changed.instead.length && fact.type in STATUS_OF && isLost(next, changed);
+  return isGivenBack ? givenBack(next, changed) : next;
+}
+
+/** All versions of a turn, oldest first: their ids. */
+export const versionsOf = ({ versions }, { id, place }) => versions[place] ?? [id];
+
+/** The order of the turns where of some places `chosen` has another version than the one that counts. */
+export function orderWith(story, chosen) {
+  if (!chosen.size) return story.order;
+  const { turns } = story;
+  const order = [];
+  let branch = story.order;
+  for (let at = 0; at < branch.length; at += 1) {
+    const wanted = chosen.get(turns[branch[at]].place) ?? branch[at];
+    if (wanted !== branch[at]) {
+      const later = versionsOf(story, turns[wanted]).findLast((id) => turns[id].instead[0] === wanted);
+      branch = turns[later]?.instead ?? [wanted];
+      at = 0;
+    }
+    order.push(branch[at]);
+  }
+  return order;
 }
 
 /** The turn that was asked for last, or undefined: of a story perhaps not the last scene. */

@@ -1,8 +1,9 @@
-/** What can be done with an answer that is over: copy it, ask again, edit the question, continue it in two ways. */
+/** What can be done with an answer that is over: copy it, ask again, edit the question, look at its other versions. */
 
 import { copyBy, icon, make } from "./dom.js";
 import { isOver } from "./story.js";
 import { t } from "./strings.js";
+import { Versions } from "./versions.js";
 
 const CONTINUE = t("Continue exactly where you stopped.");
 
@@ -10,10 +11,11 @@ const button = (name, label) => make("button", { type: "button", class: "quiet" 
 
 export class TurnActions {
   /**
-   * `onAsk({prompt} or {text})` asks for another turn; null where nobody may ask. `onFork({at, prompt})` goes on in a
-   * new chat that shares the events up to `at`. `onProblem(text)` says what failed.
+   * `onAsk({prompt, replaces} or {text})` asks for another turn; null where nobody may ask. `onFork({at})` goes on in a
+   * new chat that shares the events up to `at`. `onChoose(turn)` shows another version. `onProblem(text)` says what failed.
    */
-  constructor({ onAsk, onFork, onProblem }) {
+  constructor({ onAsk, onFork, onChoose, onProblem }) {
+    this.versions = new Versions(onChoose);
     this._copy = button("copy", t("Copy"));
     this._again = button("again", t("Retry"));
     this._further = button("plus", t("Continue"));
@@ -21,41 +23,50 @@ export class TurnActions {
     this._edit = button("edit", t("Edit"));
     this._fork = button("fork", t("Fork from here"));
     const own = [this._aloud, this._further, this._copy, this._again, this._edit, this._fork];
-    this.elements = onAsk ? own : [this._copy];
+    this.elements = [this.versions.element, ...(onAsk ? own : [this._copy])];
     this._box = make("textarea", { rows: "3", "aria-label": t("Edit the question"), maxlength: "20000" });
     this.form = make("form", { class: "edit", hidden: "" }, this._box);
     const cancel = make("button", { type: "button", class: "quiet" }, t("Cancel"));
-    this.form.append(make("button", { type: "submit", class: "button" }, t("Ask in a new chat")), cancel);
+    this._submit = make("button", { type: "submit", class: "button" }, t("Send"));
+    this.form.append(this._submit, cancel);
     cancel.addEventListener("click", () => this._editing(false));
     this._edit.addEventListener("click", () => this._editing(true));
     this.form.addEventListener("keydown", (event) => this._key(event));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const prompt = this._box.value.trim();
-      if (prompt) onFork({ at: this._turn.id - 1, prompt });
+      void this._askEdited(onAsk);
     });
     this._fork.addEventListener("click", () => onFork({ at: this._turn.endSeq }));
     this._turn = null;
     this._copy.addEventListener("click", () => this._copied(onProblem));
-    this._again.addEventListener("click", () => onAsk({ prompt: this._turn.prompt }));
+    this._again.addEventListener("click", () => onAsk({ prompt: this._turn.prompt, replaces: this._turn.id }));
     this._further.addEventListener("click", () => onAsk({ prompt: CONTINUE }));
     this._aloud.addEventListener("click", () => onAsk({ text: this._turn.text }));
   }
 
-  /** `last`: no later turn has been asked for. */
-  update(turn, { folded, last }) {
+  /** `last`: no later turn has been asked for. `counts`: none of its other `versions` is the one that counts. */
+  update(turn, { folded, last, counts, versions }) {
     this._turn = turn;
     const written = isOver(turn) && !folded && turn.text.trim() !== "";
-    const asked = turn.kind === "prompt" && isOver(turn) && !folded;
+    const asked = turn.kind === "prompt" && isOver(turn) && !folded && counts;
+    this.versions.update(versions, turn.id);
     this._copy.hidden = !written;
     this._again.hidden = !(asked && last);
     this._further.hidden = !(asked && last && turn.cut && turn.status === "completed");
-    this._aloud.hidden = !(written && turn.audioMs === 0);
+    this._aloud.hidden = !(written && counts && turn.audioMs === 0);
     this._edit.hidden = !asked;
     this._fork.hidden = !isOver(turn) || folded;
   }
 
-  /** The question as it was stays in its chat: the changed one is asked in a chat that begins alike. */
+  /** Another version of the question; what was typed stays until it is accepted. */
+  async _askEdited(onAsk) {
+    const prompt = this._box.value.trim();
+    if (!prompt || this._submit.disabled) return;
+    this._submit.disabled = true;
+    await onAsk({ prompt, replaces: this._turn.id });
+    this._submit.disabled = false;
+  }
+
   _editing(open) {
     this.form.hidden = !open;
     if (!open) {

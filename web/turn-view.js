@@ -38,7 +38,8 @@ export class TurnView {
     this.actions = actions;
     const further = actions?.elements ?? [];
     this.footer = make("footer", {}, this.unfold, this.replay, ...further, this.keep, this.state);
-    this.element = make("article", { class: "turn", "data-turn": String(turn.id), "aria-label": this.prompt.textContent });
+    const about = { class: "turn", tabindex: "-1", "data-turn": String(turn.id), "aria-label": this.prompt.textContent };
+    this.element = make("article", about);
     this.compared = make("div", { class: "compared" });
     this.sources = new Sources();
     this.by = make("p", { class: "by", hidden: "" });
@@ -55,13 +56,15 @@ export class TurnView {
     this.unfold.addEventListener("click", onUnfold);
     this._turn = null;
     this._folded = null;
+    this._counts = true;
     this._compared = null;
     this._stopper = "";
   }
 
-  /** Bring the page up to `turn`; folded, only its beginning is kept in the document. */
-  update(turn, folded) {
-    if (turn === this._turn && folded === this._folded) return;
+  /** Bring the page up to `turn`; folded, only its beginning is kept in the document. `counts`: no other version does. */
+  update(turn, folded, counts = true) {
+    if (turn === this._turn && folded === this._folded && counts === this._counts) return;
+    this._counts = counts;
     if (folded !== this._folded) this.text.clear();
     this._turn = turn;
     this._folded = folded;
@@ -78,8 +81,8 @@ export class TurnView {
     for (const link of this.keep.querySelectorAll("a")) link.hidden = this.replay.hidden;
     this._compare(turn);
     this.sources.update(turn, folded);
-    say(this.state, stateWords(turn, this._stopper));
-    say(this.problem, turn.error ? asSentence(refusalOf(turn.error)) : unspokenWords(turn));
+    this._tellState();
+    say(this.problem, problemOf(turn));
     this.showFooter();
   }
 
@@ -92,12 +95,16 @@ export class TurnView {
     say(this.by, asker);
     if (stopper === this._stopper) return;
     this._stopper = stopper;
-    if (this._turn) say(this.state, stateWords(this._turn, stopper));
+    if (this._turn) this._tellState();
+  }
+
+  _tellState() {
+    say(this.state, this._counts ? stateWords(this._turn, this._stopper) : t("Another version counts"));
   }
 
   /** Unfolded, as it is now: it has gone on since it was put on the page. */
   show() {
-    this.update(this._turn, false);
+    this.update(this._turn, false, this._counts);
   }
 
   _compare({ compared }) {
@@ -119,6 +126,13 @@ export class TurnView {
     this._turn = null;
     this.text.clear();
   }
+}
+
+/** Why it was not answered, or not again, or not aloud. */
+function problemOf(turn) {
+  if (turn.error) return asSentence(refusalOf(turn.error));
+  if (turn.replacing) return `${t("It could not be written again.")} ${asSentence(refusalOf(turn.replacing))}`;
+  return unspokenWords(turn);
 }
 
 /** What was stopped, or fell silent when it was complete already, because somebody spoke. */

@@ -11,6 +11,7 @@ export class TurnViews {
     this._views = new Map();
     this._wanted = new Set(); // old turns that were unfolded by hand
     this._lit = null;
+    this._newest = 0;
     this._follow = new Follow();
   }
 
@@ -19,21 +20,26 @@ export class TurnViews {
     return this._views.get(id) ?? null;
   }
 
-  /** `number`: its place among the turns; undefined: it is the last one. */
+  /** `number`: its place among the turns. What is asked for now is shown; an older version moves nothing. */
   add(id, view, number) {
     this._views.set(id, view);
     byId("story").insertBefore(view.element, byId("story").children[number] ?? null);
-    this._follow.resume();
+    if (id > this._newest) this._follow.resume();
+    this._newest = Math.max(id, this._newest);
     return view;
   }
 
-  /** Only those of `order` stay: another turn may have taken the place of one. */
+  /** Only those of `order` stay: another turn may have taken the place of one. Returns the one that had the focus, or null. */
   keep(order) {
+    const wanted = new Set(order);
+    let left = null;
     for (const [id, view] of this._views) {
-      if (order.includes(id)) continue;
+      if (wanted.has(id)) continue;
+      if (view.element.contains(document.activeElement)) left = id;
       view.element.remove();
       this._views.delete(id);
     }
+    return left;
   }
 
   unfold(id) {

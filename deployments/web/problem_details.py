@@ -86,6 +86,7 @@ STATUS: Final[dict[str, int]] = {
     "session.quota": 409,
     "turn.not_found": 404,
     "turn.none_running": 409,
+    "turn.not_replaceable": 409,
     "scene.not_found": 404,
     "user.not_found": 404,
     "character.not_found": 404,

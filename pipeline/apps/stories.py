@@ -10,9 +10,9 @@ from pipeline.audio.chapter_tags import Chapter
 from pipeline.delivery.recordings import RecordingPart
 from pipeline.eventlog.event_log import Head
 from pipeline.eventlog.tailer import Tailer
-from pipeline.session_state.conversation import Conversation, scenes_of
+from pipeline.session_state.conversation import Conversation, current_turns
 from pipeline.session_state.turn_state import TurnState
-from pipeline.sessions.session_commands import SceneRequest, Sessions
+from pipeline.sessions.session_commands import Sessions
 from schemas.apps.story_messages import CreateScene, CreateStory, StreamScene
 from schemas.errors import InputTooLong, SceneNotFound, SceneNotReady, SessionGone, SessionNotFound
 from schemas.events import TERMINAL
@@ -77,11 +77,14 @@ class Stories:
         usual = replaced.question if replaced else _GO_ON if conversation.turns else _BEGIN
         prompt = params.custom_prompt.strip() or usual or _GO_ON
         command = RequestTurn(
-            prompt=None if content else prompt, text=content, settings=settings, key=params.key
+            prompt=None if content else prompt,
+            text=content,
+            settings=settings,
+            key=params.key,
+            replaces=None if replaced is None else replaced.turn,
         )
         try:
-            scene = SceneRequest(narrate, None if replaced is None else replaced.turn)
-            return SceneId(story, await self._sessions.request(story, command, scene=scene, seen=seen))
+            return SceneId(story, await self._sessions.request(story, command, narrate=narrate, seen=seen))
         except InputTooLong as error:
             raise InputTooLong(str(error), field="content" if content else "custom_prompt") from error
 
@@ -162,7 +165,7 @@ async def scene_sounds(sessions: Sessions, story: SessionId, conversation: Conve
     """
     readings: dict[TurnId, tuple[SessionId, TurnState, Seq]] = {}
     heard = set[SessionId]()
-    for scene in scenes_of(conversation) if conversation.narrations else ():
+    for scene in current_turns(conversation) if conversation.narrations else ():
         narration = conversation.narrations.get(scene.turn)
         if narration is None or narration.status != "ready" or narration.session in heard:
             continue
@@ -170,7 +173,7 @@ async def scene_sounds(sessions: Sessions, story: SessionId, conversation: Conve
         if (reading := await _reading(sessions, conversation, narration.session)) is not None:
             readings[scene.turn] = reading
     sounds: list[SceneSound] = []
-    for number, scene in enumerate(scenes_of(conversation), 1):
+    for number, scene in enumerate(current_turns(conversation), 1):
         session, turn, upto = readings.get(scene.turn) or (story, scene, conversation.head)
         sounds.append(SceneSound(session, turn, upto, scene, number))
     return sounds

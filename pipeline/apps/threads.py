@@ -244,7 +244,8 @@ def command_of(params: ThreadMessage | ConversationMessage | SocketMessage) -> R
     if isinstance(params, ConversationMessage):
         given = {"llm_model": params.model, "llm_provider": params.provider}
         patch |= {name: value for name, value in given.items() if value is not None}
-    return RequestTurn(prompt=params.message, settings=SettingsPatch.model_validate(patch), key=params.key)
+    settings = SettingsPatch.model_validate(patch)
+    return RequestTurn(prompt=params.message, settings=settings, key=params.key, replaces=params.replaces)
 
 
 @contextmanager

@@ -9,7 +9,13 @@ from pipeline.session_state.input_state import EVENTS as INPUT_EVENTS
 from pipeline.session_state.input_state import InputState, apply_to_inputs
 from pipeline.session_state.phone_state import PhoneState, apply_to_phone
 from pipeline.session_state.turn_state import NarrationState, TurnState, apply_to_turn
-from schemas.errors import NothingToControl, SessionAlreadyEnded, TurnNotFound, TurnQueueFull
+from schemas.errors import (
+    NothingToControl,
+    SessionAlreadyEnded,
+    TurnNotFound,
+    TurnNotReplaceable,
+    TurnQueueFull,
+)
 from schemas.events import (
     EndReason,
     Event,
@@ -201,8 +207,13 @@ class Conversation:
             state.status, state.error = "failed", dict(data)
 
     def request(self, request: TurnRequested, *, queue_limit: int) -> TurnRequested:
-        """The event that asks for a turn, if the session can take one more."""
+        """The event that asks for a turn, if the session can take one more.
+
+        Raises SessionAlreadyEnded, TurnNotFound, TurnNotReplaceable or TurnQueueFull.
+        """
         self._refuse_if_over()
+        if request.replaces is not None:
+            _check_replaced(self, TurnId(request.replaces))
         if len(self.unfinished) > queue_limit:
             raise TurnQueueFull(f"{queue_limit} turns are waiting already; stop one or wait", field="prompt")
         return request
@@ -236,16 +247,32 @@ class Conversation:
         return target
 
 
-def scenes_of(conversation: Conversation) -> list[TurnState]:
-    """The turns in the order in which they are heard.
+def current_turns(conversation: Conversation) -> list[TurnState]:
+    """Of each place the version that counts, in the order of the places.
 
-    A turn that replaces another stands in its place, unless it failed or was stopped.
+    A turn that replaces another stands in its place, unless nothing came of it. In a story the scenes behind
+    the place stay; in a chat the turns behind it answered another version, and do not count any more.
     """
+    chat = conversation.kind != "story"
     found: dict[TurnId, TurnState] = {}
     for turn in conversation.turns.values():
-        if turn.place not in found or turn.status not in ("failed", "stopped"):
-            found[turn.place] = turn
+        if turn.place in found:
+            if turn.over and not any(turn.parts) if chat else turn.status in ("failed", "stopped"):
+                continue
+            while chat and next(reversed(found)) != turn.place:
+                found.popitem()
+        found[turn.place] = turn
     return list(found.values())
+
+
+def _check_replaced(conversation: Conversation, turn: TurnId) -> None:
+    replaced = conversation.turns.get(turn)
+    if replaced is None:
+        raise TurnNotFound(f"this session has no turn {turn}", field="replaces")
+    if not replaced.over:
+        raise TurnNotReplaceable("the turn is still being answered; wait or stop it", field="replaces")
+    if conversation.kind != "story" and all(one is not replaced for one in current_turns(conversation)):
+        raise TurnNotReplaceable("another version of this turn counts by now", field="replaces")
 
 
 def _without_schemas(settings: SessionSettings) -> SessionSettings:

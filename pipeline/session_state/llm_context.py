@@ -1,7 +1,7 @@
 """Builds the language model's messages from a conversation's items."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -46,11 +46,12 @@ def context_messages(items: Sequence[Item], turns: Turns, *, room: int) -> tuple
     return tuple(message for group in kept for message in group)
 
 
-def before(items: Items, turn: TurnId) -> list[Item]:
-    """The items that come before a spoken or typed question, without those that it consists of."""
-    own = frozenset(items.covered.get(turn, ()))
-    found = (items.known[name] for name in items.order if name not in own)
-    return [item for item in found if item.seq < turn]
+def before(items: Items, turn: TurnId, dropped: Collection[TurnId] = ()) -> list[Item]:
+    """The items that come before a spoken or typed question, without those that it consists of, or that belong
+    to turns which do not count any more (`dropped`)."""
+    left_out = frozenset(name for one in (turn, *dropped) for name in items.covered.get(one, ()))
+    found = (items.known[name] for name in items.order if name not in left_out)
+    return [item for item in found if item.seq < turn and item.turn not in dropped]
 
 
 def as_given(message: Message) -> GivenMessage:

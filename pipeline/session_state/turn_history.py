@@ -3,7 +3,7 @@
 from typing import Final
 
 from pipeline.engines.ports import Message
-from pipeline.session_state.conversation import Conversation, scenes_of
+from pipeline.session_state.conversation import Conversation, current_turns
 from pipeline.session_state.llm_context import before as items_before
 from pipeline.session_state.llm_context import context_messages, forgotten
 from pipeline.session_state.turn_state import TurnState
@@ -29,14 +29,13 @@ def history(conversation: Conversation, *, before: TurnId, room: int) -> tuple[M
     turns and the engine need not read it anew.
     """
     room = _left(conversation.turns[before], room)
-    if conversation.items.managed:
-        return context_messages(items_before(conversation.items, before), conversation.turns, room=room)
     place = conversation.turns[before].place
-    told = [
-        state
-        for state in scenes_of(conversation)
-        if state.place < place and (state.kind == "prompt" or conversation.kind == "story")
-    ]
+    counting = [state for state in current_turns(conversation) if state.place < place]
+    if conversation.items.managed:
+        dropped = conversation.turns.keys() - {before, *(state.turn for state in counting)}
+        items = items_before(conversation.items, before, dropped)
+        return context_messages(items, conversation.turns, room=room)
+    told = [state for state in counting if state.kind == "prompt" or conversation.kind == "story"]
     earlier = [
         _Exchange(state.text if state.kind == "prompt" else _GIVEN, _answer(state))
         for state in told[forgotten(len(told)) :]

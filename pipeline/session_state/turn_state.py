@@ -178,7 +178,7 @@ class TurnState:
     result_of: int | None = None
     """The turn whose asynchronous function returned what it tells."""
     place: TurnId = _NOWHERE
-    """The first scene of those that stand in one place of a story; of any other turn itself."""
+    """The first of the turns that are versions of one another; of any other turn itself."""
     heard_ms: int | None = None
     """Milliseconds of its audio that listeners reported as heard, the largest; None: none reported."""
     heard_at_ms: int = 0

@@ -173,16 +173,6 @@ class SpokenQuestion:
     """As speech to text tells it, which may be any text; empty: it does not."""
 
 
-@dataclass(frozen=True, slots=True)
-class SceneRequest:
-    """Wishes for a turn that is a scene of a story."""
-
-    narrate: bool
-    """Whether it is read out by itself once it is complete."""
-    replaces: TurnId | None
-    """The scene whose place it takes."""
-
-
 class Overtaken(Exception):
     """The turn that a question takes up is being answered already."""
 
@@ -334,14 +324,14 @@ class Sessions:
         *,
         given: tuple[GivenMessage, ...] | None = None,
         by: str = "",
-        scene: SceneRequest | None = None,
+        narrate: bool | None = None,
         before: Sequence[Event | RequestContext] = (),
         seen: Head | None = None,
     ) -> TurnId:
         """Ask for a turn; the same key asks for the same turn.
 
         `given`: all that the model is told, the question with it, instead of what the session has. `by`: who
-        of several people asks. `scene`: of a story, what else is wished for it.
+        of several people asks. `narrate`: of a scene, whether it is read out by itself once it is complete.
         `before` is recorded with it, all or nothing. `seen`: see `Views.get`.
         """
         self._check_length(command)
@@ -351,8 +341,7 @@ class Sessions:
             conversation, _ = await self._views.get(session, seen)
             try:
                 params = await self._requested(conversation, command, given=given, by=by)
-                if scene is not None:
-                    params = params.model_copy(update={"narrate": scene.narrate, "replaces": scene.replaces})
+                params = params.model_copy(update={"narrate": narrate})
                 turn = await self._ask(session, conversation, params, *before, key=command.key)
             except LogUnavailable:
                 raise
@@ -409,6 +398,7 @@ class Sessions:
             settings=settings,
             given=given,
             by=by,
+            replaces=command.replaces,
         )
 
     async def decide(

@@ -6,7 +6,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from schemas.bounds import FewFields
 from schemas.languages import LanguageChoice
-from schemas.native.client_commands import Key, Readable, Said, SearchPatch, SettingsPatch, without_defaults
+from schemas.native.client_commands import (
+    Key,
+    Readable,
+    Replaced,
+    Said,
+    SearchPatch,
+    SettingsPatch,
+    without_defaults,
+)
 from schemas.settings import SessionName
 from schemas.settings.retrieval_settings import Citation
 
@@ -93,6 +101,8 @@ class _Message(_Wish):
     """The same key asks only once, however often it is sent."""
     user: Annotated[Readable, Field(max_length=100)] = ""
     """Name of the asking member, if the server does not know it."""
+    replaces: Replaced | None = None
+    """The turn whose place this one takes, as another version of it."""
 
 
 class ThreadMessage(_Message):

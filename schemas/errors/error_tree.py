@@ -175,6 +175,12 @@ class NothingToControl(StateError):
     code = "turn.none_running"
 
 
+class TurnNotReplaceable(StateError):
+    """It is being answered, or another version of it counts."""
+
+    code = "turn.not_replaceable"
+
+
 class TurnQueueFull(StateError):
     code = "turn.queue_full"
     retryable = True

@@ -196,7 +196,8 @@ class TurnRequested(_Event):
     result_of: int | None = None
     """The turn whose asynchronous function has returned what `text` tells; None: a question."""
     replaces: int | None = None
-    """Of a story: the scene whose place this one takes, unless it fails or is stopped."""
+    """The turn whose place this one takes: a scene, unless this one fails or is stopped; a question of a chat
+    and all that follows it, unless this one ends without a word."""
 
     @property
     def chars(self) -> int:

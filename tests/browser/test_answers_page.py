@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -92,15 +93,13 @@ def test_a_growing_answer_keeps_what_is_selected(open_page: OpenPage) -> None:
     assert len(kept) == 9
 
 
-def test_an_edited_question_is_asked_in_a_chat_that_begins_alike(open_page: OpenPage) -> None:
-    reader = open_page()
-    reader.ask("briefly")
-    reader.status_is("completed")
-    first = reader.session
-    reader.ask("a story")
-    expect(reader.page.locator(".turn")).to_have_count(2)
-    reader.status_is("completed")
-    article = reader.page.locator(".turn").last
+def test_versions_of_a_question_stand_in_one_place(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(viewport={"width": 390, "height": 800})
+    for asked in ("briefly", "a story", "briefly, and on"):
+        reader.ask(asked)
+        reader.status_is("completed")
+    prompts = reader.page.locator(".turn .prompt")
+    article = reader.page.locator(".turn").nth(1)
     article.get_by_role("button", name="Edit").click()
     box = article.get_by_label("Edit the question")
     expect(box).to_have_value("a story")
@@ -109,12 +108,35 @@ def test_an_edited_question_is_asked_in_a_chat_that_begins_alike(open_page: Open
     article.get_by_role("button", name="Edit").click()
     box.fill("briefly, another one")
     box.press("Enter")
-    reader.page.wait_for_function("(id) => !location.search.includes(id)", arg=first)
-    expect(reader.page.locator(".turn .prompt")).to_have_text(["briefly", "briefly, another one"])
+    expect(prompts).to_have_text(["briefly", "briefly, another one"])
     reader.status_is("completed")
     assert reader.answer == SHORT
-    reader.page.go_back()
-    expect(reader.page.locator(".turn .prompt")).to_have_text(["briefly", "a story"])
+    assert reader.page.evaluate("document.activeElement.matches('.turn')"), "the form had the focus"
+    session, other = reader.session, open_page(f"/?session={reader.session}")
+    for tab in (reader, other):
+        versions = tab.page.get_by_role("group", name="Versions")
+        expect(versions).to_have_count(1)
+        expect(versions).to_have_text("2/2")
+        expect(versions.get_by_role("button", name="Next version")).to_be_disabled()
+        versions.get_by_role("button", name="Previous version").press("Enter")
+        expect(tab.page.locator(".turn .prompt")).to_have_text(["briefly", "a story", "briefly, and on"])
+        assert tab.page.evaluate("document.activeElement.ariaLabel") == "Next version"
+        old = tab.page.locator(".turn").nth(1)
+        expect(old.get_by_text("Another version counts")).to_be_visible()
+        expect(old.get_by_role("button", name="Play")).to_be_visible()
+        expect(old.get_by_role("button", name="Copy", exact=True)).to_be_visible()
+        expect(old.get_by_role("button", name="Edit")).to_be_hidden()
+    reader.ask("briefly, once more")
+    for tab in (reader, other):
+        expect(tab.page.locator(".turn .prompt")).to_have_text(
+            ["briefly", "briefly, another one", "briefly, once more"]
+        )
+    messages = httpx.get(f"{app.url}/v1/threads/{session}").json()["messages"]
+    assert [one["content"] for one in messages if one["role"] == "user"] == [
+        "briefly",
+        "briefly, another one",
+        "briefly, once more",
+    ]
 
 
 def test_a_chat_is_forked_from_an_answer_and_its_text_is_downloaded(open_page: OpenPage) -> None:

@@ -319,4 +319,7 @@ def test_an_answer_can_be_copied_and_asked_for_again(open_page: OpenPage, app: R
     expect(reader.page.get_by_role("button", name="Copied")).to_be_visible()
     assert reader.page.evaluate("() => navigator.clipboard.readText()") == SHORT
     reader.page.get_by_role("button", name="Retry").click()
-    expect(reader.page.locator(".turn .prompt")).to_have_text(["briefly", "briefly"])
+    expect(reader.page.get_by_role("group", name="Versions")).to_have_text("2/2")
+    expect(reader.page.locator(".turn .prompt")).to_have_text(["briefly"])
+    reader.status_is("completed")
+    assert reader.answer == SHORT

@@ -5,7 +5,7 @@ from itertools import chain
 
 from deployments.web.json_lists import as_they_are
 from pipeline.rag.citations import citations
-from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.conversation import Conversation, current_turns
 from pipeline.session_state.turn_state import TurnState
 from schemas.apps.conversation_messages import CharacterView, ListedThread, MessageView, ThreadView
 from schemas.events import CharacterSaved
@@ -33,8 +33,8 @@ def thread_view(
 
 
 def messages(conversation: Conversation) -> Iterator[MessageView]:
-    """Of each turn the question, and the answer as far as there is one."""
-    return chain.from_iterable(as_they_are(conversation.turns.values(), _messages))
+    """Of each turn that counts the question, and the answer as far as there is one."""
+    return chain.from_iterable(as_they_are(current_turns(conversation), _messages))
 
 
 def _messages(state: TurnState) -> list[MessageView]:

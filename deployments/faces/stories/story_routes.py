@@ -20,7 +20,7 @@ from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.delivery.sentence_audio import encode
 from pipeline.eventlog.event_log import Head
-from pipeline.session_state.conversation import Conversation, scenes_of
+from pipeline.session_state.conversation import Conversation, current_turns
 from pipeline.session_state.turn_state import NarrationState, TurnState
 from schemas.apps.story_messages import (
     CreateScene,
@@ -94,7 +94,7 @@ async def create_story(services: Open, caller: Caller, params: StoryParams) -> S
 @router.get("/api/stories/{story_id}", response_model=StoryView)
 async def get_story(request: Request, known: Story) -> Response:
     story, conversation, _ = known
-    scenes = scenes_of(conversation)
+    scenes = current_turns(conversation)
     numbers = {state.turn: number for number, state in enumerate(scenes, 1)}
 
     def scene(state: TurnState) -> SceneView:
@@ -154,7 +154,7 @@ async def create_scene(
 @router.get("/api/stories/{story_id}/scenes/{number:scene_number}")
 async def get_scene(known: Story, number: int) -> SceneView:
     story, conversation, _ = known
-    scenes = scenes_of(conversation)
+    scenes = current_turns(conversation)
     if not 1 <= number <= len(scenes):
         raise SceneNotFound(f"the story has no scene {number}", field="number")
     return _scene_view(story, number, conversation, scenes[number - 1])
@@ -252,7 +252,7 @@ def _story_view(story: SessionId, conversation: Conversation) -> StoryView:
 
 
 def scene_view(scene: Scene) -> SceneView:
-    number = [each.place for each in scenes_of(scene.story)].index(scene.state.place) + 1
+    number = [each.place for each in current_turns(scene.story)].index(scene.state.place) + 1
     return _scene_view(scene.id.story, number, scene.story, scene.state)
 
 

@@ -8,7 +8,7 @@ from operator import attrgetter, itemgetter
 from typing import Final
 
 from deployments.faces.ui.ui_translator import Part, json_or_text, source_parts, speech_part
-from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.conversation import Conversation, current_turns
 from pipeline.session_state.conversation_items import Item
 from pipeline.session_state.turn_state import CallState, TurnState
 from schemas.ids import NO_TURN, SessionId, TurnId
@@ -93,7 +93,7 @@ def _messages(session: SessionId, conversation: Conversation) -> Iterator[Part]:
         if item.kind == "message"
     ]
     groups: dict[TurnId, list[TurnState]] = {}
-    for turn in conversation.turns.values():
+    for turn in current_turns(conversation):
         if turn.turn in kept or not turn.over or turn.kind == "text":
             groups.setdefault(beginning(conversation, turn.turn), []).append(turn)
     for first, turns in groups.items():

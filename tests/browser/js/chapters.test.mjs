@@ -9,6 +9,7 @@ import { Log } from "./facts.mjs";
 /** A story of these scenes, `{ask, ms}` each. */
 function told(...scenes) {
   const log = new Log();
+  log.add("session.started", { kind: "story", settings: {} });
   for (const { ask, ms } of scenes) write(log, ask, { ms });
   return log;
 }
@@ -93,7 +94,7 @@ test("a scene written again stands in its place, and gives it back if it fails",
 });
 
 test("of scenes that failed the first one stands", () => {
-  const log = new Log();
+  const log = told();
   const first = write(log, "The keeper", { end: "turn.failed" });
   write(log, "Again", { replaces: first, end: "turn.failed" });
   assert.deepEqual(log.story.order, [first]);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { emptyStory, isOver, nameIn, playClock, reduce, runningTurn, textOf } from "../../../web/story.js";
+import { emptyStory, isOver, nameIn, orderWith, playClock, reduce, runningTurn, textOf, versionsOf } from "../../../web/story.js";
 import { Log } from "./facts.mjs";
 
 function deepFreeze(value) {
@@ -142,4 +142,59 @@ test("the skip of a sentence that is not there leaves no holes", () => {
   log.speak(turn, 1, { start: 5, end: 9, atMs: 500, ms: 500 });
   log.add("sentence.skip_requested", { sentence: 1 }, turn);
   assert.deepEqual(log.story.turns[turn].sentences.map(({ skipped }) => skipped), [false, true]);
+});
+
+/** A chat in which these were asked and answered, in the notation `question` or [question, the turn it replaces]. */
+function chat(...asked) {
+  const log = new Log();
+  const turns = asked.map((one) => answered(log, ...[one].flat()));
+  return { log, turns };
+}
+
+function answered(log, text, replaces, { words = "So it is.", end = "turn.completed" } = {}) {
+  const turn = log.facts.length + 1;
+  log.add("turn.requested", { kind: "prompt", text, settings: {}, ...(replaces && { replaces }) }, turn);
+  if (words) log.add("text.delta", { at: 0, text: words }, turn);
+  if (end) log.add(end, end === "turn.failed" ? { code: "engine.failed", message: "no words" } : {}, turn);
+  return turn;
+}
+
+test("another version of a question takes its place, and what followed the old one stays with that", () => {
+  const { log, turns: [first, second, third] } = chat("One?", "Two?", "Three?");
+  const edited = answered(log, "Two, rather?", second);
+  const after = answered(log, "And then?");
+  const again = answered(log, "And then?", after);
+  const { story } = log;
+  assert.deepEqual(story.order, [first, edited, again]);
+  assert.deepEqual(versionsOf(story, story.turns[edited]), [second, edited]);
+  assert.deepEqual(versionsOf(story, story.turns[first]), [first]);
+  const looked = (...chosen) => orderWith(story, new Map(chosen.map((turn) => [story.turns[turn].place, turn])));
+  assert.equal(looked(), story.order);
+  assert.deepEqual(looked(second), [first, second, third]);
+  assert.deepEqual(looked(after), [first, edited, after]);
+  assert.deepEqual(looked(second, after), [first, second, third]);
+});
+
+test("a version that ends without a word gives its place back, one that has words keeps it", () => {
+  const { log, turns: [first, second] } = chat("One?", "Two?");
+  const waits = answered(log, "One, again?", first, { words: "", end: null });
+  const later = answered(log, "Three?");
+  log.add("turn.failed", { code: "engine.failed", message: "no words" }, waits);
+  assert.deepEqual(log.story.order, [first, second, later]);
+  assert.equal(log.story.turns[first].replacing.message, "no words");
+  const stopped = answered(log, "Three, again?", later, { end: "turn.stopped" });
+  assert.deepEqual(log.story.order, [first, second, stopped]);
+  const empty = answered(log, "Three, once more?", stopped, { words: "", end: "turn.stopped" });
+  assert.deepEqual(log.story.order, [first, second, stopped]);
+  assert.deepEqual(versionsOf(log.story, log.story.turns[stopped]), [later, stopped, empty]);
+  assert.deepEqual(orderWith(log.story, new Map([[first, waits]])), [first, waits].slice(1));
+});
+
+test("a turn that was merged into another is no version of it", () => {
+  const { log, turns: [first] } = chat("One?");
+  const half = answered(log, "What about", undefined, { end: "turn.stopped" });
+  log.add("turn.requested", { kind: "prompt", text: "What about Two?", settings: {}, merges: half }, log.facts.length + 1);
+  const whole = log.facts.length;
+  assert.deepEqual(log.story.order, [first, whole]);
+  assert.deepEqual(versionsOf(log.story, log.story.turns[whole]), [whole]);
 });

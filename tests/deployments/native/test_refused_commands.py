@@ -51,6 +51,8 @@ BAD_TURNS = [
     ),
     ({"prompt": "a", "settings": {"loudness": 1}}, "input.unknown_field", "settings.loudness"),
     ({"prompt": "a", "settings": []}, "input.invalid", "settings"),
+    ({"prompt": "a", "replaces": 0}, "input.invalid", "replaces"),
+    ({"prompt": "a", "replaces": "1"}, "input.invalid", "replaces"),
 ]
 
 
@@ -64,6 +66,25 @@ async def test_a_bad_turn_is_refused_by_field_and_code(
     assert answer.status_code == 422
     assert (problem["code"], problem.get("field")) == (code, field)
     assert (await http.get(f"/v1/sessions/{session}")).json()["head_seq"] == 1
+
+
+async def test_a_turn_is_replaced_by_one_version_after_the_other(http: httpx.AsyncClient) -> None:
+    thread = (await http.post("/v1/threads", json={})).json()["id"]
+
+    async def asked(message: str, replaces: int | None = None) -> tuple[int, str | None, int]:
+        body = {"message": message, "thread_id": thread, "replaces": replaces}
+        async with http.stream("POST", "/v1/conversations/message/stream", json=body) as answer:
+            told = (await answer.aread()).decode()
+        view = (await http.get(f"/v1/threads/{thread}")).json()["messages"]
+        return answer.status_code, (json.loads(told)["code"] if answer.is_error else None), view[-1]["turn"]
+
+    _, _, first = await asked("One?")
+    _, _, again = await asked("One, again?", first)
+    assert again > first
+    messages = (await http.get(f"/v1/threads/{thread}")).json()["messages"]
+    assert [one["content"] for one in messages if one["role"] == "user"] == ["One, again?"]
+    assert await asked("Too late", first) == (409, "turn.not_replaceable", again)
+    assert await asked("Of another", 99) == (404, "turn.not_found", again)
 
 
 @pytest.mark.parametrize("path", ["/v1/sessions", "/v1/embeddings"])

@@ -13,10 +13,16 @@ from typing import Any
 import msgpack
 import pytest
 
-from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.conversation import Conversation, current_turns
 from pipeline.session_state.conversation_items import Items
 from pipeline.session_state.session_views import own_copy
-from schemas.errors import NothingToControl, SessionAlreadyEnded, TurnNotFound, TurnQueueFull
+from schemas.errors import (
+    NothingToControl,
+    SessionAlreadyEnded,
+    TurnNotFound,
+    TurnNotReplaceable,
+    TurnQueueFull,
+)
 from schemas.events import (
     AudioChunk,
     Event,
@@ -69,10 +75,11 @@ class Story:
         self.events.append(Recorded(seq, 1_000 + seq, turn, entry["type"], entry["v"], entry["data"]))
         self.conversation.apply(self.events[-1])
 
-    def answered_turn(self, prompt: str, answer: str) -> TurnId:
-        turn = self.tell(WISH.model_copy(update={"text": prompt}))
+    def answered_turn(self, prompt: str, answer: str, replaces: int | None = None) -> TurnId:
+        turn = self.tell(WISH.model_copy(update={"text": prompt, "replaces": replaces}))
         self.tell(TurnStarted(epoch=1), turn)
-        self.tell(TextDelta(at=0, text=answer), turn)
+        if answer:
+            self.tell(TextDelta(at=0, text=answer), turn)
         self.tell(TurnCompleted(sentences=1, audio_ms=0), turn)
         return turn
 
@@ -161,6 +168,25 @@ def test_skip_without_a_number_means_the_first_sentence_with_audio_to_come() -> 
     story.tell(SentenceReady(sentence=0, start=0, end=5, spoken="Once."), turn)
     _, event = story.conversation.control("skip", turn=None, sentence=None)
     assert event == SentenceSkipRequested(sentence=0)
+
+
+def test_a_turn_is_replaced_while_it_counts_and_when_it_is_over() -> None:
+    story = Story()
+    first = story.answered_turn("One?", "First.")
+    second = story.answered_turn("Two?", "Second.")
+    again = story.answered_turn("One, rather?", "Another.", replaces=first)
+    running = story.tell(WISH)
+
+    def refusal_of(turn: int) -> tuple[type[Exception], str | None]:
+        with pytest.raises((TurnNotFound, TurnNotReplaceable)) as refused:
+            story.conversation.request(WISH.model_copy(update={"replaces": turn}), queue_limit=9)
+        return type(refused.value), refused.value.field
+
+    assert [turn.turn for turn in current_turns(story.conversation)] == [again, running]
+    assert refusal_of(99) == (TurnNotFound, "replaces")
+    for turn in (first, second, running):
+        assert refusal_of(turn) == (TurnNotReplaceable, "replaces")
+    assert story.conversation.request(WISH.model_copy(update={"replaces": again}), queue_limit=9)
 
 
 def test_a_new_request_ends_a_pause() -> None:

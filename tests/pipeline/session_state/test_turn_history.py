@@ -12,7 +12,7 @@ from pipeline.session_state import llm_context
 from pipeline.session_state.conversation_items import Item
 from pipeline.session_state.llm_context import context_messages
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN, history
-from schemas.events import TextDelta, TurnCompleted, TurnRequested, TurnStarted
+from schemas.events import ItemRemoved, TextDelta, TurnCompleted, TurnRequested, TurnStarted
 from schemas.ids import Seq, TurnId
 from schemas.settings import SessionSettings
 from tests.pipeline.session_state.test_conversation import Story
@@ -117,3 +117,23 @@ def test_of_very_many_turns_the_newest_few_thousand_are_looked_at(monkeypatch: p
     now = story.tell(wish())
     questions = [one.content for one in history(story.conversation, before=now, room=100_000)][::2]
     assert questions == [f"Question {number}?" for number in range(24, 30)]
+
+
+@pytest.mark.parametrize("managed", [False, True], ids=["turns", "items"])
+def test_of_a_question_asked_again_only_the_version_that_counts_is_told(managed: bool) -> None:
+    story = Story()
+    if managed:
+        story.tell(ItemRemoved(item="of a client"))
+    story.answered_turn("One?", "First.")
+    second = story.answered_turn("Two?", "Second.")
+    story.answered_turn("Three?", "Third.")
+    edited = story.answered_turn("Two, rather?", "Another.", replaces=second)
+    story.answered_turn("Two, again?", "", replaces=edited)  # nothing came of it
+
+    def told_before(turn: TurnId) -> list[str]:
+        return [one.content for one in history(story.conversation, before=turn, room=10_000)]
+
+    assert told_before(edited) == ["One?", "First."]
+    assert told_before(story.tell(wish("And then?"))) == ["One?", "First.", "Two, rather?", "Another."]
+    again = story.tell(wish("Two, for the last time?").model_copy(update={"replaces": edited}))
+    assert told_before(again) == ["One?", "First."]
