@@ -47,8 +47,10 @@ def context_messages(items: Sequence[Item], turns: Turns, *, room: int) -> tuple
 
 
 def before(items: Items, turn: TurnId, dropped: Collection[TurnId] = ()) -> list[Item]:
-    """The items that come before a spoken or typed question, without those that it consists of, or that belong
-    to turns which do not count any more (`dropped`)."""
+    """The items that come before a spoken or typed question, without those that it consists of.
+
+    `dropped`: turns that do not count any more, whose items are left out.
+    """
     left_out = frozenset(name for one in (turn, *dropped) for name in items.covered.get(one, ()))
     found = (items.known[name] for name in items.order if name not in left_out)
     return [item for item in found if item.seq < turn and item.turn not in dropped]
