@@ -1,6 +1,6 @@
 /** The turns of a chat on the page, each with what can be done with it. */
 
-import { latestTurn, nameIn, orderWith, versionsOf } from "./story.js";
+import { isOver, latestTurn, nameIn, orderWith, versionsOf } from "./story.js";
 import { TurnActions } from "./turn-actions.js";
 import { TurnView } from "./turn-view.js";
 import { TurnViews } from "./turn-views.js";
@@ -24,13 +24,14 @@ export class StoryView {
     const { turns } = story;
     const order = orderWith(story, this._chosen);
     const counting = new Set(story.order);
+    const idle = order.every((id) => isOver(turns[id]));
     const left = this._views.keep(order);
     order.forEach((id, number) => {
       const view = this._views.get(id) ?? this._views.add(id, this._viewOf(turns[id]), number);
       const folded = this._views.isFolded(order, number, heard?.turn);
       const counts = counting.has(id);
       const versions = folded ? [] : versionsOf(story, turns[id]);
-      view.actions.update(turns[id], { folded, counts, versions, last: id === story.order.at(-1) });
+      view.actions.update(turns[id], { folded, counts, versions, idle, last: id === story.order.at(-1) });
       view.update(turns[id], folded, counts);
       view.told({ asker: nameIn(story, turns[id].by), stopper: nameIn(story, turns[id].stoppedBy) });
     });
@@ -40,7 +41,9 @@ export class StoryView {
 
   /** The keyboard goes on where another version has taken the place of what had the focus. */
   _focus(turn) {
-    this._views.get(turn)?.element.focus({ preventScroll: true });
+    const element = this._views.get(turn)?.element;
+    element?.setAttribute("tabindex", "-1");
+    element?.focus({ preventScroll: true });
   }
 
   _choose(turn, step) {

@@ -27,25 +27,25 @@ export class TurnActions {
     this._box = make("textarea", { rows: "3", "aria-label": t("Edit the question"), maxlength: "20000" });
     this.form = make("form", { class: "edit", hidden: "" }, this._box);
     const cancel = make("button", { type: "button", class: "quiet" }, t("Cancel"));
-    this._submit = make("button", { type: "submit", class: "button" }, t("Send"));
-    this.form.append(this._submit, cancel);
+    this.form.append(make("button", { type: "submit", class: "button" }, t("Send")), cancel);
     cancel.addEventListener("click", () => this._editing(false));
     this._edit.addEventListener("click", () => this._editing(true));
     this.form.addEventListener("keydown", (event) => this._key(event));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this._askEdited(onAsk);
+      void this._askAgain(onAsk, this._box.value.trim());
     });
     this._fork.addEventListener("click", () => onFork({ at: this._turn.endSeq }));
     this._turn = null;
+    this._asking = false;
     this._copy.addEventListener("click", () => this._copied(onProblem));
-    this._again.addEventListener("click", () => onAsk({ prompt: this._turn.prompt, replaces: this._turn.id }));
+    this._again.addEventListener("click", () => this._askAgain(onAsk, this._turn.prompt));
     this._further.addEventListener("click", () => onAsk({ prompt: CONTINUE }));
     this._aloud.addEventListener("click", () => onAsk({ text: this._turn.text }));
   }
 
-  /** `last`: no later turn has been asked for. `counts`: none of its other `versions` is the one that counts. */
-  update(turn, { folded, last, counts, versions }) {
+  /** `last`: no later turn has been asked for. `counts`: none of its other `versions` does. `idle`: none is answered now. */
+  update(turn, { folded, last, counts, idle, versions }) {
     this._turn = turn;
     const written = isOver(turn) && !folded && turn.text.trim() !== "";
     const asked = turn.kind === "prompt" && isOver(turn) && !folded && counts;
@@ -54,17 +54,16 @@ export class TurnActions {
     this._again.hidden = !(asked && last);
     this._further.hidden = !(asked && last && turn.cut && turn.status === "completed");
     this._aloud.hidden = !(written && counts && turn.audioMs === 0);
-    this._edit.hidden = !asked;
+    this._edit.hidden = !(asked && idle);
     this._fork.hidden = !isOver(turn) || folded;
   }
 
   /** Another version of the question; what was typed stays until it is accepted. */
-  async _askEdited(onAsk) {
-    const prompt = this._box.value.trim();
-    if (!prompt || this._submit.disabled) return;
-    this._submit.disabled = true;
+  async _askAgain(onAsk, prompt) {
+    if (!prompt || this._asking) return;
+    this._asking = true;
     await onAsk({ prompt, replaces: this._turn.id });
-    this._submit.disabled = false;
+    this._asking = false;
   }
 
   _editing(open) {

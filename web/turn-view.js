@@ -38,8 +38,7 @@ export class TurnView {
     this.actions = actions;
     const further = actions?.elements ?? [];
     this.footer = make("footer", {}, this.unfold, this.replay, ...further, this.keep, this.state);
-    const about = { class: "turn", tabindex: "-1", "data-turn": String(turn.id), "aria-label": this.prompt.textContent };
-    this.element = make("article", about);
+    this.element = make("article", { class: "turn", "data-turn": String(turn.id), "aria-label": this.prompt.textContent });
     this.compared = make("div", { class: "compared" });
     this.sources = new Sources();
     this.by = make("p", { class: "by", hidden: "" });

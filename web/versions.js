@@ -20,6 +20,7 @@ export class Versions {
 
   /** `all`: the versions as turns, oldest first; `shown`: that of them which is on show. */
   update(all, shown) {
+    if (shown === this._shown && all.length === this._all.length) return;
     this._all = all;
     this._shown = shown;
     this.element.hidden = all.length < 2;

@@ -269,9 +269,10 @@ def _check_replaced(conversation: Conversation, turn: TurnId) -> None:
     replaced = conversation.turns.get(turn)
     if replaced is None:
         raise TurnNotFound(f"this session has no turn {turn}", field="replaces")
-    if not replaced.over:
-        raise TurnNotReplaceable("the turn is still being answered; wait or stop it", field="replaces")
-    if conversation.kind != "story" and all(one is not replaced for one in current_turns(conversation)):
+    chat = conversation.kind != "story"
+    if conversation.unfinished if chat else not replaced.over:
+        raise TurnNotReplaceable("a turn is still being answered; wait or stop it", field="replaces")
+    if chat and all(one is not replaced for one in current_turns(conversation)):
         raise TurnNotReplaceable("another version of this turn counts by now", field="replaces")
 
 

@@ -176,7 +176,7 @@ class NothingToControl(StateError):
 
 
 class TurnNotReplaceable(StateError):
-    """It is being answered, or another version of it counts."""
+    """A turn is still being answered, or another version of it counts."""
 
     code = "turn.not_replaceable"
 
