@@ -24,7 +24,7 @@ export class StoryView {
     const { turns } = story;
     const order = orderWith(story, this._chosen);
     const counting = new Set(story.order);
-    const idle = order.every((id) => isOver(turns[id]));
+    const idle = story.order.every((id) => isOver(turns[id]));
     const left = this._views.keep(order);
     order.forEach((id, number) => {
       const view = this._views.get(id) ?? this._views.add(id, this._viewOf(turns[id]), number);
