@@ -95,14 +95,15 @@ def test_a_growing_answer_keeps_what_is_selected(open_page: OpenPage) -> None:
 
 def test_versions_of_a_question_stand_in_one_place(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page(viewport={"width": 390, "height": 800})
-    for asked in ("briefly", "a story", "briefly, and on"):
+    for number, asked in enumerate(("briefly", "in markdown", "briefly, and on"), 1):
         reader.ask(asked)
+        expect(reader.page.locator(".turn")).to_have_count(number)
         reader.status_is("completed")
     prompts = reader.page.locator(".turn .prompt")
     article = reader.page.locator(".turn").nth(1)
     article.get_by_role("button", name="Edit").click()
     box = article.get_by_label("Edit the question")
-    expect(box).to_have_value("a story")
+    expect(box).to_have_value("in markdown")
     box.press("Escape")
     expect(box).to_be_hidden()
     article.get_by_role("button", name="Edit").click()
@@ -119,7 +120,7 @@ def test_versions_of_a_question_stand_in_one_place(open_page: OpenPage, app: Run
         expect(versions).to_have_text("2/2")
         expect(versions.get_by_role("button", name="Next version")).to_be_disabled()
         versions.get_by_role("button", name="Previous version").press("Enter")
-        expect(tab.page.locator(".turn .prompt")).to_have_text(["briefly", "a story", "briefly, and on"])
+        expect(tab.page.locator(".turn .prompt")).to_have_text(["briefly", "in markdown", "briefly, and on"])
         assert tab.page.evaluate("document.activeElement.ariaLabel") == "Next version"
         old = tab.page.locator(".turn").nth(1)
         expect(old.get_by_text("Another version counts")).to_be_visible()
