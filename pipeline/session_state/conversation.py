@@ -207,10 +207,7 @@ class Conversation:
             state.status, state.error = "failed", dict(data)
 
     def request(self, request: TurnRequested, *, queue_limit: int) -> TurnRequested:
-        """The event that asks for a turn, if the session can take one more.
-
-        Raises SessionAlreadyEnded, TurnNotFound, TurnNotReplaceable or TurnQueueFull.
-        """
+        """The event that asks for a turn. Raises StateError where the session cannot take it, or TurnNotFound."""
         self._refuse_if_over()
         if request.replaces is not None:
             _check_replaced(self, TurnId(request.replaces))
