@@ -207,7 +207,7 @@ class Conversation:
             state.status, state.error = "failed", dict(data)
 
     def request(self, request: TurnRequested, *, queue_limit: int) -> TurnRequested:
-        """The event that asks for a turn. Raises StateError where the session cannot take it, or TurnNotFound."""
+        """The event that asks for a turn. Raises StateError where the session takes none, or TurnNotFound."""
         self._refuse_if_over()
         if request.replaces is not None:
             _check_replaced(self, TurnId(request.replaces))
