@@ -156,12 +156,11 @@ class Conversation:
     def _ask(self, recorded: Recorded) -> None:
         data, turn = recorded.data, TurnId(recorded.seq)
         self.paused_by = None  # who asks wants to hear the answer
-        state = TurnState(turn, data["kind"], data["text"], self._taken(data), recorded.ts_ms)
+        state = TurnState(turn, data["kind"], data["text"], self._taken(data), recorded.ts_ms, place=turn)
         state.input, state.merges = data.get("input"), data.get("merges")
         state.by, state.traceparent = data.get("by", ""), data.get("traceparent", "")
         state.narrate, state.result_of = data.get("narrate"), data.get("result_of")
-        replaced = self.turns.get(TurnId(data.get("replaces") or 0))
-        state.place = turn if replaced is None else replaced.place
+        state.place = self.turns.get(TurnId(data.get("replaces") or 0), state).place
         if marks := [*(data.get("marks") or ()), *(data.get("voices") or ())]:
             state.marks_json = kept_json(marks)
         state.keeps = KeptReading.model_validate(kept) if (kept := data.get("keeps")) else None
@@ -209,8 +208,7 @@ class Conversation:
     def request(self, request: TurnRequested, *, queue_limit: int) -> TurnRequested:
         """The event that asks for a turn. Raises StateError where the session takes none, or TurnNotFound."""
         self._refuse_if_over()
-        if request.replaces is not None:
-            _check_replaced(self, TurnId(request.replaces))
+        _check_replaced(self, request.replaces)
         if len(self.unfinished) > queue_limit:
             raise TurnQueueFull(f"{queue_limit} turns are waiting already; stop one or wait", field="prompt")
         return request
@@ -262,8 +260,10 @@ def current_turns(conversation: Conversation) -> list[TurnState]:
     return list(found.values())
 
 
-def _check_replaced(conversation: Conversation, turn: TurnId) -> None:
-    replaced = conversation.turns.get(turn)
+def _check_replaced(conversation: Conversation, turn: int | None) -> None:
+    if turn is None:
+        return
+    replaced = conversation.turns.get(TurnId(turn))
     if replaced is None:
         raise TurnNotFound(f"this session has no turn {turn}", field="replaces")
     chat = conversation.kind != "story"
