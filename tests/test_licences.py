@@ -2,6 +2,7 @@
 
 import base64
 import re
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution, metadata
 
 import pytest
@@ -95,3 +96,10 @@ def test_the_notice_names_what_the_document_names() -> None:
     for name in re.findall(r"^\| `([a-z0-9-]+)` \|", DOCUMENT, re.MULTILINE):
         assert name in notice, name
     assert "non-commercial" in notice
+
+
+def test_every_library_of_the_page_is_told_with_its_bytes() -> None:
+    files = [file for file in (ROOT / "web" / "vendor").iterdir() if not file.name.endswith(".LICENSE.txt")]
+    told = [f"`{file.name}` `{sha256(file.read_bytes()).hexdigest()}`" in DOCUMENT for file in files]
+    assert files
+    assert all(told), files

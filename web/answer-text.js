@@ -1,5 +1,6 @@
 /** The text of an answer on the page: Markdown while it grows, cut into sentences, with the light on one of them. */
 
+import { colorCode } from "./code-colors.js";
 import { openSource, withMarkers } from "./conversations/sources.js";
 import { asSentence, copyBy, make } from "./dom.js";
 import { closed, parseOn, settled, shownText } from "./markdown.js";
@@ -93,6 +94,7 @@ export class AnswerText {
       (this._words[Number(element.dataset.word)] ??= []).push(element);
     }
     this._mark(this._word, true);
+    colorCode(this.element);
   }
 
   /** Drawn anew only where something about it has changed. */
@@ -224,7 +226,7 @@ function codeBlock({ language }, children) {
   const copy = { tag: "button", attributes: { type: "button", class: "quiet copy-code", "aria-label": t("Copy code") }, children: [t("Copy")] };
   const about = [{ tag: "span", attributes: { class: "language" }, children: language ? [language] : [] }, copy];
   const label = language ? t("Code, {language}", { language }) : t("Code");
-  const code = [{ tag: "code", attributes: {}, children }];
+  const code = [{ tag: "code", attributes: language ? { "data-language": language } : {}, children }];
   return {
     tag: "div",
     attributes: { class: "code" },

@@ -44,8 +44,9 @@ _PAGE_HEADERS: Final = {
 class PageFiles(StaticFiles):
     """Serves `folder` below `/web`, with and without the version in the path.
 
-    With the version, the modules of the page are one script. Without it every file is as it is written. The
-    style sheets of a page are in the page, which is drawn before anything else has come.
+    With the version, the modules of the page are one script, and libraries of others (`vendor`) are packed.
+    Without it every file is as it is written. The style sheets of a page are in the page, which is drawn
+    before anything else has come.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -56,6 +57,8 @@ class PageFiles(StaticFiles):
         if (folder / _SCRIPT).is_file():
             for path, text in PageBundle(folder, _SCRIPT).texts.items():
                 self._keep(path, "text/javascript", text)
+        for library in (folder / "vendor").glob("*.js"):
+            self._keep(f"vendor/{library.name}", "text/javascript", library.read_text(encoding="utf-8"))
 
     def _keep(self, path: str, media_type: str, text: str) -> None:
         self._made[path] = (media_type, gzip.compress(text.encode(), mtime=0))

@@ -33,6 +33,26 @@ _WORDS_SEEN = """() => {
   look();
 }"""
 
+_COLOURS = """() => {
+  const painted = {}, colours = [];
+  const luminance = (colour) => {
+    const [red, green, blue] = colour.match(/\\d+/g).map((part) => part / 255).map(
+      (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const ground = luminance(getComputedStyle(document.querySelector('.code')).backgroundColor);
+  for (const [name, ranges] of CSS.highlights) {
+    const texts = [...ranges].map((one) => one.startContainer.data.slice(one.startOffset, one.endOffset));
+    if (texts.length) painted[name] = texts;
+  }
+  for (const name of ['comment', 'keyword', 'name', 'number', 'string']) {
+    const { color } = getComputedStyle(document.querySelector('.code'), `::highlight(code-${name})`);
+    const text = luminance(color);
+    colours.push((Math.max(text, ground) + 0.05) / (Math.min(text, ground) + 0.05));
+  }
+  return [painted, colours];
+}"""
+
 
 def test_markdown_is_rendered_while_it_streams_and_words_are_lit_in_it(open_page: OpenPage) -> None:
     reader = open_page()
@@ -72,6 +92,38 @@ def test_links_are_safe_and_code_is_copied(open_page: OpenPage) -> None:
     expect(reader.page.locator(".copy-code")).to_have_text("Copied")
     code = MARKDOWN.partition("```python\n")[2].partition("```")[0]
     assert reader.page.evaluate("navigator.clipboard.readText()") == code
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_code_has_colours_that_can_be_read_and_its_text_stays_as_it_is(
+    open_page: OpenPage, scheme: str
+) -> None:
+    reader = open_page(color_scheme=scheme)
+    asked: list[str] = []
+    reader.page.on("request", lambda request: asked.append(request.url))
+    reader.ask("briefly")
+    reader.status_is("completed")
+    assert not any("/vendor/" in url for url in asked)
+    reader.ask("in markdown")
+    reader.status_is("completed")
+    assert sum("/vendor/highlight" in url for url in asked) == 1
+    reader.wait("s.turn === null")  # nothing is lit any more
+    reader.wait("CSS.highlights.get('code-keyword')?.size === 2")
+    painted, contrasts = reader.page.evaluate(_COLOURS)
+    assert painted == {
+        "code-comment": ["# <b>strong</b>"],
+        "code-keyword": ["def", "return"],
+        "code-name": ["brew"],
+        "code-number": ["2"],
+    }
+    assert min(contrasts) >= 4.5
+    assert reader.page.locator(".code code span").evaluate_all(
+        "(spans) => spans.every((span) => /sentence|tail|last/.test(span.className))"
+    )
+    reader.page.locator(".turn").last.get_by_role("button", name="Play").click()
+    reader.hears()
+    reader.wait("document.querySelector('.code .speaking') !== null")
+    reader.wait("CSS.highlights.get('code-keyword').size === 0")
 
 
 def test_a_growing_answer_keeps_what_is_selected(open_page: OpenPage) -> None:

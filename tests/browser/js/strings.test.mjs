@@ -14,7 +14,7 @@ const WEB = new URL("../../../web/", import.meta.url);
 const NOT_YET = /^reference\//; // English only
 const WORDS = String.raw`"((?:[^"\\]|\\.)+)"`;
 const modules = readdirSync(WEB, { recursive: true })
-  .filter((path) => path.endsWith(".js") && !/^(client|strings)/.test(path))
+  .filter((path) => path.endsWith(".js") && !/^(client|strings|vendor)/.test(path))
   .map((path) => ({ path, code: readFileSync(new URL(path, WEB), "utf8").replace(/\/\*\*[^]*?\*\//g, "") }));
 const tables = {};
 for (const tag of Object.keys(LANGUAGES).filter((tag) => tag !== "en")) {
