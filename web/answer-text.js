@@ -3,6 +3,7 @@
 import { colorCode } from "./code-colors.js";
 import { openSource, withMarkers } from "./conversations/sources.js";
 import { asSentence, copyBy, make } from "./dom.js";
+import { typeset, typesetting } from "./formulas.js";
 import { closed, parseOn, settled, shownText } from "./markdown.js";
 import { unitAt } from "./text.js";
 import { t } from "./strings.js";
@@ -27,6 +28,8 @@ export class AnswerText {
     this._word = -1;
     this._words = [];
     this._parts = new Map(); // what each block was drawn from
+    this._formulas = new Map(); // by how they are written: as they are typeset, or null
+    this._waits = false; // for formulas to be typeset
     this.element.replaceChildren();
   }
 
@@ -107,7 +110,8 @@ export class AnswerText {
     const known = this._parts.get(block.start);
     const source = this._source.slice(block.start, block.end);
     if (known?.signature === signature && known.source === source) return known.drawn;
-    const [drawn] = this._drawn([block], isLast ? lastLeaf(block) : null);
+    const children = this._drawn([block], isLast ? lastLeaf(block) : null);
+    const drawn = block.tag === "math" ? { tag: "p", attributes: {}, children } : children[0];
     this._parts.set(block.start, { signature, source, drawn });
     return drawn;
   }
@@ -115,6 +119,9 @@ export class AnswerText {
   _drawn(nodes, last) {
     return nodes.flatMap((node) => {
       if (!node.children) return this._leaf(node, node === last);
+      const formula = node.tag === "math" && this._formula(node);
+      if (formula) return [formula];
+      if (node.tag === "math") return this._leaf(node, last && node.children.includes(last));
       const children = this._drawn(node.children, last);
       if (node.tag === "pre") return [codeBlock(node, children)];
       return [{ tag: node.tag, attributes: attributesOf(node), children }];
@@ -151,6 +158,27 @@ export class AnswerText {
     else if (rest) pieces.push(rest);
     if (isLast) pieces.push(span("last", []));
     return pieces;
+  }
+
+  /** A formula typeset, as a part of the sentence that it begins in; null where it stands as it is written. */
+  _formula({ start, tex, display }) {
+    if (!globalThis.temml && !this._waits) {
+      this._waits = true;
+      void typesetting().then((can) => can && this._drawAnew());
+    }
+    const key = `${display} ${tex}`;
+    if (globalThis.temml && !this._formulas.has(key)) this._formulas.set(key, typeset(tex, display));
+    const drawn = this._formulas.get(key);
+    if (!drawn) return null;
+    const number = this._sentenceAt(start);
+    const name = this._sentences[number]?.start <= start ? this._classOf(number) : "tail";
+    const attributes = display ? { tabindex: "0" } : {}; // it may be wider than the page
+    return { tag: "span", attributes: { class: `formula ${display ? "display " : ""}${name}`, ...attributes }, children: [drawn.cloneNode(true)] };
+  }
+
+  _drawAnew() {
+    this._parts.clear();
+    if (this._turn) this._draw();
   }
 
   _sentence(number, from, to) {
@@ -246,7 +274,11 @@ function patch(parent, wanted) {
       else if (node.data !== part) retext(node, part);
       return;
     }
-    if (node?.drawnFrom === part) return;
+    if (node?.drawnFrom === part || node === part) return;
+    if (part instanceof Node) {
+      put(parent, node, part);
+      return;
+    }
     const isSame = node?.localName === part.tag;
     const element = isSame ? node : document.createElement(part.tag);
     for (const name of isSame ? element.getAttributeNames() : []) {

@@ -1,9 +1,11 @@
 /**
  * Markdown as language models write it, read into a tree whose leaves are ranges of the source. Pure.
  *
- * A node is {tag, start, end, children} (a link also has `href`, a list `first`, an item `task`, a cell `align`, code `language`),
+ * A node is {tag, start, end, children} (a link also has `href`, a list `first`, an item `task`, a cell `align`, code `language`,
+ * a formula, whose tag is "math", `tex` and perhaps `display`),
  * a leaf {start, end}: the source's UTF-16 units that are shown. Nothing becomes HTML: a tag is text.
- * CommonMark and GFM where models use them: headings, lists, tasks, quotes, code, rules, tables, emphasis, links.
+ * CommonMark and GFM where models use them: headings, lists, tasks, quotes, code, rules, tables, emphasis, links; and formulas
+ * of TeX between $, $$, \\( \\) or \\[ \\].
  * Differences: line breaks stay, indented text is no code, entities and references are text, an image is a link.
  */
 
@@ -16,6 +18,9 @@ const ITEM = /^([ \t]*)([-*+•]|\d{1,9}[.)])([ \t]+|$)/;
 const TASK = /^\[([ xX])\](?:[ \t]+|$)/;
 const DELIMITERS = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*(?:\|[ \t]*)?$/;
 const INDENT = /^[ \t]*/;
+const FORMULA = /^ {0,3}(\$\$|\\\[)/;
+const CLOSINGS = { $$: "$$", "\\[": "\\]", "\\(": "\\)" };
+const PRICE = /^\d[\d.,]*[,;]?\s+\p{L}{2}/u; // "$5 and more, or 10$"
 const DEEPEST = 12; // containers, and spans, within each other; what lies deeper is text
 const LONGEST_RUN = 6; // of stars or underlines that are no text
 const PUNCTUATION = /[!-/:-@[-`{-~]/;
@@ -101,7 +106,30 @@ function leafBlock(text, lines, at) {
     const level = Math.min(6, heading[1].length + 2); // the page and the question have levels 1 and 2
     return { block: node(`h${level}`, start, end, inline(text, [{ start: from, end: from + closed }])), next: at + 1 };
   }
-  return table(text, lines, at) ?? paragraph(text, lines, at);
+  return formula(text, lines, at) ?? table(text, lines, at) ?? paragraph(text, lines, at);
+}
+
+/** Lines from one that opens a formula to that which closes it; without one, a paragraph up to the next empty line. */
+function formula(text, lines, at) {
+  const of = ({ start, end }) => text.slice(start, end);
+  const opening = FORMULA.exec(of(lines[at]));
+  if (!opening) return null;
+  const closing = CLOSINGS[opening[1]];
+  const inner = [];
+  for (let next = at; next < lines.length && of(lines[next]).trim(); next += 1) {
+    const { end } = lines[next];
+    const start = next === at ? lines[at].start + opening[0].length : lines[next].start;
+    const found = text.slice(start, end).indexOf(closing);
+    inner.push({ start, end: found < 0 ? Math.min(end + 1, text.length) : start + found });
+    if (found < 0) continue;
+    if (text.slice(start + found + closing.length, end).trim()) {
+      return next === at ? null : paragraphOf(text, lines.slice(at, next + 1), next + 1);
+    }
+    const tex = inner.map(of).join("");
+    if (!tex.trim()) return null;
+    return { block: node("math", lines[at].start, end, inner, { tex, display: true }), next: next + 1 };
+  }
+  return inner.length > 1 ? paragraphOf(text, lines.slice(at, at + inner.length), at + inner.length) : null;
 }
 
 /** Length of a heading's text without the marks that may close it. */
@@ -173,7 +201,7 @@ function table(text, lines, at) {
 
 /** A line that is no block of its own, so that a paragraph or a table goes on with it. */
 function continues(line) {
-  if (!line.trim() || FENCE.test(line) || RULE.test(line) || HEADING.test(line) || QUOTE.test(line)) return false;
+  if (!line.trim() || [FENCE, RULE, HEADING, QUOTE, FORMULA].some((begins) => begins.test(line))) return false;
   const item = ITEM.exec(line);
   return !item || item[3] === "" || (/\d/.test(item[2]) && !/^1[.)]$/.test(item[2]));
 }
@@ -181,9 +209,10 @@ function continues(line) {
 function paragraph(text, lines, at) {
   let next = at + 1;
   while (next < lines.length && continues(text.slice(lines[next].start, lines[next].end))) next += 1;
-  const own = lines.slice(at, next);
-  return { block: node("p", own[0].start, own.at(-1).end, inline(text, own)), next };
+  return paragraphOf(text, lines.slice(at, next), next);
 }
+
+const paragraphOf = (text, own, next) => ({ block: node("p", own[0].start, own.at(-1).end, inline(text, own)), next });
 
 function container(text, lines, at, depth) {
   const line = text.slice(lines[at].start, lines[at].end);
@@ -286,6 +315,7 @@ class Spans {
     }
     this._closings = brackets(this._shown);
     this._runs = tickRuns(this._shown);
+    this._last = {}; // of each closing of formulas, the last place
   }
 
   /** Nodes of the joined text from `from` to `to`. */
@@ -313,7 +343,10 @@ class Spans {
     const shown = this._shown;
     switch (shown[at]) {
       case "\\":
-        return PUNCTUATION.test(shown[at + 1] ?? "") ? [at + 2, { from: at + 1, to: at + 2 }] : null;
+        if (!PUNCTUATION.test(shown[at + 1] ?? "")) return null;
+        return this._formula(at, to, shown.slice(at, at + 2)) ?? [at + 2, { from: at + 1, to: at + 2 }];
+      case "$":
+        return shown[at + 1] === "$" ? this._formula(at, to, "$$") : this._inDollars(at, to);
       case "`":
         return this._code(at, to);
       case "*":
@@ -332,6 +365,31 @@ class Spans {
       default:
         return null;
     }
+  }
+
+  /** From `opening`, of two characters, to what closes it. */
+  _formula(at, to, opening) {
+    const closing = CLOSINGS[opening];
+    if (!closing) return null;
+    this._last[closing] ??= this._shown.lastIndexOf(closing); // text without one is not searched again and again
+    const end = at + 2 <= this._last[closing] ? this._shown.indexOf(closing, at + 2) : -1;
+    if (end < 0 || end + 2 > to || !this._shown.slice(at + 2, end).trim()) return null;
+    return [end + 2, this._math(at, at + 2, end, end + 2, opening !== "\\(")];
+  }
+
+  /** As Pandoc tells formulas from money: no space within the dollars, no digit behind them. */
+  _inDollars(at, to) {
+    const shown = this._shown;
+    let end = at + 1;
+    while (end < to && shown[end] !== "$" && shown[end] !== "\n") end += shown[end] === "\\" ? 2 : 1;
+    const tex = shown.slice(at + 1, end);
+    if (end >= to || shown[end] !== "$" || !tex || tex.trim() !== tex || PRICE.test(tex)) return null;
+    if (WORD.test(shown[at - 1] ?? " ") || /\d/.test(shown[end + 1] ?? "")) return null;
+    return [end + 1, this._math(at, at + 1, end, end + 1, false)];
+  }
+
+  _math(from, begin, end, to, display) {
+    return { tag: "math", from, to, about: { tex: this._shown.slice(begin, end), display }, children: [{ from: begin, to: end }] };
   }
 
   _break(at, to) {
@@ -372,7 +430,7 @@ class Spans {
     if (!target || TARGET.lastIndex > to || !SAFE_URL.test(target[1])) return null;
     const end = TARGET.lastIndex;
     const children = this.read(opening + 1, closing, true);
-    return [end, { tag: "a", from: at, to: end, href: target[1], placed: children }];
+    return [end, { tag: "a", from: at, to: end, about: { href: target[1] }, placed: children }];
   }
 
   _bareLink(at, to) {
@@ -383,14 +441,14 @@ class Spans {
     const url = found.slice(0, length);
     if (!SAFE_URL.test(url)) return null;
     const range = { from: at, to: at + url.length };
-    return [range.to, { tag: "a", ...range, href: url, children: [range] }];
+    return [range.to, { tag: "a", ...range, about: { href: url }, children: [range] }];
   }
 
   /** A token as nodes of the source; a leaf that runs over lines which lie apart becomes several. */
-  _placed({ tag, from, to, children, placed, href }) {
+  _placed({ tag, from, to, children, placed, about }) {
     if (tag) {
       const inner = placed ?? (children ?? []).flatMap((child) => this._placed(child));
-      return [node(tag, this._source(from), this._source(to - 1) + 1, inner, href ? { href } : {})];
+      return [node(tag, this._source(from), this._source(to - 1) + 1, inner, about)];
     }
     const leaves = [];
     for (let at = from; at < to; ) {

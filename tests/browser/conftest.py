@@ -41,6 +41,11 @@ MARKDOWN = (
     "```python\ndef brew(cup):\n    return cup * 2  # <b>strong</b>\n```\n\n"
     "Use `brew(2)` and wait for a **very long** while."
 )
+FORMULAS = (
+    "Euler wrote $e^{i\\pi} + 1 = 0$ for $5 and $10.\n\n"
+    "$$\n\\begin{aligned}\na &= \\frac{b}{c} \\\\\n+ d &= \\sqrt{2}\n\\end{aligned}\n$$\n\n"
+    "* And \\(x_1\\), but not $\\nonsense{x}$."
+)
 LISTS = (
     "Here is what **every keeper of a light** needs, and a *few words* about each of them, in order.\n\n"
     "1. A lamp that can be seen from afar, with oil for the whole of a long winter night.\n\n"
@@ -76,6 +81,7 @@ def app(running_remote: FakeSpeechServer, tmp_path_factory: pytest.TempPathFacto
                 "markup": MARKUP,
                 "in markdown": MARKDOWN,
                 "in lists": LISTS,
+                "in formulas": FORMULAS,
                 "hive": CITED,
                 "at length": " ".join([STORY] * 8),
                 "without end": " ".join([STORY] * 40),

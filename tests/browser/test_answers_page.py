@@ -126,6 +126,29 @@ def test_code_has_colours_that_can_be_read_and_its_text_stays_as_it_is(
     reader.wait("CSS.highlights.get('code-keyword').size === 0")
 
 
+def test_formulas_are_typeset_and_prices_are_not(open_page: OpenPage) -> None:
+    reader = open_page(viewport={"width": 390, "height": 800})
+    asked: list[str] = []
+    reader.page.on("request", lambda request: asked.append(request.url))
+    reader.ask("briefly")
+    reader.status_is("completed")
+    assert not any("/vendor/" in url for url in asked)
+    reader.ask("in formulas")
+    reader.status_is("completed")
+    prose = reader.page.locator(".prose").last
+    expect(prose.locator("math")).to_have_count(3)
+    assert sum("/vendor/temml.min.js" in url for url in asked) == 1
+    expect(prose.locator("math mfrac")).to_have_text("bc")
+    expect(prose.locator("li math msub")).to_have_text("x1")
+    expect(prose.locator("p").first).to_contain_text("for $5 and $10.")
+    expect(prose.locator("li")).to_contain_text("but not $\\nonsense{x}$.")
+    formula = prose.locator(".formula").first.evaluate_handle("(formula) => formula.parentElement")
+    reader.page.locator(".turn").last.get_by_role("button", name="Play").click()
+    reader.wait("document.querySelector('.formula.speaking math') !== null")
+    assert formula.evaluate("(paragraph) => paragraph.isConnected"), "nothing is drawn twice"
+    assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_a_growing_answer_keeps_what_is_selected(open_page: OpenPage) -> None:
     reader = open_page()
     reader.page.locator("#sound summary").click()

@@ -5,15 +5,15 @@ import { closed, parse, parseOn, settled, shownText } from "../../../web/markdow
 
 const SEEDS = 3_000;
 const PIECES = [
-  ...["*", "**", "_", "~~", "`", "``", "```", "[", "]", "(https://a.b)", "\\", "<br>", "!", "|", "|-|-|", "---", "#", "# "],
+  ...["$", "$$", "\\(", "\\)", "\\[", "\\]", "*", "**", "_", "~~", "`", "``", "```", "[", "]", "(https://a.b)", "\\", "<br>", "!", "|", "|-|-|", "---", "#", "# "],
   ...["\n", "\n\n", "- ", "- [ ] ", "1. ", "2. ", "> ", "  ", "    ", "a", "b c", "é🦊", "漢字。", "https://x.y", "<b>"],
 ];
 
 /** As HTML would say it. */
 const html = (text, nodes) => nodes.map((node) => (node.tag ? element(text, node) : text.slice(node.start, node.end))).join("");
 
-function element(text, { tag, children, href, first, language, align, task }) {
-  const about = Object.entries({ href, first, language, align, task }).filter(([, value]) => value);
+function element(text, { tag, children, href, first, language, align, task, display }) {
+  const about = Object.entries({ href, first, language, align, task, display }).filter(([, value]) => value);
   return `<${tag}${about.map(([name, value]) => ` ${name}=${value}`).join("")}>${html(text, children)}</${tag}>`;
 }
 
@@ -42,6 +42,13 @@ const GOLDEN = [
   ["[x](javascript:alert(1)) [y](data:text/html,z) [z](//evil)", "<p>[x](javascript:alert(1)) [y](data:text/html,z) [z](//evil)</p>"],
   ["a<br>b <b onclick=\"x\">c</b>", "<p>a<br></br>b <b onclick=\"x\">c</b></p>"],
   ["Wax [1], flowers [2].", "<p>Wax [1], flowers [2].</p>"],
+  ["Let $x_1 + *y*_2$ be, and $$z_1^*$$.", "<p>Let <math>x_1 + *y*_2</math> be, and <math display=true>z_1^*</math>.</p>"],
+  ["**So** \\(a_1\\) *is* \\[b_2\\]; \\(no and \\[no.", "<p><strong>So</strong> <math>a_1</math> <em>is</em> <math display=true>b_2</math>; (no and [no.</p>"],
+  ["$$\na\n+ b_1\n\\\\\n- c\n$$\nThen", "<math display=true>\na\n+ b_1\n\\\\\n- c\n</math><p>Then</p>"],
+  ["So:\n\\[ x \\]\n- $y$ is\n\n  $$z$$\n> $$\n> w\n> $$", "<p>So:</p><math display=true> x </math><ul><li><p><math>y</math> is</p><math display=true>z</math></li></ul><blockquote><math display=true>\nw\n</math></blockquote>"],
+  ["$$\nnot closed\n- at all\n\n- next", "<p>$$\nnot closed\n- at all</p><ul><li>next</li></ul>"],
+  ["It costs $5 and $10, US$5 or 7$, $5-$6, $5 then 6$, $HOME and $PATH.", "<p>It costs $5 and $10, US$5 or 7$, $5-$6, $5 then 6$, $HOME and $PATH.</p>"],
+  ["`$x$` \\$x$ $ y$ $y $ $$ $x\ny$ $100$", "<p><code>$x$</code> $x$ $ y$ $y $ $$ $x\ny$ <math>100</math></p>"],
 ];
 
 for (const [text, expected] of GOLDEN) {
@@ -110,6 +117,7 @@ test("the time one long line takes grows with the line", () => {
     "fence with blanks": (length) => `\`\`\`a${" ".repeat(length)}\``,
     "fence of many waves": (length) => `${"~".repeat(length)}\``,
     "row of delimiters with blanks": (length) => `a|b\n-${" ".repeat(length)}b`,
+    "formulas that nothing closes": (length) => "\\(a \\[b $$c $d ".repeat(length / 16),
     "address with marks inside": (length) => `https://a${".".repeat(length)}b`,
   };
   for (const [name, line] of Object.entries(lines)) {
