@@ -105,10 +105,11 @@ def test_code_has_colours_that_can_be_read_and_its_text_stays_as_it_is(
     reader.status_is("completed")
     assert not any("/vendor/" in url for url in asked)
     reader.ask("in markdown")
+    expect(reader.page.locator(".turn")).to_have_count(2)
     reader.status_is("completed")
-    assert sum("/vendor/highlight" in url for url in asked) == 1
     reader.wait("s.turn === null")  # nothing is lit any more
     reader.wait("CSS.highlights.get('code-keyword')?.size === 2")
+    assert sum("/vendor/highlight" in url for url in asked) == 1
     painted, contrasts = reader.page.evaluate(_COLOURS)
     assert painted == {
         "code-comment": ["# <b>strong</b>"],
@@ -134,6 +135,7 @@ def test_formulas_are_typeset_and_prices_are_not(open_page: OpenPage) -> None:
     reader.status_is("completed")
     assert not any("/vendor/" in url for url in asked)
     reader.ask("in formulas")
+    expect(reader.page.locator(".turn")).to_have_count(2)
     reader.status_is("completed")
     prose = reader.page.locator(".prose").last
     expect(prose.locator("math")).to_have_count(3)
