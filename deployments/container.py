@@ -319,14 +319,14 @@ async def open_services(
     """
     library = retrieval or open_library(settings.retrieval, settings.home)
     clock = SystemClock()
-    functions = ToolRegistry(settings.tools)
     backpressure = EngineBackpressure(settings.limits.admission, clock)
-    models = replace(with_retries(models, backpressure), functions=functions, finder=models.finder or library)
     log = open_log(settings.log, settings.home, settings.archive)
     node, own = f"{os.getpid()}.{uuid.uuid4().hex[:8]}", local_name(settings.language_model)
     meter = ProcessMeter(f"gateway-{node}", "gateway", home=settings.home)
     metrics = Metrics(RedisMaintenance(log.hot), measures := RedisMeasures(log.hot), meter, replicas)
     allowance = open_allowance(log, settings.limits, settings.log)
+    functions = ToolRegistry(settings.tools, allowance.called)
+    models = replace(with_retries(models, backpressure), functions=functions, finder=models.finder or library)
     try:
         await asyncio.gather(_warn_of_what_loses_events(measures), _load_languages(settings.cache))
         async with (

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from schemas.bounds import FewFields
 from schemas.languages import LanguageTag
 
 Style = Literal["neutral", "calm", "cheerful", "serious", "sad", "excited", "whisper"]
@@ -26,7 +27,7 @@ class PauseSettings(BaseModel):
     """After the last sentence of a paragraph, and after a heading; None: as after a sentence."""
 
 
-class PronunciationEntry(BaseModel):
+class PronunciationEntry(FewFields):
     """One entry of a pronunciation dictionary: it changes what is said, never what is shown."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)

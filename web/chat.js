@@ -1,6 +1,7 @@
 /** A chat: one session, asked by hand or by voice, with a character and what it knows. */
 
 import { orElse } from "./api.js";
+import { newKey } from "./client/connection.js";
 import { ConversationsApi } from "./conversations/api.js";
 import { asSentence, byId } from "./dom.js";
 import { listeningOf } from "./microphone/state.js";
@@ -150,7 +151,7 @@ export class ChatPlace {
   }
 
   async _ask(id, request, isThread) {
-    const key = crypto.randomUUID();
+    const key = newKey();
     const speak = this._shell.hearing.wantsVoice;
     if (request.prompt && isThread) await this._conversations.ask(id, request, { aloud: speak, key });
     else await this._shell.api.requestTurn(id, { ...request, settings: { speak } }, key);

@@ -1,6 +1,7 @@
 /** One question to two models or voices: two columns, each a session of its own with its settings. */
 
 import { orElse } from "./api.js";
+import { newKey } from "./client/connection.js";
 import { latencyItems, usageItems } from "./developer.js";
 import { asSentence, byId, make, problemLine, say } from "./dom.js";
 import { voiceOptions } from "./languages.js";
@@ -114,7 +115,7 @@ class Column {
     if (!this._session) this._open(await api.createSession(this._settings, beginning(prompt)), beginning(prompt));
     else if (Object.keys(this._unsaved).length) await api.changeSettings(this._session.id, this._unsaved);
     this._unsaved = {};
-    const asked = await api.requestTurn(this._session.id, { prompt, settings: { speak: true } }, crypto.randomUUID());
+    const asked = await api.requestTurn(this._session.id, { prompt, settings: { speak: true } }, newKey());
     this._asked = asked.turn;
     const over = new Promise((resolve) => (this._onOver = resolve));
     this._tellOver(); // it may have been quick

@@ -132,10 +132,11 @@ def _expiry(text: str | None, now_ms: int) -> int | None:
     """Milliseconds since the epoch; a date means its beginning, in UTC."""
     if text is None:
         return None
-    if span := _SPAN.fullmatch(text):
-        return now_ms + int(timedelta(**{_UNITS[span[2]]: int(span[1])}).total_seconds() * 1_000)
     try:
-        expires_ms = int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1_000)
+        if span := _SPAN.fullmatch(text):
+            expires_ms = now_ms + int(timedelta(**{_UNITS[span[2]]: int(span[1])}).total_seconds() * 1_000)
+        else:
+            expires_ms = int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1_000)
     except ValueError as error:
         raise UsageError(f"{text!r} is no time.", "Write 12h, 30d, 8w or 2027-01-31.") from error
     if expires_ms <= now_ms:

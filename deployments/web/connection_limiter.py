@@ -45,11 +45,12 @@ def counted_by(scope: Scope, count: Callable[[], Awaitable[None]]) -> None:
 
 
 async def count_as_lasting(connection: HTTPConnection) -> None:
-    """Counts the connection from now on as one that lasts: its answer is longer than usual.
+    """Counts the connection from now on as one that lasts, once: its answer is longer than usual.
 
     Raises GatewayLeaving, GatewayBusy or ListenerLimit.
     """
-    await connection.scope[_COUNT]()
+    if (count := connection.scope.pop(_COUNT, None)) is not None:
+        await count()
 
 
 class ConnectionLimiter:

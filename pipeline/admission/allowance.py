@@ -41,8 +41,13 @@ _REFUSALS: Final[dict[str, tuple[type[LimitReached], str]]] = {
     "files": (FileLimit, "{minutes} minutes of speech in files an hour"),
     "searches": (SearchLimit, "{limit} searches a minute"),
     "bytes": (WriteLimit, "{megabytes} MB written an hour"),
+    "calls": (TurnLimit, "{limit} asynchronous functions at a time"),
 }
 _MEGABYTE: Final = 1_000_000
+_CALLS: Final = 32
+"""Asynchronous functions of one principal that have not returned: the workers call a few at a time ..."""
+_CALLS_S: Final = 600
+"""... and calls whose return nobody has seen are forgotten within so long."""
 
 
 class Allowance(TaskScope):
@@ -69,10 +74,18 @@ class Allowance(TaskScope):
         speech = _minutes("audio", 1, limits.audio_minutes_per_hour)
         await self._take(principal, [speech, *_turn(1, chars, size, limits)])
 
-    async def told(self, principal: str, chars: int, size: int) -> None:
-        """A turn that tells a function's result, as `turn`. Never refused: the next question waits for it."""
+    async def called(self, principal: str) -> None:
+        """An asynchronous function is about to be started; `told` says that it has returned."""
+        await self._take(principal, [_call(1, principal)])
+
+    async def told(self, principal: str, asked_by: str, chars: int, size: int) -> None:
+        """A turn that tells the result of a function that `asked_by` had called, as `turn`.
+
+        Never refused: the next question waits for it.
+        """
         for cost in _turn(1, chars, size, self._of(principal)):
             await self._owe(principal, cost)
+        await self._owe(asked_by, _call(-1, asked_by))
 
     async def repeated(self, principal: str, chars: int, *, size: int = 0) -> None:
         """A turn that was asked for before, and of which nothing was written, costs nothing."""
@@ -194,6 +207,10 @@ def _cost(bucket: str, amount: int, limit: int | None, period_s: int) -> Cost | 
 def _bytes(size: int, limits: PrincipalLimits) -> Cost | None:
     megabytes = limits.written_mb_per_hour
     return _cost("bytes", size, None if megabytes is None else megabytes * _MEGABYTE, _HOUR)
+
+
+def _call(amount: int, principal: str) -> Cost | None:
+    return _cost("calls", amount, _CALLS if principal else None, _CALLS_S)
 
 
 def _turn(turns: int, chars: int, size: int, limits: PrincipalLimits) -> list[Cost | None]:

@@ -45,9 +45,9 @@ class ToolResults:
         functions: ToolRegistry,
         recorder: Recorder,
         clock: Clock,
-        owe: Callable[[str, int, int], Awaitable[None]],
+        owe: Callable[[str, str, int, int], Awaitable[None]],
     ) -> None:
-        """`owe` is told of each turn: the principal, and its characters and bytes."""
+        """`owe` is told of each turn: its principal, that of the call, and its characters and bytes."""
         self._views = views
         self._owe = owe
         self._functions = functions
@@ -102,7 +102,7 @@ class ToolResults:
                     outcome = await self._recorder.post(pointer.session, *events, key=key, expected=now.head)
                     break
             if outcome.verdict is Verdict.OK:
-                await self._owe(now.principal, told.chars, bytes_of(result, told))
+                await self._owe(now.principal, _asked_by(now, turn), told.chars, bytes_of(result, told))
 
     async def _settings(self, session: SessionId, turn: TurnState) -> SessionSettings:
         """Settings of the turn as it was requested: the view drops large ones when it is over."""
@@ -112,8 +112,7 @@ class ToolResults:
     async def _called(
         self, session: SessionId, conversation: Conversation, turn: TurnState, call: CallState
     ) -> ToolCompleted | ToolFailed:
-        asked_by = (turn.by or conversation.principal) if conversation.principal else ""
-        about = ToolCallContext(session, turn.turn, pseudonym(asked_by))
+        about = ToolCallContext(session, turn.turn, pseudonym(_asked_by(conversation, turn)))
         began_s = self._clock.monotonic()
 
         def ms() -> float:
@@ -126,6 +125,11 @@ class ToolResults:
             message = joined(str(error)[:_MESSAGE_CHARS])
             return ToolFailed(call=call.call, code=error.code, message=message, ms=ms())
         return ToolCompleted(call=call.call, output=made.output, ms=ms(), cut=made.cut)
+
+
+def _asked_by(conversation: Conversation, turn: TurnState) -> str:
+    """The principal of the question; empty on an open server."""
+    return (turn.by or conversation.principal) if conversation.principal else ""
 
 
 def _told(call: CallState, result: ToolCompleted | ToolFailed) -> str:

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
@@ -20,6 +20,8 @@ _FORMATS: Final[Mapping[str, tuple[IncomingFormat, int]]] = {
     "audio/pcma": ("alaw", 8_000),
 }
 _LONGEST_S: Final = 30
+Charge = Callable[[str, int], Awaitable[None]]
+"""Asked before so many milliseconds of a principal's are written down; refuses by raising LimitReached."""
 
 
 def silent_parts(item: BaseModel) -> list[int]:
@@ -33,14 +35,17 @@ def silent_parts(item: BaseModel) -> list[int]:
     ]
 
 
-async def written_down(item: I, config: Mapping[str, Any], writer: SpeechToText) -> I:
-    """The item with all transcripts. Raises RealtimeInvalid or an EngineError."""
+async def written_down(
+    item: I, config: Mapping[str, Any], writer: SpeechToText, charge: Charge, principal: str
+) -> I:
+    """The item with all transcripts. Raises RealtimeInvalid, an EngineError, or what `charge` raises."""
     parts = list(getattr(item, "content", ()))
     heard = config["audio"]["input"]
     language = (heard["transcription"] or {}).get("language")
     for number in silent_parts(item):
         field = f"item.content[{number}].audio"
         pcm = _decoded(parts[number].audio, heard["format"]["type"], field)
+        await charge(principal, len(pcm) * 1_000 // (2 * RATE))
         named = language.partition("-")[0] if language and language != "auto" else None
         text = await _text(pcm, named, writer)
         parts[number] = parts[number].model_copy(update={"transcript": text})

@@ -18,7 +18,8 @@ from pipeline.core.surrogates import joined
 from pipeline.core.task_scope import TaskScope
 from pipeline.engines.ports import Function
 from pipeline.tools.remote_functions import RemoteFunction, ToolCallContext, pseudonym
-from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
+from schemas.errors.access_errors import LimitReached
+from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolTooMany, ToolUnknown
 from schemas.languages import primary
 from schemas.settings.model_settings import DESCRIPTION_CHARS, OUTPUT_CHARS
 from schemas.settings.tool_settings import RegisteredFunction, RegisteredMcpServer, ToolRegistrySettings
@@ -119,9 +120,14 @@ class ToolRegistry(TaskScope):
     A context manager where there are MCP servers: their connections end with it.
     """
 
-    def __init__(self, settings: ToolRegistrySettings) -> None:
+    def __init__(
+        self, settings: ToolRegistrySettings, charge: Callable[[str], Awaitable[None]] | None = None
+    ) -> None:
+        """`charge` is asked before an asynchronous function is started for a principal, and refuses by
+        raising."""
         super().__init__()
         self.settings = settings
+        self._charge = charge
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(None, connect=_CONNECT_S), follow_redirects=False
         )
@@ -208,6 +214,14 @@ class ToolRegistry(TaskScope):
         if isinstance(registered, RegisteredFunction):
             return registered.asynchronous
         return place is not None and registered is not None and place.tool in registered.asynchronous
+
+    async def admit(self, principal: str) -> None:
+        """One more asynchronous function is about to be started. Raises ToolTooMany."""
+        try:
+            if self._charge is not None:
+                await self._charge(principal)
+        except LimitReached as error:
+            raise ToolTooMany(f"this call was not made: {error}") from error
 
     def filler(self, names: Iterable[str], language: str) -> str:
         """Sentence that is spoken while these functions take long: the first that has one of its own."""

@@ -169,9 +169,8 @@ class ToolCallStep:
         ours = [call for call in calls if call.place == "server" and not call.over]
         for call in ours:
             if self._starts(call):
-                await self._sink.record(ToolStarted(call=call.call))  # its effect makes the call
-                call.started = True
-        ours = [call for call in ours if not call.started]
+                await self._start(call)
+        ours = [call for call in ours if not call.over]
         if ours:
             await self._sink.settle()  # should we die now, the next owner knows what was called, by its name
             async with anyio.create_task_group() as beside:
@@ -184,6 +183,17 @@ class ToolCallStep:
         if self._registry is None or self._question.tells_result or self._question.given is not None:
             return False
         return call.name in self._registered and self._registry.asynchronous(call.name)
+
+    async def _start(self, call: CallState) -> None:
+        """Record that an asynchronous function is called: a worker calls it then. Not where too many are."""
+        assert self._registry is not None
+        try:
+            await self._registry.admit(self._question.asked_by)
+        except ToolTooMany as error:
+            await self._fail(call, error, 0.0)
+            return
+        await self._sink.record(ToolStarted(call=call.call))
+        call.started = True
 
     async def _all(self, calls: Sequence[CallState]) -> None:
         at_once = anyio.CapacityLimiter(1 if self._registry is None else self._registry.settings.at_once)

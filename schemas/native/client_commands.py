@@ -169,7 +169,7 @@ class ToolPatch(FewFields, ToolSettings):
         return functions
 
 
-class SearchPatch(FewFields, SearchToolConfig):
+class SearchPatch(SearchToolConfig):
     """Any part of the search settings."""
 
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)

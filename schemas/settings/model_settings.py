@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from schemas.bounds import FewFields
+
 FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 CallId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
 Choice = Annotated[str, Field(pattern=r"^(auto|none|required|function:[a-zA-Z0-9_-]{1,64})$")]
@@ -36,7 +38,7 @@ class SamplingSettings(_Chat):
     """The answer is one JSON document of this schema."""
 
 
-class FunctionOffer(_Chat):
+class FunctionOffer(FewFields, _Chat):
     """A function that the model may call, as it is told of it."""
 
     name: FunctionName

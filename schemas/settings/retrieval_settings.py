@@ -4,6 +4,8 @@ from typing import Literal, NewType, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from schemas.bounds import FewFields
+
 CollectionId = NewType("CollectionId", str)
 """A collection's UUIDv7, as sessions have (`schemas.ids.new_id`)."""
 
@@ -37,7 +39,7 @@ class _Retrieval(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-class SearchToolConfig(_Retrieval):
+class SearchToolConfig(FewFields, _Retrieval):
     """How a conversation looks things up (the seed's `search_tool_config`)."""
 
     strategy: Strategy = "two_stage"

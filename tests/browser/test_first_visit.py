@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.page_reader import Reader
+from tests.browser.stories_page import new_story
 from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.browser
@@ -15,6 +16,21 @@ SLOW = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadT
 """Milliseconds, and bytes in a second."""
 BEFORE_IT_IS_USABLE = 2
 """The page with its style in it, and its script."""
+
+
+WITHOUT_TLS = "delete Crypto.prototype.randomUUID; delete Navigator.prototype.clipboard;"
+"""Browsers keep these from pages of another machine that come without TLS."""
+
+
+@pytest.mark.parametrize("story", [False, True])
+def test_a_page_without_tls_asks_and_hears(open_page: OpenPage, app: RunningApp, *, story: bool) -> None:
+    reader = open_page("/web/icon.svg")
+    reader.page.add_init_script(WITHOUT_TLS)
+    reader.page.goto(app.url + (new_story(app.url) if story else ""))
+    reader.ask("briefly")
+    reader.status_is("completed")
+    expect(reader.page.get_by_role("article")).to_contain_text("The fox slept by the stove all night.")
+    assert reader.mistakes == []
 
 
 def test_over_a_slow_line_two_requests_make_the_page_usable_and_keep_what_was_typed(

@@ -1,6 +1,6 @@
 """A question is put to a session in memory; its turn's events come back."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from pipeline.core.clock import SystemClock
@@ -81,8 +81,13 @@ def passage(text: str, collection: CollectionId, config: SearchToolConfig) -> Pa
     )
 
 
-def tool_registry(filler_after_ms: int = 60_000, **functions: RegisteredFunction) -> ToolRegistry:
-    return ToolRegistry(ToolRegistrySettings(functions=functions, rounds=2, filler_after_ms=filler_after_ms))
+def tool_registry(
+    filler_after_ms: int = 60_000,
+    charge: Callable[[str], Awaitable[None]] | None = None,
+    **functions: RegisteredFunction,
+) -> ToolRegistry:
+    settings = ToolRegistrySettings(functions=functions, rounds=2, filler_after_ms=filler_after_ms)
+    return ToolRegistry(settings, charge)
 
 
 def registered(*names: str) -> SessionSettings:

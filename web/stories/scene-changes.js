@@ -12,12 +12,14 @@ const button = (name, label) => make("button", { type: "button", class: "quiet" 
 
 /** `[{start, end, words}]`, places in code points; blank lines lie between paragraphs. Pure. */
 export function paragraphsOf(text) {
-  let [from, start] = [0, 0];
-  return [...text.matchAll(/\S[^]*?(?=\s*\n\s*\n|\s*$)/g)].map(({ 0: words, index }) => {
-    start += codePoints(text.slice(from, index));
-    from = index;
+  let at = 0;
+  const parts = text.split(/(\n\s*\n)/).map((part) => {
+    const words = part.trim();
+    const start = at + codePoints(part) - codePoints(part.trimStart());
+    at += codePoints(part);
     return { start, end: start + codePoints(words), words };
   });
+  return parts.filter(({ words }) => words);
 }
 
 /** Which voice speaks each paragraph, "" where it is the story's; `voices` are marks of the log or parts to be sent. Pure. */

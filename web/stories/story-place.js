@@ -1,6 +1,7 @@
 /** One story: its scenes, what is heard of them, and the next one. */
 
 import { orElse } from "../api.js";
+import { newKey } from "../client/connection.js";
 import { asSentence, byId, make, say } from "../dom.js";
 import { Session } from "../session.js";
 import { runningTurn } from "../story.js";
@@ -157,7 +158,7 @@ export class StoryPlace {
       else if (hearing.replaying) hearing.stopReplay(); // a scene that is being told is told to its end
     }
     const wish = { custom_prompt: aloud ?? write, ...this._replacing(replaces) };
-    await this._stories[ask](this.id, wish, crypto.randomUUID());
+    await this._stories[ask](this.id, wish, newKey());
   }
 
   _replacing(turn) {
@@ -176,7 +177,7 @@ export class StoryPlace {
   }
 
   async _give(wish, reads, parts = []) {
-    const { id } = await this._stories.give(this.id, wish, crypto.randomUUID());
+    const { id } = await this._stories.give(this.id, wish, newKey());
     if (reads) await this._voices.narrate(Number(id.split(".").at(-1)), false, parts);
   }
 

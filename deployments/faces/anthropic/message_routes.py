@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any, Final
 
+import anyio.to_thread
 import orjson
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
@@ -44,7 +45,8 @@ async def create_message(
     With the header `Last-Event-ID` the same request goes on after that event; no model is asked again.
     """
     ignored = ignored_in(params, services.settings.openai, *params.effectless)
-    asked = await asked_for(services, caller, request, chat_request(params), last_event_id)
+    chat = await anyio.to_thread.run_sync(chat_request, params)  # of ten million characters, perhaps
+    asked = await asked_for(services, caller, request, chat, last_event_id)
     headers = headers_of(asked.wanted.session) | {"Request-Id": asked.wanted.session} | ignored
     if params.stream:
         return Flowing(_events(services, asked), asked.stay, media_type=EVENTS, headers=headers)

@@ -8,6 +8,7 @@ from deployments.container import GatewayContainer
 from deployments.faces.conversations.thread_views import listed_thread, messages, thread_view
 from deployments.faces.native.session_routes import Open, erase
 from deployments.web.body_limits import BoundedRoute
+from deployments.web.connection_limiter import count_as_lasting
 from deployments.web.json_lists import listed
 from deployments.web.resource_access import ADMINS_READ, Caller
 from pipeline.auth.principals import Principal
@@ -102,6 +103,7 @@ async def change_thread(
     request: Request, services: Open, thread: OwnThread, params: ChangeThread
 ) -> Response:
     """Another title, or another character from the next question on."""
+    await count_as_lasting(request)  # the answer may be long: it is not refused when the thread is changed
     if "character" in params.model_fields_set:  # first, for it may be refused
         await services.threads.choose(thread, params.character)
     if params.title is not None:

@@ -121,26 +121,29 @@ async def _params(
         sounds = await scene_sounds(services.sessions, session, conversation)
         titled = tuple(chapters_in(sounds[:_CHAPTERS])) if len(sounds) > 1 else ()
         return RecordingParams(recording_parts(sounds), fmt, titled)
-    turns = list(conversation.turns.values()) if turn is None else [_turn(conversation, turn)]
-    return RecordingParams((RecordingPart(session, turns, conversation.head),), fmt)
+    return RecordingParams((RecordingPart(session, _turns(conversation, turn), conversation.head),), fmt)
 
 
 async def _sounds(
     services: Open, session: SessionId, conversation: Conversation, turn: int | None
 ) -> list[SceneSound]:
     """Raises TurnNotFound."""
-    if turn is None:
+    if turn is None and conversation.kind == "story":
         return await scene_sounds(services.sessions, session, conversation)
-    state = _turn(conversation, turn)
-    return [SceneSound(session, state, conversation.head, state, 1)]
+    return [
+        SceneSound(session, state, conversation.head, state, number)
+        for number, state in enumerate(_turns(conversation, turn), 1)
+    ]
 
 
-def _turn(conversation: Conversation, turn: int) -> TurnState:
-    """Raises TurnNotFound."""
+def _turns(conversation: Conversation, turn: int | None) -> list[TurnState]:
+    """The one that is asked for, or all of them. Raises TurnNotFound."""
+    if turn is None:
+        return list(conversation.turns.values())
     state = conversation.turns.get(TurnId(turn))
     if state is None:
         raise TurnNotFound(f"this session has no turn {turn}", field="turn")
-    return state
+    return [state]
 
 
 class _Part(NamedTuple):

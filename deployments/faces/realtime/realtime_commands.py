@@ -19,7 +19,7 @@ from pipeline.session_state.llm_context import as_given, context_messages, text_
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN
 from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.session_commands import Sessions
-from pipeline.stt.item_audio import I, silent_parts, written_down
+from pipeline.stt.item_audio import Charge, I, silent_parts, written_down
 from schemas.errors import NothingToControl, SchemaInvalid
 from schemas.errors.realtime_errors import RealtimeInvalid
 from schemas.events import (
@@ -69,6 +69,7 @@ class RealtimeCommands:
     writer: SpeechToText
     """Of sound that is part of items."""
     names: Names
+    heard: Charge
 
     async def configure(self, patch: SessionPatch | TranscriptionPatch) -> None:
         """Change the session from now on."""
@@ -125,9 +126,9 @@ class RealtimeCommands:
         """With transcripts of all their sound."""
         if not any(silent_parts(item) for item in items):
             return list(items)
-        conversation, _ = await self.sessions.view(self.session)
-        config = config_of(conversation, model=self.model)
-        return [await written_down(item, config, self.writer) for item in items]
+        known, _ = await self.sessions.view(self.session)
+        config = config_of(known, model=self.model)
+        return [await written_down(item, config, self.writer, self.heard, known.principal) for item in items]
 
     async def retrieve(self, name: str) -> Shown:
         conversation, _ = await self.sessions.view(self.session)

@@ -181,6 +181,7 @@ async def _open(
         model,
         services.transcribers.realtime,
         services.names,
+        services.allowance.heard,
     )
     return Opened(commands, translator, after, last_number, head, sound_after)
 

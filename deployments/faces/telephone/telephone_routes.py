@@ -214,7 +214,10 @@ def refuse_others(
 
 def _is_local(connection: HTTPConnection) -> bool:
     client = connection.client
-    host = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
+    try:
+        host = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
+    except ValueError:  # it is no name
+        return False
     return client is not None and is_loopback(client.host) and is_loopback(host)
 
 

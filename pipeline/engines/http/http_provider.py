@@ -49,8 +49,10 @@ class Provider:
         await self.http.aclose()
 
     async def refuse(self, response: httpx.Response) -> None:
-        """Raise for every answer that is not 200."""
+        """Raise for every answer that is not 200, and for a compressed one: its length cannot be bounded."""
         status = response.status_code
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise EngineFailed(f"{self.name} sent a compressed answer, which nobody asked for.")
         if status == httpx.codes.OK:
             return
         if status in _BUSY:

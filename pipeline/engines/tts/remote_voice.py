@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 
 from pipeline.engines.http.http_provider import Provider, body_of
+from pipeline.engines.http.server_events import BadAnswer, parsed, whole
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes, wished
 from pipeline.engines.tts.response_audio import BadSound, CutShort, EventDecoder, ResponseDecoder, decoder_of
 from pipeline.engines.tts.tempo import at_tempo
@@ -59,11 +60,13 @@ class SpeechClient:
     async def voices(self) -> tuple[str, ...]:
         """The names that the server gives at /v1/audio/voices; none if it gives none."""
         try:
-            response = await self._provider.http.get(
-                self._settings.url + "/v1/audio/voices", timeout=_ASKING_S
+            request = self._provider.http.stream(
+                "GET", f"{self._settings.url}/v1/audio/voices", timeout=_ASKING_S
             )
-            listed = response.json()["voices"] if response.is_success else []
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            async with request as response:
+                await self._provider.refuse(response)
+                listed = parsed(await whole(body_of(response)))["voices"]
+        except (httpx.HTTPError, EngineError, BadAnswer, KeyError):
             return ()
         names = [_name_of(voice) for voice in listed] if isinstance(listed, list) else []
         return tuple(name for name in names if name)

@@ -22,6 +22,7 @@ SOUND_BYTES: Final = 2 << 20
 """A page with sound ends also with the event that reaches so many bytes of it; each may have `AUDIO_MAX`."""
 _KNOWN: Final = 4_096
 _WAIT_S: Final = 1.0
+_FEW: Final = 4
 
 
 class BoundedPages:
@@ -32,18 +33,19 @@ class BoundedPages:
         self._locks: WeakValueDictionary[SessionId, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def turn(self, session: SessionId) -> AsyncGenerator[None, None]:
-        """One reader of a session goes after another: only then is it known how many events to ask for.
+    async def turn(self, session: SessionId, limit: int) -> AsyncGenerator[int, None]:
+        """Gives the number of events to ask for, where `limit` are wanted: one reader of a session goes after
+        another, as only then is it known.
 
         The server makes the replies to all of its readers before it sends one. A reader waits for a second at
-        most: the log may be away.
+        most, and then asks for a few: the log may be away, or takes long for the reply to the first one.
         """
         lock, held = self._locks.setdefault(session, asyncio.Lock()), False
         with suppress(TimeoutError):
             async with asyncio.timeout(_WAIT_S if lock.locked() else None):
                 held = await lock.acquire()
         try:
-            yield
+            yield self.count(session, limit if held else min(limit, _FEW))
         finally:
             if held:
                 lock.release()

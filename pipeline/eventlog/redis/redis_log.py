@@ -257,11 +257,10 @@ class RedisEventLog:
         self, session: SessionId, after: Seq, *, limit: int = PAGE, audio: bool = False
     ) -> list[Recorded]:
         keys = await self._ready()
-        async with self._pages.turn(session):
-            limit = self._pages.count(session, limit)
-            places = f"{after + 1}-0", f"{after + limit}-0"
+        async with self._pages.turn(session, limit) as count:
+            places = f"{after + 1}-0", f"{after + count}-0"
             [entries] = await self._call(("XRANGE", keys.events(session), *places))
-            events = self._pages.decoded(session, entries, asked=limit)
+            events = self._pages.decoded(session, entries, asked=count)
         return await self._with_sound(keys, session, events) if audio else events
 
     async def _with_sound(self, keys: Keys, session: SessionId, events: Sequence[Recorded]) -> list[Recorded]:
@@ -284,17 +283,19 @@ class RedisEventLog:
         ]
 
     async def tail(self, session: SessionId, after: Seq) -> Tail:
-        count = self._pages.count(session, PAGE)
-        head, events = await self._call(*tail_commands(await self._ready(), session, after, count))
-        return Tail(head_of(head), self._pages.decoded(session, events, asked=count))
+        keys = await self._ready()
+        async with self._pages.turn(session, PAGE) as count:
+            head, events = await self._call(*tail_commands(keys, session, after, count))
+            return Tail(head_of(head), self._pages.decoded(session, events, asked=count))
 
     async def acquire_tail(self, session: SessionId, owner: str, ttl_ms: int, after: Seq) -> Tail | None:
-        count = self._pages.count(session, PAGE)
-        commands = tail_commands(await self._ready(), session, after, count)
-        [held], replies = await self._leases.take([(session, owner)], ttl_ms, commands)
-        if not held:
-            return None
-        return Tail(head_of(replies[0]), self._pages.decoded(session, replies[1], asked=count))
+        keys = await self._ready()
+        async with self._pages.turn(session, PAGE) as count:
+            commands = tail_commands(keys, session, after, count)
+            [held], replies = await self._leases.take([(session, owner)], ttl_ms, commands)
+            if not held:
+                return None
+            return Tail(head_of(replies[0]), self._pages.decoded(session, replies[1], asked=count))
 
     def push_subscription(self) -> PushSubscription:
         return RedisPushSubscription(self._single, self._channel)

@@ -1,11 +1,13 @@
 """Port of the stores that keep documents and find passages."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.rag.chunking import DocumentChunk
 from pipeline.rag.embeddings.embedder import Vectors
+from schemas.errors.retrieval_errors import RetrievalUnavailable
 from schemas.settings.retrieval_settings import (
     CollectionId,
     CollectionView,
@@ -13,6 +15,14 @@ from schemas.settings.retrieval_settings import (
     DocumentView,
     MediaType,
 )
+
+log = logging.getLogger(__name__)
+
+
+def unusable(error: Exception) -> RetrievalUnavailable:
+    """A store's refusal. Its own words are for the process's log: they name files and hosts."""
+    log.warning("the store of the documents cannot be used: %s", error)
+    return RetrievalUnavailable("The store of the documents cannot be used now.")
 
 
 @dataclass(frozen=True, slots=True)

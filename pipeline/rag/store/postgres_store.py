@@ -11,9 +11,9 @@ import asyncpg
 import numpy as np
 
 from pipeline.rag.embeddings.embedder import Vectors
-from pipeline.rag.store.passage_store import Hit, NewDocument, StoredPassage, Surroundings
+from pipeline.rag.store.passage_store import Hit, NewDocument, StoredPassage, Surroundings, unusable
 from pipeline.rag.store.vector_matrices import Block, Matrices, best, joined
-from schemas.errors.retrieval_errors import CollectionNotFound, DocumentNotFound, RetrievalUnavailable
+from schemas.errors.retrieval_errors import CollectionNotFound, DocumentNotFound
 from schemas.settings.retrieval_settings import CollectionId, CollectionView, DocumentId, DocumentView
 
 SCHEMA: Final = "rhapsode_documents_1"
@@ -243,7 +243,7 @@ class PostgresStore:
             async with pool.acquire() as db, db.transaction(**how):
                 yield db
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            raise RetrievalUnavailable(f"The store of the documents cannot be used: {error}.") from error
+            raise unusable(error) from error
 
     async def _pool(self) -> asyncpg.Pool:
         async with self._opening:

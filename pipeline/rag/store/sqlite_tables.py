@@ -9,6 +9,7 @@ from queue import Empty, LifoQueue
 from typing import Final
 
 from pipeline.core.private_files import make_file, make_folder
+from pipeline.rag.store.passage_store import unusable
 from schemas.errors.retrieval_errors import RetrievalUnavailable
 
 VERSION: Final = 1
@@ -121,7 +122,7 @@ class Connections:
             else:
                 self._idle.put_nowait(connection)
         except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
-            raise RetrievalUnavailable(f"The store of the documents cannot be used: {error}.") from error
+            raise unusable(error) from error
 
     def _open(self) -> sqlite3.Connection:
         with self._prepared:
@@ -150,7 +151,7 @@ class Connections:
             make_folder(self._path.parent)
             make_file(self._path)
         except OSError as error:
-            raise RetrievalUnavailable(f"The store of the documents cannot be made: {error}.") from error
+            raise unusable(error) from error
 
 
 def _check(version: int) -> None:

@@ -114,4 +114,6 @@ test("paragraphs have their places in characters, as the log counts them, and ke
   const marks = parts.map(({ start, end, voice }) => ({ start, end, kind: "voice", value: voice }));
   assert.deepEqual(voicesBy(paragraphs, marks), ["", "alto", "joe"]);
   assert.deepEqual(paragraphsOf(" \n\n "), []);
+  const far = `One.${" ".repeat(300_000)}\nStill.`; // a scene may be as long
+  assert.deepEqual(paragraphsOf(far), [{ start: 0, end: far.length, words: far }]);
 });

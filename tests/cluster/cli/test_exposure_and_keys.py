@@ -108,6 +108,7 @@ def test_a_terminal_gets_the_sentence_and_then_the_key_as_one_stream(
         (["create", "--principal", "anna", "--role", "king"], "There is no role 'king'"),
         (["create", "--principal", "anna", "--expires", "soon"], "'soon' is no time"),
         (["create", "--principal", "anna", "--expires", "2001-01-01"], "is over already"),
+        (["create", "--principal", "anna", "--expires", "0h"], "is over already"),
         (["revoke", "00000000", "--yes"], "There is no key 00000000"),
     ],
 )

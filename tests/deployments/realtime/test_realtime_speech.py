@@ -6,6 +6,7 @@ import base64
 import pytest
 
 from deployments.container import GatewayContainer
+from schemas.errors.access_errors import HeardLimit
 from schemas.native.client_commands import OpenInput
 from tests.deployments.realtime.conftest import ANSWER
 from tests.deployments.realtime.realtime_client import client
@@ -220,3 +221,23 @@ async def test_sound_inside_an_item_is_written_down(app: RunningApp) -> None:
         item["content"] = [{"type": "input_audio"}]
         refused = await caller.answered("conversation.item.create", item=item, answer="nothing")
         assert refused["error"]["param"] == "item.content[0].audio"
+
+
+async def test_sound_inside_an_item_is_counted_as_that_of_a_microphone(
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+
+    async def used_up(principal: str, ms: int) -> None:
+        counted.append(ms)
+        raise HeardLimit("at most 20 hours are allowed", retry_after_s=1.0)
+
+    assert app.services is not None
+    monkeypatch.setattr(app.services.allowance, "heard", used_up)
+    async with client(app) as caller:
+        sound = silence(200) + speech()
+        audio = base64.b64encode(sound).decode()
+        item = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": audio}]}
+        refused = await caller.answered("conversation.item.create", item=item, answer="nothing")
+    assert refused["error"]["code"] == "limit.heard"
+    assert counted == [pytest.approx(len(sound) / 48, abs=30)]

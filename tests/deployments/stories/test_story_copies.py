@@ -1,6 +1,7 @@
 """A copy of a story hears what was narrated of it, if it is the copier's own, and takes none of it away."""
 
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -94,6 +95,26 @@ async def test_two_imported_stories_share_no_narration(http: httpx.AsyncClient) 
     made = [(await http.post("/v1/sessions/import", content=body)).json()["session_id"] for _ in range(2)]
     narrations = [await narrate(http, scene.replace(story, copy)) for copy in made]
     assert len({*narrations, NOWHERE}) == 3
+
+
+async def test_times_of_a_session_that_is_no_story_are_those_of_its_file(
+    app: RunningApp, http: httpx.AsyncClient
+) -> None:
+    """An import may name a narration of it, of which its file has nothing."""
+    _, scene = await told(http)
+    narration = await narrate(http, scene)
+    await listen_until_over(app.ws_url, narration, NARRATED)
+    _, _, body = await narrated_by(http, narration)
+
+    def plain(events: list[dict[str, Any]]) -> None:
+        events[0]["data"] |= {"kind": "session"}
+
+    copy = (await http.post("/v1/sessions/import", content=zipped(with_events(unzip(body), plain)))).json()[
+        "session_id"
+    ]
+    assert len((await http.get(f"/v1/sessions/{copy}/audio")).content) == 44
+    for name in ("captions.vtt", "chapters.vtt"):
+        assert (await http.get(f"/v1/sessions/{copy}/{name}")).text.split("\n", 1)[1] == ""
 
 
 async def test_a_session_that_is_no_narration_is_not_heard_as_one(http: httpx.AsyncClient) -> None:

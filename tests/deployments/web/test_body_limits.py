@@ -26,7 +26,9 @@ from schemas.apps.story_messages import (
     StreamScene,
 )
 from schemas.errors import BodyTooLarge, InputError
+from schemas.native.client_commands import SettingsPatch
 from schemas.native.native_messages import ClientTurnRequest
+from schemas.openai.chat_request import RhapsodeWishes
 
 pytestmark = pytest.mark.anyio
 TOO_MANY = b"[" + b"[]," * 200_000 + b"[]]"
@@ -122,6 +124,29 @@ def test_of_far_too_many_fields_little_is_told(field: str) -> None:
         with pytest.raises(ValidationError) as refused:
             TypeAdapter(shape).validate_python({field: many} if field else many)
         assert refused.value.error_count() < 100, shape
+
+
+@pytest.mark.parametrize(
+    ("shape", "body"),
+    [
+        (SettingsPatch, {"tools": {"functions": [...]}}),
+        (SettingsPatch, {"pronunciations": [...]}),
+        (RhapsodeWishes, {"search": ...}),
+    ],
+)
+def test_of_far_too_many_fields_of_a_part_little_is_told(
+    shape: type[BaseModel], body: dict[str, Any]
+) -> None:
+    many = dict.fromkeys(map(str, range(1_000)), 1)
+
+    def filled(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {name: filled(inner) for name, inner in part.items()}
+        return [filled(inner) for inner in part] if isinstance(part, list) else many
+
+    with pytest.raises(ValidationError) as refused:
+        shape.model_validate(filled(body))
+    assert [error["type"] for error in refused.value.errors()] == ["too_many_fields"]
 
 
 async def test_a_body_in_another_encoding_is_no_json() -> None:

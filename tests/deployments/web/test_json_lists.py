@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
-from deployments.web.connection_limiter import counted_by
+from deployments.web.connection_limiter import count_as_lasting, counted_by
 from deployments.web.json_lists import as_they_are, listed
 from pipeline.session_state.turn_state import TurnState
 from schemas.ids import TurnId
@@ -57,6 +57,7 @@ async def test_a_long_list_is_made_as_it_is_taken() -> None:
     counted_by(connection.scope, take)
     told = await listed(connection, Page(title="Long"), "lines", lines())
     assert isinstance(told, StreamingResponse)
+    await count_as_lasting(connection)
     assert len(seats) == 1
     assert "content-length" not in told.headers
     assert made < 20

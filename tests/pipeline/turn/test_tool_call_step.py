@@ -3,6 +3,8 @@
 import anyio
 import pytest
 
+from pipeline.admission.allowance import Allowance
+from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.engines.ports import Completion, Message, ToolCall
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.turn_state import STARTED
@@ -12,6 +14,7 @@ from pipeline.turn.generation import Engines
 from schemas.events import SessionStarted, TurnRequested
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, new_session_id
+from schemas.settings.limit_settings import LimitSettings
 from schemas.settings.model_settings import GivenMessage
 from schemas.settings.tool_settings import RegisteredFunction
 from tests.pipeline.sessions.test_session_owner import until_over
@@ -237,6 +240,23 @@ async def test_an_answer_does_not_wait_for_an_asynchronous_function() -> None:
         STARTED
     ]
     assert events[-1].type == "turn.completed"
+
+
+async def test_asynchronous_functions_of_one_principal_are_bounded_until_they_return() -> None:
+    allowance = Allowance(MemoryMeter(lambda: 0), LimitSettings())
+    for _ in range(31):
+        await allowance.called("ann")
+    slow = tool_registry(charge=allowance.called, **SLOW)
+    model = Author([call("slow", id="one"), call("slow", id="more"), CALLED], ["Later.", DONE])
+    events = await events_of(model, registered("slow"), functions=slow, principal="ann", by="ann")
+    assert [event.data["call"] for event in of_type(events, "tool.started")] == ["one"]
+    [refused] = of_type(events, "tool.failed")
+    assert (refused.data["call"], refused.data["code"]) == ("more", "tool.too_many")
+    assert "32 asynchronous functions" in model.asked[1].messages[-1].content
+    assert events[-1].type == "turn.completed"
+    await allowance.called("bob")
+    await allowance.told("ann", "ann", 1, 1)
+    await allowance.called("ann")
 
 
 async def test_a_turn_that_tells_a_result_waits_for_all_functions() -> None:

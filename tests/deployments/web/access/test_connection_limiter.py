@@ -142,6 +142,20 @@ async def test_an_answer_as_long_as_a_session_has_a_seat(
         assert (await anna.get(f"/v1/sessions/{empty}")).status_code == httpx.codes.OK
 
 
+async def test_a_change_whose_answer_may_be_long_is_not_made_without_a_seat(
+    crowded: tuple[RunningApp, People],
+) -> None:
+    app, people = crowded
+    async with client(app, people.anna) as anna, AsyncExitStack() as stay:
+        session = await create(anna)
+        thread = (await anna.post("/v1/threads", json={"title": "Salt"})).json()["id"]
+        for _ in range(2):
+            await seated(stay, app, session, people.anna)
+        refused = await anna.patch(f"/v1/threads/{thread}", json={"title": "Pepper"})
+        assert (refused.status_code, refused.json()["code"]) == (429, "limit.listeners")
+        assert (await anna.get(f"/v1/threads/{thread}")).json()["title"] == "Salt"
+
+
 async def test_a_streamed_completion_leaves_its_seat_when_it_is_over(
     crowded: tuple[RunningApp, People],
 ) -> None:

@@ -1,5 +1,6 @@
 """How a language model behind HTTP fails: never for ever, never without saying why, never with its key."""
 
+import gzip
 import logging
 import socket
 from collections.abc import AsyncGenerator
@@ -15,6 +16,7 @@ from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from tests.support.eventually import eventually
 from tests.support.servers.chat_server import FakeChatServer
 from tests.support.servers.fake_server import event
+from tests.support.servers.web_server_thread import serving_somewhere
 
 pytestmark = pytest.mark.anyio
 KEY = "sk-very-secret-0123456789"
@@ -78,6 +80,24 @@ async def test_nobody_there_is_a_dead_engine() -> None:
     error, _ = await failure(model)
     assert (type(error), str(error)) == (EngineDead, "cloud cannot be reached.")
     await model.aclose()
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_compressed_answer_is_not_read(status: int) -> None:
+    """A few bytes of it may be any number of them."""
+
+    async def compressed(scope: Any, receive: Any, send: Any) -> None:
+        assert dict(scope["headers"])[b"accept-encoding"] == b"identity"
+        headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": gzip.compress(b" " * 10_000_000 + b"{}")})
+
+    with serving_somewhere(compressed, "the compressor") as url:
+        model = OpenAiChat("cloud", FakeChatServer(url).settings())
+        error, deltas = await failure(model)
+        await model.aclose()
+    said = "cloud sent a compressed answer, which nobody asked for."
+    assert (type(error), str(error), deltas) == (EngineFailed, said, [])
 
 
 @pytest.mark.parametrize(

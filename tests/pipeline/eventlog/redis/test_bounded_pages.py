@@ -1,5 +1,6 @@
 """Pages of events are bounded by bytes, whatever the sizes of events, and leave nothing out."""
 
+from collections.abc import Awaitable, Callable
 from functools import cache
 from itertools import count
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.server import Command
 from schemas.events import AudioChunk, TextDelta
 from schemas.events.recorded import NewEvent
-from schemas.ids import Seq, TurnId, new_session_id
+from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from tests.support.eventlog.archives import whole
 from tests.support.eventlog.log_events import batch, creation
 
@@ -88,8 +89,8 @@ def sizes_of_replies(log: RedisEventLog, monkeypatch: pytest.MonkeyPatch) -> lis
 
     async def counted(*commands: Command, **more: Any) -> list[Any]:
         found = await call(*commands, **more)
-        if commands[0][0] == "XRANGE":
-            replies.append(sum(sum(map(len, entry[1])) for reply in found for entry in reply))
+        if commands[-1][0] == "XRANGE":
+            replies.append(sum(sum(map(len, entry[1])) for entry in found[-1]))
         return found
 
     monkeypatch.setattr(log, "_call", counted)
@@ -97,8 +98,11 @@ def sizes_of_replies(log: RedisEventLog, monkeypatch: pytest.MonkeyPatch) -> lis
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("read", [RedisEventLog.read, RedisEventLog.tail])
 async def test_of_many_readers_one_asks_for_more_than_fits(
-    log: RedisEventLog, monkeypatch: pytest.MonkeyPatch
+    log: RedisEventLog,
+    monkeypatch: pytest.MonkeyPatch,
+    read: Callable[[RedisEventLog, SessionId, Seq], Awaitable[object]],
 ) -> None:
     session = new_session_id()
     await log.append([creation(session)])
@@ -108,9 +112,25 @@ async def test_of_many_readers_one_asks_for_more_than_fits(
     replies = sizes_of_replies(log, monkeypatch)
     async with anyio.create_task_group() as readers:
         for at in range(10):
-            readers.start_soon(log.read, session, Seq(at))
+            readers.start_soon(read, log, session, Seq(at))
     assert len(replies) == 10
     assert sum(size > 2 * PAGE_BYTES for size in replies) == 1
+
+
+@pytest.mark.anyio
+async def test_a_reader_that_has_waited_for_another_one_asks_for_a_few(
+    log: RedisEventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = new_session_id()
+    await log.append([creation(session)])
+    for number in range(1, 11):
+        await log.append([batch(session, number, NewEvent(TextDelta(at=0, text="x"), 1_000, TurnId(2)))])
+    monkeypatch.setattr(bounded_pages, "_WAIT_S", 0.0)
+    async with log._pages.turn(session, PAGE) as first:
+        assert first == PAGE
+        assert [event.seq for event in await log.read(session, Seq(0))] == [1, 2, 3, 4]
+        assert [event.seq for event in (await log.tail(session, Seq(4))).events] == [5, 6, 7, 8]
+    assert len(await log.read(session, Seq(0))) == 11
 
 
 @pytest.mark.anyio

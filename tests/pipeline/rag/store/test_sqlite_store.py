@@ -58,12 +58,16 @@ async def test_a_writer_that_is_killed_leaves_whole_documents(file: Path) -> Non
 
 
 @pytest.mark.anyio
-async def test_a_file_that_is_no_store_is_said_to_be_unusable(file: Path) -> None:
+async def test_a_file_that_is_no_store_is_said_to_be_unusable_and_only_the_log_says_why(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file.parent.mkdir()
     await anyio.Path(file).write_bytes(b"this is no database, and long enough to be taken for one" * 100)
     async with _open(file) as store:
-        with pytest.raises(RetrievalUnavailable):
+        with pytest.raises(RetrievalUnavailable) as refused:
             await store.collections()
+    assert "database" not in str(refused.value)
+    assert "file is not a database" in caplog.text
 
 
 @pytest.mark.anyio
