@@ -41,7 +41,7 @@ class UiPart(_Read):
 class UiMessage(_Read):
     id: Annotated[str, Field(max_length=200)] = ""
     role: Literal["system", "user", "assistant"]
-    parts: Annotated[tuple[UiPart, ...], Field(max_length=_PARTS)]
+    parts: Annotated[tuple[UiPart, ...], Field(max_length=_PARTS, fail_fast=True)]
 
     @property
     def words(self) -> str:
@@ -60,7 +60,7 @@ class UiChatRequest(FewFields):
     )
 
     id: ChatId
-    messages: Annotated[tuple[UiMessage, ...], Field(max_length=_MESSAGES)] = ()
+    messages: Annotated[tuple[UiMessage, ...], Field(max_length=_MESSAGES, fail_fast=True)] = ()
     """The whole chat, or its last messages: the last one is answered."""
     message: UiMessage | None = None
     """Instead of `messages`: the last one alone."""

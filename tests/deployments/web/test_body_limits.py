@@ -1,6 +1,7 @@
 """Bodies of JSON: long ones are checked beside the loop, and those of too many values are not read."""
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -29,6 +30,7 @@ from schemas.errors import BodyTooLarge, InputError
 from schemas.native.client_commands import SettingsPatch
 from schemas.native.native_messages import ClientTurnRequest
 from schemas.openai.chat_request import RhapsodeWishes
+from schemas.realtime.realtime_session import ResponseWish, SessionPatch
 
 pytestmark = pytest.mark.anyio
 TOO_MANY = b"[" + b"[]," * 200_000 + b"[]]"
@@ -147,6 +149,31 @@ def test_of_far_too_many_fields_of_a_part_little_is_told(
     with pytest.raises(ValidationError) as refused:
         shape.model_validate(filled(body))
     assert [error["type"] for error in refused.value.errors()] == ["too_many_fields"]
+
+
+def lists_in(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Lists of a core schema, but those of any JSON, with what leads there."""
+    if isinstance(schema, list):
+        for one in schema:
+            yield from lists_in(one, path)
+    elif isinstance(schema, dict):
+        if schema.get("type") in ("list", "tuple", "set", "frozenset"):
+            yield path, schema
+        for name, inner in schema.items():
+            if name not in ("choices", "metadata", "serialization"):
+                yield from lists_in(inner, f"{path}.{name}")
+
+
+def test_a_list_of_a_request_is_read_up_to_its_first_mistake() -> None:
+    """A complaint of each of its items would be made in one go."""
+    bodies = [one.body_field.field_info.annotation for one in taking_json() if one.body_field is not None]
+    found = [
+        (path, one)
+        for shape in (*bodies, SessionPatch, ResponseWish, SocketCommand, AssistantCommand)
+        for path, one in lists_in(TypeAdapter(shape).core_schema)
+    ]
+    assert len(found) > 50
+    assert {path for path, one in found if not one.get("fail_fast")} == set()
 
 
 async def test_a_body_in_another_encoding_is_no_json() -> None:
