@@ -22,6 +22,7 @@ from pipeline.session_state.session_views import Views
 from pipeline.session_state.stream_state import NewAppend, StreamAppend, StreamName, StreamState, media_type
 from pipeline.transfer.session_copy import write_copy
 from schemas.errors import Conflict, LogError, RhapsodeError, SessionGone, SessionNotFound
+from schemas.errors.access_errors import LimitReached, StoredQuota
 from schemas.errors.stream_errors import StreamConflict, StreamGone, StreamInvalid, StreamNotFound
 from schemas.events import (
     Event,
@@ -288,11 +289,11 @@ class Streams:
         await self._recorder.erase(stream.session)
         self._views.forget(stream.session)
 
-    async def touch(self, stream: FoundStream) -> None:
-        """A reader has come. Where the log cannot say so, the stream may expire earlier."""
+    async def touch(self, principal: str, stream: FoundStream) -> None:
+        """A reader has come. Where that cannot be recorded, the stream may expire earlier."""
         if stream.state.untouched(self._clock.now_ms()):
-            with suppress(LogError):
-                await self._recorder.post(stream.session, StreamRead())
+            with suppress(LogError, LimitReached, StoredQuota):
+                await self._recorder.post(stream.session, StreamRead(), by=principal)
 
     def pages(self, session: SessionId) -> StreamPages:
         """Reads of a stream."""

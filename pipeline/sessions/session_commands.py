@@ -36,7 +36,7 @@ from schemas.errors import (
     SessionGone,
     TurnNotFound,
 )
-from schemas.errors.access_errors import Forbidden
+from schemas.errors.access_errors import Forbidden, LimitReached, StoredQuota
 from schemas.events import (
     EndReason,
     Event,
@@ -99,6 +99,10 @@ class HeardLedger:
             await self.flush(session)
         self._tasks.cancel_scope.cancel()
         return await self._tasks.__aexit__(kind, error, trace)
+
+    def records(self, session: SessionId, turn: TurnId) -> bool:
+        """Whether an event follows from the next report: where one waits for its time, they are one."""
+        return self._waiting.get((session, turn)) is None
 
     async def note(self, session: SessionId, turn: TurnId, heard_ms: int) -> None:
         """Raises what the log has against the session."""
@@ -472,14 +476,21 @@ class Sessions:
             return await self._ask(session, conversation, params, *before, *gone, key=key)
 
     async def heard(self, session: SessionId, command: AcknowledgePlayback, seen: Head | None = None) -> None:
-        """Records how much of a turn was heard; less than is already known changes nothing."""
+        """Records how much of a turn was heard; less than is already known changes nothing.
+
+        Nothing is recorded where the principal may write no more: reports of thousands of turns fill a log.
+        """
         conversation, _ = await self._views.get(session, seen)
         turn = conversation.turns.get(TurnId(command.turn))
         if turn is None:
             raise TurnNotFound(f"this session has no turn {command.turn}", field="turn")
         heard_ms = min(command.heard_ms, turn.audio_ms)
         if not conversation.ended and (turn.heard_ms is None or heard_ms > turn.heard_ms):
-            await self._ledger.note(session, turn.turn, heard_ms)
+            with suppress(LimitReached, StoredQuota):  # who listens is not told: nothing is lost to them
+                if self._ledger.records(session, turn.turn):
+                    size = bytes_of(PlaybackHeard(heard_ms=heard_ms))
+                    await self._allowance.written(conversation.principal, size)
+                await self._ledger.note(session, turn.turn, heard_ms)
         if command.ended and not conversation.ended and turn.playbacks < _PLAYBACKS:
             await self._ledger.settle(session)
             ended = PlaybackEnded(heard_ms=heard_ms, underruns=command.underruns)

@@ -178,7 +178,7 @@ async def read_stream(services: Open, caller: Caller, stream: str, request: Requ
     found = await services.streams.find(caller.name, stream_name(stream))
     pages = services.streams.pages(found.session)
     readable = ReadableStream(found.session, found.config.content_type, found.end, pages)
-    await services.streams.touch(found)
+    await services.streams.touch(caller.name, found)
     return await read(services, readable, request)
 
 

@@ -72,7 +72,7 @@ async def test_a_stream_that_is_read_lives_on(tiers: Tiers, streams: Streams) ->
     sweeper = expiry(tiers, session)
     for _ in range(5):
         tiers.time.ms += 90_000
-        await streams.touch(await streams.find("anna", "read"))
+        await streams.touch("anna", await streams.find("anna", "read"))
         assert await sweeper.sweep() == []
     tiers.time.ms += 200_000
     assert await sweeper.sweep() == [session]

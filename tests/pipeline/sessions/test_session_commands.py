@@ -23,6 +23,7 @@ from schemas.errors import (
     UnknownFunction,
     UnknownVoice,
 )
+from schemas.errors.access_errors import WriteLimit
 from schemas.events import (
     AudioChunk,
     MemberAdded,
@@ -36,7 +37,7 @@ from schemas.events import (
 )
 from schemas.events.voice_events import InputAudio
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
-from schemas.native.client_commands import Control, RequestTurn, SettingsPatch
+from schemas.native.client_commands import AcknowledgePlayback, Control, RequestTurn, SettingsPatch
 from schemas.settings.limit_settings import LimitSettings
 from schemas.settings.model_settings import ToolSettings
 from schemas.speech_style import PronunciationEntry
@@ -59,7 +60,12 @@ CHOICES = Catalog(
 async def asking(choices: Catalog = CHOICES) -> AsyncGenerator[tuple[Sessions, Recorder, SessionId], None]:
     """A session in which something can be asked."""
     log, session = MemoryEventLog(), new_session_id()
-    async with Recorder(log) as recorder, Tailer(log) as tailer, gateway(log, recorder) as owners:
+    async with (
+        Recorder(log) as recorder,
+        Tailer(log) as tailer,
+        gateway(log, recorder) as owners,
+        HeardLedger(recorder, SystemClock()) as ledger,
+    ):
         await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
         yield (
             Sessions(
@@ -67,7 +73,7 @@ async def asking(choices: Catalog = CHOICES) -> AsyncGenerator[tuple[Sessions, R
                 recorder,
                 tailer,
                 owners,
-                HeardLedger(recorder, SystemClock()),
+                ledger,
                 allowance=open_allowance(log, LIMITS),
                 choices=choices,
             ),
@@ -167,6 +173,36 @@ async def test_an_answer_that_is_heard_by_now_is_not_taken_up() -> None:
         await recorder.post(session, TurnStarted(epoch=1), ready, chunk, turn=turn)
         with pytest.raises(Overtaken):
             await sessions.say(session, SpokenQuestion("One. Two.", "i", (0, 1), turn), key="late")
+
+
+async def test_reports_of_what_was_heard_are_charged_as_often_as_they_are_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those of thousands of turns would fill the log beside every quota."""
+    charged: list[tuple[str, int]] = []
+
+    async def written(principal: str, size: int, *, room: bool = True) -> None:
+        if len(charged) == 3:
+            raise WriteLimit("at most 512 MB are allowed", retry_after_s=1.0)
+        charged.append((principal, size))
+
+    async with asking() as (sessions, recorder, session):
+        monkeypatch.setattr(sessions._allowance, "written", written)
+        turns: list[TurnId] = []
+        for _ in range(4):
+            wish = TurnRequested(kind="text", text="Yes.", settings=QUIET)
+            turns.append(TurnId((await recorder.post(session, wish)).last))
+            chunk = AudioChunk(sentence=0, chunk=0, at_ms=0, ms=1_000, bytes=9)
+            ready = SentenceReady(sentence=0, start=0, end=4, spoken="Yes.")
+            await recorder.post(session, TurnStarted(epoch=1), ready, chunk, turn=turns[-1])
+        for ms in (100, 200, 300):
+            await sessions.heard(session, AcknowledgePlayback(turn=turns[0], heard_ms=ms))
+        assert len(charged) == 2
+        await sessions.heard(session, AcknowledgePlayback(turn=turns[1], heard_ms=100))
+        await sessions.heard(session, AcknowledgePlayback(turn=turns[2], heard_ms=100))
+        await sessions.all_heard(session)
+        conversation, _ = await sessions.view(session)
+        assert [conversation.turns[turn].heard_ms for turn in turns[1:]] == [100, None, None]
 
 
 async def test_a_glance_at_a_session_that_is_followed_asks_the_log_only_about_news(
