@@ -71,7 +71,8 @@ class LimitSettings(_Settings):
     upload_s: float = Field(default=3_600.0, gt=0)
     """Longer recordings are refused: 422 `input.too_long`."""
     inputs: int = Field(default=200, ge=1)
-    """Microphones and files that one replica listens to; one more is refused: 503 `gateway.busy`."""
+    """Microphones and files that one replica listens to; one more is refused: 503 `gateway.busy`. The last
+    quarter is for principals that have fewer than as many: 429 `limit.listeners`."""
     arriving_bytes: int = Field(default=4 * 1024 * 1024 * 1024, ge=1_000)
     """Bytes on the disk of one replica for all arriving files; more is refused: 503
     `gateway.busy`."""

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ from pipeline.stt.inputs.input_recovery import Restored, restore
 from pipeline.stt.inputs.orphaned_inputs import OrphanedInputRecovery
 from pipeline.stt.utterances import Refused
 from schemas.errors import Conflict, GatewayBusy, LogError, NoInput, RhapsodeError, SessionAlreadyEnded
+from schemas.errors.access_errors import ListenerLimit
 from schemas.events.voice_events import InputClosed, InputOpened
 from schemas.ids import Seq, SessionId
 from schemas.languages import primary
@@ -33,6 +35,7 @@ from schemas.settings.limit_settings import LimitSettings
 log = logging.getLogger(__name__)
 
 _DECODERS: Final = 4
+_RETRY_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ class AudioInputs(TaskScope):
         self._open: dict[InputLease, OpenInputHandle] = {}
         self.decoders = anyio.CapacityLimiter(_DECODERS)
         """Threads that decode files: all others have their own, whatever a file does to these."""
-        self._opening = 0
+        self._whose: Counter[str] = Counter()
+        """Principals of the inputs that are open, or about to be."""
         self._locks: WeakValueDictionary[InputLease, anyio.Lock] = WeakValueDictionary()
         """Held while an input is opened: two at a time would both think that they have it."""
 
@@ -93,7 +97,8 @@ class AudioInputs(TaskScope):
         """Begin to listen, or go on where the log ends.
 
         `acknowledge` is told what need not be given again, `refused` why something that was said is not
-        answered. Raises GatewayBusy, SessionAlreadyEnded, InputError or what the session's view raises.
+        answered. Raises GatewayBusy, LimitReached, SessionAlreadyEnded, InputError or what the session's view
+        raises.
         """
         held = InputLease(session, params.input or str(uuid.uuid4()))
         async with self._locks.setdefault(held, anyio.Lock()):
@@ -105,7 +110,7 @@ class AudioInputs(TaskScope):
     @property
     def full(self) -> bool:
         """No room for another input."""
-        return len(self._open) + self._opening >= self._limits.inputs
+        return self._whose.total() >= self._limits.inputs
 
     def has(self, held: InputLease) -> bool:
         """True if this process hears the input, or is about to."""
@@ -132,30 +137,45 @@ class AudioInputs(TaskScope):
 
     async def _start(self, new: _Beginning) -> tuple[OpenInputHandle, bytes]:
         """Under its lock: listened to from now on, and the sound of the log that must be heard first."""
-        if self.full:
-            raise GatewayBusy(f"this replica listens to {self._limits.inputs} inputs; try again shortly")
-        self._opening += 1
+        conversation, _ = await self._services.sessions.view(new.held.session)
+        principal = conversation.principal
+        self._take_place(principal)
         try:
-            allowed = await self._allowed(new)
+            allowed = await self._allowed(new, principal)
             opening, restored = await self._record_opening(new)
             audio_input = AudioInput(opening, self._services, new.acknowledge, new.refused)
             incoming = Incoming(new.params.format, new.params.samples_per_s)
-            handle = OpenInputHandle(audio_input, incoming, restored.from_ms, allowed)
-            self._open[new.held] = handle
-        finally:
-            self._opening -= 1
+            handle = OpenInputHandle(audio_input, incoming, restored.from_ms, allowed, principal=principal)
+        except BaseException:
+            self._leave_place(principal)
+            raise
+        self._open[new.held] = handle
         self.spawn(self._run, handle)
         return handle, restored.pcm
 
-    async def _allowed(self, new: _Beginning) -> HeardAllowance | None:
+    def _take_place(self, principal: str) -> None:
+        """The last quarter of the places is for principals that have fewer than as many."""
+        most, own = self._limits.inputs, self._whose[principal]
+        if self.full:
+            raise GatewayBusy(f"this replica listens to {most} inputs; try again shortly")
+        if principal and 0 < own >= most // 4 and self._whose.total() >= most - most // 4:
+            raise ListenerLimit(
+                f"{own} inputs of one principal are enough while few places are left", retry_after_s=_RETRY_S
+            )
+        self._whose[principal] += 1
+
+    def _leave_place(self, principal: str) -> None:
+        self._whose[principal] -= 1
+        self._whose += Counter()  # principals without inputs are forgotten
+
+    async def _allowed(self, new: _Beginning, principal: str) -> HeardAllowance | None:
         """A file that says how long it is pays at once, a microphone as it is heard. Raises HeardLimit."""
         heard = self._services.heard
         if heard is None:
             return None
-        conversation, _ = await self._services.sessions.view(new.held.session)
         total_ms = new.origin.total_ms if new.origin else None
-        await heard(conversation.principal, total_ms or 1)
-        return HeardAllowance(partial(heard, conversation.principal), total_ms or 1)
+        await heard(principal, total_ms or 1)
+        return HeardAllowance(partial(heard, principal), total_ms or 1)
 
     async def _hearing_first(self, handle: OpenInputHandle, pcm: bytes) -> OpenInputHandle:
         try:
@@ -254,6 +274,7 @@ class AudioInputs(TaskScope):
         finally:
             if self._open.get(held) is handle:
                 del self._open[held]
+            self._leave_place(handle.principal)
             handle.done.set()
 
     async def _close(self, handle: OpenInputHandle, reason: CloseReason) -> None:

@@ -43,10 +43,17 @@ class OpenInputHandle:
     """One open input. One caller at a time."""
 
     def __init__(
-        self, audio_input: AudioInput, incoming: Incoming, from_ms: int, allowed: HeardAllowance | None = None
+        self,
+        audio_input: AudioInput,
+        incoming: Incoming,
+        from_ms: int,
+        allowed: HeardAllowance | None = None,
+        *,
+        principal: str = "",
     ) -> None:
         """`allowed`: how much may be given; None: any amount."""
         self.name = audio_input.opening.input
+        self.principal = principal
         self.from_ms = from_ms
         """The sound that is given first."""
         self.audio_input = audio_input

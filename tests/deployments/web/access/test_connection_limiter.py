@@ -15,6 +15,7 @@ from deployments.web import json_lists
 from deployments.web.connection_limiter import lasts
 from tests.support.clients.access_people import People, client, said_by_socket, settings_at, stream
 from tests.support.clients.native_client import ask, create, split_frame
+from tests.support.clients.native_speaker import Caller
 from tests.support.running_app import RunningApp, running_app
 
 pytestmark = pytest.mark.anyio
@@ -88,6 +89,26 @@ async def test_a_seat_is_free_again_when_its_listener_has_left(crowded: tuple[Ru
                 [word], _ = await said_by_socket(app, stream(session), people.anna)
                 assert word["type"] == "hello" or word["code"] == "limit.listeners"
                 heard += word["type"] == "hello"
+
+
+async def test_microphones_of_one_principal_leave_a_quarter_of_the_places_to_the_others(
+    tmp_path: Path,
+) -> None:
+    people = People.at(tmp_path)
+
+    async def heard(stay: AsyncExitStack, app: RunningApp, session: str, key: str) -> str:
+        """The answer to a microphone that stays open until `stay` ends: its type, or its code."""
+        socket = await seated(stay, app, session, key)
+        answer = await Caller(socket).answered(type="input.open")
+        return str(answer.get("code", answer["type"]))
+
+    with running_app(settings_at(tmp_path, limits={"inputs": 4})) as app:
+        async with client(app, people.anna) as anna, client(app, people.bob) as bob, AsyncExitStack() as stay:
+            hers, his = await create(anna), await create(bob)
+            answers = [await heard(stay, app, hers, people.anna) for _ in range(4)]
+            assert answers == [*["input.ready"] * 3, "limit.listeners"]
+            assert await heard(stay, app, his, people.bob) == "input.ready"
+            assert await heard(stay, app, his, people.bob) == "gateway.busy"
 
 
 STREAMS = [
