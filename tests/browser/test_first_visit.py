@@ -7,7 +7,6 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.page_reader import Reader
-from tests.browser.stories_page import new_story
 from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.browser
@@ -22,11 +21,10 @@ WITHOUT_TLS = "delete Crypto.prototype.randomUUID; delete Navigator.prototype.cl
 """Browsers keep these from pages of another machine that come without TLS."""
 
 
-@pytest.mark.parametrize("story", [False, True])
-def test_a_page_without_tls_asks_and_hears(open_page: OpenPage, app: RunningApp, *, story: bool) -> None:
+def test_a_page_without_tls_asks_and_hears(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page("/web/icon.svg")
     reader.page.add_init_script(WITHOUT_TLS)
-    reader.page.goto(app.url + (new_story(app.url) if story else ""))
+    reader.page.goto(app.url)
     reader.ask("briefly")
     reader.status_is("completed")
     expect(reader.page.get_by_role("article")).to_contain_text("The fox slept by the stove all night.")
