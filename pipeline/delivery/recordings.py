@@ -1,14 +1,13 @@
 """The audio of whole turns as one file, from the log: small files at once, large ones while they are sent."""
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio.to_thread
 
@@ -17,6 +16,7 @@ from pipeline.audio.audio_formats import WAV_HEADER_BYTES, AudioFormat, Mp3Encod
 from pipeline.audio.chapter_tags import Chapter, id3_tag
 from pipeline.audio.ogg import OggPages
 from pipeline.audio.opus import OpusDecoder, unframe
+from pipeline.core.fair_slots import FairPlaces
 from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.turn_state import SentenceState, TurnState
 from schemas.events.recorded import Recorded
@@ -25,6 +25,10 @@ from schemas.ids import Seq, SessionId
 _PAGE: Final = 32
 """Events that are read at a time, with at most 256 kB of sound each."""
 _SIZES: Final = 256
+_PLACES: Final = 2
+"""Files, or pieces of them, that are made at a time, for one principal after the other: hundreds of them took
+all threads of a gateway, and speech that others hear waited for minutes."""
+T = TypeVar("T")
 EXTENSIONS: Final[dict[AudioFormat, str]] = {"wav": "wav", "mp3": "mp3", "opus": "ogg", "pcm16": "pcm"}
 
 
@@ -53,6 +57,8 @@ class RecordingParams:
     parts: tuple[RecordingPart, ...]
     fmt: AudioFormat
     titled: tuple[Chapter, ...] = ()
+    principal: str = ""
+    """Of the client that waits for it."""
 
     @cached_property
     def sentences(self) -> list[_Sounding]:
@@ -111,6 +117,7 @@ class Recordings:
         self._log = log
         self._max = max_bytes
         self._small = small_bytes
+        self._places = FairPlaces(_PLACES)
         self._made: OrderedDict[str, RenderedRecording] = OrderedDict()
         self._sizes: OrderedDict[str, int] = OrderedDict()
 
@@ -126,17 +133,23 @@ class Recordings:
     async def make(self, params: RecordingParams) -> RenderedRecording:
         """The turns' audio laid end to end; sizes in its header are open while a turn is running."""
         etag = params.etag("")
-        recording = self._made.get(etag)
-        if recording is None:
-            chunks = [chunk async for chunk in _chunks(self._log, params.sentences)]
-            data = await asyncio.to_thread(
-                whole_file, params.fmt, chunks, complete=params.complete, chapters=params.chapters
-            )
-            recording = self._made[etag] = RenderedRecording(data, etag)
+        if (recording := self._made.get(etag)) is None:
+            async with self._places.place(params.principal):
+                recording = self._made.get(etag) or await self._make(params, etag)
+        self._made[etag] = recording
         self._made.move_to_end(etag)
         while sum(len(made.data) for made in self._made.values()) > self._max:
             self._made.popitem(last=False)
         return recording
+
+    async def _make(self, params: RecordingParams, etag: str) -> RenderedRecording:
+        chunks = [chunk async for chunk in _chunks(self._log, params.sentences)]
+        make = partial(whole_file, params.fmt, chunks, complete=params.complete, chapters=params.chapters)
+        return RenderedRecording(await anyio.to_thread.run_sync(make), etag)
+
+    async def _piece(self, params: RecordingParams, make: Callable[[], T]) -> T:
+        async with self._places.place(params.principal):
+            return await anyio.to_thread.run_sync(make)
 
     def known_size(self, params: RecordingParams) -> int | None:
         """Bytes of the file as far as they are known without the log; None: only its making tells."""
@@ -205,10 +218,10 @@ class Recordings:
         async with aclosing(_chunks(self._log, sentences)) as chunks:
             async for chunk in chunks:
                 pieces = file.push(chunk)
-                while (piece := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
+                while (piece := await self._piece(params, partial(next, pieces, None))) is not None:
                     yield piece
         if params.complete:
-            yield await anyio.to_thread.run_sync(file.finish)
+            yield await self._piece(params, file.finish)
 
 
 class _File:

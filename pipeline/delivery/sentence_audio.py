@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from typing import Final
 
 from pipeline.audio.audio_files import StoredChunk, whole_file
@@ -47,9 +48,14 @@ def stored(recorded: Recorded) -> StoredChunk:
     return StoredChunk(recorded.audio or b"", recorded.data["chunk"], recorded.data["ms"])
 
 
+_ENCODERS: Final = ThreadPoolExecutor(2, thread_name_prefix="sentences")
+"""Of their own: speech that is heard live waits for no file."""
+
+
 async def encode(fmt: AudioFormat, chunks: Sequence[StoredChunk]) -> bytes:
     """One file; off the loop."""
-    return await asyncio.to_thread(whole_file, fmt, chunks, complete=True)
+    make = partial(whole_file, fmt, chunks, complete=True)
+    return await asyncio.get_running_loop().run_in_executor(_ENCODERS, make)
 
 
 async def read_sentence(

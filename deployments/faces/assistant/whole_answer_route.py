@@ -74,7 +74,8 @@ async def _reply(services: GatewayContainer, session: SessionId, turn: TurnId) -
     if state.status == "failed":
         raise _failure(state.error or {})
     part = RecordingPart(session, [state], head.seq)
-    recording = await services.recordings.make(RecordingParams((part,), FORMAT))
+    wanted = RecordingParams((part,), FORMAT, principal=conversation.principal)
+    recording = await services.recordings.make(wanted)
     return state.answer, recording.data
 
 

@@ -1,6 +1,7 @@
 """The native face, finished goods: the audio made so far, and captions."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, islice
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -41,7 +42,8 @@ async def audio(
     """
     caller = await principal_of(request)
     conversation, _ = await services.sessions.view(session)
-    params = await _params(services, session, conversation, turn, audio_format)
+    whose = conversation.principal if caller.share is not None else caller.name
+    params = replace(await _params(services, session, conversation, turn, audio_format), principal=whose)
     etag = params.etag("" if (small := services.recordings.small(params)) else " streamed")
     headers = {
         "ETag": etag,
@@ -51,7 +53,6 @@ async def audio(
     }
     if request.headers.get("If-None-Match") == etag:
         return Response(status_code=304, headers=headers)
-    whose = conversation.principal if caller.share is not None else caller.name
     wanted = range_ if if_range in (None, etag) else None
     mime, recordings = MIME[audio_format], services.recordings
     if small:

@@ -1,5 +1,9 @@
 """The audio of turns with very many sentences."""
 
+import threading
+from dataclasses import replace
+
+import anyio
 import pytest
 
 from pipeline.audio.audio_formats import AudioFormat
@@ -34,6 +38,39 @@ async def test_the_same_part_is_given_as_often_as_it_is_asked_for() -> None:
         part = [piece async for piece in recordings.stream(params, size - 100, 100)]
         assert part == [bytes(100)]
     assert len(params.sentences) == MANY
+
+
+async def test_many_files_of_one_principal_keep_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    recordings, made, go_on = Recordings(MemoryEventLog()), list[str](), threading.Event()
+    monkeypatch.setattr("pipeline.delivery.recordings.whole_file", lambda *_, **__: b"%d" % go_on.wait(20))
+
+    async def make(principal: str) -> None:
+        await recordings.make(replace(recording(), principal=principal))
+        made.append(principal)
+
+    async with anyio.create_task_group() as tasks:
+        for principal in [*["anna"] * 8, "bob"]:
+            tasks.start_soon(make, principal)
+        await anyio.wait_all_tasks_blocked()
+        assert [recordings._places.waiting(principal) for principal in ("anna", "bob")] == [6, 1]
+        go_on.set()
+    assert made.index("bob") < 5
+
+
+async def test_a_file_that_several_wait_for_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    params, made = recording(), list[bytes]()
+
+    def whole(*_: object, **__: object) -> bytes:
+        made.append(b"made")
+        return b"made"
+
+    monkeypatch.setattr("pipeline.delivery.recordings.whole_file", whole)
+    monkeypatch.setattr("pipeline.delivery.recordings._PLACES", 1)
+    recordings = Recordings(MemoryEventLog())
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(recordings.make, params)
+    assert made == [b"made"]
 
 
 @pytest.mark.parametrize(
