@@ -3,14 +3,14 @@
 import { byId, setIcon } from "./dom.js";
 
 const OWN_SCROLL_MS = 700;
-const BY_HAND_MS = 300; // from a movement of the reader's hand to the scroll that it causes
-const SCROLLS = /^(PageUp|PageDown|Home|End|ArrowUp|ArrowDown| )$/;
+const BY_HAND_MS = 1_000; // after a movement of the reader's hand the page does not scroll by itself: its own scroll may be on the way
+const SCROLLS = /^(PageUp|PageDown|Home|End|ArrowUp|ArrowDown)$/;
 
 let shown = null; // of the place that was drawn last; those of places that were left are forgotten
 addEventListener("scroll", () => shown?._scrolled(), { passive: true });
 for (const gesture of ["wheel", "touchmove"]) addEventListener(gesture, () => shown?._touched(), { passive: true });
-addEventListener("keydown", ({ key }) => SCROLLS.test(key) && shown?._touched());
-addEventListener("pointermove", ({ buttons, target }) => buttons && target === document.documentElement && shown?._touched()); // the scroll bar
+addEventListener("keydown", ({ key, target }) => SCROLLS.test(key) && !target.closest?.("input, textarea, select") && shown?._touched());
+addEventListener("pointerdown", ({ target }) => target === document.documentElement && shown?._touched()); // the scroll bar
 byId("follow").addEventListener("click", () => shown?.resume());
 
 /** Scrolls along with the voice (or, in silence, with the growing text) until the reader scrolls away. */
@@ -22,12 +22,14 @@ export class Follow {
     this._wanted = () => null; // where the page would scroll to now; null: what is followed is in sight
     this._scrolledAt = -Infinity;
     this._byHandAt = -Infinity;
+    this._byHand = false; // scrolls are the reader's, until the page scrolls by itself
     this._height = 0;
     this._liveHeight = 0;
   }
 
   resume() {
-    this._away = false;
+    this._away = this._byHand = false;
+    this._byHandAt = -Infinity;
     this._target = null;
     this._height = 0;
   }
@@ -40,7 +42,7 @@ export class Follow {
     this._wanted = () => document.documentElement.scrollHeight;
     const grown = element.scrollHeight !== this._liveHeight;
     this._liveHeight = element.scrollHeight;
-    if (grown && !this._away) this._scroll();
+    if (grown && !this._holds) this._scroll();
   }
 
   to(spoken, growing) {
@@ -52,7 +54,7 @@ export class Follow {
       this._target = spoken; // a sentence that grows is drawn anew
       setIcon(this._button, spoken.getBoundingClientRect().top < 0 ? "up" : "down");
     }
-    if (this._away || !byId("refusal").hidden) return; // a refusal stays in sight
+    if (this._holds || !byId("refusal").hidden) return; // a refusal stays in sight
     if (spoken) this._showSpoken(spoken);
     else if (growing) this._showEnd(growing);
   }
@@ -74,13 +76,19 @@ export class Follow {
     const top = this._wanted();
     if (top === null) return;
     this._scrolledAt = performance.now();
-    this._byHandAt = -Infinity;
+    this._byHand = false;
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     scrollTo({ top, behavior: calm ? "instant" : "smooth" });
   }
 
   _touched() {
     this._byHandAt = performance.now();
+    this._byHand = true;
+  }
+
+  /** The page stays where the reader has it. */
+  get _holds() {
+    return this._away || performance.now() - this._byHandAt < BY_HAND_MS;
   }
 
   /**
@@ -88,13 +96,11 @@ export class Follow {
    * A scroll that a script or a tool starts leaves what is spoken only where that is out of sight.
    */
   _scrolled() {
-    const now = performance.now();
-    if (now - this._byHandAt < BY_HAND_MS) {
-      this._byHandAt = now; // momentum
+    if (this._byHand) {
       const last = document.documentElement.scrollHeight - innerHeight;
       const top = this._wanted();
       this._away = top !== null && Math.abs(Math.min(Math.max(top, 0), last) - scrollY) > 1;
-    } else if (this._target && now - this._scrolledAt >= OWN_SCROLL_MS) {
+    } else if (this._target && performance.now() - this._scrolledAt >= OWN_SCROLL_MS) {
       const { top, bottom } = this._target.getBoundingClientRect();
       this._away = bottom < 0 || top > innerHeight;
     }
