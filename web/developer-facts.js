@@ -27,7 +27,8 @@ export function timingsOf({ order, turns }) {
   const rows = order.map((id, at) => [at + 1, ...TIMED.map((key) => since(turns[id].times, key))]);
   const median = TIMED.map((_, column) => {
     const known = rows.map((row) => row[column + 1]).filter((ms) => ms !== null).sort((one, other) => one - other);
-    return known.length ? known[known.length >> 1] : null;
+    const middle = known.length >> 1;
+    return known.length ? Math.round((known[middle] + known[known.length - 1 - middle]) / 2) : null;
   });
   return { rows, median };
 }
