@@ -176,19 +176,6 @@ def test_a_reader_who_scrolls_away_while_an_answer_begins_is_not_pulled_back(ope
     expect(reader.page.locator(".sentence.speaking")).to_be_in_viewport()
 
 
-def test_the_page_follows_the_voice_while_the_next_question_is_typed(open_page: OpenPage) -> None:
-    reader = open_page(reduced_motion="no-preference", viewport={"width": 500, "height": 500})
-    reader.ask("a story at length")
-    reader.hears()
-    top = reader.page.evaluate("scrollY")
-    for _ in range(12):
-        reader.page.locator("#text").press_sequentially("and so ", delay=40)
-        reader.page.press("#text", "ArrowUp")
-        reader.page.wait_for_timeout(200)
-        expect(reader.page.locator("#follow")).to_be_hidden()
-    assert reader.page.evaluate("scrollY") > top
-
-
 def test_an_empty_request_cannot_be_sent(open_page: OpenPage) -> None:
     reader = open_page()
     reader.ask("   ")
