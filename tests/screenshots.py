@@ -167,6 +167,13 @@ def tab(browser: Browser, url: str, **context: Any) -> Iterator[Reader]:
     reader.close()
 
 
+def noticed(browser: Browser, url: str) -> None:
+    """What was prepared is told to a page that no picture shows: news count as told after five seconds."""
+    with tab(browser, url) as reader:
+        reader.page.locator(".toast").first.wait_for()
+        reader.page.wait_for_timeout(6_000)
+
+
 def chats(browser: Browser, url: str, camera: Camera) -> None:
     """A chat from empty to offline, as its owner and as a guest sees it, and the developer panel."""
     with tab(browser, url) as reader:
@@ -339,6 +346,7 @@ def main(arguments: Sequence[str]) -> int:
         prepared = Prepared(url)
         playwright = open_things.enter_context(sync_playwright())
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        noticed(browser, url)
         camera = Camera(chosen.everything)
         scenes = {
             "chats": partial(chats, browser, url, camera),
