@@ -9,7 +9,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, streaming
 from deployments.rpc.result_stream_server import ResultStreamServer
-from deployments.rpc.serve_client import CONTEXT, healthy, streamed
+from deployments.rpc.serve_client import ReplicaCalls, healthy
 from pipeline.engines.ports import (
     ChatRequest,
     Completion,
@@ -77,18 +77,16 @@ class RemoteLanguageModel:
     """Satisfies LanguageModel over a Serve handle; what is written comes to `results`."""
 
     def __init__(self, handle: DeploymentHandle[Any], results: ResultStreamServer | None = None) -> None:
-        self._results = results
-        self._stream = handle.options(method_name="stream", stream=True, _by_reference=False)
+        self._stream = ReplicaCalls(
+            handle.options(method_name="stream", stream=True, _by_reference=False), results
+        )
         self._health = handle.options(method_name="check_health", _by_reference=False)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         asked = asdict(request)
         del asked["principal"]  # replicas do not need it, and those of 0.1.0 refuse it
         newer = {name: asked.pop(name) for name in _NEWER}
-        reply = streamed(
-            self._results, lambda back: self._stream.remote(asked, **{CONTEXT: {**inject(), **newer, **back}})
-        )
-        async with reply as items:
+        async with self._stream.stream(asked, context={**inject(), **newer}) as items:
             async for item in items:
                 yield _written(item)
 

@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from ray.serve.handle import DeploymentHandle
 
+from deployments.replicas.replica_stop import stop_watch
 from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, streaming
+from deployments.rpc.result_stream_client import ResultStreamClient
 from deployments.rpc.result_stream_server import ResultStreamServer
-from deployments.rpc.serve_client import CONTEXT, healthy, streamed
+from deployments.rpc.serve_client import ReplicaCalls, healthy
 from pipeline.engines.ports import (
     AS_CONFIGURED,
     EngineResult,
@@ -52,6 +54,7 @@ class TextToSpeechReplica(Observed):
         self, settings: TextToSpeechSettings, cache: Path, telemetry: TelemetrySettings = SILENT
     ) -> None:
         self.telemetry = Telemetry(telemetry, "TextToSpeech")
+        self.results = ResultStreamClient(settings.streams, stop_watch())
         engine = build_text_to_speech(settings, cache)
         self._engine = engine
         self._speaker: Speaker = await open_speaker(engine, settings)
@@ -97,9 +100,10 @@ class RemoteSpeaker:
         voices: tuple[str, ...],
         providers: Providers,
     ) -> None:
-        self._speak = handle.options(method_name="speak", stream=True, _by_reference=False)
+        self._speak = ReplicaCalls(
+            handle.options(method_name="speak", stream=True, _by_reference=False), results
+        )
         self._health = handle.options(method_name="check_health", _by_reference=False)
-        self._results = results
         self._voices = voices
         self._providers = providers
 
@@ -131,13 +135,7 @@ class RemoteSpeaker:
         del params["waited_s"]  # whose patience it is, is this side's to know
         older = {name: params.pop(name) for name in _OLDER}
         newer = {"delivery": json.dumps(params)}
-        reply = streamed(
-            self._results,
-            lambda back: self._speak.remote(
-                text, voice, speed, older, **{CONTEXT: {**inject(), **newer, **back}}
-            ),
-        )
-        async with reply as items:
+        async with self._speak.stream(text, voice, speed, older, context={**inject(), **newer}) as items:
             async for item in items:
                 if "voice" in item:
                     yield SpokenBy(item["voice"], item["provider"], tuple(item["ignored"]))

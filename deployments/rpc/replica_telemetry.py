@@ -87,7 +87,7 @@ def streaming(name: str, item_of: Callable[[Any], Item] = lambda item: item) -> 
     `item_of` makes what travels of an item. A stream that fails ends with {"error", "message", "field"}.
 
     Gateways of 0.1.0 call it `come` (see `serve_client.CONTEXT`). Where it also names a gateway's address,
-    the items go there past Serve.
+    the items go there past Serve, and the call may stay for what its caller asks next.
     """
 
     def decorate(method: Any) -> Any:
@@ -99,31 +99,38 @@ def streaming(name: str, item_of: Callable[[Any], Item] = lambda item: item) -> 
             come: PropagatedContext = NO_CONTEXT,
         ) -> AsyncGenerator[Item, None]:
             context = context or come
-            served = ServerSpan(name, context, self.tracing)
             delivery = None
-            try:
-                delivery = await self.results.to(context)
-                async with aclosing(method(self, *self.completed(arguments, context))) as stream:
-                    async for made in stream:
-                        item = item_of(made)
-                        served.item(item)
-                        if delivery is None:
-                            yield item
-                        else:
-                            await delivery.deliver(item)
-                served.whole()
-                if delivery is not None:
+            while True:
+                served = ServerSpan(name, context, self.tracing)
+                try:
+                    delivery = delivery or await self.results.to(context)
+                    async with aclosing(method(self, *self.completed(arguments, context))) as stream:
+                        async for made in stream:
+                            item = item_of(made)
+                            served.item(item)
+                            if delivery is None:
+                                yield item
+                            else:
+                                await delivery.deliver(item)
+                    served.whole()
+                except RhapsodeError as error:
+                    failure = error_item(error)
+                    served.item(failure)
+                    served.whole()
+                    # On the same way as what was made before it.
+                    if delivery is not None and await delivery.delivered(failure):
+                        failure = {WHOLE: delivery.count}
+                    yield failure
+                    return
+                finally:
+                    served.end()
+                if delivery is None:
+                    return
+                asked = await self.results.asked_again(delivery)
+                if asked is None:
                     yield {WHOLE: delivery.count}
-            except RhapsodeError as error:
-                failure = error_item(error)
-                served.item(failure)
-                served.whole()
-                # On the same way as what was made before it.
-                if delivery is not None and await delivery.delivered(failure):
-                    failure = {WHOLE: delivery.count}
-                yield failure
-            finally:
-                served.end()
+                    return
+                arguments, context = asked
 
         return followed
 

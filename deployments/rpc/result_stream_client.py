@@ -1,13 +1,16 @@
 """How a replica brings what its engine makes to the gateways: one connection to each, for all calls."""
 
 import asyncio
+import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 import msgpack
 
-from deployments.rpc.result_stream_server import LARGEST, LENGTH, watch_over
+from deployments.rpc.result_frames import LARGEST, LENGTH, FrameProtocol
+from deployments.rpc.result_stream_server import STAYS, WELCOME
+from pipeline.observability.trace_propagation import PropagatedContext
 from schemas.errors import EngineDead, EngineFailed
 
 _CONNECT_S: Final = 2.0
@@ -15,14 +18,26 @@ _PATIENCE_S: Final = 0.1
 """A call that finds the way not ready for so long answers through Serve."""
 _AGAIN_S: Final = 30.0
 """A gateway that could not be reached is not tried again for so long: its calls answer through Serve."""
+_IDLE_S: Final = 1.5
+"""A call stays open for so long after its last item."""
+_LONGEST_S: Final = 10.0
+"""A call is asked again for so long: later ones are routed anew, to replicas that were added since."""
 Address = tuple[str, int, str]
+Asked = tuple[tuple[Any, ...], PropagatedContext]
+"""Arguments of a call, and its context."""
 log = logging.getLogger(__name__)
 
 
 class ResultStreamClient:
-    """The connections of one replica."""
+    """The connections of one replica.
 
-    def __init__(self) -> None:
+    `idle_calls`: so many calls at most wait at a time to be asked again; Serve counts them as ongoing.
+    `leaving`: whether the replica is being stopped, so that no call stays.
+    """
+
+    def __init__(self, idle_calls: int = 0, leaving: Callable[[], bool] = lambda: False) -> None:
+        self._idle_left = idle_calls
+        self._leaving = leaving
         self._connections: dict[Address, asyncio.Task[_GatewayConnection | None]] = {}
 
     async def to(self, context: Mapping[str, str | int]) -> "ResultDelivery | None":
@@ -35,7 +50,20 @@ class ResultStreamClient:
             known = self._connections[address] = asyncio.create_task(self._connected(address))
         ready, _ = await asyncio.wait({known}, timeout=_PATIENCE_S)
         connection = known.result() if ready else None
-        return None if connection is None else ResultDelivery(connection, int(context["call"]))
+        if connection is None:
+            return None
+        return ResultDelivery(connection, int(context["call"]), stays=STAYS in context)
+
+    async def asked_again(self, delivery: "ResultDelivery") -> Asked | None:
+        """What the caller asks next by the same call, whose items are made; None: the call is to end."""
+        if not (self._idle_left and delivery.stays) or self._leaving():
+            return None
+        self._idle_left -= 1
+        try:
+            asked = await delivery.asked_again()
+        finally:
+            self._idle_left += 1
+        return None if self._leaving() else asked
 
     async def _connected(self, address: Address) -> "_GatewayConnection | None":
         loop = asyncio.get_running_loop()
@@ -63,10 +91,16 @@ class ResultStreamClient:
 class ResultDelivery:
     """One call's items on their way."""
 
-    def __init__(self, connection: "_GatewayConnection", call: int) -> None:
+    def __init__(self, connection: "_GatewayConnection", call: int, *, stays: bool) -> None:
+        """`stays`: the caller may ask again by the same call."""
         self._connection = connection
         self._call = call
+        self._until = asyncio.get_running_loop().time() + (_LONGEST_S if stays else 0.0)
         self.count = 0
+
+    @property
+    def stays(self) -> bool:
+        return asyncio.get_running_loop().time() < self._until
 
     async def deliver(self, item: Mapping[str, Any]) -> None:
         """Waits while the connection takes nothing. Raises EngineDead where it was lost."""
@@ -85,32 +119,52 @@ class ResultDelivery:
             return False
         return True
 
+    async def asked_again(self) -> Asked | None:
+        """None: nothing came for a while, or the connection was lost."""
+        asked = self._connection.asked[self._call] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(_IDLE_S):
+                return await asked if await self.delivered({STAYS: True}) else None
+        except TimeoutError:
+            return None
+        finally:
+            del self._connection.asked[self._call]
 
-class _GatewayConnection(asyncio.Protocol):
+
+class _GatewayConnection(FrameProtocol):
     """Writes of all calls in one turn of the loop leave together."""
 
     def __init__(self, lost: Any) -> None:
+        super().__init__(self._take)
         self._when_lost = lost
         self._lost = False
         self._frames: list[bytes] = []
         self._room = asyncio.Event()
         self._room.set()
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
         self.accepted: asyncio.Future[None] = self._loop.create_future()
         """Done when the gateway has known its token."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        watch_over(transport)
+        self.asked: dict[int, asyncio.Future[Asked | None]] = {}
+        """Calls that wait to be asked again."""
 
     def data_received(self, data: bytes) -> None:
         if not self.accepted.done():
             self.accepted.set_result(None)
+            data = data.removeprefix(WELCOME)
+        super().data_received(data)
+
+    def _take(self, frame: bytes) -> None:
+        call, arguments, context = json.loads(frame)
+        asked = self.asked.get(call)
+        if asked is not None and not asked.done():  # else it has ended; its end in Serve tells the gateway
+            asked.set_result((tuple(arguments), context))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
         self._room.set()
+        for asked in self.asked.values():
+            if not asked.done():
+                asked.set_result(None)
         if self.accepted.cancelled():
             return  # given up, and not to be tried again for a while
         if self.accepted.done():
@@ -120,8 +174,7 @@ class _GatewayConnection(asyncio.Protocol):
 
     def close(self) -> None:
         self.accepted.cancel()
-        if self._transport is not None:
-            self._transport.close()
+        super().close()
 
     def pause_writing(self) -> None:
         self._room.clear()
@@ -139,8 +192,8 @@ class _GatewayConnection(asyncio.Protocol):
 
     def _leave(self) -> None:
         frames, self._frames = self._frames, []
-        if self._transport is not None and not self._lost:
-            self._transport.write(b"".join(frames))
+        if self.transport is not None and not self._lost:
+            self.transport.write(b"".join(frames))
 
     async def room(self) -> None:
         """Raises EngineDead."""

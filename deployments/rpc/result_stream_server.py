@@ -2,23 +2,26 @@
 
 A call goes to its replica through Serve, which routes, queues, refuses and cancels it. Its items come back
 past Serve, whose stream costs more for a delta than all that happens to it afterwards. On the wire: frames
-of a length (4 bytes, big-endian) and a msgpack array [call, item]; the first frame is the token that the
-call brought along.
+of a msgpack array [call, item]; the first frame is the token that the call brought along. A call may stay
+open after its last item: the replica says so, and is asked again by a frame of a JSON array
+[call, arguments, context] (docs/adr/0271).
 """
 
 import asyncio
 import hmac
+import json
 import secrets
-import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
+import anyio
 import msgpack
 
+from deployments.rpc.result_frames import LARGEST, LENGTH, FrameProtocol
+from pipeline.core.task_scope import TaskScope
 from schemas import errors
 from schemas.errors import EngineDead, EngineFailed, RhapsodeError
 from schemas.errors.retrieval_errors import BY_CODE
@@ -26,15 +29,12 @@ from schemas.errors.retrieval_errors import BY_CODE
 Item = Mapping[str, Any]
 """Values that cross a process: str, bytes, numbers, lists and dicts only, so that environments may differ."""
 
-LENGTH: Final = 4
-LARGEST: Final = 4 << 20
-"""Bytes of a frame; whoever announces more is no replica of ours."""
 WHOLE: Final = "handed_in"
 """The one item of a call's stream in Serve: so many came here."""
+STAYS: Final = "stays"
+"""In a call's context: its caller may ask again by it. As an item: the replica waits for that."""
 WELCOME: Final = b"+"
 """The only thing that a gateway says: the token is its own."""
-_ALIVE: Final = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 10_000}
-"""Seconds, times, and milliseconds after which what was sent and not taken ends the connection."""
 _GREETING: Final = 64
 _GREETED_S: Final = 5.0
 """Seconds for the token; a connection without it is closed."""
@@ -70,15 +70,6 @@ def unless_error(item: Item) -> Item:
     return item
 
 
-def watch_over(transport: asyncio.BaseTransport) -> None:
-    """A machine that has gone, or a way that was forgotten in between, is noticed within seconds."""
-    connection = transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _ALIVE.items():
-        if (option := getattr(socket, name, None)) is not None:  # Linux has all of them
-            connection.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
 class Call:
     """The items of one call, in order. One reader; ends where the call does, raising what it failed with.
 
@@ -88,13 +79,17 @@ class Call:
     def __init__(self, back: dict[str, str | int]) -> None:
         self.back = back
         """For the replica: where to bring them."""
+        self.scope = anyio.CancelScope()
+        """Of the task that follows it in Serve."""
         self._items: deque[Item] = deque()
         self._taken = 0
         self._whole: int | None = None
         self._error: RhapsodeError | None = None
         self._over = False
         self._cut = False
-        self.way: object = None
+        self._waits = False
+        """The replica has made all that it was asked for, and waits to be asked again."""
+        self.way: _Connection | None = None
         """By which connection items come; None before the first one. What is lost before it is waited for."""
         self._changed: asyncio.Future[None] | None = None
 
@@ -117,9 +112,32 @@ class Call:
         self._cut = True
         self._wake()
 
+    @property
+    def idle(self) -> bool:
+        """Its reader has had everything, and the replica can be asked again."""
+        return self._waits and not (self._over or self._cut)
+
+    def ask(self, arguments: Sequence[Any], context: Mapping[str, str | int]) -> None:
+        """Another time, of an idle call; its items follow, if `begun`."""
+        self._waits = False
+        if self.way is not None:
+            self.way.send(json.dumps([self.back["call"], arguments, context]).encode())
+
+    async def begun(self) -> bool:
+        """Whether the replica took up what it was asked; False where it had ended the call before that."""
+        if self.way is None:
+            return True  # a new call: Serve has it
+        while not (self._items or self._over):
+            await self._news()
+        return bool(self._items) or self._error is not None or self._taken < (self._whole or 0)
+
     def _wake(self) -> None:
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
+
+    def _news(self) -> asyncio.Future[None]:
+        self._changed = asyncio.get_running_loop().create_future()
+        return self._changed
 
     def __aiter__(self) -> AsyncIterator[Item]:
         return self
@@ -128,17 +146,20 @@ class Call:
         while not self._items:
             if self._error is not None:
                 raise self._error
-            if self._over and (self._whole is None or self._taken >= self._whole):
+            if self._waits or (self._over and (self._whole is None or self._taken >= self._whole)):
                 raise StopAsyncIteration
             if self._over and self._cut:
                 raise EngineDead("the replica's connection was lost")
-            self._changed = asyncio.get_running_loop().create_future()
             if self._over:
-                await self._late(self._changed)
+                await self._late(self._news())
             else:
-                await self._changed
+                await self._news()
         self._taken += 1
-        return unless_error(self._items.popleft())
+        item = self._items.popleft()
+        if STAYS in item:
+            self._waits = True
+            raise StopAsyncIteration
+        return unless_error(item)
 
     async def _late(self, news: asyncio.Future[None]) -> None:
         try:
@@ -148,10 +169,11 @@ class Call:
             raise EngineDead("the replica's connection was lost") from None
 
 
-class ResultStreamServer:
+class ResultStreamServer(TaskScope):
     """Listens while its context is open. `host`: an address of this machine that replicas can reach."""
 
     def __init__(self, host: str) -> None:
+        super().__init__()
         self._host = host
         self._port = 0
         self._token = secrets.token_hex(16)
@@ -163,6 +185,7 @@ class ResultStreamServer:
         self._server: asyncio.Server
 
     async def __aenter__(self) -> Self:
+        await super().__aenter__()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Connection(self), self._host, 0)
         self._port = int(self._server.sockets[0].getsockname()[1])
@@ -170,23 +193,22 @@ class ResultStreamServer:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    ) -> bool | None:
         self._server.close()
         for connection in list(self._connections):
             connection.close()
+        return await super().__aexit__(kind, error, trace)
 
-    @contextmanager
-    def call(self) -> Iterator[Call]:
-        """Its items are taken in until the block is left; what comes later is thrown away."""
+    def call(self) -> Call:
+        """A new one. Its items are taken in until `forget`."""
         self._number += 1
-        number = self._number
-        call = self._calls[number] = Call(
-            {"back_host": self._host, "back_port": self._port, "back_token": self._token, "call": number}
-        )
-        try:
-            yield call
-        finally:
-            del self._calls[number]
+        back = {"back_host": self._host, "back_port": self._port, "back_token": self._token}
+        call = self._calls[self._number] = Call({**back, "call": self._number, STAYS: 1})
+        return call
+
+    def forget(self, call: Call) -> None:
+        """What still comes for it is thrown away."""
+        self._calls.pop(int(call.back["call"]), None)
 
     def connected(self, connection: "_Connection") -> None:
         self._connections.add(connection)
@@ -216,20 +238,16 @@ class ResultStreamServer:
             call.put(item)
 
 
-class _Connection(asyncio.Protocol):
-    """One replica's. It is closed at the first thing that is not as it should be."""
+class _Connection(FrameProtocol):
+    """One replica's."""
 
     def __init__(self, results: ResultStreamServer) -> None:
+        super().__init__(self._check_token, _GREETING)
         self._results = results
-        self._take: Callable[[bytes], None] = self._check_token
-        self._largest = _GREETING
-        self._rest = b""
-        self._transport: asyncio.Transport
         self._patience: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        watch_over(transport)
+        super().connection_made(transport)
         self._patience = asyncio.get_running_loop().call_later(_GREETED_S, self.close)
         self._results.connected(self)
 
@@ -237,28 +255,14 @@ class _Connection(asyncio.Protocol):
         self._patience.cancel()
         self._results.disconnected(self)
 
-    def close(self) -> None:
-        self._transport.close()
-
-    def data_received(self, data: bytes) -> None:
-        data, at = self._rest + data if self._rest else data, 0
-        while len(data) - at >= LENGTH:
-            size = int.from_bytes(data[at : at + LENGTH], "big")
-            if size > self._largest:
-                return self.close()
-            end = at + LENGTH + size
-            if end > len(data):
-                break
-            try:
-                self._take(data[at + LENGTH : end])
-            except (ValueError, TypeError):
-                return self.close()
-            at = end
-        self._rest = data[at:]
+    def send(self, frame: bytes) -> None:
+        if self.transport is not None:
+            self.transport.write(len(frame).to_bytes(LENGTH, "big") + frame)
 
     def _check_token(self, token: bytes) -> None:
         if not self._results.knows(self, token):
             raise ValueError("a stranger")
         self._patience.cancel()
-        self._take, self._largest = partial(self._results.take, self), LARGEST
-        self._transport.write(WELCOME)
+        self.take, self.largest = partial(self._results.take, self), LARGEST
+        if self.transport is not None:
+            self.transport.write(WELCOME)

@@ -1,11 +1,10 @@
 """Calls of all remote clients: one bounded call, always cancelled, errors in our own words."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, Final
 
-import anyio
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 from ray.exceptions import RayActorError, RayError
@@ -19,10 +18,9 @@ from ray.serve.exceptions import (
 from deployments.rpc.result_stream_server import WHOLE, Call, Item, ResultStreamServer, unless_error
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, RhapsodeError
 
-__all__ = ["CONTEXT", "Item", "answer_of", "healthy", "items_of", "streamed"]
+__all__ = ["CONTEXT", "Item", "ReplicaCalls", "answer_of", "healthy", "items_of"]
 CONTEXT: Final = "come"
 """Keyword of a call's context: the only one that replicas of 0.1.0 know. Later ones take `context` too."""
-_CLOSE_S: Final = 2.0
 _GONE: Final = (StatusCode.CANCELLED, StatusCode.UNAVAILABLE)
 """Ray tells of a replica that shuts down in gRPC's words, where it does so in the middle of a stream."""
 
@@ -40,49 +38,83 @@ async def items_of(reply: Any) -> AsyncGenerator[Item, None]:
         reply.cancel()
 
 
-@asynccontextmanager
-async def streamed(
-    results: ResultStreamServer | None, ask: Callable[[Mapping[str, str | int]], Any]
-) -> AsyncGenerator[AsyncIterator[Item], None]:
-    """As `items_of`, for a call whose items come past Serve. `ask` makes it, with what it brings along.
+class ReplicaCalls:
+    """Calls of one method of a deployment, whose items come past Serve, or through it without `results`.
 
-    Without an inbox they come through Serve.
+    Where a replica says that a call stays open, the next one goes by it instead of through Serve.
     """
-    if results is None:
-        async with aclosing(items_of(ask({}))) as items:
-            yield items
-        return
-    with results.call() as call:
-        reply = ask(call.back)
-        following = asyncio.create_task(_follow(reply, call))
+
+    def __init__(self, method: Any, results: ResultStreamServer | None) -> None:
+        """`method`: a handle's, with its options."""
+        self._method = method
+        self._results = results
+        self._idle: list[Call] = []
+        """Open and unused, the latest last; so those that are not needed end."""
+
+    @asynccontextmanager
+    async def stream(
+        self, *arguments: Any, context: Mapping[str, str | int]
+    ) -> AsyncGenerator[AsyncIterator[Item], None]:
+        """As `items_of`. A block that is left before the last item ends the call."""
+        if (results := self._results) is None:
+            reply = self._method.remote(*arguments, **{CONTEXT: context})
+            async with aclosing(items_of(reply)) as items:
+                yield items
+            return
+        call = self._asked(results, arguments, context)
         try:
+            while not await call.begun():
+                results.forget(call)
+                call = self._asked(results, arguments, context)
             yield call
         finally:
-            reply.cancel()
-            following.cancel()
-            # A cancelled task would be cancelled again at the next `await`.
-            with anyio.move_on_after(_CLOSE_S, shield=True):
-                await asyncio.wait({following})
+            if call.idle:
+                self._idle.append(call)
+            else:
+                call.scope.cancel()
+                results.forget(call)
 
+    def _asked(
+        self, results: ResultStreamServer, arguments: Sequence[Any], context: Mapping[str, str | int]
+    ) -> Call:
+        while self._idle:
+            call = self._idle.pop()
+            if call.idle:
+                call.ask(arguments, context)
+                return call
+            results.forget(call)
+        call = results.call()
+        results.spawn(self._follow, results, call, arguments, context)
+        return call
 
-async def _follow(reply: Any, call: Call) -> None:
-    """The call in Serve: how it ends, and its items where the replica has no other way to us."""
-    failure: RhapsodeError | None = None
-    try:
-        with _in_our_words():
-            async for item in reply:
-                if WHOLE in item:
-                    call.expect(item[WHOLE])
-                else:
-                    call.put(item)
-    except asyncio.CancelledError:
-        call.end(EngineDead("the call was cancelled"))
-        raise
-    except RhapsodeError as error:
-        failure = error
-    except Exception as error:
-        failure = EngineFailed(f"the call failed: {type(error).__name__}")
-    call.end(failure)
+    async def _follow(
+        self,
+        results: ResultStreamServer,
+        call: Call,
+        arguments: Sequence[Any],
+        context: Mapping[str, str | int],
+    ) -> None:
+        """The call in Serve: how it ends, and its items where the replica has no other way to us."""
+        failure: RhapsodeError | None = EngineDead("the call was cancelled")
+        try:
+            with call.scope:
+                reply = self._method.remote(*arguments, **{CONTEXT: {**context, **call.back}})
+                async with aclosing(items_of(reply)) as items:
+                    async for item in items:
+                        if WHOLE in item:
+                            call.expect(item[WHOLE])
+                        else:
+                            call.put(item)
+                failure = None
+        except RhapsodeError as error:
+            failure = error
+        except Exception as error:
+            failure = EngineFailed(f"the call failed: {type(error).__name__}")
+        finally:
+            call.end(failure)
+            if call in self._idle:
+                self._idle.remove(call)
+                results.forget(call)
 
 
 async def healthy(reply: Any, unreachable: str) -> None:

@@ -27,17 +27,17 @@ pytestmark = pytest.mark.anyio
 async def test_items_that_come_after_serve_has_ended_the_call_are_waited_for(
     results: ResultStreamServer,
 ) -> None:
-    with results.call() as call:
-        call.expect(2)
-        call.end()
-        call.put({"number": 0})
-        items = aiter(call)
-        assert await anext(items) == {"number": 0}
-        last = asyncio.ensure_future(anext(items))
-        await asyncio.sleep(0)
-        call.put({"number": 1})
-        assert await last == {"number": 1}
-        assert [item async for item in items] == []
+    call = results.call()
+    call.expect(2)
+    call.end()
+    call.put({"number": 0})
+    items = aiter(call)
+    assert await anext(items) == {"number": 0}
+    last = asyncio.ensure_future(anext(items))
+    await asyncio.sleep(0)
+    call.put({"number": 1})
+    assert await last == {"number": 1}
+    assert [item async for item in items] == []
 
 
 @pytest.mark.parametrize(
@@ -59,35 +59,35 @@ async def test_what_a_lost_connection_took_with_it_is_not_waited_for(
     results: ResultStreamServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployments.rpc.result_stream_server._LATE_S", 3_600.0)
-    with results.call() as call:
-        _, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
-        writer.write(framed(str(call.back["back_token"]).encode()))
-        writer.write(framed(msgpack.packb([call.back["call"], {"number": 0}])))
-        call.expect(2)
-        call.end()
-        items = aiter(call)
-        assert await anext(items) == {"number": 0}
-        writer.close()
-        with pytest.raises(EngineDead, match="connection was lost"):
-            await anext(items)
+    call = results.call()
+    _, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
+    writer.write(framed(str(call.back["back_token"]).encode()))
+    writer.write(framed(msgpack.packb([call.back["call"], {"number": 0}])))
+    call.expect(2)
+    call.end()
+    items = aiter(call)
+    assert await anext(items) == {"number": 0}
+    writer.close()
+    with pytest.raises(EngineDead, match="connection was lost"):
+        await anext(items)
 
 
 async def test_many_strangers_keep_no_replica_away(
     results: ResultStreamServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployments.rpc.result_stream_server._GREETED_S", 3_600.0)
-    with results.call() as call:
-        port = int(call.back["back_port"])
-        reader, writer = await asyncio.open_connection(HERE, port)
-        writer.write(framed(str(call.back["back_token"]).encode()))
-        assert await reader.readexactly(len(WELCOME)) == WELCOME
-        strangers = [await asyncio.open_connection(HERE, port) for _ in range(70)]
-        first = strangers[0][0]
-        assert await asyncio.wait_for(first.read(), 30) == b""
-        writer.write(framed(msgpack.packb([call.back["call"], {"number": 0}])))
-        assert await anext(aiter(call)) == {"number": 0}
-        for _, other in (*strangers, (reader, writer)):
-            other.close()
+    call = results.call()
+    port = int(call.back["back_port"])
+    reader, writer = await asyncio.open_connection(HERE, port)
+    writer.write(framed(str(call.back["back_token"]).encode()))
+    assert await reader.readexactly(len(WELCOME)) == WELCOME
+    strangers = [await asyncio.open_connection(HERE, port) for _ in range(70)]
+    first = strangers[0][0]
+    assert await asyncio.wait_for(first.read(), 30) == b""
+    writer.write(framed(msgpack.packb([call.back["call"], {"number": 0}])))
+    assert await anext(aiter(call)) == {"number": 0}
+    for _, other in (*strangers, (reader, writer)):
+        other.close()
 
 
 @pytest.mark.parametrize(
@@ -101,22 +101,22 @@ async def test_many_strangers_keep_no_replica_away(
     ids=["another token", "no token", "much", "a browser"],
 )
 async def test_a_stranger_is_sent_away(results: ResultStreamServer, said: bytes) -> None:
-    with results.call() as call:
-        reader, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
-        writer.write(said)
-        async with asyncio.timeout(2):  # sooner than who says nothing at all is sent away
-            assert await reader.read() == b""
-        writer.close()
+    call = results.call()
+    reader, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
+    writer.write(said)
+    async with asyncio.timeout(2):  # sooner than who says nothing at all is sent away
+        assert await reader.read() == b""
+    writer.close()
 
 
 async def test_a_replica_that_sends_no_frames_is_sent_away(results: ResultStreamServer) -> None:
-    with results.call() as call:
-        reader, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
-        token = str(call.back["back_token"]).encode()
-        writer.write(len(token).to_bytes(4, "big") + token + b"\x00\x00\x00\x01\xc1")
-        async with asyncio.timeout(2):
-            assert await reader.read() == WELCOME
-        writer.close()
+    call = results.call()
+    reader, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
+    token = str(call.back["back_token"]).encode()
+    writer.write(len(token).to_bytes(4, "big") + token + b"\x00\x00\x00\x01\xc1")
+    async with asyncio.timeout(2):
+        assert await reader.read() == WELCOME
+    writer.close()
 
 
 ITEMS = st.lists(
@@ -138,20 +138,20 @@ def test_however_the_bytes_are_cut_the_items_are_the_same(
 ) -> None:
     async def taken() -> list[Any]:
         async with ResultStreamServer(HERE) as results:
-            with results.call() as call:
-                token = str(call.back["back_token"]).encode()
-                frames = [token, *(msgpack.packb([call.back["call"], item]) for item in items)]
-                wire = b"".join(len(frame).to_bytes(4, "big") + frame for frame in frames)
-                _, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
-                await eventually(lambda: bool(results._connections))
-                [connection] = results._connections
-                edges = sorted({0, len(wire), *(cut % (len(wire) + 1) for cut in cuts)})
-                for start, end in pairwise(edges):
-                    connection.data_received(wire[start:end])
-                call.expect(len(items))
-                call.end()
-                found = [item async for item in call]
-                writer.close()
-                return found
+            call = results.call()
+            token = str(call.back["back_token"]).encode()
+            frames = [token, *(msgpack.packb([call.back["call"], item]) for item in items)]
+            wire = b"".join(len(frame).to_bytes(4, "big") + frame for frame in frames)
+            _, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
+            await eventually(lambda: bool(results._connections))
+            [connection] = results._connections
+            edges = sorted({0, len(wire), *(cut % (len(wire) + 1) for cut in cuts)})
+            for start, end in pairwise(edges):
+                connection.data_received(wire[start:end])
+            call.expect(len(items))
+            call.end()
+            found = [item async for item in call]
+            writer.close()
+            return found
 
     assert asyncio.run(taken()) == items

@@ -15,7 +15,7 @@ from deployments.replicas.text_to_speech import RemoteSpeaker, TextToSpeechRepli
 from deployments.rpc import result_stream_client
 from deployments.rpc.replica_telemetry import Observed, streaming
 from deployments.rpc.result_stream_server import ResultStreamServer
-from deployments.rpc.serve_client import streamed
+from deployments.rpc.serve_client import ReplicaCalls
 from pipeline.engines.ports import ChatRequest, EngineResult, Message, OpusChunk, SpokenBy, Written
 from pipeline.engines.scripted import ScriptedLanguageModel
 from pipeline.observability import span_names
@@ -55,8 +55,8 @@ class Counter(Observed):
 async def counted(
     results: ResultStreamServer | None, handle: NearHandle, *arguments: int, method: str = "count"
 ) -> AsyncGenerator[Any, None]:
-    call = handle.options(method_name=method)
-    async with streamed(results, lambda back: call.remote(*arguments, context=back)) as items:
+    calls = ReplicaCalls(handle.options(method_name=method), results)
+    async with calls.stream(*arguments, context={}) as items:
         async for item in items:
             yield item
 
