@@ -54,7 +54,7 @@ class TextToSpeechReplica(Observed):
         self, settings: TextToSpeechSettings, cache: Path, telemetry: TelemetrySettings = SILENT
     ) -> None:
         self.telemetry = Telemetry(telemetry, "TextToSpeech")
-        self.results = ResultStreamClient(settings.streams, stop_watch())
+        self.results = ResultStreamClient(max(1, settings.streams // 2), stop_watch())
         engine = build_text_to_speech(settings, cache)
         self._engine = engine
         self._speaker: Speaker = await open_speaker(engine, settings)

@@ -1,4 +1,4 @@
-"""Frames on the connections between gateways and replicas: a length (4 bytes, big-endian) and so many bytes."""
+"""Frames on connections between gateways and replicas: a length (4 bytes, big-endian), so many bytes."""
 
 import asyncio
 import socket

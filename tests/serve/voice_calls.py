@@ -1,4 +1,4 @@
-"""Program of `test_open_calls`: a gateway's calls of a voice on a Ray of their own; prints what Serve counted."""
+"""Program of `test_open_calls`: a gateway's calls of a voice on a Ray of their own; prints what it saw."""
 
 import json
 import sys
