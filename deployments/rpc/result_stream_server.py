@@ -202,8 +202,8 @@ class ResultStreamServer(TaskScope):
     def call(self) -> Call:
         """A new one. Its items are taken in until `forget`."""
         self._number += 1
-        back = {"back_host": self._host, "back_port": self._port, "back_token": self._token}
-        call = self._calls[self._number] = Call({**back, "call": self._number, STAYS: 1})
+        way = {"back_host": self._host, "back_port": self._port, "back_token": self._token}
+        call = self._calls[self._number] = Call(way | {"call": self._number, STAYS: 1})
         return call
 
     def forget(self, call: Call) -> None:

@@ -1,9 +1,12 @@
 """On Ray, a call that stays open for the next sentence is one call, ends by itself, and keeps no replica."""
 
 import json
+import os
+import secrets
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +17,13 @@ pytestmark = [pytest.mark.serve, pytest.mark.timeout(400)]
 @pytest.fixture(scope="module")
 def told() -> Any:
     with tempfile.TemporaryDirectory(prefix="voice-calls-") as folder:  # short: Ray's sockets are in it
+        token = Path(folder, "token")
+        token.write_text(secrets.token_hex(32))
+        environment = {**os.environ, "RAY_AUTH_TOKEN_PATH": str(token)}
         command = [sys.executable, "-m", "tests.serve.voice_calls", folder]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployments.rpc.result_frames import LARGEST
 from deployments.rpc.result_stream_server import (
-    LARGEST,
     WELCOME,
     ResultStreamServer,
     error_item,
