@@ -1,4 +1,4 @@
-"""Program of `test_open_calls`: a gateway's calls of a voice on a Ray of their own; prints what it saw."""
+"""Program of `test_open_calls`: a gateway's calls of a voice on a Ray of their own; writes what it saw."""
 
 import json
 import sys
@@ -101,7 +101,7 @@ if __name__ == "__main__":
     ray.init(num_cpus=4, include_dashboard=False, _temp_dir=str(place / "ray"), log_to_driver=False)
     serve.start(http_options={"location": "NoServer"})
     try:
-        print(json.dumps(main(place)))
+        (place / "told.json").write_text(json.dumps(main(place)))
     finally:
         serve.shutdown()
         ray.shutdown()
