@@ -4,7 +4,7 @@ A call goes to its replica through Serve, which routes, queues, refuses and canc
 past Serve, whose stream costs more for a delta than all that happens to it afterwards. On the wire: frames
 of a msgpack array [call, item]; the first frame is the token that the call brought along. A call may stay
 open after its last item: the replica says so, and is asked again by a frame of a JSON array
-[call, arguments, context] (docs/adr/0271).
+[call, arguments, context] (docs/adr/0272).
 """
 
 import asyncio
