@@ -202,8 +202,9 @@ class ResultStreamServer(TaskScope):
     def call(self) -> Call:
         """A new one. Its items are taken in until `forget`."""
         self._number += 1
-        way = {"back_host": self._host, "back_port": self._port, "back_token": self._token}
-        call = self._calls[self._number] = Call(way | {"call": self._number, STAYS: 1})
+        number = self._number
+        back: dict[str, str | int] = {"back_host": self._host, "back_port": self._port}
+        call = self._calls[number] = Call({**back, "back_token": self._token, "call": number, STAYS: 1})
         return call
 
     def forget(self, call: Call) -> None:
