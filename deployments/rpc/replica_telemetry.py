@@ -10,7 +10,7 @@ from typing import Any, Final
 from ray import serve
 
 from deployments.observability import log_lines
-from deployments.rpc.result_stream_client import ResultStreamClient
+from deployments.rpc.result_stream_client import ResultDelivery, ResultStreamClient
 from deployments.rpc.result_stream_server import WHOLE, Item, error_item
 from pipeline.observability.trace_export import Exporting
 from pipeline.observability.trace_propagation import NO_CONTEXT, PropagatedContext, ServerSpan
@@ -81,6 +81,16 @@ class Observed:
             self.telemetry.close()
 
 
+async def _failed(error: RhapsodeError, served: ServerSpan, delivery: ResultDelivery | None) -> Item:
+    """What Serve is told of a stream that failed. The error goes the way of what was made before it."""
+    failure = error_item(error)
+    served.item(failure)
+    served.whole()
+    if delivery is not None and await delivery.delivered(failure):
+        return {WHOLE: delivery.count}
+    return failure
+
+
 def streaming(name: str, item_of: Callable[[Any], Item] = lambda item: item) -> Callable[[Any], Any]:
     """Decorator of a method whose stream is a part of the turn that `context` names; see `inject`.
 
@@ -114,13 +124,7 @@ def streaming(name: str, item_of: Callable[[Any], Item] = lambda item: item) -> 
                                 await delivery.deliver(item)
                     served.whole()
                 except RhapsodeError as error:
-                    failure = error_item(error)
-                    served.item(failure)
-                    served.whole()
-                    # On the same way as what was made before it.
-                    if delivery is not None and await delivery.delivered(failure):
-                        failure = {WHOLE: delivery.count}
-                    yield failure
+                    yield await _failed(error, served, delivery)
                     return
                 finally:
                     served.end()
