@@ -82,7 +82,7 @@ class Observed:
 
 
 async def _failed(error: RhapsodeError, served: ServerSpan, delivery: ResultDelivery | None) -> Item:
-    """What Serve is told of a stream that failed. The error goes the way of what was made before it."""
+    """Returns the last item in Serve of a stream that failed. The error goes the way of its items."""
     failure = error_item(error)
     served.item(failure)
     served.whole()

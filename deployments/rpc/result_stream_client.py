@@ -55,7 +55,7 @@ class ResultStreamClient:
         return ResultDelivery(connection, int(context["call"]), stays=STAYS in context)
 
     async def asked_again(self, delivery: "ResultDelivery") -> Asked | None:
-        """What the caller asks next by the same call, whose items are made; None: the call is to end."""
+        """Returns what the caller asks next by the same call; None: the call is to end."""
         if not (self._idle_left and delivery.stays) or self._leaving():
             return None
         self._idle_left -= 1

@@ -208,7 +208,7 @@ class ResultStreamServer(TaskScope):
         return call
 
     def forget(self, call: Call) -> None:
-        """What still comes for it is thrown away."""
+        """Throw away what still comes for it."""
         self._calls.pop(int(call.back["call"]), None)
 
     def connected(self, connection: "_Connection") -> None:
