@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 from unicodedata import normalize
@@ -18,7 +17,7 @@ from piper.config import PhonemeType
 from pipeline.engines.model_files import DECODER, FRONTEND, SEAM, VoiceFiles
 from pipeline.engines.tts.piper_device import CPU, check_is_used
 from pipeline.engines.tts.piper_words import Phonemes, TextWord, pieces, speakable
-from pipeline.engines.tts.voice_windows import Sentence, WindowPiece, bounded
+from pipeline.engines.tts.voice_windows import Sentence, WindowPiece, bounded, without_long_pauses
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.languages import language_tag
 
@@ -117,8 +116,11 @@ class Voice:
                 "scales": np.array(scales, np.float32),
             },
         )
-        made = PiperFrames(latent, mask, per_id.ravel())
-        return _without_long_pauses(made, sentence, most_ms=_PAUSE_MS / speed, hop_ms=self._hop_ms)
+        breaths = dict.fromkeys(_BREATHS, _PAUSE_MS)
+        kept, left = without_long_pauses(
+            sentence, per_id.ravel(), speed=speed, hop_ms=self._hop_ms, at_marks=breaths
+        )
+        return PiperFrames(latent[:, :, kept], mask[:, :, kept], left)
 
     def samples(self, frames: PiperFrames, start: int, end: int) -> NDArray[np.float32]:
         """The sound of frames [start, end), exactly as in the decoded whole; about 1 ms a frame."""
@@ -152,27 +154,6 @@ class Voice:
             ids += [*self._ids[symbol], *self._ids[_PAD]]
         starts.append(len(ids))
         return Sentence(tuple(symbols), (*ids, *self._ids[_END]), tuple(starts))
-
-
-def _without_long_pauses(
-    made: PiperFrames, sentence: Sentence, *, most_ms: float, hop_ms: float
-) -> PiperFrames:
-    """The same frames but those in the middle of what is longer than `most_ms` at a comma."""
-    most = round(most_ms / hop_ms)
-    reached = np.concatenate([[0], np.cumsum(made.per_id)]).astype(int)
-    kept = np.ones(made.count, bool)
-    for number, symbol in enumerate(sentence.symbols):
-        after = number + 1
-        while after < len(sentence.symbols) and sentence.symbols[after] == " ":
-            after += 1
-        if symbol not in _BREATHS or after == len(sentence.symbols):
-            continue  # no pause, or the sentence's end
-        begin, end = reached[sentence.starts[number]], reached[sentence.starts[after]]
-        kept[begin + most // 2 : max(begin + most // 2, end - (most - most // 2))] = False
-    if kept.all():
-        return made
-    per_id = np.array([kept[first:last].sum() for first, last in pairwise(reached)], np.float32)
-    return PiperFrames(made.latent[:, :, kept], made.mask[:, :, kept], per_id)
 
 
 def _pronounced_alone(phonemizer: PiperVoice, word: str) -> str:

@@ -4,15 +4,16 @@ A sentence is first turned into frames, and it is known how many each phoneme ta
 become sound, one after the other, while the ones before them play.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain, pairwise, repeat
 from typing import Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.engines.ports import TimedWord, WordTimes
+from pipeline.engines.tts.pauses import INNER_MS
 from pipeline.engines.tts.piper_words import TextWord, locate
 
 WINDOWS: Final = (20, 40, 80, 120)
@@ -28,6 +29,9 @@ _MOST_TRIMMED_MS: Final = 80
 """Voices begin with about 50 ms of silence; all but `_LEAD_MS` is cut, so a listener waits less."""
 _MOST_PHONEMES: Final = 600
 """Of one sentence, as a network's memory grows with their square."""
+
+MARKS: Final = frozenset('.,:;!?\u2026\u2014\u2013-"«»()')
+"""Symbols of a voice that ask for a pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,37 @@ class WindowFrames(Protocol):
     def per_id(self) -> NDArray[np.float32]:
         """How many frames each phoneme id takes."""
         ...
+
+
+def without_long_pauses(
+    sentence: Sentence,
+    per_id: NDArray[np.float32],
+    *,
+    speed: float,
+    hop_ms: float,
+    at_marks: Mapping[str, int],
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Returns which frames stay, and how many each phoneme id has then: word times follow from these.
+
+    Between words that no mark separates, INNER_MS stay of a longer pause; at a mark, the milliseconds that
+    `at_marks` gives for normal speed, or all of it. Frames are left out in the middle of a pause.
+    """
+    most_ms = {" ": INNER_MS / max(speed, 1), **{mark: ms / speed for mark, ms in at_marks.items()}}
+    reached = np.concatenate([[0], np.cumsum(per_id)]).astype(int)
+    kept = np.ones(reached[-1], bool)
+    symbols = sentence.symbols
+    for number, symbol in enumerate(symbols):
+        after = number + 1
+        while after < len(symbols) and symbols[after] == " ":
+            after += 1
+        asked_for = symbol == " " and number and (symbols[number - 1] in MARKS or symbols[number - 1] == " ")
+        if symbol not in most_ms or asked_for or after == len(symbols):
+            continue  # no pause, one that a mark asks for, or the sentence's end
+        most = round(most_ms[symbol] / hop_ms)
+        begin, end = reached[sentence.starts[number]], reached[sentence.starts[after]]
+        kept[begin + most // 2 : max(begin + most // 2, end - (most - most // 2))] = False
+    left = [kept[first:last].sum() for first, last in pairwise(reached)]
+    return kept, np.array(left, np.float32)
 
 
 SomeFrames = TypeVar("SomeFrames", bound=WindowFrames)

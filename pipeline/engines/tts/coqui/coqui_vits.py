@@ -16,7 +16,7 @@ from TTS.tts.utils.helpers import generate_path, sequence_mask
 
 from pipeline.engines.tts.coqui.coqui_engine import CoquiFrames, SentenceWork, Sound, WindowWork
 from pipeline.engines.tts.coqui.coqui_phonemes import PHONEMIZER, Pronunciation, use_in_process_espeak
-from pipeline.engines.tts.voice_windows import WindowPiece
+from pipeline.engines.tts.voice_windows import WindowPiece, without_long_pauses
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.languages import language_tag
 
@@ -93,14 +93,18 @@ class VitsVoice:
         noise = torch.randn_like(mean) * torch.exp(log_scale) * model.inference_noise_scale
         latent = model.flow(mean + noise, frame_mask, g=speaker, reverse=True) * frame_mask
         per_id = durations.squeeze(1).float().cpu().numpy()
-        return [
-            CoquiFrames(
-                latent[at, :, : int(counts[at])],
-                None if speaker is None else speaker[at],
+        made = []
+        for at, one in enumerate(asked):
+            kept, left = without_long_pauses(
+                one.sentence,
                 per_id[at, : len(one.sentence.ids)],
+                speed=one.speed,
+                hop_ms=1_000 * self.hop / self.sample_rate,
+                at_marks={},
             )
-            for at, one in enumerate(asked)
-        ]
+            known = latent[at, :, : int(counts[at])][:, torch.from_numpy(kept).to(device)]
+            made.append(CoquiFrames(known, None if speaker is None else speaker[at], left))
+        return made
 
     def _samples(self, asked: Sequence[WindowWork]) -> list[Sound]:
         spans = [
