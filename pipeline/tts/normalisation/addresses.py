@@ -22,7 +22,7 @@ _PATH: Final = re.compile(
     r"|(?P<unix>(?:~|\.{1,2})?/[\w.-]{1,64}(?:/[\w.-]{1,64}){1,12}/?|~/[\w.-]{1,64})"
     r"|(?P<relative>[\w-]{1,64}(?:/[\w.-]{1,64}){1,12}\.[a-z]{1,5}))(?![\w/])"
 )
-_HASHTAG: Final = re.compile(
+HASHTAG: Final = re.compile(
     r"(?<![\w#&])#(?P<tag>(?:(?!(?:[0-9a-fA-F]{3}){1,2}(?!\w))[0-9]{1,9}(?=[^\W\d_]{3}))?[^\W\d]\w{0,80})"
 )
 """Words, also behind a number; "#4B" and the colour "#123abc" are none."""
@@ -30,7 +30,10 @@ _HANDLE: Final = re.compile(r"(?<![\w@])@(?P<name>[^\W\d]\w{0,40})(?![\w@]|\.\w)
 _VERSION: Final = re.compile(r"(?<![\w.,])[vV]?[0-9]{1,5}(?:\.[0-9]{1,5}){2,5}(?!\w|[.,][0-9])")
 _SHORT_VERSION: Final = re.compile(r"(?<![\w.,])[vV](?P<number>[0-9]{1,4}(?:\.[0-9]{1,5})?)(?!\w|[.,][0-9])")
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+")
-_WORDS_OF_TAG: Final = re.compile(r"[0-9]+|[A-ZÄÖÜ]?[^\W\dA-ZÄÖÜ_]+|[A-ZÄÖÜ]+(?![^\W\dA-ZÄÖÜ_])|[^\W\d_]")
+_CAPITAL: Final = "A-ZÀ-ÖØ-ÞА-ЯЁ"
+_WORDS_OF_TAG: Final = re.compile(
+    rf"[0-9]+|[{_CAPITAL}]?[^\W\d{_CAPITAL}_]+|[{_CAPITAL}]+(?![^\W\d{_CAPITAL}_])|[^\W\d_]"
+)
 _TRAILING: Final = ".,;:!?*_~"
 _LONGEST_PATH: Final = 40
 _SPELLED: Final = re.compile(r"[0-9]+|[^0-9]")
@@ -56,7 +59,7 @@ class Addresses:
             Recogniser("upper lower sign", _PATH, self._path),
             Recogniser("upper lower digit", _DOMAIN, self._address),
             Recogniser("upper lower digit", _FILE, lambda name: self._spell(name[0])),
-            Recogniser("sign", _HASHTAG, self._tag),
+            Recogniser("sign", HASHTAG, self._tag),
             Recogniser("sign", _HANDLE, lambda found: f"{self._words['@']} {self._spell(found['name'])}"),
             Recogniser("upper lower digit", _VERSION, self._version),
             Recogniser("upper lower", _SHORT_VERSION, self._version),
@@ -90,11 +93,15 @@ class Addresses:
         return f"{self._words['version']} {spoken}" if match[0][0] in "vV" else spoken
 
     def _tag(self, match: re.Match[str]) -> str:
-        found = " ".join(_WORDS_OF_TAG.findall(match["tag"])).split()
-        return f"{self._words['hashtag']} {' '.join(map(self._number, found))}"
+        return f"{self._words['hashtag']} {' '.join(map(self._number, words_of_tag(match['tag'])))}"
 
     def _number(self, word: str) -> str:
         if not word.isascii() or not word.isdigit():
             return word
         year = len(word) == 4 and word[0] in "12"
         return self._numerals.year(word) if year else self._numerals.cardinal(word)
+
+
+def words_of_tag(tag: str) -> list[str]:
+    """Words and numbers of a hashtag, which capitals, digits and underscores divide."""
+    return " ".join(_WORDS_OF_TAG.findall(tag)).split()

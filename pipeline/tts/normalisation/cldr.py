@@ -1,5 +1,8 @@
 """Numbers, money, measures, dates and times of other languages, by number words and what CLDR says of each.
 
+`words.json` has what CLDR lacks: words of signs and of powers, abbreviations, and what comes before a clock.
+An abbreviation whose key ends in "#" stands before a digit, one that ends in "~" before a capital.
+
 Number words are num2words', and for Chinese and Hindi those of CLDR's own rules (unicode-rbnf).
 
 `cldr.json` is an extract of CLDR under the Unicode License v3, which it begins with. By language it has the
@@ -9,7 +12,7 @@ the order of a long date, and by plural form the patterns of units and the names
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from importlib.resources import files
 from typing import Any, Final
@@ -17,8 +20,16 @@ from typing import Any, Final
 from num2words import CONVERTER_CLASSES, num2words
 from unicode_rbnf import FormatPurpose, RbnfEngine
 
-from pipeline.tts.normalisation.numerals import SCIENTIFIC, YEAR_AND_MONTH, is_month
-from pipeline.tts.normalisation.recognisers import Grammar, Recogniser, either
+from pipeline.tts.normalisation.addresses import HASHTAG, words_of_tag
+from pipeline.tts.normalisation.numerals import (
+    AFTER_NAME,
+    ROMAN,
+    SCIENTIFIC,
+    YEAR_AND_MONTH,
+    is_month,
+    roman_value,
+)
+from pipeline.tts.normalisation.recognisers import Grammar, Recogniser, before, either
 
 _FORMS: Final = ("zero", "one", "two", "few", "many", "other")
 _SIGNS: Final = {
@@ -78,6 +89,10 @@ _CLOCKS_BY_UNITS: Final = {
 """Languages of which clocks are read with CLDR's units, and their numbers before a feminine one."""
 _MASCULINE_HOURS: Final = frozenset({"hr", "ru"})
 _FULL_HOURS: Final = {"hi": "{} बजे"}
+_AFTER_CLOCK: Final = {"hi": r"(?:\sबजे(?!\w))?", "nl": r"(?:\suur(?!\w))?"}
+"""A word after a clock that its reading has already."""
+_POINT_CLOCKS: Final = frozenset({"da", "fi", "id"})
+"""Languages of which CLDR writes a clock with a point; others do after a word that says so."""
 _DASH: Final = "[-–—~〜～]"
 _ONE_O_CLOCK: Final = {
     "es": {"1": "una", "21": "veintiuna"}, "fr": {"1": "une heure", "21": "vingt et une heures"},
@@ -101,6 +116,33 @@ _COUNTED: Final = "시간|시|개(?!월|국|년)|명|살|마리|사람|권|병|�
 """Korean: words before which numbers below a hundred are native ones."""
 _MONTHS_SAID: Final = {"6월": "유월", "10월": "시월"}
 _SAME: Final = {"nb": "no", "nn": "no"}
+_INDIAN: Final = frozenset({"hi", "ne"})
+_JOINED: Final = _UNSPACED | {"ar", "fa"}
+"""Languages in which a letter may stand right before a number."""
+_BEFORE_MINUS: Final = "(?<![^\\s(は가がもでに为為是达至约到温：:，、（])"
+_CENTURIES: Final = {
+    "fr": rf"(?![CL]e)(?P<numeral>{ROMAN})(?:er|re|e|ème|ᵉ)(?!\w)",
+    "es": rf"(?P<head>[Ss]iglos?)\s(?P<numeral>{ROMAN})(?!\w)",
+    "pt": rf"(?P<head>[Ss]éculos?)\s(?P<numeral>{ROMAN})(?!\w)",
+    "it": rf"(?P<numeral>{ROMAN})(?=\ssecol[oi](?!\w))",
+    "ru": rf"(?P<numeral>{ROMAN})\sв(?:ека|еке|ек|\.)(?!\w)",
+}
+"""Roman numerals of centuries, and all that French writes as ordinals."""
+_RUSSIAN_CASES: Final = {
+    "го": ("g", "m"), "му": ("d", "m"), "м": ("p", "m"), "й": ("n", "m"), "ый": ("n", "m"), "я": ("n", "f"),
+    "ая": ("n", "f"), "е": ("n", "n"), "ое": ("n", "n"), "ю": ("a", "f"), "ой": ("g", "f"),
+}  # fmt: skip
+"""Endings of Russian ordinals in digits: case and gender."""
+_YEARS_SAID: Final = {
+    "год": "n",
+    "года": "g",
+    "году": "p",
+    "годом": "i",
+    "веке": "p",
+    "века": "g",
+    "век": "n",
+}
+_IN: Final = re.compile(r"(?i)(?<!\w)во?\s$")
 _MOST_DIGITS: Final = 15
 _PLURALS: Final = 200
 _MARKS: Final = " \u00a0\u202f'’"
@@ -112,20 +154,27 @@ def _languages() -> Mapping[str, Any]:
     return found
 
 
+@lru_cache(maxsize=1)
+def _words() -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(files(__package__).joinpath("words.json").read_text("utf-8"))
+    return found
+
+
 @lru_cache(maxsize=64)
 def grammar_of(language: str) -> Grammar | None:
     """Of a language that num2words and CLDR know: two letters, or what a longer tag begins with."""
     name = _SAME.get(language, language)
     words = _languages().get(name) if has_number_words(name) else None
-    return Grammar(CldrReader(name, words).recognisers()) if words else None
+    return Grammar(CldrReader(name, words, _words().get(name, {})).recognisers()) if words else None
 
 
 class CldrReader:
-    """Recognisers for one language; `words` is its entry in `cldr.json`."""
+    """Recognisers for one language; `words` is its entry in `cldr.json`, `others` that in `words.json`."""
 
-    def __init__(self, language: str, words: Mapping[str, Any]) -> None:
+    def __init__(self, language: str, words: Mapping[str, Any], others: Mapping[str, Any]) -> None:
         self._language = language
         self._words = words
+        self._others = others
         converter = CONVERTER_CLASSES.get(language)
         point = getattr(converter, "pointword", None)
         self._point = _POINTS.get(language) or str(point or "").strip()
@@ -134,12 +183,15 @@ class CldrReader:
         self._date_form = re.sub("(dd?|y)[.]", r"\1", words["date"])
         """Without the full stops of ordinals, since the numbers are said as cardinal ones."""
         self._blank = "" if language in ("zh", "ja", "th") else " "
-        self._letter = "[A-Za-z0-9_]" if language in _UNSPACED else r"\w"
+        self._letter = "[A-Za-z0-9_]" if language in _JOINED else r"\w"
         self._units = _units_of(language, words["units"])
+        self._units |= {sign: self._units[unit] for sign, unit in others.get("units", {}).items()}
         self._signs = {**_SIGNS, "¥": "CNY", "￥": "CNY"} if language == "zh" else _SIGNS
         grouping = re.escape(words["group"] + _MARKS)
         self._grouping = re.compile(f"[{grouping}]")
         whole = rf"(?:[0-9]{{1,3}}(?:[{grouping}][0-9]{{3}})++(?![0-9])|[0-9]++)"
+        if language in _INDIAN:
+            whole = rf"(?:[0-9]{{1,2}}(?:,[0-9]{{2}})+,[0-9]{{3}}(?![0-9])|{whole})"
         decimal = re.escape(words["decimal"])
         self._number = rf"{whole}(?:{decimal}[0-9]++)?+"
         # A point is a decimal one before one digit where the language has a comma; beside a unit, either is.
@@ -164,9 +216,10 @@ class CldrReader:
             Recogniser("digit", re.compile(year_first), self._date),
             Recogniser("digit", re.compile(day_first), self._date),
             Recogniser("digit", YEAR_AND_MONTH, self._date),
-            _scientific(self._read, self._minus),
-            *self._clock(),
+            *self._worded(),
+            self._clock(_HOUR_MARKS.get(self._language, ":"), re.compile("")),
             *_of_language(self._language, self._point, self._cardinal),
+            *self._signs_between(),
             *self._range(number),
             Recogniser("digit", re.compile(ordinal), self._ordinal),
             Recogniser(
@@ -180,6 +233,7 @@ class CldrReader:
                 re.compile(rf"{amount}\s?(?P<unit>{either(self._units)}){after}"),
                 self._unit,
             ),
+            self._point_clock(),
             Recogniser(
                 "sign",
                 re.compile(rf"(?P<unit>%)\s?(?P<number>{self._measured})(?!{letter}|[.,])"),
@@ -187,7 +241,7 @@ class CldrReader:
             ),
             Recogniser(
                 "sign",
-                re.compile(r"(?<![^\s(])[-−](?=[0-9])"),
+                re.compile(rf"{_BEFORE_MINUS}[-−](?=[0-9])"),
                 lambda _: f"{self._minus}{self._blank}" if self._minus else None,
             ),
             Recogniser(
@@ -249,7 +303,8 @@ class CldrReader:
         form = forms.get(f"spellout-ordinal-{gender}") or forms.get("spellout-ordinal")
         return form[:-1] + ending[-1] if form and self._language == "hi" else form
 
-    def _clock(self) -> Iterator[Recogniser]:
+    def _clock(self, marks: str, cue: re.Pattern[str]) -> Recogniser:
+        """A clock with one of the marks, where `cue` is before it."""
         parts: tuple[Callable[[str], str], ...]
         if forms := _CLOCKS.get(self._language):
             parts = tuple(partial(self._clock_part, form) for form in forms)
@@ -260,7 +315,7 @@ class CldrReader:
 
         def read(match: re.Match[str]) -> str | None:
             times = [int(match[part] or 0) for part in ("hour", "minute", "second")]
-            if times[0] > 24 or max(times[1:]) > 59:
+            if times[0] > 24 or max(times[1:]) > 59 or not cue.search(before(match).lower()):
                 return None
             hour, *others = map(str, times)
             if not any(times[1:]) and self._language in _FULL_HOURS:
@@ -272,13 +327,17 @@ class CldrReader:
             to = _TO[self._language] if match["to"] else ""
             return ("".join(said) if forms else " ".join(said)) + to
 
-        marks = _HOUR_MARKS.get(self._language, ":")
         to = rf"\s?{_DASH}\s?(?=[0-9]{{1,2}}[{marks}][0-9]{{2}})" if self._language in _TO else "(?!)"
         pattern = (
-            rf"(?<![0-9A-Za-z.,:])(?P<hour>[0-9]{{1,2}})[{marks}](?P<minute>[0-9]{{2}})(?::(?P<second>[0-9]{{2}}))?"
-            rf"(?![0-9:]|[.,][0-9])(?P<to>{to})?"
+            rf"(?<![0-9A-Za-z.,:])(?P<hour>[0-9]{{1,2}})[{marks}](?P<minute>[0-9]{{2}})(?:[:.](?P<second>[0-9]{{2}}))?"
+            rf"(?![0-9:]|[.,][0-9]){_AFTER_CLOCK.get(self._language, '')}(?P<to>{to})?"
         )
-        yield Recogniser("digit", re.compile(pattern), read)
+        return Recogniser("digit", re.compile(pattern), read)
+
+    def _point_clock(self) -> Recogniser:
+        told = "" if self._language in _POINT_CLOCKS else self._others.get("clock", "(?!)")
+        earlier = r"(?:[0-9]{1,2}[.][0-9]{2}.{1,8})?$"
+        return self._clock(".", re.compile(rf"(?<!\w)(?:{told})\s{earlier}" if told else ""))
 
     def _clock_part(self, form: str, number: str) -> str:
         hour = form == _CLOCKS[self._language][0]
@@ -293,6 +352,58 @@ class CldrReader:
         if unit != "h" or self._language not in _MASCULINE_HOURS:
             last = _CLOCKS_BY_UNITS[self._language].get(last, last)
         return self._form(number, self._units[unit]).replace("{0}", " ".join([*before, last]))
+
+    def _worded(self) -> Iterator[Recogniser]:
+        """Numbers with an exponent, hashtags, abbreviations, and what one language alone declines."""
+        others = self._others
+
+        def scientific(match: re.Match[str]) -> str | None:
+            base, exponent = self._read(match["base"]), self._cardinal(match["exponent"].lstrip("+-−"))
+            power = f"{self._minus}{self._blank}{exponent}" if match["exponent"][0] in "-−" else exponent
+            said = others.get("power", "E {}").format(power)
+            return f"{base}{self._blank}{said}" if base else None
+
+        def tag(match: re.Match[str]) -> str:
+            words = [self._cardinal(each) if each.isdigit() else each for each in words_of_tag(match["tag"])]
+            return " ".join([others.get("hashtag", "hashtag"), *words])
+
+        joined = self._language in _JOINED
+        exponents = re.compile(SCIENTIFIC.pattern, re.ASCII if joined else 0)
+        tags = re.compile(HASHTAG.pattern.replace(r"(?<![\w#&])", "(?<![#&])")) if joined else HASHTAG
+        yield Recogniser("digit", exponents, scientific)
+        yield Recogniser("sign", tags, tag)
+        if number := others.get("number"):
+            yield Recogniser("sign", re.compile(r"[#№]\s?(?=[0-9])"), lambda _: f"{number} ")
+        yield from _abbreviations(others.get("abbreviations", {}))
+        yield from _roman(self._language, self._cardinal)
+        if self._language == "ru":
+            yield from _russian_dates(self._words["months"])
+
+    def _signs_between(self) -> Iterator[Recogniser]:
+        """Sums, fractions and scores."""
+        signs, number = self._others.get("signs", {}), self._number
+        start, end = rf"(?<!{self._letter})(?<![.,/:+-])", rf"(?!{self._letter}|[/:]|[.,]?[0-9])"
+
+        def summed(match: re.Match[str]) -> str:
+            parts = re.findall(rf"{number}|[+=−-]", match[0])
+            said = (signs.get(each) or (self._minus if each in "−-" else self._read(each)) for each in parts)
+            return self._blank.join(map(str, said))
+
+        def fraction(match: re.Match[str]) -> str | None:
+            over, under = match.groups()
+            known = self._others.get("fractions", {}).get(f"{over}/{under}")
+            return known or signs["/"].format(self._cardinal(over), self._cardinal(under))
+
+        if signs:
+            more = rf"(?:\s?[+=−-]\s?{number}){{0,8}}"
+            sum_of = rf"{start}{number}{more}\s?[+=]\s?[−-]?{number}{more}{end}"
+            part_of = rf"{start}([1-9][0-9]{{0,2}})/([1-9][0-9]{{0,2}}){end}"
+            yield Recogniser("digit", re.compile(sum_of), summed)
+            yield Recogniser("digit", re.compile(part_of), fraction)
+        if word := self._others.get("against"):
+            score = re.compile(rf"{start}([0-9]{{1,3}}):([0-9]{{1,3}}){end}")
+            joined = f"{self._blank}{word}{self._blank}"
+            yield Recogniser("digit", score, lambda found: joined.join(map(self._cardinal, found.groups())))
 
     def _range(self, number: str) -> Iterator[Recogniser]:
         """The first number of a range and the sign after it; a unit follows the second one."""
@@ -314,6 +425,10 @@ class CldrReader:
         if not (is_month(match) if digits is None else _is_date(digits, match["month"])):
             return None
         form = self._date_form if digits else _DAY_OF_DATE.sub("", self._date_form)
+        if self._language == "ru":
+            month = self._words["months"][int(match["month"]) - 1]
+            day = f"{_russian(int(digits), 'g', 'n')} " if digits else ""
+            return f"{day}{month} {_russian(int(match['year']), 'g')} года"
         day = self._cardinal(str(int(digits))) if digits else ""
         month = self._words["months"][int(match["month"]) - 1]
         month = _MONTHS_SAID.get(month) or re.sub("[0-9]+", lambda found: self._cardinal(found[0]), month)
@@ -322,19 +437,81 @@ class CldrReader:
         return " ".join(_PART_OF_DATE.sub(lambda one: parts.get(one[0]) or one[1] or "", form).split())
 
 
+def _abbreviations(known: Mapping[str, str]) -> Iterator[Recogniser]:
+    def patterns(ending: str) -> Mapping[str, str]:
+        return {key.rstrip("~#"): said for key, said in known.items() if key.rstrip("~#") + ending == key}
+
+    for ending, follows in (("~", r"(?=\s[^\W\d_a-zа-яё])"), ("#", r"(?=\s?[0-9])"), ("", r"(?!\w)")):
+        said = patterns(ending)
+
+        def read(match: re.Match[str], said: Mapping[str, str] = said) -> str:
+            over = match[0][-1] == "." and not match.string[match.end() :].strip()
+            spaced = " " if match.string[match.end() : match.end() + 1].isdigit() else ""
+            return said[match[0].replace("\u00a0", " ")] + ("." if over else spaced)
+
+        if said:
+            pattern = either(said).replace(re.escape(" "), "[ \u00a0]")
+            yield Recogniser("upper lower", re.compile(rf"(?<![\w.])(?:{pattern}){follows}"), read)
+
+
+def _roman(language: str, cardinal: Callable[[str], str]) -> Iterator[Recogniser]:
+    """Centuries, and numbers after names, of the languages that write them so."""
+    if language not in _CENTURIES:
+        return
+
+    def century(match: re.Match[str]) -> str | None:
+        value = roman_value(match["numeral"])
+        if language == "ru":
+            word = match[0].split()[1]
+            case = _YEARS_SAID.get(word) or ("p" if re.search(r"(?i)(?<!\w)во?\s$", before(match)) else "n")
+            return f"{_russian(value, case)} " + (
+                word if word in _YEARS_SAID else "веке" if case == "p" else "век"
+            )
+        ordinal = in_words(value, language, "ordinal")
+        head = match.groupdict().get("head")
+        return f"{head} {cardinal(str(value))}" if head else ordinal or None
+
+    def after_name(match: re.Match[str]) -> str:
+        value, name = roman_value(match["numeral"]), before(match).split()[-1]
+        if language == "fr" or value > 10 or not name[:1].isupper():
+            return cardinal(str(value))
+        ordinal = in_words(value, language, "ordinal")
+        return re.sub("o$", "a", ordinal) if name.endswith("a") or name == "Isabel" else ordinal
+
+    yield Recogniser("upper lower", re.compile(rf"(?<!\w){_CENTURIES[language]}"), century)
+    if language != "ru":
+        yield Recogniser("upper", AFTER_NAME, after_name)
+
+
+def _russian(number: int, case: str, gender: str = "m") -> str:
+    return str(num2words(number, lang="ru", to="ordinal", case=case, gender=gender))
+
+
+def _russian_dates(months: Iterable[str]) -> Iterator[Recogniser]:
+    def day(match: re.Match[str]) -> str | None:
+        return _russian(int(match["day"]), "g", "n") if 1 <= int(match["day"]) <= 31 else None
+
+    def year(match: re.Match[str]) -> str:
+        word = match["word"]
+        if word == "г.":
+            word = "году" if _IN.search(before(match)) else "года"
+        over = "." if match[0][-1] == "." and not match.string[match.end() :].strip() else ""
+        return f"{_russian(int(match['year']), _YEARS_SAID[word])} {word}{over}"
+
+    names = either(months)
+    yield Recogniser("digit", re.compile(rf"(?<![\w.,-])(?P<day>[0-9]{{1,2}})(?=\s(?:{names})(?!\w))"), day)
+    years = r"(?<![\w.,-])(?P<year>[12][0-9]{3})\s?(?P<word>года|году|годом|год|г\.)(?!\w)"
+    yield Recogniser("digit", re.compile(years), year)
+    endings = r"(?<![\w.,-])(?P<number>[0-9]{1,6})-(?P<ending>" + either(_RUSSIAN_CASES) + r")(?!\w)"
+    yield Recogniser(
+        "digit",
+        re.compile(endings),
+        lambda found: _russian(int(found["number"]), *_RUSSIAN_CASES[found["ending"]]),
+    )
+
+
 def _is_date(day: str, month: str) -> bool:
     return 1 <= int(day) <= 31 and 1 <= int(month) <= 12
-
-
-def _scientific(read: Callable[[str], str | None], minus: str) -> Recogniser:
-    """As it is written, since there are no words for powers."""
-
-    def said(match: re.Match[str]) -> str | None:
-        base, exponent = read(match["base"]), read(match["exponent"].lstrip("+-−"))
-        sign = f"{minus} " if match["exponent"][0] in "-−" else ""
-        return f"{base} E {sign}{exponent}" if base else None
-
-    return Recogniser("digit", SCIENTIFIC, said)
 
 
 def _parts(written: str, decimal: str) -> tuple[str, str]:
@@ -344,7 +521,7 @@ def _parts(written: str, decimal: str) -> tuple[str, str]:
     return whole, fraction
 
 
-def _units_of(language: str, units: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+def _units_of(language: str, units: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:
     """The forms of each unit, without those in which CLDR repeats its sign."""
     named = {
         unit: {form: said for form, said in forms.items() if said.replace("{0}", "").strip() != unit} or forms
@@ -359,7 +536,9 @@ def _of_language(language: str, point: str, cardinal: Callable[[str], str]) -> I
     def telephone(match: re.Match[str]) -> str:
         return ", ".join(" ".join(map(cardinal, group)) for group in re.findall("[0-9]+", match[0]))
 
-    digits = r"(?<![\w.,+])(?:\+[0-9]{1,3}|0[0-9]{1,4})(?:[ -][0-9]{1,8}){1,5}(?!\w|[.,/-]?[0-9])"
+    letter = "[A-Za-z0-9_]" if language in _JOINED else r"\w"
+    groups = r"(?:\+[0-9]{1,3}|0[0-9]{1,4})(?:[ -][0-9]{1,8}){1,5}"
+    digits = rf"(?<!{letter}|[.,+]){groups}(?!{letter}|[.,/-]?[0-9])"
     yield Recogniser("digit sign", re.compile(digits), telephone)
     not_a_range = "(?!..0-...0)"  # 100-1000
     domestic = (

@@ -28,6 +28,9 @@ _OTHER_DIGIT: Final = re.compile(r"(?![0-9])\d|[٪％￥]|(?<=\d)[٫٬：](?=\d)
 _PLAIN: Final = {"٪": "%", "％": "%", "٫": ".", "٬": ",", "：": ":", "￥": "¥"}
 _UNUSUAL: Final = re.compile(r"[^\w\s!-~]")
 _KEPT_PICTURES: Final = "°№"
+_SIGN_OF_UNIT: Final = re.compile("[℃℉\u3380-\u33df]")
+"""One character that stands for several: "㎏"."""
+_RAISED: Final = str.maketrans("23", "²³")
 _VULGAR: Final = re.compile("([0-9]?)([¼½¾⅐-⅞])")
 _DASH: Final = re.compile(r"\s?[—―]\s?|\s[–-]{1,3}\s")
 _ORNAMENT: Final = re.compile(r"([=<>&~])\1+|([+%@$€£§°#])\2{2,}|[=-]{1,9}>|<[=-]{1,9}")
@@ -144,6 +147,9 @@ def _placed(pronounced: list[tuple[int, int, str]], draft: Draft) -> tuple[tuple
 def _without_pictures(match: re.Match[str]) -> str | None:
     """Emoji, control characters and what has no meaning by itself are not said."""
     character = match[0]
+    if (unit := _SIGN_OF_UNIT.fullmatch(character)) is not None:
+        plain = unicodedata.normalize("NFKC", unit[0])
+        return plain.translate(_RAISED) if plain[-1] in "23" else plain
     category = unicodedata.category(character)
     if category in ("Cc", "Cf", "Cs", "Co", "Cn", "Sk", "Me") or "\ufe00" <= character <= "\ufe0f":
         return ""
