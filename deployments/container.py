@@ -206,7 +206,7 @@ class _Resources:
             log=log,
             tailer=tailer,
             transcribers=self.transcribers,
-            audio_inputs=AudioInputs(log, self._input_services(sessions, owners), settings.limits),
+            audio_inputs=AudioInputs(self._input_services(sessions, owners), settings.limits),
             arriving=Arriving(settings.limits),
             exporting=Arriving(settings.limits),
             importing=FairPlaces(1),
@@ -253,6 +253,7 @@ class _Resources:
     def _input_services(self, sessions: Sessions, owners: OwnerPool) -> InputServices:
         log, recorder = self.log, self.recorder
         return InputServices(
+            log=log,
             sessions=sessions,
             recorder=recorder,
             transcribers=self.transcribers,

@@ -284,10 +284,13 @@ class TurnState:
         """True if the turn is probably audible now or soon, by the listeners' reports, else by the clock."""
         if self.flushed or self.first_audio_ms is None:
             return False
+        return not self.over or self.place_ms(now_ms) < self.audio_ms
+
+    def place_ms(self, now_ms: int) -> int:
+        """Returns how much of its audio was probably played, by the listeners' reports, else by the clock."""
         if self.heard_ms is None:
-            return not self.over or now_ms < self.first_audio_ms + self.audio_ms
-        heard = self.heard_ms + now_ms - self.heard_at_ms
-        return not self.over or heard < self.audio_ms
+            return now_ms - (self.first_audio_ms or now_ms)
+        return self.heard_ms + now_ms - self.heard_at_ms
 
     @property
     def only_heard(self) -> bool:

@@ -151,7 +151,7 @@ class Endpointer:
     def push(self, probability: float) -> list[Event]:
         """One frame more."""
         began_at, self._at_ms = self._at_ms, self._at_ms + FRAME_MS
-        self._voiced = probability >= self._needed()
+        self._voiced = self.is_voiced(probability)
         if self._voiced:
             self._quiet_since, self._hint = self._at_ms, None
         self._recent.append(_Frame(began_at, probability, self._quiet_since))
@@ -179,9 +179,10 @@ class Endpointer:
         """Discards the speech since the last utterance."""
         self._reset()
 
-    def _needed(self) -> float:
+    def is_voiced(self, probability: float) -> bool:
+        """Whether the next frame counts as speech with this probability."""
         threshold = self._settings.threshold
-        return max(threshold - _HYSTERESIS, _LOWEST) if self._voiced else threshold
+        return probability >= (max(threshold - _HYSTERESIS, _LOWEST) if self._voiced else threshold)
 
     def _maybe_begin(self, began_at: int) -> list[Event]:
         span = self._settings.min_speech_ms + _SLACK_MS

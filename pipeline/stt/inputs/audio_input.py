@@ -19,6 +19,7 @@ from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, P
 from pipeline.stt.inputs.audio_blocks import AudioBlocks
 from pipeline.stt.inputs.input_opening import InputServices, Opening, for_source
 from pipeline.stt.inputs.input_recovery import SILENCE_MS, lead_ms
+from pipeline.stt.own_voice import HEARD_MS, OwnVoice
 from pipeline.stt.serial_task_queue import SerialTaskQueue
 from pipeline.stt.speaker_level import UtteranceLevel
 from pipeline.stt.utterance_transcriber import UtteranceTranscriber
@@ -50,6 +51,8 @@ _TELL_SILENCE_MS: Final = 2_000
 _PROGRESS_MS: Final = 10_000
 _LOOK_MS: Final = 500
 """While nobody speaks, the wishes of the session are looked at so often."""
+_ECHO_NOTICED_MS: Final = 64
+"""A user over an echo is noticed so late; the sound before is no part of the utterance."""
 _FOUND_MS: Final = 1_000
 _TOGETHER: Final = 4
 """Frames that are listened to in one go at the most; more of them make acknowledgements late."""
@@ -217,7 +220,7 @@ class AudioInput:
         self._reported_ms = opening.at_ms
         self._look_ms = opening.at_ms + _LOOK_MS
         self._done_ms = opening.at_ms
-        """Up to here the sound belongs to utterances that are over: it is no part of the next one."""
+        """Up to here the sound belongs to an answer, or to utterances that are over, and not to the next one."""
         self._spoken_ms = 0
         self._spoken = anyio.Event()
         self._level = UtteranceLevel()
@@ -235,6 +238,9 @@ class AudioInput:
         self._cut = opening.cut
         """The last utterance was cut by its length, and nobody has ended what it belongs to."""
         self._utterances = Utterances(opening, services, self._jobs, refused)
+        self._own_voice = OwnVoice(opening.session, services.sessions, services.log, services.clock)
+        self._echoing = False
+        """The last sound had an answer from a loudspeaker in it."""
 
     def _new_endpointer(self) -> Endpointer:
         manual = self.settings.turn_detection == "manual"
@@ -307,11 +313,12 @@ class AudioInput:
         whole = len(sound) // FRAME_BYTES * FRAME_BYTES
         self._rest = sound[whole:]
         probabilities = self._vad.probabilities(sound[:whole]) if whole else []
+        self._echoing = False
         for number, probability in enumerate(probabilities):
             start = number * FRAME_BYTES
             await self._listen_to_frame(sound[start : start + FRAME_BYTES], probability, tasks)
         enough = self._frames_together() * FRAME_BYTES - len(self._rest)
-        self._blocks.listened(sound[:whole], enough, silent=self._endpointer.silent)
+        self._blocks.listened(sound[:whole], enough, silent=self._endpointer.silent and not self._echoing)
         self._arrivals.note(self.at_ms, self._services.clock.monotonic())
         if self._transcriber is not None and self._endpointer.speaking and not self._endpointer.silence_ms:
             self._transcriber.grow(self.at_ms, self._event_writer.partials(self._utterance - 1))
@@ -320,13 +327,16 @@ class AudioInput:
             await self._utterances.release()  # what was held before the connection broke
         await self._tell_progress()
         # An ended utterance has its own copy.
+        lead = max(HEARD_MS, lead_ms(self.settings))
         self._ring_buffer.forget(
-            self._transcriber.from_ms if self._transcriber else self.at_ms - lead_ms(self.settings)
+            min(self.at_ms - lead, self._transcriber.from_ms if self._transcriber else self.at_ms)
         )
         await anyio.lowlevel.checkpoint()
 
     def _frames_together(self) -> int:
         """So many frames are listened to in one go: nothing that is decided or shown is later for it."""
+        if self._echoing:
+            return 1
         together = min(self._endpointer.frames_together, _TOGETHER)
         if self._transcriber is None:
             return together
@@ -341,6 +351,9 @@ class AudioInput:
         self.at_ms += FRAME_MS
         if self.settings.record and self.at_ms > self.opening.recorded_ms:
             await self._audio_recorder.push(frame, audible=probability > INAUDIBLE)
+        if self._endpointer.is_voiced(probability) and await self._is_echo():
+            self._echoing, probability = True, 0.0
+            self._done_ms = self.at_ms - _ECHO_NOTICED_MS
         events = self._endpointer.push(probability)
         if not self._endpointer.silence_ms:
             self._level.push(frame)
@@ -350,6 +363,11 @@ class AudioInput:
         if self._endpointer.speech_ms > self._spoken_ms:
             self._spoken.set()
         self._spoken_ms = self._endpointer.speech_ms
+
+    async def _is_echo(self) -> bool:
+        """Whether an answer is heard, and not a user. A user who ends utterances by hand is always heard."""
+        live = not self.opening.is_file and self.settings.turn_detection == "vad"
+        return live and await self._own_voice.is_heard(self._ring_buffer)
 
     async def _tell_progress(self) -> None:
         if self.opening.is_file and self.at_ms - self._reported_ms >= _PROGRESS_MS:

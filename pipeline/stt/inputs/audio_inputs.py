@@ -15,7 +15,6 @@ from anyio.abc import TaskGroup
 from pipeline.audio.input_formats import Incoming
 from pipeline.audio.sound_files import SoundFile
 from pipeline.core.task_scope import TaskScope
-from pipeline.eventlog.event_log import EventLog
 from pipeline.observability.tracer import in_session
 from pipeline.stt.inputs.audio_input import Acknowledge, AudioInput
 from pipeline.stt.inputs.input_handles import CloseReason, HeardAllowance, OpenInputHandle
@@ -56,9 +55,8 @@ class _Beginning:
 class AudioInputs(TaskScope):
     """An async context manager that ends them all."""
 
-    def __init__(self, log: EventLog, services: InputServices, limits: LimitSettings) -> None:
+    def __init__(self, services: InputServices, limits: LimitSettings) -> None:
         super().__init__()
-        self._log = log
         self._services = services
         self._limits = limits
         self._orphans = OrphanedInputRecovery(self, services, limits.rejoin_s)
@@ -192,7 +190,9 @@ class AudioInputs(TaskScope):
             raise SessionAlreadyEnded("this session has ended; create a new one")
         settings = for_source(conversation.settings.listening, source)
         language = primary(settings.language or conversation.settings.language)
-        restored = await restore(self._log, session, conversation.inputs.get(known), params.at_ms, settings)
+        restored = await restore(
+            self._services.log, session, conversation.inputs.get(known), params.at_ms, settings
+        )
         await self._services.held.hold([new.held], self._orphans.lease_ms)
         event = InputOpened(
             input=known,

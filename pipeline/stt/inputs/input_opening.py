@@ -6,6 +6,7 @@ from typing import Literal
 
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import Transcribers
+from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.observability.tracer import Tracing
 from pipeline.session_state.input_state import KnownCommand
@@ -23,6 +24,7 @@ Source = Literal["microphone", "file"]
 class InputServices:
     """Services that all audio inputs of a process share."""
 
+    log: EventLog
     sessions: Sessions
     recorder: Recorder
     transcribers: Transcribers

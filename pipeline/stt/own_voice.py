@@ -1,0 +1,108 @@
+"""Recognises the answer that is audible now where a microphone hears it from a loudspeaker."""
+
+from typing import Final
+
+import anyio
+import numpy as np
+import soxr
+
+from pipeline.audio.opus import RATE as ANSWER_RATE
+from pipeline.audio.opus import OpusDecoder
+from pipeline.core.clock import Clock
+from pipeline.eventlog.event_log import EventLog
+from pipeline.session_state.turn_state import TurnState
+from pipeline.sessions.session_commands import Sessions
+from pipeline.stt.audio_ring_buffer import AudioRingBuffer
+from pipeline.stt.echo import PER_MS, RATE, EchoDetector, Sound
+from pipeline.stt.turn_policy import spoken_over
+from schemas.events.recorded import Recorded
+from schemas.ids import Seq, SessionId
+
+HEARD_MS: Final = 1_500
+"""Of a microphone's sound, so much is compared. More of it knows the room better, and takes longer."""
+_LATE_MS: Final = 2_500
+"""A client plays so much later than it seems by its reports, or by the log's clock where it sends none."""
+_EARLY_MS: Final = 600
+_LOOK_MS: Final = 256
+"""While no answer is audible, a speaker's input asks for one so often."""
+_PAGE: Final = 64
+_INPUT_RATE: Final = 16_000
+
+
+class AnswerSound:
+    """Sound of one answer around the place where it is heard, read from the log as it is needed."""
+
+    def __init__(self, log: EventLog, session: SessionId, turn: TurnState, from_ms: int) -> None:
+        self.turn = turn.turn
+        self._log = log
+        self._session = session
+        begun = [each for each in turn.sentences if each.first_chunk is not None and each.at_ms <= from_ms]
+        self._after = Seq((begun[-1].first_chunk or 1) - 1 if begun else turn.turn)
+        self._decoder = OpusDecoder()
+        self.sound: Sound = np.zeros(0, np.float32)
+        self.at = (begun[-1].at_ms if begun else 0) * PER_MS
+        """Place of its first sample in the answer."""
+
+    async def read(self, from_ms: int, until_ms: int) -> None:
+        """Reads on as far as `until_ms`, and forgets what was before `from_ms`. Raises LogUnavailable."""
+        while self.at + len(self.sound) < until_ms * PER_MS:
+            page = await self._log.read(self._session, self._after, limit=_PAGE, audio=True)
+            if not page:
+                break
+            self._after = page[-1].seq
+            await anyio.to_thread.run_sync(self._add, page)
+        gone = min(max(0, from_ms * PER_MS - self.at), len(self.sound))
+        self.sound, self.at = self.sound[gone:], self.at + gone
+
+    def _add(self, page: list[Recorded]) -> None:
+        pieces = [self.sound]
+        for recorded in page:
+            if recorded.type == "audio.chunk" and recorded.turn == self.turn:
+                pcm = np.frombuffer(self._decoder.decode(recorded.audio or b""), "<i2").astype(np.float32)
+                gap = recorded.data["at_ms"] * PER_MS - self.at - sum(map(len, pieces))
+                pieces += [np.zeros(max(0, gap), np.float32), soxr.resample(pcm, ANSWER_RATE, RATE)]
+        self.sound = np.concatenate(pieces)
+
+
+class OwnVoice:
+    """The answers of one session, at one microphone. `is_heard` is asked about sound that may be speech."""
+
+    def __init__(self, session: SessionId, sessions: Sessions, log: EventLog, clock: Clock) -> None:
+        self._session = session
+        self._sessions = sessions
+        self._log = log
+        self._clock = clock
+        self._answer: AnswerSound | None = None
+        self._detector = EchoDetector()
+        self._look_ms = 0
+
+    async def is_heard(self, microphone: AudioRingBuffer) -> bool:
+        """Whether the newest 96 ms are mostly an answer of this session that is audible now."""
+        if microphone.at_ms < self._look_ms:
+            return False
+        conversation = await self._sessions.glance(self._session)
+        now_ms = self._clock.now_ms()
+        turn = None if conversation.paused else spoken_over(conversation, now_ms)
+        if turn is None:
+            self._look_ms = microphone.at_ms + _LOOK_MS
+            return False
+        place_ms = turn.place_ms(now_ms)
+        played, from_at = await self._sound_near(turn, place_ms)
+        from_ms = max(microphone.from_ms, microphone.at_ms - HEARD_MS)
+        pcm = np.frombuffer(microphone.slice(from_ms, microphone.at_ms), "<i2").astype(np.float32)
+
+        def compare() -> bool:
+            heard: Sound = soxr.resample(pcm, _INPUT_RATE, RATE)
+            return self._detector.is_echo(heard, from_ms * PER_MS, played, from_at)
+
+        return await anyio.to_thread.run_sync(compare)
+
+    async def _sound_near(self, turn: TurnState, place_ms: int) -> tuple[Sound, int]:
+        """The answer where it may be heard, and the place of its first sample."""
+        from_ms, until_ms = max(0, place_ms - HEARD_MS - _LATE_MS), min(place_ms + _EARLY_MS, turn.audio_ms)
+        if self._answer is None or self._answer.turn != turn.turn:
+            self._answer = AnswerSound(self._log, self._session, turn, from_ms)
+            self._detector = EchoDetector()
+        await self._answer.read(from_ms, until_ms)
+        sound, at = self._answer.sound, self._answer.at
+        return sound[: max(0, until_ms * PER_MS - at)], at
