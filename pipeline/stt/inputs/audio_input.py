@@ -19,7 +19,7 @@ from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, P
 from pipeline.stt.inputs.audio_blocks import AudioBlocks
 from pipeline.stt.inputs.input_opening import InputServices, Opening, for_source
 from pipeline.stt.inputs.input_recovery import SILENCE_MS, lead_ms
-from pipeline.stt.own_voice import HEARD_MS, OwnVoice
+from pipeline.stt.inputs.own_voice import HEARD_MS, OwnVoice
 from pipeline.stt.serial_task_queue import SerialTaskQueue
 from pipeline.stt.speaker_level import UtteranceLevel
 from pipeline.stt.utterance_transcriber import UtteranceTranscriber
@@ -239,8 +239,6 @@ class AudioInput:
         """The last utterance was cut by its length, and nobody has ended what it belongs to."""
         self._utterances = Utterances(opening, services, self._jobs, refused)
         self._own_voice = OwnVoice(opening.session, services.sessions, services.log, services.clock)
-        self._echoing = False
-        """The last sound had an answer from a loudspeaker in it."""
 
     def _new_endpointer(self) -> Endpointer:
         manual = self.settings.turn_detection == "manual"
@@ -313,12 +311,14 @@ class AudioInput:
         whole = len(sound) // FRAME_BYTES * FRAME_BYTES
         self._rest = sound[whole:]
         probabilities = self._vad.probabilities(sound[:whole]) if whole else []
-        self._echoing = False
+        self._own_voice.echoing = False
         for number, probability in enumerate(probabilities):
             start = number * FRAME_BYTES
             await self._listen_to_frame(sound[start : start + FRAME_BYTES], probability, tasks)
         enough = self._frames_together() * FRAME_BYTES - len(self._rest)
-        self._blocks.listened(sound[:whole], enough, silent=self._endpointer.silent and not self._echoing)
+        self._blocks.listened(
+            sound[:whole], enough, silent=self._endpointer.silent and not self._own_voice.echoing
+        )
         self._arrivals.note(self.at_ms, self._services.clock.monotonic())
         if self._transcriber is not None and self._endpointer.speaking and not self._endpointer.silence_ms:
             self._transcriber.grow(self.at_ms, self._event_writer.partials(self._utterance - 1))
@@ -335,7 +335,7 @@ class AudioInput:
 
     def _frames_together(self) -> int:
         """So many frames are listened to in one go: nothing that is decided or shown is later for it."""
-        if self._echoing:
+        if self._own_voice.echoing:
             return 1
         together = min(self._endpointer.frames_together, _TOGETHER)
         if self._transcriber is None:
@@ -352,7 +352,7 @@ class AudioInput:
         if self.settings.record and self.at_ms > self.opening.recorded_ms:
             await self._audio_recorder.push(frame, audible=probability > INAUDIBLE)
         if self._endpointer.is_voiced(probability) and await self._is_echo():
-            self._echoing, probability = True, 0.0
+            probability = 0.0
             self._done_ms = self.at_ms - _ECHO_NOTICED_MS
         events = self._endpointer.push(probability)
         if not self._endpointer.silence_ms:

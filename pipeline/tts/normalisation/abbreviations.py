@@ -1,7 +1,7 @@
 """Recognisers of abbreviations and acronyms."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from pipeline.tts.boundary_rules import Lexicon, Strength, judge
@@ -62,3 +62,22 @@ def _saint(match: re.Match[str], lexicon: Lexicon) -> str:
     before = (match.string[max(0, match.start() - 24) : match.start()].split() or [""])[-1]
     street = before[:1].isupper() and (before[-1:].isalnum()) and before not in lexicon.starters
     return "Street" + stop(match, lexicon) if street else "Saint"
+
+
+def listed_abbreviations(known: Mapping[str, str]) -> Iterator[Recogniser]:
+    """Recognisers of `known`. A key that ends in "#" stands before a digit, one that ends in "~" before a capital."""
+
+    def patterns(ending: str) -> Mapping[str, str]:
+        return {key.rstrip("~#"): said for key, said in known.items() if key.rstrip("~#") + ending == key}
+
+    for ending, follows in (("~", r"(?=\s[^\W\d_a-zа-яё])"), ("#", r"(?=\s?[0-9])"), ("", r"(?!\w)")):
+        said = patterns(ending)
+
+        def read(match: re.Match[str], said: Mapping[str, str] = said) -> str:
+            over = match[0][-1] == "." and not match.string[match.end() :].strip()
+            spaced = " " if match.string[match.end() : match.end() + 1].isdigit() else ""
+            return said[match[0].replace("\u00a0", " ")] + ("." if over else spaced)
+
+        if said:
+            pattern = either(said).replace(re.escape(" "), "[ \u00a0]")
+            yield Recogniser("upper lower", re.compile(rf"(?<![\w.])(?:{pattern}){follows}"), read)

@@ -1,7 +1,7 @@
 """Numbers, money, measures, dates and times of other languages, by number words and what CLDR says of each.
 
 `words.json` has what CLDR lacks: words of signs and of powers, abbreviations, and what comes before a clock.
-An abbreviation whose key ends in "#" stands before a digit, one that ends in "~" before a capital.
+
 
 Number words are num2words', and for Chinese and Hindi those of CLDR's own rules (unicode-rbnf).
 
@@ -20,6 +20,7 @@ from typing import Any, Final
 from num2words import CONVERTER_CLASSES, num2words
 from unicode_rbnf import FormatPurpose, RbnfEngine
 
+from pipeline.tts.normalisation.abbreviations import listed_abbreviations
 from pipeline.tts.normalisation.addresses import HASHTAG, words_of_tag
 from pipeline.tts.normalisation.numerals import (
     AFTER_NAME,
@@ -168,8 +169,8 @@ def grammar_of(language: str) -> Grammar | None:
     return Grammar(CldrReader(name, words, _words().get(name, {})).recognisers()) if words else None
 
 
-class CldrReader:
-    """Recognisers for one language; `words` is its entry in `cldr.json`, `others` that in `words.json`."""
+class CldrNumbers:
+    """Numbers and what is counted, of one language; `words` is its entry in `cldr.json`, `others` that in `words.json`."""
 
     def __init__(self, language: str, words: Mapping[str, Any], others: Mapping[str, Any]) -> None:
         self._language = language
@@ -197,59 +198,6 @@ class CldrReader:
         # A point is a decimal one before one digit where the language has a comma; beside a unit, either is.
         self._measured = rf"{whole}(?:{decimal}[0-9]++|[.,][0-9]{{1,2}}+(?![.,]?[0-9]))?+"
         self._lone = rf"{whole}(?:,[0-9]++|\.[0-9](?![.,]?[0-9]))?+" if decimal == "," else self._number
-
-    def recognisers(self) -> tuple[Recogniser, ...]:
-        number, letter = self._number, self._letter
-        alone, after = rf"(?<!{letter})(?<![.,])", rf"(?!{letter})"
-        amount = rf"{alone}(?P<number>{self._measured})"
-        signs = either([*self._signs, *self._words["currencies"]])
-        ordinal = rf"{alone}(?P<number>[0-9]{{1,6}})(?:{_ORDINALS.get(self._language, '(?!)')}){after}"
-        day_first = (
-            rf"{alone}(?<![/-])(?P<day>[0-9]{{1,2}})(?P<mark>[./-])(?P<month>[0-9]{{1,2}})(?P=mark)"
-            rf"(?P<year>[12][0-9]{{3}})(?!{letter}|[/-]|[.,][0-9])"
-        )
-        year_first = (
-            rf"(?<!{letter}|[/-])(?P<year>[12][0-9]{{3}})(?P<mark>[/-])(?P<month>[0-9]{{1,2}})(?P=mark)"
-            rf"(?P<day>[0-9]{{1,2}})(?!{letter}|[/-])"
-        )
-        return (
-            Recogniser("digit", re.compile(year_first), self._date),
-            Recogniser("digit", re.compile(day_first), self._date),
-            Recogniser("digit", YEAR_AND_MONTH, self._date),
-            *self._worded(),
-            self._clock(_HOUR_MARKS.get(self._language, ":"), re.compile("")),
-            *_of_language(self._language, self._point, self._cardinal),
-            *self._signs_between(),
-            *self._range(number),
-            Recogniser("digit", re.compile(ordinal), self._ordinal),
-            Recogniser(
-                "upper sign",
-                re.compile(rf"(?<!{letter})(?P<sign>{signs})\s?(?P<number>{self._measured}){after}"),
-                self._money,
-            ),
-            Recogniser("digit", re.compile(rf"{amount}\s?(?P<sign>{signs}){after}"), self._money),
-            Recogniser(
-                "digit",
-                re.compile(rf"{amount}\s?(?P<unit>{either(self._units)}){after}"),
-                self._unit,
-            ),
-            self._point_clock(),
-            Recogniser(
-                "sign",
-                re.compile(rf"(?P<unit>%)\s?(?P<number>{self._measured})(?!{letter}|[.,])"),
-                self._unit,
-            ),
-            Recogniser(
-                "sign",
-                re.compile(rf"{_BEFORE_MINUS}[-−](?=[0-9])"),
-                lambda _: f"{self._minus}{self._blank}" if self._minus else None,
-            ),
-            Recogniser(
-                "digit",
-                re.compile(rf"(?<!{letter})(?<!\.){self._lone}{after}"),
-                lambda found: self._read(found[0]),
-            ),
-        )
 
     def _cardinal(self, digits: str) -> str:
         if len(digits) > _MOST_DIGITS or (len(digits) > 1 and digits[0] == "0"):
@@ -302,6 +250,97 @@ class CldrReader:
         gender = {"η": "feminine", "ο": "neuter"}.get(ending, "masculine")
         form = forms.get(f"spellout-ordinal-{gender}") or forms.get("spellout-ordinal")
         return form[:-1] + ending[-1] if form and self._language == "hi" else form
+
+    def _range(self, number: str) -> Iterator[Recogniser]:
+        """The first number of a range and the sign after it; a unit follows the second one."""
+        if (word := _TO.get(self._language)) is None:
+            return
+
+        def read(match: re.Match[str]) -> str | None:
+            lower, upper = (float(".".join(self._split(match[end]))) for end in ("lower", "upper"))
+            years = self._language == "zh" and match.string.startswith("年", match.end("upper"))
+            spoken = _year(match["lower"]) if years else self._read(match["lower"])
+            return f"{spoken}{word}" if spoken and lower < upper else None
+
+        upper = rf"(?P<upper>{number})(?!{_DASH}|[:/]|[.,][0-9])"
+        pattern = rf"(?<!\w[.,-])(?P<lower>{number})\s?{_DASH}\s?(?={upper})"
+        yield Recogniser("digit", re.compile(pattern), read)
+
+    def _date(self, match: re.Match[str]) -> str | None:
+        digits = match.groupdict().get("day")
+        if not (is_month(match) if digits is None else _is_date(digits, match["month"])):
+            return None
+        form = self._date_form if digits else _DAY_OF_DATE.sub("", self._date_form)
+        if self._language == "ru":
+            month = self._words["months"][int(match["month"]) - 1]
+            day = f"{_russian(int(digits), 'g', 'n')} " if digits else ""
+            return f"{day}{month} {_russian(int(match['year']), 'g')} года"
+        day = self._cardinal(str(int(digits))) if digits else ""
+        month = self._words["months"][int(match["month"]) - 1]
+        month = _MONTHS_SAID.get(month) or re.sub("[0-9]+", lambda found: self._cardinal(found[0]), month)
+        year = _year(match["year"]) if self._language == "zh" else self._cardinal(match["year"])
+        parts = {"d": day, "dd": day, "MMMM": month, "M": self._cardinal(str(int(match["month"]))), "y": year}
+        return " ".join(_PART_OF_DATE.sub(lambda one: parts.get(one[0]) or one[1] or "", form).split())
+
+
+class CldrReader(CldrNumbers):
+    """Recognisers for one language."""
+
+    def recognisers(self) -> tuple[Recogniser, ...]:
+        number, letter = self._number, self._letter
+        alone, after = rf"(?<!{letter})(?<![.,])", rf"(?!{letter})"
+        amount = rf"{alone}(?P<number>{self._measured})"
+        signs = either([*self._signs, *self._words["currencies"]])
+        ordinal = rf"{alone}(?P<number>[0-9]{{1,6}})(?:{_ORDINALS.get(self._language, '(?!)')}){after}"
+        return (
+            *self._dates(),
+            *self._worded(),
+            self._clock(_HOUR_MARKS.get(self._language, ":"), re.compile("")),
+            *_of_language(self._language, self._point, self._cardinal),
+            *self._signs_between(),
+            *self._range(number),
+            Recogniser("digit", re.compile(ordinal), self._ordinal),
+            Recogniser(
+                "upper sign",
+                re.compile(rf"(?<!{letter})(?P<sign>{signs})\s?(?P<number>{self._measured}){after}"),
+                self._money,
+            ),
+            Recogniser("digit", re.compile(rf"{amount}\s?(?P<sign>{signs}){after}"), self._money),
+            Recogniser(
+                "digit",
+                re.compile(rf"{amount}\s?(?P<unit>{either(self._units)}){after}"),
+                self._unit,
+            ),
+            self._point_clock(),
+            Recogniser(
+                "sign",
+                re.compile(rf"(?P<unit>%)\s?(?P<number>{self._measured})(?!{letter}|[.,])"),
+                self._unit,
+            ),
+            Recogniser(
+                "sign",
+                re.compile(rf"{_BEFORE_MINUS}[-−](?=[0-9])"),
+                lambda _: f"{self._minus}{self._blank}" if self._minus else None,
+            ),
+            Recogniser(
+                "digit",
+                re.compile(rf"(?<!{letter})(?<!\.){self._lone}{after}"),
+                lambda found: self._read(found[0]),
+            ),
+        )
+
+    def _dates(self) -> Iterator[Recogniser]:
+        alone, letter = rf"(?<!{self._letter})(?<![.,])", self._letter
+        day_first = (
+            rf"{alone}(?<![/-])(?P<day>[0-9]{{1,2}})(?P<mark>[./-])(?P<month>[0-9]{{1,2}})(?P=mark)"
+            rf"(?P<year>[12][0-9]{{3}})(?!{letter}|[/-]|[.,][0-9])"
+        )
+        year_first = (
+            rf"(?<!{letter}|[/-])(?P<year>[12][0-9]{{3}})(?P<mark>[/-])(?P<month>[0-9]{{1,2}})(?P=mark)"
+            rf"(?P<day>[0-9]{{1,2}})(?!{letter}|[/-])"
+        )
+        for pattern in (year_first, day_first, YEAR_AND_MONTH):
+            yield Recogniser("digit", re.compile(pattern), self._date)
 
     def _clock(self, marks: str, cue: re.Pattern[str]) -> Recogniser:
         """A clock with one of the marks, where `cue` is before it."""
@@ -374,7 +413,7 @@ class CldrReader:
         yield Recogniser("sign", tags, tag)
         if number := others.get("number"):
             yield Recogniser("sign", re.compile(r"[#№]\s?(?=[0-9])"), lambda _: f"{number} ")
-        yield from _abbreviations(others.get("abbreviations", {}))
+        yield from listed_abbreviations(others.get("abbreviations", {}))
         yield from _roman(self._language, self._cardinal)
         if self._language == "ru":
             yield from _russian_dates(self._words["months"])
@@ -404,54 +443,6 @@ class CldrReader:
             score = re.compile(rf"{start}([0-9]{{1,3}}):([0-9]{{1,3}}){end}")
             joined = f"{self._blank}{word}{self._blank}"
             yield Recogniser("digit", score, lambda found: joined.join(map(self._cardinal, found.groups())))
-
-    def _range(self, number: str) -> Iterator[Recogniser]:
-        """The first number of a range and the sign after it; a unit follows the second one."""
-        if (word := _TO.get(self._language)) is None:
-            return
-
-        def read(match: re.Match[str]) -> str | None:
-            lower, upper = (float(".".join(self._split(match[end]))) for end in ("lower", "upper"))
-            years = self._language == "zh" and match.string.startswith("年", match.end("upper"))
-            spoken = _year(match["lower"]) if years else self._read(match["lower"])
-            return f"{spoken}{word}" if spoken and lower < upper else None
-
-        upper = rf"(?P<upper>{number})(?!{_DASH}|[:/]|[.,][0-9])"
-        pattern = rf"(?<!\w[.,-])(?P<lower>{number})\s?{_DASH}\s?(?={upper})"
-        yield Recogniser("digit", re.compile(pattern), read)
-
-    def _date(self, match: re.Match[str]) -> str | None:
-        digits = match.groupdict().get("day")
-        if not (is_month(match) if digits is None else _is_date(digits, match["month"])):
-            return None
-        form = self._date_form if digits else _DAY_OF_DATE.sub("", self._date_form)
-        if self._language == "ru":
-            month = self._words["months"][int(match["month"]) - 1]
-            day = f"{_russian(int(digits), 'g', 'n')} " if digits else ""
-            return f"{day}{month} {_russian(int(match['year']), 'g')} года"
-        day = self._cardinal(str(int(digits))) if digits else ""
-        month = self._words["months"][int(match["month"]) - 1]
-        month = _MONTHS_SAID.get(month) or re.sub("[0-9]+", lambda found: self._cardinal(found[0]), month)
-        year = _year(match["year"]) if self._language == "zh" else self._cardinal(match["year"])
-        parts = {"d": day, "dd": day, "MMMM": month, "M": self._cardinal(str(int(match["month"]))), "y": year}
-        return " ".join(_PART_OF_DATE.sub(lambda one: parts.get(one[0]) or one[1] or "", form).split())
-
-
-def _abbreviations(known: Mapping[str, str]) -> Iterator[Recogniser]:
-    def patterns(ending: str) -> Mapping[str, str]:
-        return {key.rstrip("~#"): said for key, said in known.items() if key.rstrip("~#") + ending == key}
-
-    for ending, follows in (("~", r"(?=\s[^\W\d_a-zа-яё])"), ("#", r"(?=\s?[0-9])"), ("", r"(?!\w)")):
-        said = patterns(ending)
-
-        def read(match: re.Match[str], said: Mapping[str, str] = said) -> str:
-            over = match[0][-1] == "." and not match.string[match.end() :].strip()
-            spaced = " " if match.string[match.end() : match.end() + 1].isdigit() else ""
-            return said[match[0].replace("\u00a0", " ")] + ("." if over else spaced)
-
-        if said:
-            pattern = either(said).replace(re.escape(" "), "[ \u00a0]")
-            yield Recogniser("upper lower", re.compile(rf"(?<![\w.])(?:{pattern}){follows}"), read)
 
 
 def _roman(language: str, cardinal: Callable[[str], str]) -> Iterator[Recogniser]:

@@ -38,7 +38,7 @@ def heard_in_a_room(answer: Sound, db: float | None, user: Sound, delay_ms: int)
 
 
 def judged(heard: Sound, answer: Sound, estimate_ms: int) -> Iterator[tuple[int, bool]]:
-    """Where each loud frame ends, in ms, and whether it is an echo. The answer seems so much further on."""
+    """Ends of the loud frames, in ms, and whether each is an echo. The answer seems so much further on."""
     microphone, played = soxr.resample(heard, INPUT_RATE, RATE), soxr.resample(answer, INPUT_RATE, RATE)
     detector = EchoDetector()
     frame = FRAME_MS * PER_MS

@@ -29,7 +29,7 @@ _PAGE: Final = 64
 _INPUT_RATE: Final = 16_000
 
 
-class AnswerSound:
+class PlayedAnswer:
     """Sound of one answer around the place where it is heard, read from the log as it is needed."""
 
     def __init__(self, log: EventLog, session: SessionId, turn: TurnState, from_ms: int) -> None:
@@ -72,9 +72,11 @@ class OwnVoice:
         self._sessions = sessions
         self._log = log
         self._clock = clock
-        self._answer: AnswerSound | None = None
+        self._answer: PlayedAnswer | None = None
         self._detector = EchoDetector()
         self._look_ms = 0
+        self.echoing = False
+        """Something that was asked about was an answer; the owner sets it back."""
 
     async def is_heard(self, microphone: AudioRingBuffer) -> bool:
         """Whether the newest 96 ms are mostly an answer of this session that is audible now."""
@@ -95,13 +97,15 @@ class OwnVoice:
             heard: Sound = soxr.resample(pcm, _INPUT_RATE, RATE)
             return self._detector.is_echo(heard, from_ms * PER_MS, played, from_at)
 
-        return await anyio.to_thread.run_sync(compare)
+        is_echo = await anyio.to_thread.run_sync(compare)
+        self.echoing = self.echoing or is_echo
+        return is_echo
 
     async def _sound_near(self, turn: TurnState, place_ms: int) -> tuple[Sound, int]:
         """The answer where it may be heard, and the place of its first sample."""
         from_ms, until_ms = max(0, place_ms - HEARD_MS - _LATE_MS), min(place_ms + _EARLY_MS, turn.audio_ms)
         if self._answer is None or self._answer.turn != turn.turn:
-            self._answer = AnswerSound(self._log, self._session, turn, from_ms)
+            self._answer = PlayedAnswer(self._log, self._session, turn, from_ms)
             self._detector = EchoDetector()
         await self._answer.read(from_ms, until_ms)
         sound, at = self._answer.sound, self._answer.at
