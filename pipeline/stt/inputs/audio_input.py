@@ -220,7 +220,7 @@ class AudioInput:
         self._reported_ms = opening.at_ms
         self._look_ms = opening.at_ms + _LOOK_MS
         self._done_ms = opening.at_ms
-        """Up to here the sound belongs to an answer, or to utterances that are over, and not to the next one."""
+        """Up to here the sound belongs to an answer or to utterances that are over, not to the next one."""
         self._spoken_ms = 0
         self._spoken = anyio.Event()
         self._level = UtteranceLevel()

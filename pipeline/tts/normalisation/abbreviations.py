@@ -65,7 +65,7 @@ def _saint(match: re.Match[str], lexicon: Lexicon) -> str:
 
 
 def listed_abbreviations(known: Mapping[str, str]) -> Iterator[Recogniser]:
-    """Recognisers of `known`. A key that ends in "#" stands before a digit, one that ends in "~" before a capital."""
+    """Recognisers of `known`. A key that ends in "#" is before a digit, one in "~" before a capital."""
 
     def patterns(ending: str) -> Mapping[str, str]:
         return {key.rstrip("~#"): said for key, said in known.items() if key.rstrip("~#") + ending == key}

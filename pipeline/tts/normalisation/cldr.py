@@ -2,7 +2,6 @@
 
 `words.json` has what CLDR lacks: words of signs and of powers, abbreviations, and what comes before a clock.
 
-
 Number words are num2words', and for Chinese and Hindi those of CLDR's own rules (unicode-rbnf).
 
 `cldr.json` is an extract of CLDR under the Unicode License v3, which it begins with. By language it has the
@@ -170,7 +169,7 @@ def grammar_of(language: str) -> Grammar | None:
 
 
 class CldrNumbers:
-    """Numbers and what is counted, of one language; `words` is its entry in `cldr.json`, `others` that in `words.json`."""
+    """Numbers of one language; `words` is its entry in `cldr.json`, `others` that in `words.json`."""
 
     def __init__(self, language: str, words: Mapping[str, Any], others: Mapping[str, Any]) -> None:
         self._language = language
@@ -428,10 +427,10 @@ class CldrReader(CldrNumbers):
             said = (signs.get(each) or (self._minus if each in "−-" else self._read(each)) for each in parts)
             return self._blank.join(map(str, said))
 
-        def fraction(match: re.Match[str]) -> str | None:
+        def fraction(match: re.Match[str]) -> str:
             over, under = match.groups()
             known = self._others.get("fractions", {}).get(f"{over}/{under}")
-            return known or signs["/"].format(self._cardinal(over), self._cardinal(under))
+            return str(known or signs["/"].format(self._cardinal(over), self._cardinal(under)))
 
         if signs:
             more = rf"(?:\s?[+=−-]\s?{number}){{0,8}}"
