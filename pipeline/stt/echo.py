@@ -35,6 +35,8 @@ _SEARCHED: Final = 250 * PER_MS
 """The newest sound whose delay is searched for; with more of it the user is noticed later."""
 _SEARCHED_IN: Final = 32_768 - 2 * _SEARCHED
 """So much of the answer, its newest part: 3.6 s."""
+_HARDLY_HEARD: Final = 0.01
+"""Of the loudest 16 ms of a sound."""
 _SMOOTH_HZ: Final = 120
 _SHADE: Final = np.hanning(_WINDOW + 1)[:-1].astype(np.float32)
 _LEAST_ENERGY: Final = 0.02
@@ -62,7 +64,7 @@ class EchoDetector:
         if share is not None and share >= _EXPLAINED:
             return True
         newest = heard[-_SEARCHED:]
-        if len(newest) < _SEARCHED:
+        if len(newest) < _SEARCHED or not _lasts(newest):
             return False
         begins, skipped = at + len(heard) - _SEARCHED, max(0, len(played) - _SEARCHED_IN)
         place, correlation = _delay(newest, played[skipped:])
@@ -81,6 +83,12 @@ class EchoDetector:
             return None
         old = max(0, self._since - at)
         return _explained(heard[old:], played, self._offset + at + old - from_at)
+
+
+def _lasts(sound: Sound) -> bool:
+    """Whether there is enough in it to be told from another one: a tenth of a second."""
+    energies = (sound[len(sound) % _HOP :].reshape(-1, _HOP) ** 2).sum(axis=1)
+    return int((energies > _HARDLY_HEARD * energies.max()).sum()) >= _NEWEST
 
 
 def _delay(heard: Sound, played: Sound) -> tuple[int, float]:
