@@ -1,7 +1,9 @@
 """Bounds of request bodies: refused while they arrive, or when there is too much JSON in them."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from re import Pattern
@@ -17,13 +19,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.container import GatewayContainer
 from deployments.web.problem_details import refusal
+from deployments.web.resource_access import PRINCIPAL
+from pipeline.auth.principals import Principal
 from schemas.bounds import VALUES, too_many, too_many_in
-from schemas.errors import BodyTooLarge
+from schemas.errors import BodyTooLarge, GatewayBusy, RhapsodeError
+from schemas.errors.access_errors import UploadLimit
 
 SIGNED: Final = "/v1/telephone/"
 """Paths whose face checks the sender's signature itself, and has to read the body for that ..."""
 SIGNED_BYTES: Final = 64 * 1024
 """... of so many bytes at most, since its sender is not known until then."""
+ARRIVING_BYTES: Final = 512 << 20
+"""Of bodies in memory whose requests are not answered yet; a quarter of one principal's."""
+_AGAIN_S: Final = 5.0
 _AT_ONCE: Final = 64 * 1024
 """Bytes that are read and checked on the loop; more of them would keep others waiting."""
 
@@ -103,6 +111,37 @@ class BoundedRoute(APIRoute):
         return bounded
 
 
+@dataclass(slots=True)
+class _Body:
+    """One request's body, as far as it has come."""
+
+    limit: int
+    whose: str
+    arriving: Counter[str]
+    """Bytes of all bodies whose requests are not answered yet, by principal."""
+    received: int = 0
+    held: int = 0
+    error: RhapsodeError | None = None
+    """Why it is refused."""
+
+    def take(self, size: int) -> None:
+        """So many bytes have come. A client may take any time to send the rest."""
+        self.received, self.held = self.received + size, self.held + size
+        self.arriving[self.whose] += size
+        if self.received > self.limit:
+            self.error = BodyTooLarge(f"the body is larger than {self.limit} bytes", field="body")
+        elif size and self.arriving.total() > ARRIVING_BYTES:
+            self.error = GatewayBusy("too many bodies of requests are arriving; try again shortly")
+        elif size and self.whose and self.arriving[self.whose] > ARRIVING_BYTES // 4:
+            self.error = UploadLimit("too much of your requests is arriving at once", retry_after_s=_AGAIN_S)
+
+    def let_go(self) -> None:
+        """The request is answered, or given up."""
+        self.arriving[self.whose] -= self.held
+        self.arriving += Counter()  # principals of whom nothing arrives are forgotten
+        self.held = 0
+
+
 class BodyLimit:
     """Refuses request bodies over the limit while they arrive, before anything holds them."""
 
@@ -114,33 +153,34 @@ class BodyLimit:
         self._limit = limit
         self._files = files
         self._chat = chat
+        self._arriving: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or self._is_file(scope):
             await self._app(scope, receive, send)
             return
-        received, limit = 0, self._limit_of(scope)
+        principal: Principal | None = scope.get(PRINCIPAL)
+        body = _Body(self._limit_of(scope), "" if principal is None else principal.name, self._arriving)
 
         async def counted() -> Message:
-            nonlocal received
             message = await receive()
-            received += len(message.get("body", b""))
-            if received > limit:
-                return {"type": "http.disconnect"}
-            return message
+            body.take(len(message.get("body", b"")))
+            return message if body.error is None else {"type": "http.disconnect"}
 
-        async def unless_too_large(message: Message) -> None:
-            if received <= limit:
+        async def unless_refused(message: Message) -> None:
+            if body.error is None:
+                body.let_go()
                 await send(message)
 
         try:
-            await self._app(scope, counted, unless_too_large)
+            await self._app(scope, counted, unless_refused)
         except Exception:
-            if received <= limit:
+            if body.error is None:
                 raise
-        if received > limit:
-            error = BodyTooLarge(f"the body is larger than {limit} bytes", field="body")
-            await refusal(error, scope)(scope, receive, send)
+        finally:
+            body.let_go()
+        if body.error is not None:
+            await refusal(body.error, scope)(scope, receive, send)
 
     def _limit_of(self, scope: Scope) -> int:
         if _path(scope).startswith(SIGNED):

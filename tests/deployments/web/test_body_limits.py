@@ -4,18 +4,22 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import anyio
 import httpx
 import orjson
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, TypeAdapter, ValidationError, field_validator
+from starlette.types import Message, Receive, Scope, Send
 
 from cluster.openapi import _nothing
 from deployments.asgi_app import create_app
 from deployments.faces.conversations.json_socket import SpokenMessage
 from deployments.web import body_limits, problem_details
-from deployments.web.body_limits import BoundedRoute, read_json
+from deployments.web.body_limits import BodyLimit, BoundedRoute, read_json
+from deployments.web.resource_access import PRINCIPAL
+from pipeline.auth.principals import Principal
 from schemas.apps.assistant_messages import AssistantCommand
 from schemas.apps.conversation_messages import ThreadMessage
 from schemas.apps.story_messages import (
@@ -149,6 +153,49 @@ def test_of_far_too_many_fields_of_a_part_little_is_told(
     with pytest.raises(ValidationError) as refused:
         shape.model_validate(filled(body))
     assert [error["type"] for error in refused.value.errors()] == ["too_many_fields"]
+
+
+async def test_bodies_that_do_not_end_are_bounded_for_each_principal_and_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(body_limits, "ARRIVING_BYTES", 4_000)
+    go_on = anyio.Event()
+
+    async def reads(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    bodies, statuses = BodyLimit(reads, limit=10_000, files=(), chat=()), dict[str, int]()
+
+    async def ask(name: str, size: int = 900, *, ends: bool = False) -> None:
+        sent = iter([size])
+
+        async def receive() -> Message:
+            if (left := next(sent, 0)) and not ends:
+                return {"type": "http.request", "body": bytes(left), "more_body": True}
+            await go_on.wait()
+            return {"type": "http.request", "body": bytes(left), "more_body": False}
+
+        async def send(message: Message) -> None:
+            statuses.setdefault(name, message.get("status", 0))
+
+        scope = {"type": "http", "method": "POST", "path": "/v1/sessions", "headers": []}
+        await bodies({**scope, PRINCIPAL: Principal(name)}, receive, send)
+
+    async with anyio.create_task_group() as tasks:
+        for name in ("anna", "bob", "carol", "dave"):
+            tasks.start_soon(ask, name)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(5):
+            await ask("eve")
+            statuses["everybody"] = statuses.pop("eve")
+            await ask("bob", 200)
+        assert statuses == {"everybody": 503, "bob": 429}
+        go_on.set()
+    await ask("anna", ends=True)
+    await ask("bob", ends=True)
+    assert (statuses["anna"], statuses["carol"], bodies._arriving.total()) == (200, 200, 0)
 
 
 def lists_in(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
