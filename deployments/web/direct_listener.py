@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import ClassVar
 
 import anyio
 import uvicorn
@@ -12,7 +13,7 @@ from anyio.abc import TaskStatus
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
+from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 from pipeline.core.clock import coalesced_sleep
@@ -30,6 +31,10 @@ _KEEP_ALIVE_S = 90
 _SMALL = 16_384
 _QUEUED = 16
 """Frames of at most so many bytes that wait for the application before reading pauses."""
+UNREAD_BYTES = 512 << 20
+"""Of messages of WebSockets that have not come whole; where there are more, none may be longer than ..."""
+_ALWAYS = 1 << 20
+"""... this: it is closed with 1013."""
 _REFUSED = b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: 0\r\n%b\r\n"
 _TOO_LONG = _REFUSED % (b"431 Request Header Fields Too Large", b"")
 _OTHER_VERSION = _REFUSED % (b"426 Upgrade Required", b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n")
@@ -82,8 +87,31 @@ class _Http(HttpToolsProtocol):
 class _WebSocket(WebSocketsSansIOProtocol):
     """Answers two handshakes that uvicorn leaves without an answer, or without what RFC 6455 asks for.
 
-    Small binary frames wait in a short queue: uvicorn pauses and resumes reading for each of them.
+    Small binary frames wait in a short queue: uvicorn pauses and resumes reading for each of them. Messages
+    that have not come whole are bounded over all connections: a client may take any time to send the rest.
     """
+
+    all_unread: ClassVar = 0
+    """Bytes of messages that have not come whole, of all connections."""
+    _unread = 0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._count(len(self.conn.reader.buffer) + sum(map(len, self.frames)))
+        if self.all_unread > UNREAD_BYTES and self._unread > _ALWAYS:
+            self._count(0)
+            self.conn.fail(CloseCode.TRY_AGAIN_LATER, "too much of long messages is arriving")
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._count(0)
+        super().connection_lost(exc)
+
+    def _count(self, size: int) -> None:
+        """So many bytes of a message have come here, and not all of it."""
+        _WebSocket.all_unread += size - self._unread
+        self._unread = size
 
     def handle_bytes(self, event: Frame) -> None:
         small = event.fin and len(event.data) <= _SMALL and self.queue.qsize() < _QUEUED

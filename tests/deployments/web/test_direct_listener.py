@@ -2,14 +2,15 @@
 
 import asyncio
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import anyio
 import httpx
 import pytest
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import connect
 
+from deployments.web import direct_listener
 from deployments.web.direct_listener import listening
 from loadtests.servers.gateway_system import reserve_port
 from pipeline.sessions.drain import Drain
@@ -17,6 +18,10 @@ from schemas.settings.limit_settings import GatewaySettings, LeavingSettings
 from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.server]
+HANDSHAKE = (
+    b"GET /echo HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 
 
 @pytest.fixture
@@ -84,6 +89,44 @@ async def test_a_gateway_of_which_a_part_breaks_takes_no_new_connection() -> Non
                 await anyio.sleep_forever()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
+
+
+async def test_messages_that_do_not_come_whole_are_bounded_over_all_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(direct_listener, "UNREAD_BYTES", 3_000_000)
+    app = FastAPI()
+
+    @app.websocket("/echo")
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        with suppress(WebSocketDisconnect):
+            while True:
+                await websocket.send_text(await websocket.receive_text())
+
+    async def begun(size: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection on which so much of a message of 15 MB has come."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HANDSHAKE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\x81\xff" + (15_000_000).to_bytes(8, "big") + bytes(4) + b"a" * size)
+        return reader, writer
+
+    with reserve_port() as reserved:
+        port = reserved.getsockname()[1]
+        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
+            waiting, first = await begun(2_000_000)
+            await eventually(lambda: direct_listener._WebSocket.all_unread > 1_900_000)
+            refused, second = await begun(2_000_000)
+            with anyio.fail_after(20):
+                assert (await refused.readexactly(4))[2:] == (1_013).to_bytes(2, "big")
+            async with connect(f"ws://127.0.0.1:{port}/echo") as other:
+                await other.send("still heard")
+                assert await other.recv() == "still heard"
+            assert not waiting.at_eof()
+            first.close()
+            second.close()
+            await eventually(lambda: direct_listener._WebSocket.all_unread == 0)
 
 
 async def test_frames_of_sound_wait_in_order_until_reading_pauses() -> None:
