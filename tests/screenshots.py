@@ -168,7 +168,7 @@ def tab(browser: Browser, url: str, **context: Any) -> Iterator[Reader]:
 
 
 def noticed(browser: Browser, url: str) -> None:
-    """Shows the news of what was prepared to a page that no picture has: they count as told after five seconds."""
+    """Shows the news of what was prepared to a page that no picture has; five seconds count as told."""
     with tab(browser, url) as reader:
         reader.page.locator(".toast").first.wait_for()
         reader.page.wait_for_timeout(6_000)
