@@ -53,7 +53,7 @@ class InterruptionHandler:
         """
         distant = level is not None and self.usual.is_distant(level, settings.distant_db)
         self._distant_ms = speech_ms if distant else self._distant_ms
-        if not settings.barge_in or not self._worth_a_look(speech_ms, settings):
+        if not self._worth_a_look(speech_ms, settings):
             return
         conversation = await (self._look() if self._new else self._sessions.glance(self._session))
         turn = self._spoken_over(conversation)
@@ -61,7 +61,7 @@ class InterruptionHandler:
             return
         if level is not None:
             level.over = level.over or turn.turn
-        if distant:
+        if distant or not settings.barge_in:
             return
         near_ms = speech_ms - min(self._distant_ms, speech_ms)
         if interrupts(near_ms, settings.interrupt_ms, words, turn):

@@ -72,6 +72,22 @@ def quieter(pcm: bytes, db: float) -> bytes:
     return (np.frombuffer(pcm, "<i2") * 10 ** (-db / 20)).astype("<i2").tobytes()
 
 
+async def test_a_television_that_ends_after_the_answer_is_no_question_where_nobody_may_interrupt(
+    app: RunningApp,
+) -> None:
+    session = await new_session(app, barge_in=False)
+    async with calling(app, session) as caller:
+        await caller.open()
+        turn = await asked(caller)
+        await caller.speak(quieter(austen("0870")[: 32 * 3_000], 16), pace=1)
+        await caller.event("turn.completed")
+        await caller.send(type="playback.ack", turn=turn, heard_ms=10_000_000, ended=True)
+        await caller.event("playback.ended")
+        await caller.speak(silence(1_500), pace=1)
+        heard = await caller.event("transcript.final", count=2)
+        assert heard["data"]["taken"] == "backchannel"
+
+
 @pytest.mark.parametrize("below_db", [16, 24])
 async def test_a_television_that_speaks_neither_holds_nor_stops_an_answer_and_the_user_over_it_does(
     app: RunningApp, below_db: float
