@@ -44,7 +44,8 @@ MARKDOWN = (
 FORMULAS = (
     "Euler wrote $e^{i\\pi} + 1 = 0$ for $5 and $10.\n\n"
     "$$\n\\begin{aligned}\na &= \\frac{b}{c} \\\\\n+ d &= \\sqrt{2}\n\\end{aligned}\n$$\n\n"
-    "* And \\(x_1\\), but not $\\nonsense{x}$."
+    "* And \\(x_1\\), but not $\\nonsense{x}$ nor $x^$.\n\n"
+    "$$\n\\begin{equation}\ny\\label{follow}\n\\end{equation}\n$$"
 )
 LISTS = (
     "Here is what **every keeper of a light** needs, and a *few words* about each of them, in order.\n\n"

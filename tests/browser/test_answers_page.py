@@ -138,12 +138,13 @@ def test_formulas_are_typeset_and_prices_are_not(open_page: OpenPage) -> None:
     expect(reader.page.locator(".turn")).to_have_count(2)
     reader.status_is("completed")
     prose = reader.page.locator(".prose").last
-    expect(prose.locator("math")).to_have_count(3)
+    expect(prose.locator("math")).to_have_count(4)
     assert sum("/vendor/temml.min.js" in url for url in asked) == 1
     expect(prose.locator("math mfrac")).to_have_text("bc")
     expect(prose.locator("li math msub")).to_have_text("x1")
     expect(prose.locator("p").first).to_contain_text("for $5 and $10.")
-    expect(prose.locator("li")).to_contain_text("but not $\\nonsense{x}$.")
+    expect(prose.locator("li")).to_contain_text("but not $\\nonsense{x}$ nor $x^$.")
+    expect(reader.page.locator("#follow")).to_have_count(1)
     formula = prose.locator(".formula").first.evaluate_handle("(formula) => formula.parentElement")
     reader.page.locator(".turn").last.get_by_role("button", name="Play").click()
     reader.wait("document.querySelector('.formula.speaking math') !== null")
