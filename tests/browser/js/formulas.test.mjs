@@ -6,7 +6,7 @@ import { runInThisContext } from "node:vm";
 import { typeset } from "../../../web/formulas.js";
 
 runInThisContext(readFileSync(new URL("../../../web/vendor/temml.min.js", import.meta.url), "utf8"));
-globalThis.document = { createElement: () => ({ append() {} }) };
+globalThis.document = { createElement: () => ({ tagName: "SPAN", append() {} }) };
 
 const unreadable = {
   "an unknown word": "\\nonsense{x}",
