@@ -152,8 +152,8 @@ class Allowance(TaskScope):
                 principal, _minutes("audio", audio_ms, self._of(principal).audio_minutes_per_hour)
             )
 
-    async def stopping(self, principal: str, size: int) -> None:
-        """So many bytes are about to be written to stop something. Never refused: once a turn."""
+    async def unasked(self, principal: str, size: int) -> None:
+        """So many bytes are written to stop something, or of sound that is kept. Never refused."""
         await self._owe(principal, _bytes(size, self._of(principal)))
 
     def _of(self, principal: str) -> PrincipalLimits:

@@ -510,7 +510,7 @@ class Sessions:
         if isinstance(event, TurnStopRequested) and by in conversation.members:
             event = event.model_copy(update={"by": by})
         if command.action == "stop" and conversation.turns[turn].stopping is None:
-            await self._allowance.stopping(conversation.principal, bytes_of(event))
+            await self._allowance.unasked(conversation.principal, bytes_of(event))
         else:
             await self._allowance.written(conversation.principal, bytes_of(event), room=False)
         outcome = await self._recorder.post(session, event, turn=turn)

@@ -404,8 +404,11 @@ class SessionOwner:
                 await self._changed.wait()
             self._first.see(state, held=False)  # a short one is over before its beginning was looked at
         if services.allowance is not None:
-            made_ms = state.audio_ms - (plan.earlier.kept_ms if plan.earlier else 0)
-            await services.allowance.spoken(self._conversation.principal, made_ms)
+            made_ms, principal = state.audio_ms, self._conversation.principal
+            if plan.earlier is not None:
+                made_ms -= plan.earlier.kept_ms
+                await services.allowance.unasked(principal, plan.earlier.kept_bytes)
+            await services.allowance.spoken(principal, made_ms)
 
     async def _reconcile(self) -> None:
         """Bring what runs in line with what was asked; doing it twice changes nothing."""

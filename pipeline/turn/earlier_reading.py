@@ -34,6 +34,8 @@ class EarlierReading:
         """Sentences whose sound stays, by their places in the text."""
         self.kept_ms = 0
         """Sound that has been taken from it, in milliseconds."""
+        self.kept_bytes = 0
+        """The same in bytes, which the log has once more."""
         self._log = log
         self._session = session
         self._state = state
@@ -85,6 +87,7 @@ class KeptSentence(SentenceSynthesis):
         self._is_kept = True
         self._earlier.kept_ms += self._sentence.ms
         for item in sound:
+            self._earlier.kept_bytes += len(item.packets) if isinstance(item, OpusChunk) else 0
             sentence_span.made(item)
             await self._send.send(item)
 

@@ -102,10 +102,10 @@ async def test_a_stop_is_counted_and_never_refused() -> None:
     limits = LimitSettings(principal=PrincipalLimits(written_mb_per_hour=1))
     allowance = Allowance(MemoryMeter(lambda: 0), limits)
     await allowance.written("anna", 999_900)
-    await allowance.stopping("anna", 200)
+    await allowance.unasked("anna", 200)
     with pytest.raises(WriteLimit):
         await allowance.written("anna", 1)
-    await allowance.stopping("anna", 200)
+    await allowance.unasked("anna", 200)
 
 
 async def test_a_microphone_outlives_a_log_that_does_not_answer() -> None:

@@ -2,11 +2,15 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import anyio
 import pytest
+from anyio.streams.memory import MemoryObjectSendStream
 
+from pipeline.admission.allowance import Allowance
 from pipeline.admission.engine_backpressure import EngineBackpressure
+from pipeline.admission.usage_meter import Cost, MemoryMeter
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import ChatRequest, Completion, LanguageModel
 from pipeline.eventlog.event_log import EventLog, Tail
@@ -103,16 +107,24 @@ async def gateway(
     *,
     model: LanguageModel | None = None,
     limits: LimitSettings | None = None,
-    views: SessionViews | None = None,
-    backpressure: EngineBackpressure | None = None,
+    **beside: Any,
 ) -> AsyncGenerator[OwnerPool, None]:
     models, limits = Engines(model or Echo(), Voice()), limits or LimitSettings()
     async with Tailer(log) as tailer:
-        services = OwnerServices(
-            log, recorder, tailer, models, SystemClock(), limits, views=views, backpressure=backpressure
-        )
+        services = OwnerServices(log, recorder, tailer, models, SystemClock(), limits, **beside)
         async with OwnerPool(node=name, services=services) as owners:
             yield owners
+
+
+class DebtMeter(MemoryMeter):
+    """Tells what is owed."""
+
+    def __init__(self, owed: MemoryObjectSendStream[Cost]) -> None:
+        super().__init__()
+        self._owed = owed
+
+    async def owe(self, who: str, cost: Cost) -> None:
+        await self._owed.send(cost)
 
 
 async def until_over(log: EventLog, session: SessionId, kind: str, count: int = 1) -> list[Recorded]:
@@ -335,10 +347,15 @@ async def test_the_sound_of_an_earlier_reading_is_that_of_the_same_user_and_text
     principal: str, text: str, *, kept: bool
 ) -> None:
     log, first, second = MemoryEventLog(), new_session_id(), new_session_id()
+    send, owed = anyio.create_memory_object_stream[Cost](8)
+    allowance = Allowance(DebtMeter(send), LimitSettings())
     settings = SessionSettings(speak=True)
     wish = TurnRequested(kind="text", text="The lamp. The fox.", settings=settings)
     keeps = KeptReading(session=first, turn=2)
-    async with Recorder(log) as recorder, gateway(log, recorder, views=SessionViews(log)) as owners:
+    async with (
+        Recorder(log) as recorder,
+        gateway(log, recorder, views=SessionViews(log), allowance=allowance) as owners,
+    ):
         for session, who, asked in (
             (first, "anna", wish),
             (second, principal, wish.model_copy(update={"text": text, "keeps": keeps})),
@@ -347,6 +364,10 @@ async def test_the_sound_of_an_earlier_reading_is_that_of_the_same_user_and_text
             await recorder.post(session, asked)
             owners.wake(session, Seq(2))
             events = await until_over(log, session, "turn.completed")
+            with anyio.fail_after(8):
+                cost = await owed.receive()
+    is_owed = cost.bucket, cost.amount > 0
+    assert is_owed == ("bytes" if kept else "audio", True), "sound that is kept is in the log once more"
     made = [one.data["made_ms"] for one in events if one.type == "sentence.completed"]
     assert made
     assert [ms is None for ms in made] == [kept] * len(made)
