@@ -43,6 +43,12 @@ class PlayedAnswer:
         self.at = (begun[-1].at_ms if begun else 0) * PER_MS
         """Place of its first sample in the answer."""
 
+    @property
+    def until_ms(self) -> int:
+        """Place in the answer up to which it has been read. Minutes of silence later, what lies between is
+        not decoded: a second of work, for which the user who speaks then would wait."""
+        return (self.at + len(self.sound)) // PER_MS
+
     async def read(self, from_ms: int, until_ms: int) -> None:
         """Reads on as far as `until_ms`, and forgets what was before `from_ms`. Raises LogUnavailable."""
         while self.at + len(self.sound) < until_ms * PER_MS:
@@ -104,9 +110,11 @@ class OwnVoice:
     async def _sound_near(self, turn: TurnState, place_ms: int) -> tuple[Sound, int]:
         """The answer where it may be heard, and the place of its first sample."""
         from_ms, until_ms = max(0, place_ms - HEARD_MS - _LATE_MS), min(place_ms + _EARLY_MS, turn.audio_ms)
-        if self._answer is None or self._answer.turn != turn.turn:
-            self._answer = PlayedAnswer(self._log, self._session, turn, from_ms)
+        is_known = self._answer is not None and self._answer.turn == turn.turn
+        if not is_known:
             self._detector = EchoDetector()
+        if self._answer is None or not is_known or self._answer.until_ms < from_ms:
+            self._answer = PlayedAnswer(self._log, self._session, turn, from_ms)
         await self._answer.read(from_ms, until_ms)
         sound, at = self._answer.sound, self._answer.at
         return sound[: max(0, until_ms * PER_MS - at)], at
