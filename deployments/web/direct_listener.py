@@ -35,6 +35,8 @@ UNREAD_BYTES = 512 << 20
 """Of messages of WebSockets that have not come whole; where there are more, none may be longer than ..."""
 _ALWAYS = 1 << 20
 """... this: it is closed with 1013."""
+_FRAGMENTS = 4_096
+"""Of one message: empty ones have no bytes that count, but take memory, and time to be counted."""
 _REFUSED = b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: 0\r\n%b\r\n"
 _TOO_LONG = _REFUSED % (b"431 Request Header Fields Too Large", b"")
 _OTHER_VERSION = _REFUSED % (b"426 Upgrade Required", b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n")
@@ -97,12 +99,19 @@ class _WebSocket(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if len(self.frames) > _FRAGMENTS:
+            self._fail(CloseCode.MESSAGE_TOO_BIG, f"a message comes in more than {_FRAGMENTS} fragments")
+            return
         self._count(len(self.conn.reader.buffer) + sum(map(len, self.frames)))
         if self.all_unread > UNREAD_BYTES and self._unread > _ALWAYS:
-            self._count(0)
-            self.conn.fail(CloseCode.TRY_AGAIN_LATER, "too much of long messages is arriving")
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.transport.close()
+            self._fail(CloseCode.TRY_AGAIN_LATER, "too much of long messages is arriving")
+
+    def _fail(self, code: CloseCode, reason: str) -> None:
+        self.frames = []
+        self._count(0)
+        self.conn.fail(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._count(0)

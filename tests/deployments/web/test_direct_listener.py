@@ -129,6 +129,26 @@ async def test_messages_that_do_not_come_whole_are_bounded_over_all_connections(
             await eventually(lambda: direct_listener._WebSocket.all_unread == 0)
 
 
+async def test_a_message_of_countless_empty_fragments_ends_its_connection() -> None:
+    app = FastAPI()
+
+    @app.websocket("/echo")
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive()
+
+    with reserve_port() as reserved:
+        port = reserved.getsockname()[1]
+        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HANDSHAKE)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"\x01\x80" + bytes(4) + (b"\x00\x80" + bytes(4)) * 5_000)
+            with anyio.fail_after(20):
+                assert (await reader.readexactly(4))[2:] == (1_009).to_bytes(2, "big")
+            writer.close()
+
+
 async def test_frames_of_sound_wait_in_order_until_reading_pauses() -> None:
     app, heard = FastAPI(), list[bytes]()
     frames = [number.to_bytes(4, "big") * 160 for number in range(200)]
