@@ -67,6 +67,7 @@ function newTurn(story, fact) {
     chars: 0, // of `text`, in code points
     wide: [], // see text.js
     textWhole: false,
+    called: false, // a client was to call a function, and goes on with its result
     cut: false, // the language model reached the limit of its answer
     sentences: [],
     audioMs: 0,
@@ -130,8 +131,8 @@ function requested(story, fact) {
   };
 }
 
-/** Nothing came of it: a scene failed or was stopped; in a chat no word was written. */
-const isLost = ({ kind }, turn) => (kind === "story" ? LOST.has(turn.status) : isOver(turn) && turn.text === "");
+/** Nothing came of it: a scene failed or was stopped; in a chat no word was written, and no client was to call anything. */
+const isLost = ({ kind }, turn) => (kind === "story" ? LOST.has(turn.status) : isOver(turn) && turn.text === "" && !turn.called);
 
 /** A turn that nothing came of gives its place back to the latest version that something came of. */
 function givenBack(story, { id, instead, error }) {
@@ -224,6 +225,7 @@ const ON_TURN = {
   "passages.found": (turn, { data }) => ({ ...turn, passages: data.passages }),
   "passages.failed": (turn, { data }) => ({ ...turn, lookedUp: data.message }),
   "answer.cited": (turn, { data }) => ({ ...turn, supports: data.supports }),
+  "tool.called": (turn, { data }) => ({ ...turn, called: turn.called || data.place === "client" }),
   "text.delta": (turn, { ts, data }) => reached(grown(turn, data), "firstToken", ts),
   "text.completed": (turn, { data }) => {
     const cut = data.finish === "length";

@@ -252,12 +252,18 @@ def current_turns(conversation: Conversation) -> list[TurnState]:
     found: dict[TurnId, TurnState] = {}
     for turn in conversation.turns.values():
         if turn.place in found:
-            if turn.over and not any(turn.parts) if chat else turn.status in ("failed", "stopped"):
+            if _is_lost(turn) if chat else turn.status in ("failed", "stopped"):
                 continue
             while chat and next(reversed(found)) != turn.place:
                 found.popitem()
         found[turn.place] = turn
     return list(found.values())
+
+
+def _is_lost(turn: TurnState) -> bool:
+    """It ended without a word, and without a call that its client was to make and goes on after."""
+    called = any(call.place == "client" for call in turn.calls.values())
+    return turn.over and not (called or any(turn.parts))
 
 
 def _check_replaced(conversation: Conversation, turn: int | None) -> None:

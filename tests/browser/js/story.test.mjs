@@ -175,6 +175,16 @@ test("another version of a question takes its place, and what followed the old o
   assert.deepEqual(looked(second, after), [first, second, third]);
 });
 
+for (const [place, isKept] of [["client", true], ["server", false]]) {
+  test(`a version without a word that called a function of the ${place} ${isKept ? "keeps" : "gives back"} its place`, () => {
+    const { log, turns: [first] } = chat("One?");
+    const calls = answered(log, "One, again?", first, { words: "", end: null });
+    log.add("tool.called", { call: "c", name: "look", arguments: "{}", place, round: 0, at: 0 }, calls);
+    log.add("turn.completed", {}, calls);
+    assert.deepEqual(log.story.order, [isKept ? calls : first]);
+  });
+}
+
 test("a version that ends without a word gives its place back, one that has words keeps it", () => {
   const { log, turns: [first, second] } = chat("One?", "Two?");
   const waits = answered(log, "One, again?", first, { words: "", end: null });

@@ -38,6 +38,7 @@ from schemas.events import (
     SessionEndRequested,
     SessionStarted,
     TextDelta,
+    ToolCalled,
     TurnCompleted,
     TurnFailed,
     TurnRequested,
@@ -189,6 +190,19 @@ def test_a_turn_is_replaced_while_it_counts_and_when_it_is_over() -> None:
     running = story.tell(WISH)
     for turn in (again, running):
         assert refusal_of(turn) == (TurnNotReplaceable, "replaces")
+
+
+@pytest.mark.parametrize("place", ["client", "server"])
+def test_a_version_without_a_word_counts_where_it_called_a_function_of_its_client(place: str) -> None:
+    story = Story()
+    first = story.answered_turn("One?", "First.")
+    again = story.tell(WISH.model_copy(update={"replaces": first}))
+    call = {"call": "c", "name": "look", "arguments": "{}", "place": place, "round": 0, "at": 0}
+    story.tell(ToolCalled.model_validate(call), again)
+    story.tell(TurnCompleted(sentences=0, audio_ms=0), again)
+    story.tell(WISH)
+    counting = [turn.turn for turn in current_turns(story.conversation)]
+    assert counting[0] == (again if place == "client" else first)
 
 
 def test_a_new_request_ends_a_pause() -> None:
