@@ -315,7 +315,7 @@ class Spans {
     }
     this._closings = brackets(this._shown);
     this._runs = tickRuns(this._shown);
-    this._last = {}; // of each closing of formulas, the last place
+    this._ahead = {}; // of each closing of formulas, the place that was found last: no text is searched for it twice
   }
 
   /** Nodes of the joined text from `from` to `to`. */
@@ -371,9 +371,12 @@ class Spans {
   _formula(at, to, opening) {
     const closing = CLOSINGS[opening];
     if (!closing) return null;
-    this._last[closing] ??= this._shown.lastIndexOf(closing); // text without one is not searched again and again
-    const end = at + 2 <= this._last[closing] ? this._shown.indexOf(closing, at + 2) : -1;
-    if (end < 0 || end + 2 > to || !this._shown.slice(at + 2, end).trim()) return null;
+    if (!(this._ahead[closing] >= at + 2)) {
+      const found = this._shown.indexOf(closing, at + 2);
+      this._ahead[closing] = found < 0 ? Infinity : found;
+    }
+    const end = this._ahead[closing];
+    if (end + 2 > to || !this._shown.slice(at + 2, end).trim()) return null;
     return [end + 2, this._math(at, at + 2, end, end + 2, opening !== "\\(")];
   }
 

@@ -118,6 +118,7 @@ test("the time one long line takes grows with the line", () => {
     "fence of many waves": (length) => `${"~".repeat(length)}\``,
     "row of delimiters with blanks": (length) => `a|b\n-${" ".repeat(length)}b`,
     "formulas that nothing closes": (length) => "\\(a \\[b $$c $d ".repeat(length / 16),
+    "formulas in a link that are closed behind it": (length) => `[${"\\(".repeat(length / 5)}](http://x)${"a".repeat(length / 2)}\\)`,
     "address with marks inside": (length) => `https://a${".".repeat(length)}b`,
   };
   for (const [name, line] of Object.entries(lines)) {
