@@ -28,7 +28,7 @@ export class Composer {
     this._chosen = false;
     this._sending = []; // {place, request, typed, draft} in the order in which they are sent
     this._unreached = false;
-    this._draft = null; // name of the place's draft
+    this._draft = null; // name of the place's draft; null: none is on show yet
     this._form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this._submit();
@@ -127,6 +127,7 @@ export class Composer {
   }
 
   _showMode() {
+    if (!this._draft) return;
     byId("open-file").hidden = this._mode !== "text";
     this._text.placeholder = this._modes.find(({ mode }) => mode === this._mode).placeholder;
     this._edited();
@@ -134,6 +135,7 @@ export class Composer {
 
   /** A draft outlives a reload; an empty box is sent only where that means something, and once. */
   _edited() {
+    if (!this._draft) return;
     draftIn(this._draft).write(this._unsent || null);
     const { optional } = this._modes.find(({ mode }) => mode === this._mode);
     this._send.disabled = !(this._text.value.trim() || (optional && !this._sending.length));
