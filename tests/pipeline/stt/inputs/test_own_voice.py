@@ -1,0 +1,79 @@
+"""The sound of an answer is read where it may be heard, wherever the listener has got to."""
+
+from typing import cast
+
+import pytest
+
+from pipeline.audio.opus import silence
+from pipeline.core.clock import SystemClock
+from pipeline.eventlog.event_log import PAGE, Batch
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.turn_state import TurnState
+from pipeline.sessions.session_commands import Sessions
+from pipeline.stt.echo import PER_MS
+from pipeline.stt.inputs.own_voice import HEARD_MS, OwnVoice
+from schemas.events import (
+    AudioChunk,
+    SentenceReady,
+    SessionStarted,
+    TurnRequested,
+    TurnStarted,
+)
+from schemas.events.recorded import NewEvent, Recorded
+from schemas.events.turn_events import SentenceVoiced
+from schemas.ids import NO_TURN, Seq, SessionId, TurnId, new_session_id
+from schemas.settings import SessionSettings
+from tests.support.eventlog.memory_log import MemoryEventLog
+
+pytestmark = pytest.mark.anyio
+SECONDS = 120
+SOUND = silence(980)
+"""With the codec's delay a second."""
+
+
+class CountedLog(MemoryEventLog):
+    """Counts how many pages of sound were read."""
+
+    pages = 0
+
+    async def read(
+        self, session: SessionId, after: Seq, *, limit: int = PAGE, audio: bool = False
+    ) -> list[Recorded]:
+        self.pages += audio
+        return await super().read(session, after, limit=limit, audio=audio)
+
+
+async def long_answer() -> tuple[OwnVoice, TurnState, CountedLog]:
+    """Of two minutes, in sentences of a second."""
+    log, session = CountedLog(), new_session_id()
+    settings = SessionSettings()
+    asked = TurnRequested(kind="prompt", text="Why?", settings=settings)
+    turn = TurnId(2)
+    events = [
+        NewEvent(SessionStarted(settings=settings), 0, NO_TURN),
+        NewEvent(asked, 0, NO_TURN),
+        NewEvent(TurnStarted(epoch=1), 0, turn),
+    ]
+    for number in range(SECONDS):
+        at = {"sentence": number, "at_ms": 1_000 * number}
+        chunk = AudioChunk(**at, chunk=0, ms=1_000, bytes=len(SOUND), last=True)
+        events += [
+            NewEvent(SentenceReady(sentence=number, start=number, end=number + 1, spoken="A"), 0, turn),
+            NewEvent(SentenceVoiced(**at, voice="joe"), 0, turn),
+            NewEvent(chunk, 0, turn, audio=SOUND),
+        ]
+    await log.append([Batch(session, "test", 1, events, mode="create")])
+    conversation = Conversation()
+    for recorded in await log.read(session, Seq(0), limit=len(events)):
+        conversation.apply(recorded)
+    voice = OwnVoice(session, cast("Sessions", None), log, SystemClock())
+    return voice, conversation.turns[turn], log
+
+
+async def test_minutes_of_an_answer_that_nobody_spoke_over_are_not_read() -> None:
+    voice, turn, log = await long_answer()
+    await voice._sound_near(turn, 5_000)
+    before = log.pages
+    sound, at = await voice._sound_near(turn, 110_000)
+    assert log.pages - before == 1
+    assert at < (110_000 - HEARD_MS) * PER_MS < 110_000 * PER_MS <= at + len(sound)
