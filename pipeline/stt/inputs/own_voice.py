@@ -23,6 +23,8 @@ HEARD_MS: Final = 1_500
 _LATE_MS: Final = 2_500
 """A client plays so much later than it seems by its reports, or by the log's clock where it sends none."""
 _EARLY_MS: Final = 600
+_BACK_MS: Final = 250
+"""A report may move the listener's place back by so much where the network delayed the one before."""
 _LOOK_MS: Final = 256
 """While no answer is audible, a speaker's input asks for one so often."""
 _PAGE: Final = 64
@@ -43,11 +45,12 @@ class PlayedAnswer:
         self.at = (begun[-1].at_ms if begun else 0) * PER_MS
         """Place of its first sample in the answer."""
 
-    @property
-    def until_ms(self) -> int:
-        """Place in the answer up to which it has been read. Minutes of silence later, what lies between is
-        not decoded: a second of work, for which the user who speaks then would wait."""
-        return (self.at + len(self.sound)) // PER_MS
+    def reaches(self, from_ms: int) -> bool:
+        """Whether to read on for the sound from `from_ms`. Minutes of silence later, what lies between would
+        be a second of decoding, for which the user who speaks then would wait; what a listener has gone back
+        to is forgotten."""
+        at_ms = self.at // PER_MS
+        return at_ms - _BACK_MS <= from_ms <= at_ms + len(self.sound) // PER_MS
 
     async def read(self, from_ms: int, until_ms: int) -> None:
         """Reads on as far as `until_ms`, and forgets what was before `from_ms`. Raises LogUnavailable."""
@@ -113,7 +116,7 @@ class OwnVoice:
         is_known = self._answer is not None and self._answer.turn == turn.turn
         if not is_known:
             self._detector = EchoDetector()
-        if self._answer is None or not is_known or self._answer.until_ms < from_ms:
+        if self._answer is None or not is_known or not self._answer.reaches(from_ms):
             self._answer = PlayedAnswer(self._log, self._session, turn, from_ms)
         await self._answer.read(from_ms, until_ms)
         sound, at = self._answer.sound, self._answer.at

@@ -77,3 +77,19 @@ async def test_minutes_of_an_answer_that_nobody_spoke_over_are_not_read() -> Non
     sound, at = await voice._sound_near(turn, 110_000)
     assert log.pages - before == 1
     assert at < (110_000 - HEARD_MS) * PER_MS < 110_000 * PER_MS <= at + len(sound)
+
+
+@pytest.mark.parametrize("place_ms", [4_000, 50_000])
+async def test_a_listener_who_went_back_is_compared_with_what_is_heard_there(place_ms: int) -> None:
+    voice, turn, _ = await long_answer()
+    await voice._sound_near(turn, 60_000)
+    sound, at = await voice._sound_near(turn, place_ms)
+    assert at < (place_ms - HEARD_MS) * PER_MS < place_ms * PER_MS <= at + len(sound)
+
+
+async def test_a_report_that_is_a_little_late_has_nothing_read_anew() -> None:
+    voice, turn, log = await long_answer()
+    await voice._sound_near(turn, 60_000)
+    before = log.pages
+    await voice._sound_near(turn, 59_900)
+    assert log.pages == before
