@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 from pipeline.admission.allowance import Allowance
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import spoken_languages
-from pipeline.eventlog.event_log import Head, Verdict
+from pipeline.eventlog.event_log import ANY, Head, Verdict
 from pipeline.eventlog.recorder import Recorder, RequestContext
 from pipeline.eventlog.redis.codec import bytes_of
 from pipeline.eventlog.tailer import Tailer
@@ -29,6 +29,7 @@ from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.tts.sentence_language import usual_language
 from pipeline.tts.ssml import is_ssml, parse
 from schemas.errors import (
+    Conflict,
     InputTooLong,
     LogUnavailable,
     RhapsodeError,
@@ -433,12 +434,21 @@ class Sessions:
         settings = await self.readable(params.settings, conversation.principal)
         settings = in_a_language(settings, params.text, conversation, self.choices)
         params = params.model_copy(update={"settings": settings, "traceparent": CALLER.get()})
-        event = conversation.request(params, queue_limit=self._limits.queued_turns)
+        most = self._limits.queued_turns
+        event, seen = conversation.request(params, queue_limit=most), conversation.head
         self._owners.admit(conversation.principal, conversation.latest_ms)
         plain = [each.event if isinstance(each, RequestContext) else each for each in before]
         size = bytes_of(*plain, event)
         await self._allowance.turn(conversation.principal, params.chars, size=size)
-        outcome = await self._recorder.post(session, *before, event, key=key)
+        while True:
+            # In a chat another version takes away what follows: no question may come between unseen.
+            takes_away = event.replaces is not None and conversation.kind != "story"
+            with suppress(Conflict):
+                expected = seen if takes_away else ANY
+                outcome = await self._recorder.post(session, *before, event, key=key, expected=expected)
+                break
+            conversation, _ = await self._views.get(session)
+            event, seen = conversation.request(event, queue_limit=most), conversation.head
         if outcome.verdict is Verdict.DUP:  # another gateway took it, and has charged for it
             await self._allowance.repeated(conversation.principal, params.chars, size=size)
         self._views.wrote(session, outcome.last)

@@ -19,6 +19,7 @@ from schemas.errors import (
     LogUnavailable,
     RhapsodeError,
     SessionAlreadyEnded,
+    TurnNotReplaceable,
     TurnQueueFull,
     UnknownFunction,
     UnknownVoice,
@@ -26,12 +27,16 @@ from schemas.errors import (
 from schemas.errors.access_errors import WriteLimit
 from schemas.events import (
     AudioChunk,
+    Event,
     MemberAdded,
     PlaybackPaused,
     SentenceReady,
     SessionEndRequested,
+    SessionRenamed,
     SessionStarted,
     SettingsChanged,
+    TextDelta,
+    TurnCompleted,
     TurnRequested,
     TurnStarted,
 )
@@ -244,6 +249,38 @@ async def test_two_requests_that_saw_the_same_head_do_not_pass_the_same_check() 
             await sessions.request(session, RequestTurn(prompt=f"{number}?"), seen=seen)
         with pytest.raises(TurnQueueFull):
             await sessions.request(session, RequestTurn(prompt="One more?"), seen=seen)
+
+
+@pytest.mark.parametrize(
+    ("crossing", "taken"),
+    [
+        (TurnRequested(kind="prompt", text="Two?", settings=QUIET), False),
+        (SessionRenamed(title="Questions"), True),
+    ],
+)
+async def test_another_version_is_asked_of_the_conversation_as_it_is_when_it_is_recorded(
+    monkeypatch: pytest.MonkeyPatch, crossing: Event, taken: bool
+) -> None:
+    """Another gateway's event comes between the look and the record: a question would lose its own words."""
+    async with asking() as (sessions, recorder, session):
+        await sessions._owners.hand_over(0)
+        wish = TurnRequested(kind="prompt", text="One?", settings=QUIET)
+        first = TurnId((await recorder.post(session, wish)).last)
+        answer = TurnStarted(epoch=1), TextDelta(at=0, text="Yes."), TurnCompleted(sentences=0, audio_ms=0)
+        await recorder.post(session, *answer, turn=first)
+
+        async def charged(principal: str, chars: int, *, size: int = 0) -> None:
+            await recorder.post(session, crossing)
+
+        monkeypatch.setattr(sessions._allowance, "turn", charged)
+        again = RequestTurn(prompt="One, rather?", replaces=first)
+        if taken:
+            turn = await sessions.request(session, again)
+            conversation, _ = await sessions.view(session)
+            assert (conversation.turns[turn].place, conversation.title) == (first, "Questions")
+            return
+        with pytest.raises(TurnNotReplaceable):
+            await sessions.request(session, again)
 
 
 async def test_what_leaves_nothing_to_do_wakes_no_owner() -> None:
