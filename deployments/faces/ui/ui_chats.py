@@ -17,9 +17,10 @@ from pipeline.apps.threads import Threads
 from pipeline.auth.principals import Principal
 from pipeline.core.surrogates import joined
 from pipeline.eventlog.recorder import RequestContext
-from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.conversation_items import Item, made
+from pipeline.session_state.conversation import Conversation, current_turns
+from pipeline.session_state.conversation_items import made
 from pipeline.session_state.llm_context import as_given, context_messages
+from pipeline.session_state.llm_context import before as items_before
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN
 from pipeline.sessions.session_commands import Sessions
 from schemas.bounds import too_deep
@@ -149,10 +150,8 @@ class UiChats:
         if not outputs:
             turn = _gone_on(conversation, called)
             return UiAnswer(session, (turn,), message_id(session, beginning(conversation, turn)))
-        context = [items.known[name] for name in items.order]
-        context += [made(one, f"output_{number}", Seq(0)) for number, one in enumerate(outputs)]
         asked = conversation.turns[items.known[items.calls[str(outputs[-1]["call_id"])]].turn]
-        given = self._given(context, conversation, patch.apply(conversation.settings))
+        given = self._given(outputs, conversation, patch.apply(conversation.settings))
         if asked.by != caller.name:
             _check_owner(caller, conversation)
         events: list[Event | RequestContext] = [ItemAdded(item=one) for one in outputs]
@@ -165,8 +164,12 @@ class UiChats:
         return UiAnswer(session, (turn,), message_id(session, began))
 
     def _given(
-        self, items: Sequence[Item], conversation: Conversation, settings: SessionSettings
+        self, outputs: list[dict[str, JsonValue]], conversation: Conversation, settings: SessionSettings
     ) -> tuple[GivenMessage, ...]:
+        """Returns what the session has, without turns that others replaced, and these outputs of calls."""
+        dropped = conversation.turns.keys() - {turn.turn for turn in current_turns(conversation)}
+        items = items_before(conversation.items, TurnId(conversation.head + 1), dropped)
+        items += [made(one, f"output_{number}", Seq(0)) for number, one in enumerate(outputs)]
         windows = self.settings.language_model.windows
         window = windows.get(settings.llm_provider or "local") or min(windows.values())
         room = (window - min(settings.max_tokens, window // 2)) * CHARS_PER_TOKEN

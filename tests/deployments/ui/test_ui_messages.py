@@ -2,16 +2,20 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
+from pydantic import JsonValue
 
+from deployments.faces.ui.ui_chats import UiChats
 from deployments.faces.ui.ui_messages import items_of, messages_of
+from pipeline.apps.threads import Threads
 from pipeline.session_state.conversation import Conversation
+from pipeline.sessions.session_commands import Sessions
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, TurnId, new_session_id
-from schemas.settings import SessionSettings
+from schemas.settings import AppSettings, SessionSettings
 
 SESSION = new_session_id()
 SETTINGS = SessionSettings().model_dump(mode="json")
@@ -42,8 +46,11 @@ def begun() -> Conversation:
     return conversation
 
 
-def answered(conversation: Conversation, *calls: dict[str, Any]) -> TurnId:
-    turn = told(conversation, "turn.requested", kind="prompt", text="Hi", settings=SETTINGS)
+def answered(
+    conversation: Conversation, *calls: dict[str, Any], text: str = "Hi", replaces: int | None = None
+) -> TurnId:
+    asked = {"kind": "prompt", "text": text, "settings": SETTINGS, "replaces": replaces}
+    turn = told(conversation, "turn.requested", **asked)
     told(conversation, "turn.started", turn, owner="a", epoch=1)
     told(conversation, "text.delta", turn, text="ab" * 50)
     for call in calls:
@@ -108,3 +115,15 @@ def test_what_a_function_returned_later_is_no_message_of_the_user() -> None:
     messages = list(messages_of(SESSION, conversation))
     assert [message["role"] for message in messages] == ["user", "assistant", "assistant"]
     assert messages[2]["parts"][-1]["text"] == "It is five."
+
+
+def test_the_model_goes_on_after_a_call_without_what_was_replaced() -> None:
+    conversation = begun()
+    first = answered(conversation, text="One?")
+    answered(conversation, text="Two?")
+    answered(conversation, {"round": 0, "at": 0}, text="One, rather?", replaces=first)
+    chats = UiChats(cast("Sessions", None), cast("Threads", None), AppSettings())
+    output: dict[str, JsonValue] = {"type": "function_call_output", "call_id": "again", "output": "5"}
+    given = chats._given([output], conversation, SessionSettings(system_prompt=""))
+    assert [one.content for one in given if one.role == "user"] == ["One, rather?"]
+    assert (given[-1].role, given[-1].content) == ("tool", "5")
