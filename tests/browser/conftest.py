@@ -83,6 +83,7 @@ def app(running_remote: FakeSpeechServer, tmp_path_factory: pytest.TempPathFacto
                 "in markdown": MARKDOWN,
                 "in lists": LISTS,
                 "in formulas": FORMULAS,
+                "a tall rule": "So tall: $\\smash{\\rule{2em}{18em}}$, and $\\frac{1}{2}$.",
                 "hive": CITED,
                 "at length": " ".join([STORY] * 8),
                 "without end": " ".join([STORY] * 40),

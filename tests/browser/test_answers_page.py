@@ -1,6 +1,7 @@
 """Answers as they are read: Markdown, its code and tables, and what can be done with an answer."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -150,6 +151,21 @@ def test_formulas_are_typeset_and_prices_are_not(open_page: OpenPage) -> None:
     reader.wait("document.querySelector('.formula.speaking math') !== null")
     assert formula.evaluate("(paragraph) => paragraph.isConnected"), "nothing is drawn twice"
     assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_formula_paints_over_nothing_but_its_answer(open_page: OpenPage, pictures: Path) -> None:
+    reader = open_page()
+    reader.ask("a tall rule")
+    reader.status_is("completed")
+    expect(reader.page.locator(".formula math")).to_have_count(2)
+    over = """() => {
+      const prompt = document.querySelector(".turn .prompt").getBoundingClientRect();
+      const rule = document.querySelector(".formula mspace").getBoundingClientRect();
+      const above = document.elementFromPoint(rule.left + 4, prompt.top + prompt.height / 2);
+      return { reaches: rule.top < prompt.top, isCovered: above.closest(".formula") !== null };
+    }"""
+    assert reader.page.evaluate(over) == {"reaches": True, "isCovered": False}
+    reader.page.screenshot(path=pictures / "tall-formula.png")
 
 
 def test_a_growing_answer_keeps_what_is_selected(open_page: OpenPage) -> None:
