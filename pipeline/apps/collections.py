@@ -213,9 +213,10 @@ class Collections:
             raise InputError(f"the document has {view.characters} characters", field="start")
         return view, await self._retrieval.text(collection, document, start, end, about=about)
 
-    async def read(self, upload: UploadedDocument) -> ExtractedText:
-        """The text of a document that is not kept. Raises a DocumentError."""
-        return await self._retrieval.read(upload)
+    async def read(self, upload: UploadedDocument, principal: str) -> ExtractedText:
+        """The text of a document that is not kept; read in its turn. Raises a DocumentError."""
+        async with self.additions.turns.place(principal):
+            return await self._retrieval.read(upload)
 
     async def find(self, collection: CollectionId, question: str, config: SearchToolConfig) -> list[Passage]:
         await self.state(collection)

@@ -94,7 +94,7 @@ class IngestJobs(TaskScope):
         self._arriving: Counter[str] = Counter()
         self._sent: Counter[str] = Counter()
         """How many documents of each principal arrive here, and are being added."""
-        self._turns = FairPlaces(settings.readers + 1)
+        self.turns = FairPlaces(settings.readers + 1)
         """One is read while another is embedded; who sends many waits for those who send one."""
         self._ours: Counter[InputLease] = Counter()
         """The last words of one addition may be said while the next one of the same document begins."""
@@ -158,7 +158,7 @@ class IngestJobs(TaskScope):
     async def _run(self, held: InputLease, document: DocumentId, new: NewUpload, began: Seq) -> None:
         outcome: Event | None = None
         try:
-            async with self._turns.place(new.principal):
+            async with self.turns.place(new.principal):
                 outcome = await self._add(held, document, new, began)
         except RhapsodeError as error:
             outcome = _failed(document, error)

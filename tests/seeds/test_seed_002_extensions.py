@@ -122,6 +122,26 @@ async def test_a_member_does_not_reach_for_what_else_the_owner_has(person: Perso
     assert (await asking(other, thread, search_tool_config={"strategy": "keyword"}).read()).text == STORY
 
 
+async def test_a_member_replaces_only_what_is_theirs_and_last(person: Person, other: Person) -> None:
+    thread = await thread_of(person)
+    await person.http.put(f"/v1/threads/{thread}/members", json={"user": other.name})
+
+    async def asks(who: Person, replaces: int | None = None) -> tuple[int, int]:
+        body = {"thread_id": thread, "message": "Well?", "replaces": replaces}
+        answer = await who.http.post(STREAM, json=body)
+        messages = (await person.http.get(f"/v1/threads/{thread}")).json()["messages"]
+        return answer.status_code, messages[-1]["turn"]
+
+    _, of_owner = await asks(person)
+    assert await asks(other, of_owner) == (403, of_owner)
+    _, of_member = await asks(other)
+    status, again = await asks(other, of_member)
+    assert (status, again > of_member) == (200, True)
+    _, last = await asks(person)
+    assert await asks(other, again) == (403, last)
+    assert (await asks(person, of_owner))[0] == 200
+
+
 async def test_who_is_removed_while_an_answer_is_written_does_not_get_the_rest(
     person: Person, other: Person
 ) -> None:

@@ -35,14 +35,16 @@ _FORM: Final[dict[str, Any]] = {
 async def read_text(services: Open, caller: Caller, request: Request) -> DocumentText:
     """Returns the text of a PDF, DOCX, HTML, Markdown or text file, as far as it can be read aloud.
 
-    Nothing of it is kept. A text that is longer than `limits.text_chars` is refused: `document.too_large`.
+    Nothing of it is kept. It counts as a search. A text that is longer than `limits.text_chars` is refused:
+    `document.too_large`.
     """
+    await services.allowance.search(caller.name)
     limit, most = services.settings.retrieval.limits.bytes, services.settings.limits.text_chars
     with services.collections.additions.place(caller.name), services.arriving.file(caller.name) as arrival:
         _, new = await received(request, limit, arrival, caller.name)
         with new.file:
             try:
-                found = await services.collections.read(new.upload)
+                found = await services.collections.read(new.upload, caller.name)
             except DocumentError as error:
                 raise type(error)(str(error), field="file") from error
     if len(found.text) > most:

@@ -166,7 +166,9 @@ async def test_a_microphone_is_metered_as_it_is_heard(app: RunningApp, people: t
     assert closed["ms"] in (50_000 // FRAME_MS * FRAME_MS, 60_000)
 
 
-async def test_searches_are_metered(app: RunningApp, anna: str, bob: str) -> None:
+async def test_searches_and_documents_that_are_read_are_metered(
+    app: RunningApp, anna: str, bob: str
+) -> None:
     for who, statuses in ((anna, [200, 200, 429]), (bob, [200])):
         async with client(app, who) as http:
             collection = (await http.post("/v1/collections", json={"name": "x"})).json()["id"]
@@ -176,6 +178,9 @@ async def test_searches_are_metered(app: RunningApp, anna: str, bob: str) -> Non
             assert [answer.status_code for answer in answers] == statuses
             if statuses[-1] == 429:
                 assert refused(answers[-1]) == (429, "limit.searches", True)
+                file = {"file": ("a.txt", b"Bees.")}
+                answer = await http.post("/v1/documents/text", files=file)
+                assert refused(answer) == (429, "limit.searches", True)
 
 
 async def test_files_are_metered(
