@@ -13,7 +13,14 @@ from pipeline.observability.tracer import CALLER
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
 from pipeline.session_state.turn_state import NarrationState, TurnState
-from schemas.errors import SceneNotFound, SceneNotReady, SessionAlreadyEnded, SessionGone, SessionNotFound
+from schemas.errors import (
+    InputError,
+    SceneNotFound,
+    SceneNotReady,
+    SessionAlreadyEnded,
+    SessionGone,
+    SessionNotFound,
+)
 from schemas.events import (
     NarrationRequested,
     SessionEndRequested,
@@ -109,7 +116,7 @@ class Narrations:
 
         `again` makes another one even where there is a good one, and stops one that is being made. `voices`:
         parts that other voices speak. `parts`: the only ones that are spoken again. Raises SceneNotReady
-        while the scene is being written.
+        while the scene is being written, or InputError for a part behind its end.
         """
         present = scene.narration
         if present is not None and present.status != "failed" and not again:
@@ -120,6 +127,10 @@ class Narrations:
             raise SceneNotReady("the scene is still being written; wait until it is complete")
         if not scene.state.answer.strip():
             raise SceneNotReady("the scene has no text")
+        for number, part in enumerate(parts):
+            if part.start >= len(scene.state.answer):
+                found = f"the scene has {len(scene.state.answer)} characters"
+                raise InputError(found, field=f"parts.{number}.start")
         if by == "user" and self._allowance is not None:
             answer = scene.state.answer
             chars = sum(len(answer[part.start : part.end]) for part in parts) or len(answer)

@@ -229,6 +229,13 @@ async def test_a_part_is_spoken_again_alone_and_the_rest_keeps_its_sound(
     assert played_ms(file.content) == pytest.approx(again["ms"], abs=120)
 
 
+async def test_a_part_behind_the_end_of_the_scene_is_refused(http: httpx.AsyncClient, story: str) -> None:
+    scene = (await write(http, story, content=PARAGRAPHS))["id"]
+    parts = [{"start": 0, "end": 5}, {"start": len(PARAGRAPHS), "end": len(PARAGRAPHS) + 5}]
+    refused = await http.post(f"/api/tts/generate/{scene}", json={"parts": parts})
+    assert (refused.status_code, refused.json()["field"]) == (422, "parts.1.start")
+
+
 async def test_a_part_spoken_by_another_voice_leaves_the_others_as_they_were(
     http: httpx.AsyncClient, story: str
 ) -> None:
