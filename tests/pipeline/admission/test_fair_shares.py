@@ -166,9 +166,7 @@ async def test_a_microphone_is_metered_as_it_is_heard(app: RunningApp, people: t
     assert closed["ms"] in (50_000 // FRAME_MS * FRAME_MS, 60_000)
 
 
-async def test_searches_and_documents_that_are_read_are_metered(
-    app: RunningApp, anna: str, bob: str
-) -> None:
+async def test_searches_and_documents_that_are_read_are_metered(app: RunningApp, anna: str, bob: str) -> None:
     for who, statuses in ((anna, [200, 200, 429]), (bob, [200])):
         async with client(app, who) as http:
             collection = (await http.post("/v1/collections", json={"name": "x"})).json()["id"]
