@@ -22,8 +22,8 @@ _EXPLAINED: Final = 0.5
 the echo leaves 0.1 to 0.35, an echo alone 0.6 and more."""
 _SOFT: Final = 0.2
 """Of the usual energy: what is softer in an echo is the end of its reverberation, and no user."""
-_CORRELATED: Final = 0.35
-"""Correlation from which on a delay is found. An echo has 0.43 and more, a user by chance 0.21 at most."""
+_CORRELATED: Final = 0.42
+"""Correlation from which on a delay is found. An echo mostly has 0.43 or more, a user 0.2, humming 0.38."""
 _CORRELATED_HERE: Final = 0.2
 """The same at a delay that is known."""
 _CORRELATED_AGAIN: Final = 0.3
