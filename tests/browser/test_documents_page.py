@@ -61,6 +61,25 @@ def test_a_knowledge_base_that_takes_a_while_says_so(open_page: OpenPage) -> Non
     expect(reader.page.get_by_role("heading", name="Slow")).to_be_visible()
 
 
+def test_a_knowledge_base_that_is_made_late_takes_nobody_out_of_a_chat(open_page: OpenPage) -> None:
+    reader = open_page("/?collections")
+    held: list[Route] = []
+    reader.page.route("**/v1/collections", lambda route: held.append(route))
+    reader.page.get_by_label("Name", exact=True).fill("Late")
+    reader.page.get_by_role("button", name="Create knowledge base").click()
+    reader.sees(lambda: len(held) == 1)
+    reader.page.get_by_role("link", name="New chat").click()
+    box = reader.page.get_by_placeholder("Message…")
+    expect(box).to_be_visible()
+    box.fill("Still here")
+    with reader.page.expect_response("**/v1/collections") as made:
+        held[0].continue_()
+    made.value.finished()
+    reader.page.wait_for_timeout(200)  # what follows from the answer
+    expect(box).to_have_value("Still here")
+    assert "collection=" not in reader.page.url
+
+
 def test_everybody_who_looks_sees_an_upload_come_in(open_page: OpenPage, app: RunningApp) -> None:
     address = f"/?collection={new_collection(app.url)}"
     sender, watcher = open_page(address), open_page(address)

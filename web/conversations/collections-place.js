@@ -50,7 +50,7 @@ export class CollectionsPlace {
       event.preventDefault();
       void working(send, problem, t("Creating the knowledge base… The first one may take a moment."), async () => {
         const { id } = await this._api.createCollection(name.value.trim());
-        await this._shell.go(`./?collection=${encodeURIComponent(id)}`);
+        if (form.isConnected) await this._shell.go(`./?collection=${encodeURIComponent(id)}`); // else the user has gone elsewhere
       });
     });
     return form;

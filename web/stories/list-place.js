@@ -55,7 +55,7 @@ export class StoriesPlace {
       event.preventDefault();
       void working(send, problem, t("Creating the story…"), async () => {
         const { id } = await this._api.create({ title: title.value.trim(), premise: premise.value.trim() });
-        await this._shell.go(`./?story=${encodeURIComponent(id)}`);
+        if (form.isConnected) await this._shell.go(`./?story=${encodeURIComponent(id)}`);
       });
     });
     return form;
