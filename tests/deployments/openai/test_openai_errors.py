@@ -292,7 +292,7 @@ ELSEWHERE = (
     *("document.", "bundle.", "dead_letter.", "projection.", "scene.", "narration.", "chunk.", "user."),
     *("character.", "thread.", "member.", "message.", "share.", "function.", "range.", "input.not_open"),
     *("quota.reached", "quota.collections", "quota.documents", "quota.bytes"),
-    *("gateway.not_found", "turn.not_found", "turn.none_running", "stream.", "producer."),
+    *("gateway.not_found", "turn.not_", "turn.none_running", "stream.", "producer."),
 )
 """Codes of things that are not asked for here."""
 
