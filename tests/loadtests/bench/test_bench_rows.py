@@ -12,6 +12,7 @@ from loadtests.client.api_connection import ApiConnection
 from loadtests.peers.session_climb import ClimbStep
 from loadtests.servers.rhapsode_process import bare_stream
 from pipeline.eventlog.open_log import open_log
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq
 from schemas.settings import SessionSettings
 from tests.loadtests.bench.conftest import Apart
@@ -26,7 +27,9 @@ async def test_a_session_with_a_past_is_as_long_as_wished_and_nothing_is_left_to
 ) -> None:
     log = open_log(app.settings.log, app.settings.home)
     session = await session_of(log, events, SessionSettings(speak=False))
-    log_events = await log.read(session, Seq(0), limit=2_000)
+    log_events: list[Recorded] = []
+    while page := await log.read(session, Seq(len(log_events)), limit=2_000):
+        log_events += page
     [head] = await log.heads([session])
     await log.aclose()
     assert [event.seq for event in log_events] == list(range(1, events + 1))
