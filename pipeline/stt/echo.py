@@ -44,7 +44,11 @@ _LEAST_ENERGY: Final = 0.02
 
 
 class EchoDetector:
-    """Tells the echo of one answer from other sound; remembers where in the answer the microphone was."""
+    """Tells the echo of one answer from other sound; remembers where in the answer the microphone was.
+
+    The delay is found by generalised cross-correlation of whitened spectra (Knapp and Carter, 1976), the way
+    through the room by least squares over `_TAPS` hops for each frequency.
+    """
 
     def __init__(self) -> None:
         self._offset: int | None = None
@@ -150,8 +154,8 @@ def _explained(heard: Sound, played: Sound, place: int) -> float | None:
 
 
 def _spectra(sound: Sound) -> NDArray[np.complex64]:
-    """A row for each hop, of the sound with its high tones raised as the ear has them."""
-    raised = np.append(sound[:1], sound[1:] - np.float32(0.9) * sound[:-1])
-    windows = np.lib.stride_tricks.sliding_window_view(raised, _WINDOW)[::_HOP]
+    """A row for each hop, of the sound after pre-emphasis."""
+    emphasised = np.append(sound[:1], sound[1:] - np.float32(0.9) * sound[:-1])
+    windows = np.lib.stride_tricks.sliding_window_view(emphasised, _WINDOW)[::_HOP]
     spectra: NDArray[np.complex64] = np.fft.rfft(windows * _SHADE).astype(np.complex64)
     return spectra

@@ -15,6 +15,7 @@ from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.echo import PER_MS, RATE, EchoDetector, Sound
 from pipeline.stt.turn_policy import spoken_over
+from schemas.errors import LogUnavailable
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 
@@ -53,9 +54,12 @@ class PlayedAnswer:
         return at_ms - _BACK_MS <= from_ms <= at_ms + len(self.sound) // PER_MS
 
     async def read(self, from_ms: int, until_ms: int) -> None:
-        """Reads on as far as `until_ms`, and forgets what was before `from_ms`. Raises LogUnavailable."""
+        """Reads on as far as `until_ms`, or as the log answers, and forgets what was before `from_ms`."""
         while self.at + len(self.sound) < until_ms * PER_MS:
-            page = await self._log.read(self._session, self._after, limit=_PAGE, audio=True)
+            try:
+                page = await self._log.read(self._session, self._after, limit=_PAGE, audio=True)
+            except LogUnavailable:  # a microphone outlives that
+                break
             if not page:
                 break
             self._after = page[-1].seq

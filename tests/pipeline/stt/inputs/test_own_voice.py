@@ -12,6 +12,7 @@ from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.echo import PER_MS
 from pipeline.stt.inputs.own_voice import HEARD_MS, OwnVoice
+from schemas.errors import LogUnavailable
 from schemas.events import (
     AudioChunk,
     SentenceReady,
@@ -32,14 +33,17 @@ SOUND = silence(980)
 
 
 class CountedLog(MemoryEventLog):
-    """Counts how many pages of sound were read."""
+    """Counts how many pages of sound were read, and can be away."""
 
     pages = 0
+    away = False
 
     async def read(
         self, session: SessionId, after: Seq, *, limit: int = PAGE, audio: bool = False
     ) -> list[Recorded]:
         self.pages += audio
+        if self.away:
+            raise LogUnavailable("The log does not answer.")
         return await super().read(session, after, limit=limit, audio=audio)
 
 
@@ -85,6 +89,17 @@ async def test_a_listener_who_went_back_is_compared_with_what_is_heard_there(pla
     await voice._sound_near(turn, 60_000)
     sound, at = await voice._sound_near(turn, place_ms)
     assert at < (place_ms - HEARD_MS) * PER_MS < place_ms * PER_MS <= at + len(sound)
+
+
+async def test_a_log_that_is_away_ends_no_microphone() -> None:
+    voice, turn, log = await long_answer()
+    await voice._sound_near(turn, 5_000)
+    log.away = True
+    sound, at = await voice._sound_near(turn, 30_000)
+    assert at + len(sound) < 30_000 * PER_MS
+    log.away = False
+    sound, at = await voice._sound_near(turn, 30_000)
+    assert at + len(sound) >= 30_000 * PER_MS
 
 
 async def test_a_report_that_is_a_little_late_has_nothing_read_anew() -> None:
