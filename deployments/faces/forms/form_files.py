@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncGenerator
 from pathlib import PurePosixPath
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import anyio.to_thread
 from fastapi import Request
@@ -25,6 +25,13 @@ _FRAME: Final = 64 * 1024
 """Bytes that the form itself may have around its file."""
 _FIELDS: Final = 8
 _FIELD_BYTES: Final = 8_000
+
+
+def file_form(**fields: Any) -> dict[str, Any]:
+    """For OpenAPI: a form with a file, and `fields` that it may have."""
+    file = {"type": "string", "format": "binary"}
+    schema = {"type": "object", "required": ["file"], "properties": {"file": file, **fields}}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
 async def received(

@@ -3,12 +3,12 @@
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from deployments.faces.forms.form_files import received
+from deployments.faces.forms.form_files import file_form, received
 from deployments.faces.native.collection_routes import Known
 from deployments.faces.native.event_feed import Feed
 from deployments.faces.native.event_routes import event_bytes, named
@@ -31,24 +31,10 @@ PATH: Final = re.compile(r"/v1/collections/[^/]+/documents")
 """Takes bodies of any size: it has a limit of its own, and holds them on disk."""
 _LONGEST: Final = 20_000
 _SSE: Final = "text/event-stream"
-_FORM: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "string", "format": "binary"},
-                        "document_id": {"type": "string", "description": "Replaces the document of this id."},
-                        "name": {"type": "string", "maxLength": 300, "description": "The file's name."},
-                    },
-                }
-            }
-        },
-    }
-}
+_FORM: Final = file_form(
+    document_id={"type": "string", "description": "Replaces the document of this id."},
+    name={"type": "string", "maxLength": 300, "description": "The file's name."},
+)
 
 
 async def known_id(document_id: str) -> DocumentId:

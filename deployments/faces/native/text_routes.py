@@ -1,11 +1,11 @@
 """The native face, texts of documents that are not kept: to be read aloud."""
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Request
 
-from deployments.faces.forms.form_files import received
+from deployments.faces.forms.form_files import file_form, received
 from deployments.faces.native.session_routes import Open
 from deployments.web.resource_access import Caller
 from schemas.errors.retrieval_errors import DocumentError, DocumentTooLarge
@@ -15,23 +15,9 @@ router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
 PATH: Final = re.compile(r"/v1/documents/text")
 """Takes bodies of any size: it has a limit of its own, and holds them on disk."""
-_FORM: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                }
-            }
-        },
-    }
-}
 
 
-@router.post("/text", openapi_extra=_FORM)
+@router.post("/text", openapi_extra=file_form())
 async def read_text(services: Open, caller: Caller, request: Request) -> DocumentText:
     """Returns the text of a PDF, DOCX, HTML, Markdown or text file, as far as it can be read aloud.
 
