@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from pipeline.eventlog.event_log import ANY, Batch, Outcome, Verdict
 from schemas.errors import (
@@ -22,6 +22,7 @@ from schemas.errors import (
     SessionGone,
     SessionNotFound,
 )
+from schemas.events import TextDelta
 from schemas.events.recorded import NewEvent
 from schemas.ids import Seq, SessionId, created_ms, generation
 
@@ -29,6 +30,8 @@ Mode = Literal["create", "append", "seal"]
 BATCH_EVENTS: Final = 128
 BATCH_BYTES: Final = 256 << 10
 _EVENT_WEIGHT: Final = 256
+_JOINED_CHARS: Final = 500
+"""Characters of a text delta that was joined from several, at most."""
 
 _REFUSALS: Final[dict[Verdict, tuple[type[RhapsodeError], str]]] = {
     Verdict.FENCED: (Fenced, "Another owner has taken the session over."),
@@ -68,6 +71,22 @@ class Entry:
 
     def __post_init__(self) -> None:
         self.weight = weight(self.events)
+
+    def join(self, following: Self) -> bool:
+        """Take the text of a delta that goes on where this one ends. False: the two stay two entries."""
+        if len(self.events) != 1 or len(following.events) != 1:
+            return False
+        before, after = self.events[0], following.events[0]
+        first, second = before.event, after.event
+        if not isinstance(first, TextDelta) or not isinstance(second, TextDelta):
+            return False
+        follows = (before.turn, first.at + len(first.text)) == (after.turn, second.at)
+        if not follows or len(first.text) + len(second.text) > _JOINED_CHARS:
+            return False
+        self.events = [replace(before, event=TextDelta(at=first.at, text=first.text + second.text))]
+        self.lingers = self.lingers and following.lingers
+        self.waiters += following.waiters
+        return True
 
     def answer(self, outcome: Outcome) -> None:
         for waiter in self.waiters:
@@ -128,11 +147,15 @@ class ProducerQueue:
             and all(entry.lingers for entry in self._waiting)
         )
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: Entry) -> Entry:
+        """The entry that its events wait in: a text delta joins the one that waits before it."""
         if self.failed is not None:
             raise self.failed
+        if self._waiting and self._waiting[-1].join(entry):
+            return self._waiting[-1]
         self._waiting.append(entry)
         self.weight += entry.weight
+        return entry
 
     def last_entry(self) -> Entry | None:
         """The one whose answer means that everything before it is in the log."""

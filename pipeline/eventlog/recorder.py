@@ -117,8 +117,7 @@ class SessionWriter:
         lingers: bool = False,
     ) -> Entry:
         news = new_events(events, self._clock_ms(), turn, cause, audio)
-        entry = Entry(news, mode_of(events), lingers=lingers)
-        self.queue.put(entry)
+        entry = self.queue.put(Entry(news, mode_of(events), lingers=lingers))
         self._add(self.queue)
         return entry
 
@@ -238,8 +237,7 @@ class Recorder:
         queue = ProducerQueue(session, _command_name(key), impatient=True, expected=expected)
         now = self._clock_ms()
         news = [NewEvent(each.event, now, each.turn, audio=each.audio) for each in abouts]
-        entry = Entry(news, mode if mode == "create" else mode_of([each.event for each in abouts]))
-        queue.put(entry)
+        entry = queue.put(Entry(news, mode if mode == "create" else mode_of([each.event for each in abouts])))
         self._add(queue)
         return await _answer(entry)
 

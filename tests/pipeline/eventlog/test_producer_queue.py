@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from pipeline.eventlog.event_log import Batch, Outcome, Push, Verdict
 from pipeline.eventlog.producer_queue import BATCH_BYTES, BATCH_EVENTS, Entry, Mode, ProducerQueue, weight
 from pipeline.eventlog.tailer import WAITING, LogListener
-from schemas.events.recorded import Recorded
+from schemas.events import TextDelta
+from schemas.events.recorded import NewEvent, Recorded
 from schemas.ids import Seq, TurnId, new_session_id
-from tests.support.eventlog.log_events import delta, new
+from tests.support.eventlog.log_events import STARTED, delta, new
 
 SESSION = new_session_id()
 MODES = st.sampled_from(["append"] * 12 + ["create", "seal"])
@@ -67,6 +68,45 @@ def test_every_entry_learns_its_own_place(counts: list[int]) -> None:
     assert [(one.first, one.last) for one in outcomes] == [
         (end - count + 1, end) for count, end in zip(counts, ends, strict=True)
     ]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["text", "text", "text of turn 2", "event", "sent"]), max_size=40))
+def test_text_that_waits_is_joined_with_what_follows_it(story: list[str]) -> None:
+    queue, sent, at = ProducerQueue(SESSION, "p"), list[NewEvent](), 0
+    expected, waiting = list[tuple[int, str]](), False
+    for step in story:
+        if step == "sent":
+            sent += [event for one in drain(queue) for event in one.events]
+            waiting = False
+            continue
+        turn, event = TurnId(2 if step.endswith("2") else 1), delta(at) if step != "event" else STARTED
+        queue.put(Entry([NewEvent(event, 1_000, turn)], "append"))
+        text = event.text if isinstance(event, TextDelta) else ""
+        if waiting and text and expected[-1][0] == turn and expected[-1][1]:
+            expected[-1] = (turn, expected[-1][1] + text)
+        else:
+            expected.append((turn, text))
+        at, waiting = at + len(text), True
+    sent += [event for one in drain(queue) for event in one.events]
+    assert [(one.turn, getattr(one.event, "text", "")) for one in sent] == expected
+    texts = [one.event for one in sent if isinstance(one.event, TextDelta)]
+    assert [one.at for one in texts] == [sum(len(one.text) for one in texts[:n]) for n in range(len(texts))]
+
+
+def test_joined_text_stays_short_and_leaves_nobody_waiting() -> None:
+    async def joined() -> tuple[list[str], Outcome]:
+        queue, waiter = ProducerQueue(SESSION, "p"), asyncio.get_running_loop().create_future()
+        for at in range(0, 1_200, 300):
+            queue.put(Entry([new(delta(at, "x" * 300 if at < 900 else "y"))], "append"))
+        queue.put(Entry([new(delta(901, "z"))], "append", [waiter]))
+        [batch] = drain(queue)
+        texts = [one.event.text for one in batch.events if isinstance(one.event, TextDelta)]
+        return texts, waiter.result()
+
+    texts, outcome = asyncio.run(joined())
+    assert texts == ["x" * 300, "x" * 300, "x" * 300 + "yz"]
+    assert outcome.last == 3
 
 
 def recorded(seq: int) -> Recorded:
