@@ -312,6 +312,8 @@ _CHARS_PER_S: Final = 20.0
 
 
 _AHEAD_MS: Final = 500
+_HEAD_START_S: Final = 0.25
+"""The second sentence waits so long at most for the first one's sound, whose engine it would share."""
 
 
 class Record(Protocol):
@@ -345,6 +347,8 @@ class SentenceSynthesizer:
         self._playing.set()
         self._current: dict[int, SentenceSynthesis] = {}
         self._synthesis_over = anyio.Event()
+        self._sounded = anyio.Event()
+        """The first sentence has its first sound, or is over without one."""
         self._skipped: set[int] = set()
         self.audio_ms = progress.audio_ms
         self.first_audio_at_ms = progress.first_audio_ms
@@ -394,8 +398,8 @@ class SentenceSynthesizer:
     ) -> None:
         async with begun, queue:
             async for synthesis in queue:
-                if self._priority is not None and not self.whole:
-                    await self._priority.yield_to_waiting(self._spare_s)
+                if not self.whole:
+                    await self._give_way()
                 while not self._playing.is_set():
                     await self._playing.wait()
                 if synthesis.number in self._skipped:
@@ -404,6 +408,14 @@ class SentenceSynthesizer:
                 self._current[synthesis.number] = synthesis
                 await begun.send(synthesis)
                 voices.start_soon(synthesis.synthesize, self._speaker, self._settings, self._clock)
+
+    async def _give_way(self) -> None:
+        """To first sounds: of other turns, and of this one."""
+        if self._priority is not None:
+            await self._priority.yield_to_waiting(self._spare_s)
+        if self._current and self.first_audio_at_ms is None:
+            with anyio.move_on_after(_HEAD_START_S):
+                await self._sounded.wait()
 
     @property
     def is_ahead(self) -> bool:
@@ -432,6 +444,7 @@ class SentenceSynthesizer:
     def _finish(self, synthesis: SentenceSynthesis) -> None:
         self._current.pop(synthesis.number, None)
         self._synthesis_over.set()
+        self._sounded.set()
 
     async def _record_synthesis(self, synthesis: SentenceSynthesis) -> None:
         remainder = synthesis.remainder or ResumedSentence(self.audio_ms)
@@ -474,6 +487,7 @@ class SentenceSynthesizer:
     ) -> None:
         if self.first_audio_at_ms is None:
             self.first_audio_at_ms = self._clock.now_ms()
+            self._sounded.set()
             event(span_names.FIRST_AUDIO)
         await self._record(
             SentenceVoiced(

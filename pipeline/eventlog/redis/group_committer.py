@@ -22,7 +22,7 @@ FULL_S: Final = 1.0
 """Between tries while the log's memory is full: only deletions, which do not come this way, make room."""
 IDLE_S: Final = 60.0
 """A shard to which nothing was sent for so long, or for twice as long, is forgotten: shards come and go."""
-LINGER_S: Final = 0.025
+LINGER_S: Final = 0.06
 """Events that may wait for more leave so long after the first of them; Kafka's producers call it so."""
 UNSURE_S: Final = 10.0
 """As long as the log's own patience."""

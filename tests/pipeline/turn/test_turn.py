@@ -15,10 +15,11 @@ from pipeline.engines.ports import AS_CONFIGURED, ChatRequest, Completion, Engin
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis import group_committer
 from pipeline.session_state.turn_state import TurnState, apply_to_turn
+from pipeline.tts import sentence_synthesizer
 from pipeline.tts.sentence_synthesizer import FirstAudioPriority
 from pipeline.turn.generation import Engines
 from pipeline.turn.turn import Turn, TurnPlan
-from schemas.errors import EngineDead, EngineFailed, RhapsodeError
+from schemas.errors import EngineDead, EngineFailed, RhapsodeError, UnknownVoice
 from schemas.events import TERMINAL, SessionStarted
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, TurnId, new_session_id
@@ -191,6 +192,27 @@ async def test_events_wait_for_each_other_only_while_there_is_sound_to_hear(
         after_first_sound[chunk_ms] = len(kinds) - first - 1
     assert after_first_sound[20] > 1, "20 ms are no time to wait in"
     assert after_first_sound[600] == 1, "all the rest leaves with the end of the turn"
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["heard", "failed"])
+async def test_the_first_sentence_has_the_engine_for_itself_until_its_first_sound_or_its_end(
+    monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    monkeypatch.setattr(sentence_synthesizer, "_HEAD_START_S", 3_600.0)
+    voice = Voice(failing={SENTENCES[0]: [UnknownVoice("There is no voice.")]} if fails else None)
+    stage = Stage(Writer(), voice)
+    first, second = voice.hold(SENTENCES[0]), voice.hold(SENTENCES[1])
+    begun: list[list[str]] = []
+
+    async def look() -> None:
+        for permit in (first, second):
+            await anyio.wait_all_tasks_blocked()
+            begun.append(list(voice.begun))
+            permit.set()
+
+    events = await stage.run(look)
+    assert begun == [SENTENCES[:4] if fails else SENTENCES[:1], SENTENCES[:4]]
+    assert types(events)[-1] == "turn.completed"
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 2, 5])
