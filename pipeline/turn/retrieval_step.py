@@ -14,8 +14,9 @@ from schemas.languages import primary
 from schemas.settings import SessionSettings
 from schemas.settings.retrieval_settings import CollectionId, NumberedPassage, Passage, SearchToolConfig
 
-_PATIENCE_S: Final = 5.0
-"""Longer than any search takes; an answer without passages is better than none."""
+_PATIENCE_S: Final = 30.0
+"""As long as a library at rest takes to start on a busy machine; searches take milliseconds. With a larger
+value a question waits longer for a library that hangs, before it is answered without it."""
 _SHARE: Final = 0.5
 """Of what the model can be told, for the passages at most."""
 _FRAME: Final = 80

@@ -1,11 +1,18 @@
 """Passages are looked up before the model is asked; an answer never waits for those that cannot be had."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
+from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import Completion, Message
+from pipeline.turn.retrieval_step import retrieve
 from schemas.errors.retrieval_errors import RetrievalUnavailable
+from schemas.events.answer_events import PassagesFound
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
+from schemas.settings.retrieval_settings import Passage
 from tests.support.asked_turns import COLLECTION, Author, Shelf, events_of, of_type
 
 pytestmark = pytest.mark.anyio
@@ -61,6 +68,22 @@ async def test_an_answer_comes_without_passages_when_they_cannot_be_had(
     assert model.asked[0].messages[0] == Message("system", LOOKING.system_prompt)
     assert not of_type(events, "answer.cited")
     assert events[-1].type == "turn.completed"
+
+
+async def test_a_library_that_takes_a_while_to_start_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    now = loop.time
+
+    class StartingShelf(Shelf):
+        async def find(self, *asked: Any) -> list[Passage]:
+            monkeypatch.setattr(loop, "time", lambda: now() + 20.0)
+            for _ in range(3):  # the loop looks at what is due
+                await asyncio.sleep(0)
+            return await super().find(*asked)
+
+    found = await retrieve(StartingShelf(LAMP), "When was it lit?", LOOKING, SystemClock(), room=4_000)
+    assert isinstance(found, PassagesFound)
+    assert [passage.text for passage in found.passages] == [LAMP]
 
 
 async def test_nothing_found_is_no_error_and_changes_nothing() -> None:
