@@ -44,6 +44,8 @@ class CollectionState:
         self.kind = ""
         self.principal = ""
         self.name = ""
+        self.thread: str | None = None
+        """The thread whose files it holds."""
         self.created_ms = 0
         self.over = False
         self.documents: dict[DocumentId, KnownDocument] = {}
@@ -61,6 +63,7 @@ class CollectionState:
             case "session.started":
                 self.kind, self.principal = data.get("kind", "session"), data.get("principal", "")
                 self.name, self.created_ms = data.get("title", ""), recorded.ts_ms
+                self.thread = data.get("parent")
             case "session.end_requested" | "session.ended":
                 self.over = True
             case "session.renamed":

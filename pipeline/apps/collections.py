@@ -61,11 +61,15 @@ class Collections:
         self.additions = additions
         self._quotas = quotas
 
-    async def create(self, name: str, principal: str) -> CollectionId:
-        """Raises CollectionQuota, or as `Sessions.create`."""
+    async def create(self, name: str, principal: str, thread: str | None = None) -> CollectionId:
+        """`thread`: id of a thread of theirs, whose files the collection is for.
+
+        Raises CollectionQuota, SessionNotFound where they have no such thread, or as `Sessions.create`.
+        """
+        parent = None if thread is None else await self._thread(thread, principal)
         await self._leave_room(principal)
         session, *_ = await self._sessions.create(
-            CreateSession(title=name), kind="collection", principal=principal
+            CreateSession(title=name), kind="collection", principal=principal, parent=parent
         )
         collection = CollectionId(session)
         try:
@@ -74,6 +78,18 @@ class Collections:
             await self._sessions.delete(session)
             raise
         return collection
+
+    async def _thread(self, thread: str, principal: str) -> SessionId:
+        missing = SessionNotFound(f"you have no thread {thread!r}", field="thread")
+        if (session := parse_session_id(thread)) is None:
+            raise missing
+        try:
+            conversation, _ = await self._sessions.view(session)
+        except (SessionNotFound, SessionGone) as error:
+            raise missing from error
+        if conversation.kind != "thread" or conversation.principal != principal or conversation.ended:
+            raise missing
+        return session
 
     async def _leave_room(self, principal: str) -> None:
         there, before = 0, None

@@ -10,6 +10,7 @@ from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
+from pipeline.sessions.catalog import readable
 from pipeline.sessions.session_commands import Sessions
 from schemas.apps.conversation_messages import ConversationMessage, CreateThread, SocketMessage, ThreadMessage
 from schemas.errors import (
@@ -24,6 +25,7 @@ from schemas.events import MemberAdded, MemberRemoved, SessionRenamed, SessionSt
 from schemas.ids import Seq, SessionId, TurnId, derived_session_id
 from schemas.native.client_commands import CreateSession, RequestTurn, SettingsPatch
 from schemas.settings import SessionSettings
+from schemas.settings.settings_tree import MOST_COLLECTIONS
 
 _EPOCH_MS: Final = 1_767_225_600_000
 """2026-01-01: the creation time in the ids of chats, so that they follow from the clients' names."""
@@ -162,7 +164,8 @@ class Threads:
     async def choose(self, thread: SessionId, character: str | None) -> None:
         """Let this character answer from the next question on; None: the default assistant.
 
-        The collections stay those of the thread, unless the character has some. Raises CharacterNotFound.
+        The collections stay those of the thread, unless the character has some, which then are beside the
+        thread's own files. Raises CharacterNotFound.
         """
         conversation, seen = await self.thread(thread)
         before, defaults = conversation.settings, self._sessions.choices.defaults
@@ -172,9 +175,8 @@ class Threads:
         else:
             saved = await self._characters.get(conversation.principal, character)
             at = await self._characters.saved_at(conversation.principal, character)
-            now = as_character(saved, at, before, defaults)
-            if not saved.collections:
-                now = now.model_copy(update={"collections": before.collections})
+            kept = await self.files_of(thread) if saved.collections else before.collections
+            now = _with_collections(as_character(saved, at, before, defaults), kept)
         now = await self._sessions.readable(now, conversation.principal)
         await self._change(thread, now, seen)
 
@@ -195,8 +197,18 @@ class Threads:
         if at == before.character_seq:
             return
         now = as_character(character, at, before, self._sessions.choices.defaults)
+        now = _with_collections(now, await self.files_of(thread))
         now = await self._sessions.readable(now, conversation.principal)
         await self._change(thread, now, seen)
+
+    async def files_of(self, thread: SessionId) -> tuple[str, ...]:
+        """Of the collections that the thread searches, those that were made for it."""
+        try:
+            conversation, _ = await self._sessions.view(thread)
+        except (SessionNotFound, SessionGone):
+            return ()
+        named, principal = conversation.settings.collections, conversation.principal
+        return await readable(self._log, named, principal, thread=thread) if named else ()
 
     async def name(self, thread: SessionId, message: str) -> None:
         """Gives a thread a title after its first question; once, whoever asks at the same time."""
@@ -228,6 +240,12 @@ class Threads:
         conversation, _ = await self.thread(thread)
         if principal in conversation.members:
             await self._recorder.post(thread, MemberRemoved(principal=principal))
+
+
+def _with_collections(settings: SessionSettings, kept: tuple[str, ...]) -> SessionSettings:
+    """`kept` are searched beside those of the settings."""
+    collections = tuple(dict.fromkeys((*kept, *settings.collections)))[:MOST_COLLECTIONS]
+    return settings.model_copy(update={"collections": collections})
 
 
 def _thread(principal: str, chat: str, life: int) -> SessionId:

@@ -41,14 +41,17 @@ async def with_readable(log: EventLog, settings: SessionSettings, principal: str
     return settings.model_copy(update={"collections": found})
 
 
-async def readable(log: EventLog, collections: Sequence[str], principal: str) -> tuple[str, ...]:
-    """Those of them that are this principal's collections."""
+async def readable(
+    log: EventLog, collections: Sequence[str], principal: str, *, thread: str | None = None
+) -> tuple[str, ...]:
+    """Those of them that are this principal's collections; `thread`: of these, the ones made for it."""
     found = []
     for collection in dict.fromkeys(collections):
         session = parse_session_id(collection)
         first = [] if session is None else await log.read(session, Seq(0), limit=1)
         data = first[0].data if first else {}
-        if data.get("kind") == "collection" and data.get("principal", "") == principal:
+        theirs = data.get("kind") == "collection" and data.get("principal", "") == principal
+        if theirs and thread in (None, data.get("parent")):
             found.append(collection)
     return tuple(found)
 

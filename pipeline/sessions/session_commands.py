@@ -285,6 +285,7 @@ class Sessions:
         *,
         kind: Kind = "session",
         principal: str = "",
+        parent: SessionId | None = None,
         also: Sequence[Event] = (),
     ) -> tuple[SessionId, str, Seq, SessionSettings]:
         """The new session's id, generation, head and settings. `also`: what is recorded at once with it."""
@@ -293,16 +294,16 @@ class Sessions:
             settings = with_user_dictionary(settings, await self.choices.dictionary_of(principal))
         if kind not in _UNSPOKEN:
             self.check_admission(principal)  # before there is anything: without its turn it is of no use
-        if kind == "completion":  # one for each request: its turns are what is counted
-            await self._check(settings, principal)
-        else:
-            await self.admit(principal, settings)
+        await self._check(settings, principal)
+        if kind != "completion":  # one for each request: its turns are what is counted
+            await self.admit(principal)
         await check_readable(self._views.log, command.settings, principal)
         session = new_session_id()
-        mark = generation(created_ms(session))
-        event = SessionStarted(settings=settings, title=command.title, kind=kind, principal=principal)
+        event = SessionStarted(
+            settings=settings, title=command.title, kind=kind, principal=principal, parent=parent
+        )
         outcome = await self._recorder.post(session, event, *also, mode="create", by=principal)
-        return session, mark, outcome.last, settings
+        return session, generation(created_ms(session)), outcome.last, settings
 
     def check_admission(self, principal: str) -> None:
         """Admits a new session. Raises GatewayBusy."""

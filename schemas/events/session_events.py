@@ -119,7 +119,8 @@ class SessionStarted(_Event):
     principal: str = ""
     """Owner of the session; empty: no owner (the server asks for no credentials)."""
     parent: str | None = None
-    """The session that this one comes from: the story of a narration, or what was forked."""
+    """The session that this one comes from: the story of a narration, what was forked, or the thread whose
+    files a collection holds."""
     parent_seq: int | None = None
     """The last event taken over from `parent` (a fork), or the scene of it that is read out (a narration)."""
     imported_from: str | None = None

@@ -28,6 +28,8 @@ class _Answer(BaseModel):
 
 class CreateCollection(_Wish):
     name: Name
+    thread: Annotated[Readable, Field(max_length=64)] | None = None
+    """A thread of the caller's, whose files the collection is for: it is deleted with the thread."""
 
 
 class RenameCollection(_Wish):
@@ -55,6 +57,8 @@ class CollectionInfo(_Answer):
 
     id: CollectionId
     name: str
+    thread: str | None = None
+    """The thread whose files it holds, and with which it is deleted; None: it is there by itself."""
     created_ms: int
     documents: int
     """Those that can be found."""

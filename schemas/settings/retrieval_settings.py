@@ -173,7 +173,7 @@ class ReadingLimits(_Retrieval):
 class Quotas(_Retrieval):
     """How much there may be; more is refused with 409."""
 
-    collections: int = Field(default=100, ge=1)
+    collections: int = Field(default=1_000, ge=1)
     """Of one principal: `quota.collections`. A collection counts a moment after it was made."""
     documents: int = Field(default=1_000, ge=1)
     """In one collection: `quota.documents`."""

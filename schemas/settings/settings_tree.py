@@ -1,7 +1,7 @@
 """All settings as one frozen tree; each part of the system is handed only its branch."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
@@ -41,6 +41,8 @@ from schemas.speech_style import (
 
 ProviderName = Annotated[str, Field(min_length=1, max_length=64)]
 SessionName = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+MOST_COLLECTIONS: Final = 16
+"""Of one session; they are searched together."""
 
 
 class _Settings(BaseModel):
@@ -105,7 +107,7 @@ class SessionSettings(_Settings):
     sampling: SamplingSettings = SamplingSettings()
     tools: ToolSettings = ToolSettings()
     """Functions that the model may call."""
-    collections: tuple[SessionName, ...] = Field(default=(), max_length=16)
+    collections: tuple[SessionName, ...] = Field(default=(), max_length=MOST_COLLECTIONS)
     """Collections that are searched for passages; empty: none."""
     search: SearchToolConfig = SearchToolConfig()
     """How they are looked up."""

@@ -39,7 +39,7 @@ async def create_collection(
     services: Open, caller: Caller, response: Response, params: CreateCollection
 ) -> CollectionInfo:
     """An empty collection. Its id is that of a session, whose events tell of its documents."""
-    collection = await services.collections.create(params.name, caller.name)
+    collection = await services.collections.create(params.name, caller.name, params.thread)
     response.headers["Location"] = f"/v1/collections/{collection}"
     return _info(collection, await services.collections.state(collection))
 
@@ -89,6 +89,7 @@ def _info(collection: CollectionId, state: CollectionState) -> CollectionInfo:
     return CollectionInfo(
         id=collection,
         name=state.name,
+        thread=state.thread,
         created_ms=state.created_ms,
         documents=sum(one.view is not None for one in documents),
         unfinished=sum(one.unfinished for one in documents),

@@ -30,6 +30,7 @@ from schemas.native.native_messages import (
     Voices,
 )
 from schemas.settings import SessionSettings
+from schemas.settings.retrieval_settings import CollectionId
 
 router = APIRouter(prefix="/v1", tags=["sessions"], route_class=BoundedRoute)
 
@@ -43,7 +44,12 @@ def known_id(session_id: str) -> SessionId:
 
 
 async def erase(services: GatewayContainer, session: SessionId) -> None:
-    """Nothing of it stays in this process's memory, whatever the log says. Raises as `Sessions.delete`."""
+    """Nothing of it stays in this process's memory, whatever the log says. The files of a thread go first.
+
+    Raises as `Collections.delete` and `Sessions.delete`.
+    """
+    for collection in await services.threads.files_of(session):
+        await services.collections.delete(CollectionId(collection))
     try:
         await services.sessions.delete(session)
     finally:

@@ -29,3 +29,54 @@ async def test_an_answer_rests_on_what_was_uploaded(shelves: Shelves) -> None:
 
 async def test_health_says_that_documents_can_be_reached(shelves: Shelves) -> None:
     assert (await shelves.get("/v1/health"))["retrieval"] == "ok"
+
+
+async def thread_with_files(shelves: Shelves) -> tuple[str, str]:
+    """A thread that searches a collection which was made for it; both ids."""
+    thread = (await shelves.http.post("/v1/threads")).json()["id"]
+    made = await shelves.http.post("/v1/collections", json={"name": "Files", "thread": thread})
+    assert (made.status_code, made.json()["thread"]) == (201, thread)
+    collection = made.json()["id"]
+    await shelves.add(collection)
+    await shelves.http.patch(f"/v1/sessions/{thread}", json={"settings": {"collections": [collection]}})
+    return thread, collection
+
+
+async def collections_of(shelves: Shelves, session: str) -> list[str]:
+    settings = (await shelves.get(f"/v1/sessions/{session}"))["settings"]
+    return list(settings["collections"])
+
+
+@pytest.mark.parametrize("path", ["/v1/threads", "/v1/sessions"])
+async def test_the_files_of_a_thread_are_deleted_with_it_and_other_collections_stay(
+    shelves: Shelves, path: str
+) -> None:
+    thread, files = await thread_with_files(shelves)
+    shared = await shelves.create("Handbook")
+    both = {"settings": {"collections": [files, shared]}}
+    assert (await shelves.http.patch(f"/v1/sessions/{thread}", json=both)).status_code == 200
+    assert (await shelves.http.delete(f"{path}/{thread}")).status_code == 204
+    assert (await shelves.http.get(f"/v1/collections/{files}")).status_code == 404
+    assert (await shelves.get(f"/v1/collections/{shared}"))["thread"] is None
+
+
+async def test_a_fork_searches_the_files_too_and_is_deleted_without_them(shelves: Shelves) -> None:
+    thread, files = await thread_with_files(shelves)
+    fork = (await shelves.http.post(f"/v1/sessions/{thread}/fork", json={})).json()["session_id"]
+    assert await collections_of(shelves, fork) == [files]
+    assert (await shelves.http.delete(f"/v1/threads/{fork}")).status_code == 204
+    assert (await shelves.get(f"/v1/collections/{files}"))["documents"] == 1
+
+
+async def test_a_character_that_knows_something_leaves_a_thread_its_files(shelves: Shelves) -> None:
+    thread, files = await thread_with_files(shelves)
+    known = await shelves.create("Handbook")
+    wish = {"name": "Ida", "collections": [known]}
+    character = (await shelves.http.post("/v1/characters", json=wish)).json()["id"]
+    await shelves.http.patch(f"/v1/threads/{thread}", json={"character": character})
+    assert await collections_of(shelves, thread) == [files, known]
+    other = await shelves.create("Another handbook")
+    await shelves.http.patch(f"/v1/characters/{character}", json={"collections": [other]})
+    asked = {"thread_id": thread, "message": "What are combs of?"}
+    await shelves.http.post("/v1/conversations/message/stream", json=asked)
+    assert await collections_of(shelves, thread) == [files, other]

@@ -49,6 +49,25 @@ async def test_settings_name_only_collections_that_are_ones_own(
         assert (await his.get(f"/v1/sessions/{session}")).json()["head_seq"] == 1
 
 
+async def test_collections_are_made_for_threads_of_ones_own_alone(
+    guarded: RunningApp, people: tuple[Path, People]
+) -> None:
+    async with client(guarded, people[1].anna) as hers, client(guarded, people[1].bob) as his:
+        thread = (await hers.post("/v1/threads")).json()["id"]
+        await hers.put(f"/v1/threads/{thread}/members", json={"user": "bob"})
+        session = (await his.post("/v1/sessions")).json()["session_id"]
+        unknown = "0190a000-0000-7000-8000-000000000000"
+        for name in (thread, session, unknown, "files"):
+            refused = await his.post("/v1/collections", json={"name": "Files", "thread": name})
+            problem = refused.json()
+            assert (refused.status_code, problem["code"], problem["field"]) == (
+                404,
+                "session.not_found",
+                "thread",
+            )
+        assert (await his.get("/v1/collections")).json()["collections"] == []
+
+
 async def test_a_session_forgets_a_collection_that_is_gone(
     guarded: RunningApp, people: tuple[Path, People]
 ) -> None:
