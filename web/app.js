@@ -102,6 +102,7 @@ class Shell {
     const { Listening } = await surely(() => import("./microphone/listening.js"));
     this.listening = new Listening({
       begin: () => this.place.begun(),
+      attach: (files) => this.composer.attach(files),
       change: async (patch) => this.place.changeSettings?.({ listening: patch }),
       announce: (text) => this.controls.announce(text),
       onChange: () => this.paint(),

@@ -62,6 +62,9 @@ export class ChatHead {
         this._api.collections({ limit: 200 }),
       ]);
       for (const one of characters) this.named(one);
+      const listed = new Set(collections.map(({ id }) => id)); // the list is a moment behind
+      const others = this._chosen.collections.filter((id) => !listed.has(id) && this._names.collections.has(id));
+      collections.unshift(...others.map((id) => ({ id, name: this._names.collections.get(id) })));
       for (const { id, name } of collections) this._names.collections.set(id, name);
       const options = characters.map(({ id, name }) => make("option", { value: id }, name));
       const select = make("select", { id: "character" }, make("option", { value: "" }, DEFAULT), ...options);

@@ -6,6 +6,7 @@ import { ConversationsApi } from "./conversations/api.js";
 import { asSentence, byId } from "./dom.js";
 import { listeningOf } from "./microphone/state.js";
 import { surely } from "./parts.js";
+import { userName } from "./credentials.js";
 import { Session } from "./session.js";
 import { emptyStory, runningTurn } from "./story.js";
 import { beginning, t } from "./strings.js";
@@ -24,6 +25,7 @@ export class ChatPlace {
     this._madeHere = false; // this page made the session, nobody was there before
     this._named = ""; // the title that the history was told
     this._storyView = null; // comes with its part of the page
+    this._files = null; // likewise
   }
 
   get story() {
@@ -36,12 +38,23 @@ export class ChatPlace {
   }
 
   get title() {
+    return this.name || t("New chat");
+  }
+
+  /** Its title, or its first words; empty while it has neither. */
+  get name() {
     const { story } = this;
-    return story.title || beginning(story.turns[story.order[0]]?.prompt ?? "") || t("New chat");
+    return story.title || beginning(story.turns[story.order[0]]?.prompt ?? "");
+  }
+
+  /** Of the session, as the server has them now. */
+  async settings() {
+    return (await this._shell.api.session(this.id)).settings;
   }
 
   start() {
     void this._showStory();
+    this._filesCome = this._shell.guest ? null : this._showFiles();
     this._shell.composer.use({ draft: this.id ?? "new" });
     if (this.id) this._open(this.id);
     else this._welcome();
@@ -59,7 +72,27 @@ export class ChatPlace {
     this._shell.paint();
   }
 
+  async _showFiles() {
+    const { ChatFiles } = await surely(() => import("./conversations/chat-files.js"));
+    if (this._shell.place !== this) return;
+    this._files = new ChatFiles(this);
+    this._shell.paint();
+  }
+
+  /** Its own conversation, of this user's: files may be added to it. */
+  get _takesFiles() {
+    if (!this._session) return true;
+    return this.story.kind === "thread" && this.story.lastSeq > 0 && !this.story.members.includes(userName());
+  }
+
+  /** Files become documents of a knowledge base of the chat's own. Rejects with a Problem. */
+  async attach(files) {
+    await this._filesCome;
+    await this._files?.add(files);
+  }
+
   leave() {
+    this._files?.leave();
     this._shell.listening?.leave();
     if (this._session) this._shell.hearing.leave(this._session);
   }
@@ -131,9 +164,11 @@ export class ChatPlace {
     this._shell.named(this, { id, kind: "thread", title: "" });
   }
 
-  async send(request) {
+  /** A question waits until all files of the chat can be found; `tell(words)` says so. */
+  async send(request, tell = () => {}) {
     const { hearing } = this._shell;
     hearing.unlock();
+    if (request.prompt) await this._files?.ready(tell);
     hearing.makeRoom();
     const session = await this.begun();
     await this._ask(session.id, request, await this._isThread());
@@ -207,6 +242,9 @@ export class ChatPlace {
     this._storyView?.update(story, mine, coming);
     controls.showSettings(story.settings);
     if (!guest) head.show(this._session ? story.kind === "thread" && story.settings : this._wish);
+    this._shell.composer.takeFiles(this._takesFiles);
+    const { collections = [] } = (this._session ? story.settings : this._wish) ?? {};
+    this._files?.update(this._takesFiles ? collections : [], listening?.isOn ?? false);
     if (!this._session || story.lastSeq === 0) return;
     if (this._named !== this.title) this._tellName(story);
   }

@@ -17,7 +17,10 @@ const ASKING = [
 ];
 
 export class Composer {
-  /** `place()`: the place on show; its `send({[mode]: text})` resolves when that was accepted, and rejects with what to show. */
+  /**
+   * `place()`: the place on show. Its `send({[mode]: text}, tell)` resolves when that was accepted, and rejects with what to
+   * show; `tell(words)` says what it waits for. Its `attach(files)`, where there is one, resolves when they are on their way.
+   */
   constructor({ place }) {
     this._place = place;
     this._modes = [];
@@ -26,6 +29,7 @@ export class Composer {
     this._send = byId("send");
     this._problem = byId("problem");
     this._chosen = false;
+    this._takesFiles = false;
     this._sending = []; // {place, request, typed, draft} in the order in which they are sent
     this._unreached = false;
     this._draft = null; // name of the place's draft; null: none is on show yet
@@ -43,12 +47,29 @@ export class Composer {
       this._edited();
     });
     byId("suggestions").addEventListener("click", ({ target }) => this._suggest(target.closest("button")));
-    const chooser = byId("text-file");
-    byId("open-file").addEventListener("click", () => chooser.click());
-    chooser.addEventListener("change", () => {
-      if (chooser.files.length) void this._opened(chooser.files[0]);
-      chooser.value = "";
+    bindChooser("open-file", "text-file", ([file]) => this._opened(file));
+    bindChooser("attach", "chat-file", (files) => this.attach(files));
+    this._text.addEventListener("paste", (event) => {
+      const { files, types } = event.clipboardData;
+      if (!files.length || types.includes("text/plain") || byId("attach").hidden) return; // a text may bring its picture
+      event.preventDefault();
+      void this.attach([...files]);
     });
+  }
+
+  /** Files become the chat's; what is wrong with that is said below the box. */
+  async attach(files) {
+    if (!this._takesFiles) return;
+    const place = this._place();
+    say(this._problem, null);
+    const refused = ({ message }) => place === this._place() && say(this._problem, `${files[0].name}: ${asSentence(message)}`);
+    await orElse(refused, () => place.attach(files));
+  }
+
+  /** Whether the place takes files; a chat's questions are asked about them. */
+  takeFiles(takes) {
+    this._takesFiles = takes;
+    byId("attach").hidden = !(takes && this._mode === "prompt");
   }
 
   /** The text of a file, behind what was typed. A document of another kind than text is read by the server. */
@@ -79,6 +100,7 @@ export class Composer {
     this._text.value = typed || (kept === this._unsent ? "" : kept); // what is under way is not sent twice
     this._modes = modes;
     this._chosen = false;
+    this._takesFiles = false;
     for (const label of this._form.querySelectorAll(".modes > label")) label.remove();
     this._form.querySelector("legend").after(...modes.map(radio));
     say(this._problem, null);
@@ -129,6 +151,7 @@ export class Composer {
   _showMode() {
     if (!this._draft) return;
     byId("open-file").hidden = this._mode !== "text";
+    this.takeFiles(this._takesFiles);
     this._text.placeholder = this._modes.find(({ mode }) => mode === this._mode).placeholder;
     this._edited();
   }
@@ -174,9 +197,14 @@ export class Composer {
   async _sendFirst() {
     const [{ place, request }] = this._sending;
     const text = inOneLine(Object.values(request)[0]).slice(0, SHOWN_CHARS);
-    const late = setTimeout(() => say(byId("sending"), t("Sending: {text}", { text })), LATE_MS);
+    let waits = null; // for what, in words
+    const late = setTimeout(() => say(byId("sending"), waits ?? t("Sending: {text}", { text })), LATE_MS);
+    const tell = (words) => {
+      say(byId("sending"), (waits = words));
+      this._send.title = words;
+    };
     try {
-      await place.send(request);
+      await place.send(request, tell);
       this._accepted(this._sending.shift());
     } catch (error) {
       this._text.value = this._unsent; // also what waits behind it
@@ -187,6 +215,7 @@ export class Composer {
     }
     clearTimeout(late);
     say(byId("sending"), null);
+    this._send.title = t("Send (Enter)");
     this._edited();
   }
 
@@ -210,6 +239,17 @@ async function textOf(file) {
   const text = size > MOST_BYTES ? "" : await file.text().catch(() => "\0"); // gone meanwhile, or a folder
   if (size > MOST_BYTES || text.length > MOST_CHARS) return { problem: t("{name} is too large: at most 400,000 characters are read.", { name }) };
   return /\0|\ufffd/.test(text) ? { problem: t("{name} is no text file in UTF-8.", { name }) } : { text };
+}
+
+/** A button that lets files be chosen by the input beside it. */
+function bindChooser(button, input, onFiles) {
+  const chooser = byId(input);
+  byId(button).addEventListener("click", () => chooser.click());
+  chooser.addEventListener("change", () => {
+    const files = [...chooser.files];
+    chooser.value = "";
+    if (files.length) void onFiles(files);
+  });
 }
 
 function radio({ mode, label }, number) {

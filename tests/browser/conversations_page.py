@@ -13,6 +13,7 @@ Bees live together in a hive. Their combs are built of wax, which they sweat fro
 
 Bees dance to tell each other where flowers are, how far, and in which direction from the sun.
 """
+BROKEN: dict[str, object] = {"name": "broken.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4"}
 
 
 def file(name: str, text: str) -> dict[str, object]:
@@ -54,3 +55,15 @@ def added(reader: Reader, name: str) -> Locator:
     """The same, once it can be found."""
     expect(row(reader, name)).to_have_attribute("data-state", "ready")
     return row(reader, name)
+
+
+def attach(reader: Reader, *files: dict[str, object]) -> None:
+    """Add files to the chat on show, by the button's file chooser."""
+    with reader.page.expect_file_chooser() as chooser:
+        reader.page.get_by_role("button", name="Attach", exact=True).click()
+    chooser.value.set_files(list(files))  # type: ignore[arg-type]
+
+
+def attached(reader: Reader) -> Locator:
+    """What is said above the box of the chat's files."""
+    return reader.page.locator("#attached summary")

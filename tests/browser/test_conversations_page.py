@@ -4,13 +4,22 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from pipeline.rag.passage_search import Search
 from schemas.errors.retrieval_errors import RetrievalUnavailable
 from tests.browser.browser_microphone import YOUNG_MAN, Visit
 from tests.browser.conftest import CITED, SHORT
-from tests.browser.conversations_page import BEES, new_character, new_collection, new_talk
+from tests.browser.conversations_page import (
+    BEES,
+    added,
+    attach,
+    attached,
+    file,
+    new_character,
+    new_collection,
+    new_talk,
+)
 from tests.browser.page_reader import Reader
 from tests.support.running_app import RunningApp
 
@@ -189,3 +198,118 @@ def test_an_answer_whose_documents_could_not_be_searched_says_why(
 def test_a_talk_that_is_not_there_says_so(open_page: OpenPage) -> None:
     reader = open_page("/?thread=0190a000-0000-7000-8000-000000000000")
     expect(reader.page.get_by_role("alert").filter(has_text="There is no such session")).to_be_visible()
+
+
+def test_a_file_of_a_new_chat_reaches_the_answer_and_is_deleted_with_the_chat(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    reader = open_page()
+    page = reader.page
+    attach(reader, file("bees.md", BEES))
+    added(reader, "The hive")
+    expect(attached(reader)).to_have_text("bees.md")
+    expect(page.get_by_role("button", name="Default assistant · bees.md")).to_be_visible()
+    reader.ask("the hive")
+    expect(page.get_by_role("list", name="Sources").get_by_role("button")).to_have_count(2)
+    [files] = httpx.get(f"{app.url}/v1/sessions/{reader.session}").json()["settings"]["collections"]
+    assert httpx.get(f"{app.url}/v1/collections/{files}").json()["thread"] == reader.session
+    page.reload()
+    expect(attached(reader)).to_have_text("bees.md")
+    attached(reader).press("Enter")
+    attach(reader, file("wax.txt", "Wax melts."))
+    expect(attached(reader)).to_have_text("2 files")
+    expect(page.locator("#attached").get_by_role("link", name="bees.md")).to_have_attribute(
+        "href", f"./?collection={files}"
+    )
+    reader.choose("Delete")
+    page.get_by_role("button", name="Delete the hive for good?").click()
+    expect(page.get_by_role("heading", name="What would you like to hear?")).to_be_visible()
+    expect(attached(reader)).to_be_hidden()
+    reader.sees(lambda: httpx.get(f"{app.url}/v1/collections/{files}").status_code == 404)
+
+
+def test_a_question_waits_visibly_for_a_file_that_is_still_read(open_page: OpenPage) -> None:
+    reader = open_page()
+    page = reader.page
+    held: list[Route] = []
+    page.route("**/documents", lambda route: held.append(route))
+    attach(reader, file("bees.md", BEES))
+    reader.sees(lambda: len(held) == 1)
+    reader.ask("the hive")
+    expect(page.locator("#sending")).to_have_text("The question is sent when bees.md is read.")
+    expect(page.locator("#send")).to_have_attribute("title", "The question is sent when bees.md is read.")
+    expect(page.locator(".turn")).to_have_count(0)
+    held[0].continue_()
+    expect(page.get_by_role("list", name="Sources").get_by_role("button")).to_have_count(2)
+    expect(page.locator("#send")).to_have_attribute("title", "Send (Enter)")
+
+
+def test_a_file_that_cannot_be_added_holds_the_question_until_it_is_sent_again(open_page: OpenPage) -> None:
+    reader = open_page()
+    page = reader.page
+    refused = {"code": "gateway.busy", "detail": "Too many documents are in hand."}
+    page.route("**/documents", lambda route: route.fulfill(status=503, json=refused))
+    attach(reader, file("bees.md", BEES))
+    row = page.locator("#attached li")
+    expect(row).to_have_attribute("data-state", "failed")
+    expect(row.locator(".about")).not_to_be_empty()
+    reader.ask("the hive")
+    expect(page.locator("#problem")).to_contain_text("bees.md could not be added.")
+    expect(page.locator("#text")).to_have_value("the hive")
+    page.unroute("**/documents")
+    row.get_by_role("button", name="Send bees.md again").click()
+    added(reader, "The hive")
+    page.locator("#text").press("Enter")
+    expect(page.get_by_role("list", name="Sources").get_by_role("button")).to_have_count(2)
+
+
+def test_a_file_of_another_kind_says_the_servers_words_and_is_removed(open_page: OpenPage) -> None:
+    reader = open_page()
+    attach(reader, {"name": "photo.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\n\0"})
+    row = reader.page.locator("#attached li")
+    expect(row).to_have_attribute("data-state", "failed")
+    said = row.locator(".about").inner_text()
+    expect(attached(reader)).to_have_text(f"photo.png · {said}")
+    row.get_by_role("button", name="Delete photo.png").click()
+    row.get_by_role("button", name="Delete photo.png for good?").press("Enter")
+    expect(attached(reader)).to_be_hidden()
+    expect(reader.page.get_by_role("heading", level=1)).to_be_focused()
+    reader.ask("briefly")
+    reader.status_is("completed")
+
+
+def test_files_are_dropped_on_a_chat_and_pasted_into_its_box(open_page: OpenPage) -> None:
+    reader = open_page()
+    give = """([type, name, text]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([text], name));
+      const options = { dataTransfer: data, clipboardData: data, bubbles: true, cancelable: true };
+      const event = type === "paste" ? new ClipboardEvent(type, options) : new DragEvent(type, options);
+      return document.querySelector("#text").dispatchEvent(event);
+    }"""
+    reader.page.locator("#recording").wait_for()  # so far has the page come that what is dropped is taken
+    assert not reader.page.evaluate(give, ["dragover", "", ""])
+    assert not reader.page.evaluate(give, ["drop", "dropped.md", BEES])
+    added(reader, "The hive")
+    assert not reader.page.evaluate(give, ["paste", "pasted.txt", "Wax melts."])
+    added(reader, "pasted")
+    expect(attached(reader)).to_have_text("2 files")
+
+
+def test_an_empty_knowledge_base_says_so_where_one_asks(open_page: OpenPage, app: RunningApp) -> None:
+    collection = new_collection(app.url, "Hives")
+    address = new_talk(app.url, collection)
+    reader = open_page(address)
+    note = reader.page.locator("#knowledge-note")
+    expect(note).to_have_text("“Hives” has no documents yet. Add some.")
+    documents = f"{app.url}/v1/collections/{collection}/documents"
+    httpx.post(documents, files={"file": ("bees.md", BEES.encode())}, timeout=30).raise_for_status()
+    expect(note).to_be_hidden()
+    [document] = httpx.get(documents).json()["documents"]
+    httpx.delete(f"{documents}/{document['id']}").raise_for_status()
+    note.get_by_role("link", name="Add some").click()
+    expect(reader.page.get_by_text("Nothing in here yet.")).to_be_visible()
+    expect(note).to_be_hidden()
+    httpx.delete(f"{app.url}/v1/collections/{collection}", timeout=30).raise_for_status()
+    reader.page.goto(app.url + address)
+    expect(note).to_have_text("A knowledge base of this chat was deleted.")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.browser.conversations_page import BEES, added, file, new_collection, row
+from tests.browser.conversations_page import BEES, BROKEN, added, file, new_collection, row
 from tests.browser.page_reader import Reader
 from tests.support.running_app import RunningApp
 
@@ -93,9 +93,8 @@ def test_everybody_who_looks_sees_an_upload_come_in(open_page: OpenPage, app: Ru
 
 def test_what_cannot_be_added_says_why(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page(f"/?collection={new_collection(app.url)}")
-    broken = {"name": "broken.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4"}
     large = {"name": "large.txt", "mimeType": "text/plain", "buffer": b"x" * 900_000}
-    reader.page.set_input_files("#files", [broken, large])  # type: ignore[list-item]
+    reader.page.set_input_files("#files", [BROKEN, large])  # type: ignore[list-item]
     expect(row(reader, "broken.pdf")).to_contain_text("The PDF is damaged")
     expect(row(reader, "large.txt")).to_contain_text("larger than")
     reader.page.reload()

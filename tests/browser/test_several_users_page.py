@@ -63,6 +63,9 @@ def test_who_is_let_in_reads_and_asks(
     anna.page.keyboard.press("Escape")
     bob.page.reload()
     expect(bob.page.get_by_role("heading", name="Together")).to_be_visible()
+    expect(anna.page.get_by_role("button", name="Attach", exact=True)).to_be_visible()
+    expect(bob.page.get_by_role("button", name="Attach", exact=True)).to_be_hidden()
+    expect(bob.page.locator("#knowledge-note")).to_be_hidden()
     bob.ask("What is it built of?")
     for reader in (bob, anna):
         reader.status_is("completed")

@@ -64,8 +64,9 @@ export class ConversationsApi {
     return (await patiently("GET", path("collections", id))).json();
   }
 
-  async createCollection(name) {
-    return (await once("POST", path("collections"), { name })).json();
+  /** `thread`: the chat whose files it is for, and with which it is deleted; null: it is there by itself. */
+  async createCollection(name, thread = null) {
+    return (await once("POST", path("collections"), { name, thread })).json();
   }
 
   async renameCollection(id, name) {

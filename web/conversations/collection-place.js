@@ -1,15 +1,12 @@
 /** One collection: its documents as they come in, however many people add to it, and a look at what is found. */
 
 import { orElse } from "../api.js";
-import { EventSocket } from "../client/event-socket.js";
-import { connection } from "../connection.js";
 import { asSentence, make, oncePerFrame, problemLine } from "../dom.js";
 import { ConversationsApi } from "./api.js";
-import { announce, furnish, quiet, removing, renaming, tried } from "./furniture.js";
-import { emptyShelf, shelve } from "./shelf.js";
+import { DocumentList } from "./document-list.js";
+import { FollowedCollection } from "./followed-collection.js";
+import { furnish, quiet, renaming, tried } from "./furniture.js";
 import { placeOf } from "./sources.js";
-import { DocumentRow } from "./document-row.js";
-import { Uploads } from "./uploads.js";
 import { language, t } from "../strings.js";
 
 const KINDS = ".pdf,.docx,.html,.htm,.md,.markdown,.txt";
@@ -21,34 +18,25 @@ export class CollectionPlace {
     this._shell = shell;
     this._left = new AbortController();
     this._api = new ConversationsApi();
-    this._shelf = emptyShelf();
-    this._rows = new Map();
-    this._announced = 0;
     this._paint = oncePerFrame(() => this._draw());
-    this._uploads = new Uploads({ api: this._api, collection: id, onChange: () => this._paint() });
+    const onState = (state) => this._connection(state);
+    this._collection = new FollowedCollection({ id, api: this._api, onChange: this._paint, onState });
     this._problem = problemLine();
-    this._list = make("ul", { class: "shelf documents", "aria-label": t("Documents") });
+    this._list = new DocumentList(this._problem);
     this._empty = make("p", { class: "note", hidden: "" }, t("Nothing in here yet."));
-    this._wire = new EventSocket({
-      connection,
-      path: `v1/sessions/${encodeURIComponent(id)}/stream`,
-      onHello: ({ head_seq: head }) => (this._announced ||= head),
-      onEvent: (fact) => this._take(fact),
-      onState: (state) => this._connection(state),
-    });
   }
 
   leave() {
     this._left.abort();
-    this._wire.close();
+    this._collection.close();
   }
 
   async start() {
     const rename = quiet(t("Rename"));
     rename.addEventListener("click", () =>
-      renaming(t("Rename"), t("Name"), this._shelf.name, (name) => this._api.renameCollection(this.id, name)),
+      renaming(t("Rename"), t("Name"), this._collection.shelf.name, (name) => this._api.renameCollection(this.id, name)),
     );
-    furnish("", rename, this._dropping(), this._problem, this._list, this._empty, this._search());
+    furnish("", rename, this._dropping(), this._problem, this._list.element, this._empty, this._search());
     const collection = await orElse(
       () => null,
       () => this._api.collection(this.id),
@@ -57,7 +45,8 @@ export class CollectionPlace {
       this._shell.refused(t("There is no such knowledge base, or it is somebody else's."));
       return;
     }
-    this._wire.open();
+    if (this._left.signal.aborted) return;
+    this._collection.open();
     await tried(this._problem, () => this._api.documents(this.id));
   }
 
@@ -67,7 +56,7 @@ export class CollectionPlace {
     const label = make("label", { for: "files", class: "drop" }, make("strong", {}, t("Add documents")));
     label.append(make("span", { class: "about" }, t("PDF, DOCX, HTML, Markdown or text. Choose them, or drop them here.")));
     input.addEventListener("change", () => {
-      this._uploads.send([...input.files]);
+      this._collection.uploads.send([...input.files]);
       input.value = "";
     });
     const { signal } = this._left;
@@ -79,7 +68,7 @@ export class CollectionPlace {
     const dropped = (event) => {
       event.preventDefault();
       label.classList.remove("over");
-      this._uploads.send([...event.dataTransfer.files]);
+      this._collection.uploads.send([...event.dataTransfer.files]);
     };
     addEventListener("dragover", over, { signal });
     addEventListener("dragleave", ({ relatedTarget }) => relatedTarget || label.classList.remove("over"), { signal });
@@ -105,55 +94,12 @@ export class CollectionPlace {
     return make("section", { class: "looking", "aria-label": t("Look something up") }, form, problem, none, found);
   }
 
-  _take(fact) {
-    this._shelf = shelve(this._shelf, fact);
-    if (fact.seq > this._announced) this._tell(fact);
-    this._paint();
-  }
-
-  _tell({ type, data }) {
-    if (type === "document.added") announce(t("{name} can be found now", { name: data.view.name }));
-    const name = this._shelf.documents[data.document]?.name;
-    if (type === "document.failed" && name) announce(t("{name} could not be added: {reason}", { name, reason: data.message }));
-  }
-
   _draw() {
     if (this._left.signal.aborted) return;
-    this.title = this._shelf.name || t("Knowledge");
+    this.title = this._collection.shelf.name || t("Knowledge");
     this._shell.paint();
-    const shown = this._uploads.beside(this._shelf);
-    const ids = new Set(shown.map(({ id }) => id));
-    for (const [id, row] of this._rows) {
-      if (ids.has(id)) continue;
-      row.element.remove();
-      this._rows.delete(id);
-    }
-    for (const one of shown) {
-      if (!this._rows.has(one.id)) this._add(one);
-      this._rows.get(one.id).update(one);
-    }
-    this._empty.hidden = shown.length > 0;
-  }
-
-  _add({ id, name }) {
-    const remove = removing(name, () => this._remove(id, name));
-    const row = new DocumentRow({ remove, onOpen: (view) => this._open(view) });
-    this._rows.set(id, row);
-    this._list.append(row.element);
-  }
-
-  async _remove(id, name) {
-    this._uploads.forget(id);
-    const gone = this._shelf.documents[id]
-      ? await tried(this._problem, () => this._api.removeDocument(this.id, id))
-      : true;
-    if (gone) announce(t("{name} is deleted", { name }));
-    this._paint();
-  }
-
-  async _open(view) {
-    const { openDocument } = await import("./passage.js");
-    openDocument(view);
+    this._list.update(this._collection);
+    this._empty.hidden = this._collection.documents.length > 0;
   }
 
   _connection(state) {

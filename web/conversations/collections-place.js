@@ -56,8 +56,9 @@ export class CollectionsPlace {
     return form;
   }
 
-  _item({ id, name, documents, unfinished, created_ms: created }) {
+  _item({ id, name, thread, documents, unfinished, created_ms: created }) {
     const coming = unfinished ? [t("{count} being added", { count: unfinished })] : [];
+    if (thread) coming.push(t("files of a chat"));
     const about = [counted(documents, "{count} document", "{count} documents"), ...coming, t("made {when}", { when: when(created) })].join(" · ");
     const open = make("a", { href: `./?collection=${encodeURIComponent(id)}` }, make("strong", {}, name));
     open.append(make("span", { class: "about" }, about));

@@ -11,7 +11,8 @@ export class Uploads {
     this._api = api;
     this._collection = collection;
     this._onChange = onChange;
-    this._sent = new Map(); // document id to what is shown of it
+    this._sent = new Map(); // document id to what is shown of it, and how the log had it `before`
+    this._files = new Map(); // document id to its file, until it can be found
     this._waiting = [];
     this._running = 0;
   }
@@ -19,22 +20,39 @@ export class Uploads {
   send(files) {
     for (const file of files) {
       const id = documentId();
-      this._sent.set(id, { id, name: file.name, state: "sending", done: 0, view: null, message: null });
-      this._waiting.push({ id, file, abort: new AbortController() });
+      this._files.set(id, file);
+      this._begin({ id, name: file.name });
     }
+  }
+
+  /** A document that failed is sent once more, under its id. */
+  again(document) {
+    this._begin(this._sent.has(document.id) ? document : { ...document, before: document });
+  }
+
+  /** Whether its file is at hand. */
+  has(id) {
+    return this._files.has(id);
+  }
+
+  _begin({ id, name, view = null, before }) {
+    this._sent.set(id, { id, name, state: "sending", done: 0, view, message: null, before });
+    this._waiting.push({ id, file: this._files.get(id), abort: new AbortController() });
     this._next();
     this._onChange();
   }
 
   /** All documents: those of the log in their order, then those that it does not know yet. */
   beside({ documents, order }) {
-    for (const id of order) this._sent.delete(id); // from here on the log tells
-    return [...order.map((id) => documents[id]), ...this._sent.values()];
+    for (const id of order) if (documents[id] !== this._sent.get(id)?.before) this._sent.delete(id); // from here on the log tells
+    const others = [...this._sent.values()].filter(({ id }) => !documents[id]);
+    return [...order.map((id) => this._sent.get(id) ?? documents[id]), ...others];
   }
 
   /** Whoever deletes a document does not want it sent any more either. */
   forget(id) {
     this._sent.delete(id);
+    this._files.delete(id);
     this._waiting = this._waiting.filter((one) => one.id !== id);
     this._current?.get(id)?.abort();
   }
@@ -49,6 +67,7 @@ export class Uploads {
     const progress = (done) => this._show(id, { done });
     try {
       await this._api.send(this._collection, id, file, { onProgress: progress, signal: abort.signal });
+      this._files.delete(id);
     } catch (error) {
       if (error instanceof Problem) this._show(id, { state: "failed", message: asSentence(error.message) });
       else if (!abort.signal.aborted) throw error;

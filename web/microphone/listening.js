@@ -24,13 +24,13 @@ const ALOUD = new Set(["reconnecting", "muted", "listening", "ready"]); // state
 
 export class Listening {
   /**
-   * `begin()`: the session, which is made if need be; `change(patch)` changes how the session
+   * `begin()`: the session, which is made if need be; `attach(files)`: they were dropped; `change(patch)` changes how the session
    * listens, or rejects with a Problem; `announce(text)` to a screen reader; `onChange()` when there is something new
    * to draw; `hush()` ends what is heard; `theirs()` is how loud that is, from 0 to 1; `onSettings()` shows the settings.
    */
-  constructor({ begin, change, announce, onChange, hush, theirs, onSettings }) {
+  constructor({ begin, attach, change, announce, onChange, hush, theirs, onSettings }) {
     this._place = async () => (await begin()).url;
-    this._recordings = new Recordings({ begin });
+    this._recordings = new Recordings({ begin, attach });
     this._change = change;
     this._announce = announce;
     this._known = this.choices; // what the session has, or would have

@@ -1,4 +1,4 @@
-/** Recordings to be listened to: chosen or dropped, one at a time. */
+/** Recordings to be listened to: chosen or dropped, one at a time. Other files that are dropped are the chat's. */
 
 import { Api, Problem } from "../api.js";
 import { asSentence, byId, clockTime, say } from "../dom.js";
@@ -6,13 +6,16 @@ import { refusalOf } from "../refusals.js";
 import { t } from "../strings.js";
 import { upload } from "./upload.js";
 
+const SOUND = /\.(aac|flac|m4a|m4b|mkv|mov|mp3|mp4|oga|ogg|opus|wav|webm)$/i;
+const isSound = ({ type, name }) => /^(audio|video)\//.test(type) || SOUND.test(name);
 const holdsFiles = ({ dataTransfer }) =>
   document.body.dataset.place === "chat" && (dataTransfer?.types.includes("Files") ?? false);
 
 export class Recordings {
-  /** `begin()`: the session, which is made if need be. */
-  constructor({ begin }) {
+  /** `begin()`: the session, which is made if need be; `attach(files)`: what is no sound was dropped. */
+  constructor({ begin, attach }) {
     this._begin = begin;
+    this._attach = attach;
     this._api = new Api();
     this._file = null;
     this._sent = 0;
@@ -90,7 +93,11 @@ export class Recordings {
       mark(false);
       if (!holdsFiles(event)) return;
       event.preventDefault();
-      void this.send(event.dataTransfer.files[0]);
+      const files = [...event.dataTransfer.files];
+      const [sound] = files.filter(isSound);
+      const others = files.filter((file) => !isSound(file));
+      if (others.length) this._attach(others);
+      if (sound) void this.send(sound);
     });
   }
 }

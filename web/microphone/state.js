@@ -16,7 +16,13 @@ export function listeningOf(...parts) {
   return Object.assign({}, ...parts, Object.keys(endpointing).length ? { endpointing } : {});
 }
 
-const DOES = { thinking: t("Thinking…"), speaking: t("Speaking"), paused: t("Paused"), writing: t("Answering") };
+const DOES = {
+  searching: t("Searching the documents…"),
+  thinking: t("Thinking…"),
+  speaking: t("Speaking"),
+  paused: t("Paused"),
+  writing: t("Answering"),
+};
 
 /**
  * `status`: {phase, line, muted, manual, holding} of this page; `input`: its name; `does`: what the assistant does, see

@@ -6,7 +6,9 @@ from typing import Any
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
+from tests.browser.conversations_page import BEES, BROKEN, added, attach, file, row
 from tests.browser.page_reader import Reader
 from tests.browser.stories_page import new_story, open_chapters, read_out
 from tests.support.running_app import RunningApp
@@ -38,6 +40,7 @@ SCREENS = {
     "settings": "/",
     "actions": "/?session={session}",
     "character and knowledge": "/?thread={thread}",
+    "files of a chat": "/",
     "drawer": "/?session={session}",
     "reference": "/docs",
 }
@@ -73,6 +76,10 @@ def test_axe_finds_nothing_on_any_screen_in_any_look(
     elif screen == "character and knowledge":
         reader.page.click("#with")
         reader.page.get_by_label("Character", exact=True).wait_for()
+    elif screen == "files of a chat":
+        attach(reader, file("bees.md", BEES), BROKEN)
+        added(reader, "The hive")
+        expect(row(reader, "broken.pdf")).to_have_attribute("data-state", "failed")
     elif screen == "drawer":
         reader.page.click("#open-sidebar")
         reader.page.locator(".history li").first.wait_for()

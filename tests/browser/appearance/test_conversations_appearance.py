@@ -8,7 +8,17 @@ from playwright.sync_api import expect
 
 from tests.browser.appearance.test_page_appearance import LOOKS
 from tests.browser.appearance.test_stories_appearance import WIDE_ENOUGH
-from tests.browser.conversations_page import BEES, added, file, new_character, new_collection, new_talk, row
+from tests.browser.conversations_page import (
+    BEES,
+    BROKEN,
+    added,
+    attach,
+    file,
+    new_character,
+    new_collection,
+    new_talk,
+    row,
+)
 from tests.browser.page_reader import Reader
 from tests.support.running_app import RunningApp
 
@@ -53,8 +63,7 @@ def test_pictures_of_talks_and_none_scrolls_sideways(
     picture("collections")
     page.goto(f"{app.url}/?collection={collection}")
     added(reader, "The hive")
-    broken = {"name": "broken.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4"}
-    page.set_input_files("#files", [broken, file("long.txt", "Bees fly. " * 38_000)])  # type: ignore[list-item]
+    page.set_input_files("#files", [BROKEN, file("long.txt", "Bees fly. " * 38_000)])  # type: ignore[list-item]
     expect(row(reader, "broken.pdf")).to_have_attribute("data-state", "failed")
     page.get_by_role("searchbox", name="Look something up").fill("what are combs built of")
     page.get_by_role("button", name="Find").click()
@@ -63,6 +72,19 @@ def test_pictures_of_talks_and_none_scrolls_sideways(
     page.mouse.wheel(0, 2_000)
     page.wait_for_function("() => scrollY + innerHeight >= document.documentElement.scrollHeight - 2")
     picture("found")
+
+
+def test_the_files_of_a_chat_have_room_in_a_page_at_400_percent(open_page: OpenPage) -> None:
+    reader = open_page(viewport={"width": 320, "height": 256})
+    attach(reader, file("a-file-with-a-rather-long-name-" + "w" * 60 + ".md", BEES), BROKEN)
+    added(reader, "The hive")
+    expect(row(reader, "broken.pdf")).to_have_attribute("data-state", "failed")
+    for part in ("summary", "li >> nth=0", "li >> nth=1", ".note"):
+        assert reader.page.evaluate(WIDE_ENOUGH), part
+        place = reader.page.locator(f"#attached {part}").bounding_box()
+        assert place is not None
+        assert place["x"] >= 0
+        assert place["x"] + place["width"] <= 320
 
 
 def test_the_keyboard_is_enough(open_page: OpenPage, app: RunningApp) -> None:

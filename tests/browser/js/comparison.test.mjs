@@ -77,6 +77,7 @@ test("the assistant thinks until there is sound, and writes where nothing is rea
   const story = (turn) => ({ order: [1], turns: { 1: turn } });
   const does = (turn, heard, how = {}) => assistantDoes(story(turn), heard, { paused: false, wantsVoice: true, ...how });
   assert.equal(does(running, null), "thinking");
+  assert.equal(does({ ...running, searches: true }, null), "searching");
   assert.equal(does({ ...running, text: "The lamp" }, null), "thinking");
   assert.equal(does({ ...running, text: "The lamp" }, null, { wantsVoice: false }), "writing");
   assert.equal(does({ ...running, status: "completed", overAt: 1 }, { audioMs: 900 }), "speaking");

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { Problem } from "../../../web/api.js";
 import { citedIn, pieces, placeOf, withMarkers } from "../../../web/conversations/sources.js";
+import { Uploads } from "../../../web/conversations/uploads.js";
 import { documentId, emptyShelf, shelve, standing } from "../../../web/conversations/shelf.js";
 
 const ID = "019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e12";
@@ -36,6 +38,31 @@ test("what is told of a document after its removal does not bring it back, and i
   const late = after(...gone, ["document.progressed", STEP], ["document.failed", failed]);
   assert.deepEqual([late.documents, late.order, late.lastSeq], [{}, [], 4]);
   assert.deepEqual(after(...gone, ["document.progressed", FIRST]).order, [ID]);
+});
+
+test("a file that failed is sent again as the same document, and shown as on its way until the log tells of it", async () => {
+  const sent = [];
+  const answers = [new Problem({ detail: "the reader is away" }), null];
+  const api = {
+    async send(_, document) {
+      sent.push(document);
+      const problem = answers.shift();
+      if (problem) throw problem;
+    },
+  };
+  const uploads = new Uploads({ api, collection: ID, onChange() {} });
+  uploads.send([{ name: "bees.md" }]);
+  const [{ id }] = uploads.beside(emptyShelf());
+  await new Promise(setImmediate);
+  const failed = { document: id, code: "document.interrupted", message: "The server stopped." };
+  const shelf = after(["document.progressed", { ...FIRST, document: id }], ["document.failed", failed]);
+  assert.deepEqual([uploads.beside(shelf)[0].message, uploads.has(id)], ["The server stopped.", true]);
+  uploads.again(shelf.documents[id]);
+  assert.deepEqual(uploads.beside(shelf).map(({ state }) => state), ["sending"]);
+  await new Promise(setImmediate);
+  const begun = shelve(shelf, { seq: 3, type: "document.progressed", data: { ...FIRST, document: id } });
+  assert.deepEqual(uploads.beside(begun).map(({ state }) => state), ["waiting"]);
+  assert.deepEqual([sent, uploads.has(id)], [[id, id], false]);
 });
 
 test("a document's id is a UUIDv7", () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { whatIsDone } from "../../../web/doing.js";
 import { emptyStory, isOver, nameIn, orderWith, playClock, reduce, runningTurn, textOf, versionsOf } from "../../../web/story.js";
 import { Log } from "./facts.mjs";
 
@@ -207,4 +208,18 @@ test("a turn that was merged into another is no version of it", () => {
   const whole = log.facts.length;
   assert.deepEqual(log.story.order, [first, whole]);
   assert.deepEqual(versionsOf(log.story, log.story.turns[whole]), [whole]);
+});
+
+test("what is done for a question names the documents until they were searched, or could not be", () => {
+  const done = (settings, ...facts) => {
+    const log = new Log();
+    const turn = log.ask("Well?", settings);
+    for (const [type, data] of facts) log.add(type, data, turn);
+    return whatIsDone(log.story, null, { paused: false, buffering: false });
+  };
+  const searching = { speak: true, collections: ["019a"] };
+  assert.equal(done({ speak: true }), "Thinking…");
+  assert.equal(done(searching), "Searching the documents…");
+  assert.equal(done(searching, ["passages.found", { passages: [] }]), "Thinking…");
+  assert.equal(done(searching, ["passages.failed", { message: "The shelf fell down." }]), "Thinking…");
 });
