@@ -175,8 +175,9 @@ class Threads:
         else:
             saved = await self._characters.get(conversation.principal, character)
             at = await self._characters.saved_at(conversation.principal, character)
-            kept = await self.files_of(thread) if saved.collections else before.collections
-            now = _with_collections(as_character(saved, at, before, defaults), kept)
+            now = as_character(saved, at, before, defaults)
+            files = await self.files_of(thread) if saved.collections else before.collections
+            now = _with_collections(now, files)
         now = await self._sessions.readable(now, conversation.principal)
         await self._change(thread, now, seen)
 

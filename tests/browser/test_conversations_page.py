@@ -244,6 +244,21 @@ def test_a_question_waits_visibly_for_a_file_that_is_still_read(open_page: OpenP
     expect(page.locator("#send")).to_have_attribute("title", "Send (Enter)")
 
 
+def test_a_voice_chat_says_that_it_does_not_wait_for_a_file(visit: Visit) -> None:
+    reader = visit(60.0)
+    held: list[Route] = []
+    reader.page.route("**/documents", lambda route: held.append(route))
+    attach(reader, file("bees.md", BEES))
+    reader.sees(lambda: len(held) == 1)
+    note = reader.page.locator("#knowledge-note")
+    expect(note).to_be_hidden()
+    reader.page.get_by_role("button", name="Talk", exact=True).click()
+    expect(note).to_have_text("Spoken questions are answered without a file that is still being read.")
+    held[0].continue_()
+    added(reader, "The hive")
+    expect(note).to_be_hidden()
+
+
 def test_a_file_that_cannot_be_added_holds_the_question_until_it_is_sent_again(open_page: OpenPage) -> None:
     reader = open_page()
     page = reader.page
@@ -254,7 +269,7 @@ def test_a_file_that_cannot_be_added_holds_the_question_until_it_is_sent_again(o
     expect(row).to_have_attribute("data-state", "failed")
     expect(row.locator(".about")).not_to_be_empty()
     reader.ask("the hive")
-    expect(page.locator("#problem")).to_contain_text("bees.md could not be added.")
+    expect(page.locator("#problem")).to_contain_text("The file bees.md could not be added.")
     expect(page.locator("#text")).to_have_value("the hive")
     page.unroute("**/documents")
     row.get_by_role("button", name="Send bees.md again").click()

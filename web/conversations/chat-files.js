@@ -78,7 +78,7 @@ export class ChatFiles {
       return;
     }
     this._root.open = true;
-    const detail = t("{name} could not be added. Send it again or delete it, then ask.", { name: failed.name });
+    const detail = t("The file {name} could not be added. Send it again or delete it, then ask.", { name: failed.name });
     throw new Problem({ detail, code: "document.failed" });
   }
 

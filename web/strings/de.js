@@ -673,7 +673,7 @@ export default {
   "Files of this chat": "Dateien dieses Chats",
   "{count} files": { one: "{count} Datei", other: "{count} Dateien" },
   "The question is sent when {name} is read.": "Die Frage wird gesendet, sobald {name} gelesen ist.",
-  "{name} could not be added. Send it again or delete it, then ask.": "{name} konnte nicht hinzugefügt werden. Senden Sie die Datei noch einmal oder löschen Sie sie, und fragen Sie dann.",
+  "The file {name} could not be added. Send it again or delete it, then ask.": "Die Datei {name} konnte nicht hinzugefügt werden. Senden Sie sie noch einmal oder löschen Sie sie, und fragen Sie dann.",
   "The files of this chat are a knowledge base, which is deleted with it:": "Die Dateien dieses Chats bilden eine Sammlung, die mit ihm gelöscht wird:",
   "Spoken questions are answered without a file that is still being read.": "Gesprochene Fragen werden ohne eine Datei beantwortet, die noch gelesen wird.",
   "A knowledge base of this chat was deleted.": "Eine Sammlung dieses Chats wurde gelöscht.",

@@ -673,7 +673,7 @@ export default {
   "Files of this chat": "Archivos de este chat",
   "{count} files": { one: "{count} archivo", other: "{count} archivos" },
   "The question is sent when {name} is read.": "La pregunta se envía cuando {name} se haya leído.",
-  "{name} could not be added. Send it again or delete it, then ask.": "No se pudo añadir {name}. Vuelva a enviarlo o elimínelo y pregunte después.",
+  "The file {name} could not be added. Send it again or delete it, then ask.": "No se pudo añadir el archivo {name}. Vuelva a enviarlo o elimínelo y pregunte después.",
   "The files of this chat are a knowledge base, which is deleted with it:": "Los archivos de este chat forman una colección que se elimina con él:",
   "Spoken questions are answered without a file that is still being read.": "Las preguntas habladas se responden sin los archivos que aún se están leyendo.",
   "A knowledge base of this chat was deleted.": "Se eliminó una colección de este chat.",

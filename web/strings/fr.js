@@ -673,7 +673,7 @@ export default {
   "Files of this chat": "Fichiers de cette discussion",
   "{count} files": { one: "{count} fichier", other: "{count} fichiers" },
   "The question is sent when {name} is read.": "La question sera envoyée dès que {name} aura été lu.",
-  "{name} could not be added. Send it again or delete it, then ask.": "{name} n’a pas pu être ajouté. Renvoyez-le ou supprimez-le, puis posez la question.",
+  "The file {name} could not be added. Send it again or delete it, then ask.": "Le fichier {name} n’a pas pu être ajouté. Renvoyez-le ou supprimez-le, puis posez la question.",
   "The files of this chat are a knowledge base, which is deleted with it:": "Les fichiers de cette discussion forment une collection, supprimée avec elle :",
   "Spoken questions are answered without a file that is still being read.": "Les questions parlées reçoivent une réponse sans les fichiers encore en cours de lecture.",
   "A knowledge base of this chat was deleted.": "Une collection de cette discussion a été supprimée.",

@@ -673,7 +673,7 @@ export default {
   "Files of this chat": "此对话的文件",
   "{count} files": { other: "{count} 个文件" },
   "The question is sent when {name} is read.": "读完 {name} 后会发送问题。",
-  "{name} could not be added. Send it again or delete it, then ask.": "无法添加 {name}。请重新发送或删除它，然后再提问。",
+  "The file {name} could not be added. Send it again or delete it, then ask.": "无法添加文件 {name}。请重新发送或删除它，然后再提问。",
   "The files of this chat are a knowledge base, which is deleted with it:": "此对话的文件组成一个知识库，会随对话一起删除：",
   "Spoken questions are answered without a file that is still being read.": "语音提问的回答不包含仍在读取的文件。",
   "A knowledge base of this chat was deleted.": "此对话的一个知识库已删除。",
