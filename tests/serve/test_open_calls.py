@@ -1,31 +1,44 @@
 """On Ray, a call that stays open for the next sentence is one call, ends by itself, and keeps no replica."""
 
 import json
-import os
-import secrets
+import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cluster.local.up import _RAY
+from cluster.terminal.run_state import RunState
+
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(400)]
 
 
+def ray_of(running: RunState) -> str:
+    """The address at which its Ray is joined."""
+    launcher = running.launcher.find()
+    assert launcher is not None
+    [raylet] = [child for child in launcher.children() if child.name() == "raylet"]
+    [address] = [found[1] for part in raylet.cmdline() if (found := re.match("--gcs-address=(.*)", part))]
+    return address
+
+
 @pytest.fixture(scope="module")
-def told() -> Any:
-    with tempfile.TemporaryDirectory(prefix="voice-calls-") as folder:  # short: Ray's sockets are in it
-        token = Path(folder, "token")
-        token.write_text(secrets.token_hex(32))
-        environment = {**os.environ, "RAY_AUTH_TOKEN_PATH": str(token)}
-        command = [sys.executable, "-m", "tests.serve.voice_calls", folder]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(Path(folder, "told.json").read_text())
+def told(running: RunState, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("voice_calls")
+    token = {"RAY_AUTH_TOKEN_PATH": str(Path(environment["RHAPSODE_HOME"], "ray-token"))}
+    command = [sys.executable, "-m", "tests.serve.voice_calls", str(folder), ray_of(running)]
+    done = subprocess.run(
+        command,
+        env={**environment, **_RAY, **token},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "told.json").read_text())
 
 
 def test_eight_sentences_are_one_call_that_serve_counts_until_it_ends_by_itself(told: Any) -> None:

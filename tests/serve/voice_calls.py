@@ -1,4 +1,4 @@
-"""Program of `test_open_calls`: a gateway's calls of a voice on a Ray of their own; writes what it saw."""
+"""Program of `test_open_calls`: a gateway calls a voice, as applications beside ours; writes what it saw."""
 
 import json
 import sys
@@ -18,6 +18,8 @@ from schemas.errors import EngineError
 from schemas.settings import TextToSpeechSettings
 
 SENTENCE = "The fox saw the sea."
+BESIDE: Any = {"ray_actor_options": {"num_cpus": 0}}
+"""The processors are taken by the application that runs there."""
 
 
 class CountedVoice(TextToSpeechReplica):
@@ -73,7 +75,7 @@ class SpeakingGateway:
 
 def deploy(folder: Path, version: str) -> DeploymentHandle[Any]:
     settings = TextToSpeechSettings(engine="scripted", script=folder / "script.json")
-    voice = serve.deployment(name="Voice", graceful_shutdown_timeout_s=5)(CountedVoice)
+    voice = serve.deployment(name="Voice", graceful_shutdown_timeout_s=5, **BESIDE)(CountedVoice)
     return serve.run(voice.bind(settings, folder / version), name="voice", route_prefix=None)
 
 
@@ -82,7 +84,7 @@ def main(folder: Path) -> dict[str, Any]:
     told: dict[str, Any] = {}
     voice = deploy(folder, "one")
     gateway = serve.run(
-        serve.deployment(name="Gateway")(SpeakingGateway).bind(), name="gateway", route_prefix=None
+        serve.deployment(name="Gateway", **BESIDE)(SpeakingGateway).bind(), name="gateway", route_prefix=None
     )
     told["spoken_ms"] = gateway.speak.remote(8).result()
     told["then"] = voice.counted.remote().result()
@@ -98,11 +100,11 @@ def main(folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    place = Path(sys.argv[1])
-    ray.init(num_cpus=4, include_dashboard=False, _temp_dir=str(place / "ray"), log_to_driver=False)
-    serve.start(http_options={"location": "NoServer"})
+    place, address = Path(sys.argv[1]), sys.argv[2]
+    ray.init(address=address, _node_ip_address="127.0.0.1", namespace="serve", log_to_driver=False)
     try:
         (place / "told.json").write_text(json.dumps(main(place)))
     finally:
-        serve.shutdown()
+        for application in ("voice", "gateway"):
+            serve.delete(application)
         ray.shutdown()
