@@ -34,14 +34,18 @@ QUEUES = {
     "browser/appearance": "second browser",
     "browser/microphone": "second browser",
     "browser/other_browsers": "second browser",
+    "pipeline/engines": "models",
 }
-"""Folders whose tests keep more than a core busy, or play sound in real time: one at a time of each queue."""
+"""Folders whose tests keep more than a core busy, play sound in real time or share models: one at a time of
+each queue."""
 LONGEST = (
     "serve",
     "browser",
-    "loadtests/chaos",
-    "resilience",
     "pipeline/engines",
+    "loadtests/chaos",
+    "pipeline/stt/inputs",
+    "resilience",
+    "pipeline/eventlog",
     "pipeline/stt",
     "deployments/assistant",
     "deployments/native",
@@ -66,17 +70,25 @@ STARTERS = frozenset(
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Several tests at a time (docs/adr/0150), those of a file one after the other in one process."""
-    return FileByFile(config, log)
+    """Several tests at a time (docs/adr/0150), those of a folder one after the other in one process."""
+    return FolderByFolder(config, log)
 
 
-class FileByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """Ray is for one process: two systems at once would need four cores. Pages are opened in two."""
+class FolderByFolder(LoadScopeScheduling):  # type: ignore[misc]
+    """Servers and models that the tests of a folder share start once (docs/adr/0284).
+
+    Ray is for one process: two systems at once would need four cores. Pages are opened in two.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        path = PurePosixPath(nodeid.partition("::")[0])
-        _, *folders = path.parts[:3]
-        return QUEUES.get("/".join(folders), QUEUES.get(folders[0], str(path)))
+        return _queue(nodeid.partition("::")[0])
+
+
+@cache
+def _queue(module: str) -> str:
+    """The name of a module's folder, or of the nearest one above it that is named in `QUEUES`."""
+    folders = [str(folder) for folder in PurePosixPath(module).relative_to("tests").parents]
+    return next((QUEUES[folder] for folder in folders if folder in QUEUES), folders[0])
 
 
 @pytest.hookimpl(wrapper=True)
