@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.browser_microphone import WATCHED, YOUNG_MAN, Visit, asked, of_type, state_is
+from tests.browser.conftest import STILL
 from tests.browser.network_cable import Cable
 from tests.browser.page_reader import Reader
 from tests.support.running_app import RunningApp, running_app, scripted_settings
@@ -18,12 +19,14 @@ pytestmark = pytest.mark.browser
 FIRST = "he was not an ill disposed young man"
 REPLY = (
     "The lamp was lit as on every evening. The fox slept by the stove all night, and the keeper wrote "
-    "a letter to her sister about the weather."
+    "a letter to her sister about the weather. She put the lamp out when the sun came up, and they went down "
+    "to the boats. On the way back it rained, and both of them were wet when they came to the door."
 )
 NONE_LEFT = """() => {
     navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("none", "NotFoundError"));
 }"""
 MOVING = {"reduced_motion": "no-preference"}
+USUAL = {"color_scheme": "light", "forced_colors": "none", **STILL}
 LOOKS: dict[str, dict[str, Any]] = {
     "desktop-light": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light", **MOVING},
     "desktop-dark": {"viewport": {"width": 1920, "height": 1080}, "color_scheme": "dark"},
@@ -52,24 +55,37 @@ def begin(reader: Reader) -> None:
     expect(reader.page.locator("body[data-voice]")).to_have_count(1)
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_voice_mode_fits_every_window_and_axe_finds_nothing(visit: Visit, pictures: Path, look: str) -> None:
-    reader = visit(1.0, YOUNG_MAN, 60.0, **LOOKS[look])
+def in_each_look(page: Page, **always: Any) -> Iterator[str]:
+    """The name of each of `LOOKS`, when the page has it, and what it `always` has."""
+    for name, look in LOOKS.items():
+        media = USUAL | look | always
+        page.set_viewport_size(media.pop("viewport"))
+        page.emulate_media(**media)
+        yield name
+
+
+def test_voice_mode_fits_every_window_and_axe_finds_nothing(visit: Visit, pictures: Path) -> None:
+    """One conversation is shown in every look while it is heard, answered and paused."""
+    reader = visit(1.0, YOUNG_MAN, 60.0)
+    page = reader.page
     begin(reader)
-    reader.page.wait_for_function("() => document.querySelector('.coming .firm')?.textContent.length > 3")
-    reader.page.screenshot(path=pictures / f"voice-{look}-listening.png")
+    page.wait_for_function("() => document.querySelector('.coming .firm')?.textContent.length > 3")
+    for look in in_each_look(page):
+        page.screenshot(path=pictures / f"voice-{look}-listening.png")
     asked(reader)
     state_is(reader, "speaking")
     reader.hears(900)
-    reader.page.screenshot(path=pictures / f"voice-{look}-speaking.png")
-    expect(reader.page.locator(".sentence.speaking")).to_be_in_viewport()
-    for control in ("#mute", "#hang-up", "#expand", "#voice-state"):
-        expect(reader.page.locator(control)).to_be_in_viewport()
-    assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    reader.page.click("#pause")  # axe reads colours that are on the move as they happen to be
+    for look in in_each_look(page):
+        page.screenshot(path=pictures / f"voice-{look}-speaking.png")
+        expect(page.locator(".sentence.speaking"), look).to_be_in_viewport()
+        for control in ("#mute", "#hang-up", "#expand", "#voice-state"):
+            expect(page.locator(control), look).to_be_in_viewport()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), look
+    page.click("#pause")
     state_is(reader, "paused")
-    found = Axe().run(reader.page).response["violations"]
-    assert [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found] == []
+    for look in in_each_look(page, **STILL):  # axe reads colours that are on the move as they happen to be
+        found = Axe().run(page).response["violations"]
+        assert [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found] == [], look
 
 
 def test_voice_mode_scrolls_sideways_at_no_width_and_its_buttons_are_free_at_400_percent(
