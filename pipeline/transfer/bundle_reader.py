@@ -271,7 +271,8 @@ def _check_sound(recorded: Recorded) -> None:
 
 
 def _check_chunk(conversation: Conversation, recorded: Recorded) -> None:
-    """Checks that audio is the next piece of its sentence: other formats are rendered in order."""
+    """Checks that audio is the next piece of its sentence, behind all sound of its answer: other formats are
+    rendered in order, and places in it are looked for."""
     if recorded.type != "audio.chunk":
         return
     turn, number = conversation.turns.get(recorded.turn), recorded.data["sentence"]
@@ -280,6 +281,8 @@ def _check_chunk(conversation: Conversation, recorded: Recorded) -> None:
     sentence = turn.sentences[number]
     if recorded.data["chunk"] != sentence.chunks:
         raise BundleInvalid(f"event {recorded.seq} is not the next audio of its sentence")
+    if recorded.data["at_ms"] != turn.audio_ms:
+        raise BundleInvalid(f"the audio of event {recorded.seq} does not follow that before it")
     if sentence.ms + recorded.data["ms"] > SENTENCE_MS:
         raise BundleInvalid(f"with event {recorded.seq} a sentence is longer than {SENTENCE_MS} ms")
 
@@ -301,6 +304,8 @@ def _check_place(conversation: Conversation, recorded: Recorded) -> None:
             raise BundleInvalid(f"event {recorded.seq} is not the next sentence of its turn")
     elif recorded.type in _OF_SENTENCES and not 0 <= data["sentence"] < len(known):
         raise BundleInvalid(f"event {recorded.seq} is of a sentence that is not there")
+    if recorded.type == "sentence.voiced" and data["at_ms"] != turn.audio_ms:
+        raise BundleInvalid(f"the sentence of event {recorded.seq} does not follow the sound before it")
 
 
 def _check_answer(conversation: Conversation, recorded: Recorded, written: Counter[TurnId]) -> None:

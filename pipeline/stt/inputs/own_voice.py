@@ -29,6 +29,8 @@ _BACK_MS: Final = 250
 _LOOK_MS: Final = 256
 """While no answer is audible, a speaker's input asks for one so often."""
 _PAGE: Final = 64
+_AHEAD_MS: Final = 20_000
+"""So much more than is compared may be decoded at once; a gap that is longer counts as another beginning."""
 _INPUT_RATE: Final = 16_000
 
 
@@ -62,18 +64,29 @@ class PlayedAnswer:
                 break
             if not page:
                 break
-            self._after = page[-1].seq
-            await anyio.to_thread.run_sync(self._add, page)
+            await anyio.to_thread.run_sync(self._add, page, (until_ms + _AHEAD_MS) * PER_MS)
+            self._forget(from_ms)
+        self._forget(from_ms)
+
+    def _forget(self, from_ms: int) -> None:
         gone = min(max(0, from_ms * PER_MS - self.at), len(self.sound))
         self.sound, self.at = self.sound[gone:], self.at + gone
 
-    def _add(self, page: list[Recorded]) -> None:
-        pieces = [self.sound]
+    def _add(self, page: list[Recorded], until: int) -> None:
+        """Decodes events up to the sample `until`, whatever their sizes and places are."""
+        pieces, end = [self.sound], self.at + len(self.sound)
         for recorded in page:
+            if end >= until:
+                break
+            self._after = recorded.seq
             if recorded.type == "audio.chunk" and recorded.turn == self.turn:
                 pcm = np.frombuffer(self._decoder.decode(recorded.audio or b""), "<i2").astype(np.float32)
-                gap = recorded.data["at_ms"] * PER_MS - self.at - sum(map(len, pieces))
-                pieces += [np.zeros(max(0, gap), np.float32), soxr.resample(pcm, ANSWER_RATE, RATE)]
+                begin = recorded.data["at_ms"] * PER_MS
+                gap = max(0, begin - end)
+                if gap > _AHEAD_MS * PER_MS:
+                    pieces, self.at, gap = [], begin, 0
+                pieces += [np.zeros(gap, np.float32), soxr.resample(pcm, ANSWER_RATE, RATE)]
+                end = self.at + sum(map(len, pieces))
         self.sound = np.concatenate(pieces)
 
 

@@ -81,6 +81,11 @@ def first_delta(events: list[dict[str, Any]]) -> dict[str, Any]:
     return next(event for event in events if ".text.delta." in event["type"])
 
 
+def moved(kind: str, at_ms: int) -> Callable[[list[dict[str, Any]]], None]:
+    """The first such event says that it is elsewhere in the sound of its answer."""
+    return lambda events: next(e for e in events if kind in e["type"])["data"].update(at_ms=at_ms)
+
+
 def first_words(events: list[dict[str, Any]]) -> list[dict[str, int]]:
     words: list[dict[str, int]] = next(e for e in events if ".sentence.voiced." in e["type"])["data"]["words"]
     return words
@@ -284,6 +289,14 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
         lambda files: zipped(with_events(files, lambda e: first_sound(e)["data"].update(chunk=-(10**18)))),
         "bundle.invalid",
     ),
+    **{
+        f"{kind} at {at_ms} ms": (
+            lambda files, kind=kind, at_ms=at_ms: zipped(with_events(files, moved(kind, at_ms))),
+            INVALID,
+        )
+        for kind in ("audio.chunk", "sentence.voiced")
+        for at_ms in (-20, 10**9)
+    },
     "a number that is none in sums": (
         lambda files: zipped(with_events(files, lambda e: made(e).update(made_ms=1e308))),
         "bundle.invalid",

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
@@ -61,10 +62,20 @@ def with_sound(files: Files, packets: list[bytes], *, ms: int | None = None, pie
             part = moved if event in first else files[PACKETS][int(start) : int(end) + 1]
             event["audioref"] = f"{PACKETS}#bytes={len(sound)}-{len(sound) + len(part) - 1}"
             sound += part
+        _place(events)
 
     changed = with_events(files, change) | {PACKETS: b""}
     told = {"packets_sha256": sha256(sound).hexdigest(), "packets_bytes": len(sound)}
     return with_manifest(changed | {PACKETS: sound}, **told)
+
+
+def _place(events: list[dict[str, Any]]) -> None:
+    """Each piece of speech is behind the one before it."""
+    ends = Counter[str]()
+    for event in events:
+        if ".sentence.voiced." in event["type"] or ".audio.chunk." in event["type"]:
+            event["data"]["at_ms"] = ends[event["subject"]]
+            ends[event["subject"]] += event["data"].get("ms", 0)
 
 
 def with_manifest(files: Files, **changes: Any) -> Files:

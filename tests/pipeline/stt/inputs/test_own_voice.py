@@ -47,8 +47,8 @@ class CountedLog(MemoryEventLog):
         return await super().read(session, after, limit=limit, audio=audio)
 
 
-async def long_answer() -> tuple[OwnVoice, TurnState, CountedLog]:
-    """Of two minutes, in sentences of a second."""
+async def long_answer(gap_ms: int = 0) -> tuple[OwnVoice, TurnState, CountedLog]:
+    """Of two minutes, in sentences of a second. `gap_ms`: between the first one and the others."""
     log, session = CountedLog(), new_session_id()
     settings = SessionSettings()
     asked = TurnRequested(kind="prompt", text="Why?", settings=settings)
@@ -59,7 +59,7 @@ async def long_answer() -> tuple[OwnVoice, TurnState, CountedLog]:
         NewEvent(TurnStarted(epoch=1), 0, turn),
     ]
     for number in range(SECONDS):
-        at = {"sentence": number, "at_ms": 1_000 * number}
+        at = {"sentence": number, "at_ms": 1_000 * number + (gap_ms if number else 0)}
         chunk = AudioChunk(**at, chunk=0, ms=1_000, bytes=len(SOUND), last=True)
         events += [
             NewEvent(SentenceReady(sentence=number, start=number, end=number + 1, spoken="A"), 0, turn),
@@ -108,3 +108,13 @@ async def test_a_report_that_is_a_little_late_has_nothing_read_anew() -> None:
     before = log.pages
     await voice._sound_near(turn, 59_900)
     assert log.pages == before
+
+
+@pytest.mark.parametrize("gap_ms", [10_000_000, -10_000_000])
+async def test_sound_elsewhere_than_it_should_be_takes_no_memory(gap_ms: int) -> None:
+    """As a bundle could have it: hours of silence, or of sound that nobody hears, are not held."""
+    voice, turn, _ = await long_answer(gap_ms)
+    for place_ms in (900, 4_000):
+        await voice._sound_near(turn, place_ms)
+        assert voice._answer is not None
+        assert len(voice._answer.sound) < 60_000 * PER_MS
