@@ -44,6 +44,8 @@ _REFUSALS: Final[dict[str, tuple[type[LimitReached], str]]] = {
     "calls": (TurnLimit, "{limit} asynchronous functions at a time"),
 }
 _MEGABYTE: Final = 1_000_000
+_BEYOND: Final = 0.1
+"""Of what may be stored, so much more for pauses and the like: a full log leaves no answer paused."""
 _CALLS: Final = 32
 """Asynchronous functions of one principal that have not returned: the workers call a few at a time ..."""
 _CALLS_S: Final = 600
@@ -97,17 +99,16 @@ class Allowance(TaskScope):
     async def written(self, principal: str, size: int, *, room: bool = True) -> None:
         """So many bytes are about to be written into the log. Raises StoredQuota, too.
 
-        Without `room` they are taken also where the principal has as much in the log as it may.
+        Without `room` they are taken until the principal has a tenth more in the log than it may.
         """
-        if room:
-            await self._room(principal, size)
+        await self._room(principal, size, beyond=0 if room else _BEYOND)
         await self._take(principal, [_bytes(size, self._of(principal))])
 
-    async def _room(self, principal: str, size: int) -> None:
+    async def _room(self, principal: str, size: int, *, beyond: float = 0) -> None:
         megabytes = self._of(principal).stored_mb
         if megabytes is None or self._stored is None:
             return
-        usage, most = self._stored.known(principal), megabytes * _MEGABYTE
+        usage, most = self._stored.known(principal), int(megabytes * _MEGABYTE * (1 + beyond))
         if usage.total + size > most and usage.may_be_wrong:
             usage = await self._stored.count(principal)
         elif usage.is_old(most):  # who asks for an answer does not wait for that

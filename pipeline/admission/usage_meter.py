@@ -74,9 +74,9 @@ class RedisMeter:
         keys = await self._log.keys()
         partition = crc32(who.encode()) % keys.partitions
         name = hashlib.blake2b(who.encode(), digest_size=12).hexdigest()
-        buckets = [keys.beside(partition, f"limit:{name}:{cost.bucket}") for cost in costs]
+        buckets = [keys.beside(partition, f"limit3:{name}:{cost.bucket}") for cost in costs]
         amounts = [number for cost, us in zip(costs, taken_us, strict=True) for number in (us, cost.burst_us)]
-        command: Command = ("FCALL", "limit2_take", len(buckets), *buckets, anyway, *amounts)
+        command: Command = ("FCALL", "limit3_take", len(buckets), *buckets, anyway, *amounts)
         [[which, wait_us]] = await self._log.call(command)
         return which, wait_us
 

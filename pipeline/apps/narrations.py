@@ -9,6 +9,7 @@ from pipeline.apps.users import Users, settings_for
 from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.codec import bytes_of
 from pipeline.observability.tracer import CALLER
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
@@ -131,15 +132,17 @@ class Narrations:
             if part.start >= len(scene.state.answer):
                 found = f"the scene has {len(scene.state.answer)} characters"
                 raise InputError(found, field=f"parts.{number}.start")
-        if by == "user" and self._allowance is not None:
-            answer = scene.state.answer
-            chars = sum(len(answer[part.start : part.end]) for part in parts) or len(answer)
-            await self._allowance.turn(scene.story.principal, chars, size=len(answer.encode()))
-        if present is not None and present.status == "requested":
-            await self._stop(present.session)
         attempt = present.attempt + 1 if present else 1
         session = derived_session_id(scene.state.ended_ms, "narration", str(scene.id), str(attempt))
         params = NarrationRequested(session=session, by=by, voices=voices, again=parts)
+        if by == "user" and self._allowance is not None:
+            answer, reading = scene.state.answer, _reading(scene, present and present.latest_ready, parts)
+            spoken = parts if await self._has_sound(reading) else ()
+            chars = sum(len(answer[part.start : part.end]) for part in spoken) or len(answer)
+            size = bytes_of(params, *await self._events(scene, voices, reading))
+            await self._allowance.turn(scene.story.principal, chars, size=size)
+        if present is not None and present.status == "requested":
+            await self._stop(present.session)
         key = internal_key("narration", scene.id.turn, attempt)
         asked = await self._recorder.post(scene.id.story, params, key=key, turn=scene.id.turn)
         await self.ensure(await self.scene(scene.id), session)
@@ -148,18 +151,33 @@ class Narrations:
     async def ensure(self, scene: Scene, session: SessionId) -> None:
         """That the narration which the story speaks of is there: whoever asked for it may have died between
         the two. Raises SessionGone if it was deleted."""
-        settings = await self._settings(scene.story.principal)
+        if await self._is_there(session):
+            return
         asked = scene.narration if scene.narration and scene.narration.session == session else None
+        keeps = _reading(scene, asked.heard, asked.again) if asked else None
+        await self._start(session, *await self._events(scene, asked.voices if asked else (), keeps))
+
+    async def _events(
+        self, scene: Scene, voices: tuple[VoiceMark, ...], keeps: KeptReading | None
+    ) -> tuple[SessionStarted, TurnRequested]:
+        """The first ones of a scene's narration."""
+        settings = await self._settings(scene.story.principal)
         request = TurnRequested(
             kind="text",
             text=scene.state.answer,
-            voices=asked.voices if asked else (),
-            keeps=_kept(scene, asked) if asked and asked.again else None,
+            voices=voices,
+            keeps=keeps if keeps and keeps.again else None,
             settings=settings.model_copy(update={"language": scene.state.settings.language}),
             traceparent=CALLER.get(),
         )
-        story = scene.story
-        await self._start(session, request, principal=story.principal, title=story.title, parent=scene.id)
+        return _started(request, scene.story.principal, scene.story.title, scene.id), request
+
+    async def _has_sound(self, reading: KeptReading) -> bool:
+        with suppress(SessionNotFound, SessionGone):
+            view, _ = await self._views.get(SessionId(reading.session))
+            turn = view.turns.get(TurnId(reading.turn))
+            return turn is not None and turn.audio_ms > 0
+        return False
 
     async def _stop(self, session: SessionId) -> None:
         with suppress(SessionNotFound, SessionGone, SessionAlreadyEnded):
@@ -178,37 +196,22 @@ class Narrations:
 
         `preferences` stand for the user's own.
         """
-        if self._allowance is not None and not await self._is_there(session):
-            await self._allowance.turn(principal, len(text), size=len(text.encode()))
+        if await self._is_there(session):
+            return
         settings = await self._settings(principal, preferences)
         request = TurnRequested(kind="text", text=text, settings=settings, traceparent=CALLER.get())
-        await self._start(session, request, principal=principal, title=title)
+        started = _started(request, principal, title)
+        if self._allowance is not None:
+            await self._allowance.turn(principal, len(text), size=bytes_of(started, request))
+        await self._start(session, started, request)
 
     async def _settings(self, principal: str, preferences: Preferences | None = None) -> SessionSettings:
         """A narration is always spoken, whatever `tts_enabled` says."""
         preferences = preferences or (await self._users.state(principal)).preferences
         return settings_for(preferences, self._defaults, speak=True).model_copy(update={"speak": True})
 
-    async def _start(
-        self,
-        session: SessionId,
-        request: TurnRequested,
-        *,
-        principal: str,
-        title: str,
-        parent: SceneId | None = None,
-    ) -> None:
-        """The session and its one turn enter the log together, if it is not there yet."""
-        if await self._is_there(session):
-            return
-        started = SessionStarted(
-            settings=request.settings,
-            title=title,
-            kind="narration",
-            principal=principal,
-            parent=parent and parent.story,
-            parent_seq=parent and parent.turn,
-        )
+    async def _start(self, session: SessionId, started: SessionStarted, request: TurnRequested) -> None:
+        """The session and its one turn enter the log together."""
         await self._recorder.post(session, started, request, mode="create", key=internal_key("narration"))
 
     async def _is_there(self, session: SessionId) -> bool:
@@ -224,10 +227,23 @@ class Narrations:
         await self._recorder.post(session, SessionEndRequested(reason="done"), key=internal_key("done"))
 
 
-def _kept(scene: Scene, asked: NarrationState) -> KeptReading:
-    """The reading before: an earlier narration, or the sound that the scene had while it was written."""
-    session, turn = (asked.earlier[-1], NARRATED) if asked.earlier else (scene.id.story, scene.id.turn)
-    return KeptReading(session=session, turn=turn, again=asked.again)
+def _started(
+    request: TurnRequested, principal: str, title: str, parent: SceneId | None = None
+) -> SessionStarted:
+    return SessionStarted(
+        settings=request.settings,
+        title=title,
+        kind="narration",
+        principal=principal,
+        parent=parent and parent.story,
+        parent_seq=parent and parent.turn,
+    )
+
+
+def _reading(scene: Scene, narration: SessionId | None, again: tuple[TextPart, ...] = ()) -> KeptReading:
+    """The reading before: a narration, or the sound that the scene had while it was written."""
+    session, turn = (scene.id.story, scene.id.turn) if narration is None else (narration, NARRATED)
+    return KeptReading(session=session, turn=turn, again=again)
 
 
 def may_auto_play(scene: Scene) -> bool:

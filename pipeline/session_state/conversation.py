@@ -10,12 +10,14 @@ from pipeline.session_state.input_state import InputState, apply_to_inputs
 from pipeline.session_state.phone_state import PhoneState, apply_to_phone
 from pipeline.session_state.turn_state import NarrationState, TurnState, apply_to_turn
 from schemas.errors import (
+    InputError,
     NothingToControl,
     SessionAlreadyEnded,
     TurnNotFound,
     TurnNotReplaceable,
     TurnQueueFull,
 )
+from schemas.errors.access_errors import Forbidden
 from schemas.events import (
     EndReason,
     Event,
@@ -37,6 +39,8 @@ _USUAL: Final = {
     "sampling": SessionSettings().sampling,
     "pronunciations": (),
 }
+_AHEAD: Final = 1_000
+"""Sentences that are not there yet and may be skipped: all that may be are looked at with each event."""
 ControlAction = Literal["stop", "pause", "resume", "skip"]
 
 
@@ -45,6 +49,8 @@ class Conversation:
 
     def __init__(self) -> None:
         self.head = Seq(0)
+        self.data_bytes = 0
+        """Of its events; as objects they take seven times as much at worst."""
         self.kind: Kind = "session"
         self.principal = ""
         self.parent: SessionId | None = None
@@ -57,9 +63,8 @@ class Conversation:
         self._open: dict[TurnId, TurnState] = {}
         """Those that are not over: an owner asks for them with every batch, however long the past."""
         self._settings_data: Mapping[str, Any] = {}
-        """As settings were recorded last; turn after turn they mostly are the same ..."""
+        """As settings were recorded last; turn after turn they mostly are the same, and parsed once."""
         self._settings_parsed = SessionSettings()
-        """... and need not be understood anew."""
         self.paused_by: Literal["user", "voice"] | None = None
         """Holder of the playback; None: it is not held."""
         self.ending = False
@@ -125,6 +130,7 @@ class Conversation:
                 self._go_on(known, recorded)
         self.head = recorded.seq
         self.latest_ms = recorded.ts_ms
+        self.data_bytes += recorded.size
 
     def _go_on(self, turn: TurnState, recorded: Recorded) -> None:
         apply_to_turn(turn, recorded)
@@ -189,13 +195,13 @@ class Conversation:
             return
         if recorded.type == "narration.requested":
             before = self.narrations.get(recorded.turn)
-            attempt = before.attempt + 1 if before else 1
             earlier = [] if before is None else before.earlier  # one list, however many attempts there are
             earlier += [] if before is None else [before.session]
             voices, again = kept_json(data.get("voices") or []), data.get("again") or ()
             parts = tuple(map(TextPart.model_validate, again))
+            heard = before and before.latest_ready
             self.narrations[recorded.turn] = NarrationState(
-                session, by=data["by"], attempt=attempt, earlier=earlier, voices_json=voices, again=parts
+                session, data["by"], len(earlier) + 1, earlier, heard, voices_json=voices, again=parts
             )
         state = self.narrations.get(recorded.turn)
         if state is None or state.session != session:
@@ -206,9 +212,9 @@ class Conversation:
             state.status, state.error = "failed", dict(data)
 
     def request(self, request: TurnRequested, *, queue_limit: int) -> TurnRequested:
-        """The event that asks for a turn. Raises StateError where the session takes none, or TurnNotFound."""
+        """The event that asks for a turn. Raises StateError, TurnNotFound or Forbidden."""
         self._refuse_if_over()
-        _check_replaced(self, request.replaces)
+        _check_replaced(self, request)
         if len(self.unfinished) > queue_limit:
             raise TurnQueueFull(f"{queue_limit} turns are waiting already; stop one or wait", field="prompt")
         return request
@@ -218,10 +224,8 @@ class Conversation:
     ) -> tuple[TurnId, Event]:
         """The event that carries out the command, and the turn it is about."""
         self._refuse_if_over()
-        if action == "pause":
-            return NO_TURN, PlaybackPaused()
-        if action == "resume":
-            return NO_TURN, PlaybackResumed()
+        if action in ("pause", "resume"):
+            return NO_TURN, PlaybackPaused() if action == "pause" else PlaybackResumed()
         if action == "stop" and turn is not None and turn in self.turns and self.turns[turn].only_heard:
             return turn, PlaybackFlushed(reason="stopped")
         target = self._target(turn)
@@ -266,8 +270,8 @@ def _is_lost(turn: TurnState) -> bool:
     return turn.over and not (called or any(turn.parts))
 
 
-def _check_replaced(conversation: Conversation, turn: int | None) -> None:
-    if turn is None:
+def _check_replaced(conversation: Conversation, request: TurnRequested) -> None:
+    if (turn := request.replaces) is None:
         return
     replaced = conversation.turns.get(TurnId(turn))
     if replaced is None:
@@ -275,8 +279,14 @@ def _check_replaced(conversation: Conversation, turn: int | None) -> None:
     chat = conversation.kind != "story"
     if conversation.unfinished if chat else not replaced.over:
         raise TurnNotReplaceable("a turn is still being answered; wait or stop it", field="replaces")
-    if chat and all(one is not replaced for one in current_turns(conversation)):
+    counting = current_turns(conversation)
+    if chat and all(one is not replaced for one in counting):
         raise TurnNotReplaceable("another version of this turn counts by now", field="replaces")
+    guest = request.by if conversation.principal else ""
+    if guest and any(one.by != guest for one in counting if one.turn >= replaced.turn):
+        raise Forbidden(
+            "you may replace only a turn of your own that nobody else's turn follows", field="replaces"
+        )
 
 
 def _without_schemas(settings: SessionSettings) -> SessionSettings:
@@ -288,7 +298,9 @@ def _without_schemas(settings: SessionSettings) -> SessionSettings:
 
 
 def _sentence_to_skip(turn: TurnState, sentence: int | None) -> int:
-    """The one named, or else the first that still has audio to come."""
+    """The one named, or else the first that still has audio to come. Raises InputError."""
+    if sentence is not None and sentence > len(turn.sentences) + _AHEAD:
+        raise InputError(f"the answer has {len(turn.sentences)} sentences so far", field="sentence")
     if sentence is not None:
         return sentence
     open_ones = (

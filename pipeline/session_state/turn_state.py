@@ -316,6 +316,8 @@ class NarrationState:
     attempt: int = 1
     earlier: list[SessionId] = field(default_factory=list)
     """Sessions of the attempts before this one."""
+    heard: SessionId | None = None
+    """The latest of them that was ready."""
     status: Literal["requested", "ready", "failed"] = "requested"
     voices_json: bytes = b"[]"
     """See `voices`."""
@@ -324,6 +326,11 @@ class NarrationState:
     chunks: int = 0
     audio_ms: int = 0
     error: dict[str, Any] | None = None
+
+    @property
+    def latest_ready(self) -> SessionId | None:
+        """Session of the latest attempt that is ready, this one included."""
+        return self.session if self.status == "ready" else self.heard
 
     @property
     def voices(self) -> tuple[VoiceMark, ...]:

@@ -22,7 +22,7 @@ from pipeline.eventlog.recorder import Recorder, RequestContext
 from pipeline.eventlog.redis.codec import bytes_of
 from pipeline.eventlog.tailer import Tailer
 from pipeline.observability.tracer import CALLER
-from pipeline.session_state.conversation import Conversation, current_turns
+from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions.catalog import Catalog, check_readable, with_readable, with_user_dictionary
 from pipeline.sessions.owner_pool import OwnerPool
@@ -188,15 +188,6 @@ def check_guest(params: SettingsPatch, settings: SessionSettings) -> None:
     if beyond or not set(params.collections) <= set(settings.collections):
         name = min(beyond, default="collections")
         raise Forbidden(f"only who made the session may choose its {name}", field=f"settings.{name}")
-
-
-def check_guest_replaces(conversation: Conversation, turn: int, by: str) -> None:
-    """Checks that a guest puts another version only before what is a guest's own. Raises Forbidden."""
-    behind = [one for one in current_turns(conversation) if one.turn >= turn]
-    if any(one.by != by for one in behind):
-        raise Forbidden(
-            "you may replace only a turn of your own that nobody else's turn follows", field="replaces"
-        )
 
 
 def check_length(text: str, longest: int, *, field: str) -> None:
@@ -402,8 +393,6 @@ class Sessions:
         by = "" if by == conversation.principal else by
         if by and conversation.principal:
             check_guest(command.settings, conversation.settings)
-            if command.replaces is not None:
-                check_guest_replaces(conversation, command.replaces, by)
         text = command.content
         marks: tuple[SpeechMark, ...] = ()
         if command.kind == "text" and is_ssml(text):

@@ -1,5 +1,8 @@
 """Sentences that have their sound from an earlier reading of the same text."""
 
+from bisect import bisect_left
+from itertools import accumulate
+from operator import attrgetter
 from typing import Any, Final
 
 from pipeline.core.clock import Clock
@@ -24,12 +27,13 @@ class EarlierReading:
     def __init__(
         self, log: EventLog, session: SessionId, state: TurnState, again: tuple[TextPart, ...]
     ) -> None:
+        ordered = sorted(again, key=attrgetter("start"))
+        starts = [part.start for part in ordered]
+        ends = [0, *accumulate((part.end for part in ordered), max)]
         self.kept = {
             (one.start, one.end): one
             for one in state.sentences
-            if one.whole
-            and one.audible
-            and not any(part.start < one.end and one.start < part.end for part in again)
+            if one.whole and one.audible and ends[bisect_left(starts, one.end)] <= one.start
         }
         """Sentences whose sound stays, by their places in the text."""
         self.kept_ms = 0

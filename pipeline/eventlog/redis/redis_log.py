@@ -85,7 +85,7 @@ LIBRARIES: Final[Mapping[str, str]] = {
     LIBRARY_NAME: LIBRARY,
     "rhapsode_workers3": WORKERS,
     "rhapsode_archive2": ARCHIVE,
-    "rhapsode_limits2": LIMITS,
+    "rhapsode_limits3": LIMITS,
 }
 """Every library of server functions, by name.
 

@@ -16,6 +16,7 @@ from pipeline.admission.allowance import Allowance, open_allowance
 from pipeline.admission.storage_quota import Stored, Usage
 from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.eventlog.open_log import open_hot_log
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.stt.inputs.input_handles import HeardAllowance
 from schemas.errors import LogUnavailable
 from schemas.errors.access_errors import StoredQuota, WriteLimit
@@ -108,6 +109,20 @@ async def test_a_stop_is_counted_and_never_refused() -> None:
     await allowance.unasked("anna", 200)
 
 
+async def test_pauses_have_a_tenth_more_room_and_no_end_of_it(homes: tuple[Path, Path]) -> None:
+    limits = LimitSettings(principal=PrincipalLimits(written_mb_per_hour=None, stored_mb=1))
+    log = open_hot_log(LogSettings(), homes[1])
+    assert isinstance(log, RedisEventLog)
+    allowance = Allowance(MemoryMeter(), limits, Stored(log))
+    await allowance.written("paul", 1_000_000)
+    with pytest.raises(StoredQuota):
+        await allowance.written("paul", 1)
+    await allowance.written("paul", 100_000, room=False)
+    with pytest.raises(StoredQuota):
+        await allowance.written("paul", 1, room=False)
+    await log.aclose()
+
+
 async def test_a_microphone_outlives_a_log_that_does_not_answer() -> None:
     async def take(ms: int) -> None:
         raise LogUnavailable("The log does not answer.")
@@ -178,7 +193,8 @@ WAYS: dict[str, Callable[[httpx.AsyncClient, str], Awaitable[httpx.Response]]] =
 def spent(home: Path) -> dict[bytes, int]:
     """The buckets of bytes on the log's server: when what was taken from each will have come back."""
     with raw(home) as server:
-        return {name: int(server.get(name) or 0) for name in server.scan_iter("*limit:*:bytes")}
+        found = {name: server.get(name) or b"0" for name in server.scan_iter("*limit3:*:bytes")}
+        return {name: int(value.split()[0]) for name, value in found.items()}
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,6 +1,6 @@
 """How much one principal may ask for: counted by all replicas together, refused with a truthful time."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pipeline.admission.usage_meter import Cost, MemoryMeter, RedisMeter
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.settings import LogSettings
 from tests.support.clients.access_people import Newcomers, People, client, said_by_socket, settings_at, stream
 from tests.support.clients.native_client import ask, create, listen_until_over
@@ -141,6 +142,18 @@ async def test_characters_are_counted_and_nothing_is_taken_by_what_is_refused(
         assert (await http.post("/api/tts/generate", json={"text": "y" * 300})).status_code == 429
 
 
+async def test_a_part_of_a_scene_that_has_no_sound_counts_as_all_of_it(
+    replicas: tuple[RunningApp, RunningApp], someone: People
+) -> None:
+    """All of it is spoken: there is nothing to keep."""
+    async with client(replicas[0], someone.anna) as http:
+        story = (await http.post("/api/stories", json={})).json()["id"]
+        scene = await http.post(f"/api/stories/{story}/scenes", json={"content": "x " * 150})
+        parts = {"parts": [{"start": 0, "end": 1}]}
+        asked = await http.post(f"/api/tts/generate/{scene.json()['id']}", json=parts)
+        assert (await refused(asked))[:2] == (429, "limit.characters")
+
+
 async def test_speech_is_counted_when_it_was_made(
     replicas: tuple[RunningApp, RunningApp], someone: People, home: Path
 ) -> None:
@@ -226,27 +239,48 @@ def test_a_debt_is_paid_before_anything_is_taken(steps: list[tuple[str, int]]) -
     anyio.run(play)
 
 
-async def test_the_server_s_function_does_what_the_model_does(tmp_path: Path) -> None:
+@pytest.fixture
+async def hot_log(tmp_path: Path) -> AsyncGenerator[RedisEventLog, None]:
     log = open_hot_log(LogSettings(), tmp_path)
+    assert isinstance(log, RedisEventLog)
     try:
-        meter: Any = RedisMeter(log)
-        turns, chars = Cost("turns", 1, 20, 1), Cost("characters", 100, 1_000_000, 3_600)
-        for _ in range(20):
-            await meter.take("anna", [turns, chars])
-        short = await meter.take("anna", [turns, chars])
-        while short is None:  # a slow machine: some have come back
-            short = await meter.take("anna", [turns, chars])
-        assert short.cost == turns
-        assert 0 < short.wait_s <= 0.05
-        await anyio.sleep(short.wait_s)
-        assert await meter.take("anna", [turns]) is None
-        assert await meter.take("bob", [turns, chars]) is None
-        await meter.owe("bob", Cost("audio", 30, 10, 3_600))
-        owing = await meter.take("bob", [Cost("audio", 1, 10, 3_600)])
-        assert 7_500 < owing.wait_s <= 7_560
-        whole = Cost("characters", 5_000_000, 1_000_000, 3_600)
-        assert (await meter.take("anna", [whole])).wait_s <= 3_600
-        assert await meter.take("carl", [whole]) is None
+        yield log
     finally:
         await log.aclose()
         embedded_server.stop(tmp_path)
+
+
+async def test_nobody_waits_for_a_clock_that_was_set_back(hot_log: RedisEventLog) -> None:
+    """An hour: what was taken before has both of its times an hour ahead."""
+    meter, turn, hour_us = RedisMeter(hot_log), Cost("turns", 1, 2, 60), 3_600_000_000
+    await meter.take("anna", [turn])
+    [pages] = await hot_log.call(("SCAN", 0, "MATCH", "*limit3:*", "COUNT", 1_000))
+    [key] = pages[1]
+    [value] = await hot_log.call(("GET", key))
+    ahead = " ".join(str(int(us) + hour_us) for us in value.split())
+    await hot_log.call(("SET", key, ahead, "PX", 3_700_000))
+    assert await meter.take("anna", [turn]) is None
+    short = await meter.take("anna", [turn])
+    assert short is not None
+    assert 0 < short.wait_s <= 60
+
+
+async def test_the_server_s_function_does_what_the_model_does(hot_log: RedisEventLog) -> None:
+    meter: Any = RedisMeter(hot_log)
+    turns, chars = Cost("turns", 1, 20, 1), Cost("characters", 100, 1_000_000, 3_600)
+    for _ in range(20):
+        await meter.take("anna", [turns, chars])
+    short = await meter.take("anna", [turns, chars])
+    while short is None:  # a slow machine: some have come back
+        short = await meter.take("anna", [turns, chars])
+    assert short.cost == turns
+    assert 0 < short.wait_s <= 0.05
+    await anyio.sleep(short.wait_s)
+    assert await meter.take("anna", [turns]) is None
+    assert await meter.take("bob", [turns, chars]) is None
+    await meter.owe("bob", Cost("audio", 30, 10, 3_600))
+    owing = await meter.take("bob", [Cost("audio", 1, 10, 3_600)])
+    assert 7_500 < owing.wait_s <= 7_560
+    whole = Cost("characters", 5_000_000, 1_000_000, 3_600)
+    assert (await meter.take("anna", [whole])).wait_s <= 3_600
+    assert await meter.take("carl", [whole]) is None

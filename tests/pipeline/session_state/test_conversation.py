@@ -17,12 +17,14 @@ from pipeline.session_state.conversation import Conversation, current_turns
 from pipeline.session_state.conversation_items import Items
 from pipeline.session_state.session_views import own_copy
 from schemas.errors import (
+    InputError,
     NothingToControl,
     SessionAlreadyEnded,
     TurnNotFound,
     TurnNotReplaceable,
     TurnQueueFull,
 )
+from schemas.errors.access_errors import Forbidden
 from schemas.events import (
     AudioChunk,
     Event,
@@ -171,6 +173,17 @@ def test_skip_without_a_number_means_the_first_sentence_with_audio_to_come() -> 
     assert event == SentenceSkipRequested(sentence=0)
 
 
+def test_a_sentence_that_is_far_ahead_cannot_be_skipped() -> None:
+    story = Story()
+    turn = story.tell(WISH)
+    story.tell(TurnStarted(epoch=1), turn)
+    _, event = story.conversation.control("skip", turn=None, sentence=1_000)
+    assert event == SentenceSkipRequested(sentence=1_000)
+    with pytest.raises(InputError) as refused:
+        story.conversation.control("skip", turn=None, sentence=1_001)
+    assert refused.value.field == "sentence"
+
+
 def test_a_turn_is_replaced_while_it_counts_and_when_it_is_over() -> None:
     story = Story()
     first = story.answered_turn("One?", "First.")
@@ -190,6 +203,29 @@ def test_a_turn_is_replaced_while_it_counts_and_when_it_is_over() -> None:
     running = story.tell(WISH)
     for turn in (again, running):
         assert refusal_of(turn) == (TurnNotReplaceable, "replaces")
+
+
+def test_a_guest_replaces_only_turns_of_their_own_that_nobody_else_s_follow() -> None:
+    story, settings = Story(), SessionSettings()
+    story.conversation.principal = "anna"
+
+    def request(by: str, replaces: int | None) -> TurnRequested:
+        wish = TurnRequested(kind="prompt", text="Hello?", settings=settings, by=by, replaces=replaces)
+        return story.conversation.request(wish, queue_limit=9)
+
+    def answered(by: str) -> TurnId:
+        turn = story.tell(request(by, None))
+        story.tell(TextDelta(at=0, text="Hi."), turn)
+        story.tell(TurnCompleted(sentences=1, audio_ms=0), turn)
+        return turn
+
+    hers, his = answered(""), answered("bob")
+    assert request("bob", his)
+    carols = answered("carol")
+    for turn in (hers, his, carols):
+        with pytest.raises(Forbidden):
+            request("bob", turn)
+    assert request("", hers)
 
 
 @pytest.mark.parametrize("place", ["client", "server"])

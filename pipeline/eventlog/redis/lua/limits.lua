@@ -1,6 +1,7 @@
-#!lua name=rhapsode_limits2
+#!lua name=rhapsode_limits3
 -- How much each principal may still ask for: the generic cell rate algorithm, on this server's clock.
--- A bucket is one number, the microsecond at which everything taken from it will have come back.
+-- A bucket is two numbers: the microsecond at which everything taken from it will have come back, and that of
+-- the last take. Where the clock was set back since, both are moved with it: nobody waits for that.
 --
 -- KEYS  the buckets, of one partition
 -- ARGV  1 '1': take it even if it is not there, the debt is waited off later; less than nothing is given back
@@ -11,16 +12,18 @@ local function take(keys, args)
   local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
   local due, which, wait = {}, 0, 0
   for i = 1, #keys do
-    due[i] = math.max(now, tonumber(redis.call('GET', keys[i]) or '0')) + tonumber(args[2 * i])
+    local back, taken = string.match(redis.call('GET', keys[i]) or '0 0', '^(%d+) (%d+)$')
+    local before = tonumber(back) - math.max(0, tonumber(taken) - now)
+    due[i] = math.max(now, before) + tonumber(args[2 * i])
     local early = due[i] - now - tonumber(args[2 * i + 1])
     if early > wait then which, wait = i, early end
   end
   if which > 0 and args[1] ~= '1' then return {which, math.ceil(wait)} end
   for i = 1, #keys do
     local kept = math.max(0, math.ceil((due[i] - now) / 1000)) + 1
-    redis.call('SET', keys[i], string.format('%.0f', due[i]), 'PX', kept)
+    redis.call('SET', keys[i], string.format('%.0f %.0f', math.max(0, due[i]), now), 'PX', kept)
   end
   return {0, 0}
 end
 
-redis.register_function('limit2_take', take)
+redis.register_function('limit3_take', take)
