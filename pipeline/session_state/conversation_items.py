@@ -2,10 +2,11 @@
 
 import json
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import takewhile
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import orjson
 
@@ -59,6 +60,22 @@ class AskedItem:
     outside: bool
     """The answer is no part of the conversation."""
     metadata: dict[str, str] | None
+    inputs: int = 0
+    """Items before it that are its own input, of the Responses API; 0: it is of another one."""
+    previous: str = ""
+    """Response that it goes on from."""
+    stored: bool = False
+    """Clients may ask for it again."""
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Self:
+        """From a `response.asked`: what a look at a chain of responses asks for, of long configurations."""
+        outside, config = data["conversation"] == "none", data["config"]
+        if config.get("object") != "response":
+            return cls(outside, data["metadata"])
+        items, request = config.get("items", 0), config.get("request", {})
+        previous, is_stored = request.get("previous_response_id") or "", request.get("store", True)
+        return cls(outside, data["metadata"], items, previous, is_stored)
 
 
 @lru_cache(maxsize=32)
@@ -143,8 +160,7 @@ class Items:
             case "item.added" | "item.removed" | "item.truncated":
                 self._change(recorded)
             case "response.asked":
-                asked = AskedItem(data["conversation"] == "none", data["metadata"])
-                self._wish = (recorded.seq, asked, kept_json(data["config"]))
+                self._wish = (recorded.seq, AskedItem.of(data), kept_json(data["config"]))
             case "turn.requested":
                 self._ask(recorded)
             case "speech.started" | "speech.ended" | "transcript.final" | "transcript.failed":

@@ -4,6 +4,7 @@ from typing import Final
 
 from pipeline.engines.ports import Message
 from pipeline.session_state.conversation import Conversation, current_turns
+from pipeline.session_state.conversation_items import Item
 from pipeline.session_state.llm_context import before as items_before
 from pipeline.session_state.llm_context import context_messages, forgotten
 from pipeline.session_state.turn_state import TurnState
@@ -52,6 +53,12 @@ def history(conversation: Conversation, *, before: TurnId, room: int) -> tuple[M
     if held > room and kept:
         kept = kept[-1].end(room)
     return tuple(message for exchange in kept for message in exchange.messages)
+
+
+def counting_items(conversation: Conversation) -> list[Item]:
+    """The items of the conversation, without those of turns that others have replaced."""
+    dropped = conversation.turns.keys() - {turn.turn for turn in current_turns(conversation)}
+    return items_before(conversation.items, TurnId(conversation.head + 1), dropped)
 
 
 def _answer(state: TurnState) -> str:

@@ -61,11 +61,11 @@ def _decoded(audio: str | None, format: str, field: str) -> bytes:
         sound = base64.b64decode(audio, validate=True)
     except (binascii.Error, ValueError) as error:
         raise RealtimeInvalid(f"Invalid '{field}': it is not base64.", field=field) from error
-    incoming = Incoming(*_FORMATS[format])
-    pcm = incoming.push(sound) + incoming.flush()
-    if len(pcm) > 2 * RATE * _LONGEST_S:
+    kind, rate = _FORMATS[format]
+    if len(sound) > (2 if kind == "pcm16" else 1) * rate * _LONGEST_S:
         raise RealtimeInvalid(f"Sound in an item lasts at most {_LONGEST_S} s.", field=field)
-    return pcm
+    incoming = Incoming(kind, rate)
+    return incoming.push(sound) + incoming.flush()
 
 
 async def _text(pcm: bytes, language: str | None, writer: SpeechToText) -> str:

@@ -123,8 +123,12 @@ def new_stream(headers: Headers, body: bytes) -> NewStream:
     )
 
 
-def _source_name(path: str) -> str:
-    return stream_name(unquote(urlsplit(path).path).removeprefix(PREFIX).lstrip("/"))
+def _source_name(address: str) -> str:
+    try:
+        path = urlsplit(address).path
+    except ValueError as error:
+        raise StreamInvalid("this is no address of a stream", field="Stream-Forked-From") from error
+    return stream_name(unquote(path).removeprefix(PREFIX).lstrip("/"))
 
 
 def new_append(headers: Headers, body: bytes) -> NewAppend:

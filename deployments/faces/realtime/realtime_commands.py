@@ -16,7 +16,7 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.conversation_items import ROOT, Item, Items, made
 from pipeline.session_state.llm_context import as_given, context_messages, text_of
-from pipeline.session_state.turn_history import CHARS_PER_TOKEN
+from pipeline.session_state.turn_history import CHARS_PER_TOKEN, counting_items
 from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.item_audio import Charge, I, silent_parts, written_down
@@ -293,10 +293,9 @@ def _item(conversation: Conversation, name: str, verb: str) -> Item:
 
 def _context(conversation: Conversation, params: ResponseWish) -> list[Item]:
     """Returns the response's context: the conversation, or the input that the request brings."""
-    known = conversation.items.known
     if params.input is None:
-        return [known[name] for name in conversation.items.order]
-    found = []
+        return counting_items(conversation)
+    known, found = conversation.items.known, []
     for number, item in enumerate(params.input):
         if not isinstance(item, ItemReference):
             found.append(made(stored(item), f"input_{number}", Seq(0)))

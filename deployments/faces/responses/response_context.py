@@ -16,8 +16,6 @@ class AskedResponse:
     """How a response was asked for."""
 
     metadata: dict[str, str] | None
-    items: int
-    """So many items are its own input."""
     request: dict[str, Any]
     """Fields that a response says again."""
 
@@ -28,7 +26,7 @@ def asked_of(conversation: Conversation, turn: TurnId) -> AskedResponse | None:
     config = conversation.items.config_of(turn)
     if asked is None or config.get("object") != "response":
         return None
-    return AskedResponse(asked.metadata, config["items"], config["request"])
+    return AskedResponse(asked.metadata, config["request"])
 
 
 def own_input(conversation: Conversation, turn: TurnId) -> list[Item]:
@@ -36,9 +34,9 @@ def own_input(conversation: Conversation, turn: TurnId) -> list[Item]:
 
     Their places count, and not their ids alone, which a bundle chooses: no item is two requests' own.
     """
-    items, asked = conversation.items, asked_of(conversation, turn)
+    items, asked = conversation.items, conversation.items.asked.get(turn)
     found: list[Item] = []
-    while asked is not None and len(found) < asked.items:
+    while asked is not None and len(found) < asked.inputs:
         seq = Seq(turn - 2 - len(found))
         item = items.known.get(items.item_id(seq))
         if item is None or item.seq != seq:
@@ -53,8 +51,8 @@ def chain(conversation: Conversation, response: ResponseId) -> list[ResponseId]:
     Turns keep their numbers in a fork, so that all of them lie in one session.
     """
     found = [response]
-    while (asked := asked_of(conversation, found[-1].turn)) is not None:
-        previous = parse_response_id(asked.request["previous_response_id"] or "")
+    while (asked := conversation.items.asked.get(found[-1].turn)) is not None:
+        previous = parse_response_id(asked.previous)
         if previous is None or previous.turn >= found[-1].turn:
             break
         found.append(previous)

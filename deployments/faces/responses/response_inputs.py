@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import JsonValue
 
 from deployments.faces.openai.request_mapping import call_name, question, settings_of
-from deployments.faces.responses.response_context import asked_of
 from deployments.faces.responses.response_ids import parse_item_id
 from deployments.model_names import NamedModel
 from pipeline.auth.principals import Principal
@@ -120,8 +119,8 @@ class ResponseInputs:
         item = conversation.items.known.get(conversation.items.item_id(place[1]))
         if item is None or item.id not in conversation.items.order:
             raise missing
-        asked = asked_of(conversation, item.turn)
-        if asked is not None and not asked.request["store"]:
+        asked = conversation.items.asked.get(item.turn)
+        if asked is not None and asked.inputs and not asked.stored:
             raise missing
         return item_object(item, conversation.turns)
 

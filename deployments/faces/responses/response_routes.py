@@ -43,7 +43,7 @@ def _turns(services: GatewayContainer) -> ResponseTurns:
         services.ownership,
         services.settings,
         SessionListener(services.log, services.tailer, services.clock),
-        Forks(services.log, services.sessions, services.clock),
+        Forks(services.log, services.sessions, services.clock, services.forking),
     )
 
 

@@ -150,8 +150,8 @@ class ResponseTurns:
             conversation, _ = await self.sessions.view(found.session)
         except (SessionGone, SessionNotFound) as error:
             raise missing from error
-        asked = asked_of(conversation, found.turn)
-        if asked is None or not asked.request["store"] or deleted(conversation, found.turn):
+        asked = conversation.items.asked.get(found.turn)
+        if asked is None or not asked.stored or deleted(conversation, found.turn):
             raise missing
         return found, conversation
 
@@ -201,6 +201,7 @@ class ResponseTurns:
             follow=follow,
             idle_s=self.settings.limits.heartbeat_s,
         )
+        del conversation  # as long as the stream lasts, nobody holds it here
         try:
             async with aclosing(self.listener.listen(session, head, params)) as batches:
                 async for batch in batches:

@@ -17,11 +17,10 @@ from pipeline.apps.threads import Threads
 from pipeline.auth.principals import Principal
 from pipeline.core.surrogates import joined
 from pipeline.eventlog.recorder import RequestContext
-from pipeline.session_state.conversation import Conversation, current_turns
+from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.conversation_items import made
 from pipeline.session_state.llm_context import as_given, context_messages
-from pipeline.session_state.llm_context import before as items_before
-from pipeline.session_state.turn_history import CHARS_PER_TOKEN
+from pipeline.session_state.turn_history import CHARS_PER_TOKEN, counting_items
 from pipeline.sessions.session_commands import Sessions
 from schemas.bounds import too_deep
 from schemas.errors import (
@@ -167,8 +166,7 @@ class UiChats:
         self, outputs: list[dict[str, JsonValue]], conversation: Conversation, settings: SessionSettings
     ) -> tuple[GivenMessage, ...]:
         """Returns what the session has, without turns that others replaced, and these outputs of calls."""
-        dropped = conversation.turns.keys() - {turn.turn for turn in current_turns(conversation)}
-        items = items_before(conversation.items, TurnId(conversation.head + 1), dropped)
+        items = counting_items(conversation)
         items += [made(one, f"output_{number}", Seq(0)) for number, one in enumerate(outputs)]
         windows = self.settings.language_model.windows
         window = windows.get(settings.llm_provider or "local") or min(windows.values())
@@ -204,10 +202,10 @@ class UiChats:
         turns = tuple(turn for turn in conversation.turns if beginning(conversation, turn) == began)
         return UiAnswer(session, turns, message_id(session, began))
 
-    async def messages(self, chat: str, caller: Principal) -> Iterator[Part]:
-        """The chat as `UIMessage`s, without an answer that is being made. Raises SessionNotFound."""
+    async def messages(self, chat: str, caller: Principal) -> tuple[Iterator[Part], Conversation]:
+        """The chat, and its `UIMessage`s without an answer that is being made. Raises SessionNotFound."""
         session, conversation = await self._known(chat, caller)
-        return messages_of(session, conversation)
+        return messages_of(session, conversation), conversation
 
 
 def _check_owner(caller: Principal, conversation: Conversation) -> None:

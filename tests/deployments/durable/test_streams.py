@@ -25,6 +25,8 @@ def test_a_stream_is_its_principals_alone(anna: httpx.Client, bob: httpx.Client)
     assert bob.delete("durable/secret").status_code == 404
     fork = bob.put("durable/copy", headers={"Stream-Forked-From": "/v1/durable/secret"})
     assert fork.status_code == 404
+    nowhere = bob.put("durable/copy", headers={"Stream-Forked-From": "https://[::/v1/durable/secret"})
+    assert (nowhere.status_code, nowhere.json()["field"]) == (400, "Stream-Forked-From")
     assert bob.put("durable/secret", content="his").status_code == 201
     assert anna.get("durable/secret").text == "hers"
     assert bob.get("durable/secret").text == "his"

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 
 from deployments.faces.realtime import realtime_commands
 from tests.deployments.realtime.realtime_client import Client, client
 from tests.deployments.realtime.realtime_sound import silence, speech
+from tests.support.clients.native_client import ask
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 from tests.support.servers.chat_server import ANSWER, FakeChatServer
 
@@ -84,6 +86,22 @@ async def test_items_are_told_in_their_order_and_deleted_ones_are_not(
         ("assistant", "Good evening, Anna."),
         ("user", "Who comes by?"),
     ]
+
+
+async def test_a_turn_that_another_has_replaced_is_not_told(
+    app: RunningApp, http: httpx.AsyncClient, elsewhere: FakeChatServer
+) -> None:
+    async with client(app) as caller:
+        session = caller.session["id"].removeprefix("sess_")
+        first = await ask(http, session, prompt="Who comes by?")
+        await caller.event("response.done")
+        await ask(http, session, prompt="Who else comes by?", replaces=first)
+        await caller.event("response.done", count=2)
+        await caller.say("What colour?")
+        await caller.respond()
+    questions = [text for role, text in told(elsewhere) if role == "user"]
+    assert questions == ["Who else comes by?", "What colour?"]
+    assert len(told(elsewhere)) == 4
 
 
 async def test_an_answer_that_was_truncated_is_told_as_far_as_it_was_heard(

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import pytest
+
 from deployments.faces.openai.chunk_translator import Citations
-from deployments.faces.responses.response_context import AskedResponse, chain, context, own_input
+from deployments.faces.responses.response_context import AskedResponse, chain, context, deleted, own_input
 from deployments.faces.responses.response_ids import ResponseId
 from deployments.faces.responses.response_translator import ResponseTranslator
+from pipeline.session_state import conversation_items
 from pipeline.session_state.conversation import Conversation
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, TurnId, new_session_id
@@ -58,8 +61,22 @@ def test_an_item_is_the_own_input_of_one_request_whatever_its_id_says() -> None:
     assert len(context(conversation, [name.turn for name in names])) == sum(own)
 
 
+def test_a_chain_is_followed_without_a_look_at_long_configurations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Megabytes of them, with all functions, held a gateway for each request of a long conversation."""
+    conversation, previous = Conversation(), None
+    told(conversation, "session.started", settings=SETTINGS, title="", kind="completion", principal="")
+    for _ in range(3):
+        message(conversation)
+        turn = responded(conversation, 1, previous)
+        previous = str(ResponseId(SESSION, turn))
+    monkeypatch.setattr(conversation_items, "_config", None)
+    names = chain(conversation, ResponseId(SESSION, turn))
+    assert len(context(conversation, [name.turn for name in names])) == 3
+    assert not deleted(conversation, turn)
+
+
 def test_citations_are_told_with_one_message_of_an_answer() -> None:
-    asked = AskedResponse(None, 1, {"background": False})
+    asked = AskedResponse(None, {"background": False})
     translator = ResponseTranslator(ResponseId(SESSION, TurnId(3)), asked, lambda _provider, model: model)
     citations = Citations()
     seq = 3
