@@ -19,6 +19,7 @@ from deployments.observability.gateway_gauges import gauges_of
 from deployments.observability.metrics_page import Metrics, Replicas
 from pipeline.admission.allowance import Allowance, open_allowance
 from pipeline.admission.engine_backpressure import EngineBackpressure, with_retries
+from pipeline.admission.held_sessions import HeldSessions
 from pipeline.admission.upload_limits import Arriving
 from pipeline.apps.characters import Characters
 from pipeline.apps.collection_state import CollectionState
@@ -41,6 +42,7 @@ from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.delivery.recordings import Recordings
 from pipeline.delivery.renderings import Renderings
+from pipeline.delivery.sentence_audio import SentenceEncoder
 from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.ports import Transcribers
 from pipeline.engines.registry import build_text_end_detector, build_turn_detector
@@ -96,6 +98,7 @@ class GatewayContainer:
     exporting: Arriving
     importing: FairPlaces
     erasing: FairPlaces
+    forking: FairPlaces
     embedding: FairPlaces
     ephemeral: EphemeralSessions
     names: Names
@@ -110,6 +113,8 @@ class GatewayContainer:
     threads: Threads
     renderings: Renderings
     recordings: Recordings
+    sentences: SentenceEncoder
+    held: HeldSessions
     allowance: Allowance
     authenticator: Authenticator
     ownership: Ownership
@@ -211,6 +216,7 @@ class _Resources:
             exporting=Arriving(settings.limits),
             importing=FairPlaces(1),
             erasing=FairPlaces(1),
+            forking=FairPlaces(2),
             embedding=FairPlaces(1),
             ephemeral=EphemeralSessions(log, sessions, tailer, self.clock, grace_s=settings.openai.grace_s),
             names=Names(settings, choices),
@@ -225,6 +231,8 @@ class _Resources:
             threads=Threads(sessions, characters, recorder, log.hot),
             renderings=Renderings(log, views),
             recordings=Recordings(log, small_bytes=settings.limits.whole_file_bytes),
+            sentences=SentenceEncoder(),
+            held=HeldSessions(),
             allowance=allowance,
             authenticator=authenticator,
             ownership=Ownership(log),

@@ -9,7 +9,9 @@ from typing import Final
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from deployments.web.resource_access import principal_of, services_of
 from pipeline.auth.principals import Principal
+from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import Ownership
 from schemas.errors import GatewayBusy
 from schemas.errors.access_errors import ListenerLimit
@@ -51,6 +53,16 @@ async def count_as_lasting(connection: HTTPConnection) -> None:
     """
     if (count := connection.scope.pop(_COUNT, None)) is not None:
         await count()
+
+
+async def hold_session(connection: HTTPConnection, answer: object, conversation: Conversation) -> None:
+    """Counts the session among those that are held in memory, for as long as its answer is being sent.
+
+    Raises GatewayBusy or ListenerLimit.
+    """
+    services = services_of(connection)
+    whose = await counted_as(await principal_of(connection), services.ownership)
+    services.held.hold(answer, whose, conversation.data_bytes)
 
 
 class ConnectionLimiter:

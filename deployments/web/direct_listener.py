@@ -5,7 +5,7 @@ import logging
 import socket
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import anyio
 import uvicorn
@@ -20,6 +20,9 @@ from pipeline.core.clock import coalesced_sleep
 from pipeline.sessions.drain import Drain
 from schemas.settings.limit_settings import GatewaySettings
 
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveEvent
+
 log = logging.getLogger(__name__)
 
 _RETRY_S = 0.1
@@ -32,7 +35,8 @@ _SMALL = 16_384
 _QUEUED = 16
 """Frames of at most so many bytes that wait for the application before reading pauses."""
 UNREAD_BYTES = 512 << 20
-"""Of messages of WebSockets that have not come whole; where there are more, none may be longer than ..."""
+"""Of messages of WebSockets that have not come whole, or wait to be read; where there are more, none may be
+longer than ..."""
 _ALWAYS = 1 << 20
 """... this: it is closed with 1013."""
 _FRAGMENTS = 4_096
@@ -90,30 +94,45 @@ class _WebSocket(WebSocketsSansIOProtocol):
     """Answers two handshakes that uvicorn leaves without an answer, or without what RFC 6455 asks for.
 
     Small binary frames wait in a short queue: uvicorn pauses and resumes reading for each of them. Messages
-    that have not come whole are bounded over all connections: a client may take any time to send the rest.
+    that have not come whole are bounded over all connections, for a client may take any time to send the
+    rest, and so are those that wait until the one before them is done with.
     """
 
     all_unread: ClassVar = 0
-    """Bytes of messages that have not come whole, of all connections."""
+    """Bytes of such messages, of all connections."""
     _unread = 0
+    _waiting = 0
+    """Bytes of messages that have come whole."""
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if len(self.frames) > _FRAGMENTS:
             self._fail(CloseCode.MESSAGE_TOO_BIG, f"a message comes in more than {_FRAGMENTS} fragments")
             return
-        self._count(len(self.conn.reader.buffer) + sum(map(len, self.frames)))
+        self._count(len(self.conn.reader.buffer) + sum(map(len, self.frames)) + self._waiting)
         if self.all_unread > UNREAD_BYTES and self._unread > _ALWAYS:
             self._fail(CloseCode.TRY_AGAIN_LATER, "too much of long messages is arriving")
 
+    def send_receive_event_to_app(self) -> None:
+        self._waiting += sum(map(len, self.frames))
+        super().send_receive_event_to_app()
+
+    async def receive(self) -> "ASGIReceiveEvent":
+        event = await super().receive()
+        if self.queue.empty():
+            waited, self._waiting = self._waiting, 0
+            self._count(self._unread - waited)
+        return event
+
     def _fail(self, code: CloseCode, reason: str) -> None:
-        self.frames = []
+        self.frames, self._waiting = [], 0
         self._count(0)
         self.conn.fail(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._waiting = 0
         self._count(0)
         super().connection_lost(exc)
 

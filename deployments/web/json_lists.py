@@ -11,7 +11,8 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
-from deployments.web.connection_limiter import count_as_lasting
+from deployments.web.connection_limiter import count_as_lasting, hold_session
+from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 
 V = TypeVar("V")
@@ -20,18 +21,23 @@ _PIECE_BYTES: Final = 64 * 1024
 _JSON: Final = "application/json"
 
 
-async def listed(connection: HTTPConnection, about: Shown, name: str, items: Iterator[Shown]) -> Response:
+async def listed(
+    connection: HTTPConnection, about: Shown, name: str, items: Iterator[Shown], of: Conversation
+) -> Response:
     """The JSON of `about` with these items as its field `name`.
 
     A thread reads `items`, piece by piece, as fast as the client takes them: a session has as much text as
-    its log may have bytes. Raises what `count_as_lasting` raises where there is more than a piece.
+    its log may have bytes. Raises what `count_as_lasting` and `hold_session` raise where there is more than
+    a piece.
     """
     pieces = _pieces(_json(about, name), name, items)
     begun = await anyio.to_thread.run_sync(lambda: list(islice(pieces, 2)))
     if len(begun) == 1:
         return Response(begun[0], media_type=_JSON)
     await count_as_lasting(connection)
-    return StreamingResponse(chain(begun, pieces), media_type=_JSON)
+    answer = StreamingResponse(chain(begun, pieces), media_type=_JSON)
+    await hold_session(connection, answer, of)
+    return answer
 
 
 def as_they_are(turns: Iterable[TurnState], view: Callable[[TurnState], V]) -> Iterator[V]:

@@ -136,7 +136,7 @@ class NarrationProgress:
 
     def __init__(self, tailer: Tailer, source: Source) -> None:
         self._tailer = tailer
-        self._source = source
+        self._session, self._turn = source.session, source.turn
         self.fold = ProgressFold(source)
 
     async def counts(self) -> dict[str, int]:
@@ -146,7 +146,7 @@ class NarrationProgress:
 
     async def chunks(self, after: int) -> AsyncGenerator[NarrationChunk, None]:
         """Each chunk beyond number `after`, as soon as its sound is whole; to the turn's end."""
-        async with self._tailer.follow(self._source.session, Seq(self._source.turn)) as batches:
+        async with self._tailer.follow(self._session, Seq(self._turn)) as batches:
             async for batch in batches:
                 for recorded in batch:
                     chunk = self.fold.take(recorded)

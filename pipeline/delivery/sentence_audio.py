@@ -8,6 +8,7 @@ from typing import Final
 
 from pipeline.audio.audio_files import StoredChunk, whole_file
 from pipeline.audio.audio_formats import AudioFormat
+from pipeline.core.fair_slots import FairPlaces
 from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.turn_state import SentenceState, TurnState
 from pipeline.tts.normalisation.spoken_text import to_spoken
@@ -48,14 +49,22 @@ def stored(recorded: Recorded) -> StoredChunk:
     return StoredChunk(recorded.audio or b"", recorded.data["chunk"], recorded.data["ms"])
 
 
-_ENCODERS: Final = ThreadPoolExecutor(2, thread_name_prefix="sentences")
+_PLACES: Final = 2
+_ENCODERS: Final = ThreadPoolExecutor(_PLACES, thread_name_prefix="sentences")
 """Of their own: speech that is heard live waits for no file."""
 
 
-async def encode(fmt: AudioFormat, chunks: Sequence[StoredChunk]) -> bytes:
-    """One file; off the loop."""
-    make = partial(whole_file, fmt, chunks, complete=True)
-    return await asyncio.get_running_loop().run_in_executor(_ENCODERS, make)
+class SentenceEncoder:
+    """Makes files of single sentences, two at a time, for one principal after the other."""
+
+    def __init__(self) -> None:
+        self._places = FairPlaces(_PLACES)
+
+    async def encode(self, principal: str, fmt: AudioFormat, chunks: Sequence[StoredChunk]) -> bytes:
+        """One file for this listener; off the loop."""
+        make = partial(whole_file, fmt, chunks, complete=True)
+        async with self._places.place(principal):
+            return await asyncio.get_running_loop().run_in_executor(_ENCODERS, make)
 
 
 async def read_sentence(

@@ -9,6 +9,7 @@ from typing import Final
 import anyio
 
 from pipeline.core.clock import Clock
+from pipeline.core.fair_slots import FairPlaces
 from pipeline.core.time_slice import TimeSlice
 from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.conversation import Conversation
@@ -25,6 +26,7 @@ from schemas.native.transfer_answers import ForkSession
 from schemas.settings import SessionSettings
 
 _PAGE: Final = 200
+_WAIT_S: Final = 20.0
 _ENDS: Final = frozenset({"session.end_requested", "session.ended"})
 
 
@@ -42,17 +44,24 @@ class Fork:
 class Forks:
     """Forks belong to the one who asks; what they come from is not touched."""
 
-    def __init__(self, log: EventLog, sessions: Sessions, clock: Clock) -> None:
+    def __init__(self, log: EventLog, sessions: Sessions, clock: Clock, places: FairPlaces) -> None:
+        """`places`: of forks that are made at a time in this process; each holds its session in memory."""
         self._log = log
         self._sessions = sessions
         self._clock = clock
+        self._places = places
 
     async def fork(self, session: SessionId, command: ForkSession, principal: str) -> Fork:
         """A new session whose events up to `command.at` are the old one's, under the same numbers.
 
         The end of an ended session is not taken over. If the turn that the command asks for is refused, there
-        is no fork.
+        is no fork. Raises GatewayBusy where others are made for long.
         """
+        busy = "other forks are being made here; try again"
+        async with self._places.soon(principal, wait_s=_WAIT_S, busy=busy):
+            return await self._fork(session, command, principal)
+
+    async def _fork(self, session: SessionId, command: ForkSession, principal: str) -> Fork:
         _, head = await self._sessions.view(session)
         at = head.seq if command.at is None else Seq(command.at)
         if at > head.seq:

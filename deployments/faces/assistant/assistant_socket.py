@@ -117,9 +117,11 @@ async def voice(
         conversation.listen(handle)
         try:
             over = max((state.turn for state in known[0].turns.values() if state.over), default=None)
+            del known  # as long as the connection lasts, nobody holds it here
             used = handle.audio_input.settings.mode
             await socket.send({"type": "session", "session_id": session, "mode": used, "over": over})
-            await _send_messages(services, socket, session, begin, AssistantMessages(since))
+            messages = AssistantMessages(since, services.sentences, caller.name)
+            await _send_messages(services, socket, session, begin, messages)
         finally:
             services.audio_inputs.leave(handle, may_return=False)
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from pipeline.audio.audio_formats import AudioFormat
-from pipeline.delivery.sentence_audio import SentenceSound, encode
+from pipeline.delivery.sentence_audio import SentenceEncoder, SentenceSound
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
 from schemas.ids import TurnId
@@ -17,8 +17,11 @@ FORMAT: Final[AudioFormat] = "mp3"
 class AssistantMessages:
     """`token` for each piece of text, `audio-chunk` for each sentence, `audio-done` and `done` at the end."""
 
-    def __init__(self, since: TurnId) -> None:
-        """Of earlier turns than `since` nothing is told: their beginning has not been seen."""
+    def __init__(self, since: TurnId, encoder: SentenceEncoder, listener: str) -> None:
+        """Of earlier turns than `since` nothing is told: their beginning has not been seen. `listener`: the
+        principal's name."""
+        self._encoder = encoder
+        self._listener = listener
         self._since = since
         self._sound = SentenceSound()
         self._gone: set[TurnId] = set()
@@ -56,7 +59,8 @@ class AssistantMessages:
                 self._sound.take(recorded)
             case "sentence.completed" | "sentence.skipped":
                 if sound := tuple(self._sound.of(data["sentence"])):
-                    chunk = base64.b64encode(await encode(FORMAT, sound)).decode()
+                    file = await self._encoder.encode(self._listener, FORMAT, sound)
+                    chunk = base64.b64encode(file).decode()
                     yield {"type": "audio-chunk", "chunk": chunk, "format": FORMAT, "turn": turn}
             case "turn.failed":
                 yield {"type": "error", "code": data["code"], "message": data["message"], "turn": turn}

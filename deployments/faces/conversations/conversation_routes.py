@@ -26,7 +26,6 @@ from deployments.web.sse_format import HEADERS, NOTHING_MORE, QUIET, RETRY, writ
 from pipeline.apps.threads import command_of, message_fields
 from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening, SessionListener
-from pipeline.delivery.sentence_audio import encode
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.turn_state import TurnState
 from schemas.apps.conversation_messages import AudioParam, ConversationMessage, StreamingWish, ThreadMessage
@@ -170,7 +169,7 @@ class TurnStream:
                 for recorded in batch:
                     for message in messages.take(recorded):
                         if message.place > after and (audio != "none" or not message.sound):
-                            yield message.place, await whole(message, audio)
+                            yield message.place, await whole(services, self._caller, message, audio)
                             quiet_since = services.clock.monotonic()
                 # Events of other turns and of sound mean nothing to this client.
                 if not batch or services.clock.monotonic() - quiet_since >= limits.heartbeat_s:
@@ -180,12 +179,14 @@ class TurnStream:
                     return
 
 
-async def whole(message: TranslatedTurn, audio: AudioParam) -> dict[str, Any]:
-    """The message with its sound."""
+async def whole(
+    services: GatewayContainer, caller: Principal, message: TranslatedTurn, audio: AudioParam
+) -> dict[str, Any]:
+    """The message with its sound, for this listener."""
     if not message.sound or audio == "none":
         return message.message
-    sound = base64.b64encode(await encode(audio, message.sound)).decode()
-    return {**message.message, "audio": sound, "format": audio}
+    sound = await services.sentences.encode(caller.name, audio, message.sound)
+    return {**message.message, "audio": base64.b64encode(sound).decode(), "format": audio}
 
 
 async def _events(

@@ -129,7 +129,7 @@ async def remove_member(services: Open, thread: OwnThread, member: str) -> None:
 
 async def _answer(request: Request, services: GatewayContainer, thread: SessionId) -> Response:
     conversation, view = await _view(services, thread)
-    return await listed(request, view, "messages", messages(conversation))
+    return await listed(request, view, "messages", messages(conversation), conversation)
 
 
 async def _view(services: GatewayContainer, thread: SessionId) -> tuple[Conversation, ThreadView]:

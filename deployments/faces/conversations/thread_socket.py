@@ -47,10 +47,11 @@ async def thread_stream(
     async with talking(websocket, spoken) as socket:
         talk.socket = socket
         thread, conversation, _ = await known_thread(services, caller, thread_id, to_read=True)
-        begin = _begin(after, conversation)
+        begin, title = _begin(after, conversation), conversation.title
+        del conversation  # as long as the connection lasts, nobody holds it here
         params = _audio(audio)
         talk.thread, talk.audio = thread, params
-        await socket.send({"type": "connected", "threadId": thread_id, "title": conversation.title})
+        await socket.send({"type": "connected", "threadId": thread_id, "title": title})
         async with aclosing(_thread_messages(services, caller, thread, begin, params)) as messages:
             async for message in messages:
                 await socket.send(message)
@@ -120,10 +121,11 @@ async def _thread_messages(
     limits = services.settings.limits
     running = [t.turn for t in conversation.turns.values() if t.ended_at is None or t.ended_at > begin.seq]
     start = Seq(min([turn - 1 for turn in running if turn <= begin.seq], default=begin.seq))
+    del conversation
     params = Listening(
         after=start, audio=audio != "none", buffer=limits.listener_buffer, idle_s=limits.heartbeat_s
     )
-    thread_messages = _ThreadMessages(thread, services.settings.streaming.chunk_size)
+    thread_messages = _ThreadMessages(services, caller, thread)
     listener = SessionListener(services.log, services.tailer, services.clock)
     access_recheck = AccessRecheck(services, caller, thread)
     async with aclosing(listener.listen(thread, head, params)) as batches:
@@ -141,10 +143,10 @@ async def _thread_messages(
 class _ThreadMessages:
     """Folds the thread's events into messages, several turns side by side."""
 
-    def __init__(self, thread: SessionId, chunk_size: int | None) -> None:
+    def __init__(self, services: GatewayContainer, caller: Principal, thread: SessionId) -> None:
+        self._services = services
+        self._caller = caller
         self._thread = thread
-        self._chunk_size = chunk_size
-        self._conversation = Conversation()
         self._turns: dict[TurnId, TurnMessages] = {}
 
     async def take(
@@ -161,15 +163,17 @@ class _ThreadMessages:
             for one in turn.take(recorded):
                 if one.place > begin and (audio != "none" or not one.sound):
                     about = {"turn": recorded.turn, "id": event_id(recorded.turn, one.place)}
-                    yield {**await whole(one, audio), **about}
+                    yield {**await whole(self._services, self._caller, one, audio), **about}
             if turn.over:
                 del self._turns[recorded.turn]
 
     def _asked(self, recorded: Recorded) -> dict[str, Any]:
-        self._conversation.apply(recorded)
-        turn = TurnId(recorded.seq)
-        state = self._conversation.turns.pop(turn)
-        self._turns[turn] = TurnMessages(self._thread, fresh(state), self._chunk_size)
+        conversation, turn = Conversation(), TurnId(recorded.seq)
+        conversation.apply(recorded)
+        state = conversation.turns[turn]
+        self._turns[turn] = TurnMessages(
+            self._thread, fresh(state), self._services.settings.streaming.chunk_size
+        )
         return {
             "type": "message",
             "role": "user",

@@ -165,7 +165,9 @@ class Feed:
 
     async def _audio(self, recorded: Recorded) -> bytes:
         assert self._format is not None
-        return await self._services.renderings.render(self._session, self._format, recorded)
+        return await self._services.renderings.render(
+            self._session, self._format, recorded, self._caller.name
+        )
 
 
 def dumps(value: Any) -> bytes:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from deployments.faces.native.session_routes import Open, Session
+from deployments.web.connection_limiter import hold_session
 from deployments.web.resource_access import principal_of
 from pipeline.apps.stories import SceneSound, chapters_in, recording_parts, scene_sounds
 from pipeline.audio.audio_formats import MIME, AudioFormat
@@ -67,6 +68,7 @@ async def audio(
         part = _part(len(data), wanted, headers)
         return Response(data[part.first : part.end], part.status, headers, mime)
     await services.allowance.file(whose, _share(params, recordings.known_size(params), wanted))
+    await hold_session(request, params, conversation)
     size = await recordings.size(params)
     if size is None:
         del headers["Accept-Ranges"]
@@ -83,6 +85,7 @@ async def audio(
 async def caption_file(
     services: Open,
     session: Session,
+    request: Request,
     kind: Literal["vtt", "srt"],
     turn: Annotated[int | None, Query(ge=1)] = None,
     words: bool = False,
@@ -90,25 +93,32 @@ async def caption_file(
     """Captions of what has been spoken so far: a cue per sentence, or per word."""
     conversation, _ = await services.sessions.view(session)
     turns = [sound.turn for sound in await _sounds(services, session, conversation, turn)]
-    return await _text(captions.render(conversation, turns, kind, words=words), kind)
+    pieces = captions.render(conversation, turns, kind, words=words)
+    return await _text(request, conversation, pieces, kind)
 
 
 @router.get("/sessions/{session_id}/chapters.vtt", response_class=Response)
-async def chapter_file(services: Open, session: Session) -> Response:
+async def chapter_file(services: Open, session: Session, request: Request) -> Response:
     """Chapters of the audio as a WebVTT track of that kind: a cue per turn, or per scene of a story."""
     conversation, _ = await services.sessions.view(session)
     sounds = await _sounds(services, session, conversation, None)
     cues = (captions.Cue(one.start_ms, one.end_ms, one.title) for one in chapters_in(sounds))
-    return await _text(captions.caption_file(cues, "vtt", title=conversation.title), "vtt")
+    return await _text(
+        request, conversation, captions.caption_file(cues, "vtt", title=conversation.title), "vtt"
+    )
 
 
-async def _text(pieces: Iterator[str], kind: Literal["vtt", "srt"]) -> Response:
+async def _text(
+    request: Request, conversation: Conversation, pieces: Iterator[str], kind: Literal["vtt", "srt"]
+) -> Response:
     """A file whose pieces a thread makes as fast as the client takes them."""
     begun = await anyio.to_thread.run_sync(lambda: list(islice(pieces, 2)))
     mime, headers = _CAPTIONS[kind], {"Cache-Control": "no-cache"}
     if len(begun) == 1:
         return Response(begun[0], media_type=mime, headers=headers)
-    return StreamingResponse(chain(begun, pieces), media_type=mime, headers=headers)
+    answer = StreamingResponse(chain(begun, pieces), media_type=mime, headers=headers)
+    await hold_session(request, answer, conversation)
+    return answer
 
 
 async def _params(

@@ -113,7 +113,8 @@ async def get_session(
     conversation, head = await services.sessions.view(session)
     shown = view(session, conversation, head)
     shown = shown.model_copy(update={"settings": _told(shown.settings, caller, conversation)})
-    return await listed(connection, shown, "turns", as_they_are(conversation.turns.values(), _turn_view))
+    turns = as_they_are(conversation.turns.values(), _turn_view)
+    return await listed(connection, shown, "turns", turns, conversation)
 
 
 def _told(settings: SessionSettings, caller: Principal, conversation: Conversation) -> SessionSettings:

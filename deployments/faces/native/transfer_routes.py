@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from deployments.container import GatewayContainer
 from deployments.faces.native.session_routes import Open, Session, erase, links
 from deployments.web.body_limits import BoundedRoute
+from deployments.web.connection_limiter import hold_session
 from deployments.web.resource_access import Caller, owns
 from pipeline.admission.upload_limits import Arrival
 from pipeline.background.redis.redis_directory import RedisDirectory
@@ -52,7 +53,11 @@ async def _room(services: Open, caller: Caller) -> AsyncGenerator[Arrival, None]
 
 @router.get("/sessions/{session_id}/export", response_class=StreamingResponse)
 async def export_session(
-    services: Open, caller: Caller, session: Session, room: Annotated[Arrival, Depends(_room)]
+    services: Open,
+    caller: Caller,
+    session: Session,
+    request: Request,
+    room: Annotated[Arrival, Depends(_room)],
 ) -> StreamingResponse:
     """Exports the session up to now as one ZIP file: events, sound and captions.
 
@@ -67,7 +72,9 @@ async def export_session(
         "Content-Disposition": f'attachment; filename="{session}.zip"',
         "Cache-Control": "no-store",
     }
-    return StreamingResponse(export(services.log, past, room.grow), media_type=_ZIP, headers=headers)
+    answer = StreamingResponse(export(services.log, past, room.grow), media_type=_ZIP, headers=headers)
+    await hold_session(request, answer, conversation)
+    return answer
 
 
 @router.post("/sessions/import", status_code=201, openapi_extra=_BODY)
@@ -124,7 +131,7 @@ async def fork_session(
     services: Open, session: Session, caller: Caller, response: Response, command: ForkSession | None = None
 ) -> SessionForked:
     """A new session with this one's past; from there on other settings, another question."""
-    forks = Forks(services.log, services.sessions, services.clock)
+    forks = Forks(services.log, services.sessions, services.clock, services.forking)
     fork = await forks.fork(session, command or ForkSession(), caller.name)
     response.headers["Location"] = f"/v1/sessions/{fork.session}"
     return SessionForked(

@@ -24,16 +24,17 @@ _Samples = NDArray[np.float64]
 class AnswerSound:
     """Of one listener."""
 
-    def __init__(self, session: SessionId, renderings: Renderings, log: EventLog) -> None:
+    def __init__(self, session: SessionId, renderings: Renderings, log: EventLog, principal: str) -> None:
         self._session = session
         self._renderings = renderings
+        self._principal = principal
         self._log = log
         self._latest: tuple[_Place, bytes] | None = None
         """The chunk that was told last, as PCM."""
 
     async def of(self, chunk: Recorded, format: str) -> str:
         """The sound of an `audio.chunk` event, read with its audio, in base64."""
-        pcm = await self._renderings.render(self._session, "pcm16", chunk)
+        pcm = await self._renderings.render(self._session, "pcm16", chunk, self._principal)
         if format == "audio/pcm":
             return base64.b64encode(pcm).decode()
         before = await self._before(chunk)
@@ -51,7 +52,7 @@ class AnswerSound:
         after = Seq(max(0, chunk.seq - _LOOK_BACK))
         for recorded in reversed(await self._log.read(self._session, after, limit=_LOOK_BACK, audio=True)):
             if recorded.type == "audio.chunk" and _place(recorded) == wanted:
-                return await self._renderings.render(self._session, "pcm16", recorded)
+                return await self._renderings.render(self._session, "pcm16", recorded, self._principal)
         return b""
 
 

@@ -48,6 +48,10 @@ from schemas.realtime.realtime_session import ResponseWish
 _JOBS: Final = 32
 """Queue of client events; when there is more, the client waits to be heard."""
 _EVENT_ID: Final = 512
+_LONG: Final = 1 << 20
+"""Characters of an event from which on it is counted as what the connection holds in memory ..."""
+_COPIES: Final = 3
+"""... as text, as JSON and as sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,10 @@ class _Job:
 
     do: Callable[[], Awaitable[None]]
     event_id: str | None
+
+
+class _LongEvent:
+    """An event of a client, as long as it is worked on."""
 
 
 class Media(Protocol):
@@ -80,7 +88,7 @@ class Connection:
         self._opened = opened
         self._commands = opened.commands
         self._translator = opened.translator
-        self._sound = AnswerSound(opened.session, services.renderings, services.log)
+        self._sound = AnswerSound(opened.session, services.renderings, services.log, opened.principal)
         self._number = opened.last_number
         """Of the event that was told last."""
         self._own = 0
@@ -144,13 +152,19 @@ class Connection:
         """Obey until the client leaves; what is wrong with an event is told, and nothing more."""
         async with self._send_job:
             while (message := await self._transport.receive()) is not None:
-                event_id: str | None = None
-                try:
-                    raw = await self._parsed(message)
-                    event_id = _event_id(raw)
-                    await self._take(client_event(raw))
-                except RhapsodeError as error:
-                    await self._complain(error, event_id)
+                await self._obey(message)
+
+    async def _obey(self, message: str | bytes) -> None:
+        event_id, holder = None, _LongEvent()
+        try:
+            if len(message) > _LONG:
+                held = self._services.held
+                held.hold(holder, self._opened.principal, _COPIES * len(message), "long events")
+            raw = await self._parsed(message)
+            event_id = _event_id(raw)
+            await self._take(client_event(raw))
+        except RhapsodeError as error:
+            await self._complain(error, event_id)
 
     async def _parsed(self, message: str | bytes) -> Any:
         if isinstance(message, bytes):

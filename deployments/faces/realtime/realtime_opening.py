@@ -43,6 +43,8 @@ class Opened:
     last_number: int
     """... and of their events those after this number are told."""
     head: Head
+    principal: str
+    """Owner of the session."""
     sound_after: tuple[Seq, int] | None = None
     """Of a call: the sound after so many milliseconds of this event is played; None: that of events told."""
     call_before: str = ""
@@ -159,7 +161,7 @@ async def _open(
     number: int | None,
     sound_after: tuple[Seq, int] | None,
 ) -> Opened:
-    _, head = await services.sessions.attend(session)
+    conversation, head = await services.sessions.attend(session)
     last = position(head.seq)
     last_number = last if number is None else number
     if last_number > last:
@@ -170,6 +172,9 @@ async def _open(
     if sound_after is not None:
         after = min(after, Seq(max(0, sound_after[0] - 1)))
     translator = Translator(session)
+    principal = conversation.principal
+    services.held.hold(translator, principal, conversation.data_bytes)
+    del conversation  # for as long as the connection lasts, it has its own
     await _fold(services, translator, after)
     settings = services.settings
     commands = RealtimeCommands(
@@ -183,7 +188,7 @@ async def _open(
         services.names,
         services.allowance.heard,
     )
-    return Opened(commands, translator, after, last_number, head, sound_after)
+    return Opened(commands, translator, after, last_number, head, principal, sound_after)
 
 
 async def _fold(services: GatewayContainer, translator: Translator, after: Seq) -> None:

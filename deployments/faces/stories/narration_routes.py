@@ -18,8 +18,7 @@ from pipeline.apps.narration_progress import NarrationProgress, Source
 from pipeline.apps.narrations import NARRATED, Scene
 from pipeline.audio.audio_formats import MIME, AudioFormat
 from pipeline.auth.principals import Principal
-from pipeline.delivery.sentence_audio import audible, encode, finished, read_sentence, total_of
-from pipeline.eventlog.event_log import EventLog
+from pipeline.delivery.sentence_audio import audible, finished, read_sentence, total_of
 from pipeline.session_state.conversation import Conversation
 from schemas.apps.story_messages import (
     GenerateNarration,
@@ -39,7 +38,7 @@ from schemas.errors import (
     SessionNotFound,
     UnknownVoice,
 )
-from schemas.ids import SessionId, new_session_id, parse_session_id
+from schemas.ids import SessionId, TurnId, new_session_id, parse_session_id
 from schemas.speech_style import TextPart, VoiceMark
 
 router = APIRouter(tags=["narration"], route_class=BoundedRoute)
@@ -182,11 +181,11 @@ async def narration(
         if after and not (after.isascii() and after.isdigit() and len(after) <= 9):
             raise InputError("after is the number of the last chunk that you have", field="after")
         await services.sessions.attend(source.session)
-        progress = NarrationProgress(services.tailer, source)
+        progress, about = NarrationProgress(services.tailer, source), (source.session, source.turn)
         await socket.send({"type": "connected", "session_id": session_id, **await _counts(source)})
-        await _send_messages(
-            socket, services.log, source, progress, NarrationParams(int(after) if after else -1, audio_format)
-        )
+        del source  # as long as the connection lasts, nobody holds its session here
+        params = NarrationParams(int(after) if after else -1, audio_format, caller)
+        await _send_messages(socket, services, *about, progress, params)
         await socket.send(progress.fold.last_words())
         await socket.close()
 
@@ -203,16 +202,21 @@ class NarrationParams:
 
     after: int
     format: AudioFormat
+    listener: Principal
 
 
 async def _send_messages(
-    socket: JsonSocket, log: EventLog, source: Source, progress: NarrationProgress, params: NarrationParams
+    socket: JsonSocket,
+    services: GatewayContainer,
+    session: SessionId,
+    turn: TurnId,
+    progress: NarrationProgress,
+    params: NarrationParams,
 ) -> None:
     async with aclosing(progress.chunks(params.after)) as chunks:
         async for chunk in chunks:
-            sound = await encode(
-                params.format, await read_sentence(log, source.session, source.turn, chunk.sentence)
-            )
+            stored = await read_sentence(services.log, session, turn, chunk.sentence)
+            sound = await services.sentences.encode(params.listener.name, params.format, stored)
             await socket.send(
                 {
                     "type": "chunk_ready",
@@ -242,9 +246,8 @@ async def chunk(
     heard = audible(source.state)
     if 0 <= number < len(heard) and finished(heard[number]):
         await services.allowance.file(caller.name, heard[number].ms)
-        sound = await encode(
-            audio_format, await read_sentence(services.log, source.session, source.turn, heard[number])
-        )
+        chunks = await read_sentence(services.log, source.session, source.turn, heard[number])
+        sound = await services.sentences.encode(caller.name, audio_format, chunks)
         headers = {"X-Total-Chunks": str(await total_of(source.state, source.text))}
         return Response(sound, media_type=MIME[audio_format], headers=headers)
     if number < 0 or source.state.over:

@@ -18,7 +18,6 @@ from pipeline.apps.narrations import Scene, SceneId
 from pipeline.apps.stories import premise_of
 from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening, SessionListener
-from pipeline.delivery.sentence_audio import encode
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation, current_turns
 from pipeline.session_state.turn_state import NarrationState, TurnState
@@ -100,7 +99,8 @@ async def get_story(request: Request, known: Story) -> Response:
     def scene(state: TurnState) -> SceneView:
         return _scene_view(story, numbers[state.turn], conversation, state)
 
-    return await listed(request, _story_view(story, conversation), "scenes", as_they_are(scenes, scene))
+    told = as_they_are(scenes, scene)
+    return await listed(request, _story_view(story, conversation), "scenes", told, conversation)
 
 
 @router.delete("/api/stories/{story_id}", status_code=204)
@@ -189,11 +189,11 @@ async def scene_generation(websocket: WebSocket, session_id: str, caller: Caller
         await control(services, scene.id.story, scene.id.turn, command)
 
     async with conversing(websocket, execute) as socket:
-        scene = await known_scene(services, caller, session_id)
-        _, head = await services.sessions.attend(scene.id.story)
+        scene_id = (await known_scene(services, caller, session_id)).id
+        head = (await services.sessions.attend(scene_id.story))[1]
         begin = _place(after, head)
         await socket.send({"type": "connected", "session_id": session_id})
-        await _send_messages(socket, services, scene, head, begin)
+        await _send_messages(socket, services, caller, scene_id, head, begin)
         await socket.close()
 
 
@@ -207,26 +207,34 @@ def _place(after: str, head: Head) -> Seq:
 
 
 async def _send_messages(
-    socket: JsonSocket, services: GatewayContainer, scene: Scene, head: Head, after: Seq
+    socket: JsonSocket,
+    services: GatewayContainer,
+    caller: Principal,
+    scene_id: SceneId,
+    head: Head,
+    after: Seq,
 ) -> None:
     """Every message of the scene after `after`, until its end."""
-    messages = SceneMessages(str(scene.id), scene.id.turn)
+    messages = SceneMessages(str(scene_id), scene_id.turn)
     listener = SessionListener(services.log, services.tailer, services.clock)
-    params = Listening(after=Seq(scene.id.turn), audio=True, buffer=services.settings.limits.listener_buffer)
-    async with aclosing(listener.listen(scene.id.story, head, params)) as batches:
+    params = Listening(after=Seq(scene_id.turn), audio=True, buffer=services.settings.limits.listener_buffer)
+    async with aclosing(listener.listen(scene_id.story, head, params)) as batches:
         async for batch in batches:
             for recorded in batch:
                 narrated = messages.take(recorded)
                 if narrated is not None and narrated.seq > after:
-                    await socket.send(await _whole(narrated))
+                    await socket.send(await _whole(services, caller, narrated))
             if messages.over:
                 return
 
 
-async def _whole(narrated: TranslatedScene) -> dict[str, object]:
+async def _whole(
+    services: GatewayContainer, caller: Principal, narrated: TranslatedScene
+) -> dict[str, object]:
     message = {**narrated.message, "seq": narrated.seq}
     if narrated.sound:
-        message["audio"] = base64.b64encode(await encode(FORMAT, narrated.sound)).decode()
+        sound = await services.sentences.encode(caller.name, FORMAT, narrated.sound)
+        message["audio"] = base64.b64encode(sound).decode()
     return message
 
 

@@ -221,7 +221,7 @@ class PhoneConnection:
         if chunk.audio is None:
             found = await self._services.log.read(session, Seq(chunk.seq - 1), limit=1, audio=True)
             chunk = found[0] if found and found[0].seq == chunk.seq else chunk
-        return await self._services.renderings.render(session, "pcm16", chunk)
+        return await self._services.renderings.render(session, "pcm16", chunk, self._settings.principal)
 
     async def _heard(self, turn: TurnId, ms: int) -> None:
         session = self._expected.session

@@ -79,8 +79,8 @@ async def stop(services: Open, caller: Caller, chat_id: ChatId) -> None:
 @router.get("/chat/{chat_id}", response_class=JSONResponse)
 async def messages(request: Request, services: Open, caller: Caller, chat_id: ChatId) -> Response:
     """The chat so far, as `{"id", "messages"}` for `useChat`, without an answer that is being made."""
-    told = await _chats(services).messages(chat_id, caller)
-    return await listed(request, {"id": chat_id}, "messages", told)
+    told, conversation = await _chats(services).messages(chat_id, caller)
+    return await listed(request, {"id": chat_id}, "messages", told, conversation)
 
 
 def _flowing(

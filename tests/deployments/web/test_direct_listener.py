@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from deployments.web import direct_listener
 from deployments.web.direct_listener import listening
@@ -127,6 +128,42 @@ async def test_messages_that_do_not_come_whole_are_bounded_over_all_connections(
             first.close()
             second.close()
             await eventually(lambda: direct_listener._WebSocket.all_unread == 0)
+
+
+async def test_messages_that_wait_to_be_read_are_bounded_over_all_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their applications are busy with those before."""
+    monkeypatch.setattr(direct_listener, "UNREAD_BYTES", 3_000_000)
+    app, read = FastAPI(), anyio.Event()
+
+    @app.websocket("/busy")
+    async def busy(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await read.wait()
+        with suppress(WebSocketDisconnect):
+            await websocket.receive_text()
+            await websocket.send_text("read")
+
+    with reserve_port() as reserved:
+        port = reserved.getsockname()[1]
+        url = f"ws://127.0.0.1:{port}/busy"
+        async with (
+            listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())),
+            connect(url) as first,
+            connect(url) as second,
+        ):
+            await first.send("a" * 2_000_000)
+            await eventually(lambda: direct_listener._WebSocket.all_unread == 2_000_000)
+            with suppress(ConnectionClosed):
+                await second.send("a" * 2_000_000)
+            with pytest.raises(ConnectionClosed) as closed:
+                await second.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1_013
+            read.set()
+            assert await first.recv() == "read"
+            assert direct_listener._WebSocket.all_unread == 0
 
 
 async def test_a_message_of_countless_empty_fragments_ends_its_connection() -> None:

@@ -1,8 +1,9 @@
 """Each principal's share is bounded: places, disk, listening, searches, the reader."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import ExitStack
+import json
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from itertools import product
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from pipeline.admission import held_sessions
+from pipeline.admission.held_sessions import HeldSessions
 from pipeline.admission.upload_limits import Arriving
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.stt.vad import FRAME_MS
 from schemas.errors import GatewayBusy
-from schemas.errors.access_errors import UploadLimit
+from schemas.errors.access_errors import ListenerLimit, UploadLimit
 from schemas.settings.access_settings import PrincipalLimits
 from schemas.settings.limit_settings import LimitSettings
 from tests.support.clients.access_people import People, client, settings_at, stream
@@ -96,6 +99,64 @@ def test_a_file_for_which_the_disk_has_no_room_is_refused_for_now() -> None:
             file.write(b"sound")
     with arriving.file("anna"):
         pass
+
+
+class Holder:
+    """Holds a session."""
+
+
+def test_long_sessions_that_connections_hold_are_bounded_for_each_and_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(held_sessions, "HELD_BYTES", 1_000)
+    held, holders = HeldSessions(), [Holder() for _ in range(5)]
+    held.hold(holders[0], "anna", 700)  # the first one is always taken
+    with pytest.raises(ListenerLimit):
+        held.hold(holders[1], "anna", 1)
+    held.hold(holders[1], "bob", 300)
+    with pytest.raises(GatewayBusy):
+        held.hold(holders[2], "carol", 1)
+    del holders[0]
+    held.hold(holders[1], "anna", 200)
+
+
+async def test_a_session_that_a_realtime_connection_holds_counts_until_it_ends(
+    app: RunningApp, people: tuple[Path, People], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = {"Authorization": f"Bearer {people[1].root}"}
+    async with client(app, people[1].root) as http:
+        session = await create(http)
+        await ask(http, session, text="word " * 4_000, settings={"speak": False})
+    monkeypatch.setattr(held_sessions, "HELD_BYTES", 40_000)
+
+    @asynccontextmanager
+    async def greeted() -> AsyncGenerator[str, None]:
+        """The code of a refusal, if it is one."""
+        url = f"{app.ws_url}/v1/realtime?session_id={session}"
+        async with connect(url, additional_headers=headers, proxy=None) as socket:
+            told = json.loads(await socket.recv())
+            yield told["error"]["code"] if told["type"] == "error" else ""
+
+    async with greeted() as first, greeted() as second:
+        assert (first, second) == ("", "limit.listeners")
+    with anyio.fail_after(10):
+        code = "limit.listeners"
+        while code:
+            async with greeted() as code:
+                pass
+
+
+async def test_a_long_realtime_event_counts_among_what_is_held(
+    app: RunningApp, people: tuple[Path, People], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = {"Authorization": f"Bearer {people[1].root}"}
+    async with connect(f"{app.ws_url}/v1/realtime", additional_headers=headers, proxy=None) as socket:
+        assert json.loads(await socket.recv())["type"] == "session.created"
+        monkeypatch.setattr(held_sessions, "HELD_BYTES", 4_000_000)
+        await socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": "A" * 1_200_000}))
+        assert json.loads(await socket.recv())["error"]["code"] == "limit.listeners"
+        await socket.send(json.dumps({"type": "input_audio_buffer.clear"}))
+        assert json.loads(await socket.recv())["type"] == "input_audio_buffer.cleared"
 
 
 async def test_places_go_round_by_principal() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.audio.audio_formats import AudioFormat
 from pipeline.delivery.recordings import RecordingParams, RecordingPart, Recordings
+from pipeline.delivery.sentence_audio import SentenceEncoder
 from pipeline.session_state.turn_state import SentenceState, TurnState
 from schemas.ids import Seq, TurnId, new_session_id
 from schemas.settings import SessionSettings
@@ -81,3 +82,21 @@ def test_whoever_reads_slowly_has_no_large_file_held(fmt: AudioFormat, made_whol
     recordings = Recordings(MemoryEventLog(), small_bytes=20_000_000)
     assert recordings.small(RecordingParams(parts, fmt)) is made_whole
     assert not Recordings(MemoryEventLog(), small_bytes=19_000_000).small(RecordingParams(parts, fmt))
+
+
+async def test_sentences_are_made_for_one_listener_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, made, go_on = SentenceEncoder(), list[str](), threading.Event()
+    monkeypatch.setattr(
+        "pipeline.delivery.sentence_audio.whole_file", lambda *_, **__: b"%d" % go_on.wait(20)
+    )
+
+    async def listen(principal: str) -> None:
+        await encoder.encode(principal, "mp3", ())
+        made.append(principal)
+
+    async with anyio.create_task_group() as tasks:
+        for principal in [*["anna"] * 200, "bob"]:
+            tasks.start_soon(listen, principal)
+        await anyio.wait_all_tasks_blocked()
+        go_on.set()
+    assert made.index("bob") < 5
