@@ -136,7 +136,8 @@ class Narrations:
         session = derived_session_id(scene.state.ended_ms, "narration", str(scene.id), str(attempt))
         params = NarrationRequested(session=session, by=by, voices=voices, again=parts)
         if by == "user" and self._allowance is not None:
-            answer, reading = scene.state.answer, _reading(scene, present and present.latest_ready, parts)
+            answer, ready = scene.state.answer, None if present is None else present.latest_ready
+            reading = _reading(scene, ready, parts)
             spoken = parts if await self._has_sound(reading) else ()
             chars = sum(len(answer[part.start : part.end]) for part in spoken) or len(answer)
             size = bytes_of(params, *await self._events(scene, voices, reading))

@@ -199,7 +199,7 @@ class Conversation:
             earlier += [] if before is None else [before.session]
             voices, again = kept_json(data.get("voices") or []), data.get("again") or ()
             parts = tuple(map(TextPart.model_validate, again))
-            heard = before and before.latest_ready
+            heard = None if before is None else before.latest_ready
             self.narrations[recorded.turn] = NarrationState(
                 session, data["by"], len(earlier) + 1, earlier, heard, voices_json=voices, again=parts
             )

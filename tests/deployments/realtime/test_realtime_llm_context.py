@@ -89,9 +89,9 @@ async def test_items_are_told_in_their_order_and_deleted_ones_are_not(
 
 
 async def test_a_turn_that_another_has_replaced_is_not_told(
-    app: RunningApp, http: httpx.AsyncClient, elsewhere: FakeChatServer
+    app: RunningApp, elsewhere: FakeChatServer
 ) -> None:
-    async with client(app) as caller:
+    async with client(app) as caller, httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         session = caller.session["id"].removeprefix("sess_")
         first = await ask(http, session, prompt="Who comes by?")
         await caller.event("response.done")

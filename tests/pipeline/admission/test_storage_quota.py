@@ -113,13 +113,15 @@ async def test_pauses_have_a_tenth_more_room_and_no_end_of_it(homes: tuple[Path,
     limits = LimitSettings(principal=PrincipalLimits(written_mb_per_hour=None, stored_mb=1))
     log = open_hot_log(LogSettings(), homes[1])
     assert isinstance(log, RedisEventLog)
-    allowance = Allowance(MemoryMeter(), limits, Stored(log))
-    await allowance.written("paul", 1_000_000)
-    with pytest.raises(StoredQuota):
-        await allowance.written("paul", 1)
-    await allowance.written("paul", 100_000, room=False)
-    with pytest.raises(StoredQuota):
-        await allowance.written("paul", 1, room=False)
+    stored = Stored(log)
+    await stored.count("paul")  # it is believed for a while
+    async with Allowance(MemoryMeter(), limits, stored) as allowance:
+        await allowance.written("paul", 1_000_000)
+        with pytest.raises(StoredQuota):
+            await allowance.written("paul", 1)
+        await allowance.written("paul", 100_000, room=False)
+        with pytest.raises(StoredQuota):
+            await allowance.written("paul", 1, room=False)
     await log.aclose()
 
 
