@@ -7,7 +7,8 @@ import socket
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -98,7 +99,6 @@ class GatewayContainer:
     exporting: Arriving
     importing: FairPlaces
     erasing: FairPlaces
-    forking: FairPlaces
     embedding: FairPlaces
     ephemeral: EphemeralSessions
     names: Names
@@ -113,8 +113,6 @@ class GatewayContainer:
     threads: Threads
     renderings: Renderings
     recordings: Recordings
-    sentences: SentenceEncoder
-    held: HeldSessions
     allowance: Allowance
     authenticator: Authenticator
     ownership: Ownership
@@ -130,6 +128,9 @@ class GatewayContainer:
     clock: Clock
     checks: Mapping[str, Check]
     tracing: Tracing | None
+    sentences: SentenceEncoder = field(default_factory=SentenceEncoder)
+    held: HeldSessions = field(default_factory=HeldSessions)
+    forking: FairPlaces = field(default_factory=partial(FairPlaces, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,6 @@ class _Resources:
             exporting=Arriving(settings.limits),
             importing=FairPlaces(1),
             erasing=FairPlaces(1),
-            forking=FairPlaces(2),
             embedding=FairPlaces(1),
             ephemeral=EphemeralSessions(log, sessions, tailer, self.clock, grace_s=settings.openai.grace_s),
             names=Names(settings, choices),
@@ -231,8 +231,6 @@ class _Resources:
             threads=Threads(sessions, characters, recorder, log.hot),
             renderings=Renderings(log, views),
             recordings=Recordings(log, small_bytes=settings.limits.whole_file_bytes),
-            sentences=SentenceEncoder(),
-            held=HeldSessions(),
             allowance=allowance,
             authenticator=authenticator,
             ownership=Ownership(log),

@@ -58,11 +58,8 @@ async def audio(
     mime, recordings = MIME[audio_format], services.recordings
     if small:
         # It is made whole, whatever part is wanted, unless it is kept.
-        made_ms = (
-            _share(params, recordings.known_size(params), wanted, kept=True)
-            if recordings.kept(params)
-            else params.ms
-        )
+        size = recordings.known_size(params)
+        made_ms = _share(params, size, wanted, kept=True) if recordings.kept(params) else params.ms
         await services.allowance.file(whose, made_ms)
         data = (await recordings.make(params)).data
         part = _part(len(data), wanted, headers)
