@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from fastapi.responses import StreamingResponse
@@ -10,11 +11,17 @@ from starlette.requests import HTTPConnection
 
 from deployments.web.connection_limiter import count_as_lasting, counted_by
 from deployments.web.json_lists import as_they_are, listed
+from deployments.web.resource_access import PRINCIPAL
+from pipeline.admission.held_sessions import HELD_BYTES, HeldSessions
+from pipeline.auth.principals import Principal
+from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
+from schemas.errors.access_errors import ListenerLimit
 from schemas.ids import TurnId
 from schemas.settings import SessionSettings
 
 pytestmark = pytest.mark.anyio
+ANNA = Principal("anna")
 
 
 class Line(BaseModel):
@@ -35,7 +42,7 @@ class OnlyLines(BaseModel):
 @pytest.mark.parametrize("count", [0, 1, 3])
 async def test_a_short_list_is_told_at_once(about: Page | OnlyLines, count: int) -> None:
     lines = tuple(Line(number=number, text='\u00e4\n"') for number in range(count))
-    told = await listed(HTTPConnection({"type": "http"}), about, "lines", iter(lines))
+    told = await listed(HTTPConnection({"type": "http"}), about, "lines", iter(lines), Conversation())
     assert int(told.headers["content-length"]) == len(told.body)
     whole = about.model_copy(update={"lines": lines})
     assert json.loads(bytes(told.body)) == whole.model_dump(mode="json")
@@ -53,14 +60,19 @@ async def test_a_long_list_is_made_as_it_is_taken() -> None:
             made += 1
             yield Line(number=number, text="x" * 10_000)
 
-    connection = HTTPConnection({"type": "http"})
+    held, session = HeldSessions(), Conversation()
+    session.data_bytes = HELD_BYTES
+    state = SimpleNamespace(services=SimpleNamespace(held=held, ownership=None))
+    connection = HTTPConnection({"type": "http", "app": SimpleNamespace(state=state), PRINCIPAL: ANNA})
     counted_by(connection.scope, take)
-    told = await listed(connection, Page(title="Long"), "lines", lines())
+    told = await listed(connection, Page(title="Long"), "lines", lines(), session)
     assert isinstance(told, StreamingResponse)
     await count_as_lasting(connection)
     assert len(seats) == 1
     assert "content-length" not in told.headers
     assert made < 20
+    with pytest.raises(ListenerLimit):  # its session is held until it is told
+        held.hold(connection, ANNA.name, 1)
     pieces = aiter(told.body_iterator)
     taken = [await anext(pieces) for _ in range(10)]
     assert made < 100
@@ -68,6 +80,8 @@ async def test_a_long_list_is_made_as_it_is_taken() -> None:
     whole = json.loads(b"".join(piece for piece in taken if isinstance(piece, bytes)))
     assert [line["number"] for line in whole["lines"]] == list(range(1_000))
     assert whole["title"] == "Long"
+    del told, pieces
+    held.hold(connection, ANNA.name, 1)
 
 
 def test_what_still_changes_is_told_as_it_was() -> None:
