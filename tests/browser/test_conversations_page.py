@@ -181,18 +181,23 @@ def test_a_talk_with_a_character_that_knows_something(open_page: OpenPage, app: 
     expect(reader.page.get_by_role("list", name="Sources").get_by_role("button")).to_have_count(2)
 
 
-def test_an_answer_whose_documents_could_not_be_searched_says_why(
+def test_an_answer_whose_documents_could_not_be_searched_says_why_and_is_asked_for_again(
     open_page: OpenPage, app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader = open_page(new_talk(app.url, new_collection(app.url, "Lost")))
+    reader = open_page(new_talk(app.url, new_collection(app.url, "Lost", bees_md=BEES)))
 
     async def lost(*_: object) -> None:
         raise RetrievalUnavailable("the shelf fell down")
 
     monkeypatch.setattr(Search, "find", lost)
-    reader.ask("briefly")
+    reader.ask("the hive")
     told = reader.page.locator(".rests-on .note")
     expect(told).to_have_text("The documents could not be searched for this answer. The shelf fell down.")
+    reader.status_is("completed")
+    monkeypatch.undo()
+    reader.page.locator(".turn").last.get_by_role("button", name="Retry").click()
+    expect(reader.page.get_by_role("list", name="Sources").get_by_role("button")).to_have_count(2)
+    expect(told).to_be_hidden()
 
 
 def test_a_talk_that_is_not_there_says_so(open_page: OpenPage) -> None:
