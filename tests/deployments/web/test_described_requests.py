@@ -63,7 +63,7 @@ def known(app: RunningApp) -> dict[str, str]:
 def test_a_route_takes_anything(method: str, path: str, app: RunningApp, known: dict[str, str]) -> None:
     @given(case=st.one_of(SCHEMA[path][method].as_strategy(generation_mode=mode) for mode in GenerationMode))
     @settings(
-        max_examples=examples(8, 30),
+        max_examples=examples(5, 30),
         derandomize=True,
         database=None,
         suppress_health_check=list(HealthCheck),
