@@ -134,8 +134,11 @@ def client_event(raw: Any) -> ClientEvent:
     return event
 
 
-def session_patch(raw: Mapping[str, Any]) -> SessionPatch | TranscriptionPatch:
+def session_patch(raw: Any) -> SessionPatch | TranscriptionPatch:
     """Raises RealtimeInvalid."""
+    if not isinstance(raw, dict):
+        raise RealtimeInvalid("A session is a JSON object.", reason="invalid_json", field="session")
+    _bounded(raw)
     kind = raw.get("type", "realtime")
     if kind not in ("realtime", "transcription"):
         raise RealtimeInvalid(

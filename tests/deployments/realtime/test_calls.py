@@ -231,6 +231,15 @@ async def test_a_wrong_offer_is_refused_with_a_reason_and_begins_no_session(app:
         assert (await http.get("/v1/sessions")).json() == before
 
 
+@pytest.mark.parametrize("session", ["{", "1.5", "true", "null", "[]", '"{}"'])
+async def test_a_session_that_is_no_object_is_refused(app: RunningApp, session: str) -> None:
+    parts = {"sdp": (None, "v=0"), "session": (None, session)}
+    async with httpx.AsyncClient(base_url=app.url) as http:
+        answer = await http.post("/v1/realtime/calls", files=parts)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (400, "invalid_json", "session")
+
+
 async def test_sound_in_events_is_refused(app: RunningApp) -> None:
     async with calling(app) as caller:
         await caller.send("input_audio_buffer.append", audio="AAAA")
