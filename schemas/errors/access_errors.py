@@ -1,4 +1,4 @@
-"""Errors about callers and their limits: branches of the tree in schemas/errors/error_tree.py.
+"""Errors about callers and their limits: branches of the tree in schemas/errors/__init__.py.
 
 AccessError          Unauthenticated, CredentialInvalid, CredentialExpired, Forbidden, OriginRefused
 LimitReached         SessionLimit, TurnLimit, CharacterLimit, AudioLimit, ListenerLimit,

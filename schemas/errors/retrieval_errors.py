@@ -1,4 +1,4 @@
-"""Errors about documents and what is looked up in them: branches of the tree in schemas/errors/error_tree.py.
+"""Errors about documents and what is looked up in them: branches of the tree in schemas/errors/__init__.py.
 
 DocumentError (InputError)        DocumentUnsupported, DocumentUnreadable, DocumentEncrypted, DocumentEmpty,
                                   DocumentTooLarge, DocumentTooSlow

@@ -1,4 +1,4 @@
-"""Errors about the workers' records; the tree is in schemas/errors/error_tree.py."""
+"""Errors about the workers' records; the tree is in schemas/errors/__init__.py."""
 
 from schemas.errors import InputError
 

@@ -13,7 +13,7 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {}
 """(type, v) -> a pure function from the payload of version v to that of version v + 1."""
 
 EVENT_MODELS: Final[tuple[type[BaseModel], ...]] = get_args(get_args(Event)[0])
-"""Every member of the union, in the order in which schemas/events/session_events.py lists them."""
+"""Every member of the union, in the order in which schemas/events/__init__.py lists them."""
 
 VERSIONS: Final[Mapping[str, int]] = {
     model.model_fields["type"].default: model.model_fields["v"].default for model in EVENT_MODELS

@@ -18,9 +18,9 @@ from schemas.events import (
     SessionStarted,
     TurnCompleted,
     TurnRequested,
+    payload,
 )
 from schemas.events.recorded import Recorded
-from schemas.events.session_events import payload
 from schemas.ids import NOWHERE, Seq, TurnId, new_session_id
 from schemas.settings import SessionSettings
 from tests.support.clients.native_client import ask, create, listen_until_over
