@@ -35,7 +35,6 @@ from pipeline.apps.threads import Threads
 from pipeline.apps.users import Users
 from pipeline.auth.authenticator import Authenticator
 from pipeline.auth.client_secrets import ClientSecrets
-from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.background.session_directory import Directory
@@ -58,19 +57,18 @@ from pipeline.observability.trace_export import open_tracing
 from pipeline.observability.tracer import Tracing
 from pipeline.rag.librarian_port import RetrievalService
 from pipeline.rag.open_library import open_library
+from pipeline.session_state.llm_context import CHARS_PER_TOKEN
 from pipeline.session_state.session_views import Ownership, SessionViews, Views
-from pipeline.session_state.turn_history import CHARS_PER_TOKEN
 from pipeline.sessions.catalog import Catalog
 from pipeline.sessions.drain import Drain
-from pipeline.sessions.gateway_register import GatewayPresence, Leaving
+from pipeline.sessions.gateway_register import GatewayPresence, Leaving, RedisGateways
 from pipeline.sessions.owner_pool import OwnerPool
-from pipeline.sessions.redis_gateways import RedisGateways
 from pipeline.sessions.session_commands import HeardLedger, Sessions
 from pipeline.sessions.session_owner import OwnerServices
 from pipeline.stt.evaluation.session_reruns import Reruns
 from pipeline.stt.inputs.audio_inputs import AudioInputs
+from pipeline.stt.inputs.input_leases import DOCUMENTS, InputLeases
 from pipeline.stt.inputs.input_opening import InputServices
-from pipeline.stt.inputs.redis_inputs import DOCUMENTS, RedisInputs
 from pipeline.stt.interruption import InterruptionHandler
 from pipeline.stt.vad import EnergyGate
 from pipeline.tools.tool_registry import ToolRegistry
@@ -205,7 +203,7 @@ class _Resources:
         choices = replace(self.choices, dictionary_of=users.pronunciations)
         sessions = self._sessions(owners, choices)
         authenticator = Authenticator(settings.auth, settings.home, self.clock)
-        directory, characters = Directory(RedisDirectory(log.hot)), Characters(users, log, recorder, choices)
+        directory, characters = Directory(log.hot), Characters(users, log, recorder, choices)
         narrations = Narrations(views, users, recorder, settings.session, allowance)
         return GatewayContainer(
             settings=settings,
@@ -266,7 +264,7 @@ class _Resources:
             clock=self.clock,
             interruption=lambda session: InterruptionHandler(session, sessions, recorder, owners, self.clock),
             vad=EnergyGate,
-            held=RedisInputs(log.hot),
+            held=InputLeases(log.hot),
             claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
             tracing=self.tracing,
             heard=self.allowance.heard,
@@ -275,7 +273,7 @@ class _Resources:
     def _collections(self, sessions: Sessions, directory: Directory) -> Collections:
         settings = self.settings.retrieval
         services = CollectionServices(self.library, Views(self.log, CollectionState), self.recorder)
-        additions = IngestJobs(services, RedisInputs(self.log.hot, DOCUMENTS), self.clock, settings)
+        additions = IngestJobs(services, InputLeases(self.log.hot, DOCUMENTS), self.clock, settings)
         return Collections(services, sessions, self.tailer, directory, additions, settings.quotas)
 
 
@@ -331,7 +329,7 @@ async def open_services(
     node, own = f"{os.getpid()}.{uuid.uuid4().hex[:8]}", local_name(settings.language_model)
     meter = ProcessMeter(f"gateway-{node}", "gateway", home=settings.home)
     metrics = Metrics(RedisMaintenance(log.hot), measures := RedisMeasures(log.hot), meter, replicas)
-    allowance = open_allowance(log, settings.limits, settings.log)
+    allowance = open_allowance(log.hot, settings.limits, settings.log)
     functions = ToolRegistry(settings.tools, allowance.called)
     models = replace(with_retries(models, backpressure), functions=functions, finder=models.finder or library)
     try:

@@ -8,9 +8,9 @@ from typing import Any
 from cluster.checks.config import current
 from cluster.terminal import run_state
 from cluster.terminal.cli_errors import CliError, NotRunning
-from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.background.redis.redis_projections import RedisProjections
+from pipeline.background.session_directory import Directory
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.tiered_log import TieredLog
@@ -58,7 +58,7 @@ async def _counted(log: TieredLog, session: SessionId) -> Tally:
 
 async def _sessions(log: TieredLog) -> AsyncGenerator[SessionId, None]:
     """All that there are, archived ones too."""
-    directory, projections = RedisDirectory(log.hot), RedisProjections(log.hot)
+    directory, projections = Directory(log.hot), RedisProjections(log.hot)
     try:
         for partition in range((await log.hot.keys()).partitions):
             known = await directory.known(partition)

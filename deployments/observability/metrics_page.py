@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from pipeline.background.maintenance import MaintenanceLog
+from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_measures import RedisMeasures, ServerState
 from pipeline.background.worker_report import report
 from pipeline.observability import metric_names
@@ -50,7 +50,7 @@ class Metrics:
 
     def __init__(
         self,
-        log: MaintenanceLog,
+        log: RedisMaintenance,
         measures: RedisMeasures,
         meter: ProcessMeter,
         replicas: Replicas | None = None,

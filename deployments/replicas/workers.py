@@ -15,15 +15,13 @@ from pipeline.apps.narrations import Narrations
 from pipeline.apps.stream_expiry import StreamExpiry
 from pipeline.apps.users import Users
 from pipeline.background.archive_ended import ArchiveEnded
-from pipeline.background.audio_retention import Retention
+from pipeline.background.audio_retention import RedisSound, Retention
 from pipeline.background.event_counts import Stats
 from pipeline.background.maintenance import Janitor
 from pipeline.background.reaper import Reaper
-from pipeline.background.redis.redis_audio import RedisSound
-from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_measures import Measuring, RedisMeasures
-from pipeline.background.session_directory import DirectoryProjection
+from pipeline.background.session_directory import Directory, DirectoryProjection
 from pipeline.background.tool_results import ToolResults
 from pipeline.background.worker_tasks import ScheduledTask, Work, Workers
 from pipeline.core.clock import SystemClock
@@ -51,7 +49,7 @@ def work_of(
     users = Users(log, recorder)
     narrations = Narrations(views, users, recorder, settings.session)
     archiver = Archiver(log.archival, log.archive.store, settings.archive)
-    maintenance, directory = RedisMaintenance(log.hot), RedisDirectory(log.hot)
+    maintenance, directory = RedisMaintenance(log.hot), Directory(log.hot)
     every_s = settings.workers.upkeep_s
     sound = RedisSound(log.hot)
     expiry = StreamExpiry(log, directory, sound.partitions, clock)
@@ -100,7 +98,7 @@ async def open_workers(settings: AppSettings) -> AsyncGenerator[Workers, None]:
             Recorder(log, retain_s=settings.log.retain_s, appended=meter.appended) as recorder,
             MetricsReporter(meter, RedisMeasures(log.hot)),
             ToolRegistry(settings.tools.asynchronous) as functions,
-            open_allowance(log, settings.limits) as allowance,
+            open_allowance(log.hot, settings.limits) as allowance,
         ):
             work = work_of(settings, log, recorder, functions, allowance)
             yield Workers(log.hot, log, work, settings.workers, name=name)

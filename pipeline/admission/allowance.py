@@ -4,11 +4,9 @@ import logging
 from typing import Final
 
 from pipeline.admission.storage_quota import Stored, Usage
-from pipeline.admission.usage_meter import Cost, MemoryMeter, Meter, RedisMeter, Shortage
+from pipeline.admission.usage_meter import Cost, Shortage, UsageMeter
 from pipeline.core.task_scope import TaskScope
-from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.eventlog.tiered_log import TieredLog
 from schemas.errors import LogError
 from schemas.errors.access_errors import (
     AudioLimit,
@@ -55,7 +53,7 @@ _CALLS_S: Final = 600
 class Allowance(TaskScope):
     """Asked before anything is recorded. Every method raises LimitReached where there is too little left."""
 
-    def __init__(self, meter: Meter, settings: LimitSettings, stored: Stored | None = None) -> None:
+    def __init__(self, meter: UsageMeter, settings: LimitSettings, stored: Stored | None = None) -> None:
         """`stored` counts what principals have in the log; None: there is no quota."""
         super().__init__()
         self.settings = settings
@@ -175,22 +173,19 @@ class Allowance(TaskScope):
 
 
 def open_allowance(
-    log: EventLog, settings: LimitSettings, log_settings: LogSettings | None = None
+    log: RedisEventLog, settings: LimitSettings, log_settings: LogSettings | None = None
 ) -> Allowance:
-    """On the log's own server where it has one, so that all replicas count together.
+    """On the log's own server, so that all replicas count together.
 
     With `log_settings` nobody may have more than half of an embedded log.
     """
-    hot = log.hot if isinstance(log, TieredLog) else log
-    if not isinstance(hot, RedisEventLog):
-        return Allowance(MemoryMeter(), settings)
     most = settings.principal.stored_mb
     if most is not None and log_settings is not None and log_settings.embedded:
         principal = settings.principal.model_copy(
             update={"stored_mb": min(most, log_settings.max_memory_mb // 2)}
         )
         settings = settings.model_copy(update={"principal": principal})
-    return Allowance(RedisMeter(hot), settings, Stored(hot))
+    return Allowance(UsageMeter(log), settings, Stored(log))
 
 
 def _no_room(usage: Usage, most: int) -> StoredQuota:

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Final
 
-from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.session_directory import Directory
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.server import Command
@@ -68,7 +67,7 @@ class Stored:
 
     def __init__(self, log: RedisEventLog) -> None:
         self._log = log
-        self._directory = Directory(RedisDirectory(log))
+        self._directory = Directory(log)
         self._known: dict[str, Usage] = {}
 
     def known(self, principal: str) -> Usage:

@@ -1,10 +1,9 @@
-"""Counts what is used per time: by one server function for all replicas, or in this process's memory."""
+"""Counts what is used per time, by one server function for all replicas."""
 
 import hashlib
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 from zlib import crc32
 
 from pipeline.eventlog.redis.redis_log import RedisEventLog
@@ -45,27 +44,19 @@ class Shortage:
     wait_s: float
 
 
-class Meter(Protocol):
-    async def take(self, who: str, costs: Sequence[Cost]) -> Shortage | None:
-        """Take all of it, or nothing and say what is short."""
-        ...
-
-    async def owe(self, who: str, cost: Cost) -> None:
-        """It was used; what is not there is a debt, and must come back before anything can be taken."""
-        ...
-
-
-class RedisMeter:
-    """A Meter on the log's server, so that all replicas count together."""
+class UsageMeter:
+    """On the log's server, so that all replicas count together."""
 
     def __init__(self, log: RedisEventLog) -> None:
         self._log = log
 
     async def take(self, who: str, costs: Sequence[Cost]) -> Shortage | None:
+        """Take all of it, or nothing and say what is short."""
         which, wait_us = await self._call(who, costs, [cost.us for cost in costs], anyway="")
         return Shortage(costs[which - 1], wait_us / _US) if which else None
 
     async def owe(self, who: str, cost: Cost) -> None:
+        """It was used; what is not there is a debt, and must come back before anything can be taken."""
         await self._call(who, [cost], [cost.debt_us], anyway="1")
 
     async def _call(
@@ -79,27 +70,3 @@ class RedisMeter:
         command: Command = ("FCALL", "limit3_take", len(buckets), *buckets, anyway, *amounts)
         [[which, wait_us]] = await self._log.call(command)
         return which, wait_us
-
-
-class MemoryMeter:
-    """The same in memory, for one process and as the model of the other. Forgets nobody: for tests."""
-
-    def __init__(self, now_us: Callable[[], int] = lambda: time.monotonic_ns() // 1_000) -> None:
-        self._now_us = now_us
-        self._due: dict[tuple[str, str], int] = {}
-
-    async def take(self, who: str, costs: Sequence[Cost]) -> Shortage | None:
-        now = self._now_us()
-        due = {cost.bucket: self._after(who, cost.bucket, now) + cost.us for cost in costs}
-        waits = [(due[cost.bucket] - now - cost.burst_us, cost) for cost in costs]
-        wait, short = max(waits, key=lambda found: found[0])
-        if wait > 0:
-            return Shortage(short, wait / _US)
-        self._due |= {(who, bucket): us for bucket, us in due.items()}
-        return None
-
-    async def owe(self, who: str, cost: Cost) -> None:
-        self._due[who, cost.bucket] = self._after(who, cost.bucket, self._now_us()) + cost.debt_us
-
-    def _after(self, who: str, bucket: str, now: int) -> int:
-        return max(now, self._due.get((who, bucket), 0))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from pipeline.apps.streams import name_log
-from pipeline.background.session_directory import DirectoryStore, kinds_of
+from pipeline.background.session_directory import Directory, kinds_of
 from pipeline.core.clock import Clock
 from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.session_views import fold
@@ -27,7 +27,7 @@ class StreamExpiry:
     def __init__(
         self,
         log: EventLog,
-        directory: DirectoryStore,
+        directory: Directory,
         partitions: Callable[[], Awaitable[int]],
         clock: Clock,
     ) -> None:

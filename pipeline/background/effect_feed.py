@@ -6,7 +6,7 @@ from typing import Final
 import anyio
 
 from pipeline.background.effect_runner import EffectRunner, pause
-from pipeline.background.worker_ports import GroupLog
+from pipeline.background.redis.redis_groups import RedisGroups
 from schemas.errors import LogError, LogForeign
 
 WAIT_S: Final = 5.0
@@ -16,7 +16,7 @@ WAIT_S: Final = 5.0
 class EffectFeed:
     """Waits for news on one connection, and shares out what there is among the runners that have room."""
 
-    def __init__(self, log: GroupLog, runners: Sequence[EffectRunner], *, consumer: str) -> None:
+    def __init__(self, log: RedisGroups, runners: Sequence[EffectRunner], *, consumer: str) -> None:
         self._log = log
         self._runners = runners
         self._consumer = consumer

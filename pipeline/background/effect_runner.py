@@ -9,12 +9,12 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
+from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.worker_ports import (
     SESSION_DELETED,
     AbandonableEffect,
     Effect,
     EventDelivery,
-    GroupLog,
     Member,
     Pointer,
     Wish,
@@ -88,7 +88,13 @@ class EffectRunner:
     """One consumer of one effect's group. New pointers come from an EffectFeed."""
 
     def __init__(
-        self, effect: Effect, group: GroupLog, reads: SharedReads, settings: WorkerSettings, *, consumer: str
+        self,
+        effect: Effect,
+        group: RedisGroups,
+        reads: SharedReads,
+        settings: WorkerSettings,
+        *,
+        consumer: str,
     ) -> None:
         self._effect = effect
         self._group = group

@@ -1,12 +1,12 @@
-"""The port for looking after the log, and the chores: old pointers, old letters, past consumers."""
+"""The chores of the workers: old pointers, old letters, past consumers."""
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Final
 
 from pipeline.background.consumer_lag import ConsumerLag, ConsumerPresence, names_running, needed_from
-from pipeline.background.worker_ports import START, Letter
-from schemas.ids import SessionId
+from pipeline.background.redis.redis_maintenance import RedisMaintenance
+from pipeline.background.worker_ports import START
 from schemas.settings import WorkerSettings
 
 PRESENT_MS: Final = 15_000
@@ -19,27 +19,6 @@ _DAY_MS: Final = 86_400_000
 _logger = logging.getLogger(__name__)
 
 
-class MaintenanceLog(Protocol):
-    """Short looks and idempotent repairs."""
-
-    async def announce(self, presence: ConsumerPresence) -> None: ...
-    async def retire(self, workers: Sequence[str]) -> None: ...
-    async def presences(self) -> list[ConsumerPresence]: ...
-    async def now_ms(self) -> int: ...
-    async def lags(self) -> list[ConsumerLag]: ...
-    async def counted(self, day: str) -> dict[str, int]: ...
-    async def trim(self, partition: int, before: str) -> int: ...
-    async def forget_consumers(self, partition: int, group: str, *, idle_s: float) -> int: ...
-    def idle(self, before_ms: int) -> AsyncGenerator[list[SessionId], None]: ...
-    async def latest_ms(self, sessions: Sequence[SessionId]) -> list[int | None]: ...
-    async def listeners(self, sessions: Sequence[SessionId]) -> list[int]: ...
-    async def deleted(self, sessions: Sequence[SessionId]) -> list[bool]: ...
-    async def letters(self, after: str | None, limit: int) -> list[Letter]: ...
-    async def letter(self, name: str) -> Letter | None: ...
-    async def retry(self, letter: Letter) -> bool: ...
-    async def drop(self, letter: Letter) -> bool: ...
-
-
 def present(presences: Sequence[ConsumerPresence], now_ms: int) -> list[ConsumerPresence]:
     return [presence for presence in presences if now_ms - presence.seen_ms < PRESENT_MS]
 
@@ -47,7 +26,7 @@ def present(presences: Sequence[ConsumerPresence], now_ms: int) -> list[Consumer
 class Janitor:
     """Drops what nobody needs any more. Any number may work at once."""
 
-    def __init__(self, log: MaintenanceLog, settings: WorkerSettings) -> None:
+    def __init__(self, log: RedisMaintenance, settings: WorkerSettings) -> None:
         self._log = log
         self._settings = settings
         self._reported: set[str] = set()

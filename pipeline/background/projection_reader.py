@@ -8,6 +8,7 @@ from typing import Final
 
 import anyio
 
+from pipeline.background.redis.redis_projections import RedisProjections
 from pipeline.background.worker_ports import (
     START,
     Change,
@@ -15,7 +16,6 @@ from pipeline.background.worker_ports import (
     Parking,
     Pointer,
     Projection,
-    ProjectionLog,
     Step,
 )
 from schemas.errors import LogError, LogForeign, LogUnavailable
@@ -36,7 +36,7 @@ class ProjectionReader:
     def __init__(
         self,
         projection: Projection,
-        log: ProjectionLog,
+        log: RedisProjections,
         settings: WorkerSettings,
         *,
         reader: str,

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from pipeline.background.maintenance import MaintenanceLog
-from pipeline.background.session_directory import DirectoryStore, kinds_of
+from pipeline.background.redis.redis_maintenance import RedisMaintenance
+from pipeline.background.session_directory import Directory, kinds_of
 from pipeline.eventlog.event_log import Batch, EventLog, Head, Verdict
 from schemas.events import Kind, SessionEndRequested
 from schemas.events.recorded import NewEvent
@@ -22,8 +22,8 @@ class Reaper:
     def __init__(
         self,
         log: EventLog,
-        maintenance: MaintenanceLog,
-        directory: DirectoryStore,
+        maintenance: RedisMaintenance,
+        directory: Directory,
         settings: IdleSettings,
         clock_ms: Callable[[], int],
     ) -> None:

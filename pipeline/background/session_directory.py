@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal, Protocol, get_args
+from typing import Any, Final, Literal, get_args
 
 import orjson
 
 from pipeline.background.worker_ports import SESSION_DELETED, Change, Pointer
 from pipeline.eventlog.event_log import EventLog
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.server import Command
 from schemas.errors import CursorMalformed
 from schemas.events import TERMINAL, Kind
 from schemas.events.recorded import Recorded
@@ -30,16 +32,6 @@ _LOOKED_AT: Final = 2_000
 """Sessions that one search looks at; `next` goes on from there."""
 Place = tuple[int, SessionId]
 """Creation time and id: what sessions are ordered by."""
-
-
-class DirectoryStore(Protocol):
-    """Port to the stored list of sessions."""
-
-    async def rows(self, sessions: Sequence[SessionId]) -> list[bytes | None]: ...
-    async def known(self, partition: int) -> list[SessionId]: ...
-    async def newest(
-        self, principal: str, kinds: Sequence[str], before: Place | None, limit: int
-    ) -> list[Place]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +149,7 @@ class DirectoryProjection:
     name = "directory"
     types = TERMINAL | _TELLING | {"session.started", "turn.requested", "session.ended", SESSION_DELETED}
 
-    def __init__(self, log: EventLog, store: DirectoryStore) -> None:
+    def __init__(self, log: EventLog, store: "Directory") -> None:
         self._log = log
         self._store = store
 
@@ -220,7 +212,7 @@ def unpacked(packed: bytes) -> DirectoryRow:
     return DirectoryRow(**{name: value for name, value in found.items() if name in DirectoryRow.__slots__})
 
 
-async def kinds_of(log: EventLog, store: DirectoryStore, sessions: Sequence[SessionId]) -> list[Kind | None]:
+async def kinds_of(log: EventLog, store: "Directory", sessions: Sequence[SessionId]) -> list[Kind | None]:
     """Kinds of the sessions; None for what is no session."""
     kinds: list[Kind | None] = []
     for session, packed in zip(sessions, await store.rows(sessions), strict=True):
@@ -234,10 +226,46 @@ async def kinds_of(log: EventLog, store: DirectoryStore, sessions: Sequence[Sess
 
 
 class Directory:
-    """Lists the sessions of users. A new session is in the list a moment after it was created."""
+    """Lists sessions: a row for each, and for each owner an order by creation.
 
-    def __init__(self, store: DirectoryStore) -> None:
-        self._store = store
+    A new session is in the list a moment after it was created.
+    """
+
+    def __init__(self, log: RedisEventLog) -> None:
+        self._log = log
+
+    async def rows(self, sessions: Sequence[SessionId]) -> list[bytes | None]:
+        keys = await self._log.keys()
+        if not sessions:
+            return []
+        commands: list[Command] = [
+            ("HGET", keys.beside(keys.partition(session), ROWS), session) for session in sessions
+        ]
+        return await self._log.call(*commands)
+
+    async def known(self, partition: int) -> list[SessionId]:
+        keys = await self._log.keys()
+        [names] = await self._log.call(("HKEYS", keys.beside(partition, ROWS)))
+        return [SessionId(name.decode()) for name in names]
+
+    async def newest(
+        self, principal: str, kinds: Sequence[str], before: Place | None, limit: int
+    ) -> list[Place]:
+        """At most `limit` places before this one, newest first, over all partitions."""
+        keys = await self._log.keys()
+        names = [keys.beside(p, order_key(kind, principal)) for p in range(keys.partitions) for kind in kinds]
+        highest = "+inf" if before is None else f"({before[0]}"
+        commands: list[Command] = [
+            ("ZREVRANGEBYSCORE", name, highest, "-inf", "WITHSCORES", "LIMIT", 0, limit) for name in names
+        ]
+        if before is not None:  # those of the same millisecond are in order by id
+            commands += [("ZRANGEBYSCORE", name, before[0], before[0], "WITHSCORES") for name in names]
+        found = {
+            (int(score), SessionId(name.decode()))
+            for reply in await self._log.call(*commands)
+            for name, score in zip(reply[::2], reply[1::2], strict=True)
+        }
+        return sorted((place for place in found if before is None or place < before), reverse=True)[:limit]
 
     async def list(
         self,
@@ -254,9 +282,9 @@ class Directory:
         place = None if before is None else _place(before)
         if words := query.casefold().split():
             return await self._search(principal, kinds, words, place, limit)
-        places = await self._store.newest(principal, kinds, place, limit + 1)
+        places = await self.newest(principal, kinds, place, limit + 1)
         shown = [session for _, session in places[:limit]]
-        rows = zip(shown, await self._store.rows(shown), strict=True)
+        rows = zip(shown, await self.rows(shown), strict=True)
         last = places[limit - 1] if len(places) > limit else None
         return SessionList(
             sessions=tuple(unpacked(row).listed(session) for session, row in rows if row is not None),
@@ -268,8 +296,8 @@ class Directory:
     ) -> SessionList:
         found: list[ListedSession] = []
         looked_at = 0
-        while places := await self._store.newest(principal, kinds, place, _PAGE):
-            rows = await self._store.rows([session for _, session in places])
+        while places := await self.newest(principal, kinds, place, _PAGE):
+            rows = await self.rows([session for _, session in places])
             for place, packed in zip(places, rows, strict=True):
                 row = None if packed is None else unpacked(packed)
                 if row is not None and row.matches(words):
@@ -282,9 +310,9 @@ class Directory:
     async def all_of(self, principal: str) -> AsyncGenerator[SessionId, None]:
         """Every session of theirs, of whatever kind, newest first; not those that they only take part in."""
         place: Place | None = None
-        while places := await self._store.newest(principal, KINDS, place, _PAGE):
+        while places := await self.newest(principal, KINDS, place, _PAGE):
             sessions = [session for _, session in places]
-            for session, packed in zip(sessions, await self._store.rows(sessions), strict=True):
+            for session, packed in zip(sessions, await self.rows(sessions), strict=True):
                 if packed is not None and unpacked(packed).principal == principal:
                     yield session
             place = places[-1]

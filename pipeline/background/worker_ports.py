@@ -1,6 +1,6 @@
-"""Effects and projections of the workers, and the ports to the log that they need."""
+"""Effects and projections of the workers, and what passes between them and the log."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, runtime_checkable
 
@@ -137,52 +137,6 @@ class Fetched:
     """Partitions in which there may be more."""
 
 
-class GroupLog(Protocol):
-    """Trigger streams as consumer groups see them: each pointer goes to one consumer until it is done with.
-
-    Like everything at the log, methods raise LogUnavailable when the server stays out of reach.
-    """
-
-    async def news(self, wait_s: float) -> set[int]:
-        """Partitions with pointers that `fetch` has not been asked for; after `wait_s` without any, all.
-
-        The first call returns at once.
-        """
-        ...
-
-    async def fetch(self, consumer: str, wishes: Sequence[Wish], partitions: Iterable[int]) -> Fetched:
-        """New pointers of these partitions: about as many as wished for, at least one of each partition.
-
-        Pointers of other types, or for another group alone, are done with. A group that is missing is made
-        and begins with the oldest pointer.
-        """
-        ...
-
-    async def claim(self, member: Member, *, idle_s: float, count: int) -> list[EventDelivery]:
-        """Take over, at most `count` in each partition, what nobody has shown life about for `idle_s`."""
-        ...
-
-    async def beat(self, member: Member, pointers: Sequence[Pointer]) -> list[Pointer]:
-        """Show life about these; returns those that are somebody else's by now."""
-        ...
-
-    async def again(self, member: Member, pointer: Pointer) -> int:
-        """Count one more delivery; 0: the pointer is somebody else's by now."""
-        ...
-
-    async def finish(self, member: Member, pointer: Pointer, changes: Sequence[Change] = ()) -> bool:
-        """Write and acknowledge in one step; False: somebody else's by now, and nothing was written."""
-        ...
-
-    async def dead_letter(self, member: Member, pointer: Pointer, error: str) -> bool:
-        """Make it a dead letter; False as above."""
-        ...
-
-    async def leave(self, member: Member) -> None:
-        """Hand everything back at once, as if it had not been delivered."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The right to go on with a projection in one partition, from a place on."""
@@ -213,36 +167,6 @@ class Step:
     freed: Mapping[SessionId, Sequence[str]] | None = None
     """Sessions that are parked no longer, with the entries of their dead letters."""
     rebuilt: bool = False
-
-
-class ProjectionLog(Protocol):
-    """Trigger streams as projections see them: in order, from a place kept with what was made of them."""
-
-    async def lease(self, projection: str, reader: str, *, ttl_s: float) -> list[Lease]:
-        """Take or renew what nobody else holds."""
-        ...
-
-    async def release(self, projection: str, reader: str) -> None: ...
-    async def follow(self, places: Mapping[int, str], *, count: int, wait_s: float) -> list[Pointer]:
-        """At most `count` pointers of each partition after these places; [] after `wait_s` without any."""
-        ...
-
-    async def parked(self, projection: str, partition: int) -> set[SessionId]: ...
-    async def letters(self, projection: str, partition: int) -> Mapping[SessionId, Sequence["Letter"]]:
-        """The dead letters of a projection by session, oldest first."""
-        ...
-
-    async def advance(self, projection: str, lease: Lease, step: Step) -> bool:
-        """False: the lease is somebody else's by now (or this place is past), and nothing was written."""
-        ...
-
-    async def sessions(self, partition: int) -> list[SessionId]:
-        """Every session that the log knows, deleted ones included while their tombstone stands."""
-        ...
-
-    async def end(self, partition: int) -> str:
-        """The place of the latest pointer."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from pipeline.background.consumer_lag import ConsumerLag, GroupLag, ProjectionLag, names_running
 from pipeline.background.event_counts import day_of
-from pipeline.background.maintenance import MaintenanceLog, present
+from pipeline.background.maintenance import present
+from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from schemas.native.worker_answers import EffectReport, ProjectionReport, WorkerReport
 
 
-async def report(log: MaintenanceLog) -> WorkerReport:
+async def report(log: RedisMaintenance) -> WorkerReport:
     """From the log server alone: any process may ask."""
     now_ms = await log.now_ms()
     alive = present(await log.presences(), now_ms)

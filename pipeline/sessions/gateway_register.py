@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 import anyio
 import orjson
@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from pipeline.admission.concurrency_limiter import Neighbours
 from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.core.clock import Clock, coalesced_sleep
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.sessions.drain import Drain
 from pipeline.sessions.owner_pool import OwnerPool
 from schemas.errors import LogError
@@ -31,6 +32,11 @@ _LOOK_S: Final = 0.25
 _GOODBYE_S: Final = 0.5
 _ASK_S: Final = 2.0
 """How long a log that is frozen is waited for."""
+HERE: Final = "ev:{gateways}:here"
+"""Gateway -> what it says of itself."""
+LEAVE: Final = "ev:{gateways}:leave"
+"""Gateway -> when it was asked to go."""
+_FORGET_MS: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +84,58 @@ class Announced:
     """All gateways that have announced themselves lately, by name; the one that asks included."""
 
 
-class Register(Protocol):
-    """Port of the register of gateways. Raises LogError."""
+class RedisGateways:
+    """Register of gateways: two hashes on the log's own server, by its clock, since a gateway's may be wrong.
 
-    async def announce(self, presence: GatewayPresence) -> Announced: ...
+    Raises LogError.
+    """
 
-    async def retire(self, gateway: str) -> None: ...
+    def __init__(self, log: RedisEventLog) -> None:
+        self._log = log
+
+    async def announce(self, presence: GatewayPresence) -> Announced:
+        now_ms = await self._log.now_ms()
+        presence = replace(presence, seen_ms=now_ms)
+        _, asked, flat = await self._log.call(
+            ("HSET", HERE, presence.gateway, presence.packed()),
+            ("HEXISTS", LEAVE, presence.gateway),
+            ("HGETALL", HERE),
+        )
+        return Announced(bool(asked), await self._present(flat, now_ms))
+
+    async def retire(self, gateway: str) -> None:
+        await self._log.call(("HDEL", HERE, gateway), ("HDEL", LEAVE, gateway))
 
     async def present(self) -> Mapping[str, GatewayPresence]:
-        """All that have announced themselves lately, by name."""
-        ...
+        """Returns the gateways that are present; a gateway that died silently is forgotten after a while.
+
+        An outage of the log makes no gateway absent: times count from the latest announcement of any gateway.
+        """
+        [flat] = await self._log.call(("HGETALL", HERE))
+        return await self._present(flat, await self._log.now_ms())
+
+    async def _present(self, flat: Sequence[bytes], now_ms: int) -> Mapping[str, GatewayPresence]:
+        found = [one for one in map(_unpacked, flat[1::2]) if one is not None]
+        latest = min(now_ms, max((one.seen_ms for one in found), default=0))
+        if lost := [one.gateway for one in found if one.seen_ms < latest - _FORGET_MS]:
+            await self._log.call(("HDEL", HERE, *lost), ("HDEL", LEAVE, *lost))
+        return {one.gateway: one for one in found if one.seen_ms >= latest - LOST_MS}
 
     async def ask_to_leave(self, gateway: str) -> bool:
         """False: there is no such gateway."""
-        ...
+        present = await self.present()
+        if gateway not in present:
+            return False
+        await self._log.call(("HSET", LEAVE, gateway, present[gateway].seen_ms))
+        return True
+
+
+def _unpacked(packed: bytes) -> GatewayPresence | None:
+    """None: nothing that we understand. All gateways read it, and none may end by what another wrote."""
+    try:
+        return GatewayPresence.unpacked(packed)
+    except (TypeError, ValueError):
+        return None
 
 
 class Leaving:
@@ -100,7 +144,7 @@ class Leaving:
     def __init__(
         self,
         presence: GatewayPresence,
-        register: Register,
+        register: RedisGateways,
         drain: Drain,
         owners: OwnerPool,
         backpressure: EngineBackpressure,

@@ -17,8 +17,8 @@ from pipeline.eventlog.recorder import Recorder, SessionWriter
 from pipeline.eventlog.tailer import Tailer
 from pipeline.observability.tracer import Tracing
 from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.llm_context import history
 from pipeline.session_state.session_views import SessionViews, advance, fold
-from pipeline.session_state.turn_history import history
 from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.owner_leases import Leases
 from pipeline.tts.sentence_synthesizer import FirstAudioPriority

@@ -5,13 +5,14 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Final
 
 import anyio
 
 from pipeline.auth.client_secrets import erase_secrets
 from pipeline.background.redis.aof_rewrite import Rewritten, rewrite
 from pipeline.background.redis.redis_session_rows import RedisTraces
+from pipeline.background.session_directory import Directory
 from pipeline.core.clock import Clock
 from pipeline.eventlog.archive.entry_chain import FIRST_LINK, link
 from pipeline.eventlog.tiered_log import TieredLog
@@ -63,12 +64,6 @@ _ELSEWHERE: Final = (
 )
 
 
-class ErasureDirectory(Protocol):
-    """Port to the sessions of each user."""
-
-    def all_of(self, principal: str) -> AsyncGenerator[SessionId, None]: ...
-
-
 Leave = Callable[[SessionId, str], Awaitable[None]]
 """Ends a principal's membership of a thread. May raise a RhapsodeError."""
 
@@ -100,7 +95,7 @@ class Eraser:
     def __init__(
         self,
         log: TieredLog,
-        directory: ErasureDirectory,
+        directory: Directory,
         delete: Callable[[SessionId], Awaitable[None]],
         clock: Clock,
         *,

@@ -17,7 +17,6 @@ from deployments.web.body_limits import BoundedRoute
 from deployments.web.connection_limiter import hold_session
 from deployments.web.resource_access import Caller, owns
 from pipeline.admission.upload_limits import Arrival
-from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.session_directory import Directory
 from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.transfer.bundle_export import ExportedPast, export
@@ -159,7 +158,7 @@ async def erase_user(
     log = services.log
     if not isinstance(log, TieredLog):
         raise StateError("this server's log cannot prove an erasure")
-    directory = Directory(RedisDirectory(log.hot))
+    directory = Directory(log.hot)
     eraser = Eraser(
         log,
         directory,

@@ -15,8 +15,13 @@ from pipeline.eventlog.recorder import RequestContext
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.conversation_items import ROOT, Item, Items, made
-from pipeline.session_state.llm_context import as_given, context_messages, text_of
-from pipeline.session_state.turn_history import CHARS_PER_TOKEN, counting_items
+from pipeline.session_state.llm_context import (
+    CHARS_PER_TOKEN,
+    as_given,
+    context_messages,
+    counting_items,
+    text_of,
+)
 from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.item_audio import Charge, I, silent_parts, written_down

@@ -19,8 +19,7 @@ from pipeline.core.surrogates import joined
 from pipeline.eventlog.recorder import RequestContext
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.conversation_items import made
-from pipeline.session_state.llm_context import as_given, context_messages
-from pipeline.session_state.turn_history import CHARS_PER_TOKEN, counting_items
+from pipeline.session_state.llm_context import CHARS_PER_TOKEN, as_given, context_messages, counting_items
 from pipeline.sessions.session_commands import Sessions
 from schemas.bounds import too_deep
 from schemas.errors import (

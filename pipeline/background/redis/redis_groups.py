@@ -17,11 +17,11 @@ _NEWS: Final = 100
 
 
 class RedisGroups:
-    """A GroupLog for one process: it holds a connection that waits.
+    """Of one process: each pointer goes to one consumer until it is done with. Holds a connection that waits.
 
-    A lost answer to a read or a claim leaves pointers pending with us that we never saw: they are claimed
-    once they are idle. Everything else is a server function that may be sent twice. Repeated
-    work is done with the servers that answer.
+    Methods raise LogUnavailable when the server stays out of reach. A lost answer to a read or a claim
+    leaves pointers pending with us that we never saw: they are claimed once they are idle. Everything else is
+    a server function that may be sent twice. Repeated work is done with the servers that answer.
     """
 
     def __init__(self, log: RedisEventLog) -> None:
@@ -33,6 +33,10 @@ class RedisGroups:
         """Pointers that were trimmed before they were done with. Stays zero unless somebody else trims."""
 
     async def news(self, wait_s: float) -> set[int]:
+        """Partitions with pointers that `fetch` has not been asked for; after `wait_s` without any, all.
+
+        The first call returns at once.
+        """
         keys = await self._log.keys()
         partition_of = {keys.triggers(p): p for p in range(keys.partitions)}
         if missing := [name for name in partition_of if name not in self._places]:
@@ -47,6 +51,11 @@ class RedisGroups:
         return {partition_of[name.decode()] for name, _ in found} or {partition_of[n] for n in self._places}
 
     async def fetch(self, consumer: str, wishes: Sequence[Wish], partitions: Iterable[int]) -> Fetched:
+        """New pointers of these partitions: about as many as wished for, at least one of each partition.
+
+        Pointers of other types, or for another group alone, are done with. A group that is missing is made
+        and begins with the oldest pointer.
+        """
         keys = await self._log.keys()
         wanted = pack([[wish.group, wish.count, list(wish.types)] for wish in wishes])
         groups = self._log.together(sorted(partitions))
@@ -70,6 +79,7 @@ class RedisGroups:
         return Fetched(by_group, frozenset(behind))
 
     async def claim(self, member: Member, *, idle_s: float, count: int) -> list[EventDelivery]:
+        """Take over, at most `count` in each partition, what nobody has shown life about for `idle_s`."""
         keys = await self._log.keys()
         groups = self._log.together(range(keys.partitions))
         words: Command = (member.group, member.consumer, int(idle_s * 1000), count)
@@ -85,6 +95,7 @@ class RedisGroups:
         ]
 
     async def beat(self, member: Member, pointers: Sequence[Pointer]) -> list[Pointer]:
+        """Show life about these; returns those that are somebody else's by now."""
         keys = await self._log.keys()
         groups = [
             (partition, some[start : start + _BEATS])
@@ -106,12 +117,14 @@ class RedisGroups:
         ]
 
     async def again(self, member: Member, pointer: Pointer) -> int:
+        """Count one more delivery; 0: the pointer is somebody else's by now."""
         keys = await self._log.keys()
         command = self._fcall("ew3_again", keys, pointer.partition, member, pointer.entry)
         [times] = await self._log.call(command)
         return int(times)
 
     async def finish(self, member: Member, pointer: Pointer, changes: Sequence[Change] = ()) -> bool:
+        """Write and acknowledge in one step; False: somebody else's by now, and nothing was written."""
         keys = await self._log.keys()
         written, packed = packed_changes(keys, pointer.partition, changes, before=1)
         names = (keys.triggers(pointer.partition), *written)
@@ -121,6 +134,7 @@ class RedisGroups:
         return bool(done)
 
     async def dead_letter(self, member: Member, pointer: Pointer, error: str) -> bool:
+        """Make it a dead letter; False as above."""
         keys = await self._log.keys()
         names = (keys.triggers(pointer.partition), keys.beside(pointer.partition, LETTERS))
         who = (member.group, member.consumer, pointer.entry, error[:ERROR_CHARS])
@@ -128,6 +142,7 @@ class RedisGroups:
         return bool(done)
 
     async def leave(self, member: Member) -> None:
+        """Hand everything back at once, as if it had not been delivered."""
         keys = await self._log.keys()
         await self._log.partly(*(self._fcall("ew3_leave", keys, p, member) for p in range(keys.partitions)))
 

@@ -26,14 +26,14 @@ _PAGE: Final = 1_000
 
 
 class RedisProjections:
-    """A ProjectionLog for one reader: it holds a connection that waits."""
+    """Of one reader: from a place kept with what was made of the pointers. Holds a connection that waits."""
 
     def __init__(self, log: RedisEventLog) -> None:
         self._log = log
         self._waiter = log.waiter()
 
     async def lease(self, projection: str, reader: str, *, ttl_s: float) -> list[Lease]:
-        """Partitions of servers that are away are not ours now."""
+        """Take or renew what nobody else holds. Partitions of servers that are away are not ours now."""
         keys = await self._log.keys()
         groups = self._log.together(range(keys.partitions))
         words = (projection, reader, int(ttl_s * 1000))
@@ -54,6 +54,7 @@ class RedisProjections:
         )
 
     async def follow(self, places: Mapping[int, str], *, count: int, wait_s: float) -> list[Pointer]:
+        """At most `count` pointers of each partition after these places; [] after `wait_s` without any."""
         keys = await self._log.keys()
         streams = {keys.triggers(partition): partition for partition in places}
         from_ = dict(zip(streams, places.values(), strict=True))
@@ -66,6 +67,7 @@ class RedisProjections:
         return {SessionId(name.decode()) for name in names}
 
     async def letters(self, projection: str, partition: int) -> Mapping[SessionId, list[Letter]]:
+        """The dead letters of a projection by session, oldest first."""
         key = (await self._log.keys()).beside(partition, LETTERS)
         found: dict[SessionId, list[Letter]] = defaultdict(list)
         first = "-"
@@ -80,6 +82,7 @@ class RedisProjections:
             first = f"({page[-1][0].decode()}"
 
     async def advance(self, projection: str, lease: Lease, step: Step) -> bool:
+        """False: the lease is somebody else's by now (or this place is past), and nothing was written."""
         keys, p = await self._log.keys(), lease.partition
         names = [
             keys.beside(p, checkpoint(projection)),
@@ -103,6 +106,7 @@ class RedisProjections:
         return bool(done)
 
     async def sessions(self, partition: int) -> list[SessionId]:
+        """Every session that the log knows, deleted ones included while their tombstone stands."""
         keys = await self._log.keys()
         found: dict[SessionId, None] = {}
         async with aclosing(self._log.client.scan(keys.beside(partition, "m:*"), _PAGE)) as pages:
@@ -111,6 +115,7 @@ class RedisProjections:
         return list(found)
 
     async def end(self, partition: int) -> str:
+        """The place of the latest pointer."""
         keys = await self._log.keys()
         [entries] = await self._log.call(("XREVRANGE", keys.triggers(partition), "+", "-", "COUNT", 1))
         return entries[0][0].decode() if entries else START

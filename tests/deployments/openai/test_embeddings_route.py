@@ -12,7 +12,6 @@ from openai import BadRequestError, NotFoundError, OpenAI
 
 from deployments.faces.openai.routes.embedding_routes import Embeddings
 from pipeline.admission.allowance import Allowance
-from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.auth.principals import Principal
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.rag.embeddings.embedder import Vectors
@@ -20,6 +19,7 @@ from pipeline.rag.embeddings.embedding_models import PACKAGED
 from schemas.openai.embeddings_request import EmbeddingsRequest
 from schemas.settings.limit_settings import LimitSettings
 from schemas.settings.openai_settings import EMBEDDINGS
+from tests.support.memory_meter import MemoryMeter
 from tests.support.running_app import RunningApp, app_fixture
 
 pytestmark = pytest.mark.anyio

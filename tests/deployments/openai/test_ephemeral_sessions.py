@@ -8,7 +8,7 @@ import pytest
 from anyio import wait_all_tasks_blocked
 
 from deployments.ephemeral_sessions import EphemeralSessions
-from pipeline.admission.allowance import open_allowance
+from pipeline.admission.allowance import Allowance
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.session_views import SessionViews
@@ -20,6 +20,7 @@ from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.settings.limit_settings import LimitSettings
 from tests.pipeline.sessions.test_session_owner import QUIET, Patient, gateway
 from tests.support.eventlog.memory_log import MemoryEventLog
+from tests.support.memory_meter import MemoryMeter
 
 pytestmark = pytest.mark.anyio
 GRACE_S = 5.0
@@ -63,7 +64,7 @@ async def opened() -> AsyncGenerator[Replicas, None]:
             tailer,
             owners,
             HeardLedger(recorder, clock),
-            allowance=open_allowance(log, limits),
+            allowance=Allowance(MemoryMeter(), limits),
             choices=Catalog(QUIET, {}),
         )
         async with (

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from pipeline.engines.ports import Message
-from pipeline.session_state.turn_history import history
+from pipeline.session_state.llm_context import history
 from schemas.ids import SessionId, TurnId
 from tests.support.clients.native_client import SCENES, STREAM
 from tests.support.eventlog.bundles import exported, imported

@@ -14,7 +14,6 @@ from websockets.asyncio.client import connect
 
 from pipeline.admission.allowance import Allowance, open_allowance
 from pipeline.admission.storage_quota import Stored, Usage
-from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.stt.inputs.input_handles import HeardAllowance
@@ -26,6 +25,7 @@ from schemas.settings.limit_settings import LimitSettings
 from tests.support.clients.access_people import Newcomers, client, settings_at
 from tests.support.clients.native_client import create
 from tests.support.eventlog.log_events import raw
+from tests.support.memory_meter import MemoryMeter
 from tests.support.running_app import RunningApp, running_app
 
 pytestmark = pytest.mark.anyio

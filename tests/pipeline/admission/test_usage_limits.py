@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.admission.usage_meter import Cost, MemoryMeter, RedisMeter
+from pipeline.admission.usage_meter import Cost, UsageMeter
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.settings import LogSettings
 from tests.support.clients.access_people import Newcomers, People, client, said_by_socket, settings_at, stream
 from tests.support.clients.native_client import ask, create, listen_until_over
+from tests.support.memory_meter import MemoryMeter
 from tests.support.running_app import RunningApp, running_app
 
 pytestmark = pytest.mark.anyio
@@ -252,7 +253,7 @@ async def hot_log(tmp_path: Path) -> AsyncGenerator[RedisEventLog, None]:
 
 async def test_nobody_waits_for_a_clock_that_was_set_back(hot_log: RedisEventLog) -> None:
     """An hour: what was taken before has both of its times an hour ahead."""
-    meter, turn, hour_us = RedisMeter(hot_log), Cost("turns", 1, 2, 60), 3_600_000_000
+    meter, turn, hour_us = UsageMeter(hot_log), Cost("turns", 1, 2, 60), 3_600_000_000
     await meter.take("anna", [turn])
     [pages] = await hot_log.call(("SCAN", 0, "MATCH", "*limit3:*", "COUNT", 1_000))
     [key] = pages[1]
@@ -266,7 +267,7 @@ async def test_nobody_waits_for_a_clock_that_was_set_back(hot_log: RedisEventLog
 
 
 async def test_the_server_s_function_does_what_the_model_does(hot_log: RedisEventLog) -> None:
-    meter: Any = RedisMeter(hot_log)
+    meter: Any = UsageMeter(hot_log)
     turns, chars = Cost("turns", 1, 20, 1), Cost("characters", 100, 1_000_000, 3_600)
     for _ in range(20):
         await meter.take("anna", [turns, chars])

@@ -4,7 +4,6 @@ import anyio
 import pytest
 
 from pipeline.admission.allowance import Allowance
-from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.apps.streams import NewStream, Streams
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.recorder import Recorder
@@ -14,6 +13,7 @@ from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 from schemas.settings.limit_settings import LimitSettings
 from tests.support.eventlog.memory_log import MemoryEventLog
+from tests.support.memory_meter import MemoryMeter
 
 pytestmark = pytest.mark.anyio
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.background.audio_retention import Retention
-from pipeline.background.redis.redis_audio import RedisSound
-from pipeline.background.redis.redis_directory import RedisDirectory
+from pipeline.background.audio_retention import RedisSound, Retention
+from pipeline.background.session_directory import Directory
 from pipeline.eventlog.archive import audio_redaction
 from pipeline.eventlog.archive.archive_store import ArchiveStore
 from pipeline.eventlog.archive.audio_redaction import AudioRedaction
@@ -29,7 +28,7 @@ NOW_MS = 100 * DAY_MS
 DAYS = 30.0
 
 
-class Known(RedisDirectory):
+class Known(Directory):
     """A list of sessions that no worker has to make first."""
 
     def __init__(self, tiers: Tiers, *sessions: SessionId) -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from pipeline.background.reaper import Reaper
-from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
+from pipeline.background.session_directory import Directory
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.tailer import Tailer
 from schemas.events import Kind, SessionStarted
@@ -26,7 +26,7 @@ async def started(log: RedisEventLog, kind: Kind, *, created_ms: int = HOUR_MS) 
 
 def reaper(log: RedisEventLog, now_ms: int) -> Reaper:
     settings = IdleSettings(session_s=7_200)
-    return Reaper(log, RedisMaintenance(log), RedisDirectory(log), settings, lambda: now_ms)
+    return Reaper(log, RedisMaintenance(log), Directory(log), settings, lambda: now_ms)
 
 
 async def wishes(log: RedisEventLog, session: SessionId) -> list[str]:

@@ -8,9 +8,13 @@ import orjson
 import pytest
 
 from pipeline.background.projection_reader import ProjectionReader
-from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_projections import RedisProjections, ask_for_rebuild
-from pipeline.background.session_directory import Directory, DirectoryProjection, DirectoryRow, unpacked
+from pipeline.background.session_directory import (
+    Directory,
+    DirectoryProjection,
+    DirectoryRow,
+    unpacked,
+)
 from pipeline.eventlog.recorder import mode_of
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.errors import CursorMalformed
@@ -50,14 +54,14 @@ async def record(log: RedisEventLog, session: SessionId, *events: Event, number:
 
 @pytest.fixture
 def directory(log: RedisEventLog) -> Directory:
-    return Directory(RedisDirectory(log))
+    return Directory(log)
 
 
 @pytest.fixture
 async def reader(log: RedisEventLog) -> AsyncGenerator[ProjectionReader, None]:
     """Steps are taken by the test; before each one the leases are renewed."""
     port = RedisProjections(log)
-    projection = DirectoryProjection(log, RedisDirectory(log))
+    projection = DirectoryProjection(log, Directory(log))
     yield ProjectionReader(projection, port, SCANTY, reader="me", clock_s=count(0.0, 10.0).__next__)
     await port.aclose()
 

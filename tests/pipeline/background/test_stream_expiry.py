@@ -7,10 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.admission.allowance import Allowance
-from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.apps.stream_expiry import StreamExpiry
 from pipeline.apps.streams import NewStream, Streams
-from pipeline.background.redis.redis_audio import RedisSound
+from pipeline.background.audio_retention import RedisSound
 from pipeline.eventlog.event_log import Head
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
@@ -20,6 +19,7 @@ from schemas.settings.limit_settings import LimitSettings
 from tests.pipeline.background.test_audio_retention import Known
 from tests.support.eventlog.archives import Tiers
 from tests.support.eventlog.log_events import creation
+from tests.support.memory_meter import MemoryMeter
 
 pytestmark = pytest.mark.anyio
 NOW_MS = 1_800_000_000_000

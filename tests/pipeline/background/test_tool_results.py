@@ -11,7 +11,6 @@ import anyio
 import pytest
 
 from pipeline.admission.allowance import Allowance
-from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.tool_results import ToolResults
 from pipeline.background.worker_ports import Member, Pointer
@@ -40,6 +39,7 @@ from schemas.settings.limit_settings import LimitSettings
 from schemas.settings.tool_settings import RegisteredFunction, ToolRegistrySettings
 from tests.support.eventlog.log_events import raw, until
 from tests.support.eventlog.memory_log import MemoryEventLog
+from tests.support.memory_meter import MemoryMeter
 from tests.support.worker_effects import fetched, killed_process, running
 
 pytestmark = pytest.mark.anyio

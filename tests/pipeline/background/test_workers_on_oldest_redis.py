@@ -8,7 +8,6 @@ import pytest
 
 from pipeline.background.event_counts import Stats
 from pipeline.background.maintenance import Janitor
-from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.session_directory import Directory, DirectoryProjection
 from pipeline.background.worker_report import report
@@ -31,7 +30,7 @@ async def old_log(redis_home: Path) -> AsyncGenerator[RedisEventLog, None]:
 
 
 async def test_workers_do_all_they_do_on_debian_s_redis(old_log: RedisEventLog) -> None:
-    maintenance, view = RedisMaintenance(old_log), Directory(RedisDirectory(old_log))
+    maintenance, view = RedisMaintenance(old_log), Directory(old_log)
     poison = await session_with(old_log, COMPLETED)
     bad = {poison}
 
@@ -42,7 +41,7 @@ async def test_workers_do_all_they_do_on_debian_s_redis(old_log: RedisEventLog) 
     effect = Noted(refuse)
     work = Work(
         effects=(effect, Stats()),
-        projections=(DirectoryProjection(old_log, RedisDirectory(old_log)),),
+        projections=(DirectoryProjection(old_log, Directory(old_log)),),
         scheduled_tasks=(ScheduledTask("janitor", 0.05, Janitor(maintenance, SCANTY).tidy),),
     )
     sessions = [await session_with(old_log, *[COMPLETED] * 20) for _ in range(20)]

@@ -1,6 +1,6 @@
 """Of an interrupted answer the language model is told what was heard of it, word for word."""
 
-from pipeline.session_state.turn_history import history
+from pipeline.session_state.llm_context import history
 from schemas.events import (
     AudioChunk,
     SentenceReady,

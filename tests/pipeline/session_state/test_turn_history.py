@@ -10,8 +10,7 @@ from pipeline.engines.llm.context_window import fitting
 from pipeline.engines.ports import Message
 from pipeline.session_state import llm_context
 from pipeline.session_state.conversation_items import Item
-from pipeline.session_state.llm_context import context_messages
-from pipeline.session_state.turn_history import CHARS_PER_TOKEN, history
+from pipeline.session_state.llm_context import CHARS_PER_TOKEN, context_messages, history
 from schemas.events import ItemRemoved, TextDelta, TurnCompleted, TurnRequested, TurnStarted
 from schemas.ids import Seq, TurnId
 from schemas.settings import SessionSettings

@@ -9,8 +9,7 @@ from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.observability.process_metrics import FRESH_MS, Snapshot, present
-from pipeline.sessions.gateway_register import LOST_MS, GatewayPresence
-from pipeline.sessions.redis_gateways import HERE, RedisGateways
+from pipeline.sessions.gateway_register import HERE, LOST_MS, GatewayPresence, RedisGateways
 from tests.support.eventlog.log_events import raw
 
 pytestmark = pytest.mark.anyio

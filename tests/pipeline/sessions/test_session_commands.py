@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pipeline.admission.allowance import open_allowance
+from pipeline.admission.allowance import Allowance
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.event_log import Batch, Outcome, Tail
 from pipeline.eventlog.recorder import Recorder
@@ -48,6 +48,7 @@ from schemas.settings.model_settings import ToolSettings
 from schemas.speech_style import PronunciationEntry
 from tests.pipeline.sessions.test_session_owner import QUIET, gateway
 from tests.support.eventlog.memory_log import MemoryEventLog
+from tests.support.memory_meter import MemoryMeter
 
 pytestmark = pytest.mark.anyio
 LIMITS = LimitSettings(prompt_chars=20)
@@ -79,7 +80,7 @@ async def asking(choices: Catalog = CHOICES) -> AsyncGenerator[tuple[Sessions, R
                 tailer,
                 owners,
                 ledger,
-                allowance=open_allowance(log, LIMITS),
+                allowance=Allowance(MemoryMeter(), LIMITS),
                 choices=choices,
             ),
             recorder,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.admission.allowance import open_allowance
+from pipeline.admission.allowance import Allowance
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.event_log import Batch, EventLog, Outcome
 from pipeline.eventlog.recorder import Recorder
@@ -19,6 +19,7 @@ from schemas.ids import SessionId, new_session_id
 from schemas.settings.limit_settings import LimitSettings
 from tests.pipeline.sessions.test_session_owner import QUIET, gateway
 from tests.support.eventlog.memory_log import MemoryEventLog
+from tests.support.memory_meter import MemoryMeter
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +52,7 @@ async def test_a_session_whose_end_is_not_taken_is_deleted_all_the_same(trouble:
     log, session = MemoryEventLog(), new_session_id()
     async with trouble(log) as recorder, Tailer(log) as tailer, gateway(log, recorder) as owners:
         await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
-        allowance = open_allowance(log, LimitSettings())
+        allowance = Allowance(MemoryMeter(), LimitSettings())
         sessions = Sessions(
             SessionViews(log),
             recorder,

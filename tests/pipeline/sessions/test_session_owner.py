@@ -10,7 +10,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from pipeline.admission.allowance import Allowance
 from pipeline.admission.engine_backpressure import EngineBackpressure
-from pipeline.admission.usage_meter import Cost, MemoryMeter
+from pipeline.admission.usage_meter import Cost
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import ChatRequest, Completion, LanguageModel
 from pipeline.eventlog.event_log import EventLog, Tail
@@ -41,6 +41,7 @@ from tests.pipeline.turn.test_turn import Voice
 from tests.support.clocks import Hours
 from tests.support.eventlog.memory_log import MemoryEventLog
 from tests.support.eventually import eventually
+from tests.support.memory_meter import MemoryMeter
 
 pytestmark = pytest.mark.anyio
 

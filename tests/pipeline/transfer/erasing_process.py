@@ -9,7 +9,6 @@ from pathlib import Path
 
 import anyio
 
-from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.session_directory import Directory
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.archive.archival import Archival
@@ -33,7 +32,7 @@ async def main(address: str, home: Path, user: str, where: str) -> None:
 
     log = TieredLog(Archival(hot), ArchiveReader(store))
     erasure.LIST_S = 0.05  # type: ignore[misc]
-    eraser = Eraser(log, Directory(RedisDirectory(hot)), log.delete, SystemClock())
+    eraser = Eraser(log, Directory(hot), log.delete, SystemClock())
     if where == "archive":
         store.erase = stand_still  # type: ignore[method-assign]
     else:

@@ -12,7 +12,6 @@ import pytest
 from loadtests.servers.fork_server import end, fork
 from pipeline.background.redis.aof_rewrite import Rewritten, rewrite
 from pipeline.background.redis.pointers import LETTERS
-from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_projections import RedisProjections
 from pipeline.background.redis.redis_session_rows import RedisTraces
@@ -221,7 +220,7 @@ async def test_an_eraser_that_is_killed_leaves_nothing_that_the_next_one_does_no
         await eventually((home / "standing").exists)
     finally:
         end(killed)
-    directory = Directory(RedisDirectory(tiers.log.hot))
+    directory = Directory(tiers.log.hot)
     assert [session async for session in directory.all_of("anna")]
     proof = await Eraser(tiers.log, directory, tiers.log.delete, SystemClock()).erase("anna")
     assert proof.found_after == 0
@@ -242,7 +241,7 @@ async def test_a_row_that_a_worker_made_before_the_erasure_is_not_written_after_
     made = Step(await worker.end(partition), DirectoryRow.begin(first).written(session))
     await Eraser(tiers.log, Listed(), tiers.log.delete, tiers.time).erase("anna")
     assert not await worker.advance("directory", lease, made)
-    assert await RedisDirectory(hot).rows([session]) == [None]
+    assert await Directory(hot).rows([session]) == [None]
     again = {one.partition: one for one in await worker.lease("directory", "w", ttl_s=60)}[partition]
     assert await worker.advance("directory", again, Step(made.to))
     await worker.aclose()
@@ -301,7 +300,7 @@ async def test_documents_that_nobody_could_look_for_are_pending(tiers: Tiers) ->
     session = await diary(tiers.log, "anna")
     await rows_of(tiers, [session])
     await tiers.log.delete(session)  # by an erasure that was killed before it came to the documents
-    directory = Directory(RedisDirectory(tiers.log.hot))
+    directory = Directory(tiers.log.hot)
     library = cast("RetrievalService", Away(session))
     proof = await Eraser(tiers.log, directory, tiers.log.delete, tiers.time, library=library).erase("anna")
     [documents] = [place for place in proof.places if place.place == "documents"]

@@ -4,7 +4,6 @@ import anyio
 import pytest
 
 from pipeline.admission.allowance import Allowance
-from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.engines.ports import Completion, Message, ToolCall
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.turn_state import STARTED
@@ -31,6 +30,7 @@ from tests.support.asked_turns import (
     tool_registry,
 )
 from tests.support.eventlog.memory_log import MemoryEventLog
+from tests.support.memory_meter import MemoryMeter
 
 pytestmark = pytest.mark.anyio
 HERE = "tests.support.operator_functions"

@@ -17,7 +17,7 @@ from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.rag.librarian_port import RetrievalService
 from pipeline.session_state.session_views import Views
-from pipeline.stt.inputs.redis_inputs import DOCUMENTS, RedisInputs
+from pipeline.stt.inputs.input_leases import DOCUMENTS, InputLeases
 from schemas.errors.retrieval_errors import DocumentBusy
 from schemas.ids import new_id
 from schemas.settings.retrieval_settings import CollectionId, DocumentId
@@ -51,7 +51,7 @@ async def another_gateway(services: GatewayContainer, retrieval: Any) -> AsyncGe
     assert isinstance(hot, RedisEventLog)
     async with Recorder(services.log) as recorder:
         shelf = CollectionServices(retrieval, Views(services.log, CollectionState), recorder)
-        held = RedisInputs(hot, DOCUMENTS)
+        held = InputLeases(hot, DOCUMENTS)
         # It runs beside the application, and must not seem to have died where both stood still.
         patient = services.settings.retrieval.model_copy(update={"interrupted_s": 60.0})
         async with IngestJobs(shelf, held, services.clock, patient) as additions:

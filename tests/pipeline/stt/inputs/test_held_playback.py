@@ -12,8 +12,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.session_commands import Sessions
-from pipeline.stt.inputs.input_leases import InputLease
-from pipeline.stt.inputs.redis_inputs import RedisInputs
+from pipeline.stt.inputs.input_leases import InputLease, InputLeases
 from pipeline.stt.interruption import InterruptionHandler
 from schemas.events.voice_events import InputOpened
 from schemas.ids import SessionId
@@ -80,7 +79,7 @@ async def test_an_answer_that_was_held_by_who_lost_the_input_goes_on(app: Runnin
 
         async def stay() -> None:
             while True:
-                await RedisInputs(log.hot).hold([InputLease(SessionId(session), INPUT)], 60_000)
+                await InputLeases(log.hot).hold([InputLease(SessionId(session), INPUT)], 60_000)
                 await anyio.sleep(0.05)
 
         async with Recorder(log) as recorder, anyio.create_task_group() as other_gateway:

@@ -10,8 +10,7 @@ import pytest
 
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
-from pipeline.stt.inputs.input_leases import InputLease
-from pipeline.stt.inputs.redis_inputs import RedisInputs
+from pipeline.stt.inputs.input_leases import InputLease, InputLeases
 from schemas.events.voice_events import InputAudio, InputOpened, SpeechStarted
 from schemas.ids import Seq, SessionId
 from schemas.native.client_commands import OpenInput
@@ -55,7 +54,7 @@ async def leave_behind(app: RunningApp, session: str, sound: bytes, sha256: str)
         await writer.commit(opened)
         await writer.commit(SpeechStarted(input=INPUT, utterance=0, at_ms=0))
         await writer.commit(piece, audio=sound)
-    await RedisInputs(log.hot).hold([InputLease(SessionId(session), INPUT)], 1)
+    await InputLeases(log.hot).hold([InputLease(SessionId(session), INPUT)], 1)
     await log.aclose()
 
 
@@ -150,7 +149,7 @@ async def test_after_the_log_stood_still_the_living_renew_their_leases_first(
         12_000,
     )
     mine, other = (InputLease(SessionId(session), INPUT) for session in ("mine", "other"))
-    inputs = RedisInputs(log.hot, "ev:inputs-of-a-test")
+    inputs = InputLeases(log.hot, "ev:inputs-of-a-test")
 
     async def now() -> int:
         return now_ms
