@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from pipeline.apps.users import Users, user_session
-from pipeline.core.internal_keys import internal_key
+from pipeline.core.texts import internal_key
 from pipeline.eventlog.event_log import EventLog, Verdict
 from pipeline.eventlog.recorder import Recorder
 from pipeline.sessions.catalog import Catalog, readable

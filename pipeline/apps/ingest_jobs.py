@@ -14,8 +14,8 @@ from anyio.abc import TaskGroup
 from pipeline.apps.collection_state import CollectionState
 from pipeline.core.clock import Clock
 from pipeline.core.fair_slots import FairPlaces
-from pipeline.core.internal_keys import internal_key
 from pipeline.core.task_scope import TaskScope
+from pipeline.core.texts import internal_key
 from pipeline.eventlog.recorder import Recorder
 from pipeline.rag.librarian_port import RetrievalService
 from pipeline.rag.reading.document_reader import UploadedDocument

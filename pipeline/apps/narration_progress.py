@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.core.growing_text import GrowingText
+from pipeline.core.texts import GrowingText
 from pipeline.delivery.sentence_audio import expected_total
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.conversation import Conversation

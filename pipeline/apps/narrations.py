@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pipeline.admission.allowance import Allowance
 from pipeline.apps.users import Users, settings_for
-from pipeline.core.internal_keys import internal_key
+from pipeline.core.texts import internal_key
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.codec import bytes_of

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pipeline.apps.users import Users, user_session
 from pipeline.core.clock import Clock
-from pipeline.core.internal_keys import internal_key
+from pipeline.core.texts import internal_key
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews, Views

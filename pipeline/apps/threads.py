@@ -6,7 +6,7 @@ from typing import Final
 
 from pipeline.apps.characters import Characters, as_character
 from pipeline.apps.share_links import TRIES
-from pipeline.core.internal_keys import internal_key
+from pipeline.core.texts import internal_key
 from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation

@@ -6,7 +6,7 @@ from typing import Final
 
 from pipeline.background.worker_ports import Change, Pointer, cause_key
 from pipeline.core.clock import Clock
-from pipeline.core.surrogates import joined
+from pipeline.core.texts import joined
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.recorder import Recorder, RequestContext
 from pipeline.eventlog.redis.codec import bytes_of

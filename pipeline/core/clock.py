@@ -1,15 +1,18 @@
-"""Time as a parameter: one wall clock for people, one monotonic clock for latency."""
+"""Time as a parameter: a wall clock for people, a monotonic one for latency, ticks and slices."""
 
 import os
 import time
 from typing import Final, Protocol
 
 import anyio
+import anyio.lowlevel
 
 TICK_S: Final = 0.25
 """From one moment at which periodic tasks of this process wake to the next."""
 _PHASES: Final = 25
 """Different places of a process's ticks; processes that start after one another have different ones."""
+SLICE_S: Final = 0.02
+"""Processor time of long work on the event loop, from one pause for others to the next."""
 
 
 class Clock(Protocol):
@@ -54,3 +57,16 @@ def coalesced(seconds: float) -> float:
 async def coalesced_sleep(seconds: float) -> None:
     """Return at `coalesced(seconds)`."""
     await anyio.sleep_until(coalesced(seconds))
+
+
+class TimeSlice:
+    """Time that one task may use before the others of its loop have their turn."""
+
+    def __init__(self) -> None:
+        self._began_s = time.thread_time()
+
+    async def pause_if_over(self) -> None:
+        """Lets the others have their turn where the time is used up."""
+        if time.thread_time() - self._began_s >= SLICE_S:
+            await anyio.lowlevel.checkpoint()
+            self._began_s = time.thread_time()

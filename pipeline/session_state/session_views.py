@@ -10,7 +10,7 @@ from typing import Final, Generic, Protocol, TypeVar
 import anyio
 import anyio.to_thread
 
-from pipeline.core.time_slice import TimeSlice
+from pipeline.core.clock import TimeSlice
 from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.session_state.conversation import Conversation
 from schemas.errors import SessionGone, SessionNotFound

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NamedTuple, Self
 import orjson
 from pydantic import TypeAdapter
 
-from pipeline.core.kept_json import kept_json
+from pipeline.core.texts import kept_json
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId

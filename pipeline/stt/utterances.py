@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.core.internal_keys import internal_key
+from pipeline.core.texts import internal_key
 from pipeline.sessions.session_commands import Overtaken, SpokenQuestion
 from pipeline.stt.evaluation.transcript_comparison import compare
 from pipeline.stt.inputs.input_opening import InputServices, Opening

@@ -14,8 +14,8 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from pipeline.core.surrogates import joined
 from pipeline.core.task_scope import TaskScope
+from pipeline.core.texts import joined
 from pipeline.engines.ports import Function
 from pipeline.tools.remote_functions import RemoteFunction, ToolCallContext, pseudonym
 from schemas.errors.access_errors import LimitReached

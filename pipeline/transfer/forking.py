@@ -8,9 +8,8 @@ from typing import Final
 
 import anyio
 
-from pipeline.core.clock import Clock
+from pipeline.core.clock import Clock, TimeSlice
 from pipeline.core.fair_slots import FairPlaces
-from pipeline.core.time_slice import TimeSlice
 from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.catalog import check_readable

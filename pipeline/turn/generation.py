@@ -15,7 +15,7 @@ from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from pipeline.core.clock import Clock
-from pipeline.core.surrogates import joined
+from pipeline.core.texts import joined
 from pipeline.engines.ports import (
     ChatRequest,
     Completion,

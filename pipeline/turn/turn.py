@@ -12,8 +12,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
-from pipeline.core.clock import Clock
-from pipeline.core.time_slice import TimeSlice
+from pipeline.core.clock import Clock, TimeSlice
 from pipeline.engines.ports import Message, spoken_languages
 from pipeline.eventlog.recorder import SessionWriter
 from pipeline.observability import span_names

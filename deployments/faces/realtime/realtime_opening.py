@@ -11,7 +11,7 @@ from deployments.faces.realtime.event_translator import PER_EVENT, Translator, p
 from deployments.faces.realtime.realtime_commands import RealtimeCommands
 from deployments.faces.realtime.session_config import checked, initial, updated
 from pipeline.auth.principals import Principal
-from pipeline.core.time_slice import TimeSlice
+from pipeline.core.clock import TimeSlice
 from pipeline.eventlog.event_log import Head
 from schemas.errors import SessionNotFound
 from schemas.errors.realtime_errors import RealtimeInvalid

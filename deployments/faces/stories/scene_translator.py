@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pipeline.audio.audio_files import StoredChunk
 from pipeline.audio.audio_formats import AudioFormat
-from pipeline.core.growing_text import GrowingText
+from pipeline.core.texts import GrowingText
 from pipeline.delivery.sentence_audio import SentenceSound
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded

@@ -15,7 +15,7 @@ from deployments.faces.ui.ui_messages import BEGAN, beginning, items_of, message
 from deployments.faces.ui.ui_translator import Part
 from pipeline.apps.threads import Threads
 from pipeline.auth.principals import Principal
-from pipeline.core.surrogates import joined
+from pipeline.core.texts import joined
 from pipeline.eventlog.recorder import RequestContext
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.conversation_items import made

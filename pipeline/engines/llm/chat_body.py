@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pipeline.core.surrogates import joined
+from pipeline.core.texts import joined
 from pipeline.engines.ports import ChatRequest, Message, ToolCall
 from schemas.settings.model_settings import ARGUMENT_CHARS
 

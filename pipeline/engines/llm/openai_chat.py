@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import anyio
 import httpx
 
-from pipeline.core.surrogates import joined
+from pipeline.core.texts import joined
 from pipeline.engines.http.http_provider import Provider, body_of, words_of
 from pipeline.engines.http.server_events import DONE, BadAnswer, Document, documents, parsed, whole
 from pipeline.engines.llm.chat_body import CallsInPieces, messages_of, wishes_of

@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.audio.capture import Capture, CapturedPiece
-from pipeline.core.internal_keys import internal_key
+from pipeline.core.texts import internal_key
 from pipeline.eventlog.recorder import SessionWriter
 from pipeline.session_state.input_state import KnownCommand
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer

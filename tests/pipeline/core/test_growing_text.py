@@ -5,7 +5,7 @@ from time import process_time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.growing_text import GrowingText
+from pipeline.core.texts import GrowingText
 
 
 @given(st.lists(st.tuples(st.text(), st.integers(0, 50), st.integers(0, 50))))
