@@ -1,9 +1,6 @@
-"""Texts that grow or came in halves, keys that no client can send, and JSON that is kept."""
+"""Texts that grow or came in halves, and keys that no client can send."""
 
 import io
-from typing import Any
-
-import orjson
 
 
 class GrowingText:
@@ -40,11 +37,3 @@ def joined(text: str) -> str:
 def internal_key(*parts: object) -> str:
     """An idempotency key that no client can send: theirs have no blanks."""
     return " ".join(map(str, ("rhapsode", *parts)))
-
-
-def kept_json(value: Any) -> bytes:
-    """JSON of its own size: what orjson makes holds four kilobytes at least, or up to eight times as much.
-
-    As objects, short values take thirty times as much.
-    """
-    return memoryview(orjson.dumps(value)).tobytes()

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Self
 
 import orjson
 
-from pipeline.core.texts import kept_json
+from pipeline.session_state.turn_state import kept_json
 from schemas.events.recorded import Recorded
 from schemas.ids import NO_TURN, Seq, TurnId, generation
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from pipeline.core.texts import kept_json
+from pipeline.session_state.turn_state import kept_json
 from schemas.events.recorded import Recorded
 from schemas.ids import NO_TURN, Seq
 
