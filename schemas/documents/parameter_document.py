@@ -8,7 +8,7 @@ from typing import Final
 
 from schemas.openai.parameter_support import Row
 from schemas.openai.parameter_table import TABLE
-from schemas.realtime.realtime_table import RealtimeRow, rows
+from schemas.realtime.realtime_table import REALTIME_TABLE
 
 DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "openai.md"
 _BEGIN: Final = "<!-- the table begins: python -m schemas.documents.parameter_document -->\n"
@@ -19,19 +19,14 @@ _LONGEST: Final = 60
 def table() -> str:
     """All of it, in Markdown."""
     lines: list[str] = []
-    for endpoint, listed in TABLE.items():
+    for endpoint, listed in (TABLE | REALTIME_TABLE).items():
         lines += [f"### {endpoint}", "", "| field | example | standing | |", "|---|---|---|---|"]
         lines += [_line(row) for row in listed]
-        lines.append("")
-    realtime = {row.endpoint: [one for one in rows() if one.endpoint == row.endpoint] for row in rows()}
-    for endpoint, found in realtime.items():
-        lines += [f"### {endpoint}", "", "| field | example | standing | |", "|---|---|---|---|"]
-        lines += [_line(row) for row in found]
         lines.append("")
     return "\n".join(lines)
 
 
-def _line(row: Row | RealtimeRow) -> str:
+def _line(row: Row) -> str:
     shown = json.dumps(row.value, ensure_ascii=False)
     shown = shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
     standing = row.standing if row.code is None else f"{row.standing}: `{row.code}`"

@@ -4,10 +4,11 @@ from typing import Any, get_args
 
 import pytest
 
+from schemas.openai.parameter_support import Row
 from schemas.realtime.client_events import CLIENT_EVENTS
 from schemas.realtime.realtime_items import RealtimeModel
 from schemas.realtime.realtime_session import AudioInputParams, AudioOutput, ResponseWish, SessionPatch
-from schemas.realtime.realtime_table import EVENTS, QUERY, RESPONSE, SECRETS, SESSION, RealtimeRow, rows
+from schemas.realtime.realtime_table import EVENTS, QUERY, REALTIME_TABLE, RESPONSE, SECRETS, SESSION
 from tests.deployments.realtime.realtime_client import Client, client
 from tests.deployments.realtime.realtime_sound import silence
 from tests.support.clients.access_people import client as http_client
@@ -28,7 +29,7 @@ ANSWERED_BY = {
 
 
 def of(endpoint: str) -> Any:
-    found = [row for row in rows() if row.endpoint == endpoint]
+    found = REALTIME_TABLE[endpoint]
     return pytest.mark.parametrize("row", found, ids=[row.field for row in found])
 
 
@@ -42,14 +43,14 @@ def filled(value: Any, **names: str) -> Any:
     return value.format(**names) if named else value
 
 
-async def refused(caller: Client, row: RealtimeRow, param: str) -> None:
+async def refused(caller: Client, row: Row, param: str) -> None:
     error = (await caller.event("error"))["error"]
     assert error["code"] == row.code
     assert error["param"].startswith(param)
 
 
 @of(EVENTS)
-async def test_an_event(app: RunningApp, row: RealtimeRow) -> None:
+async def test_an_event(app: RunningApp, row: Row) -> None:
     kind = row.field.partition(":")[0]
     async with client(app) as caller:
         item = (await caller.say("for ever" if kind == "response.cancel" else "Hello"))["item"]["id"]
@@ -76,11 +77,11 @@ async def test_an_event(app: RunningApp, row: RealtimeRow) -> None:
 
 
 def test_every_event_that_clients_know_has_a_row() -> None:
-    named = {row.field.partition(":")[0] for row in rows() if row.endpoint == EVENTS}
+    named = {row.field.partition(":")[0] for row in REALTIME_TABLE[EVENTS]}
     assert named == set(CLIENT_EVENTS)
 
 
-def session_of(row: RealtimeRow) -> dict[str, Any]:
+def session_of(row: Row) -> dict[str, Any]:
     """The session with the example at its place."""
     path = row.field.partition(":")[0].split(".")
     value = row.value
@@ -103,7 +104,7 @@ def within(session: dict[str, Any], wished: dict[str, Any]) -> bool:
 
 
 @of(SESSION)
-async def test_a_field_of_the_session(app: RunningApp, row: RealtimeRow) -> None:
+async def test_a_field_of_the_session(app: RunningApp, row: Row) -> None:
     wished = session_of(row)
     async with client(app) as caller:
         since = {"type": "realtime", **wished}
@@ -120,15 +121,15 @@ def fields(model: type[RealtimeModel], before: str = "") -> set[str]:
 
 
 def test_every_field_of_a_session_and_of_a_response_has_a_row() -> None:
-    named = {row.field.partition(":")[0] for row in rows() if row.endpoint == SESSION}
+    named = {row.field.partition(":")[0] for row in REALTIME_TABLE[SESSION]}
     known = fields(SessionPatch) - {"audio"}
     known |= fields(AudioInputParams, "audio.input.") | fields(AudioOutput, "audio.output.")
     assert known <= named
-    assert {row.field for row in rows() if row.endpoint == RESPONSE} == fields(ResponseWish)
+    assert {row.field for row in REALTIME_TABLE[RESPONSE]} == fields(ResponseWish)
 
 
 @of(RESPONSE)
-async def test_a_field_of_a_response(app: RunningApp, row: RealtimeRow) -> None:
+async def test_a_field_of_a_response(app: RunningApp, row: Row) -> None:
     async with client(app) as caller:
         item = (await caller.say("Hello"))["item"]["id"]
         wish = {row.field: filled(row.value, item=item)}
@@ -145,7 +146,7 @@ async def test_a_field_of_a_response(app: RunningApp, row: RealtimeRow) -> None:
 
 
 @of(QUERY)
-async def test_a_parameter_of_the_address(app: RunningApp, row: RealtimeRow) -> None:
+async def test_a_parameter_of_the_address(app: RunningApp, row: Row) -> None:
     async with client(app) as known:
         session = known.session["id"]
         query = {row.field: filled(row.value, session=session)}
@@ -159,7 +160,7 @@ async def test_a_parameter_of_the_address(app: RunningApp, row: RealtimeRow) -> 
 
 
 @of(SECRETS)
-async def test_a_field_of_a_client_secret(app: RunningApp, row: RealtimeRow) -> None:
+async def test_a_field_of_a_client_secret(app: RunningApp, row: Row) -> None:
     async with http_client(app) as http:
         answer = await http.post("/v1/realtime/client_secrets", json={row.field: row.value})
         assert answer.status_code == 200
@@ -167,7 +168,8 @@ async def test_a_field_of_a_client_secret(app: RunningApp, row: RealtimeRow) -> 
 
 
 def test_the_rows_are_told_apart() -> None:
-    assert len({(row.endpoint, row.field) for row in rows()}) == len(rows())
-    assert {row.standing for row in rows()} == {"supported", "accepted", "refused"}
-    assert all((row.code is None) == (row.standing != "refused") for row in rows())
-    assert get_args(RealtimeRow.__annotations__["standing"])
+    rows = [row for listed in REALTIME_TABLE.values() for row in listed]
+    assert len({(name, row.field) for name, listed in REALTIME_TABLE.items() for row in listed}) == len(rows)
+    assert {row.standing for row in rows} == {"supported", "accepted", "refused"}
+    assert all((row.code is None) == (row.standing != "refused") for row in rows)
+    assert get_args(Row.__annotations__["standing"])
