@@ -1,7 +1,8 @@
 """The Librarian deployment: a replica around one library of documents, and the client that looks like it."""
 
+import functools
 import tempfile
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -40,6 +41,19 @@ _PIECE_BYTES: Final = 1 << 20
 """No message is much larger than this but that of an upload, which has many of these."""
 
 
+def _said(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Item]]:
+    """Decorator: the replica answers {"value"}, or {"error", "message", "field"}."""
+
+    @functools.wraps(method)
+    async def answered(*arguments: Any) -> Item:
+        try:
+            return {"value": await method(*arguments)}
+        except RhapsodeError as error:
+            return error_item(error)
+
+    return answered
+
+
 class RetrievalReplica(Observed):
     """Reads, embeds, keeps and searches documents. Its models are loaded when the first document comes."""
 
@@ -63,61 +77,53 @@ class RetrievalReplica(Observed):
             except RhapsodeError as error:
                 yield error_item(error)
 
-    async def read(self, pieces: Sequence[bytes], name: str, declared: str | None) -> Item:
+    @_said
+    async def read(self, pieces: Sequence[bytes], name: str, declared: str | None) -> Any:
         async with _arrived(pieces, name, declared) as upload:
-            return await _said(self._read(upload))
-
-    async def _read(self, upload: UploadedDocument) -> Any:
-        found = await self._library.read(upload)
+            found = await self._library.read(upload)
         return {"text": found.text, "title": found.title, "pages": found.pages}
 
-    async def create(self, name: str, collection: str | None) -> Item:
-        return await _said(self._create(name, collection))
-
-    async def _create(self, name: str, collection: str | None) -> Any:
+    @_said
+    async def create(self, name: str, collection: str | None) -> Any:
         view = await self._library.create(name, None if collection is None else CollectionId(collection))
         return view.model_dump(mode="json")
 
     @answering(span_names.REPLICA_RETRIEVE)
-    async def find(self, question: str, collections: Sequence[str], config: Mapping[str, Any]) -> Item:
-        return await _said(self._find(question, collections, config))
-
-    async def _find(self, question: str, collections: Sequence[str], config: Mapping[str, Any]) -> Any:
+    @_said
+    async def find(self, question: str, collections: Sequence[str], config: Mapping[str, Any]) -> Any:
         params = SearchToolConfig.model_validate(config)
         found = await self._library.find(question, [CollectionId(one) for one in collections], params)
         return [passage.model_dump(mode="json") for passage in found]
 
-    async def embed(self, texts: Sequence[str]) -> Item:
-        return await _said(self._embed(texts))
-
-    async def _embed(self, texts: Sequence[str]) -> Any:
+    @_said
+    async def embed(self, texts: Sequence[str]) -> Any:
         rows = await self._library.embed(texts)
         return {"dimensions": rows.shape[1], "rows": rows.astype("<f4").tobytes()}
 
-    async def views(self, collection: str) -> Item:
-        return await _said(self._views(collection))
-
-    async def _views(self, collection: str) -> Any:
+    @_said
+    async def views(self, collection: str) -> Any:
         return [view.model_dump(mode="json") for view in await self._library.views(CollectionId(collection))]
 
-    async def text(self, collection: str, document: str, start: int, end: int, about: int) -> Item:
-        return await _said(self._text(collection, document, start, end, about))
-
-    async def _text(self, collection: str, document: str, start: int, end: int, about: int) -> Any:
+    @_said
+    async def text(self, collection: str, document: str, start: int, end: int, about: int) -> Any:
         which = CollectionId(collection), DocumentId(document)
         return asdict(await self._library.text(*which, start, end, about=about))
 
-    async def remove(self, collection: str, document: str) -> Item:
-        return await _said(self._library.remove(CollectionId(collection), DocumentId(document)))
+    @_said
+    async def remove(self, collection: str, document: str) -> Any:
+        return await self._library.remove(CollectionId(collection), DocumentId(document))
 
-    async def drop(self, collection: str) -> Item:
-        return await _said(self._library.drop(CollectionId(collection)))
+    @_said
+    async def drop(self, collection: str) -> Any:
+        return await self._library.drop(CollectionId(collection))
 
-    async def scrub(self) -> Item:
-        return await _said(self._library.scrub())
+    @_said
+    async def scrub(self) -> Any:
+        return await self._library.scrub()
 
-    async def check(self) -> Item:
-        return await _said(self._library.check())
+    @_said
+    async def check(self) -> Any:
+        return await self._library.check()
 
     async def check_health(self) -> None:
         """Called by Serve; blocking work has threads and processes of its own, so answering is the check."""
@@ -194,14 +200,6 @@ class RemoteRetrieval:
             return (await answer_of(asked.remote(*arguments, **named)))["value"]
         except EngineError as error:
             raise _unreachable(error) from error
-
-
-async def _said(work: Any) -> Item:
-    """{"value"}, or {"error", "message", "field"}."""
-    try:
-        return {"value": await work}
-    except RhapsodeError as error:
-        return error_item(error)
 
 
 def _unreachable(error: EngineError) -> RetrievalUnavailable:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from pipeline.admission.usage_meter import Cost, Shortage
+from pipeline.admission.allowance import Cost, Shortage
 
 
 class MemoryMeter:

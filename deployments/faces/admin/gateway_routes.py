@@ -6,7 +6,6 @@ from fastapi import APIRouter, Response
 
 from deployments.faces.admin.admin_routes import Admin
 from deployments.faces.native.session_routes import Open
-from pipeline.sessions.gateway_register import GatewayPresence
 from schemas.errors.worker_errors import GatewayNotFound
 from schemas.native.gateway_answers import GatewayList, GatewayView, LeaveAccepted, Readiness
 
@@ -39,7 +38,9 @@ async def gateways(services: Open) -> GatewayList:
     """Every gateway of this log; `rhapsode drain` chooses among them."""
     present = await services.leaving.register.present()
     oldest_first = sorted(present.values(), key=lambda one: (one.since_ms, one.gateway))
-    return GatewayList(gateways=tuple(_shown(one) for one in oldest_first))
+    return GatewayList(
+        gateways=tuple(GatewayView.model_validate(one, from_attributes=True) for one in oldest_first)
+    )
 
 
 @router.post("/gateways/{gateway}/drain", status_code=202, dependencies=[Admin])
@@ -48,20 +49,3 @@ async def drain(services: Open, gateway: str) -> LeaveAccepted:
     if not await services.leaving.register.ask_to_leave(gateway):
         raise GatewayNotFound(f"there is no gateway {gateway[:80]!r}", field="gateway")
     return LeaveAccepted(gateway=gateway)
-
-
-def _shown(one: GatewayPresence) -> GatewayView:
-    return GatewayView(
-        gateway=one.gateway,
-        host=one.host,
-        pid=one.pid,
-        release=one.release,
-        since_ms=one.since_ms,
-        seen_ms=one.seen_ms,
-        turns=one.turns,
-        sessions=one.sessions,
-        listeners=one.listeners,
-        waiting=one.waiting,
-        saturated=one.saturated,
-        leaving=one.leaving,
-    )

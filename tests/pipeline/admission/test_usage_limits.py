@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.admission.usage_meter import Cost, UsageMeter
+from pipeline.admission.allowance import Cost, UsageMeter
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog

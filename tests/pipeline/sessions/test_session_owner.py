@@ -8,9 +8,8 @@ import anyio
 import pytest
 from anyio.streams.memory import MemoryObjectSendStream
 
-from pipeline.admission.allowance import Allowance
+from pipeline.admission.allowance import Allowance, Cost
 from pipeline.admission.engine_backpressure import EngineBackpressure
-from pipeline.admission.usage_meter import Cost
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import ChatRequest, Completion, LanguageModel
 from pipeline.eventlog.event_log import EventLog, Tail
