@@ -22,7 +22,7 @@ from pipeline.engines.ports import Transcript, Utterance, WrittenWord
 from pipeline.engines.scripted import Hanging
 from pipeline.engines.slots import Slots
 from pipeline.engines.stt.pcm_samples import RATE, named_language, samples, spans_of_words
-from pipeline.engines.watchdog import Watchdog
+from pipeline.engines.watchdog import WatchedEngine
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from schemas.settings.listening_settings import QualitySpeechToTextSettings, SpeechToTextSettings
 
@@ -71,7 +71,7 @@ class ListeningScript(BaseModel):
     fail_code: Literal["engine.busy", "engine.failed", "engine.dead"] = "engine.failed"
 
 
-class ScriptedSpeechToText:
+class ScriptedSpeechToText(WatchedEngine):
     """Hears by the script, `workers` utterances at a time; a full queue is EngineBusy."""
 
     def __init__(
@@ -85,9 +85,8 @@ class ScriptedSpeechToText:
     ) -> None:
         given = {} if script is None else json.loads(script.read_text(encoding="utf-8"))
         self._script = ListeningScript.model_validate(given)
-        self._watchdog = Watchdog(stall_s)
+        super().__init__(Slots(workers, waiting=queued), stall_s)
         self._hanging = Hanging(self._script.hang, self._watchdog)
-        self._slots = Slots(workers, waiting=queued)
         self._name = name
         self._heard: OrderedDict[bytes, int] = OrderedDict()
         self._utterances = 0
@@ -96,11 +95,6 @@ class ScriptedSpeechToText:
     @property
     def providers(self) -> tuple[str, ...]:
         return ()
-
-    @property
-    def open_streams(self) -> int:
-        """Utterances at work and waiting."""
-        return self._slots.taken
 
     async def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
         """See `SpeechToText.transcribe`."""
@@ -127,10 +121,6 @@ class ScriptedSpeechToText:
                 words=words if utterance.words else (),
                 decode_ms=work_ms,
             )
-
-    def check(self) -> None:
-        """Raises EngineDead once it hangs for too long."""
-        self._watchdog.check()
 
     async def aclose(self) -> None:
         """Nothing to give back."""

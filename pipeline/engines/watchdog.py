@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import ParamSpec, TypeVar
 
+from pipeline.engines.slots import Slots
 from schemas.errors import EngineDead
 
 P = ParamSpec("P")
@@ -55,3 +56,21 @@ class Watchdog:
             raise EngineDead(
                 f"the engine has work and has not moved for {still_s:.0f} s; it is being replaced"
             )
+
+
+class WatchedEngine:
+    """An engine in this process: its requests have places, and a watchdog knows its work."""
+
+    def __init__(self, slots: Slots, stall_s: float) -> None:
+        """`stall_s`: seconds that a piece of work may take between two signs of life."""
+        self._slots = slots
+        self._watchdog = Watchdog(stall_s)
+
+    @property
+    def open_streams(self) -> int:
+        """Requests at work or waiting."""
+        return self._slots.taken
+
+    def check(self) -> None:
+        """Raises EngineDead where a piece of work has given no sign of life for too long."""
+        self._watchdog.check()

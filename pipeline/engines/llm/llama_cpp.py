@@ -25,7 +25,7 @@ from pipeline.engines.llm.zero_pages import give_back_zeros, mapped
 from pipeline.engines.model_files import language_model_file
 from pipeline.engines.ports import ChatRequest, Completion, Function, Message, Written
 from pipeline.engines.slots import Slots
-from pipeline.engines.watchdog import Watchdog
+from pipeline.engines.watchdog import WatchedEngine
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.errors import ContextTooLong, EngineDead, EngineFailed
 from schemas.settings import LanguageModelSettings
@@ -122,7 +122,7 @@ def _parameters(params: Any, model: Path, settings: LanguageModelSettings, key: 
     return params
 
 
-class LlamaLanguageModel:
+class LlamaLanguageModel(WatchedEngine):
     """Answers on `slots` slots at once; further requests wait, and a full queue is EngineBusy.
 
     A conversation longer than the context window loses its oldest messages, unless the request is to be told
@@ -135,17 +135,11 @@ class LlamaLanguageModel:
         self._server = server
         self._knows_calls = knows_calls
         self._settings = settings
+        super().__init__(Slots(settings.slots), settings.stall_s)
         self._name = _PACKAGED if settings.model_path is None else settings.model_path.stem
-        self._slots = Slots(settings.slots)
         self._grammars = GrammarChecker()
         self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="llama")
-        self._watchdog = Watchdog(settings.stall_s)
         self._open: set[_Answer] = set()
-
-    @property
-    def open_streams(self) -> int:
-        """Requests at work in the engine and waiting for it."""
-        return self._slots.taken
 
     @property
     def address(self) -> str:
@@ -196,10 +190,6 @@ class LlamaLanguageModel:
                 messages = shorter
             else:
                 return
-
-    def check(self) -> None:
-        """Raises EngineDead if the library has stopped in the middle of its work."""
-        self._watchdog.check()
 
     async def aclose(self) -> None:
         """Stop all answers (they fail with EngineDead) and unload the model."""

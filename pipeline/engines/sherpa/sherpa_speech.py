@@ -15,7 +15,7 @@ from pipeline.engines.sherpa.sherpa_voice import SherpaVoice, load
 from pipeline.engines.slots import Slots
 from pipeline.engines.tts.tempo import at_tempo
 from pipeline.engines.tts.voice_windows import silence
-from pipeline.engines.watchdog import Watchdog
+from pipeline.engines.watchdog import WatchedEngine
 from schemas.errors import EngineDead, EngineFailed, UnknownVoice
 from schemas.settings import TextToSpeechSettings
 
@@ -32,15 +32,14 @@ def build(settings: TextToSpeechSettings, cache: Path) -> "SherpaTextToSpeech":
     return SherpaTextToSpeech(load(settings), settings)
 
 
-class SherpaTextToSpeech:
+class SherpaTextToSpeech(WatchedEngine):
     """Satisfies TextToSpeech. One part of a sentence is made at a time, on a thread of its own."""
 
     def __init__(self, voice: SherpaVoice, settings: TextToSpeechSettings) -> None:
+        super().__init__(Slots(settings.streams), settings.stall_s)
         self._voice = voice
-        self._slots = Slots(settings.streams)
         # A sentence asks for its next part when it has the one before: so the queue is fair by itself.
         self._thread = OwnThread(settings.engine)
-        self._watchdog = Watchdog(settings.stall_s)
 
     @property
     def sample_rate(self) -> int:
@@ -53,11 +52,6 @@ class SherpaTextToSpeech:
     @property
     def languages(self) -> Mapping[str, tuple[str, ...]]:
         return self._voice.languages
-
-    @property
-    def open_streams(self) -> int:
-        """Sentences at work or waiting."""
-        return self._slots.taken
 
     def ignored(self, delivery: EngineResult) -> tuple[str, ...]:
         """See `TextToSpeech.ignored`."""
@@ -80,10 +74,6 @@ class SherpaTextToSpeech:
                         yield item
             finally:
                 closed.set()
-
-    def check(self) -> None:
-        """Raises EngineDead if a part has been at work for too long."""
-        self._watchdog.check()
 
     async def aclose(self) -> None:
         """Refuse further work; sentences under way fail with EngineDead at their next part."""

@@ -14,7 +14,7 @@ from pipeline.engines.ports import Transcript, Utterance, WrittenWord
 from pipeline.engines.slots import Slots
 from pipeline.engines.stt.pcm_samples import RATE, named_language
 from pipeline.engines.stt.whisper_windows import FULL_S
-from pipeline.engines.watchdog import Watchdog
+from pipeline.engines.watchdog import WatchedEngine
 from schemas.errors import EngineDead, EngineFailed, RhapsodeError
 
 
@@ -80,7 +80,7 @@ class UtteranceDecoder(Protocol):
         ...
 
 
-class ThreadedSpeechToText:
+class ThreadedSpeechToText(WatchedEngine):
     """Works on `places` utterances together, whose windows take turns on `threads` threads.
 
     Closing a stream gives its place back at once; a window under way is finished, and nobody waits for it.
@@ -90,22 +90,16 @@ class ThreadedSpeechToText:
         self, decoder: UtteranceDecoder, *, threads: int, places: int, queued: int, stall_s: float = inf
     ) -> None:
         """`stall_s`: seconds that one window may take."""
+        super().__init__(Slots(places, waiting=queued), stall_s)
         self._decoder = decoder
-        self._slots = Slots(places, waiting=queued)
         # An utterance asks for its next window when it has the one before: so the queue is fair by itself.
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="speech-to-text")
         self._shares = CpuShares()
-        self._watchdog = Watchdog(stall_s)
         self._closed = False
 
     @property
     def providers(self) -> tuple[str, ...]:
         return ()
-
-    @property
-    def open_streams(self) -> int:
-        """Utterances at work and waiting."""
-        return self._slots.taken
 
     async def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
         """See `SpeechToText.transcribe`. Deltas come only where one window does not hold all."""
@@ -117,10 +111,6 @@ class ThreadedSpeechToText:
                 if (delta := written.add(piece)) and is_long:
                     yield delta
         yield written.transcript(self._decoder.engine(utterance))
-
-    def check(self) -> None:
-        """Raises EngineDead if a window has been at work for too long."""
-        self._watchdog.check()
 
     async def aclose(self) -> None:
         """Refuse further work; utterances under way fail with EngineDead at their next window."""

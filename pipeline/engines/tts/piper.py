@@ -19,7 +19,7 @@ from pipeline.engines.tts.piper_device import providers_for
 from pipeline.engines.tts.piper_voice import PiperFrames, Voice, config_of, language_of, reads_phonemes
 from pipeline.engines.tts.tempo import at_tempo, missing
 from pipeline.engines.tts.voice_windows import stream_windows
-from pipeline.engines.watchdog import Watchdog
+from pipeline.engines.watchdog import WatchedEngine
 from schemas.errors import EngineDead, EngineFailed, UnknownVoice
 from schemas.settings import TextToSpeechSettings
 
@@ -33,7 +33,7 @@ def build(settings: TextToSpeechSettings, cache: Path) -> "PiperTextToSpeech":
     return PiperTextToSpeech(voice_files(settings, cache), load, settings)
 
 
-class PiperTextToSpeech:
+class PiperTextToSpeech(WatchedEngine):
     """Speaks sentences side by side: windows of all of them take turns on `settings.threads` threads.
 
     `settings.loaded_voices` are in memory, and those that speak at the moment.
@@ -42,6 +42,7 @@ class PiperTextToSpeech:
     def __init__(
         self, files: Sequence[VoiceFiles], load: Callable[[VoiceFiles], Voice], settings: TextToSpeechSettings
     ) -> None:
+        super().__init__(Slots(settings.streams), settings.stall_s)
         self._files = {one.name: one for one in files}
         self._load = load
         self._configs = {one.name: config_of(one) for one in files}
@@ -49,10 +50,8 @@ class PiperTextToSpeech:
         """The one that was used last is the last one."""
         self._most = settings.loaded_voices
         self._loading = asyncio.Lock()
-        self._slots = Slots(settings.streams)
         # A sentence asks for its next window when it has the one before: so the queue is fair by itself.
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="piper")
-        self._watchdog = Watchdog(settings.stall_s)
         self._closed = False
 
     @property
@@ -73,11 +72,6 @@ class PiperTextToSpeech:
     def languages(self) -> Mapping[str, tuple[str, ...]]:
         return {name: (language_of(config),) for name, config in self._configs.items()}
 
-    @property
-    def open_streams(self) -> int:
-        """Sentences at work or waiting."""
-        return self._slots.taken
-
     def ignored(self, delivery: EngineResult) -> tuple[str, ...]:
         """See `TextToSpeech.ignored`: a voice has one style."""
         known = ("phonemes",) if all(map(reads_phonemes, self._configs.values())) else ()
@@ -95,10 +89,6 @@ class PiperTextToSpeech:
             async with aclosing(sound) as items:
                 async for item in items:
                     yield item
-
-    def check(self) -> None:
-        """Raises EngineDead if a window has been at work for too long."""
-        self._watchdog.check()
 
     async def aclose(self) -> None:
         """Refuse further work; sentences under way fail with EngineDead at their next window."""

@@ -35,7 +35,7 @@ from pipeline.engines.model_files import vllm_folder
 from pipeline.engines.own_thread import OwnThread
 from pipeline.engines.ports import ChatRequest, Completion, ToolCall, Written
 from pipeline.engines.slots import Slots
-from pipeline.engines.watchdog import Watchdog
+from pipeline.engines.watchdog import WatchedEngine
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.errors import EngineDead, EngineFailed, SchemaInvalid, UnknownModel
 from schemas.settings import LanguageModelSettings
@@ -220,7 +220,7 @@ def build(
     return VllmLanguageModel(start(model_of(settings, packaged), settings, stat_loggers), settings)
 
 
-class VllmLanguageModel:
+class VllmLanguageModel(WatchedEngine):
     """Answers `slots` requests at once, by a model or one of its adapters; what is too many is EngineBusy.
 
     A conversation longer than the window loses its oldest messages, unless the request is to be told whole;
@@ -229,6 +229,7 @@ class VllmLanguageModel:
     """
 
     def __init__(self, engine: AsyncLLM, settings: LanguageModelSettings) -> None:
+        super().__init__(Slots(settings.slots, waiting=SPARE), settings.stall_s)
         self._engine = engine
         self._name = _PACKAGED if settings.model is None else PurePath(settings.model).name
         tokenizer = engine.get_tokenizer()
@@ -239,17 +240,15 @@ class VllmLanguageModel:
             name: LoRARequest(name, number, str(folder))
             for number, (name, folder) in enumerate(adapter_folders(settings).items(), start=1)
         }
-        self._slots = Slots(settings.slots, waiting=SPARE)
         self._thread = OwnThread("vllm-prompts")
         self._open: set[str] = set()
-        self._watchdog = Watchdog(settings.stall_s)
         self._closed = False
 
     @property
     def open_streams(self) -> int:
         """Requests at work in the engine and waiting for it."""
         in_engine: int = self._engine.get_num_unfinished_requests()
-        return max(self._slots.taken, in_engine)
+        return max(super().open_streams, in_engine)
 
     async def load_adapters(self) -> None:
         """Not only when they are first asked for. Raises UnusableWeights, naming the broken one."""
@@ -262,7 +261,7 @@ class VllmLanguageModel:
     def check(self) -> None:
         """Raises EngineDead if the engine's process is gone, has given up or does not move any more."""
         self._alive()
-        self._watchdog.check()
+        super().check()
 
     def _alive(self) -> None:
         if self._closed or self._engine.errored:

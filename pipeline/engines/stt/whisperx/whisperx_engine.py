@@ -22,7 +22,7 @@ from pipeline.engines.stt.pcm_samples import RATE, samples
 from pipeline.engines.stt.whisper_weights import quality_model
 from pipeline.engines.stt.whisperx.whisperx_pieces import pieces
 from pipeline.engines.stt.whisperx.whisperx_words import joined
-from pipeline.engines.watchdog import Watchdog
+from pipeline.engines.watchdog import WatchedEngine
 from schemas.errors import EngineDead, EngineFailed
 from schemas.settings.listening_settings import QualitySpeechToTextSettings
 
@@ -50,18 +50,17 @@ def build(settings: QualitySpeechToTextSettings, cache: Path) -> "WhisperX":
         return WhisperX(WhisperXModel(settings, quality_model(settings, cache), cache), settings)
 
 
-class WhisperX:
+class WhisperX(WatchedEngine):
     """Satisfies SpeechToText. One thread decodes, one batch at a time: WhisperX is not made for two."""
 
     def __init__(self, model: "WhisperXModel", settings: QualitySpeechToTextSettings) -> None:
+        super().__init__(Slots(settings.batch + settings.queued, waiting=0), settings.stall_s)
         self._model = model
         self._batch = settings.batch
         self._name = f"whisperx {Path(settings.model).name} {settings.compute_type}"
-        self._slots = Slots(settings.batch + settings.queued, waiting=0)
         self._thread = OwnThread("whisperx")
         self._diarizing = asyncio.Lock()
         self._failures = 0
-        self._watchdog = Watchdog(settings.stall_s)
         self.batches: deque[int] = deque(maxlen=1_000)
         """How many pieces each of the last batches had, the newest last."""
 
@@ -69,16 +68,11 @@ class WhisperX:
     def providers(self) -> tuple[str, ...]:
         return ()
 
-    @property
-    def open_streams(self) -> int:
-        """Utterances at work and waiting."""
-        return self._slots.taken
-
     def check(self) -> None:
         """Raises EngineDead if nothing succeeds any more, or a batch has been at work for too long."""
         if self._failures >= _FAILURES:
             raise EngineDead("nothing can be decoded any more")
-        self._watchdog.check()
+        super().check()
 
     async def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
         """See `SpeechToText.transcribe`."""

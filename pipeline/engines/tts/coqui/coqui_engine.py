@@ -19,7 +19,7 @@ from pipeline.engines.tts.coqui.coqui_weights import checkpoint_of, is_xtts
 from pipeline.engines.tts.device_batches import Gathered
 from pipeline.engines.tts.tempo import at_tempo, missing
 from pipeline.engines.tts.voice_windows import Sentence, WindowPiece, stream_windows
-from pipeline.engines.watchdog import Watchdog
+from pipeline.engines.watchdog import WatchedEngine
 from schemas.errors import EngineDead, EngineFailed, UnknownVoice
 from schemas.settings import TextToSpeechSettings
 
@@ -109,13 +109,12 @@ def build(settings: TextToSpeechSettings, cache: Path) -> CoquiVoice:
     return CoquiTextToSpeech(voice, settings, on_gpu=device != "cpu")
 
 
-class LoadedCoqui(Generic[NetworkT]):
+class LoadedCoqui(WatchedEngine, Generic[NetworkT]):
     """A network, the sentences that it works on, and whether it is of any use still."""
 
     def __init__(self, voice: NetworkT, slots: Slots, stall_s: float) -> None:
+        super().__init__(slots, stall_s)
         self._voice = voice
-        self._watchdog = Watchdog(stall_s)
-        self._slots = slots
         self._failures = 0
 
     @property
@@ -134,16 +133,11 @@ class LoadedCoqui(Generic[NetworkT]):
         """See `TextToSpeech.ignored`."""
         return wished(delivery)
 
-    @property
-    def open_streams(self) -> int:
-        """Sentences at work or waiting."""
-        return self._slots.taken
-
     def check(self) -> None:
         """Raises EngineDead if nothing succeeds any more, or a window has been at work for too long."""
         if self._failures >= _FAILURES:
             raise EngineDead("nothing can be spoken any more")
-        self._watchdog.check()
+        super().check()
 
     def _failed(self, error: Exception) -> EngineFailed:
         """To be called where the error is handled, whatever torch came up with."""
