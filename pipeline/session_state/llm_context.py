@@ -1,7 +1,7 @@
 """Builds the language model's messages from a session's earlier turns, or from a conversation's items."""
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -10,6 +10,7 @@ from pipeline.session_state.conversation import Conversation, current_turns
 from pipeline.session_state.conversation_items import Item, Items
 from pipeline.session_state.turn_state import TurnState
 from schemas.ids import TurnId
+from schemas.settings import SessionSettings
 from schemas.settings.model_settings import FunctionCall, GivenMessage
 
 CHARS_PER_TOKEN: Final = 3
@@ -91,6 +92,13 @@ def _left(turn: TurnState, room: int) -> int:
     own = len(turn.settings.system_prompt) + len(turn.text) + 3 * _CHARS_PER_MESSAGE + begun
     step = max(1, room // _STEPS)
     return max(0, (room - answer - own) // step * step)
+
+
+def room_for(settings: SessionSettings, windows: Mapping[str, int]) -> int:
+    """Characters of messages beside the system prompt and the answer. `windows`: tokens, by provider."""
+    window = windows.get(settings.llm_provider or "local") or min(windows.values())
+    room = (window - min(settings.max_tokens, window // 2)) * CHARS_PER_TOKEN
+    return max(0, room - len(settings.system_prompt))
 
 
 def context_messages(items: Sequence[Item], turns: Turns, *, room: int) -> tuple[Message, ...]:

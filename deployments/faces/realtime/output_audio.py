@@ -1,12 +1,12 @@
 """The sound of answers in the formats of the Realtime API, chunk by chunk: the same bytes for everybody."""
 
 import base64
-from typing import Any, Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio.input_formats import g711
+from pipeline.audio.g711 import g711_encoded
 from pipeline.delivery.renderings import Renderings
 from pipeline.eventlog.event_log import EventLog
 from schemas.events.recorded import Recorded
@@ -14,6 +14,7 @@ from schemas.ids import Seq, SessionId, TurnId
 
 _TAPS: Final = 48
 _CUTOFF: Final = 3_600 / 24_000
+_FORMATS: Final[dict[str, Literal["mulaw", "alaw"]]] = {"audio/pcmu": "mulaw", "audio/pcma": "alaw"}
 _EVERY: Final = 3
 """From 24 kHz to 8 kHz."""
 _Place = tuple[TurnId, int, int]
@@ -39,7 +40,7 @@ class AnswerSound:
             return base64.b64encode(pcm).decode()
         before = await self._before(chunk)
         self._latest = _place(chunk), pcm
-        return base64.b64encode(_encoded(_narrowed(before, pcm), format)).decode()
+        return base64.b64encode(g711_encoded(_narrowed(before, pcm), _FORMATS[format])).decode()
 
     async def _before(self, chunk: Recorded) -> bytes:
         """The chunk before it in its sentence: filters need what was before."""
@@ -74,7 +75,7 @@ def _lowpass() -> _Samples:
 _FILTER: Final = _lowpass()
 
 
-def _narrowed(before: bytes, pcm: bytes) -> NDArray[np.int16]:
+def _narrowed(before: bytes, pcm: bytes) -> _Samples:
     """At 8 kHz, without what does not fit there."""
     history = np.zeros(_TAPS - 1)
     known = np.frombuffer(before, "<i2")[-(_TAPS - 1) :]
@@ -82,22 +83,4 @@ def _narrowed(before: bytes, pcm: bytes) -> NDArray[np.int16]:
         history[-len(known) :] = known
     samples = np.concatenate([history, np.frombuffer(pcm, "<i2")])
     filtered: _Samples = np.convolve(samples, _FILTER, "valid")[::_EVERY]
-    return np.rint(filtered).clip(-32_768, 32_767).astype(np.int16)
-
-
-def _encoded(samples: NDArray[np.int16], format: str) -> bytes:
-    table = _MULAW if format == "audio/pcmu" else _ALAW
-    return bytes(table[samples.astype(np.int32) + 32_768].tobytes())
-
-
-def _nearest(decoded: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """The code of every sample."""
-    order: Any = np.argsort(decoded, kind="stable")
-    values = decoded[order].astype(np.float64)
-    edges = (values[:-1] + values[1:]) / 2
-    found: NDArray[np.uint8] = order[np.searchsorted(edges, np.arange(-32_768, 32_768))].astype(np.uint8)
-    return found
-
-
-_MULAW: Final = _nearest(g711("mulaw"))
-_ALAW: Final = _nearest(g711("alaw"))
+    return filtered

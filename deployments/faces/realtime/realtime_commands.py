@@ -15,13 +15,7 @@ from pipeline.eventlog.recorder import RequestContext
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.conversation_items import ROOT, Item, Items, made
-from pipeline.session_state.llm_context import (
-    CHARS_PER_TOKEN,
-    as_given,
-    context_messages,
-    counting_items,
-    text_of,
-)
+from pipeline.session_state.llm_context import as_given, context_messages, counting_items, room_for, text_of
 from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.item_audio import Charge, I, silent_parts, written_down
@@ -233,11 +227,7 @@ class RealtimeCommands:
     ) -> tuple[tuple[GivenMessage, ...], str]:
         """All that the model is told, and what of it is the question."""
         items = _context(conversation, params)
-        window = self.windows.get(settings.llm_provider or "local") or min(self.windows.values())
-        room = (window - min(settings.max_tokens, window // 2)) * CHARS_PER_TOKEN
-        messages = context_messages(
-            items, conversation.turns, room=max(0, room - len(settings.system_prompt))
-        )
+        messages = context_messages(items, conversation.turns, room=room_for(settings, self.windows))
         if messages and messages[-1].role == "assistant" and not messages[-1].calls:
             # Engines go on with a last message of the assistant; this is to be an answer of its own.
             messages = (*messages, Message("user", _NOTHING))

@@ -19,7 +19,7 @@ from pipeline.core.texts import joined
 from pipeline.eventlog.recorder import RequestContext
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.conversation_items import made
-from pipeline.session_state.llm_context import CHARS_PER_TOKEN, as_given, context_messages, counting_items
+from pipeline.session_state.llm_context import as_given, context_messages, counting_items, room_for
 from pipeline.sessions.session_commands import Sessions
 from schemas.bounds import too_deep
 from schemas.errors import (
@@ -167,11 +167,8 @@ class UiChats:
         """Returns what the session has, without turns that others replaced, and these outputs of calls."""
         items = counting_items(conversation)
         items += [made(one, f"output_{number}", Seq(0)) for number, one in enumerate(outputs)]
-        windows = self.settings.language_model.windows
-        window = windows.get(settings.llm_provider or "local") or min(windows.values())
-        room = (window - min(settings.max_tokens, window // 2)) * CHARS_PER_TOKEN
-        told = settings.system_prompt
-        messages = context_messages(items, conversation.turns, room=max(0, room - len(told)))
+        room, told = room_for(settings, self.settings.language_model.windows), settings.system_prompt
+        messages = context_messages(items, conversation.turns, room=room)
         system = [GivenMessage(role="system", content=told)] if told else []
         return (*system, *map(as_given, messages))
 
