@@ -10,7 +10,7 @@ from typing import Final
 from deployments.observability import log_lines
 from deployments.rpc.replica_telemetry import replica_name
 from pipeline.admission.allowance import Allowance, open_allowance
-from pipeline.apps.auto_play import AutoPlay, Kinds, NarrationBegun, NarrationNotifications
+from pipeline.apps.auto_play import AutoPlay, NarrationBegun, NarrationNotifications
 from pipeline.apps.narrations import Narrations
 from pipeline.apps.stream_expiry import StreamExpiry
 from pipeline.apps.users import Users
@@ -32,7 +32,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
 from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.observability.process_metrics import MetricsReporter, ProcessMeter
-from pipeline.session_state.session_views import SessionViews
+from pipeline.session_state.session_views import Ownership, SessionViews
 from pipeline.tools.tool_registry import ToolRegistry
 from schemas.errors import LogUnavailable
 from schemas.settings import AppSettings
@@ -45,7 +45,7 @@ def work_of(
     settings: AppSettings, log: TieredLog, recorder: Recorder, functions: ToolRegistry, allowance: Allowance
 ) -> Work:
     """Lists the effects and projections of the workers. A new effect or projection is one more line here."""
-    clock, kinds, views = SystemClock(), Kinds(log), SessionViews(log)
+    clock, owners, views = SystemClock(), Ownership(log), SessionViews(log)
     users = Users(log, recorder)
     narrations = Narrations(views, users, recorder, settings.session)
     archiver = Archiver(log.archival, log.archive.store, settings.archive)
@@ -63,9 +63,9 @@ def work_of(
     )
     return Work(
         effects=(
-            AutoPlay(kinds, narrations, users),
+            AutoPlay(owners, narrations, users),
             NarrationBegun(narrations),
-            NarrationNotifications(kinds, views, narrations, users, recorder),
+            NarrationNotifications(owners, views, narrations, users, recorder),
             ToolResults(views, functions, recorder, clock, allowance.told),
             ArchiveEnded(archiver),
             Stats(),

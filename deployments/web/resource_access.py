@@ -206,7 +206,7 @@ async def _takes_part(connection: HTTPConnection, session: SessionId, caller: Pr
     """Members read, listen, ask and control; what the session is, and to whom it goes, stays its owner's."""
     path = str(connection.scope["path"])
     services = services_of(connection)
-    if caller.share is not None or not await services.ownership.shared(session):
+    if caller.share is not None or await services.ownership.kind(session) != "thread":
         return False  # nobody has all of somebody else's session read just by asking for it
     if not await _is_member(connection, session, caller):
         return False

@@ -1,43 +1,19 @@
 """Effects that follow from events: auto-play, and notifications of narrations. Run by the workers."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
 
 from pipeline.apps.narrations import NARRATED, Narrations, Scene, SceneId, may_auto_play, outcome, scene_of
 from pipeline.apps.users import Users
 from pipeline.background.worker_ports import Change, Pointer, cause_key
-from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.session_views import SessionViews
+from pipeline.session_state.session_views import Ownership, SessionViews
 from pipeline.session_state.turn_state import TurnState
 from schemas.errors import SessionAlreadyEnded, SessionFull, SessionGone, SessionNotFound
 from schemas.events import NarrationFailed, NarrationReady, NotificationRaised
 from schemas.events.recorded import Recorded
-from schemas.ids import Seq, SessionId
-
-_KINDS_KEPT: Final = 4_096
-
-
-class Kinds:
-    """Kinds of sessions, read from their first events."""
-
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
-        self._known: OrderedDict[SessionId, str] = OrderedDict()
-
-    async def of(self, session: SessionId) -> str:
-        """Empty for a session that is gone."""
-        if session not in self._known:
-            first = await self._log.read(session, Seq(0), limit=1)
-            if not first:
-                return ""
-            self._known[session] = first[0].data.get("kind", "session")
-            while len(self._known) > _KINDS_KEPT:
-                self._known.popitem(last=False)
-        return self._known[session]
+from schemas.ids import SessionId
 
 
 class AutoPlay:
@@ -46,13 +22,13 @@ class AutoPlay:
     name = "auto_play"
     types = frozenset({"turn.completed"})
 
-    def __init__(self, kinds: Kinds, narrations: Narrations, users: Users) -> None:
-        self._kinds = kinds
+    def __init__(self, owners: Ownership, narrations: Narrations, users: Users) -> None:
+        self._owners = owners
         self._narrations = narrations
         self._users = users
 
     async def apply(self, pointer: Pointer, event: Recorded) -> Sequence[Change] | None:
-        if await self._kinds.of(pointer.session) != "story":
+        if await self._owners.kind(pointer.session) != "story":
             return None
         scene = await self._narrations.scene(SceneId(pointer.session, event.turn))
         if may_auto_play(scene) and await self._is_wanted(scene):
@@ -92,16 +68,16 @@ class NarrationNotifications:
     types = frozenset({"turn.completed", "turn.failed", "turn.stopped"})
 
     def __init__(
-        self, kinds: Kinds, views: SessionViews, narrations: Narrations, users: Users, recorder: Recorder
+        self, owners: Ownership, views: SessionViews, narrations: Narrations, users: Users, recorder: Recorder
     ) -> None:
-        self._kinds = kinds
+        self._owners = owners
         self._views = views
         self._narrations = narrations
         self._users = users
         self._recorder = recorder
 
     async def apply(self, pointer: Pointer, event: Recorded) -> Sequence[Change] | None:
-        if event.turn != NARRATED or await self._kinds.of(pointer.session) != "narration":
+        if event.turn != NARRATED or await self._owners.kind(pointer.session) != "narration":
             return None
         narration, _ = await self._views.get(pointer.session)
         turn, scene = outcome(narration), scene_of(narration)

@@ -2,44 +2,23 @@
 
 import secrets
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
-from pipeline.apps.users import Users, user_session
+from pipeline.apps.users import Share, Users
 from pipeline.core.clock import Clock
 from pipeline.core.texts import internal_key
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.session_views import SessionViews, Views
-from schemas.errors import Conflict, SessionGone, SessionNotFound, StateError
+from pipeline.session_state.session_views import SessionViews
+from schemas.errors import Conflict, StateError
 from schemas.errors.access_errors import CredentialExpired, CredentialInvalid, ShareNotFound
 from schemas.events import ShareCreated, ShareRevoked
-from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 
 _AT_ONCE: Final = 100
 """Links of one session that are good at the same time."""
 TRIES: Final = 32
 """So often an event is given to the log at the place for which it was decided; others write there, too."""
-
-Share = dict[str, Any]
-"""Data of `share.created`, and `created_ms`."""
-
-
-class _Afterwards:
-    """Of a user's own session: what was shared and revoked of sessions that were closed by then."""
-
-    def __init__(self) -> None:
-        self.head = Seq(0)
-        self.created: dict[str, Share] = {}
-        self.revoked: set[str] = set()
-
-    def apply(self, recorded: Recorded) -> None:
-        match recorded.type:
-            case "share.created":
-                self.created[recorded.data["share"]] = {**recorded.data, "created_ms": recorded.ts_ms}
-            case "share.revoked":
-                self.revoked.add(recorded.data["share"])
-        self.head = recorded.seq
 
 
 class Shares:
@@ -49,7 +28,6 @@ class Shares:
     def __init__(self, views: SessionViews, users: Users, recorder: Recorder, clock: Clock) -> None:
         self._views = views
         self._users = users
-        self._afterwards = Views(views.log, _Afterwards)
         self._recorder = recorder
         self._clock = clock
 
@@ -101,21 +79,17 @@ class Shares:
         conversation, _ = await self._views.get(session)
         if not conversation.ended:
             return dict(conversation.shares)
-        try:
-            afterwards, _ = await self._afterwards.get(user_session(conversation.principal))
-        except (SessionNotFound, SessionGone):
-            return dict(conversation.shares)
-        later = {share: about for share, about in afterwards.created.items() if about["session"] == session}
+        afterwards = await self._users.state(conversation.principal)
+        later = {share: about for share, about in afterwards.shares.items() if about["session"] == session}
         both = conversation.shares | later
-        return {share: about for share, about in both.items() if share not in afterwards.revoked}
+        return {share: about for share, about in both.items() if share not in afterwards.unshared}
 
     async def _place(self, session: SessionId, conversation: Conversation) -> tuple[SessionId, Seq]:
         """Session that records the share, the shared one or its user's after its end, and its last event."""
         if not conversation.ended:
             return session, conversation.head
         place = await self._users.open(conversation.principal)
-        afterwards, _ = await self._afterwards.get(place)
-        return place, afterwards.head
+        return place, (await self._users.state(conversation.principal)).head
 
     def _past(self, about: Share) -> bool:
         expires_ms = about.get("expires_ms")

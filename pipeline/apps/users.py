@@ -1,4 +1,4 @@
-"""One user's affairs: preferences with their history, and notifications with what of them was delivered."""
+"""One user's affairs: preferences with their history, notifications, characters, links of closed sessions."""
 
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +25,9 @@ _LONGEST: Final = 2_000
 _HISTORY: Final = 100
 """Changes of one user's preferences kept in memory; the log has them all."""
 
+Share = dict[str, Any]
+"""Data of `share.created`, and `created_ms`."""
+
 
 @dataclass(frozen=True, slots=True)
 class PreferencesAt:
@@ -49,6 +52,9 @@ class UserState:
         """The latest notification."""
         self.delivered = Seq(0)
         """Up to here a client has taken them."""
+        self.shares: dict[str, Share] = {}
+        """Links of sessions that had ended by then."""
+        self.unshared: set[str] = set()
 
     def apply(self, recorded: Recorded) -> None:
         """Take in the next event."""
@@ -67,6 +73,10 @@ class UserState:
                 self.raised = recorded.seq
             case "notifications.delivered":
                 self.delivered = max(self.delivered, Seq(recorded.data["upto"]))
+            case "share.created":
+                self.shares[recorded.data["share"]] = {**recorded.data, "created_ms": recorded.ts_ms}
+            case "share.revoked":
+                self.unshared.add(recorded.data["share"])
         self.head = recorded.seq
 
     @property

@@ -217,7 +217,7 @@ _KNOWN: Final = 20_000
 
 
 class Ownership:
-    """Reads the first event of each session once."""
+    """Owner and kind of sessions: reads the first event of each once."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -228,10 +228,10 @@ class Ownership:
         known = await self._first(session)
         return None if known is None else known[0]
 
-    async def shared(self, session: SessionId) -> bool:
-        """Whether others may take part in it: only threads have members."""
+    async def kind(self, session: SessionId) -> str:
+        """Its kind; empty for a session that is gone."""
         known = await self._first(session)
-        return known is not None and known[1] == "thread"
+        return "" if known is None else known[1]
 
     async def _first(self, session: SessionId) -> tuple[str, str] | None:
         """Principal and kind."""

@@ -10,7 +10,7 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from pipeline.apps.auto_play import AutoPlay, Kinds, NarrationBegun, NarrationNotifications
+from pipeline.apps.auto_play import AutoPlay, NarrationBegun, NarrationNotifications
 from pipeline.apps.narrations import Narrations, SceneId
 from pipeline.apps.users import Users, user_session
 from pipeline.background.worker_ports import Effect, Pointer
@@ -18,7 +18,7 @@ from pipeline.eventlog.event_log import Outcome
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.tiered_log import TieredLog
-from pipeline.session_state.session_views import SessionViews
+from pipeline.session_state.session_views import Ownership, SessionViews
 from schemas.events import Event, SessionStarted, TextDelta, TurnCompleted, TurnRequested, TurnStarted
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
@@ -69,7 +69,7 @@ class World:
         """A worker's, which knows nothing yet."""
         views, users = SessionViews(self.log), Users(self.log, recorder)
         narrations = Narrations(views, users, recorder, SessionSettings())
-        kinds = Kinds(self.log)
+        kinds = Ownership(self.log)
         return [
             AutoPlay(kinds, narrations, users),
             NarrationBegun(narrations),

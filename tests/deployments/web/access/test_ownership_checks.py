@@ -22,9 +22,9 @@ async def test_only_threads_have_members() -> None:
         session = new_session_id()
         started = SessionStarted(settings=SessionSettings(), kind=kind, principal="anna")
         await log.append([batch(session, 1, started, mode="create")])
-        found[kind] = (await ownership.of(session), await ownership.shared(session))
+        found[kind] = (await ownership.of(session), await ownership.kind(session) == "thread")
     assert found == {"session": ("anna", False), "thread": ("anna", True), "story": ("anna", False)}
-    assert not await ownership.shared(new_session_id())
+    assert await ownership.kind(new_session_id()) == ""
 
 
 async def test_a_stranger_is_told_that_there_is_no_such_session(
