@@ -48,7 +48,7 @@ from deployments.faces.openai.routes import (
     speech_routes,
     transcription_routes,
 )
-from deployments.faces.realtime import client_secret_routes, realtime_routes
+from deployments.faces.realtime import client_secret_routes, realtime_connection
 from deployments.faces.realtime.webrtc import call_routes
 from deployments.faces.responses import response_routes
 from deployments.faces.stories import (
@@ -239,7 +239,7 @@ FACES: Final[tuple[APIRouter, ...]] = tuple(
         response_routes,
         speech_routes,
         transcription_routes,
-        realtime_routes,
+        realtime_connection,
         client_secret_routes,
         call_routes,
         story_routes,

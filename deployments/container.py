@@ -55,8 +55,8 @@ from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.observability.process_metrics import MetricsReporter, ProcessMeter
 from pipeline.observability.trace_export import open_tracing
 from pipeline.observability.tracer import Tracing
+from pipeline.rag.document_library import open_library
 from pipeline.rag.librarian_port import RetrievalService
-from pipeline.rag.open_library import open_library
 from pipeline.session_state.llm_context import CHARS_PER_TOKEN
 from pipeline.session_state.session_views import Ownership, SessionViews, Views
 from pipeline.sessions.catalog import Catalog

@@ -18,9 +18,9 @@ from deployments.rpc.serve_client import CONTEXT, answer_of, items_of
 from deployments.web.spool import path_of, spool_under
 from pipeline.observability import span_names
 from pipeline.observability.trace_propagation import inject
+from pipeline.rag.document_library import open_library
 from pipeline.rag.embeddings.embedder import Vectors
 from pipeline.rag.librarian_port import RetrievalService, TextPiece
-from pipeline.rag.open_library import open_library
 from pipeline.rag.reading.document_reader import UploadedDocument
 from pipeline.rag.reading.extracted_text import ExtractedText
 from schemas.errors import EngineError, RhapsodeError

@@ -8,8 +8,7 @@ from typing import Final
 import anyio
 
 from pipeline.background.consumer_lag import ConsumerPresence
-from pipeline.background.effect_feed import EffectFeed
-from pipeline.background.effect_runner import EffectRunner, SharedReads
+from pipeline.background.effect_runner import EffectFeed, EffectRunner, SharedReads
 from pipeline.background.projection_reader import ProjectionReader
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.redis.redis_maintenance import RedisMaintenance

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Final, TypeVar
 
 import anyio
@@ -21,6 +21,7 @@ from pipeline.rag.passage_search import Search
 from pipeline.rag.reading.document_reader import DocumentReader, ReadDocument, UploadedDocument
 from pipeline.rag.reading.extracted_text import ExtractedText
 from pipeline.rag.store.passage_store import NewDocument, PassageStore
+from pipeline.rag.store.sqlite_store import SqliteStore
 from schemas.errors.retrieval_errors import CollectionNotFound, DocumentEmpty
 from schemas.ids import NOWHERE, new_id
 from schemas.settings.retrieval_settings import (
@@ -212,3 +213,20 @@ def _new(
         judge="" if judge is None else judge.name,
         judged=None if judge is None else np.zeros((count, judge.dimensions), np.float32),
     )
+
+
+FILE: Final = "documents.sqlite"
+"""In the folder `home`, beside the embedded log."""
+
+
+def open_library(settings: RetrievalSettings, home: Path) -> Library:
+    """Nothing is opened, loaded or made before it is needed. Close it by `aclose`."""
+    return Library(settings, _store(settings, home), EmbeddingModels(settings.threads))
+
+
+def _store(settings: RetrievalSettings, home: Path) -> PassageStore:
+    if settings.store is None:
+        return SqliteStore(home.expanduser() / FILE, threads=settings.threads)
+    from pipeline.rag.store.postgres_store import PostgresStore
+
+    return PostgresStore(settings.store.get_secret_value(), connections=settings.threads)

@@ -4,9 +4,15 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from pipeline.session_state.conversation_items import Items
-from pipeline.session_state.input_state import EVENTS as INPUT_EVENTS
-from pipeline.session_state.input_state import InputState, apply_to_inputs
-from pipeline.session_state.phone_state import PhoneState, apply_to_phone
+from pipeline.session_state.input_state import (
+    EVENTS as INPUT_EVENTS,
+)
+from pipeline.session_state.input_state import (
+    InputState,
+    PhoneState,
+    apply_to_inputs,
+    apply_to_phone,
+)
 from pipeline.session_state.turn_state import NarrationState, TurnState, apply_to_turn, kept_json
 from schemas.errors import (
     InputError,

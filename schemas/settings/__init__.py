@@ -14,7 +14,7 @@ from schemas.settings.listening_settings import (
     SpeechToTextSettings,
 )
 from schemas.settings.log_settings import LogSettings as LogSettings
-from schemas.settings.model_settings import SamplingSettings, ToolSettings
+from schemas.settings.model_settings import SamplingSettings, ToolSettings, VllmSettings
 from schemas.settings.openai_settings import OpenAiSettings
 from schemas.settings.placement_settings import PlacementSettings
 from schemas.settings.provider_settings import (
@@ -28,7 +28,6 @@ from schemas.settings.provider_settings import (
 from schemas.settings.retrieval_settings import RetrievalSettings, SearchToolConfig
 from schemas.settings.telemetry_settings import LoggingSettings, TelemetrySettings, TracingSettings
 from schemas.settings.tool_settings import ToolRegistrySettings
-from schemas.settings.vllm_settings import VllmSettings
 from schemas.settings.voice_settings import LocalVoiceSettings
 from schemas.speech_style import (
     PRONUNCIATIONS,

@@ -8,8 +8,7 @@ from itertools import count
 
 import anyio
 
-from pipeline.background.effect_feed import EffectFeed
-from pipeline.background.effect_runner import EffectRunner, SharedReads
+from pipeline.background.effect_runner import EffectFeed, EffectRunner, SharedReads
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.worker_ports import (
     SESSION_DELETED,

@@ -1,7 +1,7 @@
 """One Wyoming connection: speech to text, text to speech, conversation, and all three one after the other."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, Protocol, Self
 
@@ -10,12 +10,23 @@ from wyoming.audio import AudioChunk, AudioChunkConverter, AudioStart, AudioStop
 from wyoming.error import Error
 from wyoming.event import Event, Eventable, async_write_event
 from wyoming.handle import Handled, HandledChunk, HandledStart, HandledStop, NotHandled
+from wyoming.info import (
+    AsrModel,
+    AsrProgram,
+    Attribution,
+    HandleModel,
+    HandleProgram,
+    Info,
+    TtsProgram,
+    TtsVoice,
+)
 from wyoming.ping import Ping, Pong
 from wyoming.pipeline import PipelineStage, RunPipeline
 
-from cluster.client.wyoming.wyoming_info import info_of
 from cluster.client.wyoming.wyoming_speech import SPOKEN_RATE, WAITING, TextReader, answered, put
 from rhapsode import ApiError, AsyncRhapsode, AsyncSession, AsyncTurn
+from schemas.languages import ANY, LANGUAGE_NAMES
+from schemas.version import VERSION
 
 _RATE: Final = 16_000
 TAKES_S: Final = 30.0
@@ -224,3 +235,58 @@ _STEPS: Final[Mapping[str, Callable[[WyomingConnection, Event], Awaitable[None]]
     "synthesize-chunk": lambda connection, event: connection.reader.add(event),
     "synthesize-stop": lambda connection, event: connection.reader.end(event),
 }
+
+
+_ABOUT: Final[Mapping[str, Any]] = {
+    "attribution": Attribution(name="Rhapsode", url=""),
+    "installed": True,
+    "version": VERSION,
+}
+
+
+def info_of(voices: Mapping[str, Any]) -> Info:
+    """The services of a server that has these voices; `voices` is the answer of `/v1/voices`."""
+    known = sorted(LANGUAGE_NAMES)
+    languages: Mapping[str, Sequence[str]] = voices.get("languages", {}).get("local", {})
+    return Info(
+        asr=[
+            AsrProgram(
+                name="rhapsode",
+                description="Rhapsode's speech to text",
+                models=[AsrModel(name="rhapsode", description="Whisper", languages=known, **_ABOUT)],
+                supports_transcript_streaming=True,
+                **_ABOUT,
+            )
+        ],
+        tts=[
+            TtsProgram(
+                name="rhapsode",
+                description="Rhapsode's voices",
+                voices=[
+                    TtsVoice(
+                        name=name,
+                        description=name,
+                        languages=_named(languages.get(name, ()), known),
+                        **_ABOUT,
+                    )
+                    for name in voices["voices"]
+                ],
+                supports_synthesize_streaming=True,
+                **_ABOUT,
+            )
+        ],
+        handle=[
+            HandleProgram(
+                name="rhapsode",
+                description="Rhapsode's language model",
+                models=[HandleModel(name="rhapsode", description="Conversation", languages=known, **_ABOUT)],
+                supports_handled_streaming=True,
+                **_ABOUT,
+            )
+        ],
+    )
+
+
+def _named(languages: Sequence[str], known: list[str]) -> list[str]:
+    """Home Assistant has no tag for every language."""
+    return known if ANY in languages or not languages else list(languages)

@@ -10,8 +10,7 @@ from typing import Final, Protocol
 
 import anyio
 
-from deployments.faces.openai.chunk_translator import Chunk, Wanted
-from deployments.faces.openai.completion_cursor import Cursor
+from deployments.faces.openai.chunk_translator import Chunk, Cursor, Wanted
 from deployments.faces.openai.request_mapping import (
     Place,
     llm_messages,

@@ -4,14 +4,29 @@ import asyncio
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from deployments.faces.openai.recorded_failure import failure
 from pipeline.audio.file_streams import FileStream, StreamFormat, file_stream
 from pipeline.rag.citations import passage_path
+from schemas.errors import (
+    ContextTooLong,
+    CursorMalformed,
+    ElementNotSpoken,
+    EngineBusy,
+    EngineDead,
+    EngineFailed,
+    LanguageNotSpoken,
+    LogUnavailable,
+    RhapsodeError,
+    SchemaInvalid,
+    SessionFull,
+    UnknownModel,
+    UnknownProvider,
+    UnknownVoice,
+)
 from schemas.errors.openai_errors import AnswerStopped
 from schemas.events.recorded import Recorded
-from schemas.ids import SessionId, TurnId
+from schemas.ids import Seq, SessionId, TurnId, parse_session_id
 from schemas.settings.retrieval_settings import NumberedPassage, Support
 
 
@@ -268,3 +283,50 @@ class Whole:
                 "transcript": text,
             }
         return message
+
+
+class Cursor(NamedTuple):
+    """The last chunk that a client has: of this event, this one of its chunks; None: all of them."""
+
+    session: SessionId
+    seq: Seq
+    part: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.session}-{self.seq}" + ("" if self.part is None else f".{self.part}")
+
+    def covers(self, other: "Cursor") -> bool:
+        """Whether who has this chunk has that one."""
+        if other.seq != self.seq or self.part is None:
+            return other.seq <= self.seq
+        return other.part is not None and other.part <= self.part
+
+
+def parse_cursor(text: str) -> Cursor:
+    """Raises CursorMalformed."""
+    name, _, place = text.rpartition("-")
+    seq, dot, part = place.partition(".")
+    session = parse_session_id(name)
+    numbers = (seq, part) if dot else (seq,)
+    if session is None or not all(one.isascii() and one.isdigit() and len(one) < 16 for one in numbers):
+        raise CursorMalformed(f"{text[:80]!r} is no event id of ours", field="Last-Event-ID")
+    return Cursor(session, Seq(int(seq)), int(part) if dot else None)
+
+
+_KINDS: Final[tuple[type[RhapsodeError], ...]] = (
+    *(EngineBusy, EngineDead, LanguageNotSpoken, ElementNotSpoken, LogUnavailable, SessionFull),
+    *(UnknownModel, UnknownProvider, UnknownVoice, SchemaInvalid, ContextTooLong),
+)
+_KNOWN: Final = {kind.code: kind for kind in _KINDS} | {"owner.lost": EngineDead}
+
+
+def failure(code: str, message: str, *, form: str | None = None) -> RhapsodeError:
+    """`form`: the field with the schema that the answer is held to."""
+    kind = _KNOWN.get(code, EngineFailed)
+    fields: dict[type[RhapsodeError], str | None] = {
+        SchemaInvalid: form,
+        ContextTooLong: "messages",
+        LanguageNotSpoken: "input",
+        ElementNotSpoken: "input",
+    }
+    return kind(message, field=fields.get(kind))

@@ -9,7 +9,7 @@ from typing import Final
 
 import anyio
 
-from deployments.faces.openai.recorded_failure import failure
+from deployments.faces.openai.chunk_translator import failure
 from deployments.faces.openai.request_mapping import patch_of, title_of
 from deployments.model_names import Names
 from pipeline.audio.file_streams import StreamFormat, file_stream

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from deployments.faces.openai.recorded_failure import failure
+from deployments.faces.openai.chunk_translator import failure
 from pipeline.delivery.captions import Cue, caption_file
 from schemas.events.recorded import Recorded
 from schemas.languages import LANGUAGE_NAMES

@@ -11,22 +11,25 @@ from typing import Any, Final, Protocol
 
 import anyio
 import orjson
-from fastapi import WebSocketDisconnect
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from deployments.container import GatewayContainer
 from deployments.faces.realtime.event_translator import ServerEvent
-from deployments.faces.realtime.idle_timeout import IdleTimeout
 from deployments.faces.realtime.input_buffer import RealtimeAudioInput
 from deployments.faces.realtime.output_audio import AnswerSound
-from deployments.faces.realtime.realtime_opening import Opened
-from deployments.faces.realtime.realtime_socket import Transport
+from deployments.faces.realtime.realtime_commands import RealtimeCommands
+from deployments.faces.realtime.realtime_opening import Opened, open_session
+from deployments.faces.realtime.realtime_socket import RealtimeSocket, Transport
 from deployments.faces.realtime.session_config import config_of, shown
 from deployments.web.body_limits import read_json
 from deployments.web.error_shapes.realtime_error_events import error_body
+from deployments.web.resource_access import Caller, while_allowed
 from pipeline.delivery.listener import Listening, SessionListener
+from pipeline.session_state.conversation import Conversation
 from schemas.errors import RhapsodeError
 from schemas.errors.realtime_errors import RealtimeInvalid
 from schemas.events.recorded import Recorded
+from schemas.ids import TurnId
 from schemas.realtime.client_events import (
     BufferAppend,
     BufferClear,
@@ -291,3 +294,86 @@ def _first(group: BaseExceptionGroup[RhapsodeError]) -> RhapsodeError:
 def _event_id(raw: Any) -> str | None:
     found = raw.get("event_id") if isinstance(raw, dict) else None
     return found[:_EVENT_ID] if isinstance(found, str) else None
+
+
+_INTERRUPTIONS: Final = frozenset({"input_audio_buffer.speech_started", "response.created"})
+
+
+class IdleTimeout:
+    """Of one connection. It waits only while its client lets itself be heard."""
+
+    def __init__(
+        self, services: GatewayContainer, commands: RealtimeCommands, audio_input: RealtimeAudioInput
+    ) -> None:
+        self._clock = services.clock
+        self._commands = commands
+        self._audio_input = audio_input
+        self._news = anyio.Event()
+        self._due: tuple[TurnId, int] | None = None
+        """The answer after which nobody has said anything, and until when that is fine."""
+
+    def note(self, event: ServerEvent, conversation: Conversation) -> None:
+        """Takes the event told now, and the session after it."""
+        kind = event.data["type"]
+        if kind in _INTERRUPTIONS:
+            self._due = None
+        elif kind == "response.done":
+            self._due = self._deadline(event, conversation)
+        else:
+            return
+        self._news.set()
+        self._news = anyio.Event()
+
+    def _deadline(self, event: ServerEvent, conversation: Conversation) -> tuple[TurnId, int] | None:
+        config = conversation.items.config or {}
+        detection = config.get("audio", {}).get("input", {}).get("turn_detection") or {}
+        wait_ms = detection.get("idle_timeout_ms")
+        turn = conversation.turns.get(conversation.items.turn_of(event.data["response"]["id"]) or TurnId(0))
+        if wait_ms is None or turn is None or turn.status != "completed":
+            return None
+        played_ms = (turn.first_audio_ms or 0) + turn.audio_ms
+        return turn.turn, max(played_ms, self._clock.now_ms()) + wait_ms
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            news, due = self._news, self._due
+            if due is None:
+                await news.wait()
+                continue
+            left_s = (due[1] - self._clock.now_ms()) / 1_000
+            with anyio.move_on_after(max(0.0, left_s)) as rest:
+                await news.wait()
+            if rest.cancelled_caught:
+                self._due = None
+                await self._speak_again(due[0])
+
+    async def _speak_again(self, turn: TurnId) -> None:
+        heard = self._audio_input.heard
+        if heard is None:
+            return
+        name, at_ms = heard
+        try:
+            if await self._commands.idled(turn, name, at_ms):
+                await self._commands.respond(ResponseWish())
+        except RhapsodeError:
+            return  # somebody asked something at the same moment
+
+
+router = APIRouter(prefix="/v1", tags=["realtime"])
+
+
+@router.websocket("/realtime")
+async def realtime(websocket: WebSocket, caller: Caller) -> None:
+    """Speak or write, and be answered, in OpenAI's words; see docs/realtime.md."""
+    services: GatewayContainer = websocket.app.state.services
+    await websocket.accept()
+    socket = RealtimeSocket(websocket)
+    try:
+        opened = await open_session(services, caller, websocket.query_params)
+    except RhapsodeError as error:
+        await socket.refuse(error)
+        return
+    except (WebSocketDisconnect, TimeoutError):
+        return
+    await converse(Connection(services, socket, opened), socket, partial(while_allowed, websocket))

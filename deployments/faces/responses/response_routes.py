@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from deployments.container import GatewayContainer
 from deployments.faces.forms.uploads import while_awaited
 from deployments.faces.native.session_routes import Open
-from deployments.faces.openai.recorded_failure import failure
+from deployments.faces.openai.chunk_translator import failure
 from deployments.faces.openai.routes.openai_streams import EVENTS, Flowing, headers_of, ignored_in
 from deployments.faces.responses.response_ids import ResponseId
 from deployments.faces.responses.response_translator import ResponseTranslator, Shown

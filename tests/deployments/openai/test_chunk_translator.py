@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from deployments.faces.openai.chunk_translator import ChunkTranslator, Wanted, Whole
-from deployments.faces.openai.completion_cursor import Cursor, parse_cursor
+from deployments.faces.openai.chunk_translator import ChunkTranslator, Cursor, Wanted, Whole, parse_cursor
 from schemas.errors import CursorMalformed, EngineBusy, EngineFailed
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, TurnId, new_session_id

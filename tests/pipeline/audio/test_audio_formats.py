@@ -14,7 +14,7 @@ from pipeline.audio.audio_files import StoredChunk, file_pieces, pcm_bytes, whol
 from pipeline.audio.audio_formats import MIME, AudioFormat
 from pipeline.audio.chapter_tags import Chapter
 from pipeline.audio.opus import PACKET_MS, RATE, OpusEncoder, frame
-from pipeline.audio.sentence_renderer import SentenceRenderer
+from pipeline.delivery.renderings import SentenceRenderer
 
 FORMATS: tuple[AudioFormat, ...] = get_args(AudioFormat)
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import anyio
 
 from pipeline.admission.allowance import open_allowance
-from pipeline.background.effect_feed import EffectFeed
-from pipeline.background.effect_runner import EffectRunner, SharedReads
+from pipeline.background.effect_runner import EffectFeed, EffectRunner, SharedReads
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.tool_results import ToolResults
 from pipeline.core.clock import SystemClock

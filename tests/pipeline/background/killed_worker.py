@@ -6,8 +6,7 @@ from pathlib import Path
 
 import anyio
 
-from pipeline.background.effect_feed import EffectFeed
-from pipeline.background.effect_runner import EffectRunner, SharedReads
+from pipeline.background.effect_runner import EffectFeed, EffectRunner, SharedReads
 from pipeline.background.event_counts import Stats
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.worker_ports import Pointer, cause_key

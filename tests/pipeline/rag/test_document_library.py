@@ -11,8 +11,7 @@ import pytest
 from loadtests.bench.retrieval import retrieval_bench
 from loadtests.bench.retrieval.question_library import questions
 from loadtests.bench.retrieval.retrieval_bench import DEPTH, filled, rank_of_answer
-from pipeline.rag.document_library import Library
-from pipeline.rag.open_library import open_library
+from pipeline.rag.document_library import Library, open_library
 from pipeline.rag.reading.document_reader import UploadedDocument
 from schemas.errors.retrieval_errors import CollectionNotFound, DocumentUnreadable, RetrievalUnavailable
 from schemas.ids import new_id

@@ -13,8 +13,7 @@ from deployments.container import GatewayContainer
 from deployments.faces.forms.uploads import while_awaited
 from deployments.faces.native.session_routes import Open
 from deployments.faces.openai.chat_completions import Completions
-from deployments.faces.openai.chunk_translator import ChunkTranslator, Wanted, Whole
-from deployments.faces.openai.completion_cursor import Cursor, parse_cursor
+from deployments.faces.openai.chunk_translator import ChunkTranslator, Cursor, Wanted, Whole, parse_cursor
 from deployments.faces.openai.routes.openai_streams import (
     DONE,
     EVENTS,

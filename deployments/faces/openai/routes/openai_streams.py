@@ -10,8 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from deployments.faces.openai.chunk_translator import Chunk, Wanted
-from deployments.faces.openai.completion_cursor import Cursor
+from deployments.faces.openai.chunk_translator import Chunk, Cursor, Wanted
 from deployments.web import problem_details
 from deployments.web.error_shapes import openai_problems
 from deployments.web.sse_format import HEADERS, RETRY, written

@@ -10,8 +10,8 @@ import pytest
 import soxr
 
 from pipeline.audio.opus import RATE
-from pipeline.audio.sentence_renderer import SentenceRenderer
 from pipeline.core.clock import SystemClock
+from pipeline.delivery.renderings import SentenceRenderer
 from pipeline.engines.model_files import FRONTEND, VoiceFiles, voice_files
 from pipeline.engines.routed_speaker import RoutedSpeaker, open_speaker
 from pipeline.engines.tts import piper_voice

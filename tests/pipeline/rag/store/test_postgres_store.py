@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.rag.document_library import Library
-from pipeline.rag.open_library import open_library
+from pipeline.rag.document_library import Library, open_library
 from pipeline.rag.store.passage_store import PassageStore
 from pipeline.rag.store.postgres_store import PostgresStore
 from schemas.errors.retrieval_errors import RetrievalUnavailable
