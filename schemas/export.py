@@ -17,8 +17,6 @@ from schemas.errors import (
     realtime_errors,
     retrieval_errors,
     stream_errors,
-    tool_errors,
-    worker_errors,
 )
 from schemas.events import EVENT
 from schemas.native import (
@@ -80,15 +78,11 @@ _ERRORS: Final = (
     realtime_errors.RealtimeInvalid,
     retrieval_errors.DocumentError,
     stream_errors.StreamNotFound,
-    tool_errors.ToolError,
     openai_errors.ModelNotFound,
     openai_errors.UnsupportedParameter,
     openai_errors.UnsupportedValue,
     openai_errors.MissingParameter,
     openai_errors.AnswerStopped,
-    worker_errors.DeadLetterNotFound,
-    worker_errors.ProjectionNotFound,
-    worker_errors.GatewayNotFound,
 )
 """The root, and the branches in modules of their own."""
 

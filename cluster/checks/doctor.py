@@ -121,7 +121,7 @@ def _models(file: Path | None) -> CheckResult:
     """Models that `rhapsode models use` has chosen."""
     from cluster.checks.config import current
     from pipeline.engines.weights import chosen_models, model_download, model_manifest
-    from pipeline.engines.weights.model_states import fits
+    from pipeline.engines.weights.chosen_models import fits
 
     chosen = chosen_models.chosen(run_state.home()).values()
     names = sorted({one for each in chosen for one in each} - chosen_models.PACKAGED.keys())

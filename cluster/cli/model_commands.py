@@ -15,8 +15,8 @@ from cluster.terminal import run_state
 from cluster.terminal.cli_errors import CliError, UsageError
 from cluster.terminal.console import Steps
 from pipeline.engines.weights import chosen_models, model_download
+from pipeline.engines.weights.chosen_models import fits, states
 from pipeline.engines.weights.model_manifest import ModelEntry, entries, next_smaller
-from pipeline.engines.weights.model_states import fits, states
 from schemas.settings import AppSettings
 
 app = typer.Typer(

@@ -14,8 +14,7 @@ from pipeline.background.session_directory import Directory
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.tiered_log import TieredLog
-from pipeline.observability.metric_fold import recounted
-from pipeline.observability.metric_summary import measurements
+from pipeline.observability.metric_fold import measurements, recounted
 from pipeline.observability.tally import Tally
 from schemas.errors import LogError, RhapsodeError
 from schemas.ids import SessionId

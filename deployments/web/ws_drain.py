@@ -1,4 +1,4 @@
-"""How connections end when their gateway leaves: sockets with a word and 1012, streams between events."""
+"""Frames to clients that may go at any moment; and how connections end when their gateway leaves."""
 
 import asyncio
 import json
@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 import anyio
+from fastapi import WebSocketDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.web.error_shapes import realtime_error_events
@@ -15,8 +16,22 @@ from pipeline.sessions.drain import Drain
 SERVICE_RESTART: Final = 1012
 """RFC 6455's registry: the server is restarting; come back."""
 _CLOSE_S: Final = 2.0
+SEND_S: Final = 20.0
+"""A client that takes nothing for so long is let go: it may come back with its cursor."""
+GONE: Final = 1006
 
 T = TypeVar("T")
+
+
+async def deliver(send: Callable[[T], Awaitable[None]], what: T) -> None:
+    """A frame or a close. Raises WebSocketDisconnect if the client is gone or the connection was closed by
+    somebody else here, TimeoutError if the client does not read."""
+    try:
+        # Not anyio's: this is done for every frame of everybody, and a frame costs as much as its scope.
+        async with asyncio.timeout(SEND_S):
+            await send(what)
+    except RuntimeError as error:  # Starlette's and uvicorn's word for: closed already
+        raise WebSocketDisconnect(GONE) from error
 
 
 class Left:

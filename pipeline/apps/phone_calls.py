@@ -15,9 +15,8 @@ from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.session_commands import Sessions
 from pipeline.tools.remote_functions import ToolCallContext
 from pipeline.tools.tool_registry import BuiltInFunction, ToolRegistry
-from schemas.errors import GatewayBusy, SessionAlreadyEnded
+from schemas.errors import GatewayBusy, SessionAlreadyEnded, ToolArguments, ToolError
 from schemas.errors.access_errors import CredentialInvalid
-from schemas.errors.tool_errors import ToolArguments, ToolError
 from schemas.events import CallConnected, CallHungUp, CallTransferred, DtmfReceived, Event
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId, parse_session_id
 from schemas.native.client_commands import CreateSession, RequestTurn, SettingsPatch, ToolPatch

@@ -8,7 +8,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from pipeline.audio.opus_frames import single_frames
+from pipeline.audio.opus import single_frames
 from schemas.errors import NotSound
 
 RATE: Final = 16_000

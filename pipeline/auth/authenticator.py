@@ -6,8 +6,7 @@ from typing import Final
 
 from pipeline.auth.api_keys import PREFIX, ApiKeyStore, read_keys
 from pipeline.auth.principals import NOBODY, Principal
-from pipeline.auth.signing_key import own_secret
-from pipeline.auth.tokens import SECRET, Tokens
+from pipeline.auth.tokens import SECRET, Tokens, own_secret
 from pipeline.core.clock import Clock
 from schemas.errors.access_errors import AccessError, CredentialExpired, CredentialInvalid, Unauthenticated
 from schemas.settings.access_settings import AuthSettings

@@ -15,8 +15,7 @@ from pipeline.session_state.session_views import SessionViews
 from pipeline.session_state.turn_state import CallState, TurnState
 from pipeline.tools.remote_functions import ToolCallContext, pseudonym
 from pipeline.tools.tool_registry import ToolRegistry
-from schemas.errors import Conflict, SessionAlreadyEnded, SessionFull, SessionGone, SessionNotFound
-from schemas.errors.tool_errors import ToolError
+from schemas.errors import Conflict, SessionAlreadyEnded, SessionFull, SessionGone, SessionNotFound, ToolError
 from schemas.events import PlaybackPaused, ToolCompleted, ToolFailed, TurnRequested
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId

@@ -4,11 +4,12 @@ from typing import Final
 
 from pipeline.eventlog.event_log import EventLog
 from pipeline.observability import metric_names
-from pipeline.observability.tally import Tally
+from pipeline.observability.tally import Series, Tally
 from pipeline.observability.turn_metrics import LATEST_REPORT, TurnMeter, played
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, created_ms
+from schemas.native.metric_answers import Measurement
 
 LOOK_BACK: Final = 64
 """Number of events before a turn in which its utterance is looked for."""
@@ -125,3 +126,25 @@ async def recounted(log: EventLog, session: SessionId) -> Tally:
             total.add(meter.apply(recorded))
         after = page[-1].seq
     return total
+
+
+def measurements(tally: Tally) -> tuple[Measurement, ...]:
+    return tuple(map(_measurement, tally.series()))
+
+
+def _measurement(series: Series) -> Measurement:
+    labels = dict(zip(series.metric.labels, series.labels, strict=True))
+    if series.metric.kind != "histogram":
+        return Measurement(name=series.metric.name, labels=labels, total=series.total)
+    return Measurement(
+        name=series.metric.name,
+        labels=labels,
+        total=round(series.total, 6),
+        count=series.count,
+        p50=_rounded(series.quantile(0.5)),
+        p95=_rounded(series.quantile(0.95)),
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

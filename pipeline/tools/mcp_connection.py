@@ -13,7 +13,7 @@ import mcp_types
 from mcp import Client, MCPError
 
 from pipeline.tools.mcp_transports import http_transport, stdio_transport
-from schemas.errors.tool_errors import ToolError, ToolTimeout
+from schemas.errors import ToolError, ToolTimeout
 from schemas.settings.tool_settings import RegisteredMcpServer
 from schemas.version import VERSION
 

@@ -10,7 +10,7 @@ import httpx
 import jsonschema
 
 from pipeline.engines.http.http_provider import body_of
-from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout
+from schemas.errors import ToolArguments, ToolError, ToolTimeout
 from schemas.settings.model_settings import OUTPUT_CHARS
 from schemas.settings.tool_settings import RegisteredFunction
 

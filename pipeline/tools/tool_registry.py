@@ -18,8 +18,8 @@ from pipeline.core.task_scope import TaskScope
 from pipeline.core.texts import joined
 from pipeline.engines.ports import Function
 from pipeline.tools.remote_functions import RemoteFunction, ToolCallContext, pseudonym
+from schemas.errors import ToolArguments, ToolError, ToolTimeout, ToolTooMany, ToolUnknown
 from schemas.errors.access_errors import LimitReached
-from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolTooMany, ToolUnknown
 from schemas.languages import primary
 from schemas.settings.model_settings import DESCRIPTION_CHARS, OUTPUT_CHARS
 from schemas.settings.tool_settings import RegisteredFunction, RegisteredMcpServer, ToolRegistrySettings

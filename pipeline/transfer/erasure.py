@@ -14,7 +14,7 @@ from pipeline.background.redis.aof_rewrite import Rewritten, rewrite
 from pipeline.background.redis.redis_session_rows import RedisTraces
 from pipeline.background.session_directory import Directory
 from pipeline.core.clock import Clock
-from pipeline.eventlog.archive.entry_chain import FIRST_LINK, link
+from pipeline.eventlog.archive.segments import FIRST_LINK, link
 from pipeline.eventlog.tiered_log import TieredLog
 from pipeline.rag.librarian_port import RetrievalService
 from schemas.errors import (

@@ -35,8 +35,7 @@ from pipeline.tools.remote_functions import ToolCallContext, pseudonym
 from pipeline.tools.tool_registry import ToolRegistry
 from pipeline.tts.turn_checkpoint import TurnCheckpoint
 from pipeline.turn.retrieval_step import Retriever, passages_message, retrieve
-from schemas.errors import EngineDead
-from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTooMany, ToolUnknown
+from schemas.errors import EngineDead, ToolArguments, ToolError, ToolTooMany, ToolUnknown
 from schemas.events import Event, TextCompleted
 from schemas.events.answer_events import (
     AnswerCited,

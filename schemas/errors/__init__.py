@@ -345,3 +345,45 @@ class BundleDamaged(BundleInvalid):
 
 class BundleTooLarge(BundleInvalid):
     code = "bundle.too_large"
+
+
+class ToolError(RhapsodeError):
+    """It was called, and failed."""
+
+    code = "tool.failed"
+
+
+class ToolUnknown(ToolError):
+    code = "tool.unknown"
+
+
+class ToolArguments(ToolError):
+    """The arguments that the model wrote are not what the function takes."""
+
+    code = "tool.arguments"
+
+
+class ToolTimeout(ToolError):
+    code = "tool.timeout"
+
+
+class ToolTooMany(ToolError):
+    code = "tool.too_many"
+
+
+class DeadLetterNotFound(InputError):
+    """There is no such dead letter, or not any more: it was retried or dropped."""
+
+    code = "dead_letter.not_found"
+
+
+class ProjectionNotFound(InputError):
+    """No worker has ever read for a projection of this name."""
+
+    code = "projection.not_found"
+
+
+class GatewayNotFound(InputError):
+    """No gateway of this name has shown life lately."""
+
+    code = "gateway.not_found"

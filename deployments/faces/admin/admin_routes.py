@@ -9,8 +9,8 @@ from deployments.observability.metrics_page import MEDIA_TYPE
 from deployments.web.resource_access import Caller
 from pipeline.background.session_directory import KINDS
 from pipeline.background.worker_ports import Letter
+from schemas.errors import DeadLetterNotFound, ProjectionNotFound
 from schemas.errors.access_errors import Forbidden
-from schemas.errors.worker_errors import DeadLetterNotFound, ProjectionNotFound
 from schemas.events import Kind
 from schemas.native.worker_answers import (
     DeadLetter,

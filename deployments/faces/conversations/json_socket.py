@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from deployments.web import problem_details
 from deployments.web.body_limits import read_json
 from deployments.web.resource_access import while_allowed
-from deployments.web.ws_send import deliver
+from deployments.web.ws_drain import deliver
 from schemas.apps.story_messages import SocketCommand
 from schemas.errors import InputError, RhapsodeError
 

@@ -7,9 +7,8 @@ import psutil
 from fastapi import APIRouter
 
 from deployments.faces.native.session_routes import Open
-from pipeline.engines.weights.chosen_models import PACKAGED
+from pipeline.engines.weights.chosen_models import PACKAGED, fits, states
 from pipeline.engines.weights.model_manifest import entries
-from pipeline.engines.weights.model_states import fits, states
 from schemas.native.native_messages import LocalModel, LocalModels
 
 router = APIRouter(prefix="/v1", tags=["service"])

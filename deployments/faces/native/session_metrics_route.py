@@ -4,8 +4,7 @@ from fastapi import APIRouter, Request
 
 from deployments.faces.native.session_routes import Open, Session
 from deployments.web.connection_limiter import hold_session
-from pipeline.observability.metric_fold import recounted
-from pipeline.observability.metric_summary import measurements
+from pipeline.observability.metric_fold import measurements, recounted
 from schemas.native.metric_answers import SessionMetrics
 
 router = APIRouter(prefix="/v1", tags=["sessions"])

@@ -19,8 +19,7 @@ from deployments.faces.native.session_routes import known_id, may_command, refus
 from deployments.web import problem_details
 from deployments.web.body_limits import read_json
 from deployments.web.resource_access import Caller, still_allowed
-from deployments.web.ws_drain import SERVICE_RESTART
-from deployments.web.ws_send import deliver
+from deployments.web.ws_drain import SERVICE_RESTART, deliver
 from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
 from pipeline.sessions.drain import Drain

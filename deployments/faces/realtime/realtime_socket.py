@@ -9,7 +9,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 
 from deployments.web import problem_details
 from deployments.web.error_shapes.realtime_error_events import error_event
-from deployments.web.ws_send import deliver
+from deployments.web.ws_drain import deliver
 from schemas.errors import RhapsodeError
 from schemas.realtime.client_events import APPEND_CHARS
 

@@ -10,13 +10,13 @@ from fastapi import WebSocket, WebSocketDisconnect
 from deployments.container import GatewayContainer
 from deployments.faces.telephone.media_messages import (
     G711,
+    MediaSocket,
     StreamKey,
     StreamMark,
     StreamMedia,
     StreamStart,
     StreamStop,
 )
-from deployments.faces.telephone.media_socket import MediaSocket
 from deployments.faces.telephone.phone_input import PhoneInput
 from deployments.faces.telephone.phone_output import PhoneOutput
 from deployments.web.ws_drain import SERVICE_RESTART

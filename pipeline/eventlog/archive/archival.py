@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from pipeline.eventlog.archive.entry_chain import FIRST_LINK, StoredEvent
+from pipeline.eventlog.archive.segments import FIRST_LINK, StoredEvent
 from pipeline.eventlog.event_log import TOMBSTONE_S, State
 from pipeline.eventlog.redis.codec import Argument, Keys, entry_seq
 from pipeline.eventlog.redis.redis_log import STATES, RedisEventLog, good, named

@@ -5,9 +5,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pipeline.engines.weights.chosen_models import choose
+from pipeline.engines.weights.chosen_models import choose, fits
 from pipeline.engines.weights.model_manifest import entries
-from pipeline.engines.weights.model_states import fits
 from tests.support.running_app import running_app, scripted_settings
 
 GERMAN, LARGE = "piper-de_de-thorsten-medium", "whisper-large-v3"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from deployments.observability.log_redaction import redacted
-from pipeline.auth.signing_key import own_secret
+from pipeline.auth.tokens import own_secret
 from tests.support.clients.access_people import People, client, said_by_socket, settings_at, stream
 from tests.support.clients.native_client import ask, create, listen_until_over
 from tests.support.running_app import running_app

@@ -8,7 +8,7 @@ import httpx
 import jwt
 import pytest
 
-from pipeline.auth.signing_key import own_secret
+from pipeline.auth.tokens import own_secret
 from pipeline.core.clock import SystemClock
 from tests.deployments.realtime.realtime_client import client
 from tests.support.clients.access_people import People, settings_at

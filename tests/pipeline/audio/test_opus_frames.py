@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.audio.opus import packet_us
-from pipeline.audio.opus_frames import single_frames
+from pipeline.audio.opus import packet_us, single_frames
 
 TOC = 9 << 3
 """SILK of 20 ms: six of them are 120 ms."""

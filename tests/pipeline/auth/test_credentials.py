@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.asyncio.client import connect
 
 from pipeline.auth.api_keys import create_key, read_keys, revoke_key
-from pipeline.auth.signing_key import own_secret
+from pipeline.auth.tokens import own_secret
 from pipeline.core.clock import SystemClock
 from tests.support.clients.access_people import (
     ADMIN,

@@ -9,8 +9,7 @@ import jwt
 import pytest
 
 from pipeline.auth.api_keys import create_key, id_of, revoke_key
-from pipeline.auth.signing_key import own_secret
-from pipeline.auth.tokens import ACCESS, ISSUER, RENEWAL
+from pipeline.auth.tokens import ACCESS, ISSUER, RENEWAL, own_secret
 from pipeline.core.clock import SystemClock
 from tests.pipeline.auth.test_credentials import outcome, until
 from tests.support.clients.access_people import Belongings, People, client, forged, said_by_socket, stream

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from pipeline.tools.mcp_transports import _BoundedAnswers
 from pipeline.tools.remote_functions import ToolCallContext, pseudonym
 from pipeline.tools.tool_registry import ToolRegistry
-from schemas.errors.tool_errors import ToolError, ToolTimeout, ToolUnknown
+from schemas.errors import ToolError, ToolTimeout, ToolUnknown
 from schemas.settings.model_settings import OUTPUT_CHARS
 from schemas.settings.tool_settings import RegisteredMcpServer, ToolRegistrySettings
 from tests.support.eventually import eventually

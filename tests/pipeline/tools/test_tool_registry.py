@@ -13,8 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from pipeline.tools.remote_functions import ToolCallContext, pseudonym
 from pipeline.tools.tool_registry import BuiltInFunction, ToolRegistry
-from schemas.errors import RhapsodeError
-from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
+from schemas.errors import RhapsodeError, ToolArguments, ToolError, ToolTimeout, ToolUnknown
 from schemas.settings import AppSettings
 from schemas.settings.model_settings import OUTPUT_CHARS
 from schemas.settings.tool_settings import RegisteredFunction, RegisteredMcpServer, ToolRegistrySettings

@@ -19,7 +19,7 @@ from pipeline.background.session_directory import Directory, DirectoryRow
 from pipeline.background.worker_ports import Step
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.archive.archival import Archival
-from pipeline.eventlog.archive.entry_chain import FIRST_LINK, link
+from pipeline.eventlog.archive.segments import FIRST_LINK, link
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import NotCertain, RedisEventLog
 from pipeline.eventlog.tiered_log import TieredLog

@@ -17,8 +17,7 @@ from deployments.asgi_app import create_app
 from pipeline.apps.users import user_session
 from pipeline.auth.api_keys import create_key
 from pipeline.auth.principals import Role
-from pipeline.auth.signing_key import own_secret
-from pipeline.auth.tokens import ACCESS, ISSUER
+from pipeline.auth.tokens import ACCESS, ISSUER, own_secret
 from pipeline.core.clock import SystemClock
 from schemas.settings import AppSettings
 from tests.support.clients.native_client import ask, create, listen_until_over, split_frame

@@ -9,7 +9,7 @@ from aiortc import RTCDataChannel
 from fastapi import WebSocketDisconnect
 
 from deployments.web.error_shapes.realtime_error_events import error_event
-from deployments.web.ws_send import GONE, SEND_S
+from deployments.web.ws_drain import GONE, SEND_S
 from schemas.errors import RhapsodeError
 from schemas.errors.realtime_errors import RealtimeInvalid
 

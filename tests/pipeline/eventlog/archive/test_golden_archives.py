@@ -2,8 +2,15 @@
 
 from pathlib import Path
 
-from pipeline.eventlog.archive.entry_chain import FIRST_LINK, link
-from pipeline.eventlog.archive.segments import StoredEvent, chunk_span, cut_chunks, unpack_frame, verify
+from pipeline.eventlog.archive.segments import (
+    FIRST_LINK,
+    StoredEvent,
+    chunk_span,
+    cut_chunks,
+    link,
+    unpack_frame,
+    verify,
+)
 from pipeline.eventlog.redis.codec import decode_entry
 from pipeline.transfer.bundle_reader import ReadBundle
 from schemas.events.recorded import Recorded

@@ -8,15 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.eventlog.archive import segments
-from pipeline.eventlog.archive.entry_chain import FIRST_LINK, StoredEvent, link
 from pipeline.eventlog.archive.segments import (
+    FIRST_LINK,
     FRAME_BYTES,
     FRAME_EVENTS,
     Segment,
     SegmentBuilder,
     SegmentName,
+    StoredEvent,
     chunk_span,
     cut_chunks,
+    link,
     parse_footer,
     unpack_frame,
     verify,
