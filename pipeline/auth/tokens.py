@@ -1,4 +1,4 @@
-"""Signed tokens: ours for browsers and for share links, those of an identity provider, and the signing key."""
+"""Signed tokens: ours for browsers and for share links, those of an identity provider, and the key."""
 
 import os
 import secrets

@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from time import monotonic, monotonic_ns
 from typing import Any, Final
 
-import av
 import numpy as np
 
 from loadtests.bench.rows.first_audio import DirectEngines
 from loadtests.client.api_connection import ApiConnection, TimedFrame
 from loadtests.client.recorded_speech import PER_MS, Clip
 from loadtests.client.voice_call import VoiceCall, voice_call
+from pipeline.audio.opus import RATE, OpusDecoder
 from pipeline.engines.ports import SpeechToText, Utterance
 from pipeline.engines.registry import build_speech_to_text
 from pipeline.stt.evaluation.word_error_rate import WordErrors, word_errors
@@ -25,7 +26,6 @@ STEPS: Final = (
     *("text.delta", "sentence.ready", "audio.chunk"),
 )
 _AUDIBLE: Final = 0.01
-_OPUS_HEAD: Final = b"OpusHead\x01\x01" + bytes(2) + (24_000).to_bytes(4, "little") + bytes(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,27 +118,18 @@ def first_audible(chunks: Sequence[TimedFrame]) -> tuple[TimedFrame, float]:
         sound = np.abs(_decoded(chunks[: number + 1]))[have:]
         found = np.flatnonzero(sound > loud * _AUDIBLE)
         if found.size:
-            return chunk, (have + float(found[0])) / 48
+            return chunk, (have + float(found[0])) * 1_000 / RATE
         have += len(sound)
     raise RuntimeError("nothing could be heard of the answer")
 
 
 def _decoded(chunks: Sequence[TimedFrame]) -> "np.ndarray[Any, np.dtype[np.float32]]":
-    """At 48 kHz; of the first sentence only."""
-    decoder: Any = av.CodecContext.create("opus", "r")
-    decoder.extradata = _OPUS_HEAD
-    decoder.sample_rate = 48_000
-    decoder.layout = "mono"
-    sound = [np.zeros(0, np.float32)]
-    for chunk in chunks:
-        if chunk.data["sentence"] != chunks[0].data["sentence"]:
-            break
-        rest = chunk.sound
-        while rest:
-            size = int.from_bytes(rest[:2], "big")
-            sound += [frame.to_ndarray()[0] for frame in decoder.decode(av.Packet(rest[2 : 2 + size]))]
-            rest = rest[2 + size :]
-    return np.concatenate(sound)
+    """At 24 kHz; of the first sentence only."""
+    sentence = chunks[0].data["sentence"]
+    packets = b"".join(
+        chunk.sound for chunk in takewhile(lambda one: one.data["sentence"] == sentence, chunks)
+    )
+    return np.frombuffer(OpusDecoder().decode(packets), "<i2").astype(np.float32) / np.float32(32_768)
 
 
 def _ms(seconds: float) -> float:
