@@ -59,6 +59,11 @@ def parse_session_id(text: str) -> SessionId | None:
     return SessionId(text) if ours else None
 
 
+def is_digits(text: str, most: int = 15) -> bool:
+    """Whether a client's text is a number: ASCII digits alone, one at least and `most` at most."""
+    return text.isascii() and text.isdigit() and len(text) <= most
+
+
 def created_ms(session: SessionId) -> int:
     """When the session was created, in milliseconds since the epoch, read from its id."""
     return uuid.UUID(session).int >> 80

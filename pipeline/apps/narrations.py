@@ -29,14 +29,13 @@ from schemas.events import (
     TurnRequested,
     TurnStopRequested,
 )
-from schemas.ids import Seq, SessionId, TurnId, derived_session_id, parse_session_id
+from schemas.ids import Seq, SessionId, TurnId, derived_session_id, is_digits, parse_session_id
 from schemas.settings import SessionSettings
 from schemas.settings.narration_preferences import Preferences
 from schemas.speech_style import KeptReading, TextPart, VoiceMark
 
 NARRATED: TurnId = TurnId(2)
 """The one turn of a narration: its request is the second event."""
-_DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class SceneId:
         """Raises SceneNotFound for what cannot be one."""
         story, _, turn = text.rpartition(".")
         session = parse_session_id(story)
-        if session is None or not (turn.isascii() and turn.isdigit() and len(turn) <= _DIGITS):
+        if session is None or not is_digits(turn):
             raise SceneNotFound(f"{text[:80]!r} is no scene", field="scene_id")
         return cls(session, TurnId(int(turn)))
 

@@ -13,14 +13,13 @@ from pipeline.eventlog.redis.server import Command
 from schemas.errors import CursorMalformed
 from schemas.events import TERMINAL, Kind
 from schemas.events.recorded import Recorded
-from schemas.ids import Seq, SessionId, parse_session_id
+from schemas.ids import Seq, SessionId, is_digits, parse_session_id
 from schemas.native.worker_answers import ListedSession, SessionList
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 ROWS: Final = "d"
 """A hash of the partition: session -> row."""
 _PAGE: Final = 500
-_DIGITS: Final = 15
 _TELLING: Final = frozenset({"session.renamed", "member.added", "member.removed"})
 _ASKED: Final = 200
 """Characters of one question that can be searched ..."""
@@ -321,6 +320,6 @@ class Directory:
 def _place(cursor: str) -> Place:
     created, _, name = cursor.partition(".")
     session = parse_session_id(name)
-    if session is None or not (created.isascii() and created.isdigit() and len(created) <= _DIGITS):
+    if session is None or not is_digits(created):
         raise CursorMalformed("this is no cursor of a list of sessions", field="before")
     return int(created), session

@@ -15,7 +15,7 @@ from pipeline.observability.tracer import Tracing, TurnTrace, root
 from schemas.errors import CursorAhead, CursorForeign, CursorMalformed
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
-from schemas.ids import NO_TURN, Seq, SessionId, TurnId
+from schemas.ids import NO_TURN, Seq, SessionId, TurnId, is_digits
 
 _LINKS: Final = 64
 """Of one listener; who hears more turns is linked to the first ones."""
@@ -107,7 +107,7 @@ def parse_cursor(text: str, head: Head) -> Seq:
     if text == "head":
         return head.seq
     generation, dash, number = text.rpartition("-")
-    if not (number.isascii() and number.isdigit()) or len(number) > 15 or bool(dash) != bool(generation):
+    if not is_digits(number) or bool(dash) != bool(generation):
         raise CursorMalformed(
             f"{text[:80]!r} is no cursor; send the id of the last event you have handled", field="from"
         )

@@ -11,10 +11,9 @@ from pipeline.session_state.turn_state import TurnState, apply_to_turn
 from schemas.errors import InputError
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
-from schemas.ids import Seq, TurnId
+from schemas.ids import Seq, TurnId, is_digits
 
 Message = dict[str, Any]
-_DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,7 +40,7 @@ def event_id(turn: TurnId, place: EventPosition) -> str:
 def parse_event_id(text: str) -> tuple[TurnId, EventPosition]:
     """Raises InputError for what is no id of ours."""
     parts = text.split("-")
-    if len(parts) != 3 or not all(p.isascii() and p.isdigit() and len(p) <= _DIGITS for p in parts):
+    if len(parts) != 3 or not all(is_digits(p) for p in parts):
         raise InputError("this is no id of a message of this stream", field="Last-Event-ID")
     turn, seq, part = map(int, parts)
     return TurnId(turn), EventPosition(Seq(seq), part)

@@ -17,7 +17,7 @@ from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import for_others
 from schemas.errors import InputError, TurnNotFound
 from schemas.events.recorded import Recorded
-from schemas.ids import NO_TURN, SessionId, TurnId
+from schemas.ids import NO_TURN, SessionId, TurnId, is_digits
 from schemas.native.native_messages import Heartbeat, Hello
 from schemas.settings.limit_settings import LimitSettings
 
@@ -80,7 +80,7 @@ def _follow(text: str, *, otherwise: bool) -> bool:
 def _turn(text: str, conversation: Conversation) -> TurnId:
     if not text:
         return NO_TURN
-    if not (text.isascii() and text.isdigit() and len(text) < 16):
+    if not is_digits(text):
         raise InputError("turn is the number of a turn", field="turn")
     if TurnId(int(text)) not in conversation.turns:
         raise TurnNotFound(f"this session has no turn {text}", field="turn")

@@ -19,7 +19,7 @@ from pipeline.delivery.recordings import EXTENSIONS, RecordingParams, RecordingP
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from schemas.errors import TurnNotFound
-from schemas.ids import SessionId, TurnId
+from schemas.ids import SessionId, TurnId, is_digits
 
 router = APIRouter(prefix="/v1", tags=["media"])
 _CHAPTERS: Final = 1_000
@@ -196,7 +196,7 @@ def _span(wanted: str, size: int) -> tuple[int, int] | None:
     first, dash, last = spec.strip().partition("-")
     if unit.strip().lower() != "bytes" or not dash or "," in spec or not (first or last):
         return None
-    if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in (first, last) if part):
+    if not all(is_digits(part, 19) for part in (first, last) if part):
         return None
     if not first:
         return max(0, size - int(last)), size - 1

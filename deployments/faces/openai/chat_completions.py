@@ -30,7 +30,7 @@ from pipeline.stt.inputs.audio_inputs import AudioInputs
 from pipeline.stt.inputs.recording_upload import recording_in
 from schemas.errors import CursorForeign, EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound
 from schemas.events.recorded import Recorded
-from schemas.ids import Seq, SessionId, TurnId, created_ms, parse_session_id
+from schemas.ids import Seq, SessionId, TurnId, created_ms, is_digits, parse_session_id
 from schemas.native.client_commands import CreateSession, RequestTurn
 from schemas.openai.chat_request import ChatCompletionRequest, voice_name
 from schemas.settings import AppSettings
@@ -182,7 +182,7 @@ class Completions:
     async def _answer(self, name: str, caller: Principal) -> str:
         place, _, turn = name.removeprefix("audio_").rpartition("_")
         session = parse_session_id(place)
-        if session is None or not (turn.isascii() and turn.isdigit() and len(turn) < 16):
+        if session is None or not is_digits(turn):
             raise InputError("this is no id of ours")
         conversation = await self._own(session, caller)
         state = conversation.turns.get(TurnId(int(turn)))

@@ -26,7 +26,7 @@ from schemas.errors import (
 )
 from schemas.errors.openai_errors import AnswerStopped
 from schemas.events.recorded import Recorded
-from schemas.ids import Seq, SessionId, TurnId, parse_session_id
+from schemas.ids import Seq, SessionId, TurnId, is_digits, parse_session_id
 from schemas.settings.retrieval_settings import NumberedPassage, Support
 
 
@@ -308,7 +308,7 @@ def parse_cursor(text: str) -> Cursor:
     seq, dot, part = place.partition(".")
     session = parse_session_id(name)
     numbers = (seq, part) if dot else (seq,)
-    if session is None or not all(one.isascii() and one.isdigit() and len(one) < 16 for one in numbers):
+    if session is None or not all(is_digits(one) for one in numbers):
         raise CursorMalformed(f"{text[:80]!r} is no event id of ours", field="Last-Event-ID")
     return Cursor(session, Seq(int(seq)), int(part) if dot else None)
 

@@ -16,7 +16,7 @@ from pipeline.eventlog.event_log import Head
 from schemas.errors import SessionNotFound
 from schemas.errors.realtime_errors import RealtimeInvalid
 from schemas.events import RealtimeConfigured
-from schemas.ids import Seq, SessionId, parse_session_id
+from schemas.ids import Seq, SessionId, is_digits, parse_session_id
 from schemas.native.client_commands import CreateSession
 from schemas.realtime.realtime_session import SessionPatch, TranscriptionPatch
 from schemas.settings.provider_settings import LOCAL
@@ -106,7 +106,7 @@ def _sound_cursor(text: str | None) -> tuple[Seq, int] | None:
 def _number(text: str | None) -> int | None:
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 17):
+    if not is_digits(text, 17):
         raise RealtimeInvalid(
             "starting_after is the sequence_number of the last event that you have.", field="starting_after"
         )

@@ -3,9 +3,8 @@
 from typing import Final, NamedTuple
 
 from pipeline.session_state.conversation_items import Item
-from schemas.ids import Seq, SessionId, TurnId, parse_session_id
+from schemas.ids import Seq, SessionId, TurnId, is_digits, parse_session_id
 
-_NUMBER_CHARS: Final = 15
 _PREFIXES: Final = {"call": "fc", "result": "fco"}
 
 
@@ -34,5 +33,5 @@ def _parsed(text: str) -> tuple[str, tuple[SessionId, Seq] | None]:
     prefix, _, rest = text.partition("_")
     name, _, number = rest.rpartition("_")
     session = parse_session_id(name)
-    known = session is not None and number.isascii() and number.isdigit() and len(number) <= _NUMBER_CHARS
+    known = session is not None and is_digits(number)
     return prefix, (session, Seq(int(number))) if known and session is not None else None

@@ -38,7 +38,7 @@ from schemas.errors import (
     SessionNotFound,
     UnknownVoice,
 )
-from schemas.ids import SessionId, TurnId, new_session_id, parse_session_id
+from schemas.ids import SessionId, TurnId, is_digits, new_session_id, parse_session_id
 from schemas.speech_style import TextPart, VoiceMark
 
 router = APIRouter(tags=["narration"], route_class=BoundedRoute)
@@ -178,7 +178,7 @@ async def narration(
 
     async with conversing(websocket, execute) as socket:
         source = await known_source(services, caller, session_id)
-        if after and not (after.isascii() and after.isdigit() and len(after) <= 9):
+        if after and not is_digits(after, 9):
             raise InputError("after is the number of the last chunk that you have", field="after")
         await services.sessions.attend(source.session)
         progress, about = NarrationProgress(services.tailer, source), (source.session, source.turn)

@@ -13,7 +13,7 @@ from pipeline.auth.principals import Principal
 from schemas.apps.story_messages import SocketCommand
 from schemas.errors import InputError, UserNotFound
 from schemas.events.recorded import Recorded
-from schemas.ids import Seq
+from schemas.ids import Seq, is_digits
 
 router = APIRouter()
 
@@ -53,7 +53,7 @@ async def notifications(
 
     async with conversing(websocket, execute) as socket:
         user = known_user(caller, user_id)
-        if after and not (after.isascii() and after.isdigit() and len(after) <= 15):
+        if after and not is_digits(after):
             raise InputError("after is the id of the last notification that you have", field="after")
         await socket.send({"type": "connected", "user_id": user_id})
         begin = Seq(int(after)) if after else None

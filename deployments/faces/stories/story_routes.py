@@ -32,7 +32,7 @@ from schemas.apps.story_messages import (
     StreamScene,
 )
 from schemas.errors import CursorAhead, InputError, SceneNotFound, SessionGone, SessionNotFound
-from schemas.ids import Seq, SessionId, TurnId, parse_session_id
+from schemas.ids import Seq, SessionId, TurnId, is_digits, parse_session_id
 from schemas.native.client_commands import Control
 
 
@@ -199,7 +199,7 @@ async def scene_generation(websocket: WebSocket, session_id: str, caller: Caller
 
 def _place(after: str, head: Head) -> Seq:
     """Raises InputError or CursorAhead."""
-    if not (after.isascii() and after.isdigit() and len(after) <= 15):
+    if not is_digits(after):
         raise InputError("after is the seq of the last message that you have", field="after")
     if int(after) > head.seq:
         raise CursorAhead(f"there is no message {int(after)} yet", field="after")

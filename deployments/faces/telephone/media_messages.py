@@ -13,6 +13,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 from deployments.web.ws_drain import GONE, deliver
 from pipeline.core.clock import Clock
 from schemas.errors import InputError
+from schemas.ids import is_digits
 from schemas.settings.limit_settings import TelephoneProvider
 
 G711 = Literal["mulaw", "alaw"]
@@ -116,9 +117,7 @@ def _media(media: dict[str, Any]) -> StreamMedia | None:
     except (binascii.Error, ValueError) as error:
         raise InputError("it is not base64", field="media.payload") from error
     number = str(chunk)
-    return StreamMedia(
-        sound, int(number) if number.isascii() and number.isdigit() and len(number) < 16 else None
-    )
+    return StreamMedia(sound, int(number) if is_digits(number) else None)
 
 
 def _part(raw: dict[str, Any], name: str, within: str = "") -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from schemas.ids import is_digits
+
 REPLAY_S: Final = 300
 """Seconds that the time of a signed request may differ from ours."""
 
@@ -35,7 +37,7 @@ def signed_by_twilio(
 
 def signed_by_telnyx(signature: str, timestamp: str, public_key: str, body: bytes, now_s: float) -> bool:
     """Whether `telnyx-signature-ed25519` and `telnyx-timestamp` are those of this body, and recent."""
-    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
+    if not is_digits(timestamp, 12):
         return False
     if abs(now_s - int(timestamp)) > REPLAY_S:
         return False

@@ -11,10 +11,9 @@ from deployments.faces.ui.ui_translator import Part, json_or_text, source_parts,
 from pipeline.session_state.conversation import Conversation, current_turns
 from pipeline.session_state.conversation_items import Item
 from pipeline.session_state.turn_state import CallState, TurnState
-from schemas.ids import NO_TURN, SessionId, TurnId
+from schemas.ids import NO_TURN, SessionId, TurnId, is_digits
 
 _PREFIX: Final = "msg_"
-_DIGITS: Final = 16
 BEGAN: Final = "ui_began"
 """Key in the metadata of a turn that goes on with a message: the message's first turn."""
 
@@ -28,7 +27,7 @@ def turn_named(session: SessionId, message: str) -> TurnId | None:
     """The turn that a message of this session begins with; None: the id is none of its."""
     prefix = message_id(session, TurnId(0))[:-1]
     number = message.removeprefix(prefix)
-    known = message.startswith(prefix) and number.isascii() and number.isdigit() and len(number) < _DIGITS
+    known = message.startswith(prefix) and is_digits(number)
     return TurnId(int(number)) if known else None
 
 
@@ -36,7 +35,7 @@ def beginning(conversation: Conversation, turn: TurnId) -> TurnId:
     """The first turn of the message that this turn is part of: a page's calls lie between them."""
     asked = conversation.items.asked.get(turn)
     named = (asked.metadata or {}).get(BEGAN, "") if asked is not None else ""
-    return TurnId(int(named)) if named.isascii() and named.isdigit() and len(named) < _DIGITS else turn
+    return TurnId(int(named)) if is_digits(named) else turn
 
 
 Results = dict[tuple[TurnId, str], str]
