@@ -2,8 +2,7 @@
 
 import logging
 import re
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -67,6 +66,7 @@ from deployments.web.direct_listener import listening
 from deployments.web.openapi_description import describe
 from deployments.web.page_files import PageFiles
 from deployments.web.resource_access import guard
+from pipeline.core.clock import Lately
 from schemas.errors import RhapsodeError
 from schemas.native.native_messages import Health
 from schemas.settings.limit_settings import GatewaySettings
@@ -134,7 +134,7 @@ def _faces() -> APIRouter:
 
 
 def _add_health(app: FastAPI) -> None:
-    lately = Lately(_HEALTH_S)
+    lately = Lately[Health](_HEALTH_S)
 
     @app.head("/v1/health", include_in_schema=False)
     @app.get("/v1/health", tags=["service"], responses={503: {"model": Health}})
@@ -160,27 +160,6 @@ def _add_health(app: FastAPI) -> None:
             for name in services.checks:
                 group.start_soon(check, name)
         return Health(status="degraded" if broken else "ok", version=BUILD, **found)
-
-
-class Lately:
-    """Keeps the last answer for a while, so that anybody may ask as often as they like.
-
-    Callers that arrive during a check share its answer.
-    """
-
-    def __init__(self, keep_s: float, *, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self._keep_s = keep_s
-        self._clock_s = clock_s
-        self._lock = anyio.Lock()
-        self._found: Health | None = None
-        self._until = 0.0
-
-    async def get(self, look: Callable[[], Awaitable[Health]]) -> Health:
-        async with self._lock:
-            if self._found is None or self._clock_s() >= self._until:
-                self._found = await look()
-                self._until = self._clock_s() + self._keep_s
-            return self._found
 
 
 def _add_page(app: FastAPI) -> None:

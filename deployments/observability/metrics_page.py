@@ -1,9 +1,9 @@
 """The page that Prometheus scrapes: any gateway tells what all processes have measured, and how they are."""
 
-import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import anyio
@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_measures import RedisMeasures, ServerState
 from pipeline.background.worker_report import report
+from pipeline.core.clock import Lately
 from pipeline.observability import metric_names
 from pipeline.observability.metric_names import BY_NAME, Metric
 from pipeline.observability.process_metrics import FORGOTTEN_MS, ProcessMeter, Snapshot, present
@@ -54,37 +55,26 @@ class Metrics:
         measures: RedisMeasures,
         meter: ProcessMeter,
         replicas: Replicas | None = None,
-        *,
-        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
         self._measures = measures
         self._meter = meter
         self._replicas = replicas
-        self._clock_s = clock_s
-        self._report: WorkerReport | None = None
-        self._made_at = 0.0
-        self._page = b""
-        self._page_at = -FRESH_S
-        self._asking = anyio.Lock()
-        self._writing = anyio.Lock()
+        self._report = Lately[WorkerReport](FRESH_S)
+        self._page = Lately[bytes](FRESH_S)
 
     async def report(self) -> WorkerReport:
         """At most two seconds old."""
-        async with self._asking:
-            if self._report is None or self._clock_s() - self._made_at >= FRESH_S:
-                self._report = await report(self._log)
-                self._made_at = self._clock_s()
-            return self._report
+        return await self._report.get(partial(report, self._log))
 
     async def page(self) -> bytes:
         """All that Prometheus reads, 2 s old at most (replicas: 17 s). Without the log: what is here."""
-        async with self._writing:
-            if self._clock_s() - self._page_at >= FRESH_S:
-                registry = CollectorRegistry()
-                registry.register(_Page(await self._look()))
-                self._page, self._page_at = generate_latest(registry), self._clock_s()
-            return self._page
+        return await self._page.get(self._written)
+
+    async def _written(self) -> bytes:
+        registry = CollectorRegistry()
+        registry.register(_Page(await self._look()))
+        return generate_latest(registry)
 
     async def _look(self) -> _Found:
         own = await self._meter.snapshot()

@@ -2,10 +2,13 @@
 
 import os
 import time
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final, Generic, Protocol, TypeVar
 
 import anyio
 import anyio.lowlevel
+
+T = TypeVar("T")
 
 TICK_S: Final = 0.25
 """From one moment at which periodic tasks of this process wake to the next."""
@@ -70,3 +73,24 @@ class TimeSlice:
         if time.thread_time() - self._began_s >= SLICE_S:
             await anyio.lowlevel.checkpoint()
             self._began_s = time.thread_time()
+
+
+class Lately(Generic[T]):
+    """Keeps the last answer for a while, so that anybody may ask as often as they like.
+
+    Callers that arrive during a check share its answer.
+    """
+
+    def __init__(self, keep_s: float, *, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._keep_s = keep_s
+        self._clock_s = clock_s
+        self._lock = anyio.Lock()
+        self._found: tuple[T, float] | None = None
+        """With the moment up to which it is kept."""
+
+    async def get(self, look: Callable[[], Awaitable[T]]) -> T:
+        async with self._lock:
+            if self._found is None or self._clock_s() >= self._found[1]:
+                found = await look()
+                self._found = found, self._clock_s() + self._keep_s
+            return self._found[0]

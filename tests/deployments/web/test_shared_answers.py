@@ -4,7 +4,8 @@ import anyio
 import pytest
 
 from cluster.openapi import _nothing
-from deployments.asgi_app import Lately, create_app
+from deployments.asgi_app import create_app
+from pipeline.core.clock import Lately
 from schemas.native.native_messages import Health
 
 pytestmark = pytest.mark.anyio
