@@ -24,8 +24,7 @@ from schemas.errors import (
 from schemas.events import MemberAdded, MemberRemoved, SessionRenamed, SessionStarted
 from schemas.ids import Seq, SessionId, TurnId, derived_session_id
 from schemas.native.client_commands import CreateSession, RequestTurn, SettingsPatch
-from schemas.settings import SessionSettings
-from schemas.settings.settings_tree import MOST_COLLECTIONS
+from schemas.settings import MOST_COLLECTIONS, SessionSettings
 
 _EPOCH_MS: Final = 1_767_225_600_000
 """2026-01-01: the creation time in the ids of chats, so that they follow from the clients' names."""
