@@ -9,8 +9,7 @@ import anyio
 import pytest
 
 from pipeline.audio.opus import silence
-from pipeline.audio.sentence_renderer import SentenceRenderer
-from pipeline.delivery.renderings import Renderings
+from pipeline.delivery.renderings import Renderings, SentenceRenderer
 from pipeline.session_state.session_views import SessionViews
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, TurnId, new_session_id
