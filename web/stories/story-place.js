@@ -144,7 +144,7 @@ export class StoryPlace {
   }
 
   /** `replaces`: the turn of the scene whose place it takes, if it takes one. */
-  async send({ aloud, write, text }, replaces) {
+  async send({ aloud, write, text, replaces }) {
     const { hearing } = this._shell;
     hearing.unlock();
     if (text !== undefined) {
@@ -167,7 +167,7 @@ export class StoryPlace {
 
   _rewrite(turn, direction) {
     const { speak } = this.story.turns[turn];
-    return this._accepted(() => this.send(speak ? { aloud: direction } : { write: direction }, turn));
+    return this._accepted(() => this.send({ [speak ? "aloud" : "write"]: direction, replaces: turn }));
   }
 
   /** The scene with another text, which is read out again where it was; `parts`: who speaks what then. */
