@@ -8,8 +8,8 @@ from schemas.errors import GatewayBusy
 from schemas.errors.access_errors import ListenerLimit
 
 HELD_BYTES: Final = 256 << 20
-"""Data of the events of all that are held, as objects seven times as much at worst; a quarter of it is one
-principal's."""
+"""Data of the events of all that are held, in Realtime connections 18 times as much at worst; a quarter of it
+is one principal's."""
 _RETRY_S: Final = 5.0
 
 
