@@ -6,7 +6,7 @@ import { byId, icon, make, problemLine, say } from "./dom.js";
 import { addressOf } from "./menu.js";
 import { isPinned, pin, pins, unpin } from "./pins.js";
 import { when } from "./times.js";
-import { counted, t } from "./strings.js";
+import { counted, t, unmarked } from "./strings.js";
 
 const PAGE = 30;
 const TYPED_MS = 250;
@@ -25,7 +25,7 @@ const FILTERS = [
 ];
 const UNNAMED = { story: t("Untitled"), narration: t("Narration"), session: t("API request"), completion: t("API request") };
 
-export const nameOf = ({ kind, title, created_ms: created }) => title || UNNAMED[kind] || t("Chat, {when}", { when: when(created) });
+export const nameOf = ({ kind, title, created_ms: created }) => unmarked(title) || UNNAMED[kind] || t("Chat, {when}", { when: when(created) });
 
 const DAYS = [t("Pinned"), t("Today"), t("Yesterday"), t("Earlier")];
 

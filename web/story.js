@@ -1,6 +1,7 @@
 /** Facts to what there is to see: a pure reducer. States are never changed, only replaced. */
 
 import { comparisonsOf, emptySpeech, ON_SPEECH, spokenIn } from "./speech.js";
+import { beginning, unmarked } from "./strings.js";
 import { codePoints, unitAt, widePositions } from "./text.js";
 
 const LOG_LENGTH = 200;
@@ -55,6 +56,7 @@ function newTurn(story, fact) {
   return {
     id: fact.seq,
     place: story.turns[fact.data.replaces]?.place ?? fact.seq, // the first of those that are versions of one another
+    first: story.turns[fact.data.continues]?.first ?? fact.data.continues ?? fact.seq, // of those whose answers are one
     replaces: fact.data.replaces ?? null, // the turn whose place it takes, unless nothing comes of it
     instead: [], // the turns that it is there instead of: in a chat also those which followed
     replacing: null, // why no other turn could take its place
@@ -308,6 +310,18 @@ export function orderWith(story, chosen) {
   }
   return order;
 }
+
+/** The turns in `order` whose answers are one with that of turn `order[number]`: {first, last}, numbers in `order`. */
+export function answerIn({ turns }, order, number) {
+  const isOne = (other) => turns[order[other]]?.first === turns[order[number]].first;
+  let [first, last] = [number, number];
+  while (isOne(first - 1)) first -= 1;
+  while (isOne(last + 1)) last += 1;
+  return { first, last };
+}
+
+/** The title, or the first words that were asked; empty where there are none. */
+export const titleIn = ({ title, turns, order }) => unmarked(title) || beginning(turns[order[0]]?.prompt ?? "");
 
 /** The turn that was asked for last, or undefined: of a story perhaps not the last scene. */
 export const latestTurn = ({ turns, order }) => turns[order.reduce((one, other) => Math.max(one, other), 0)];

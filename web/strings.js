@@ -51,6 +51,17 @@ const TITLE_CHARS = 60;
 
 /** The first words of a text in one line, as long as a title; "…" stands where the text goes on. Pure. */
 export function beginning(text) {
-  const letters = [...inOneLine(text.slice(0, 1_000))];
+  const letters = [...unmarked(inOneLine(text.slice(0, 1_000)))];
   return letters.length > TITLE_CHARS ? `${letters.slice(0, TITLE_CHARS).join("").trimEnd()}…` : letters.join("");
 }
+
+const MARKS = [
+  [/^(?:#{1,6}|>|[-*+]) /, ""],
+  [/!?\[([^[\]]+)\]\([^()\s]*\)/g, "$1"],
+  [/(`+)(?=[^\s`])([^`]*[^\s`])\1/g, "$2"],
+  [/(?<![\w*])(\*{1,3}|~~)(?=[^\s*])([^*]*[^\s*])\1(?![\w*])/g, "$2"], // "2 * 3 * 4" is no emphasis
+  [/(?<!\S)(?:\*\*|`)(?=\S[^*`]*…$)/, ""], // that is closed behind the end
+];
+
+/** A title in one line, without marks of Markdown. Pure. */
+export const unmarked = (title) => MARKS.reduce((text, [mark, instead]) => text.replace(mark, instead), title);

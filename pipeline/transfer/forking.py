@@ -1,5 +1,6 @@
 """Another way to go on: a session's past up to some event, then other settings or another question."""
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pipeline.sessions.session_commands import Sessions
 from pipeline.transfer.bundle_import import endings, ready_narrations, unlinked
 from pipeline.transfer.session_copy import write_copy
 from schemas.errors import CursorAhead, InputError, LogError, LogLost
-from schemas.events import SessionStarted, SettingsChanged
+from schemas.events import SessionRenamed, SessionStarted, SettingsChanged
 from schemas.events.recorded import NewEvent, Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.native.client_commands import RequestTurn
@@ -26,6 +27,9 @@ from schemas.settings import SessionSettings
 
 _PAGE: Final = 200
 _WAIT_S: Final = 20.0
+_NUMBERED: Final = re.compile(r" \(([1-9]\d?)\)$")
+_TITLE: Final = 190
+"""Characters of a title that its number follows."""
 _ENDS: Final = frozenset({"session.end_requested", "session.ended"})
 
 
@@ -75,7 +79,7 @@ class Forks:
         fork = new_session_id()
         origin = {
             "settings": settings,
-            "title": past.title if command.title is None else command.title,
+            "title": _numbered(past.title) if command.title is None else command.title,
             "kind": "session" if past.kind == "narration" else past.kind,
             "principal": principal,
             "parent": session,
@@ -99,6 +103,15 @@ class Forks:
             with anyio.CancelScope(shield=True), suppress(LogError):  # what went wrong is told, not this
                 await self._log.delete(fork)
             raise
+
+
+def _numbered(title: str) -> str:
+    """The title of a fork: "Tides" becomes "Tides (2)", and that "Tides (3)"."""
+    if not title:
+        return ""
+    found = _NUMBERED.search(title)
+    name, number = (title[: found.start()], int(found[1])) if found else (title, 1)
+    return f"{name[:_TITLE]} ({number + 1})"
 
 
 async def _followed(
@@ -145,6 +158,8 @@ async def _copied(
             event = recorded.event()
             if isinstance(event, SessionStarted):
                 event = event.model_copy(update=origin)
+            elif isinstance(event, SessionRenamed):
+                event = event.model_copy(update={"title": origin["title"]})
             event = unlinked(event, ready)
             yield NewEvent(event, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")
     for new in endings(past):

@@ -2,12 +2,13 @@
 
 import { byId, make, say } from "../dom.js";
 import { addressOf } from "../menu.js";
+import { titleIn } from "../story.js";
 import { clock, when } from "../times.js";
 import { heardSpans } from "./chronicle.js";
 import { Reel } from "./reel.js";
 import { Soundtrack } from "./soundtrack.js";
 import { inMs, table, TurnPanel } from "./turn-panel.js";
-import { beginning, t } from "../strings.js";
+import { t } from "../strings.js";
 
 const MOMENTS = 200;
 
@@ -143,8 +144,7 @@ export class TimelinePlace {
 
   _drawTurns(story, chronicle) {
     this._drawn = chronicle.version;
-    const first = beginning(story.turns[story.order[0]]?.prompt ?? "");
-    const title = story.title || first || { user: t("Settings and notifications") }[story.kind] || t("Untitled");
+    const title = titleIn(story) || { user: t("Settings and notifications") }[story.kind] || t("Untitled");
     this.title = title;
     this.about = { id: this.sessionId, kind: story.kind, title };
     this._open.href = addressOf(this.about);

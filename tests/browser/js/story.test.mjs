@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { whatIsDone } from "../../../web/doing.js";
-import { emptyStory, isOver, nameIn, orderWith, playClock, reduce, runningTurn, textOf, versionsOf } from "../../../web/story.js";
+import { answerIn, emptyStory, isOver, nameIn, orderWith, playClock, reduce, runningTurn, textOf, titleIn, versionsOf } from "../../../web/story.js";
 import { Log } from "./facts.mjs";
 
 function deepFreeze(value) {
@@ -222,4 +222,22 @@ test("what is done for a question names the documents until they were searched, 
   assert.equal(done(searching), "Searching the documents…");
   assert.equal(done(searching, ["passages.found", { passages: [] }]), "Thinking…");
   assert.equal(done(searching, ["passages.failed", { message: "The shelf fell down." }]), "Thinking…");
+});
+
+test("turns that go on with an answer are one with it, until another question comes", () => {
+  const log = new Log();
+  const first = log.ask("How are **tides** made?");
+  const goOn = (before) => {
+    const turn = log.facts.length + 1;
+    log.add("turn.requested", { kind: "prompt", text: "Continue.", settings: {}, continues: before }, turn);
+    return turn;
+  };
+  const further = goOn(first);
+  const end = goOn(further);
+  const other = log.ask("Really?");
+  const { story } = log;
+  assert.deepEqual(story.order, [first, further, end, other]);
+  assert.deepEqual([0, 1, 2].map((number) => answerIn(story, story.order, number)), Array(3).fill({ first: 0, last: 2 }));
+  assert.deepEqual(answerIn(story, story.order, 3), { first: 3, last: 3 });
+  assert.equal(titleIn(story), "How are tides made?");
 });

@@ -8,7 +8,7 @@ import test from "node:test";
 import { pathToFileURL } from "node:url";
 
 import { asSentence } from "../../../web/dom.js";
-import { beginning, counted, inOneLine, LANGUAGES, spokenOf, t } from "../../../web/strings.js";
+import { beginning, counted, inOneLine, LANGUAGES, spokenOf, t, unmarked } from "../../../web/strings.js";
 
 const WEB = new URL("../../../web/", import.meta.url);
 const NOT_YET = /^reference\//; // English only
@@ -118,4 +118,17 @@ test("a title that is cut says so, in one line and between characters", () => {
 
 test("a sentence ends once, in the marks of its language", () => {
   assert.deepEqual(["gone", "Weg.", "文本太长。"].map(asSentence), ["Gone.", "Weg.", "文本太长。"]);
+});
+
+test("a title has no marks of Markdown, and keeps what only looks like them", () => {
+  const plain = {
+    "**Explain** the `foo()` *now*": "Explain the foo() now",
+    "# Brewing": "Brewing",
+    "**`brew`** after [the guide](https://example.org/coffee)": "brew after the guide",
+    "**重要**なこと": "重要なこと",
+    "**Explain the tides to a curious…": "Explain the tides to a curious…",
+  };
+  for (const [marked, shown] of Object.entries(plain)) assert.equal(unmarked(marked), shown);
+  for (const text of ["2 * 3 * 4", "x**2 + y**2", "f(*args, **kwargs)", "__init__.py", "#5 of 9", "a - b", "[1] (2)"]) assert.equal(unmarked(text), text);
+  assert.equal(beginning("# Brewing\n\nYou need **three** things"), "Brewing You need three things");
 });

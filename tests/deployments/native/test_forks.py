@@ -56,8 +56,26 @@ async def test_a_fork_has_the_same_events_under_the_same_numbers(
     again = await listen_until_over(app.ws_url, made["session_id"], last, audio="opus")
     assert again.events[1:] == heard.events[1:]
     assert again.audio == heard.audio
-    origin = {"parent": session, "parent_seq": heard.last}
+    origin = {"parent": session, "parent_seq": heard.last, "title": "A story (2)"}
     assert again.events[0]["data"] == heard.events[0]["data"] | origin
+
+
+@pytest.mark.parametrize(
+    ("title", "theirs"),
+    [
+        ("", ""),
+        ("Tides (2)", "Tides (3)"),
+        ("Summer (2024)", "Summer (2024) (2)"),
+        ("x" * 200, f"{'x' * 190} (2)"),
+    ],
+)
+async def test_a_fork_has_the_next_number_in_its_title(
+    http: httpx.AsyncClient, title: str, theirs: str
+) -> None:
+    session = await create(http, title="Before")
+    await http.patch(f"/v1/sessions/{session}", json={"title": title})
+    made = await fork(http, session)
+    assert (await http.get(f"/v1/sessions/{made['session_id']}")).json()["title"] == theirs
 
 
 async def test_a_fork_at_an_earlier_event_ends_there_and_goes_on_differently(
