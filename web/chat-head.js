@@ -1,20 +1,21 @@
-/** Whom a chat is with and what it knows: chosen in its title, at any time. */
+/** Whom a chat is with, what it knows and which model answers: chosen in its title, at any time. */
 
-import { orElse } from "./api.js";
+import { Api, orElse } from "./api.js";
 import { ConversationsApi } from "./conversations/api.js";
 import { knowledge, tried } from "./conversations/furniture.js";
 import { byId, make, problemLine, say } from "./dom.js";
 import { t } from "./strings.js";
 
 const DEFAULT = t("Default assistant");
+const modelName = ({ llm_provider: provider, llm_model: model }) => model ?? provider ?? t("Default");
 
 export class ChatHead {
-  /** `onWish({character?, collections?})` keeps what was chosen, or rejects with a Problem. */
+  /** `onWish({character}, {collections} or {llm_provider, llm_model})` keeps what was chosen, or rejects with a Problem. */
   constructor({ onWish }) {
     this._api = new ConversationsApi();
     this._onWish = onWish;
     this._names = { characters: new Map(), collections: new Map() }; // by id
-    this._chosen = { character: null, collections: [] };
+    this._chosen = { character: null, collections: [], llm_provider: null, llm_model: null };
     this._button = byId("with");
     this._panel = byId("with-panel");
     this._panel.addEventListener("beforetoggle", ({ newState }) => newState === "open" && this._fill());
@@ -24,15 +25,16 @@ export class ChatHead {
   show(settings) {
     this._button.hidden = !settings;
     if (!settings) return;
-    const { character = null, collections = [] } = settings;
-    const chosen = { character, collections };
+    const { character = null, collections = [], llm_provider = null, llm_model = null } = settings;
+    const chosen = { character, collections, llm_provider, llm_model };
     if (JSON.stringify(chosen) !== JSON.stringify(this._chosen)) {
       this._chosen = chosen;
       void this._learn();
     }
     const known = collections.map((id) => this._names.collections.get(id) || "documents");
     const who = character ? (this._names.characters.get(character) ?? "…") : DEFAULT;
-    say(this._button.firstElementChild, [who, ...known].join(" · "));
+    const model = llm_provider || llm_model ? [modelName(chosen)] : [];
+    say(this._button.firstElementChild, [who, ...known, ...model].join(" · "));
   }
 
   /** A character of the session's owner, whose list is not ours. */
@@ -57,9 +59,10 @@ export class ChatHead {
     const problem = problemLine();
     this._panel.replaceChildren(problem);
     await tried(problem, async () => {
-      const [characters, { collections }] = await Promise.all([
+      const [characters, { collections }, models] = await Promise.all([
         this._api.characters(),
         this._api.collections({ limit: 200 }),
+        new Api().models(),
       ]);
       for (const one of characters) this.named(one);
       const listed = new Set(collections.map(({ id }) => id)); // the list is a moment behind
@@ -82,7 +85,21 @@ export class ChatHead {
       const label = make("label", { for: "character" }, t("Character"));
       const more = make("p", { class: "note" }, t("Made in the library:"), " ", make("a", { href: "./?characters" }, t("Characters")), ", ");
       more.append(make("a", { href: "./?collections" }, t("Knowledge")));
-      this._panel.replaceChildren(label, select, known.element, more, problem);
+      this._panel.replaceChildren(label, select, known.element, ...this._modelChoice(models, problem), more, problem);
     });
+  }
+
+  /** This server's own model and those of `models`, [{provider, model}]; nothing where there is no choice. */
+  _modelChoice(models, problem) {
+    const { llm_provider, llm_model } = this._chosen;
+    const chosen = JSON.stringify({ llm_provider, llm_model });
+    const offered = models.map(({ provider, model }) => ({ llm_provider: provider, llm_model: model }));
+    const values = new Set([{ llm_provider: null, llm_model: null }, ...offered].map((one) => JSON.stringify(one)).concat(chosen));
+    if (values.size === 1) return [];
+    const options = [...values].map((value) => make("option", { value }, modelName(JSON.parse(value))));
+    const select = make("select", { id: "model" }, ...options);
+    select.value = chosen;
+    select.addEventListener("change", () => tried(problem, () => this._onWish(JSON.parse(select.value))));
+    return [make("label", { for: "model" }, t("Model")), select];
   }
 }

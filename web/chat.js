@@ -8,8 +8,8 @@ import { listeningOf } from "./microphone/state.js";
 import { surely } from "./parts.js";
 import { userName } from "./credentials.js";
 import { Session } from "./session.js";
-import { emptyStory, runningTurn } from "./story.js";
-import { beginning, t } from "./strings.js";
+import { emptyStory, runningTurn, titleIn } from "./story.js";
+import { t } from "./strings.js";
 
 
 export class ChatPlace {
@@ -43,8 +43,7 @@ export class ChatPlace {
 
   /** Its title, or its first words; empty while it has neither. */
   get name() {
-    const { story } = this;
-    return story.title || beginning(story.turns[story.order[0]]?.prompt ?? "");
+    return titleIn(this.story);
   }
 
   /** Of the session, as the server has them now. */
@@ -154,9 +153,9 @@ export class ChatPlace {
   async _make() {
     await this._shell.listens;
     const listening = listeningOf(this._shell.listening?.choices, this._settings.listening);
-    const { character, collections } = this._wish;
+    const { character, collections, ...model } = this._wish;
     const known = collections.length ? { collections } : {};
-    const wish = { character, settings: { ...this._settings, ...known, listening } };
+    const wish = { character, settings: { ...this._settings, ...model, ...known, listening } };
     const { id } = await this._conversations.begin(wish);
     this._madeHere = true;
     this._open(id);
@@ -206,7 +205,6 @@ export class ChatPlace {
     return orElse(refused, async () => {
       hearing.makeRoom();
       const { session_id: id } = await api.fork(this.id, { at });
-      this._shell.noted({ id, kind: this.story.kind, title: this.title });
       await this._shell.go(`./?session=${id}`);
     });
   }
@@ -219,13 +217,13 @@ export class ChatPlace {
     if (this._session) await this._shell.api.changeSettings(this._session.id, patch);
   }
 
-  /** Another character, other knowledge: from the next question on. */
+  /** Another character, other knowledge or another model: from the next question on. */
   async choose(wish) {
     this._wish = { ...this._wish, ...wish };
     this._shell.paint();
     if (!this._session) return;
-    if (wish.collections) await this._shell.api.changeSettings(this.id, { collections: wish.collections });
-    else await this._conversations.change(this.id, wish);
+    if ("character" in wish) await this._conversations.change(this.id, wish);
+    else await this._shell.api.changeSettings(this.id, wish);
   }
 
   _welcome() {

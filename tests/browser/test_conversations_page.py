@@ -144,6 +144,39 @@ def test_character_and_knowledge_are_chosen_in_a_chats_title_at_any_time(
     expect(page.locator("#with")).to_contain_text("Default assistant · Of wax")
 
 
+def test_the_model_is_chosen_in_a_chats_title(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page()
+    page = reader.page
+    page.get_by_role("button", name="Default assistant").click()
+    model = page.get_by_label("Model", exact=True)
+    expect(model.locator("option")).to_have_text(["Default", "tea-1", "tea-2"])
+    model.select_option(label="tea-2")
+    expect(page.locator("#with")).to_have_text("Default assistant · tea-2")
+    page.keyboard.press("Escape")
+    reader.ask("briefly")
+    settings = httpx.get(f"{app.url}/v1/sessions/{reader.session}").json()["settings"]
+    assert (settings["llm_provider"], settings["llm_model"]) == ("tea", "tea-2")
+    page.get_by_role("button", name="Default assistant").click()
+    model.select_option(label="Default")
+    expect(page.locator("#with")).to_have_text("Default assistant")
+    reader.page.keyboard.press("Escape")
+    reader.ask("briefly, please")
+    reader.status_is("completed")
+    assert reader.answer == SHORT
+
+
+def test_titles_are_without_marks_of_markdown(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.ask("briefly: what is a **hive** in `bee.md`?")
+    shown = "briefly: what is a hive in bee.md?"
+    expect(reader.page.get_by_role("heading", level=1)).to_have_text(shown)
+    expect(reader.page).to_have_title(f"{shown} · Rhapsode")
+    expect(reader.page.locator(".history").get_by_role("link", name=shown)).to_be_visible()
+    reader.page.reload()
+    expect(reader.page.get_by_role("heading", level=1)).to_have_text(shown)
+    expect(reader.page.locator(".history").get_by_role("link", name=shown)).to_be_visible()
+
+
 def test_several_people_are_in_one_talk(open_page: OpenPage, app: RunningApp) -> None:
     address = new_talk(app.url, new_collection(app.url, "Bees", bees_md=BEES), title="Together")
     one, other = open_page(address), open_page(address)
