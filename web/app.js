@@ -21,8 +21,9 @@ import { showScheme } from "./scheme.js";
 import { Sidebar } from "./sidebar.js";
 import { staySignedIn } from "./staying.js";
 import { developerPanel } from "./storage.js";
-import { emptyStory, isOver, latestTurn, runningTurn } from "./story.js";
-import { beginning, t, translate } from "./strings.js";
+import { emptyStory, isOver, latestTurn, runningTurn, titleIn } from "./story.js";
+import { t, translate } from "./strings.js";
+import { positionIn } from "./timeline.js";
 import { Devices } from "./voice/devices.js";
 
 /** Query of an address, in which of the side bar's places it is, and how it begins. Old addresses lead on. */
@@ -306,7 +307,7 @@ class Shell {
     this.controls.showUnlock(Boolean(heard) && hearing.locked);
     const active = Boolean(session ?? runningTurn(shown));
     const chapters = hearing.chapters?.now() ?? null;
-    const time = heard && chapters?.current ? chapters : { ms: heard?.ms, ofMs: turn?.audioMs };
+    const time = heard && chapters?.current ? chapters : turn ? positionIn(turn, heard.ms) : {};
     this._chapters.show(chapters);
     this.controls.showTransport({
       hearing: Boolean(heard),
@@ -339,8 +340,7 @@ class Shell {
 
 /** What is heard, where it is not on show: its title, and the way to it. */
 function sourceOf({ id, story }) {
-  const title = story.title || beginning(story.turns[story.order[0]]?.prompt ?? "") || t("another place");
-  return { title, href: addressOf({ id, kind: story.kind }) };
+  return { title: titleIn(story) || t("another place"), href: addressOf({ id, kind: story.kind }) };
 }
 
 /** A part of the page that is loaded when it is wanted, and could not be. */

@@ -36,6 +36,12 @@ export function wordAt(sentence, ms) {
   return sentence ? lastBegun(sentence.words, ms, "start_ms") : -1;
 }
 
+/** Where somebody who hears `ms` of `turn` is, and of how much sound: more of it may be heard than its facts tell of yet. */
+export function positionIn(turn, ms) {
+  const ofMs = isOver(turn) ? turn.audioMs : Math.max(turn.audioMs, ms);
+  return { ms: Math.min(ms, ofMs), ofMs };
+}
+
 /** After which fact to read so that the sentence heard at `ms` comes whole. */
 export function readAfter(turn, ms) {
   const sentence = turn.sentences[sentenceAt(turn, ms)];

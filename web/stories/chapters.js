@@ -40,8 +40,9 @@ export class Chapters {
     if (list.filter(({ ms }) => ms > 0).length < 2) return null;
     const heard = this._voices.heardScene;
     const current = list.find(({ scene }) => scene === heard?.scene) ?? null;
-    const ms = current ? current.atMs + heard.ms : 0;
-    return { list, current, ms, ofMs: list.at(-1).atMs + list.at(-1).ms };
+    const ofMs = list.at(-1).atMs + list.at(-1).ms;
+    const ms = current ? Math.min(current.atMs + heard.ms, ofMs) : 0;
+    return { list, current, ms, ofMs };
   }
 
   /** To `ms` of the whole. */

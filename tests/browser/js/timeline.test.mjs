@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { liveMoment, readAfter, sentenceAt, wordAt } from "../../../web/timeline.js";
+import { liveMoment, positionIn, readAfter, sentenceAt, wordAt } from "../../../web/timeline.js";
 import { Log } from "./facts.mjs";
 
 function twoSentences() {
@@ -77,4 +77,13 @@ test("a turn without a voice is nobody's live moment", () => {
   const log = new Log();
   log.ask("quietly", { speak: false });
   assert.equal(liveMoment(log.story, log.now), null);
+});
+
+test("the position is never beyond the length, which grows with what is heard until the turn is over", () => {
+  const { log, turn } = twoSentences();
+  const at = (ms) => positionIn(log.story.turns[turn], ms);
+  assert.deepEqual(at(700), { ms: 700, ofMs: 1_500 });
+  assert.deepEqual(at(2_100), { ms: 2_100, ofMs: 2_100 }); // its facts come on another connection than its sound
+  log.add("turn.completed", { sentences: 3, audio_ms: 1_500 }, turn);
+  assert.deepEqual(at(1_512), { ms: 1_500, ofMs: 1_500 });
 });
