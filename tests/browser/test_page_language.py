@@ -68,6 +68,52 @@ def test_no_label_of_a_control_breaks_at_320_px(open_page: OpenPage, pictures: P
     assert broken == []
 
 
+_DOCK = """() => {
+  const wrong = [];
+  const boxes = (part, skip) => [...document.querySelector(part).children]
+    .filter((one) => one.checkVisibility() && !one.matches(skip))
+    .map((one) => one.getBoundingClientRect()).filter(({ width, height }) => width > 2 && height > 2);
+  for (const [part, skip] of [['.transport', 'none'], ['#player', '.seek'], ['#composer .modes', '.hint']]) {
+    const all = boxes(part, skip);
+    const ends = Math.min(...all.map(({ bottom }) => bottom));
+    if (all.some(({ top }) => top >= ends)) wrong.push([innerWidth, part, 'stands in two lines']);
+  }
+  const modes = document.querySelector('#composer .modes').getBoundingClientRect();
+  for (const one of document.querySelectorAll('#doing, #time, .hint, .modes span, .modes button')) {
+    const { top } = one.getBoundingClientRect();
+    const isGone = !one.checkVisibility() || (one.matches('.hint') && top >= modes.bottom);
+    if (!isGone && one.scrollWidth > one.clientWidth + 1) wrong.push([innerWidth, one.innerText, 'is cut']);
+  }
+  if (document.documentElement.scrollWidth > innerWidth) wrong.push([innerWidth, 'scrolls sideways']);
+  return wrong;
+}"""
+
+
+@pytest.mark.parametrize("locale", ["en", "de", "es", "fr", "zh"])
+def test_the_dock_has_one_line_for_the_player_and_one_for_what_can_be_sent(
+    open_page: OpenPage, pictures: Path, locale: str
+) -> None:
+    reader = open_page("/", locale=locale)
+    reader.page.select_option("#typing", "queue", force=True)
+    reader.ask("a story at length")
+    reader.hears()
+    wrong = []
+    for state in ("heard", "with a question that waits", "paused"):
+        if state == "with a question that waits":
+            reader.ask("briefly")
+            expect(reader.page.locator("#doing")).to_contain_text("1")
+        elif state == "paused":
+            reader.page.click("#pause")
+            reader.page.click(".modes label:has([value=text])")
+            expect(reader.page.locator("#open-file")).to_be_visible()
+        for width in range(320, 1_321, 40):
+            reader.page.set_viewport_size({"width": width, "height": 800})
+            wrong += [(state, *one) for one in reader.page.evaluate(_DOCK)]
+            if width in (320, 400, 1_280):
+                reader.page.screenshot(path=pictures / f"dock-{locale}-{width}-{state}.png")
+    assert wrong == [], wrong
+
+
 def test_a_chosen_language_stays_and_keeps_what_was_typed(open_page: OpenPage, pictures: Path) -> None:
     reader = open_page("/")
     reader.page.fill("#text", "half a question")
