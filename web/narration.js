@@ -125,8 +125,17 @@ export class Narration {
   ended(turn, ms) {
     if (!this.replaying) this._ledger.last(turn, ms, this._player.underrunsOfTurn);
     if (this.source === this._session) this._write({ turn, ms: 0, done: true });
+    const rest = this.replaying ? this._restOf(turn) : undefined;
     this.replaying = false;
-    this._next();
+    if (rest === undefined) this._next();
+    else this._begin(rest, 0, true, this.source);
+  }
+
+  /** The turn that goes on with the answer of this one, if there is sound of it. */
+  _restOf(turn) {
+    const { turns, order } = this.source.story;
+    const next = turns[order[order.indexOf(turn) + 1]];
+    return next?.first === turns[turn].first && next.audioMs > 0 ? next.id : undefined;
   }
 
   save() {

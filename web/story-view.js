@@ -1,9 +1,20 @@
 /** The turns of a chat on the page, each with what can be done with it. */
 
-import { isOver, latestTurn, nameIn, orderWith, versionsOf } from "./story.js";
+import { answerIn, isOver, latestTurn, nameIn, orderWith, versionsOf } from "./story.js";
 import { TurnActions } from "./turn-actions.js";
 import { TurnView } from "./turn-view.js";
 import { TurnViews } from "./turn-views.js";
+
+/** Between two parts of an answer: the first ends with a sentence. */
+const joined = (text, rest) => text + (/[\s\p{Script=Han}。！？”」]$/u.test(text) || /^\s/.test(rest) ? "" : " ") + rest;
+
+/** An answer that was continued, as one turn: that of its question, with the state of its `latest` part. */
+function whole(parts) {
+  if (parts.length === 1) return parts[0];
+  const { id, place, kind, prompt } = parts[0];
+  const audioMs = parts.reduce((sum, part) => sum + part.audioMs, 0);
+  return { ...parts.at(-1), id, place, kind, prompt, audioMs, text: parts.map(({ text }) => text).reduce(joined) };
+}
 
 export class StoryView {
   constructor({ onReplay, onAsk, onFork, onProblem, link }) {
@@ -30,12 +41,14 @@ export class StoryView {
       const view = this._views.get(id) ?? this._views.add(id, this._viewOf(turns[id]), number);
       const folded = this._views.isFolded(order, number, heard?.turn);
       const counts = counting.has(id);
-      const versions = folded ? [] : versionsOf(story, turns[id]);
-      view.actions.update(turns[id], { folded, counts, versions, idle, last: id === story.order.at(-1) });
-      view.update(turns[id], folded, counts);
+      const { first, last } = answerIn(story, order, number);
+      const answer = whole(order.slice(first, last + 1).map((part) => turns[part]));
+      const versions = folded ? [] : versionsOf(story, answer);
+      view.actions.update(answer, { folded, counts, versions, idle, last: id === story.order.at(-1), latest: id });
+      view.update(turns[id], folded, counts, { answer, begins: number === first, ends: number === last });
       view.told({ asker: nameIn(story, turns[id].by), stopper: nameIn(story, turns[id].stoppedBy) });
     });
-    if (left !== null) this._focus(order.find((id) => turns[id].place === turns[left].place));
+    if (left !== null) this._focus(order.find((id) => turns[id].place === turns[turns[left].first].place));
     this._views.light(heard, order, coming);
   }
 
@@ -50,7 +63,9 @@ export class StoryView {
     const [{ turns }] = this._drawn;
     this._chosen.set(turns[turn].place, turn);
     this.update(...this._drawn);
-    this._views.get(turn).actions.versions.focus(step);
+    const order = orderWith(this._drawn[0], this._chosen);
+    const { last } = answerIn(this._drawn[0], order, order.indexOf(turn));
+    this._views.get(order[last]).actions.versions.focus(step);
   }
 
   _viewOf(turn) {

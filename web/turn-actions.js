@@ -11,7 +11,7 @@ const button = (name, label) => make("button", { type: "button", class: "quiet" 
 
 export class TurnActions {
   /**
-   * `onAsk({prompt, replaces} or {text})` asks for another turn; null where nobody may ask. `onFork({at})` goes on in a
+   * `onAsk({prompt, replaces or continues} or {text})` asks for another turn; null where nobody may ask. `onFork({at})` goes on in a
    * new chat that shares the events up to `at`. `onChoose(turn)` shows another version. `onProblem(text)` says what failed.
    */
   constructor({ onAsk, onFork, onChoose, onProblem }) {
@@ -33,20 +33,25 @@ export class TurnActions {
     this.form.addEventListener("keydown", (event) => this._key(event));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this._askAgain(onAsk, this._box.value.trim());
+      void this._ask(onAsk, { prompt: this._box.value.trim(), replaces: this._turn.id });
     });
     this._fork.addEventListener("click", () => onFork({ at: this._turn.endSeq }));
     this._turn = null;
+    this._latest = null;
     this._asking = false;
     this._copy.addEventListener("click", () => this._copied(onProblem));
-    this._again.addEventListener("click", () => this._askAgain(onAsk, this._turn.prompt));
-    this._further.addEventListener("click", () => onAsk({ prompt: CONTINUE }));
+    this._again.addEventListener("click", () => this._ask(onAsk, { prompt: this._turn.prompt, replaces: this._turn.id }));
+    this._further.addEventListener("click", () => this._ask(onAsk, { prompt: CONTINUE, continues: this._latest }));
     this._aloud.addEventListener("click", () => onAsk({ text: this._turn.text }));
   }
 
-  /** `last`: no later turn has been asked for. `counts`: none of its other `versions` does. `idle`: none is answered now. */
-  update(turn, { folded, last, counts, idle, versions }) {
+  /**
+   * `last`: no later turn has been asked for. `counts`: none of its other `versions` does. `idle`: none is answered now.
+   * `latest`: the latest turn of an answer that was continued.
+   */
+  update(turn, { folded, last, counts, idle, versions, latest }) {
     this._turn = turn;
+    this._latest = latest;
     const written = isOver(turn) && !folded && turn.text.trim() !== "";
     const asked = turn.kind === "prompt" && isOver(turn) && !folded && counts;
     this.versions.update(versions, turn.id);
@@ -58,11 +63,11 @@ export class TurnActions {
     this._fork.hidden = !isOver(turn) || folded;
   }
 
-  /** Another version of the question; what was typed stays until it is accepted. */
-  async _askAgain(onAsk, prompt) {
-    if (!prompt || this._asking) return;
+  /** Another version of the question, or more of its answer; what was typed stays until it is accepted. */
+  async _ask(onAsk, request) {
+    if (!request.prompt || this._asking) return;
     this._asking = true;
-    await onAsk({ prompt, replaces: this._turn.id });
+    await onAsk(request);
     this._asking = false;
   }
 

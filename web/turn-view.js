@@ -19,7 +19,8 @@ const KEEPSAKES = [
   [t("Captions (SRT)"), "/captions.srt", {}],
 ];
 
-function heading({ kind, prompt, result }) {
+function heading({ id, first, kind, prompt, result }) {
+  if (first !== id) return t("Continued");
   if (result !== null) return t("Result of a function: {text}", { text: beginning(result) });
   return kind === "prompt" ? prompt : t("Text to speech: {text}", { text: beginning(prompt) });
 }
@@ -42,28 +43,36 @@ export class TurnView {
     this.compared = make("div", { class: "compared" });
     this.sources = new Sources();
     this.by = make("p", { class: "by", hidden: "" });
-    this.element.append(this.by, this.prompt, ...(actions ? [actions.form] : []), this.compared, this.prose);
-    this.element.append(this.sources.element, this.problem, this.footer);
+    const form = actions ? [actions.form] : [];
+    const [above, below] = turn.first === turn.id ? [form, []] : [[], form];
+    this.element.append(this.by, this.prompt, ...above, this.compared, this.prose);
+    this.element.append(this.sources.element, this.problem, ...below, this.footer);
     for (const [name, path, query] of KEEPSAKES) {
-      const href = link(path, { ...query, turn: turn.id });
+      const href = link(path, { ...query, turn: turn.first });
       this.keep.append(make("a", { href, download: "" }, name));
     }
     const text = make("button", { type: "button", class: "quiet" }, t("Text"));
-    text.addEventListener("click", () => save(`answer-${turn.id}.md`, this._turn.text));
+    text.addEventListener("click", () => save(`answer-${turn.first}.md`, this._part.answer.text));
     this.keep.append(text);
-    this.replay.addEventListener("click", () => onReplay(turn.id));
+    this.replay.addEventListener("click", () => onReplay(this._part.answer.id));
     this.unfold.addEventListener("click", onUnfold);
     this._turn = null;
     this._folded = null;
     this._counts = true;
+    this._part = null;
     this._compared = null;
     this._stopper = "";
   }
 
-  /** Bring the page up to `turn`; folded, only its beginning is kept in the document. `counts`: no other version does. */
-  update(turn, folded, counts = true) {
-    if (turn === this._turn && folded === this._folded && counts === this._counts) return;
+  /**
+   * Bring the page up to `turn`; folded, only its beginning is kept in the document. `counts`: no other version does.
+   * `part`: {answer, begins, ends}, where several turns are one `answer`, that of the first or the last of them.
+   */
+  update(turn, folded, counts = true, part = { answer: turn, begins: true, ends: true }) {
+    const same = turn === this._turn && folded === this._folded && counts === this._counts;
+    if (same && isSamePart(part, this._part)) return;
     this._counts = counts;
+    this._part = part;
     if (folded !== this._folded) this.text.clear();
     this._turn = turn;
     this._folded = folded;
@@ -71,12 +80,14 @@ export class TurnView {
     else this.text.update(turn);
     const over = isOver(turn);
     this.element.classList.toggle("folded", folded);
+    this.element.classList.toggle("continued", !folded && !part.begins);
+    this.element.classList.toggle("goes-on", !folded && !part.ends);
     this.element.dataset.status = turn.status;
     this.element.dataset.writing = String(!over && !turn.textWhole && turn.status === "running");
     this.prose.setAttribute("aria-busy", String(!over && !turn.textWhole));
     this.unfold.hidden = !folded;
-    this.replay.hidden = !(over && turn.audioMs > 0);
-    this.keep.hidden = !(over && (turn.audioMs > 0 || turn.text.trim()));
+    this.replay.hidden = !(over && part.answer.audioMs > 0);
+    this.keep.hidden = !(over && (part.answer.audioMs > 0 || part.answer.text.trim()));
     for (const link of this.keep.querySelectorAll("a")) link.hidden = this.replay.hidden;
     this._compare(turn);
     this.sources.update(turn, folded);
@@ -86,7 +97,8 @@ export class TurnView {
   }
 
   showFooter() {
-    this.footer.hidden = [...this.footer.children].every((part) => part.hidden);
+    const elsewhere = !this._folded && !this._part.ends; // at the end of the answer
+    this.footer.hidden = elsewhere || [...this.footer.children].every((part) => part.hidden);
   }
 
   /** `asker` and `stopper`: the names of who asked and who stopped it, empty where only one person takes part. */
@@ -103,7 +115,7 @@ export class TurnView {
 
   /** Unfolded, as it is now: it has gone on since it was put on the page. */
   show() {
-    this.update(this._turn, false, this._counts);
+    this.update(this._turn, false, this._counts, this._part);
   }
 
   _compare({ compared }) {
@@ -126,6 +138,9 @@ export class TurnView {
     this.text.clear();
   }
 }
+
+const isSamePart = ({ answer, begins, ends }, before) =>
+  begins === before?.begins && ends === before.ends && answer.text === before.answer.text && answer.audioMs === before.answer.audioMs;
 
 /** Why it was not answered, or not again, or not aloud. */
 function problemOf(turn) {

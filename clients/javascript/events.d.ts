@@ -284,7 +284,7 @@ export type TurnCompleted = { "sentences": number; "audio_ms": number; "ttfa_ms"
 
 export type TurnFailed = { "stage": "text" | "speech" | "owner"; "code": string; "message": string; "retryable": boolean; };
 
-export type TurnRequested = { "kind": "prompt" | "text"; "text": string; "settings": SessionSettings; "marks": Array<SpeechMark>; "voices": Array<VoiceMark>; "keeps": KeptReading | null; "input": string | null; "utterances": Array<number>; "merges": number | null; "given": Array<GivenMessage> | null; "by": string; "narrate": boolean | null; "traceparent": string; "result_of": number | null; "replaces": number | null; };
+export type TurnRequested = { "kind": "prompt" | "text"; "text": string; "settings": SessionSettings; "marks": Array<SpeechMark>; "voices": Array<VoiceMark>; "keeps": KeptReading | null; "input": string | null; "utterances": Array<number>; "merges": number | null; "given": Array<GivenMessage> | null; "by": string; "narrate": boolean | null; "traceparent": string; "result_of": number | null; "replaces": number | null; "continues": number | null; };
 
 export type TurnResumed = { "epoch": number; "node": string; "chars": number; "sentences": number; };
 

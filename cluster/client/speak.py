@@ -95,7 +95,7 @@ async def _hear(
 def _shown(event: Event) -> str:
     """Returns the event's text for a reader; empty for most."""
     match event.type:
-        case "turn.requested" if event.data["kind"] == "prompt":
+        case "turn.requested" if event.data["kind"] == "prompt" and event.data.get("continues") is None:
             return f"› {event.data['text']}\n\n"
         case "text.delta":
             return str(event.data["text"])

@@ -155,7 +155,7 @@ class Threads:
         await self._keep_up(thread, conversation, seen)
         with message_fields():
             turn = await self._sessions.request(thread, command_of(params), by=by, seen=seen)
-        if not conversation.title:
+        if not conversation.title and params.continues is None:
             with suppress(RhapsodeError):  # the question is asked, with a title or without
                 await self.name(thread, params.message)
         return turn
@@ -263,7 +263,13 @@ def command_of(params: ThreadMessage | ConversationMessage | SocketMessage) -> R
         given = {"llm_model": params.model, "llm_provider": params.provider}
         patch |= {name: value for name, value in given.items() if value is not None}
     settings = SettingsPatch.model_validate(patch)
-    return RequestTurn(prompt=params.message, settings=settings, key=params.key, replaces=params.replaces)
+    return RequestTurn(
+        prompt=params.message,
+        settings=settings,
+        key=params.key,
+        replaces=params.replaces,
+        continues=params.continues,
+    )
 
 
 @contextmanager

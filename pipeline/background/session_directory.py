@@ -92,7 +92,8 @@ class DirectoryRow:
             case "member.added" | "member.removed":
                 return replace(self, members=tuple(m for m in self.members if m != data["principal"]))
             case _:
-                asked = f"{self.asked}\n{data['text'][:_ASKED]}".strip()
+                question = "" if data.get("continues") else data["text"][:_ASKED]
+                asked = f"{self.asked}\n{question}".strip()
                 row = self._with_guest(data.get("by", ""))
                 return replace(row, asked=asked if len(asked) <= _KEPT else asked[:_ASKED] + asked[-_KEPT:])
 

@@ -18,6 +18,7 @@ from schemas.errors import (
     InputError,
     NothingToControl,
     SessionAlreadyEnded,
+    StateError,
     TurnNotFound,
     TurnNotReplaceable,
     TurnQueueFull,
@@ -172,6 +173,8 @@ class Conversation:
         state.by, state.traceparent = data.get("by", ""), data.get("traceparent", "")
         state.narrate, state.result_of = data.get("narrate"), data.get("result_of")
         state.place = self.turns.get(TurnId(data.get("replaces") or 0), state).place
+        before = TurnId(data.get("continues") or 0)
+        state.first = self.turns[before].first or before if before in self.turns else before
         if marks := [*(data.get("marks") or ()), *(data.get("voices") or ())]:
             state.marks_json = kept_json(marks)
         state.keeps = KeptReading.model_validate(kept) if (kept := data.get("keeps")) else None
@@ -220,6 +223,7 @@ class Conversation:
         """The event that asks for a turn. Raises StateError, TurnNotFound or Forbidden."""
         self._refuse_if_over()
         _check_replaced(self, request)
+        _check_continued(self, request)
         if len(self.unfinished) > queue_limit:
             raise TurnQueueFull(f"{queue_limit} turns are waiting already; stop one or wait", field="prompt")
         return request
@@ -292,6 +296,17 @@ def _check_replaced(conversation: Conversation, request: TurnRequested) -> None:
         raise Forbidden(
             "you may replace only a turn of your own that nobody else's turn follows", field="replaces"
         )
+
+
+def _check_continued(conversation: Conversation, request: TurnRequested) -> None:
+    if request.continues is None:
+        return
+    if request.kind != "prompt" or request.replaces is not None:
+        raise InputError("only a prompt that replaces nothing continues a turn", field="continues")
+    if TurnId(request.continues) not in conversation.turns:
+        raise TurnNotFound(f"this session has no turn {request.continues}", field="continues")
+    if current_turns(conversation)[-1].turn != request.continues:
+        raise StateError("another turn follows this one", field="continues")
 
 
 def _without_schemas(settings: SessionSettings) -> SessionSettings:

@@ -186,6 +186,8 @@ class TurnState:
     """The turn whose asynchronous function returned what it tells."""
     place: TurnId = _NOWHERE
     """The first of the turns that are versions of one another; of any other turn itself."""
+    first: TurnId = _NOWHERE
+    """The first of the turns whose answers are one, which this one goes on with; 0: it begins an answer."""
     heard_ms: int | None = None
     """Milliseconds of its audio that listeners reported as heard, the largest; None: none reported."""
     heard_at_ms: int = 0
@@ -222,8 +224,10 @@ class TurnState:
 
     @property
     def question(self) -> str:
-        """Text of the question; empty where a text was given, or the turn tells a function's result."""
-        return self.text if self.kind == "prompt" and self.result_of is None else ""
+        """Text of the question; empty where a text was given, the turn tells a function's result, or it goes
+        on with an answer."""
+        asked = self.kind == "prompt" and self.result_of is None and not self.first
+        return self.text if asked else ""
 
     @property
     def marks(self) -> tuple[Mark, ...]:

@@ -405,6 +405,7 @@ class Sessions:
             given=given,
             by=by,
             replaces=command.replaces,
+            continues=command.continues,
         )
 
     async def decide(
@@ -442,10 +443,11 @@ class Sessions:
         size = bytes_of(*plain, event)
         await self._allowance.turn(conversation.principal, params.chars, size=size)
         while True:
-            # In a chat another version takes away what follows: no question may come between unseen.
+            # In a chat another version takes away what follows: no question may come between unseen, nor
+            # between an answer and what goes on with it.
             takes_away = event.replaces is not None and conversation.kind != "story"
             with suppress(Conflict):
-                expected = seen if takes_away else ANY
+                expected = seen if takes_away or event.continues is not None else ANY
                 outcome = await self._recorder.post(session, *before, event, key=key, expected=expected)
                 break
             conversation, _ = await self._views.get(session)

@@ -9,10 +9,10 @@ from schemas.languages import LanguageChoice
 from schemas.native.client_commands import (
     Key,
     Readable,
-    Replaced,
     Said,
     SearchPatch,
     SettingsPatch,
+    TurnNumber,
     without_defaults,
 )
 from schemas.settings import SessionName
@@ -101,8 +101,10 @@ class _Message(_Wish):
     """The same key asks only once, however often it is sent."""
     user: Annotated[Readable, Field(max_length=100)] = ""
     """Name of the asking member, if the server does not know it."""
-    replaces: Replaced | None = None
+    replaces: TurnNumber | None = None
     """The turn whose place this one takes, as another version of it."""
+    continues: TurnNumber | None = None
+    """The latest turn, whose answer this one goes on with; `message` tells the model to do so."""
 
 
 class ThreadMessage(_Message):

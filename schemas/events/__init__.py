@@ -198,6 +198,9 @@ class TurnRequested(_Event):
     replaces: int | None = None
     """The turn whose place this one takes: a scene, unless this one fails or is stopped; a question of a chat
     and all that follows it, unless this one ends without a word."""
+    continues: int | None = None
+    """The turn whose answer this one goes on with: clients show both as one answer, and `text` is no question
+    but tells the model to go on. None: it begins an answer."""
 
     @property
     def chars(self) -> int:

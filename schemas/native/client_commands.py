@@ -84,7 +84,7 @@ Said = Annotated[
 ReadableExtra = Annotated[SpeechExtra, AfterValidator(_readable_extra)]
 Key = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 """An idempotency key: the same key in the same session names the same turn."""
-Replaced = Annotated[int, Field(ge=1, le=2**53)]
+TurnNumber = Annotated[int, Field(ge=1, le=2**53)]
 
 
 class _Command(FewFields):
@@ -252,8 +252,10 @@ class RequestTurn(_Command):
     text: Said | None = None
     settings: SettingsPatch = Field(default_factory=SettingsPatch)
     key: Key | None = None
-    replaces: Replaced | None = None
+    replaces: TurnNumber | None = None
     """The turn whose place this one takes, as another version of it."""
+    continues: TurnNumber | None = None
+    """The latest turn, whose answer this one goes on with; `prompt` tells the model to do so."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:

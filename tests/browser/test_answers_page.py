@@ -250,6 +250,9 @@ def test_a_chat_is_forked_from_an_answer_and_its_text_is_downloaded(open_page: O
     article.get_by_role("button", name="Fork from here").click()
     reader.page.wait_for_function("(id) => !location.search.includes(id)", arg=first)
     expect(reader.page.locator(".turn .prompt")).to_have_text(["briefly"])
+    expect(reader.page.get_by_role("heading", level=1)).to_have_text("briefly (2)")
+    history = reader.page.locator(".history").get_by_role("link")
+    expect(history.filter(has_text="briefly (2)").first).to_be_visible()
     reader.ask("briefly, in the fork")
     expect(reader.page.locator(".turn")).to_have_count(2)
 

@@ -265,15 +265,38 @@ def asked_with(url: str, settings: dict[str, object], **request: str) -> str:
     return session
 
 
-def test_an_answer_that_was_cut_says_so_and_can_be_continued(open_page: OpenPage, app: RunningApp) -> None:
+def test_an_answer_that_was_cut_says_so_and_goes_on_as_one_answer(
+    open_page: OpenPage, app: RunningApp
+) -> None:
     session = asked_with(app.url, {"max_tokens": 20}, prompt="a story")
-    reader = open_page(f"/?session={session}")
+    reader = open_page(f"/?session={session}", permissions=["clipboard-read", "clipboard-write"])
     reader.page.get_by_text("Cut off at its length limit").wait_for()
     assert reader.answer == STORY[: STORY.index("Ines.") + 6]  # 120 characters were written
     reader.page.get_by_role("button", name="Continue").click()
-    expect(reader.page.locator(".turn")).to_have_count(2)
-    expect(reader.page.locator(".turn .prompt").nth(1)).to_have_text("Continue exactly where you stopped.")
-    expect(reader.page.locator(".turn").first.get_by_role("button", name="Continue")).to_be_hidden()
+    turns = reader.page.locator(".turn")
+    expect(turns).to_have_count(2)
+    expect(reader.page.locator(".turn .prompt:visible")).to_have_text(["a story"])
+    expect(turns.first.locator("footer")).to_be_hidden()
+    reader.status_is("completed")
+    part = STORY[: STORY.index("Ines.") + 5]
+    turns.last.get_by_role("button", name="Copy", exact=True).click()
+    copied = reader.page.evaluate("() => navigator.clipboard.readText()")
+    assert [one.strip() for one in copied.partition("Ines.")[::2]] == [
+        part.removesuffix("Ines.").strip(),
+        part,
+    ]
+    reader.page.evaluate("() => scrollTo(0, 0)")
+    turns.last.get_by_role("button", name="Play").click()
+    first, second = (turn["turn"] for turn in session_log.turns(app.url, session))
+    reader.wait("s.turn === arg && s.rms > 0.005", first)
+    reader.wait("s.turn === arg && s.rms > 0.005", second)
+    turns.last.get_by_role("button", name="Retry").click()
+    expect(reader.page.locator(".turn .prompt")).to_have_text(["a story"])
+    expect(reader.page.get_by_role("group", name="Versions")).to_have_text("2/2")
+    reader.page.get_by_role("button", name="Previous version").click()
+    expect(reader.page.locator(".turn .prompt:visible")).to_have_text(["a story"])
+    expect(turns).to_have_count(2)
+    assert reader.page.evaluate("document.activeElement.ariaLabel") == "Next version"
 
 
 def test_a_silent_answer_can_be_read_aloud_later(open_page: OpenPage, app: RunningApp) -> None:

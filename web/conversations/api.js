@@ -24,8 +24,8 @@ export class ConversationsApi {
   }
 
   /** The question is in the log when this resolves; the answer comes from there, so its stream is let go. */
-  async ask(thread, { prompt, replaces }, { aloud, key }) {
-    const wish = { thread_id: thread, message: prompt, replaces, audio: aloud ? "opus" : "none" };
+  async ask(thread, { prompt, replaces, continues }, { aloud, key }) {
+    const wish = { thread_id: thread, message: prompt, replaces, continues, audio: aloud ? "opus" : "none" };
     const answer = await patiently("POST", path("conversations", "message", "stream"), wish, { "Idempotency-Key": key });
     await answer.body.cancel();
   }

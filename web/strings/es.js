@@ -175,6 +175,7 @@ export default {
   "Continue exactly where you stopped.": "Continúa exactamente donde te detuviste.",
   "Retry": "Reintentar",
   "Continue": "Continuar",
+  "Continued": "Continuación",
   "Read aloud": "Leer en voz alta",
   "Edit": "Editar",
   "Fork from here": "Bifurcar desde aquí",

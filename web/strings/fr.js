@@ -175,6 +175,7 @@ export default {
   "Continue exactly where you stopped.": "Continue exactement là où tu t’es arrêté.",
   "Retry": "Réessayer",
   "Continue": "Continuer",
+  "Continued": "Suite",
   "Read aloud": "Lire à voix haute",
   "Edit": "Modifier",
   "Fork from here": "Bifurquer à partir d’ici",

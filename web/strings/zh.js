@@ -175,6 +175,7 @@ export default {
   "Continue exactly where you stopped.": "请从刚才停下的地方继续。",
   "Retry": "重试",
   "Continue": "继续",
+  "Continued": "续",
   "Read aloud": "朗读",
   "Edit": "编辑",
   "Fork from here": "从这里分叉",

@@ -19,7 +19,7 @@ from pipeline.delivery.recordings import EXTENSIONS, RecordingParams, RecordingP
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from schemas.errors import TurnNotFound
-from schemas.ids import SessionId, TurnId, is_digits
+from schemas.ids import SessionId, is_digits
 
 router = APIRouter(prefix="/v1", tags=["media"])
 _CHAPTERS: Final = 1_000
@@ -145,13 +145,10 @@ async def _sounds(
 
 
 def _turns(conversation: Conversation, turn: int | None) -> list[TurnState]:
-    """The one that is asked for, or all of them. Raises TurnNotFound."""
-    if turn is None:
-        return list(conversation.turns.values())
-    state = conversation.turns.get(TurnId(turn))
-    if state is None:
+    """All of them, or the one that is asked for with its continuations. Raises TurnNotFound."""
+    if turn is not None and turn not in conversation.turns:
         raise TurnNotFound(f"this session has no turn {turn}", field="turn")
-    return [state]
+    return [one for one in conversation.turns.values() if turn in (None, one.turn, one.first)]
 
 
 class _Part(NamedTuple):

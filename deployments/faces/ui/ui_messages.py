@@ -32,7 +32,9 @@ def turn_named(session: SessionId, message: str) -> TurnId | None:
 
 
 def beginning(conversation: Conversation, turn: TurnId) -> TurnId:
-    """The first turn of the message that this turn is part of: a page's calls lie between them."""
+    """The first turn of the message that this turn is part of: a page's calls lie between them, or the answer
+    went on."""
+    turn = conversation.turns[turn].first or turn
     asked = conversation.items.asked.get(turn)
     named = (asked.metadata or {}).get(BEGAN, "") if asked is not None else ""
     return TurnId(int(named)) if is_digits(named) else turn

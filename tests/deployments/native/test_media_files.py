@@ -40,6 +40,20 @@ async def test_the_file_plays_as_long_as_the_turn_is(
     assert duration_ms(answer.content) == pytest.approx(total, abs=120)
 
 
+async def test_the_files_of_an_answer_have_what_goes_on_with_it(
+    app: RunningApp, http: httpx.AsyncClient, told: tuple[str, int, Heard]
+) -> None:
+    session, turn, heard = told
+    further = await ask(http, session, prompt="Go on.", continues=turn)
+    more = await listen_until_over(app.ws_url, session, further, heard)
+    total = sum(event["data"]["audio_ms"] for event in more.of("turn.completed"))
+    for answer, ms in ((turn, total), (further, more.of("turn.completed")[-1]["data"]["audio_ms"])):
+        wav = await http.get(f"/v1/sessions/{session}/audio", params={"turn": answer})
+        assert duration_ms(wav.content) == pytest.approx(ms, abs=120)
+    vtt = (await http.get(f"/v1/sessions/{session}/captions.vtt", params={"turn": turn})).text
+    assert vtt == (await http.get(f"/v1/sessions/{session}/captions.vtt")).text
+
+
 @pytest.mark.parametrize(
     ("wanted", "first", "last"), [("bytes=0-99", 0, 99), ("bytes=100-", 100, None), ("bytes=-50", -50, None)]
 )

@@ -117,6 +117,18 @@ def test_what_a_function_returned_later_is_no_message_of_the_user() -> None:
     assert messages[2]["parts"][-1]["text"] == "It is five."
 
 
+def test_an_answer_that_was_continued_is_one_message() -> None:
+    conversation = begun()
+    first = answered(conversation, text="One?")
+    asked = {"kind": "prompt", "text": "Go on.", "settings": SETTINGS, "continues": int(first)}
+    turn = told(conversation, "turn.requested", **asked)
+    told(conversation, "text.delta", turn, text="And so on.")
+    told(conversation, "turn.completed", turn, sentences=0, audio_ms=0)
+    question, answer = messages_of(SESSION, conversation)
+    texts = [part["text"] for part in answer["parts"] if part["type"] == "text"]
+    assert (question["role"], texts) == ("user", ["ab" * 50, "And so on."])
+
+
 def test_the_model_goes_on_after_a_call_without_what_was_replaced() -> None:
     conversation = begun()
     first = answered(conversation, text="One?")

@@ -183,6 +183,8 @@ async def test_threads_are_found_by_the_words_of_their_titles_and_questions(
         for number in range(2, 14):
             filler = TurnRequested(kind="prompt", text=f"And {number}? " * 40, settings=settings)
             await record(log, thread, filler, number=number)
+        further = TurnRequested(kind="prompt", text="Go on, moon.", settings=settings, continues=14)
+        await record(log, thread, further, number=14)
     await reader.step()
     for words, found in (("bright lamp", [lamp]), ("salty", [sea]), ("is the", [sea, lamp]), ("moon", [])):
         listed = (await directory.list("ada", kinds=("thread",), query=words)).sessions

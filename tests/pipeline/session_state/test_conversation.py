@@ -19,7 +19,9 @@ from pipeline.session_state.session_views import own_copy
 from schemas.errors import (
     InputError,
     NothingToControl,
+    RhapsodeError,
     SessionAlreadyEnded,
+    StateError,
     TurnNotFound,
     TurnNotReplaceable,
     TurnQueueFull,
@@ -226,6 +228,33 @@ def test_a_guest_replaces_only_turns_of_their_own_that_nobody_else_s_follow() ->
         with pytest.raises(Forbidden):
             request("bob", turn)
     assert request("", hers)
+
+
+def test_only_the_latest_answer_is_continued_and_nobody_has_asked_what_continues_it() -> None:
+    story = Story()
+    first = story.answered_turn("One?", "First.")
+    second = story.answered_turn("Two?", "Second.")
+
+    def refusal_of(**wish: object) -> tuple[type[Exception], str | None]:
+        with pytest.raises(RhapsodeError) as refused:
+            story.conversation.request(WISH.model_copy(update=wish), queue_limit=9)
+        return type(refused.value), refused.value.field
+
+    assert refusal_of(continues=99) == (TurnNotFound, "continues")
+    assert refusal_of(continues=first) == (StateError, "continues")
+    assert refusal_of(continues=second, kind="text") == (InputError, "continues")
+    assert refusal_of(continues=second, replaces=second) == (InputError, "continues")
+    further = story.tell(
+        story.conversation.request(WISH.model_copy(update={"continues": second}), queue_limit=9)
+    )
+    end = story.tell(WISH.model_copy(update={"continues": further}))
+    turns = story.conversation.turns
+    assert [(turns[one].first, turns[one].question) for one in (second, further, end)] == [
+        (0, "Two?"),
+        (second, ""),
+        (second, ""),
+    ]
+    assert refusal_of(continues=second) == (StateError, "continues")
 
 
 @pytest.mark.parametrize("place", ["client", "server"])
