@@ -106,6 +106,43 @@ def test_voice_mode_hears_a_question_answers_it_and_shows_its_states(
     reader.wait("!document.querySelector('body[data-voice]') && document.querySelector('#voice-bar').hidden")
 
 
+def test_another_version_takes_the_place_of_an_answer(reader: Reader) -> None:
+    reader.ask("briefly")
+    reader.wait(ANSWERED, SHORT)
+    reader.page.click(f"{LAST} footer button:has([href='#i-again'])")
+    counted = "document.querySelector('.turn .versions:not([hidden]) .count')?.textContent === arg"
+    reader.wait(counted, "2/2")
+    reader.wait(ANSWERED, SHORT)
+    reader.page.click(".versions button")
+    reader.wait(counted, "1/2")
+    reader.wait("document.activeElement.ariaLabel === 'Next version'")
+    assert reader.page.evaluate("document.querySelectorAll('.turn').length") == 1
+
+
+def test_formulas_are_typeset_and_code_has_colours(reader: Reader) -> None:
+    reader.ask("in formulas")
+    reader.wait("document.querySelectorAll('.prose math').length === 4")
+    fraction = "document.querySelector('.prose math mfrac').getBoundingClientRect()"
+    letter = "document.querySelector('.prose math mi').getBoundingClientRect()"
+    assert reader.page.evaluate(f"{fraction}.height > 1.5 * {letter}.height"), "one stands above the other"
+    reader.ask("in markdown")
+    reader.wait(f"""document.querySelector('{LAST}[data-status="completed"] .code')""")
+    reader.page.click("#stop")
+    painted = "CSS.highlights?.get('code-keyword')?.size ?? 'none'"
+    reader.wait(f"({painted}) === (CSS.highlights ? 2 : 'none')")
+
+
+def test_dark_colours_are_chosen_on_a_light_system(reader: Reader) -> None:
+    reader.page.click("#settings-button")
+    choice = "document.querySelector('dialog[open] select:has([value=dark])')"
+    reader.wait(choice)
+    reader.page.evaluate(f"() => {{ {choice}.value = 'dark'; {choice}.dispatchEvent(new Event('change')); }}")
+    reader.wait(f"Math.max(...{BACKGROUND}) < 100")
+    reader.page.reload()
+    reader.wait(f"Math.max(...{BACKGROUND}) < 100")
+    reader.page.evaluate("localStorage.clear()")
+
+
 def test_the_side_bar_leads_from_place_to_place(reader: Reader) -> None:
     for place, title in (("stories", "Stories"), ("library", "Characters"), ("chat", "New chat")):
         reader.page.click(f".places [data-place={place}]")
