@@ -94,6 +94,7 @@ def test_the_dock_has_one_line_for_the_player_and_one_for_what_can_be_sent(
     open_page: OpenPage, pictures: Path, locale: str
 ) -> None:
     reader = open_page("/", locale=locale)
+    reader.wait("true")
     reader.page.select_option("#typing", "queue", force=True)
     reader.ask("a story at length")
     reader.hears()

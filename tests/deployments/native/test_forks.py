@@ -63,7 +63,6 @@ async def test_a_fork_has_the_same_events_under_the_same_numbers(
 @pytest.mark.parametrize(
     ("title", "theirs"),
     [
-        ("", ""),
         ("Tides (2)", "Tides (3)"),
         ("Summer (2024)", "Summer (2024) (2)"),
         ("x" * 200, f"{'x' * 190} (2)"),
