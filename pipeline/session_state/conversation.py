@@ -172,9 +172,7 @@ class Conversation:
         state.input, state.merges = data.get("input"), data.get("merges")
         state.by, state.traceparent = data.get("by", ""), data.get("traceparent", "")
         state.narrate, state.result_of = data.get("narrate"), data.get("result_of")
-        state.place = self.turns.get(TurnId(data.get("replaces") or 0), state).place
-        before = TurnId(data.get("continues") or 0)
-        state.first = self.turns[before].first or before if before in self.turns else before
+        state.place, state.first = _place_and_first(self.turns, turn, data)
         if marks := [*(data.get("marks") or ()), *(data.get("voices") or ())]:
             state.marks_json = kept_json(marks)
         state.keeps = KeptReading.model_validate(kept) if (kept := data.get("keeps")) else None
@@ -222,8 +220,7 @@ class Conversation:
     def request(self, request: TurnRequested, *, queue_limit: int) -> TurnRequested:
         """The event that asks for a turn. Raises StateError, TurnNotFound or Forbidden."""
         self._refuse_if_over()
-        _check_replaced(self, request)
-        _check_continued(self, request)
+        _check_place(self, request)
         if len(self.unfinished) > queue_limit:
             raise TurnQueueFull(f"{queue_limit} turns are waiting already; stop one or wait", field="prompt")
         return request
@@ -296,6 +293,20 @@ def _check_replaced(conversation: Conversation, request: TurnRequested) -> None:
         raise Forbidden(
             "you may replace only a turn of your own that nobody else's turn follows", field="replaces"
         )
+
+
+def _place_and_first(
+    turns: Mapping[TurnId, TurnState], turn: TurnId, data: Mapping[str, Any]
+) -> tuple[TurnId, TurnId]:
+    """The first of the turn's versions, and the first turn of the answer that it goes on with, 0 for none."""
+    replaced, continued = turns.get(data.get("replaces") or NO_TURN), TurnId(data.get("continues") or 0)
+    before = turns.get(continued)
+    return turn if replaced is None else replaced.place, (before.first if before else continued) or continued
+
+
+def _check_place(conversation: Conversation, request: TurnRequested) -> None:
+    _check_replaced(conversation, request)
+    _check_continued(conversation, request)
 
 
 def _check_continued(conversation: Conversation, request: TurnRequested) -> None:
