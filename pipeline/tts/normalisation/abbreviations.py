@@ -81,3 +81,25 @@ def listed_abbreviations(known: Mapping[str, str]) -> Iterator[Recogniser]:
         if said:
             pattern = either(said).replace(re.escape(" "), "[ \u00a0]")
             yield Recogniser("upper lower", re.compile(rf"(?<![\w.])(?:{pattern}){follows}"), read)
+
+
+def day_ranges(days: Mapping[str, str], *, joined: bool = False) -> Iterator[Recogniser]:
+    """Recognisers of "Mon–Fri". `days` has the name of each day by its abbreviation in small letters, with
+    "/" between two forms where the last day has another one than the first, and the "form" of a range.
+
+    `joined`: letters may follow without a blank.
+    """
+    if not days:
+        return
+
+    def read(match: re.Match[str]) -> str | None:
+        first, last = (days[match[end].lower()].split("/") for end in ("from", "until"))
+        if first == last:
+            return None
+        over = not match.string[match.end() :].strip() or not match["dotted"]
+        return days["form"].format(first[0], last[-1]) + (match["stop"] if over else "")
+
+    day = f"(?i:{either(each for each in days if each != 'form')})"
+    end = "" if joined else r"(?!\w)"
+    pattern = rf"(?<![\w.])(?P<from>{day})(?P<dotted>\.?)\s?[-–—~〜～]\s?(?P<until>{day})(?P<stop>\.?){end}"
+    yield Recogniser("upper lower", re.compile(pattern), read)

@@ -11,7 +11,7 @@ the order of a long date, and by plural form the patterns of units and the names
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from importlib.resources import files
 from typing import Any, Final
@@ -19,10 +19,14 @@ from typing import Any, Final
 from num2words import CONVERTER_CLASSES, num2words
 from unicode_rbnf import FormatPurpose, RbnfEngine
 
-from pipeline.tts.normalisation.abbreviations import listed_abbreviations
+from pipeline.tts.normalisation.abbreviations import day_ranges, listed_abbreviations
 from pipeline.tts.normalisation.addresses import HASHTAG, words_of_tag
+from pipeline.tts.normalisation.digits import Telephones
+from pipeline.tts.normalisation.inflected import INFLECTIONS
 from pipeline.tts.normalisation.numerals import (
     AFTER_NAME,
+    POWER_OF_TEN,
+    RAISED,
     ROMAN,
     SCIENTIFIC,
     YEAR_AND_MONTH,
@@ -94,6 +98,9 @@ _AFTER_CLOCK: Final = {"hi": r"(?:\sबजे(?!\w))?", "nl": r"(?:\suur(?!\w))?
 _POINT_CLOCKS: Final = frozenset({"da", "fi", "id"})
 """Languages of which CLDR writes a clock with a point; others do after a word that says so."""
 _DASH: Final = "[-–—~〜～]"
+_RANGE_OF_CLOCKS: Final = re.compile(
+    rf"[0-9]{{1,2}}[.](?:00|15|30|45)\s?{_DASH}\s?[0-9]{{1,2}}[.](?:00|15|30|45)(?!\w)"
+)
 _ONE_O_CLOCK: Final = {
     "es": {"1": "una", "21": "veintiuna"}, "fr": {"1": "une heure", "21": "vingt et une heures"},
     "pt": {"1": "uma hora", "21": "vinte e uma horas"}, "it": {"1": "una", "21": "ventuno"},
@@ -125,24 +132,17 @@ _CENTURIES: Final = {
     "es": rf"(?P<head>[Ss]iglos?)\s(?P<numeral>{ROMAN})(?!\w)",
     "pt": rf"(?P<head>[Ss]éculos?)\s(?P<numeral>{ROMAN})(?!\w)",
     "it": rf"(?P<numeral>{ROMAN})(?=\ssecol[oi](?!\w))",
-    "ru": rf"(?P<numeral>{ROMAN})\sв(?:ека|еке|ек|\.)(?!\w)",
+    "nl": rf"(?P<numeral>{ROMAN})(?:e|de|ste)?(?=\seeuw(?!\w))",
 }
 """Roman numerals of centuries, and all that French writes as ordinals."""
-_RUSSIAN_CASES: Final = {
-    "го": ("g", "m"), "му": ("d", "m"), "м": ("p", "m"), "й": ("n", "m"), "ый": ("n", "m"), "я": ("n", "f"),
-    "ая": ("n", "f"), "е": ("n", "n"), "ое": ("n", "n"), "ю": ("a", "f"), "ой": ("g", "f"),
+_HUNDREDS: Final = {
+    "nl": "{}honderd{}", "sv": "{}hundra{}", "da": "{} hundrede {}", "no": "{} hundre {}",
 }  # fmt: skip
-"""Endings of Russian ordinals in digits: case and gender."""
-_YEARS_SAID: Final = {
-    "год": "n",
-    "года": "g",
-    "году": "p",
-    "годом": "i",
-    "веке": "p",
-    "века": "g",
-    "век": "n",
-}
-_IN: Final = re.compile(r"(?i)(?<!\w)во?\s$")
+"""Languages that say hundreds from 1100 to 1999, if the number has no mark."""
+_DASHED_SCORES: Final = frozenset({"nl"})
+"""Languages that say nothing between the sides of 3-1."""
+_PAIRED: Final = frozenset({"fr"})
+"""Languages that say two digits of a telephone number as one number."""
 _MOST_DIGITS: Final = 15
 _PLURALS: Final = 200
 _MARKS: Final = " \u00a0\u202f'’"
@@ -175,6 +175,7 @@ class CldrNumbers:
         self._language = language
         self._words = words
         self._others = others
+        self._inflection = INFLECTIONS.get(language)
         converter = CONVERTER_CLASSES.get(language)
         point = getattr(converter, "pointword", None)
         self._point = _POINTS.get(language) or str(point or "").strip()
@@ -185,7 +186,11 @@ class CldrNumbers:
         self._blank = "" if language in ("zh", "ja", "th") else " "
         self._letter = "[A-Za-z0-9_]" if language in _JOINED else r"\w"
         self._units = _units_of(language, words["units"])
-        self._units |= {sign: self._units[unit] for sign, unit in others.get("units", {}).items()}
+        self._units |= {
+            sign: self._units[unit] if isinstance(unit, str) else unit
+            for sign, unit in others.get("units", {}).items()
+        }
+        self._currencies = {**words["currencies"], **others.get("currencies", {})}
         self._signs = {**_SIGNS, "¥": "CNY", "￥": "CNY"} if language == "zh" else _SIGNS
         grouping = re.escape(words["group"] + _MARKS)
         self._grouping = re.compile(f"[{grouping}]")
@@ -202,6 +207,13 @@ class CldrNumbers:
         if len(digits) > _MOST_DIGITS or (len(digits) > 1 and digits[0] == "0"):
             return " ".join(self._cardinal(digit) for digit in digits)
         return in_words(int(digits), self._language, "cardinal") or digits
+
+    def _year(self, digits: str) -> str:
+        """As four digits without a mark are said: "nineteen hundred" where a language says so."""
+        if self._language not in _HUNDREDS or not re.fullmatch("1[1-9][0-9]{2}", digits):
+            return self._cardinal(digits)
+        rest = self._cardinal(digits[2:].lstrip("0")) if digits[2:] != "00" else ""
+        return _HUNDREDS[self._language].format(self._cardinal(digits[:2]), rest).strip()
 
     def _split(self, written: str) -> tuple[str, str]:
         whole, fraction = _parts(written, self._words["decimal"])
@@ -225,13 +237,14 @@ class CldrNumbers:
 
     def _money(self, match: re.Match[str]) -> str | None:
         written = match["number"]
-        names = self._words["currencies"][self._signs.get(match["sign"], match["sign"])]
+        names = self._currencies[self._signs.get(match["sign"], match["sign"])]
         whole, fraction = self._split(written)
         if len(fraction) != 2 or self._language in _ASIAN:
             spoken = self._read(written)
             return f"{spoken}{self._blank}{self._form(written, names)}" if spoken else None
         hundredths = self._cardinal(str(int(fraction))) if int(fraction) else ""
-        return f"{self._cardinal(whole)} {self._form(whole, names)} {hundredths}".strip()
+        joined = self._others.get("and_cents", "") if hundredths else ""
+        return " ".join(f"{self._cardinal(whole)} {self._form(whole, names)} {joined} {hundredths}".split())
 
     def _unit(self, match: re.Match[str]) -> str | None:
         written = match["number"]
@@ -270,14 +283,12 @@ class CldrNumbers:
         if not (is_month(match) if digits is None else _is_date(digits, match["month"])):
             return None
         form = self._date_form if digits else _DAY_OF_DATE.sub("", self._date_form)
-        if self._language == "ru":
-            month = self._words["months"][int(match["month"]) - 1]
-            day = f"{_russian(int(digits), 'g', 'n')} " if digits else ""
-            return f"{day}{month} {_russian(int(match['year']), 'g')} года"
-        day = self._cardinal(str(int(digits))) if digits else ""
         month = self._words["months"][int(match["month"]) - 1]
+        if self._inflection is not None and self._inflection.date is not None:
+            return self._inflection.date(int(digits) if digits else None, month, int(match["year"]))
+        day = self._cardinal(str(int(digits))) if digits else ""
         month = _MONTHS_SAID.get(month) or re.sub("[0-9]+", lambda found: self._cardinal(found[0]), month)
-        year = _year(match["year"]) if self._language == "zh" else self._cardinal(match["year"])
+        year = _year(match["year"]) if self._language == "zh" else self._year(match["year"])
         parts = {"d": day, "dd": day, "MMMM": month, "M": self._cardinal(str(int(match["month"]))), "y": year}
         return " ".join(_PART_OF_DATE.sub(lambda one: parts.get(one[0]) or one[1] or "", form).split())
 
@@ -289,13 +300,13 @@ class CldrReader(CldrNumbers):
         number, letter = self._number, self._letter
         alone, after = rf"(?<!{letter})(?<![.,])", rf"(?!{letter})"
         amount = rf"{alone}(?P<number>{self._measured})"
-        signs = either([*self._signs, *self._words["currencies"]])
+        signs = either([*self._signs, *self._currencies])
         ordinal = rf"{alone}(?P<number>[0-9]{{1,6}})(?:{_ORDINALS.get(self._language, '(?!)')}){after}"
         return (
             *self._dates(),
             *self._worded(),
             self._clock(_HOUR_MARKS.get(self._language, ":"), re.compile("")),
-            *_of_language(self._language, self._point, self._cardinal),
+            *_of_language(self._language, self._point, self._cardinal, self._others),
             *self._signs_between(),
             *self._range(number),
             Recogniser("digit", re.compile(ordinal), self._ordinal),
@@ -324,7 +335,7 @@ class CldrReader(CldrNumbers):
             Recogniser(
                 "digit",
                 re.compile(rf"(?<!{letter})(?<!\.){self._lone}{after}"),
-                lambda found: self._read(found[0]),
+                lambda found: self._year(found[0]) if found[0].isdigit() else self._read(found[0]),
             ),
         )
 
@@ -353,19 +364,25 @@ class CldrReader(CldrNumbers):
 
         def read(match: re.Match[str]) -> str | None:
             times = [int(match[part] or 0) for part in ("hour", "minute", "second")]
-            if times[0] > 24 or max(times[1:]) > 59 or not cue.search(before(match).lower()):
+            told = cue.search(before(match).lower()) or (
+                match["to"] and _RANGE_OF_CLOCKS.match(match.string, match.start())
+            )
+            if times[0] > 24 or max(times[1:]) > 59 or not told:
                 return None
             hour, *others = map(str, times)
             if not any(times[1:]) and self._language in _FULL_HOURS:
                 return _FULL_HOURS[self._language].format(self._cardinal(hour))
+            own = self._inflection.clock if self._inflection is not None else None
+            if not times[2] and own is not None and (spoken := own(times[0], times[1], before(match))):
+                return spoken
             said = [
                 parts[0](hour),
                 *(part(each) for part, each in zip(parts[1:], others, strict=True) if int(each)),
             ]
-            to = _TO[self._language] if match["to"] else ""
+            to = _TO.get(self._language, match["to"]) if match["to"] else ""
             return ("".join(said) if forms else " ".join(said)) + to
 
-        to = rf"\s?{_DASH}\s?(?=[0-9]{{1,2}}[{marks}][0-9]{{2}})" if self._language in _TO else "(?!)"
+        to = rf"\s?{_DASH}\s?(?=[0-9]{{1,2}}[{marks}][0-9]{{2}})"
         pattern = (
             rf"(?<![0-9A-Za-z.,:])(?P<hour>[0-9]{{1,2}})[{marks}](?P<minute>[0-9]{{2}})(?:[:.](?P<second>[0-9]{{2}}))?"
             rf"(?![0-9:]|[.,][0-9]){_AFTER_CLOCK.get(self._language, '')}(?P<to>{to})?"
@@ -375,7 +392,8 @@ class CldrReader(CldrNumbers):
     def _point_clock(self) -> Recogniser:
         told = "" if self._language in _POINT_CLOCKS else self._others.get("clock", "(?!)")
         earlier = r"(?:[0-9]{1,2}[.][0-9]{2}.{1,8})?$"
-        return self._clock(".", re.compile(rf"(?<!\w)(?:{told})\s{earlier}" if told else ""))
+        second = rf"(?<![\w.,])[0-9]{{1,2}}[.](?:00|15|30|45)\s?{_DASH}\s?$"
+        return self._clock(".", re.compile(rf"(?<!\w)(?:{told})\s{earlier}|{second}" if told else ""))
 
     def _clock_part(self, form: str, number: str) -> str:
         hour = form == _CLOCKS[self._language][0]
@@ -396,26 +414,38 @@ class CldrReader(CldrNumbers):
         others = self._others
 
         def scientific(match: re.Match[str]) -> str | None:
-            base, exponent = self._read(match["base"]), self._cardinal(match["exponent"].lstrip("+-−"))
-            power = f"{self._minus}{self._blank}{exponent}" if match["exponent"][0] in "-−" else exponent
-            said = others.get("power", "E {}").format(power)
-            return f"{base}{self._blank}{said}" if base else None
+            written = match["exponent"].translate(RAISED)
+            exponent = self._cardinal(written.lstrip("+-−"))
+            power = f"{self._minus}{self._blank}{exponent}" if written[0] in "-−" else exponent
+            said = str(others.get("power", "E {}")).format(power)
+            if match["base"] is None:  # without "times"
+                said = said[max(0, said.find(self._cardinal("10"))) :]
+            elif base := self._read(match["base"]):
+                said = f"{base}{self._blank}{said}"
+            else:
+                return None
+            unit = self._units.get(match.groupdict().get("unit") or "", {"other": "{0}"})
+            return self._form("1000000", unit).replace("{0}", said)
 
         def tag(match: re.Match[str]) -> str:
             words = [self._cardinal(each) if each.isdigit() else each for each in words_of_tag(match["tag"])]
             return " ".join([others.get("hashtag", "hashtag"), *words])
 
+        if self._inflection is not None:
+            yield from self._inflection.recognisers(self._words["months"])
         joined = self._language in _JOINED
         exponents = re.compile(SCIENTIFIC.pattern, re.ASCII if joined else 0)
         tags = re.compile(HASHTAG.pattern.replace(r"(?<![\w#&])", "(?<![#&])")) if joined else HASHTAG
         yield Recogniser("digit", exponents, scientific)
+        powers = POWER_OF_TEN.format(number=self._number, unit=either(self._units))
+        yield Recogniser("digit", re.compile(powers), scientific)
         yield Recogniser("sign", tags, tag)
         if number := others.get("number"):
             yield Recogniser("sign", re.compile(r"[#№]\s?(?=[0-9])"), lambda _: f"{number} ")
+        yield from day_ranges(others.get("days", {}), joined=joined or self._language == "ko")
+        yield Recogniser("sign", re.compile(r"(?<!\w)['’](?=[0-9]{2}(?![0-9]))"), lambda _: "")
         yield from listed_abbreviations(others.get("abbreviations", {}))
         yield from _roman(self._language, self._cardinal)
-        if self._language == "ru":
-            yield from _russian_dates(self._words["months"])
 
     def _signs_between(self) -> Iterator[Recogniser]:
         """Sums, fractions and scores."""
@@ -439,9 +469,15 @@ class CldrReader(CldrNumbers):
             yield Recogniser("digit", re.compile(sum_of), summed)
             yield Recogniser("digit", re.compile(part_of), fraction)
         if word := self._others.get("against"):
-            score = re.compile(rf"{start}([0-9]{{1,3}}):([0-9]{{1,3}}){end}")
             joined = f"{self._blank}{word}{self._blank}"
-            yield Recogniser("digit", score, lambda found: joined.join(map(self._cardinal, found.groups())))
+
+            def score(match: re.Match[str]) -> str | None:
+                ours, theirs, mark = int(match[1]), int(match[3]), match[2]
+                falls = theirs < ours < 100 and self._language not in _DASHED_SCORES
+                return joined.join(map(self._cardinal, match.group(1, 3))) if mark == ":" or falls else None
+
+            sides = re.compile(rf"{start}([0-9]{{1,3}})([:–-])([0-9]{{1,3}}){end}")
+            yield Recogniser("digit", sides, score)
 
 
 def _roman(language: str, cardinal: Callable[[str], str]) -> Iterator[Recogniser]:
@@ -451,12 +487,6 @@ def _roman(language: str, cardinal: Callable[[str], str]) -> Iterator[Recogniser
 
     def century(match: re.Match[str]) -> str | None:
         value = roman_value(match["numeral"])
-        if language == "ru":
-            word = match[0].split()[1]
-            case = _YEARS_SAID.get(word) or ("p" if re.search(r"(?i)(?<!\w)во?\s$", before(match)) else "n")
-            return f"{_russian(value, case)} " + (
-                word if word in _YEARS_SAID else "веке" if case == "p" else "век"
-            )
         ordinal = in_words(value, language, "ordinal")
         head = match.groupdict().get("head")
         return f"{head} {cardinal(str(value))}" if head else ordinal or None
@@ -466,38 +496,12 @@ def _roman(language: str, cardinal: Callable[[str], str]) -> Iterator[Recogniser
         if language == "fr" or value > 10 or not name[:1].isupper():
             return cardinal(str(value))
         ordinal = in_words(value, language, "ordinal")
+        if language == "nl":
+            return cardinal(str(value)) if name.endswith("oorlog") else f"de {ordinal}"
         return re.sub("o$", "a", ordinal) if name.endswith("a") or name == "Isabel" else ordinal
 
     yield Recogniser("upper lower", re.compile(rf"(?<!\w){_CENTURIES[language]}"), century)
-    if language != "ru":
-        yield Recogniser("upper", AFTER_NAME, after_name)
-
-
-def _russian(number: int, case: str, gender: str = "m") -> str:
-    return str(num2words(number, lang="ru", to="ordinal", case=case, gender=gender))
-
-
-def _russian_dates(months: Iterable[str]) -> Iterator[Recogniser]:
-    def day(match: re.Match[str]) -> str | None:
-        return _russian(int(match["day"]), "g", "n") if 1 <= int(match["day"]) <= 31 else None
-
-    def year(match: re.Match[str]) -> str:
-        word = match["word"]
-        if word == "г.":
-            word = "году" if _IN.search(before(match)) else "года"
-        over = "." if match[0][-1] == "." and not match.string[match.end() :].strip() else ""
-        return f"{_russian(int(match['year']), _YEARS_SAID[word])} {word}{over}"
-
-    names = either(months)
-    yield Recogniser("digit", re.compile(rf"(?<![\w.,-])(?P<day>[0-9]{{1,2}})(?=\s(?:{names})(?!\w))"), day)
-    years = r"(?<![\w.,-])(?P<year>[12][0-9]{3})\s?(?P<word>года|году|годом|год|г\.)(?!\w)"
-    yield Recogniser("digit", re.compile(years), year)
-    endings = r"(?<![\w.,-])(?P<number>[0-9]{1,6})-(?P<ending>" + either(_RUSSIAN_CASES) + r")(?!\w)"
-    yield Recogniser(
-        "digit",
-        re.compile(endings),
-        lambda found: _russian(int(found["number"]), *_RUSSIAN_CASES[found["ending"]]),
-    )
+    yield Recogniser("upper", AFTER_NAME, after_name)
 
 
 def _is_date(day: str, month: str) -> bool:
@@ -520,28 +524,20 @@ def _units_of(language: str, units: Mapping[str, Mapping[str, str]]) -> dict[str
     return {**named, **_UNITS.get(language, {})}
 
 
-def _of_language(language: str, point: str, cardinal: Callable[[str], str]) -> Iterator[Recogniser]:
+def _of_language(
+    language: str, point: str, cardinal: Callable[[str], str], others: Mapping[str, Any]
+) -> Iterator[Recogniser]:
     """Recognisers of versions and telephone numbers, and of what one language alone writes."""
-
-    def telephone(match: re.Match[str]) -> str:
-        return ", ".join(" ".join(map(cardinal, group)) for group in re.findall("[0-9]+", match[0]))
-
     letter = "[A-Za-z0-9_]" if language in _JOINED else r"\w"
-    groups = r"(?:\+[0-9]{1,3}|0[0-9]{1,4})(?:[ -][0-9]{1,8}){1,5}"
-    digits = rf"(?<!{letter}|[.,+]){groups}(?!{letter}|[.,/-]?[0-9])"
-    yield Recogniser("digit sign", re.compile(digits), telephone)
-    not_a_range = "(?!..0-...0)"  # 100-1000
-    domestic = (
-        rf"(?<![0-9A-Za-z.,+-]){not_a_range}[0-9]{{3}}(?:-| (?=0))[0-9]{{4}}(?![0-9A-Za-z]|[.,/-][0-9])"
-    )
-    yield Recogniser("digit", re.compile(domestic), telephone)
+    telephones = Telephones(cardinal, others, paired=language in _PAIRED)
+    yield from telephones.recognisers(letter)
     if language in _ASIAN:
         version = re.compile(r"(?<![0-9A-Za-z.])[0-9]{1,4}(?:\.[0-9]{1,4}){2,3}(?![0-9]|\.[0-9])")
         yield Recogniser("digit", version, lambda found: point.join(map(cardinal, found[0].split("."))))
         padded = re.compile("0(?P<digit>[0-9])(?=\\s?[月日号時时点分秒월일시분초])")
         yield Recogniser("digit", padded, lambda found: cardinal(found["digit"]))
     if language == "zh":
-        yield Recogniser("digit", re.compile("1[3-9][0-9]{9}(?![0-9])"), telephone)
+        yield Recogniser("digit", re.compile("1[3-9][0-9]{9}(?![0-9])"), telephones.read)
         yield Recogniser("digit", re.compile("[0-9]{4}(?=年)"), lambda found: _year(found[0]))
         yield Recogniser("digit", re.compile(rf"(?<!第)2(?=(?:{_TWO_OF})(?!级))"), lambda _: "两")
     if language == "ko":

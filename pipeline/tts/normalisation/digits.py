@@ -1,7 +1,8 @@
 """Reads digit by digit what is dialled or typed: telephone numbers, book numbers, accounts, cards."""
 
 import re
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 from pipeline.tts.normalisation.numerals import Numerals
 from pipeline.tts.normalisation.recognisers import Recogniser, before
@@ -111,3 +112,42 @@ class DialledDigits:
     def _dialled(self, match: re.Match[str]) -> str | None:
         hinted = _DIALLED.search(before(match)) or match[0] == self._emergency
         return self._grouped(match[0]) if hinted else None
+
+
+class Telephones:
+    """Telephone numbers of the languages that CLDR reads; `others` is a language's entry in `words.json`.
+
+    `paired`: two digits are said as one number.
+    """
+
+    def __init__(self, cardinal: Callable[[str], str], others: Mapping[str, Any], *, paired: bool) -> None:
+        self._cardinal = cardinal
+        self._plus = others.get("dialled_plus") or others.get("signs", {}).get("+", "")
+        self._nought = others.get("dialled_nought")
+        self._paired = paired
+
+    def recognisers(self, letter: str) -> Iterator[Recogniser]:
+        """`letter`: pattern of what may not stand beside a number."""
+        area = r"\+[0-9]{1,3}(?:[ -]?\([0-9]{1,4}\)[0-9]{0,8})?|0[0-9]{1,4}"
+        groups = rf"(?:{area})(?:[ -][0-9]{{1,8}}){{1,5}}"
+        in_brackets = r"\([0-9]{2,3}\)\s?[0-9]{3,5}(?:[ -][0-9]{2,4}){1,3}"
+        dotted = r"0[0-9](?:\.[0-9]{2}){4}"
+        digits = rf"(?<!{letter}|[.,+])(?:{groups}|{in_brackets}|{dotted})(?!{letter}|[.,/-]?[0-9])"
+        yield Recogniser("digit sign", re.compile(digits), self.read)
+        not_a_range = "(?!..0-...0)"  # 100-1000
+        domestic = (
+            rf"(?<![0-9A-Za-z.,+-]){not_a_range}[0-9]{{3}}(?:-| (?=0))[0-9]{{4}}"
+            "(?![0-9A-Za-z]|[.,/-][0-9])"
+        )
+        yield Recogniser("digit", re.compile(domestic), self.read)
+
+    def read(self, match: re.Match[str]) -> str:
+        """The groups, with a pause between two of them."""
+        said = ", ".join(map(self._group, re.findall("[0-9]+", match[0].replace("(0)", ""))))
+        return f"{self._plus} {said}" if match[0][0] == "+" and self._plus else said
+
+    def _group(self, digits: str) -> str:
+        if self._paired and len(digits) == 2:
+            return self._cardinal(digits)
+        said = (self._nought if each == "0" and self._nought else self._cardinal(each) for each in digits)
+        return " ".join(said)

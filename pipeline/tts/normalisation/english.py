@@ -5,7 +5,7 @@ from typing import Final
 
 from pipeline.tts.boundary_rules import ENGLISH
 from pipeline.tts.normalisation import english_words, numerals
-from pipeline.tts.normalisation.abbreviations import abbreviation_recognisers
+from pipeline.tts.normalisation.abbreviations import abbreviation_recognisers, day_ranges
 from pipeline.tts.normalisation.addresses import Addresses
 from pipeline.tts.normalisation.digits import DialledDigits
 from pipeline.tts.normalisation.formulas import formula_recognisers
@@ -332,6 +332,7 @@ GRAMMAR: Final = Grammar(
             numerals.SCIENTIFIC,
             lambda found: _NUMERALS.scientific(found["base"], found["exponent"], english_words.POWERS),
         ),
+        _MEASURES.powers(english_words.POWERS),
         *formula_recognisers(_NUMERALS, english_words.CHARGES),
         *_MEASURES.recognisers(),
         Recogniser(
@@ -339,6 +340,7 @@ GRAMMAR: Final = Grammar(
             re.compile(r"(?<![\w.,])(?P<number>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,6})(?:st|nd|rd|th)(?!\w)"),
             lambda found: _NUMERALS.ordinal(found["number"].replace(",", "")),
         ),
+        *day_ranges(english_words.DAYS),
         *abbreviation_recognisers(
             english_words.EXPANSIONS, english_words.NUMBERED, ENGLISH, english_words.SPELT
         ),

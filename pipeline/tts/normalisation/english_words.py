@@ -171,4 +171,10 @@ NUMBERED: Final = {
     "Figs.": "figures", "Vol.": "volume", "vol.": "volume", "Ch.": "chapter", "ch.": "chapter",
     "Chap.": "chapter",
     "Sec.": "section", "p.": "page", "pp.": "pages", "Eq.": "equation", "Art.": "article", "№": "number",
+    "ext.": "extension", "Ext.": "extension",
 }  # fmt: skip
+_DAYS: Final = {
+    "Monday": "mon|mo", "Tuesday": "tue|tues|tu", "Wednesday": "wed|we", "Thursday": "thu|thur|thurs|th",
+    "Friday": "fri|fr", "Saturday": "sat|sa", "Sunday": "sun|su",
+}  # fmt: skip
+DAYS: Final = {"form": "{0} to {1}"} | {key: day for day, keys in _DAYS.items() for key in keys.split("|")}

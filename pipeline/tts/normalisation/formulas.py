@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from pipeline.tts.normalisation.numerals import Numerals
+from pipeline.tts.normalisation.numerals import RAISED, Numerals
 from pipeline.tts.normalisation.recognisers import Recogniser
 
 _ELEMENTS: Final = (
@@ -80,12 +80,11 @@ _LETTERS: Final = [
 ]
 GREEK_NAMES: Final = {chr(first + at): name for first in (0x391, 0x3B1) for at, name in enumerate(_LETTERS)}
 SUPERSCRIPT: Final = re.compile(r"(?<=[^\W_])[⁻]?[⁰¹²³⁴-⁹ⁿ]+|(?<=[^\W_])\^\(?-?(?:[0-9]{1,4}|[a-z](?!\w))\)?")
-_RAISED: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n", "^()")
 
 
 def power(written: str, numerals: Numerals, words: Mapping[str, str]) -> str:
     """`words` says "2", "3" ("squared", "cubed"), "to" ("to the power of") and "-"."""
-    exponent = written.translate(_RAISED)
+    exponent = written.translate(RAISED)
     if exponent in words:
         return f" {words[exponent]} "
     minus, digits = f"{words['-']} " if exponent[0] == "-" else "", exponent.lstrip("-")

@@ -5,7 +5,7 @@ from typing import Final
 
 from pipeline.tts.boundary_rules import GERMAN, german_ordinal
 from pipeline.tts.normalisation import german_words, numerals
-from pipeline.tts.normalisation.abbreviations import abbreviation_recognisers, stop
+from pipeline.tts.normalisation.abbreviations import abbreviation_recognisers, day_ranges, stop
 from pipeline.tts.normalisation.addresses import Addresses
 from pipeline.tts.normalisation.digits import DialledDigits
 from pipeline.tts.normalisation.formulas import formula_recognisers
@@ -294,11 +294,12 @@ GRAMMAR: Final = Grammar(
             numerals.SCIENTIFIC,
             lambda found: _NUMERALS.scientific(found["base"], found["exponent"], german_words.POWERS),
         ),
+        _MEASURES.powers(german_words.POWERS),
         *formula_recognisers(_NUMERALS, german_words.CHARGES),
         Recogniser(
             "digit",
             re.compile(
-                r"(?<![\w.,])(?P<digits>[0-9]{1,9})-?(?P<word>(?:er|%ig|jährig|fach|tägig|stündig|minütig|prozentig|mal|stöckig|köpfig|seitig|teilig)[a-z]{0,5})(?![\w-])"
+                r"(?<![\w.,])(?P<digits>[0-9]{1,9})-?(?P<word>(?:er|%ig|jährig|fach|tägig|stündig|minütig|prozentig|mal|stöckig|köpfig|seitig|teilig)[a-z]{0,5})(?!\w|-[a-z0-9])"
             ),
             _derived,
         ),
@@ -311,6 +312,7 @@ GRAMMAR: Final = Grammar(
             re.compile(r"(?<![\w.,])(?P<number>[0-9]{1,3})\.(?=\s(?P<next>[^\W\d_]\w{0,30}))"),
             _ordinal,
         ),
+        *day_ranges(german_words.DAYS),
         *abbreviation_recognisers(german_words.EXPANSIONS, german_words.NUMBERED, GERMAN, german_words.SPELT),
         Recogniser(
             "upper",

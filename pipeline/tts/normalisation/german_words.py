@@ -158,9 +158,14 @@ EXPANSIONS: Final = {
     "Mio.": "Millionen", "Mrd.": "Milliarden", "Std.": "Stunden", "Min.": "Minuten", "Sek.": "Sekunden",
     "Jh.": "Jahrhundert", "Jhd.": "Jahrhundert", "max.": "maximal", "mind.": "mindestens",
     "Dipl.": "Diplom", "Ing.": "Ingenieur", "Hl.": "Heilige", "lt.": "laut", "gem.": "gemäß",
-    "vs.": "versus", "e. V.": "e V",
+    "vs.": "versus", "e. V.": "e V", "MwSt.": "Mehrwertsteuer", "MwSt": "Mehrwertsteuer",
+    "USt.": "Umsatzsteuer",
 }  # fmt: skip
 NUMBERED: Final = {
     "S.": "Seite", "Abb.": "Abbildung", "Tab.": "Tabelle", "Bd.": "Band", "Kap.": "Kapitel", "Abs.": "Absatz",
     "Art.": "Artikel", "Ziff.": "Ziffer", "Aufl.": "Auflage", "min.": "mindestens",
+}  # fmt: skip
+DAYS: Final = {
+    "form": "{0} bis {1}", "mo": "Montag", "di": "Dienstag", "mi": "Mittwoch", "do": "Donnerstag",
+    "fr": "Freitag", "sa": "Samstag", "so": "Sonntag",
 }  # fmt: skip

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.tts.normalisation.numerals import Numerals
+from pipeline.tts.normalisation.formulas import power
+from pipeline.tts.normalisation.numerals import POWER_OF_TEN, Numerals
 from pipeline.tts.normalisation.recognisers import Recogniser, before, either
 
 _AMOUNT: Final = r"(?P<minus>[-−–])?(?P<number>{number}|\.[0-9]++)"
@@ -63,6 +64,22 @@ class Measures:
 
     def recognisers(self) -> tuple[Recogniser, ...]:
         return (*self._amounts(), *self._counts(), *self._signs())
+
+    def powers(self, words: Mapping[str, str]) -> Recogniser:
+        """Of "3 × 10^8 m/s"; `words` as `formulas.power` takes them."""
+        pattern = POWER_OF_TEN.format(number=self._numerals.pattern, unit=either(self._words.units))
+
+        def read(match: re.Match[str]) -> str:
+            times_ten = words["ten"]
+            base = (
+                f"{self._numerals.read(match['base'])} {times_ten}"
+                if match["base"]
+                else times_ten.split()[-1]
+            )
+            unit = self._words.units[match["unit"]][1] if match["unit"] else ""
+            return " ".join(f"{base}{power(match['exponent'], self._numerals, words)}{unit}".split())
+
+        return Recogniser("digit", re.compile(pattern), read)
 
     def _amounts(self) -> tuple[Recogniser, ...]:
         number, signs = self._numerals.pattern, either(self._words.currencies)
@@ -130,7 +147,9 @@ class Measures:
             spoken = f"{self._signed(match)} {self._words.to} {self._numerals.read(match['second'])}"
             return self._minus(match, f"{spoken}{scale} {currency.many}")
         if scale:
-            return self._minus(match, f"{self._signed(match)}{scale} {currency.many}")
+            one = match["number"] == "1" and self._words.units.get(match["scale"])
+            scaled = one[0] if one else f"{self._signed(match)}{scale}"
+            return self._minus(match, f"{scaled} {currency.many}")
         return self._minus(match, self._amount(match["number"], currency))
 
     def _amount(self, written: str, currency: Currency) -> str:

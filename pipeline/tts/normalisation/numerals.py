@@ -91,6 +91,13 @@ SCIENTIFIC: Final = re.compile(
     r"(?<![\w.,])(?P<base>[0-9]{1,15}(?:[.,][0-9]{1,15})?)[eE](?P<exponent>[+−-]?[0-9]{1,3})(?!\w|[.,-]?[0-9])"
 )
 """A number as computers write it, "1.5e-3"."""
+POWER_OF_TEN: Final = (
+    r"(?<![\w.,])(?:(?P<base>{number})\s?[·⋅×x*]\s?)?10"
+    r"(?P<exponent>\^\(?[+−-]?[0-9]{{1,3}}\)?|[⁺⁻]?[⁰¹²³⁴-⁹]{{1,3}})"
+    r"(?![\w.]?[0-9⁰¹²³⁴-⁹])(?:\s?(?P<unit>{unit})(?![\w/]))?"
+)
+"""Form of "3 × 10^8 m/s", for the `number` and the `unit` of a language."""
+RAISED: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ", "0123456789-+n", "^()")
 YEAR_AND_MONTH: Final = re.compile(
     r"(?<![\w.,/-])(?P<year>[12][0-9]{3})-(?P<month>0[1-9]|1[0-2])(?![\w/-]|[.,:][0-9])"
 )

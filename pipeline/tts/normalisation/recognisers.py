@@ -11,7 +11,7 @@ Read = Callable[[re.Match[str]], str | None]
 _BEGINNING: Final = re.compile(
     r"(?:(?<![^\W_])|(?<=[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])|(?<=[\u0600-\u06ff])(?=[0-9]))(?<!\^)"
     r"(?:(?P<digit>[0-9])|(?P<upper>[^\W\d_a-zß-öø-ÿ])"
-    r"|(?P<lower>[a-zß-öø-ÿ](?=[\w+-]{0,64}[.@/:\\'’]|[a-zäöüß]{0,9}[º°]?\s?[0-9])))"
+    r"|(?P<lower>[a-zß-öø-ÿ](?=[\w+-]{0,64}[.@/:\\'’]|[a-zäöüß]{0,9}[º°]?\s?[0-9]|[a-zß-öø-ÿ]{0,3}[–-])))"
     r"|(?P<sign>[$€£¥₹₩₽₺₪฿₫₴₱₦¢#@~≈+±−–.'’(/№§√%-])(?=[\w\s(+./$€£¥§-])"
 )
 """Places where a recogniser may match; the words of plain prose have none, but for capitals. Thai,

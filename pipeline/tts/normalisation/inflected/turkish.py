@@ -1,0 +1,27 @@
+"""Turkish ordinals: digits or a Roman numeral with a full stop before a word."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from num2words import num2words
+
+from pipeline.tts.normalisation.inflected.inflection import Inflection
+from pipeline.tts.normalisation.numerals import ROMAN, roman_value
+from pipeline.tts.normalisation.recognisers import Recogniser
+
+_NAMES: Final = "Dünya|Cadde|Sokak|Bölüm|Kat|Sınıf|Cumhurbaşkanı"
+
+
+def _ordinal(number: int) -> str:
+    return str(num2words(number, lang="tr", to="ordinal"))
+
+
+def _recognisers(months: Sequence[str]) -> Iterator[Recogniser]:
+    digits = rf"(?<![\w.,-])(?P<number>[0-9]{{1,3}})\.(?=\s(?:[a-zçğıöşü]|{_NAMES}))"
+    yield Recogniser("digit", re.compile(digits), lambda found: _ordinal(int(found["number"])))
+    roman = rf"(?<!\w)(?P<numeral>{ROMAN})\.(?=\s\w)"
+    yield Recogniser("upper", re.compile(roman), lambda found: _ordinal(roman_value(found["numeral"])))
+
+
+INFLECTION: Final = Inflection(_recognisers)
