@@ -10,6 +10,7 @@ COMMANDS: Final = {
     "bench": "bench.bench_command:bench_main",
     "bench-check": "bench.bench_command:check_main",
     "bench-distance": "bench.turns.distance_bench:main",
+    "bench-echo": "bench.turns.echo_bench:main",
     "bench-faces": "bench.rows.face_latency:main",
     "bench-reading": "bench.voice.reading_bench:main",
     "bench-speed": "bench.voice.speed_bench:main",

@@ -25,10 +25,13 @@ def at_level(sound: Sound, db: float) -> Sound:
     return sound * np.float32(10 ** ((db - active_db(sound)) / 20))
 
 
-def room_response(dice: np.random.Generator) -> Sound:
-    """The direct sound and its reverberation, at 16 kHz: a sound convolved with it is heard in the room."""
-    after_s = np.arange(int(RATE * _ECHO_S)) / RATE
-    echo = dice.normal(0.0, 1.0, len(after_s)) * 10 ** (-3 * after_s / _ECHO_S)
+def room_response(dice: np.random.Generator, echo_s: float = _ECHO_S) -> Sound:
+    """The direct sound and its reverberation, at 16 kHz: a sound convolved with it is heard in the room.
+
+    `echo_s`: after so many seconds the reverberation is 60 dB softer.
+    """
+    after_s = np.arange(int(RATE * echo_s)) / RATE
+    echo = dice.normal(0.0, 1.0, len(after_s)) * 10 ** (-3 * after_s / echo_s)
     echo *= 10 ** (_ECHO_DB / 20) / np.sqrt((echo**2).sum())
     echo[0] += 1
     return echo.astype(np.float32)

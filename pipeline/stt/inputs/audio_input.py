@@ -19,7 +19,7 @@ from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, P
 from pipeline.stt.inputs.audio_blocks import AudioBlocks
 from pipeline.stt.inputs.input_opening import InputServices, Opening, for_source
 from pipeline.stt.inputs.input_recovery import SILENCE_MS, lead_ms
-from pipeline.stt.inputs.own_voice import HEARD_MS, OwnVoice
+from pipeline.stt.inputs.own_voice import OwnVoice
 from pipeline.stt.serial_task_queue import SerialTaskQueue
 from pipeline.stt.speaker_level import UtteranceLevel
 from pipeline.stt.utterance_transcriber import UtteranceTranscriber
@@ -51,8 +51,6 @@ _TELL_SILENCE_MS: Final = 2_000
 _PROGRESS_MS: Final = 10_000
 _LOOK_MS: Final = 500
 """While nobody speaks, the wishes of the session are looked at so often."""
-_ECHO_NOTICED_MS: Final = 64
-"""A user over an echo is noticed so late; the sound before is no part of the utterance."""
 _FOUND_MS: Final = 1_000
 _TOGETHER: Final = 4
 """Frames that are listened to in one go at the most; more of them make acknowledgements late."""
@@ -238,7 +236,7 @@ class AudioInput:
         self._cut = opening.cut
         """The last utterance was cut by its length, and nobody has ended what it belongs to."""
         self._utterances = Utterances(opening, services, self._jobs, refused)
-        self._own_voice = OwnVoice(opening.session, services.sessions, services.log, services.clock)
+        self._own_voice = OwnVoice(opening.session, services)
 
     def _new_endpointer(self) -> Endpointer:
         manual = self.settings.turn_detection == "manual"
@@ -327,7 +325,7 @@ class AudioInput:
             await self._utterances.release()  # what was held before the connection broke
         await self._tell_progress()
         # An ended utterance has its own copy.
-        lead = max(HEARD_MS, lead_ms(self.settings))
+        lead = lead_ms(self.settings)
         self._ring_buffer.forget(
             min(self.at_ms - lead, self._transcriber.from_ms if self._transcriber else self.at_ms)
         )
@@ -347,13 +345,17 @@ class AudioInput:
         return max(1, together)
 
     async def _listen_to_frame(self, frame: bytes, probability: float, tasks: TaskGroup) -> None:
-        self._ring_buffer.push(frame)
         self.at_ms += FRAME_MS
         if self.settings.record and self.at_ms > self.opening.recorded_ms:
             await self._audio_recorder.push(frame, audible=probability > INAUDIBLE)
-        if self._endpointer.is_voiced(probability) and await self._is_echo():
-            probability = 0.0
-            self._done_ms = self.at_ms - _ECHO_NOTICED_MS
+        if not self.opening.is_file and self.settings.turn_detection == "vad":
+            # A user who ends utterances by hand is always heard.
+            frame, probability = await self._own_voice.take_out(
+                frame, probability, self._endpointer.is_voiced
+            )
+            if self._own_voice.found:
+                self._done_ms = self.at_ms
+        self._ring_buffer.push(frame)
         events = self._endpointer.push(probability)
         if not self._endpointer.silence_ms:
             self._level.push(frame)
@@ -363,11 +365,6 @@ class AudioInput:
         if self._endpointer.speech_ms > self._spoken_ms:
             self._spoken.set()
         self._spoken_ms = self._endpointer.speech_ms
-
-    async def _is_echo(self) -> bool:
-        """Whether an answer is heard, and not a user. A user who ends utterances by hand is always heard."""
-        live = not self.opening.is_file and self.settings.turn_detection == "vad"
-        return live and await self._own_voice.is_heard(self._ring_buffer)
 
     async def _tell_progress(self) -> None:
         if self.opening.is_file and self.at_ms - self._reported_ms >= _PROGRESS_MS:

@@ -1,5 +1,7 @@
 """Recognises the answer that is audible now where a microphone hears it from a loudspeaker."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import anyio
@@ -8,13 +10,13 @@ import soxr
 
 from pipeline.audio.opus import RATE as ANSWER_RATE
 from pipeline.audio.opus import OpusDecoder
-from pipeline.core.clock import Clock
 from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.turn_state import TurnState
-from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
-from pipeline.stt.echo import PER_MS, RATE, EchoDetector, Sound
+from pipeline.stt.echo import PER_MS, RATE, EchoCanceller, PlayedSound, Sound
+from pipeline.stt.inputs.input_opening import InputServices
 from pipeline.stt.turn_policy import spoken_over
+from pipeline.stt.vad import FRAME_BYTES, FRAME_MS
 from schemas.errors import LogUnavailable
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
@@ -31,7 +33,8 @@ _LOOK_MS: Final = 256
 _PAGE: Final = 64
 _AHEAD_MS: Final = 20_000
 """So much more than is compared may be decoded at once; a gap that is longer counts as another beginning."""
-_INPUT_RATE: Final = 16_000
+_FORGOTTEN_MS: Final = 1_000
+"""So much of the sound that is no longer needed is forgotten in one go."""
 
 
 class PlayedAnswer:
@@ -70,7 +73,8 @@ class PlayedAnswer:
 
     def _forget(self, from_ms: int) -> None:
         gone = min(max(0, from_ms * PER_MS - self.at), len(self.sound))
-        self.sound, self.at = self.sound[gone:], self.at + gone
+        if gone >= _FORGOTTEN_MS * PER_MS:
+            self.sound, self.at = self.sound[gone:], self.at + gone
 
     def _add(self, page: list[Recorded], until: int) -> None:
         """Decodes events up to the sample `until`, whatever their sizes and places are."""
@@ -91,50 +95,86 @@ class PlayedAnswer:
 
 
 class OwnVoice:
-    """The answers of one session, at one microphone. `is_heard` is asked about sound that may be speech."""
+    """The answers of one session, at one microphone, whose frames it gets one after the other."""
 
-    def __init__(self, session: SessionId, sessions: Sessions, log: EventLog, clock: Clock) -> None:
+    def __init__(self, session: SessionId, services: InputServices) -> None:
         self._session = session
-        self._sessions = sessions
-        self._log = log
-        self._clock = clock
+        self._sessions = services.sessions
+        self._log = services.log
+        self._clock = services.clock
+        self._new_vad = services.vad
+        self._vad = services.vad()
+        """Hears what is left of the microphone's sound."""
+        self._heard = AudioRingBuffer(max_ms=HEARD_MS)
         self._answer: PlayedAnswer | None = None
-        self._detector = EchoDetector()
+        self._canceller = EchoCanceller()
         self._look_ms = 0
         self.echoing = False
-        """Something that was asked about was an answer; the owner sets it back."""
+        """An answer was found in the sound; the owner sets it back."""
+        self.found = False
+        """It was found in the newest frame, and is in the sound before."""
 
-    async def is_heard(self, microphone: AudioRingBuffer) -> bool:
-        """Whether the newest 96 ms are mostly an answer of this session that is audible now."""
-        if microphone.at_ms < self._look_ms:
-            return False
+    async def take_out(
+        self, frame: bytes, probability: float, is_voiced: Callable[[float], bool]
+    ) -> tuple[bytes, float]:
+        """The frame without the answer of this session that is audible now, and the probability of speech in
+        what is left. `is_voiced` says which probabilities count."""
+        self._heard.push(frame)
+        self.found = False
+        known = self._canceller.is_known
+        if self._heard.at_ms < self._look_ms or not (known or is_voiced(probability)):
+            return frame, probability
         conversation = await self._sessions.glance(self._session)
         now_ms = self._clock.now_ms()
-        turn = None if conversation.paused else spoken_over(conversation, now_ms)
+        turn = None if conversation.paused_by == "user" else spoken_over(conversation, now_ms)
         if turn is None:
-            self._look_ms = microphone.at_ms + _LOOK_MS
-            return False
-        place_ms = turn.place_ms(now_ms)
-        played, from_at = await self._sound_near(turn, place_ms)
-        from_ms = max(microphone.from_ms, microphone.at_ms - HEARD_MS)
-        pcm = np.frombuffer(microphone.slice(from_ms, microphone.at_ms), "<i2").astype(np.float32)
+            self._canceller = EchoCanceller()
+            self._look_ms = self._heard.at_ms + _LOOK_MS
+            return frame, probability
+        played = await self._sound_near(turn, turn.place_ms(now_ms))
+        held = conversation.paused
+        if self._canceller.is_known:
+            self.echoing = True
+            at = (self._heard.at_ms - FRAME_MS) * PER_MS
+            left, is_echo = self._canceller.take_out(_sound(frame), at, played, learns=not held)
+            frame = _pcm(left)
+            [without] = self._vad.probabilities(frame)
+            probability = 0.0 if is_echo else min(probability, without)
+        if held or not is_voiced(probability) or not self._canceller.is_unsure:
+            return frame, probability
+        return await self._search(frame, probability, played)
 
-        def compare() -> bool:
-            heard: Sound = soxr.resample(pcm, _INPUT_RATE, RATE)
-            return self._detector.is_echo(heard, from_ms * PER_MS, played, from_at)
+    async def _search(self, frame: bytes, probability: float, played: PlayedSound) -> tuple[bytes, float]:
+        at, sound = self._heard.from_ms * PER_MS, self._heard.slice(self._heard.from_ms, self._heard.at_ms)
+        search = partial(self._canceller.search, _sound(sound), at, played)
+        left = await anyio.to_thread.run_sync(search)
+        if left is None:
+            return frame, probability
+        self.echoing = True
+        if not len(left):
+            return frame, 0.0
+        self.found = True
+        self._vad = self._new_vad()
+        pcm = _pcm(left)
+        self._vad.probabilities(pcm)
+        return pcm[-FRAME_BYTES:], 0.0
 
-        is_echo = await anyio.to_thread.run_sync(compare)
-        self.echoing = self.echoing or is_echo
-        return is_echo
-
-    async def _sound_near(self, turn: TurnState, place_ms: int) -> tuple[Sound, int]:
-        """The answer where it may be heard, and the place of its first sample."""
+    async def _sound_near(self, turn: TurnState, place_ms: int) -> PlayedSound:
+        """The answer where it may be heard."""
         from_ms, until_ms = max(0, place_ms - HEARD_MS - _LATE_MS), min(place_ms + _EARLY_MS, turn.audio_ms)
         is_known = self._answer is not None and self._answer.turn == turn.turn
         if not is_known:
-            self._detector = EchoDetector()
+            self._canceller = EchoCanceller()
         if self._answer is None or not is_known or not self._answer.reaches(from_ms):
             self._answer = PlayedAnswer(self._log, self._session, turn, from_ms)
         await self._answer.read(from_ms, until_ms)
         sound, at = self._answer.sound, self._answer.at
-        return sound[: max(0, until_ms * PER_MS - at)], at
+        return PlayedSound(sound[: max(0, until_ms * PER_MS - at)], at)
+
+
+def _sound(pcm: bytes) -> Sound:
+    return np.frombuffer(pcm, "<i2").astype(np.float32)
+
+
+def _pcm(sound: Sound) -> bytes:
+    return sound.round().clip(-32_768, 32_767).astype("<i2").tobytes()

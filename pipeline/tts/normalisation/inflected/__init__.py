@@ -1,4 +1,4 @@
-"""What single languages decline: ordinals of dates, centuries and rulers, and hours of a clock."""
+"""Declined ordinals of dates, centuries and rulers, and hours of a clock, by language."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""What the reader of one language is told of its declension."""
+"""Declension of one language, as its reader needs it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

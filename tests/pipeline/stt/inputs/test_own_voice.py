@@ -1,5 +1,6 @@
 """The sound of an answer is read where it may be heard, wherever the listener has got to."""
 
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -9,9 +10,10 @@ from pipeline.core.clock import SystemClock
 from pipeline.eventlog.event_log import PAGE, Batch
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
-from pipeline.sessions.session_commands import Sessions
-from pipeline.stt.echo import PER_MS
+from pipeline.stt.echo import PER_MS, PlayedSound
+from pipeline.stt.inputs.input_opening import InputServices
 from pipeline.stt.inputs.own_voice import HEARD_MS, OwnVoice
+from pipeline.stt.vad import SileroVad
 from schemas.errors import LogUnavailable
 from schemas.events import (
     AudioChunk,
@@ -70,36 +72,41 @@ async def long_answer(gap_ms: int = 0) -> tuple[OwnVoice, TurnState, CountedLog]
     conversation = Conversation()
     for recorded in await log.read(session, Seq(0), limit=len(events)):
         conversation.apply(recorded)
-    voice = OwnVoice(session, cast("Sessions", None), log, SystemClock())
+    services = SimpleNamespace(sessions=None, log=log, clock=SystemClock(), vad=SileroVad)
+    voice = OwnVoice(session, cast("InputServices", services))
     return voice, conversation.turns[turn], log
+
+
+def end_of(played: PlayedSound) -> int:
+    return played.at + len(played.sound)
 
 
 async def test_minutes_of_an_answer_that_nobody_spoke_over_are_not_read() -> None:
     voice, turn, log = await long_answer()
     await voice._sound_near(turn, 5_000)
     before = log.pages
-    sound, at = await voice._sound_near(turn, 110_000)
+    played = await voice._sound_near(turn, 110_000)
     assert log.pages - before == 1
-    assert at < (110_000 - HEARD_MS) * PER_MS < 110_000 * PER_MS <= at + len(sound)
+    assert played.at < (110_000 - HEARD_MS) * PER_MS < 110_000 * PER_MS <= end_of(played)
 
 
 @pytest.mark.parametrize("place_ms", [4_000, 50_000])
 async def test_a_listener_who_went_back_is_compared_with_what_is_heard_there(place_ms: int) -> None:
     voice, turn, _ = await long_answer()
     await voice._sound_near(turn, 60_000)
-    sound, at = await voice._sound_near(turn, place_ms)
-    assert at < (place_ms - HEARD_MS) * PER_MS < place_ms * PER_MS <= at + len(sound)
+    played = await voice._sound_near(turn, place_ms)
+    assert played.at < (place_ms - HEARD_MS) * PER_MS < place_ms * PER_MS <= end_of(played)
 
 
 async def test_a_log_that_is_away_ends_no_microphone() -> None:
     voice, turn, log = await long_answer()
     await voice._sound_near(turn, 5_000)
     log.away = True
-    sound, at = await voice._sound_near(turn, 30_000)
-    assert at + len(sound) < 30_000 * PER_MS
+    played = await voice._sound_near(turn, 30_000)
+    assert end_of(played) < 30_000 * PER_MS
     log.away = False
-    sound, at = await voice._sound_near(turn, 30_000)
-    assert at + len(sound) >= 30_000 * PER_MS
+    played = await voice._sound_near(turn, 30_000)
+    assert end_of(played) >= 30_000 * PER_MS
 
 
 async def test_a_report_that_is_a_little_late_has_nothing_read_anew() -> None:
