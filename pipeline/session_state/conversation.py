@@ -169,9 +169,9 @@ class Conversation:
         data, turn = recorded.data, TurnId(recorded.seq)
         self.paused_by = None  # who asks wants to hear the answer
         state = TurnState(turn, data["kind"], data["text"], self._taken(data), recorded.ts_ms, place=turn)
-        state.input, state.merges = data.get("input"), data.get("merges")
+        state.input, state.narrate = data.get("input"), data.get("narrate")
         state.by, state.traceparent = data.get("by", ""), data.get("traceparent", "")
-        state.narrate, state.result_of = data.get("narrate"), data.get("result_of")
+        state.merges, state.result_of, state.continues = map(data.get, ("merges", "result_of", "continues"))
         state.place, state.first = _place_and_first(self.turns, turn, data)
         if marks := [*(data.get("marks") or ()), *(data.get("voices") or ())]:
             state.marks_json = kept_json(marks)

@@ -186,6 +186,8 @@ class TurnState:
     """The turn whose asynchronous function returned what it tells."""
     place: TurnId = _NOWHERE
     """The first of the turns that are versions of one another; of any other turn itself."""
+    continues: TurnId | None = None
+    """The turn whose answer this one goes on with."""
     first: TurnId = _NOWHERE
     """The first of the turns whose answers are one, which this one goes on with; 0: it begins an answer."""
     heard_ms: int | None = None

@@ -178,6 +178,8 @@ class MessageView(_Shape):
     created_ms: int
     user: str = ""
     """Name of the member that asked, in a conversation of several."""
+    continues: int | None = None
+    """The turn whose answer this one goes on with: both are one answer, and there is no question for it."""
     status: Literal["requested", "running", "completed", "stopped", "failed"] = "completed"
     citations: tuple[CitationView, ...] = ()
     error: str | None = None

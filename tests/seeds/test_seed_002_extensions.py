@@ -182,6 +182,24 @@ async def test_who_takes_part_in_a_thread_takes_no_part_in_its_copy(
     assert [await listed(one) for one in (person, other)] == [["The lamp"] * 2, ["The lamp"]]
 
 
+async def test_what_goes_on_with_an_answer_names_it_and_has_no_question(person: Person) -> None:
+    thread = await thread_of(person)
+    async with person.socket(f"/v1/threads/{thread}/stream") as socket:
+        await told(socket, "connected")
+        await say(socket, type="message", message="Who?")
+        turn = (await told(socket, "done"))[-1]["turn"]
+        await say(socket, type="message", message="Go on.", continues=turn)
+        got = [message for message in await told(socket, "done") if message["type"] != "accepted"]
+    assert {message["type"] for message in got} == {"chunk", "done"}
+    assert {message["continues"] for message in got} == {turn}
+    messages = (await person.http.get(f"/v1/threads/{thread}")).json()["messages"]
+    assert [(message["role"], message["continues"]) for message in messages] == [
+        ("user", None),
+        ("assistant", None),
+        ("assistant", turn),
+    ]
+
+
 async def test_an_answer_is_paused_resumed_and_stopped(person: Person) -> None:
     thread = await thread_of(person)
     async with person.socket(f"/v1/threads/{thread}/stream") as socket:

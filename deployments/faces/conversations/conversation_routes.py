@@ -135,6 +135,7 @@ def fresh(state: TurnState) -> TurnState:
         state.requested_ms,
         given_json=state.given_json,
         by=state.by,
+        continues=state.continues,
     )
 
 

@@ -154,7 +154,7 @@ class _ThreadMessages:
     ) -> AsyncGenerator[dict[str, Any], None]:
         if recorded.type == "turn.requested":
             message = self._asked(recorded)
-            if EventPosition(recorded.seq) > begin:
+            if EventPosition(recorded.seq) > begin and not recorded.data.get("continues"):
                 yield message
         elif recorded.type in ("playback.paused", "playback.resumed") and EventPosition(recorded.seq) > begin:
             state = recorded.type.partition(".")[2]

@@ -52,6 +52,7 @@ def _messages(state: TurnState) -> list[MessageView]:
         role="assistant",
         content=state.answer,
         created_ms=state.ended_ms or state.requested_ms,
+        continues=state.continues,
         status=state.status,
         citations=citations(state),
         error=state.error and state.error["message"],

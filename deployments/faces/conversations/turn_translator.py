@@ -79,7 +79,8 @@ class TurnMessages:
                 yield TranslatedTurn(EventPosition(seq), self._end())
 
     def _message(self, kind: str, **fields: Any) -> Message:
-        return {"type": kind, **fields, "threadId": self.thread}
+        further = {"continues": self.state.continues} if self.state.continues else {}
+        return {"type": kind, **fields, **further, "threadId": self.thread}
 
     def _pieces(self, text: str) -> list[str]:
         size = self.chunk_size or len(text)
