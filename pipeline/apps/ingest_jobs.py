@@ -45,6 +45,8 @@ _LAST_WORDS_S: Final = 2.0
 _AT_ONCE: Final = 16
 _RETRY_S: Final = 5.0
 _INTERRUPTED: Final = DocumentInterrupted("the server stopped while it was adding the document")
+_ALL: Final = ""
+"""Stands for all documents of a collection that is deleted while the library cannot be reached."""
 _UNEXPECTED: Final = RhapsodeError("the document could not be added")
 
 
@@ -91,6 +93,7 @@ class IngestJobs(TaskScope):
         self._clock = clock
         self._settings = settings
         self._every_s = settings.interrupted_s / _BEATS
+        self._lease_ms = int(settings.interrupted_s * 1_000)
         self._arriving: Counter[str] = Counter()
         self._sent: Counter[str] = Counter()
         """How many documents of each principal arrive here, and are being added."""
@@ -205,6 +208,10 @@ class IngestJobs(TaskScope):
         assert view is not None
         return DocumentAdded(view=view)
 
+    async def drop_later(self, collection: CollectionId) -> None:
+        """Some process erases its documents once it is deleted and the library can be reached."""
+        await self._held.hold([InputLease(SessionId(collection), _ALL)], self._lease_ms)
+
     async def _removed(self, held: InputLease, document: DocumentId, began: Seq) -> bool:
         """True if the document was removed since."""
         state, _ = await self._views.get(held.session)
@@ -230,10 +237,6 @@ class IngestJobs(TaskScope):
             await self._held.let_go(held)
         except RhapsodeError as failure:  # tried again by whoever finds it left by us
             log.warning("collection %s: document %s is still there: %s", *held, failure)
-
-    @property
-    def _lease_ms(self) -> int:
-        return int(self._settings.interrupted_s * 1_000)
 
     async def _look_after(self) -> None:
         """For ever: keep this process's documents its own, and tell of those that the dead have left."""
@@ -271,11 +274,10 @@ class IngestJobs(TaskScope):
                 event = DocumentAdded(view=there) if there and arrived else _failed(document, _INTERRUPTED)
                 key = internal_key("interrupted", collection, document, known.began)
                 await self._recorder.post(held.session, event, key=key)
-        except (SessionGone, SessionAlreadyEnded) as error:
+        except (SessionGone, SessionAlreadyEnded, SessionNotFound) as error:
             log.info("collection %s: document %s has no collection: %s", *held, error)
-            await self._retrieval.drop(collection)
-        except SessionNotFound as error:
-            log.info("collection %s: document %s has no collection: %s", *held, error)
+            if held.input == _ALL or not isinstance(error, SessionNotFound):
+                await self._retrieval.drop(collection)
 
 
 async def _stored(

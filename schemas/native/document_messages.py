@@ -29,7 +29,8 @@ class _Answer(BaseModel):
 class CreateCollection(_Wish):
     name: Name
     thread: Annotated[Readable, Field(max_length=64)] | None = None
-    """A thread of the caller's, whose files the collection is for: it is deleted with the thread."""
+    """A thread of the caller's, whose files the collection is for: it is deleted with the thread, which may
+    search it or not."""
 
 
 class RenameCollection(_Wish):

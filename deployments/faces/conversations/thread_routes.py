@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from deployments.container import GatewayContainer
 from deployments.faces.conversations.thread_views import listed_thread, messages, thread_view
-from deployments.faces.native.session_routes import Open, erase
+from deployments.faces.native.session_routes import Open, erase_with_files
 from deployments.web.body_limits import BoundedRoute
 from deployments.web.connection_limiter import count_as_lasting
 from deployments.web.json_lists import listed
@@ -113,7 +113,7 @@ async def change_thread(
 
 @router.delete("/{thread_id}", status_code=204)
 async def delete_thread(services: Open, thread: DeletableThread) -> None:
-    await erase(services, thread)
+    await erase_with_files(services, thread)
 
 
 @router.put("/{thread_id}/members", status_code=204)

@@ -1,7 +1,7 @@
 """The native face, commands and state: `/v1/sessions` as docs/protocol.md describes it."""
 
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Header, Response
 from starlette.requests import HTTPConnection
@@ -16,6 +16,7 @@ from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from schemas.errors import InputError, SessionGone, SessionNotFound, StateError
 from schemas.errors.access_errors import Forbidden
+from schemas.errors.retrieval_errors import RetrievalUnavailable
 from schemas.ids import SessionId, parse_session_id
 from schemas.native.client_commands import Control, CreateSession, RequestTurn, UpdateSession
 from schemas.native.native_messages import (
@@ -33,6 +34,7 @@ from schemas.settings import SessionSettings
 from schemas.settings.retrieval_settings import CollectionId
 
 router = APIRouter(prefix="/v1", tags=["sessions"], route_class=BoundedRoute)
+_PAGE: Final = 200
 
 
 def known_id(session_id: str) -> SessionId:
@@ -44,16 +46,44 @@ def known_id(session_id: str) -> SessionId:
 
 
 async def erase(services: GatewayContainer, session: SessionId) -> None:
-    """Nothing of it stays in this process's memory, whatever the log says. The files of a thread go first.
-
-    Raises as `Collections.delete` and `Sessions.delete`.
-    """
-    for collection in await services.threads.files_of(session):
-        await services.collections.delete(CollectionId(collection))
+    """Nothing of it stays in this process's memory, whatever the log says. Raises as `Sessions.delete`."""
     try:
         await services.sessions.delete(session)
     finally:
         services.renderings.forget(session)
+
+
+async def erase_with_files(services: GatewayContainer, session: SessionId) -> None:
+    """The collections that were made for the session, and then the session itself.
+
+    While the library cannot be reached, the collections are deleted all the same, and their documents are
+    erased as soon as it can be. Raises as `Sessions.delete`.
+    """
+    for collection in await _made_for(services, session):
+        try:
+            await services.collections.delete(collection)
+        except RetrievalUnavailable:
+            await services.collections.additions.drop_later(collection)
+            with suppress(SessionGone, SessionNotFound):
+                await services.sessions.delete(SessionId(collection))
+    await erase(services, session)
+
+
+async def _made_for(services: GatewayContainer, session: SessionId) -> set[CollectionId]:
+    """Collections made for a thread: those that it searches, and those of the list, which lags a moment."""
+    try:
+        conversation, _ = await services.sessions.view(session)
+    except (SessionNotFound, SessionGone):
+        return set()
+    found = set(map(CollectionId, await services.threads.files_of(session)))
+    more, before = conversation.kind == "thread", None
+    while more:
+        page = await services.directory.list(
+            conversation.principal, kinds=("collection",), before=before, limit=_PAGE
+        )
+        found |= {CollectionId(one.session_id) for one in page.sessions if one.parent == session}
+        more, before = page.next is not None, page.next
+    return found
 
 
 Open = Annotated[GatewayContainer, Depends(services_of)]
@@ -147,7 +177,7 @@ async def delete_session(connection: HTTPConnection, services: Open, session: Se
     """
     with suppress(SessionGone):
         await commanded(connection, services, session)
-    await erase(services, session)
+    await erase_with_files(services, session)
 
 
 @router.post("/sessions/{session_id}/turns", status_code=202)

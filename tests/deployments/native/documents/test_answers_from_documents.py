@@ -1,7 +1,12 @@
 """Questions in a session that has collections are answered from their documents."""
 
+from unittest.mock import AsyncMock
+
+import anyio
 import pytest
 
+from schemas.errors.retrieval_errors import CollectionNotFound, RetrievalUnavailable
+from schemas.settings.retrieval_settings import CollectionId
 from tests.support.clients.document_client import Shelves
 
 pytestmark = pytest.mark.anyio
@@ -58,6 +63,38 @@ async def test_the_files_of_a_thread_are_deleted_with_it_and_other_collections_s
     assert (await shelves.http.delete(f"{path}/{thread}")).status_code == 204
     assert (await shelves.http.get(f"/v1/collections/{files}")).status_code == 404
     assert (await shelves.get(f"/v1/collections/{shared}"))["thread"] is None
+
+
+async def test_files_that_a_thread_does_not_search_are_deleted_with_it(shelves: Shelves) -> None:
+    thread, files = await thread_with_files(shelves)
+    await shelves.http.patch(f"/v1/sessions/{thread}", json={"settings": {"collections": []}})
+    await shelves.until_listed(files)
+    assert (await shelves.http.delete(f"/v1/threads/{thread}")).status_code == 204
+    assert (await shelves.http.get(f"/v1/collections/{files}")).status_code == 404
+
+
+async def test_a_library_that_cannot_be_reached_keeps_no_thread_and_has_its_files_erased_later(
+    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = shelves.app.services
+    assert services is not None
+    away = RetrievalUnavailable("the library is not there")
+    monkeypatch.setattr(services.library, "drop", AsyncMock(side_effect=away))
+    thread, files = await thread_with_files(shelves)
+    assert (await shelves.http.delete(f"/v1/threads/{thread}")).status_code == 204
+    for path in (f"/v1/threads/{thread}", f"/v1/collections/{files}"):
+        assert (await shelves.http.get(path)).status_code in (404, 410)
+    monkeypatch.undo()
+
+    async def erased() -> bool:
+        try:
+            return not await services.library.views(CollectionId(files))
+        except CollectionNotFound:
+            return True
+
+    with anyio.fail_after(30):
+        while not await shelves.in_the_gateway(erased()):
+            pass
 
 
 async def test_a_fork_searches_the_files_too_and_is_deleted_without_them(shelves: Shelves) -> None:
