@@ -59,10 +59,11 @@ export class Composer {
 
   /** Files become the chat's; what is wrong with that is said below the box. */
   async attach(files) {
+    const [{ name }] = files;
+    say(this._problem, this._takesFiles ? null : t("{name} cannot be attached: this chat takes audio files only.", { name }));
     if (!this._takesFiles) return;
     const place = this._place();
-    say(this._problem, null);
-    const refused = ({ message }) => place === this._place() && say(this._problem, `${files[0].name}: ${asSentence(message)}`);
+    const refused = ({ message }) => place === this._place() && say(this._problem, `${name}: ${asSentence(message)}`);
     await orElse(refused, () => place.attach(files));
   }
 

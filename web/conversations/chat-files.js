@@ -73,11 +73,8 @@ export class ChatFiles {
     }
     if (this._refused) throw this._refused;
     const failed = this._documents.find(({ state }) => state === "failed");
-    if (!failed) {
-      this._root.open = false;
-      return;
-    }
-    this._root.open = true;
+    if (!this._left) this._root.open = Boolean(failed); // else it is another chat's by now
+    if (!failed) return;
     const detail = t("The file {name} could not be added. Send it again or delete it, then ask.", { name: failed.name });
     throw new Problem({ detail, code: "document.failed" });
   }
@@ -116,7 +113,7 @@ export class ChatFiles {
     await Promise.all(collections.map((id) => this._learn(id)));
     if (this._own) return this._own;
     const info = await this._api.createCollection((this._chat.name || file).slice(0, NAME_CHARS), this._chat.id);
-    const kept = collections.filter((id) => this._bases.get(id).info !== "gone");
+    const kept = collections.filter((id) => this._bases.has(id) && this._bases.get(id).info !== "gone"); // it may be unticked by now
     const undo = async (error) => {
       await orElse(() => {}, () => this._api.removeCollection(info.id));
       throw error;

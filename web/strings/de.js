@@ -671,6 +671,7 @@ export default {
   "Searching the documents…": "Dokumente werden durchsucht …",
   "Attach": "Anhängen",
   "Attach files to this chat: PDF, DOCX, HTML, Markdown or text. They can be dropped or pasted, too.": "Diesem Chat Dateien anhängen: PDF, DOCX, HTML, Markdown oder Text. Sie können auch hierher gezogen oder eingefügt werden.",
+  "{name} cannot be attached: this chat takes audio files only.": "{name} kann nicht angehängt werden: Dieser Chat nimmt nur Audiodateien an.",
   "Files of this chat": "Dateien dieses Chats",
   "{count} files": { one: "{count} Datei", other: "{count} Dateien" },
   "The question is sent when {name} is read.": "Die Frage wird gesendet, sobald {name} gelesen ist.",

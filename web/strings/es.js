@@ -671,6 +671,7 @@ export default {
   "Searching the documents…": "Buscando en los documentos…",
   "Attach": "Adjuntar",
   "Attach files to this chat: PDF, DOCX, HTML, Markdown or text. They can be dropped or pasted, too.": "Adjuntar archivos a este chat: PDF, DOCX, HTML, Markdown o texto. También se pueden arrastrar o pegar.",
+  "{name} cannot be attached: this chat takes audio files only.": "No se puede adjuntar {name}: este chat solo admite archivos de audio.",
   "Files of this chat": "Archivos de este chat",
   "{count} files": { one: "{count} archivo", other: "{count} archivos" },
   "The question is sent when {name} is read.": "La pregunta se envía cuando {name} se haya leído.",

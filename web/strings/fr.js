@@ -671,6 +671,7 @@ export default {
   "Searching the documents…": "Recherche dans les documents…",
   "Attach": "Joindre",
   "Attach files to this chat: PDF, DOCX, HTML, Markdown or text. They can be dropped or pasted, too.": "Joindre des fichiers à cette discussion : PDF, DOCX, HTML, Markdown ou texte. On peut aussi les déposer ou les coller.",
+  "{name} cannot be attached: this chat takes audio files only.": "Impossible de joindre {name} : cette discussion n’accepte que des fichiers audio.",
   "Files of this chat": "Fichiers de cette discussion",
   "{count} files": { one: "{count} fichier", other: "{count} fichiers" },
   "The question is sent when {name} is read.": "La question sera envoyée dès que {name} aura été lu.",

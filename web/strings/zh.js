@@ -671,6 +671,7 @@ export default {
   "Searching the documents…": "正在检索文档…",
   "Attach": "附加文件",
   "Attach files to this chat: PDF, DOCX, HTML, Markdown or text. They can be dropped or pasted, too.": "将文件附加到此对话：PDF、DOCX、HTML、Markdown 或文本。也可以拖放或粘贴。",
+  "{name} cannot be attached: this chat takes audio files only.": "无法附加 {name}：此对话只接受音频文件。",
   "Files of this chat": "此对话的文件",
   "{count} files": { other: "{count} 个文件" },
   "The question is sent when {name} is read.": "读完 {name} 后会发送问题。",

@@ -18,3 +18,13 @@ for (const [id, type] of [["text", "input"], ["composer", "change"], ["composer"
     assert.equal(elements.text.value, "half a thought");
   });
 }
+
+test("files that the place on show does not take are refused in words", async () => {
+  const elements = {};
+  const element = () => Object.assign(new EventTarget(), { textContent: "" });
+  globalThis.document = { getElementById: (name) => (elements[name] ??= element()) };
+  const composer = new Composer({ place: () => assert.fail("it is not asked") });
+  await composer.attach([{ name: "notes.md" }]);
+  assert.equal(elements.problem.textContent, "notes.md cannot be attached: this chat takes audio files only.");
+  assert.equal(elements.problem.hidden, false);
+});
