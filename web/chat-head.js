@@ -16,13 +16,18 @@ export class ChatHead {
     this._onWish = onWish;
     this._names = { characters: new Map(), collections: new Map() }; // by id
     this._chosen = { character: null, collections: [], llm_provider: null, llm_model: null };
+    this._chat = null;
     this._button = byId("with");
     this._panel = byId("with-panel");
     this._panel.addEventListener("beforetoggle", ({ newState }) => newState === "open" && this._fill());
   }
 
-  /** `settings`: of the session, or what was chosen before there is one; null: there is nothing to choose here. */
-  show(settings) {
+  /**
+   * `settings`: of the session, or what was chosen before there is one; null: there is nothing to choose here. `chat`: the
+   * session's id, whose own files are offered beside what is no chat's.
+   */
+  show(settings, chat = this._chat) {
+    this._chat = chat;
     this._button.hidden = !settings;
     if (!settings) return;
     const { character = null, collections = [], llm_provider = null, llm_model = null } = settings;
@@ -59,12 +64,13 @@ export class ChatHead {
     const problem = problemLine();
     this._panel.replaceChildren(problem);
     await tried(problem, async () => {
-      const [characters, { collections }, models] = await Promise.all([
+      const [characters, { collections: all }, models] = await Promise.all([
         this._api.characters(),
         this._api.collections({ limit: 200 }),
         new Api().models(),
       ]);
       for (const one of characters) this.named(one);
+      const collections = all.filter(({ id, thread }) => !thread || thread === this._chat || this._chosen.collections.includes(id));
       const listed = new Set(collections.map(({ id }) => id)); // the list is a moment behind
       const others = this._chosen.collections.filter((id) => !listed.has(id) && this._names.collections.has(id));
       collections.unshift(...others.map((id) => ({ id, name: this._names.collections.get(id) })));

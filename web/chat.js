@@ -26,6 +26,7 @@ export class ChatPlace {
     this._named = ""; // the title that the history was told
     this._storyView = null; // comes with its part of the page
     this._files = null; // likewise
+    this._attached = ""; // name of a file that waits for it
   }
 
   get story() {
@@ -86,6 +87,7 @@ export class ChatPlace {
 
   /** Files become documents of a knowledge base of the chat's own. Rejects with a Problem. */
   async attach(files) {
+    this._attached = files[0].name;
     await this._filesCome;
     await this._files?.add(files);
   }
@@ -167,10 +169,18 @@ export class ChatPlace {
   async send(request, tell = () => {}) {
     const { hearing } = this._shell;
     hearing.unlock();
-    if (request.prompt) await this._files?.ready(tell);
+    if (request.prompt) await this._filesRead(tell);
     hearing.makeRoom();
     const session = await this.begun();
     await this._ask(session.id, request, await this._isThread());
+  }
+
+  async _filesRead(tell) {
+    if (this._attached && !this._files) {
+      tell(t("The question is sent when {name} is read.", { name: this._attached }));
+      await this._filesCome;
+    }
+    await this._files?.ready(tell);
   }
 
   /** Of a session whose events have not come yet the server says what it is. */
@@ -239,7 +249,7 @@ export class ChatPlace {
     const mine = heard?.session === this.id ? heard : null;
     this._storyView?.update(story, mine, coming);
     controls.showSettings(story.settings);
-    if (!guest) head.show(this._session ? story.kind === "thread" && story.settings : this._wish);
+    if (!guest) head.show(this._session ? story.kind === "thread" && story.settings : this._wish, this.id);
     this._shell.composer.takeFiles(this._takesFiles);
     const { collections = [] } = (this._session ? story.settings : this._wish) ?? {};
     this._files?.update(this._takesFiles ? collections : [], listening?.isOn ?? false);

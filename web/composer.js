@@ -59,12 +59,18 @@ export class Composer {
 
   /** Files become the chat's; what is wrong with that is said below the box. */
   async attach(files) {
-    const [{ name }] = files;
-    say(this._problem, this._takesFiles ? null : t("{name} cannot be attached: this chat takes audio files only.", { name }));
-    if (!this._takesFiles) return;
+    const taken = this._takesFiles ? files.filter(isDocument) : [];
+    const [other] = files.filter((file) => !taken.includes(file));
+    say(this._problem, other ? this._refusalOf(other) : null);
+    if (!taken.length) return;
     const place = this._place();
-    const refused = ({ message }) => place === this._place() && say(this._problem, `${name}: ${asSentence(message)}`);
-    await orElse(refused, () => place.attach(files));
+    const refused = ({ message }) => place === this._place() && say(this._problem, `${taken[0].name}: ${asSentence(message)}`);
+    await orElse(refused, () => place.attach(taken));
+  }
+
+  _refusalOf({ name }) {
+    if (this._takesFiles) return t("{name} cannot be attached: PDF, DOCX, HTML, Markdown and text files can be.", { name });
+    return t("{name} cannot be attached: this chat takes audio files only.", { name });
   }
 
   /** Whether the place takes files; a chat's questions are asked about them. */
@@ -240,6 +246,11 @@ async function textOf(file) {
   const text = size > MOST_BYTES ? "" : await file.text().catch(() => "\0"); // gone meanwhile, or a folder
   if (size > MOST_BYTES || text.length > MOST_CHARS) return { problem: t("{name} is too large: at most 400,000 characters are read.", { name }) };
   return /\0|\ufffd/.test(text) ? { problem: t("{name} is no text file in UTF-8.", { name }) } : { text };
+}
+
+/** Whether a chat's chooser offers it; what is dropped or pasted may be anything. */
+function isDocument({ name }) {
+  return byId("chat-file").accept.split(",").some((ending) => name.toLowerCase().endsWith(ending));
 }
 
 /** A button that lets files be chosen by the input beside it. */

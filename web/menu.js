@@ -29,6 +29,7 @@ export class Menu {
     this._on = { onRenamed, onPinned, onDeleted, onProblem };
     this._element = byId("menu");
     this._element.addEventListener("keydown", (event) => this._key(event));
+    new ResizeObserver(() => this._button && this._stand(this._button.getBoundingClientRect())).observe(this._element); // a question before a deletion is longer than its button was
   }
 
   /** Beside `button`; once more, and it is closed. */

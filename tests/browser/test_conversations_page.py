@@ -12,6 +12,7 @@ from tests.browser.browser_microphone import YOUNG_MAN, Visit
 from tests.browser.conftest import CITED, SHORT
 from tests.browser.conversations_page import (
     BEES,
+    BROKEN,
     added,
     attach,
     attached,
@@ -233,6 +234,33 @@ def test_an_answer_whose_documents_could_not_be_searched_says_why_and_is_asked_f
     expect(told).to_be_hidden()
 
 
+def test_the_question_before_a_deletion_is_on_the_page(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_talk(app.url, title="Quaggas"))
+    expect(reader.page.get_by_role("heading", name="Quaggas")).to_be_visible()
+    for width in (390, 1280):
+        reader.page.set_viewport_size({"width": width, "height": 800})
+        reader.choose("Delete")
+        sure = reader.page.get_by_role("button", name="Delete Quaggas for good?")
+        reader.sees(
+            lambda sure=sure, width=width: (box := sure.bounding_box()) and box["x"] + box["width"] <= width
+        )
+        reader.page.keyboard.press("Escape")
+
+
+def test_files_of_a_chat_are_offered_to_no_other_chat(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page()
+    page = reader.page
+    attach(reader, file("bees.md", BEES))
+    added(reader, "The hive")
+    page.get_by_role("button", name="Default assistant · bees.md").click()
+    expect(page.locator("#with-panel").get_by_label("bees.md")).to_be_checked()
+    handbook = new_collection(app.url, "Handbook")
+    page.goto(app.url + new_talk(app.url, handbook))
+    page.get_by_role("button", name="Default assistant · Handbook").click()
+    expect(page.locator("#with-panel").get_by_label("Handbook")).to_be_checked()
+    expect(page.locator("#with-panel").get_by_label("bees.md")).to_have_count(0)
+
+
 def test_a_talk_that_is_not_there_says_so(open_page: OpenPage) -> None:
     reader = open_page("/?thread=0190a000-0000-7000-8000-000000000000")
     expect(reader.page.get_by_role("alert").filter(has_text="There is no such session")).to_be_visible()
@@ -316,15 +344,40 @@ def test_a_file_that_cannot_be_added_holds_the_question_until_it_is_sent_again(o
     expect(page.get_by_role("list", name="Sources").get_by_role("button")).to_have_count(2)
 
 
-def test_a_file_of_another_kind_says_the_servers_words_and_is_removed(open_page: OpenPage) -> None:
+def test_a_question_is_sent_without_a_file_that_failed_once_that_was_said(open_page: OpenPage) -> None:
     reader = open_page()
-    attach(reader, {"name": "photo.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\n\0"})
+    attach(reader, BROKEN)
+    expect(reader.page.locator("#attached li")).to_have_attribute("data-state", "failed")
+    reader.ask("briefly")
+    problem = reader.page.locator("#problem")
+    expect(problem).to_have_text("The file broken.pdf could not be added. Ask again to do without it.")
+    reader.page.locator("#text").press("Enter")
+    reader.status_is("completed")
+    expect(problem).to_be_hidden()
+
+
+def test_a_question_waits_for_a_file_while_the_page_still_comes(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page("/web/icon.svg")
+    page = reader.page
+    held: list[Route] = []
+    page.route("**/chat-files*.js*", lambda route: held.append(route))
+    page.goto(app.url)
+    attach(reader, file("bees.md", BEES))
+    reader.ask("the hive")
+    expect(page.locator("#sending")).to_have_text("The question is sent when bees.md is read.")
+    held[0].continue_()
+    expect(page.get_by_role("list", name="Sources").get_by_role("button")).to_have_count(2)
+
+
+def test_a_broken_file_says_the_servers_words_and_is_removed(open_page: OpenPage) -> None:
+    reader = open_page()
+    attach(reader, BROKEN)
     row = reader.page.locator("#attached li")
     expect(row).to_have_attribute("data-state", "failed")
     said = row.locator(".about").inner_text()
-    expect(attached(reader)).to_have_text(f"photo.png · {said}")
-    row.get_by_role("button", name="Delete photo.png").click()
-    row.get_by_role("button", name="Delete photo.png for good?").press("Enter")
+    expect(attached(reader)).to_have_text(f"broken.pdf · {said}")
+    row.get_by_role("button", name="Delete broken.pdf").click()
+    row.get_by_role("button", name="Delete broken.pdf for good?").press("Enter")
     expect(attached(reader)).to_be_hidden()
     expect(reader.page.get_by_role("heading", level=1)).to_be_focused()
     reader.ask("briefly")
@@ -346,6 +399,11 @@ def test_files_are_dropped_on_a_chat_and_pasted_into_its_box(open_page: OpenPage
     added(reader, "The hive")
     assert not reader.page.evaluate(give, ["paste", "pasted.txt", "Wax melts."])
     added(reader, "pasted")
+    expect(attached(reader)).to_have_text("2 files")
+    for way in ("drop", "paste"):
+        assert not reader.page.evaluate(give, [way, "photo.png", ""])
+        expect(reader.page.locator("#problem")).to_contain_text("photo.png cannot be attached: PDF")
+        reader.page.locator("#text").fill("")
     expect(attached(reader)).to_have_text("2 files")
 
 

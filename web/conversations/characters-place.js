@@ -37,7 +37,7 @@ export class CharactersPlace {
       const [{ voices, languages }, { collections }] = await Promise.all([this._api.voices(), this._api.collections({ limit: 200 })]);
       const spoken = Object.assign({}, ...Object.values(languages).reverse());
       this._voices = voices.map((id) => [id, `${id} (${languageNames(spoken[id])})`]);
-      this._collections = collections;
+      this._collections = collections.filter(({ thread }) => !thread); // no chat's files
       this._edit(null);
       await this._load();
     });

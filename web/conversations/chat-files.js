@@ -22,6 +22,7 @@ export class ChatFiles {
     this._coming = []; // files that wait for their knowledge base
     this._waiting = []; // what is to be called when anything changes
     this._refused = null; // why the last ones could not even be sent
+    this._toldFailed = []; // documents that failed, as the last question was told
     this._left = false;
     this._spoken = false;
     this._told = ""; // below the box
@@ -63,7 +64,7 @@ export class ChatFiles {
     }
   }
 
-  /** Resolves when every file can be found; `tell(words)` says what is waited for. Rejects with a Problem where one failed. */
+  /** Resolves when every file can be found; `tell(words)` says what is waited for. Rejects with a Problem where one failed, once. */
   async ready(tell) {
     this._refused = null;
     await Promise.all(this._learning);
@@ -72,10 +73,12 @@ export class ChatFiles {
       await new Promise((resolve) => this._waiting.push(resolve));
     }
     if (this._refused) throw this._refused;
-    const failed = this._documents.find(({ state }) => state === "failed");
+    const before = this._toldFailed;
+    this._toldFailed = this._documents.filter(({ state }) => state === "failed").map(({ id }) => id);
+    const failed = this._documents.find(({ id }) => this._toldFailed.includes(id) && !before.includes(id));
     if (!this._left) this._root.open = Boolean(failed); // else it is another chat's by now
     if (!failed) return;
-    const detail = t("The file {name} could not be added. Send it again or delete it, then ask.", { name: failed.name });
+    const detail = t("The file {name} could not be added. Ask again to do without it.", { name: failed.name });
     throw new Problem({ detail, code: "document.failed" });
   }
 
