@@ -348,7 +348,7 @@ class SentenceSynthesizer:
         self._current: dict[int, SentenceSynthesis] = {}
         self._synthesis_over = anyio.Event()
         self._sounded = anyio.Event()
-        """The first sentence has its first sound, or is over without one."""
+        """The first sentence has its first sound, is over without one, or has had its head start."""
         self._skipped: set[int] = set()
         self.audio_ms = progress.audio_ms
         self.first_audio_at_ms = progress.first_audio_ms
@@ -416,6 +416,7 @@ class SentenceSynthesizer:
         if self._current and self.first_audio_at_ms is None:
             with anyio.move_on_after(_HEAD_START_S):
                 await self._sounded.wait()
+            self._sounded.set()  # once a turn: the third sentence waits for nothing
 
     @property
     def is_ahead(self) -> bool:

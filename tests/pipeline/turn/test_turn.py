@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from time import thread_time
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import anyio
 import anyio.lowlevel
@@ -213,6 +213,25 @@ async def test_the_first_sentence_has_the_engine_for_itself_until_its_first_soun
     events = await stage.run(look)
     assert begun == [SENTENCES[:4] if fails else SENTENCES[:1], SENTENCES[:4]]
     assert types(events)[-1] == "turn.completed"
+
+
+async def test_a_slow_first_sentence_keeps_the_others_waiting_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentence_synthesizer, "_HEAD_START_S", 0.0)
+
+    class Slow(Voice):
+        async def speak(self, text: str, **how: Any) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+            monkeypatch.setattr(sentence_synthesizer, "_HEAD_START_S", 3_600.0 if self.begun else 0.0)
+            async for item in super().speak(text, **how):
+                yield item
+
+    stage = Stage(Writer(), Slow())
+    first = stage.voice.hold(SENTENCES[0])
+
+    async def look() -> None:
+        await eventually(lambda: len(stage.voice.begun) == 3)
+        first.set()
+
+    assert types(await stage.run(look))[-1] == "turn.completed"
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 2, 5])
