@@ -266,6 +266,20 @@ async def test_nobody_waits_for_a_clock_that_was_set_back(hot_log: RedisEventLog
     assert 0 < short.wait_s <= 60
 
 
+async def test_a_refusal_after_a_clock_was_set_back_lasts_as_long_as_it_said(hot_log: RedisEventLog) -> None:
+    meter, turn, hour_us = UsageMeter(hot_log), Cost("turns", 1, 1, 1), 3_600_000_000
+    await meter.take("anna", [turn])
+    [pages] = await hot_log.call(("SCAN", 0, "MATCH", "*limit3:*", "COUNT", 1_000))
+    [key] = pages[1]
+    [value] = await hot_log.call(("GET", key))
+    ahead = " ".join(str(int(us) + hour_us) for us in value.split())
+    await hot_log.call(("SET", key, ahead, "PX", 3_700_000))
+    short = await meter.take("anna", [turn])
+    assert short is not None
+    await anyio.sleep(short.wait_s)
+    assert await meter.take("anna", [turn]) is None
+
+
 async def test_the_server_s_function_does_what_the_model_does(hot_log: RedisEventLog) -> None:
     meter: Any = UsageMeter(hot_log)
     turns, chars = Cost("turns", 1, 20, 1), Cost("characters", 100, 1_000_000, 3_600)

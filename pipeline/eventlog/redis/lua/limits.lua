@@ -1,7 +1,8 @@
 #!lua name=rhapsode_limits3
 -- How much each principal may still ask for: the generic cell rate algorithm, on this server's clock.
--- A bucket is two numbers: the microsecond at which everything taken from it will have come back, and that of
--- the last take. Where the clock was set back since, both are moved with it: nobody waits for that.
+-- A bucket is two numbers: the microsecond at which everything taken from it will have come back, and that at
+-- which this was written. Where the clock was set back since, both are moved with it, for a refusal too: nobody
+-- waits for that.
 --
 -- KEYS  the buckets, of one partition
 -- ARGV  1 '1': take it even if it is not there, the debt is waited off later; less than nothing is given back
@@ -13,7 +14,11 @@ local function take(keys, args)
   local due, which, wait = {}, 0, 0
   for i = 1, #keys do
     local back, taken = string.match(redis.call('GET', keys[i]) or '0 0', '^(%d+) (%d+)$')
-    local before = tonumber(back) - math.max(0, tonumber(taken) - now)
+    local before, ahead = tonumber(back), tonumber(taken) - now
+    if ahead > 0 then
+      before = math.max(0, before - ahead)
+      redis.call('SET', keys[i], string.format('%.0f %.0f', before, now), 'KEEPTTL')
+    end
     due[i] = math.max(now, before) + tonumber(args[2 * i])
     local early = due[i] - now - tonumber(args[2 * i + 1])
     if early > wait then which, wait = i, early end
