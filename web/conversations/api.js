@@ -64,8 +64,8 @@ export class ConversationsApi {
     return (await patiently("GET", path("collections", id))).json();
   }
 
-  /** `thread`: the chat whose files it is for, and with which it is deleted; null: it is there by itself. */
-  async createCollection(name, thread = null) {
+  /** `thread`: the chat whose files it is for, and with which it is deleted; undefined: it is there by itself. */
+  async createCollection(name, thread) {
     return (await once("POST", path("collections"), { name, thread })).json();
   }
 

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Problem } from "../../../web/api.js";
+import { connection } from "../../../web/connection.js";
+import { ConversationsApi } from "../../../web/conversations/api.js";
 import { citedIn, pieces, placeOf, withMarkers } from "../../../web/conversations/sources.js";
 import { Uploads } from "../../../web/conversations/uploads.js";
 import { documentId, emptyShelf, shelve, standing } from "../../../web/conversations/shelf.js";
@@ -99,4 +101,17 @@ test("a marker takes what closes the sentence behind it with it to another line"
     assert.deepEqual(parts.filter((part) => part.attributes?.class === "whole").map(shown), [whole]);
   }
   assert.deepEqual(withMarkers("[2] it is [3].", turn).map(shown), ["[2]", " it is ", "[3]", "."]);
+});
+
+test("a knowledge base that is no chat's is made in words that earlier releases take", async (context) => {
+  const bodies = [];
+  globalThis.localStorage = { getItem: () => null };
+  context.after(() => delete globalThis.localStorage);
+  context.mock.method(connection, "address", (path) => `http://localhost/${path}`);
+  context.mock.method(globalThis, "fetch", async (_, { body }) => {
+    bodies.push(JSON.parse(body));
+    return new Response("{}", { status: 201 });
+  });
+  await new ConversationsApi().createCollection("Bees");
+  assert.deepEqual(bodies, [{ name: "Bees" }]);
 });
