@@ -55,14 +55,16 @@ async def count_as_lasting(connection: HTTPConnection) -> None:
         await count()
 
 
-async def hold_session(connection: HTTPConnection, answer: object, conversation: Conversation) -> None:
+async def hold_session(
+    connection: HTTPConnection, answer: object, conversation: Conversation, *, copied: bool = False
+) -> None:
     """Counts the session among those that are held in memory, for as long as its answer is being sent.
 
-    Raises GatewayBusy or ListenerLimit.
+    `copied`: the answer has a fold of its own; others share one. Raises GatewayBusy or ListenerLimit.
     """
     services = services_of(connection)
     whose = await counted_as(await principal_of(connection), services.ownership)
-    services.held.hold(answer, whose, conversation.data_bytes)
+    services.held.hold(answer, whose, conversation.data_bytes, of=None if copied else conversation)
 
 
 class ConnectionLimiter:

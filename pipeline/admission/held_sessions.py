@@ -18,23 +18,44 @@ class HeldSessions:
 
     def __init__(self) -> None:
         self._bytes: Counter[str] = Counter()
+        self._held: dict[tuple[str, int], list[int]] = {}
+        """By principal and session in memory: how many hold it, and its bytes."""
         self._gone: deque[tuple[str, int]] = deque()
         """Let go of, in whichever thread that was noticed."""
 
-    def hold(self, holder: object, principal: str, size: int, what: str = "long sessions") -> None:
+    def hold(
+        self, holder: object, principal: str, size: int, what: str = "long sessions", *, of: object = None
+    ) -> None:
         """Counts a session, or `what` it is, of so many bytes until nobody refers to `holder` any more.
 
-        Raises GatewayBusy or ListenerLimit.
+        `of`: the session where others may hold the same one, which counts once. Raises GatewayBusy or
+        ListenerLimit.
         """
+        self._give_back()
+        held = (principal, id(holder if of is None else of))
+        if held in self._held:
+            self._held[held][0] += 1
+        else:
+            self._check(principal, size, what)
+            self._held[held] = [1, size]
+            self._bytes[principal] += size
+        weakref.finalize(holder, self._let_go, held, of)  # which has its place in memory until then
+
+    def _let_go(self, held: tuple[str, int], _of: object) -> None:
+        self._gone.append(held)
+
+    def _give_back(self) -> None:
         while self._gone:
-            whose, gone = self._gone.popleft()
-            self._bytes[whose] -= gone
+            held = self._gone.popleft()
+            self._held[held][0] -= 1
+            if not self._held[held][0]:
+                self._bytes[held[0]] -= self._held.pop(held)[1]
         self._bytes += Counter()  # principals without any are forgotten
+
+    def _check(self, principal: str, size: int, what: str) -> None:
         own, total = self._bytes[principal], self._bytes.total()
         if principal and own and own + size > HELD_BYTES // 4:
             fault = f"connections of one principal hold as many {what} as they may"
             raise ListenerLimit(fault, retry_after_s=_RETRY_S)
         if total and total + size > HELD_BYTES:
             raise GatewayBusy(f"this replica holds as many {what} as it can; try again shortly")
-        self._bytes[principal] += size
-        weakref.finalize(holder, self._gone.append, (principal, size))

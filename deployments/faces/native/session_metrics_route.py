@@ -14,5 +14,5 @@ router = APIRouter(prefix="/v1", tags=["sessions"])
 async def session_metrics(services: Open, session: Session, request: Request) -> SessionMetrics:
     """How quickly its turns were answered. Turns that are not over are not in it."""
     conversation, _ = await services.sessions.view(session)
-    await hold_session(request, request, conversation)
+    await hold_session(request, request, conversation, copied=True)
     return SessionMetrics(session_id=session, metrics=measurements(await recounted(services.log, session)))

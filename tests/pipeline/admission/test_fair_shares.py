@@ -120,6 +120,21 @@ def test_long_sessions_that_connections_hold_are_bounded_for_each_and_for_all(
     held.hold(holders[1], "anna", 200)
 
 
+def test_a_session_that_several_downloads_hold_counts_once_until_the_last_one_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(held_sessions, "HELD_BYTES", 1_000)
+    held, story, another, downloads = HeldSessions(), Holder(), Holder(), [Holder() for _ in range(9)]
+    for download in downloads[1:]:
+        held.hold(download, "anna", 200, of=story)
+    del downloads[1:], download
+    held.hold(downloads[0], "anna", 200, of=story)
+    with pytest.raises(ListenerLimit):
+        held.hold(another, "anna", 200)
+    downloads.clear()
+    held.hold(another, "anna", 200)
+
+
 async def test_a_session_that_a_realtime_connection_holds_counts_until_it_ends(
     app: RunningApp, people: tuple[Path, People], monkeypatch: pytest.MonkeyPatch
 ) -> None:
