@@ -120,7 +120,7 @@ def _recognisers(months: Sequence[str]) -> Iterator[Recogniser]:
     yield Recogniser("digit", re.compile(number), _dialled)
     heads = re.compile(rf"(?<!\w){numeral}(?=\s(?P<head>{either(_HEADS)})(?!\w))")
     yield Recogniser("upper", heads, _before_head)
-    rulers = rf"(?P<name>[A-ZŁŚŻ][a-ząćęłńóśźż]{{2,20}})\s(?P<numeral>(?!I\b){ROMAN}|I(?=[.,;)]|$))(?!\w)"
+    rulers = rf"(?P<name>[A-ZŁŚŻ][a-ząćęłńóśźż]{{2,20}})\s(?P<numeral>(?![ICL]\b){ROMAN}|I(?=[.,;)]|$))(?!\w)"
     yield Recogniser("upper", re.compile(rf"(?<!\w){rulers}"), _ruler)
 
 

@@ -20,7 +20,8 @@ def _ordinal(number: int) -> str:
 def _recognisers(months: Sequence[str]) -> Iterator[Recogniser]:
     digits = rf"(?<![\w.,-])(?P<number>[0-9]{{1,3}})\.(?=\s(?:[a-zçğıöşü]|{_NAMES}))"
     yield Recogniser("digit", re.compile(digits), lambda found: _ordinal(int(found["number"])))
-    roman = rf"(?<!\w)(?P<numeral>{ROMAN})\.(?=\s\w)"
+    # C. and L. are initials of names
+    roman = rf"(?<!\w)(?P<numeral>(?![CL]\b){ROMAN})\.(?=\s\w)"
     yield Recogniser("upper", re.compile(roman), lambda found: _ordinal(roman_value(found["numeral"])))
 
 

@@ -268,6 +268,8 @@ OTHERS = [
     ("pl", "12,50 zł, 2 mln, 3:1", "dwanaście złotych pięćdziesiąt, dwa miliony, trzy do jeden"),
     ("tr", "Tren 3. perondan, XXI. yüzyılda, II. Abdülhamid",
      "Tren üçüncü perondan, yirmibirinci yüzyılda, ikinci Abdülhamid"),
+    ("tr", "C. Yılmaz, L. Kaya, V. Murat", "C. Yılmaz, L. Kaya, beşinci Murat"),
+    ("pl", "Michał C. i Grupa C, Karol V", "Michał C. i Grupa C, Karol piąty"),
     ("tr", "Bkz. s. 45, Pzt–Cum 9.00–18.00", "Bakınız sayfa kırkbeş, pazartesi, cuma dokuz–onsekiz"),
     ("ko", "02-123-4567, +82 2 123 4567",
      "공 이, 일 이 삼, 사 오 육 칠, 플러스 팔 이, 이, 일 이 삼, 사 오 육 칠"),
