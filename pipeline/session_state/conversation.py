@@ -314,10 +314,13 @@ def _check_continued(conversation: Conversation, request: TurnRequested) -> None
         return
     if request.kind != "prompt" or request.replaces is not None:
         raise InputError("only a prompt that replaces nothing continues a turn", field="continues")
-    if TurnId(request.continues) not in conversation.turns:
+    continued = conversation.turns.get(TurnId(request.continues))
+    if continued is None:
         raise TurnNotFound(f"this session has no turn {request.continues}", field="continues")
     if current_turns(conversation)[-1].turn != request.continues:
         raise StateError("another turn follows this one", field="continues")
+    if not continued.over:
+        raise StateError("this turn is still being answered; wait or stop it", field="continues")
 
 
 def _without_schemas(settings: SessionSettings) -> SessionSettings:

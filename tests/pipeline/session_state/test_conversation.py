@@ -254,6 +254,7 @@ def test_only_the_latest_answer_is_continued_and_nobody_has_asked_what_continues
         (second, ""),
         (second, ""),
     ]
+    assert refusal_of(continues=end) == (StateError, "continues"), "it is still being answered"
     assert refusal_of(continues=second) == (StateError, "continues")
 
 
