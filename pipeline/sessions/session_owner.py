@@ -141,8 +141,8 @@ def first_answer(services: OwnerServices, state: TurnState, *, after_ms: int) ->
     """Until the turn is over in the log.
 
     `after_ms` (wall clock): what it had to wait for a turn before it does not count. Turns that somebody
-    else has begun, that are not shown before they are whole, or that are answered or spoken elsewhere are
-    not judged: they only take room.
+    else has begun, that are not shown before they are whole, that may wait for a library to start, or that
+    are answered or spoken elsewhere are not judged: they only take room.
     """
     if services.backpressure is None:
         yield FirstAudioProbe()
@@ -170,7 +170,7 @@ def _goes_on(recorded: Recorded) -> bool:
 
 def _comparable(state: TurnState) -> bool:
     settings = state.settings
-    ours = is_ours(settings.llm_provider) and is_ours(settings.tts_provider)
+    ours = is_ours(settings.llm_provider) and is_ours(settings.tts_provider) and not settings.collections
     return ours and state.status == "requested" and settings.listening.mode != "legacy"
 
 
@@ -180,7 +180,7 @@ def _begun(state: TurnState) -> bool:
 
 def _kind(state: TurnState) -> str:
     """Turns that take equally long to begin where nothing is in their way, more or less."""
-    made = "read" if state.kind == "text" else "searched" if state.settings.collections else "answered"
+    made = "read" if state.kind == "text" else "answered"
     return f"{made}, {'spoken' if state.settings.speak else 'shown'}"
 
 
