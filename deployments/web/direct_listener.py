@@ -114,7 +114,8 @@ class _WebSocket(WebSocketsSansIOProtocol):
             self._fail(CloseCode.TRY_AGAIN_LATER, "too much of long messages is arriving")
 
     def send_receive_event_to_app(self) -> None:
-        self._waiting += sum(map(len, self.frames))
+        if not self.close_sent:  # else it is not kept
+            self._waiting += sum(map(len, self.frames))
         super().send_receive_event_to_app()
 
     async def receive(self) -> "ASGIReceiveEvent":

@@ -166,6 +166,39 @@ async def test_messages_that_wait_to_be_read_are_bounded_over_all_connections(
             assert direct_listener._WebSocket.all_unread == 0
 
 
+async def test_messages_behind_the_servers_close_are_not_kept_and_do_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app, lost = FastAPI(), list[str]()
+
+    class Watched(direct_listener._WebSocket):
+        def connection_lost(self, exc: Exception | None) -> None:
+            lost.append("lost")
+            super().connection_lost(exc)
+
+    monkeypatch.setattr(direct_listener, "_WebSocket", Watched)
+
+    @app.websocket("/echo")
+    async def bye(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.close()
+        await anyio.sleep_forever()  # as long as this lasts, so does the connection
+
+    with reserve_port() as reserved:
+        port = reserved.getsockname()[1]
+        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HANDSHAKE)
+            await reader.readuntil(b"\r\n\r\n")
+            assert (await reader.readexactly(4))[0] == 0x88  # a close
+            writer.write(b"\x81\xff" + (100_000).to_bytes(8, "big") + bytes(4) + b"a" * 50_000)
+            await eventually(lambda: direct_listener._WebSocket.all_unread > 0)
+            writer.write(b"a" * 50_000)
+            await eventually(lambda: direct_listener._WebSocket.all_unread == 0)
+            assert not lost
+            writer.close()
+
+
 async def test_a_message_of_countless_empty_fragments_ends_its_connection() -> None:
     app = FastAPI()
 
