@@ -23,7 +23,30 @@ _HEADS: Final = {
 _DECLINED: Final = {"ul.": "ulicy", "godz.": "godzinie"}
 _LOCATIVE: Final = re.compile(r"(?i)(?<!\w)(?:przy|na|o|po|w)\s$")
 """Before abbreviations, which are nominative otherwise."""
-_QUEENS: Final = ("Elżbieta", "Katarzyna", "Maria", "Anna", "Jadwiga", "Izabela", "Małgorzata", "Wiktoria")
+_OF_DECADE: Final = re.compile(
+    r"(?i)(?<!\w)(?:od|do|z|sprzed|około|koło|począt\w+|połow\w+|koniec|końc\w+|przełom\w+)\s$"
+)
+"""Before "lat 30." of a decade ..."""
+_GOES_ON: Final = re.compile(r"[a-ząćęłńóśźż,;:)]|[XVI]+\swieku")
+"""... and after it; else it may be an age at the end of a sentence."""
+_RULERS: Final = (
+    "Jan|Paw[eł]|Karol|Zygmunt|Władysław|Kazimierz|Bolesław|Mieszk|Stanisław|August|Przemysł|Wacław|Henryk|Ludwik|"
+    "Fryderyk|Wilhelm|Filip|Mikołaj|Aleksand|Piotr|Iwan|Napoleon|Pius|Benedykt|Leon|Grzegorz|Klemens|Innocent|"
+    "Urban|Sykstus|Juliusz|Franciszk|Franciszek|Józef|Leopold|Maksymilian|Rudolf|Otton|Ryszard|Edward|Jerz|Jakub|"
+    "Ramzes|Totmes|Dariusz|Kserkses|Ptolemeusz|Kleopatr|Konstantyn|Alfons|Ferdynand|Gustaw|Chrystian|Harald|"
+    "Wiktor|Emanuel|Selim|Murad|Mehmed|Mahmud|Elżbie[tc]|Katarzyn|Mari|Ann|Jadwi|Izabel|Małgorza"
+)
+_QUEENS: Final = (
+    "Elżbieta",
+    "Katarzyna",
+    "Maria",
+    "Anna",
+    "Jadwiga",
+    "Izabela",
+    "Małgorzata",
+    "Wiktoria",
+    "Kleopatra",
+)
 _NOT_RULERS: Final = frozenset({"Tom", "Część", "Rozdział", "Akt", "Księga", "Etap", "Faza", "Grupa"})
 
 
@@ -75,8 +98,11 @@ def _year(match: re.Match[str]) -> str:
     return f"{_ordinal(int(match['year']), ending)}{_of_year(match)}"
 
 
-def _decade(match: re.Match[str]) -> str:
-    over = "." if match[0][-1] == "." and not match.string[match.end() :].strip() else ""
+def _decade(match: re.Match[str]) -> str | None:
+    behind, dot = match.string[match.end() :].lstrip(), match[0][-1] == "."
+    if match["years"] == "lat" and dot and not (_GOES_ON.match(behind) or _OF_DECADE.search(before(match))):
+        return None
+    over = "." if dot and not behind else ""
     ending = "e" if match["years"] == "lata" else "ych"
     return f"{match['years']} {_ordinal(int(match['decade']), ending)}{over}"
 
@@ -92,7 +118,8 @@ def _ruler(match: re.Match[str]) -> str | None:
     if name in _NOT_RULERS:
         return f"{name} {num2words(roman_value(match['numeral']), lang='pl')}"
     queen = any(name[:-1] == each[:-1] for each in _QUEENS)
-    endings = (("em", "ym"), ("owi", "emu"), ("a", "a" if queen else "ego"), ("y", "ej"), ("ę", "ą"))
+    endings = [("em", "ym"), ("owi", "emu"), ("ego", "ego"), ("a", "a" if queen else "ego"), ("ę", "ą")]
+    endings += [("y", "ej"), ("i", "ej")] if queen else []
     ending = next((said for last, said in endings if name.endswith(last)), "y")
     return f"{name} {_ordinal(roman_value(match['numeral']), ending)}"
 
@@ -120,8 +147,9 @@ def _recognisers(months: Sequence[str]) -> Iterator[Recogniser]:
     yield Recogniser("digit", re.compile(number), _dialled)
     heads = re.compile(rf"(?<!\w){numeral}(?=\s(?P<head>{either(_HEADS)})(?!\w))")
     yield Recogniser("upper", heads, _before_head)
-    rulers = rf"(?P<name>[A-ZŁŚŻ][a-ząćęłńóśźż]{{2,20}})\s(?P<numeral>(?![ICL]\b){ROMAN}|I(?=[.,;)]|$))(?!\w)"
-    yield Recogniser("upper", re.compile(rf"(?<!\w){rulers}"), _ruler)
+    name = rf"(?<!\w)(?P<name>{either(_NOT_RULERS)}|(?:{_RULERS})[a-ząćęłńóśźż]{{0,4}})"
+    rulers = rf"{name}\s(?P<numeral>(?![ICL]\b){ROMAN}|I(?=[.,;)]|$))(?!\w)"
+    yield Recogniser("upper", re.compile(rulers), _ruler)
 
 
 INFLECTION: Final = Inflection(_recognisers, _date, _clock)
