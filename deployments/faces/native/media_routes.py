@@ -64,8 +64,8 @@ async def audio(
         data = (await recordings.make(params)).data
         part = _part(len(data), wanted, headers)
         return Response(data[part.first : part.end], part.status, headers, mime)
-    await services.allowance.file(whose, _share(params, recordings.known_size(params), wanted))
     await hold_session(request, params, conversation)
+    await services.allowance.file(whose, _share(params, recordings.known_size(params), wanted))
     size = await recordings.size(params)
     if size is None:
         del headers["Accept-Ranges"]

@@ -280,16 +280,39 @@ async def test_files_are_metered(
         assert (await http.get(f"/v1/sessions/{await create(http)}/export")).status_code == 200
 
 
-async def test_a_piece_of_a_narration_costs_its_sound(
-    app: RunningApp, anna: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert app.services is not None
-    charged: list[tuple[str, int]] = []
+@pytest.fixture
+def charged(app: RunningApp, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Principals that minutes of files are taken of, with their milliseconds."""
+    taken: list[tuple[str, int]] = []
 
     async def file(principal: str, ms: int) -> None:
-        charged.append((principal, ms))
+        taken.append((principal, ms))
 
+    assert app.services is not None
     monkeypatch.setattr(app.services.allowance, "file", file)
+    return taken
+
+
+async def test_a_file_that_would_hold_too_much_takes_no_minutes(
+    app: RunningApp, bob: str, charged: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert app.services is not None
+    holder = Holder()
+    async with client(app, bob) as http:
+        session = await create(http)
+        turn = await ask(http, session, text="A short one.")
+        token = (await http.post("/v1/tokens")).json()["token"]
+        await listen_until_over(app.ws_url, session, turn, token=token)
+        monkeypatch.setattr(app.services.recordings, "small", lambda wish: False)
+        app.services.held.hold(holder, "bob", held_sessions.HELD_BYTES)
+        answer = await http.get(f"/v1/sessions/{session}/audio")
+    assert refused(answer) == (429, "limit.listeners", True)
+    assert charged == []
+
+
+async def test_a_piece_of_a_narration_costs_its_sound(
+    app: RunningApp, anna: str, charged: list[tuple[str, int]]
+) -> None:
     async with client(app, anna) as http:
         text = "One short sentence stands here alone."
         narration = (await http.post("/api/tts/generate", json={"text": text})).json()["session_id"]
