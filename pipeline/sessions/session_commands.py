@@ -522,7 +522,8 @@ class Sessions:
         turn, event = conversation.control(command.action, turn=wanted, sentence=command.sentence)
         if isinstance(event, TurnStopRequested) and by in conversation.members:
             event = event.model_copy(update={"by": by})
-        if command.action == "stop" and conversation.turns[turn].stopping is None:
+        stops = command.action == "stop" and conversation.turns[turn].stopping is None
+        if stops or (command.action == "resume" and conversation.paused):  # it follows what was paid for
             await self._allowance.unasked(conversation.principal, bytes_of(event))
         else:
             await self._allowance.written(conversation.principal, bytes_of(event), room=False)

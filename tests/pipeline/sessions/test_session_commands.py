@@ -24,7 +24,7 @@ from schemas.errors import (
     UnknownFunction,
     UnknownVoice,
 )
-from schemas.errors.access_errors import WriteLimit
+from schemas.errors.access_errors import StoredQuota, WriteLimit
 from schemas.events import (
     AudioChunk,
     Event,
@@ -292,6 +292,20 @@ async def test_what_leaves_nothing_to_do_wakes_no_owner() -> None:
         await recorder.post(session, wish)
         await sessions.control(session, Control(action="pause"))
         assert sessions._owners.owned == 1
+
+
+async def test_a_pause_is_resumed_once_also_where_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(principal: str, size: int, *, room: bool = True) -> None:
+        raise StoredQuota("delete some")
+
+    async with asking() as (sessions, _, session):
+        await sessions.control(session, Control(action="pause"))
+        monkeypatch.setattr(sessions._allowance, "written", full)
+        await sessions.control(session, Control(action="resume"))
+        assert not (await sessions.glance(session)).paused
+        for action in ("resume", "pause"):
+            with pytest.raises(StoredQuota):
+                await sessions.control(session, Control(action=action))
 
 
 @pytest.mark.parametrize(("by", "told"), [("bob", "bob"), ("", ""), ("root", "")])
