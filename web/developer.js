@@ -19,6 +19,7 @@ export class DeveloperPanel {
     this._latency = make("ol", { class: "latency", "aria-label": t("Latency of the latest turn") });
     this._timings = make("tbody");
     this._usage = make("dl", { class: "facts" });
+    this._without = make("p", { class: "note" }, t("In a chat or a story, the figures of the latest answer stand here."));
     this._problem = problemLine();
     this._fields = new Map(PATHS.map((path) => [path, sessionField(path, (patch) => this._save(path, patch))]));
     this._language = make("select", { "aria-label": t("Language of the code") });
@@ -46,6 +47,7 @@ export class DeveloperPanel {
     this._place = place;
     this._seen = story;
     const turn = story?.turns[story.order.at(-1)];
+    this._without.hidden = Boolean(turn);
     this._latency.replaceChildren(...latencyItems(turn));
     this._usage.replaceChildren(...usageItems(turn));
     this._timings.replaceChildren(...(story ? timingRows(timingsOf(story)) : []));
@@ -68,7 +70,7 @@ export class DeveloperPanel {
     const code = make("details", {}, make("summary", {}, t("View code")), this._language, copy);
     code.append(make("pre", { tabindex: "0", "aria-label": t("Code for this session"), role: "region" }, this._code));
     const events = make("details", { open: "" }, this._count, this._filter, this._none, this._events);
-    const turn = [head(t("Latency")), this._latency, this._allTurns(), head(t("Turn")), this._usage];
+    const turn = [head(t("Latency")), this._without, this._latency, this._allTurns(), head(t("Turn")), this._usage];
     const title = make("header", {}, make("h2", {}, t("Developer")), this._close);
     const compare = make("a", { class: "quiet", href: "./?compare" }, t("Compare two models or voices"));
     return [title, ...turn, settings, code, compare, events];

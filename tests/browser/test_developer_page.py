@@ -147,6 +147,11 @@ def test_the_panel_is_remembered_reachable_and_fits_every_width(opened: Reader) 
     for width in (1280, 1024, 700, 320):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+    for place in ("compare", "stories"):
+        page.goto(f"{page.url.partition('?')[0]}?{place}")
+        expect(
+            page.get_by_text("In a chat or a story, the figures of the latest answer stand")
+        ).to_be_visible()
     page.get_by_role("button", name="Close the developer panel").click()
     expect(page.locator("#developer")).to_be_hidden()
     assert page.evaluate("document.activeElement !== document.body")

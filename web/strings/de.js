@@ -84,6 +84,7 @@ export default {
   "Developer": "Entwickler",
   "Events ({count})": "Ereignisse ({count})",
   "No events match.": "Keine Ereignisse passen.",
+  "In a chat or a story, the figures of the latest answer stand here.": "In einem Chat oder einer Geschichte stehen hier die Zahlen der letzten Antwort.",
   "Event {seq}": "Ereignis {seq}",
   "Close": "Schließen",
   "Close (Esc)": "Schließen (Esc)",

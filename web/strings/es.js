@@ -84,6 +84,7 @@ export default {
   "Developer": "Desarrollo",
   "Events ({count})": "Eventos ({count})",
   "No events match.": "Ningún evento coincide.",
+  "In a chat or a story, the figures of the latest answer stand here.": "En un chat o una historia, aquí se muestran las cifras de la última respuesta.",
   "Event {seq}": "Evento {seq}",
   "Close": "Cerrar",
   "Close (Esc)": "Cerrar (Esc)",

@@ -84,6 +84,7 @@ export default {
   "Developer": "Développeur",
   "Events ({count})": "Événements ({count})",
   "No events match.": "Aucun événement ne correspond.",
+  "In a chat or a story, the figures of the latest answer stand here.": "Dans une discussion ou une histoire, les chiffres de la dernière réponse s’affichent ici.",
   "Event {seq}": "Événement {seq}",
   "Close": "Fermer",
   "Close (Esc)": "Fermer (Échap)",

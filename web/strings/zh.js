@@ -84,6 +84,7 @@ export default {
   "Developer": "开发者",
   "Events ({count})": "事件（{count}）",
   "No events match.": "没有匹配的事件。",
+  "In a chat or a story, the figures of the latest answer stand here.": "在对话或故事中，这里显示最新回答的数据。",
   "Event {seq}": "事件 {seq}",
   "Close": "关闭",
   "Close (Esc)": "关闭 (Esc)",
