@@ -304,7 +304,7 @@ async def test_a_file_that_would_hold_too_much_takes_no_minutes(
         token = (await http.post("/v1/tokens")).json()["token"]
         await listen_until_over(app.ws_url, session, turn, token=token)
         monkeypatch.setattr(app.services.recordings, "small", lambda wish: False)
-        app.services.held.hold(holder, "bob", held_sessions.HELD_BYTES)
+        app.services.held.hold(holder, "bob", held_sessions.HELD_BYTES // 4)
         answer = await http.get(f"/v1/sessions/{session}/audio")
     assert refused(answer) == (429, "limit.listeners", True)
     assert charged == []
