@@ -2,6 +2,7 @@
 
 import weakref
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import Final
 
 from schemas.errors import GatewayBusy
@@ -25,8 +26,9 @@ class HeldSessions:
 
     def hold(
         self, holder: object, principal: str, size: int, what: str = "long sessions", *, of: object = None
-    ) -> None:
-        """Counts a session, or `what` it is, of so many bytes until nobody refers to `holder` any more.
+    ) -> Callable[[], object]:
+        """Counts a session, or `what` it is, of so many bytes until nobody refers to `holder` any more, or
+        until what is returned is called.
 
         `of`: the session where others may hold the same one, which counts once. Raises GatewayBusy or
         ListenerLimit.
@@ -39,7 +41,7 @@ class HeldSessions:
             self._check(principal, size, what)
             self._held[held] = [1, size]
             self._bytes[principal] += size
-        weakref.finalize(holder, self._let_go, held, of)  # which has its place in memory until then
+        return weakref.finalize(holder, self._let_go, held, of)  # which has its place in memory until then
 
     def _let_go(self, held: tuple[str, int], _of: object) -> None:
         self._gone.append(held)

@@ -149,6 +149,11 @@ class Connection:
         with suppress(WebSocketDisconnect, TimeoutError):
             await self._complain(error)
 
+    def leave(self) -> None:
+        """The connection has ended."""
+        self.audio_input.leave()
+        self._opened.let_go()
+
     # ------------------------------------------------------------ what the client wants
 
     async def receive(self) -> None:
@@ -283,7 +288,7 @@ async def converse(
         with suppress(WebSocketDisconnect):
             await transport.refuse(_first(group))
     finally:
-        connection.audio_input.leave()
+        connection.leave()
 
 
 def _first(group: BaseExceptionGroup[RhapsodeError]) -> RhapsodeError:

@@ -1,7 +1,7 @@
 """Which session a Realtime connection is about, and from where it is told."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -45,6 +45,8 @@ class Opened:
     head: Head
     principal: str
     """Owner of the session."""
+    let_go: Callable[[], object]
+    """The connection has ended: it holds the session no more."""
     sound_after: tuple[Seq, int] | None = None
     """Of a call: the sound after so many milliseconds of this event is played; None: that of events told."""
     call_before: str = ""
@@ -173,7 +175,7 @@ async def _open(
         after = min(after, Seq(max(0, sound_after[0] - 1)))
     translator = Translator(session)
     principal = conversation.principal
-    services.held.hold(translator, principal, conversation.data_bytes)
+    let_go = services.held.hold(translator, principal, conversation.data_bytes)
     del conversation  # for as long as the connection lasts, it has its own
     await _fold(services, translator, after)
     settings = services.settings
@@ -188,7 +190,7 @@ async def _open(
         services.names,
         services.allowance.heard,
     )
-    return Opened(commands, translator, after, last_number, head, principal, sound_after)
+    return Opened(commands, translator, after, last_number, head, principal, let_go, sound_after)
 
 
 async def _fold(services: GatewayContainer, translator: Translator, after: Seq) -> None:
