@@ -212,6 +212,13 @@ class IngestJobs(TaskScope):
         """Some process erases its documents once it is deleted and the library can be reached."""
         await self._held.hold([InputLease(SessionId(collection), _ALL)], self._lease_ms)
 
+    async def drop_now(self) -> None:
+        """Erase what was to be erased later. Raises RetrievalUnavailable, where the rest stays for later."""
+        for held in await self._held.all():
+            if held.input == _ALL:
+                await self._retrieval.drop(CollectionId(held.session))
+                await self._held.let_go(held)
+
     async def _removed(self, held: InputLease, document: DocumentId, began: Seq) -> bool:
         """True if the document was removed since."""
         state, _ = await self._views.get(held.session)

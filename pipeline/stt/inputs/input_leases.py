@@ -58,9 +58,18 @@ class InputLeases:
         self._waited = late and not self._waited  # on a machine that is always late every other look is one
         if self._waited:
             return []
+        found = await self._first(limit)
+        return [held for held, until_ms in found if until_ms <= now_ms]
+
+    async def all(self) -> list[InputLease]:
+        """Those that were not let go, whether somebody holds them or not."""
+        return [held for held, _ in await self._first(0)]
+
+    async def _first(self, limit: int) -> list[tuple[InputLease, float]]:
+        """With the time until which each is held; 0: all."""
         [flat] = await self._log.call(("ZRANGE", self._key, 0, limit - 1, "WITHSCORES"))
         found = zip(flat[::2], flat[1::2], strict=True)
-        return [_held(member.decode()) for member, until_ms in found if float(until_ms) <= now_ms]
+        return [(_held(member.decode()), float(until_ms)) for member, until_ms in found]
 
 
 def _member(held: InputLease) -> str:

@@ -73,8 +73,9 @@ async def test_files_that_a_thread_does_not_search_are_deleted_with_it(shelves: 
     assert (await shelves.http.get(f"/v1/collections/{files}")).status_code == 404
 
 
+@pytest.mark.parametrize("by", ["a gateway", "an erasure"])
 async def test_a_library_that_cannot_be_reached_keeps_no_thread_and_has_its_files_erased_later(
-    shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+    shelves: Shelves, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     services = shelves.app.services
     assert services is not None
@@ -84,6 +85,8 @@ async def test_a_library_that_cannot_be_reached_keeps_no_thread_and_has_its_file
     assert (await shelves.http.delete(f"/v1/threads/{thread}")).status_code == 204
     for path in (f"/v1/threads/{thread}", f"/v1/collections/{files}"):
         assert (await shelves.http.get(path)).status_code in (404, 410)
+    if by == "an erasure":
+        assert (await shelves.http.delete("/v1/users/anna")).status_code == 503, "it would prove too much"
     monkeypatch.undo()
 
     async def erased() -> bool:
@@ -92,6 +95,9 @@ async def test_a_library_that_cannot_be_reached_keeps_no_thread_and_has_its_file
         except CollectionNotFound:
             return True
 
+    if by == "an erasure":
+        assert (await shelves.http.delete("/v1/users/anna")).status_code == 200
+        assert await shelves.in_the_gateway(erased())
     with anyio.fail_after(30):
         while not await shelves.in_the_gateway(erased()):
             pass
