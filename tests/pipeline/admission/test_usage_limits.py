@@ -251,15 +251,19 @@ async def hot_log(tmp_path: Path) -> AsyncGenerator[RedisEventLog, None]:
         embedded_server.stop(tmp_path)
 
 
-async def test_nobody_waits_for_a_clock_that_was_set_back(hot_log: RedisEventLog) -> None:
-    """An hour: what was taken before has both of its times an hour ahead."""
-    meter, turn, hour_us = UsageMeter(hot_log), Cost("turns", 1, 2, 60), 3_600_000_000
-    await meter.take("anna", [turn])
-    [pages] = await hot_log.call(("SCAN", 0, "MATCH", "*limit3:*", "COUNT", 1_000))
+async def set_back_an_hour(log: RedisEventLog) -> None:
+    """As after a clock was: what was taken before has both of its times an hour ahead."""
+    [pages] = await log.call(("SCAN", 0, "MATCH", "*limit3:*", "COUNT", 1_000))
     [key] = pages[1]
-    [value] = await hot_log.call(("GET", key))
-    ahead = " ".join(str(int(us) + hour_us) for us in value.split())
-    await hot_log.call(("SET", key, ahead, "PX", 3_700_000))
+    [value] = await log.call(("GET", key))
+    ahead = " ".join(str(int(us) + 3_600_000_000) for us in value.split())
+    await log.call(("SET", key, ahead, "PX", 3_700_000))
+
+
+async def test_nobody_waits_for_a_clock_that_was_set_back(hot_log: RedisEventLog) -> None:
+    meter, turn = UsageMeter(hot_log), Cost("turns", 1, 2, 60)
+    await meter.take("anna", [turn])
+    await set_back_an_hour(hot_log)
     assert await meter.take("anna", [turn]) is None
     short = await meter.take("anna", [turn])
     assert short is not None
@@ -267,13 +271,9 @@ async def test_nobody_waits_for_a_clock_that_was_set_back(hot_log: RedisEventLog
 
 
 async def test_a_refusal_after_a_clock_was_set_back_lasts_as_long_as_it_said(hot_log: RedisEventLog) -> None:
-    meter, turn, hour_us = UsageMeter(hot_log), Cost("turns", 1, 1, 1), 3_600_000_000
+    meter, turn = UsageMeter(hot_log), Cost("turns", 1, 1, 1)
     await meter.take("anna", [turn])
-    [pages] = await hot_log.call(("SCAN", 0, "MATCH", "*limit3:*", "COUNT", 1_000))
-    [key] = pages[1]
-    [value] = await hot_log.call(("GET", key))
-    ahead = " ".join(str(int(us) + hour_us) for us in value.split())
-    await hot_log.call(("SET", key, ahead, "PX", 3_700_000))
+    await set_back_an_hour(hot_log)
     short = await meter.take("anna", [turn])
     assert short is not None
     await anyio.sleep(short.wait_s)
