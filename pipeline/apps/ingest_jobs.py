@@ -79,6 +79,26 @@ class CollectionServices:
     recorder: Recorder
 
 
+class LaterDrops:
+    """Collections that were deleted while the library could not be reached: it still has their documents."""
+
+    def __init__(self, retrieval: RetrievalService, held: InputLeases, lease_ms: int) -> None:
+        self._retrieval = retrieval
+        self._held = held
+        self._lease_ms = lease_ms
+
+    async def add(self, collection: CollectionId) -> None:
+        """Some process erases its documents once it is deleted and the library can be reached."""
+        await self._held.hold([InputLease(SessionId(collection), _ALL)], self._lease_ms)
+
+    async def carry_out(self) -> None:
+        """Erase them now. Raises RetrievalUnavailable, where the rest stays for later."""
+        for held in await self._held.all():
+            if held.input == _ALL:
+                await self._retrieval.drop(CollectionId(held.session))
+                await self._held.let_go(held)
+
+
 class IngestJobs(TaskScope):
     """An async context manager that gives up what is not done at its end, and says so."""
 
@@ -94,6 +114,7 @@ class IngestJobs(TaskScope):
         self._settings = settings
         self._every_s = settings.interrupted_s / _BEATS
         self._lease_ms = int(settings.interrupted_s * 1_000)
+        self.later_drops = LaterDrops(services.retrieval, held, self._lease_ms)
         self._arriving: Counter[str] = Counter()
         self._sent: Counter[str] = Counter()
         """How many documents of each principal arrive here, and are being added."""
@@ -207,17 +228,6 @@ class IngestJobs(TaskScope):
             return None
         assert view is not None
         return DocumentAdded(view=view)
-
-    async def drop_later(self, collection: CollectionId) -> None:
-        """Some process erases its documents once it is deleted and the library can be reached."""
-        await self._held.hold([InputLease(SessionId(collection), _ALL)], self._lease_ms)
-
-    async def drop_now(self) -> None:
-        """Erase what was to be erased later. Raises RetrievalUnavailable, where the rest stays for later."""
-        for held in await self._held.all():
-            if held.input == _ALL:
-                await self._retrieval.drop(CollectionId(held.session))
-                await self._held.let_go(held)
 
     async def _removed(self, held: InputLease, document: DocumentId, began: Seq) -> bool:
         """True if the document was removed since."""

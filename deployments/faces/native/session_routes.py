@@ -63,7 +63,7 @@ async def erase_with_files(services: GatewayContainer, session: SessionId) -> No
         try:
             await services.collections.delete(collection)
         except RetrievalUnavailable:
-            await services.collections.additions.drop_later(collection)
+            await services.collections.additions.later_drops.add(collection)
             with suppress(SessionGone, SessionNotFound):
                 await services.sessions.delete(SessionId(collection))
     await erase(services, session)

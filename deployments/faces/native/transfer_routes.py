@@ -170,7 +170,8 @@ async def erase_user(
     await services.allowance.session(caller.name)
     busy = "other users are being erased here; try again"
     async with services.erasing.soon(caller.name, wait_s=_WAIT_S, busy=busy):
-        await services.collections.additions.drop_now()  # of deleted chats: their rows may be gone already
+        # Of chats that were deleted before, and whose rows may be gone already.
+        await services.collections.additions.later_drops.carry_out()
         return await eraser.erase(user_id)
 
 
