@@ -305,6 +305,8 @@ async def read_event(log: EventLog, pointer: Pointer) -> Recorded | None:
 
 WAIT_S: Final = 5.0
 """Of one blocking read. A server that is gone without a word is noticed so much later."""
+GATHER_S: Final = 0.1
+"""Between two looks: what happens meanwhile is taken with one call."""
 
 
 class EffectFeed:
@@ -346,6 +348,7 @@ class EffectFeed:
             try:
                 self._due |= await self._log.news(WAIT_S)
                 self._look.set()
+                await anyio.sleep(GATHER_S)
             except LogForeign:
                 raise
             except LogError as error:
