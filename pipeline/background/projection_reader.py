@@ -75,7 +75,7 @@ class ProjectionReader:
             _logger.info("%s: could not give its leases back: %s", self._projection.name, error)
 
     async def step(self) -> bool:
-        """Renew the leases if it is time, then take what there is, or wait a little. True: there was something."""
+        """Renew the leases if it is time, then take what there is, or wait a little. True: there was some."""
         beat_s = self._settings.lease_s / 3
         if self._is_time:
             await self._renew()
