@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from schemas.bounds import FewFields
+from schemas.document_models import ClosedModel, FrozenModel, RequestModel
 from schemas.languages import LanguageTag
 
 Style = Literal["neutral", "calm", "cheerful", "serious", "sad", "excited", "whisper"]
@@ -16,10 +16,8 @@ MARKS = 1_000
 """Marks of SSML in one text, at most."""
 
 
-class PauseSettings(BaseModel):
+class PauseSettings(ClosedModel):
     """Silence between sentences, in milliseconds of sound, whatever the speed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     sentence_ms: int | None = Field(default=None, ge=0, le=5_000)
     """After a sentence; None: as the voice makes it."""
@@ -27,10 +25,8 @@ class PauseSettings(BaseModel):
     """After the last sentence of a paragraph, and after a heading; None: as after a sentence."""
 
 
-class PronunciationEntry(FewFields):
+class PronunciationEntry(RequestModel):
     """One entry of a pronunciation dictionary: it changes what is said, never what is shown."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     word: str | None = Field(default=None, min_length=1, max_length=100, pattern=r"\S")
     """Word or phrase, found as a whole."""
@@ -65,10 +61,8 @@ def from_origin(
     return tuple(one.model_copy(update={"origin": origin}) for one in entries)
 
 
-class SpeechMark(BaseModel):
+class SpeechMark(FrozenModel):
     """Mark of SSML at characters [start, end) of the shown text."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     start: int = Field(ge=0)
     end: int = Field(ge=0)
@@ -87,10 +81,8 @@ class SpeechMark(BaseModel):
         return self
 
 
-class VoiceMark(BaseModel):
+class VoiceMark(FrozenModel):
     """Voice that speaks the characters [start, end) of the shown text."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     start: int = Field(ge=0)
     end: int = Field(ge=0)
@@ -99,19 +91,15 @@ class VoiceMark(BaseModel):
     """The voice's name."""
 
 
-class TextPart(BaseModel):
+class TextPart(FrozenModel):
     """Characters [start, end) of the shown text."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     start: int = Field(ge=0)
     end: int = Field(ge=0)
 
 
-class KeptReading(BaseModel):
+class KeptReading(FrozenModel):
     """An earlier reading of the same text, whose sound stays but for some parts."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     session: str
     turn: int

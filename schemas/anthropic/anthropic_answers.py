@@ -2,20 +2,16 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from schemas.document_models import ClosedModel
 
 
-class AnthropicErrorObject(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class AnthropicErrorObject(ClosedModel):
     type: str
     message: str
 
 
-class AnthropicError(BaseModel):
+class AnthropicError(ClosedModel):
     """In place of an answer, or as an event of one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["error"]
     error: AnthropicErrorObject

@@ -2,17 +2,15 @@
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from schemas.bounds import FewFields
+from schemas.document_models import ClosedModel, RequestModel
 from schemas.events.voice_events import Taken
 from schemas.settings.listening_settings import Mode
 
 
-class AssistantCommand(FewFields):
+class AssistantCommand(RequestModel):
     """Messages of a client beside its audio."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     type: Literal["audio-chunk", "commit", "stop", "playback", "ping"]
     chunk: Annotated[str, Field(max_length=1_400_000)] | None = None
@@ -23,10 +21,8 @@ class AssistantCommand(FewFields):
     """... so much was heard."""
 
 
-class AssistantReply(BaseModel):
+class AssistantReply(ClosedModel):
     """Transcript of a recording, and the whole answer to it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     session_id: str
     turn: int | None
@@ -43,11 +39,7 @@ class AssistantReply(BaseModel):
 # ---------------------------------------------------------------- server to client
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class VoiceSession(_Message):
+class VoiceSession(ClosedModel):
     """The first message: the session that the conversation is."""
 
     type: Literal["session"] = "session"
@@ -58,7 +50,7 @@ class VoiceSession(_Message):
     """The latest turn that is over: nothing is told of it, or of those before, unless `after` asks for it."""
 
 
-class VoiceTranscriptPartial(_Message):
+class VoiceTranscriptPartial(ClosedModel):
     """Partial transcript; the first `stable` characters will not change."""
 
     type: Literal["transcript-partial"] = "transcript-partial"
@@ -66,7 +58,7 @@ class VoiceTranscriptPartial(_Message):
     stable: int
 
 
-class VoiceTranscript(_Message):
+class VoiceTranscript(ClosedModel):
     """Final transcript, and the decision about it."""
 
     type: Literal["transcript"] = "transcript"
@@ -74,7 +66,7 @@ class VoiceTranscript(_Message):
     taken: Taken
 
 
-class VoiceToken(_Message):
+class VoiceToken(ClosedModel):
     """A piece of the answer's text."""
 
     type: Literal["token"] = "token"
@@ -82,7 +74,7 @@ class VoiceToken(_Message):
     turn: int
 
 
-class VoiceAudioChunk(_Message):
+class VoiceAudioChunk(ClosedModel):
     """The sound of the next piece of the answer: an MP3 file in base64."""
 
     type: Literal["audio-chunk"] = "audio-chunk"
@@ -91,14 +83,14 @@ class VoiceAudioChunk(_Message):
     turn: int
 
 
-class VoiceAudioDone(_Message):
+class VoiceAudioDone(ClosedModel):
     """All sound of the answer has been sent."""
 
     type: Literal["audio-done"] = "audio-done"
     turn: int
 
 
-class VoiceDone(_Message):
+class VoiceDone(ClosedModel):
     """The answer is over."""
 
     type: Literal["done"] = "done"
@@ -107,26 +99,26 @@ class VoiceDone(_Message):
     """It was stopped or interrupted."""
 
 
-class VoiceHold(_Message):
+class VoiceHold(ClosedModel):
     """A user speaks: the client pauses its playback and keeps its audio."""
 
     type: Literal["hold"] = "hold"
 
 
-class VoiceRelease(_Message):
+class VoiceRelease(ClosedModel):
     """Go on playing."""
 
     type: Literal["release"] = "release"
 
 
-class VoiceFlush(_Message):
+class VoiceFlush(ClosedModel):
     """Drop what you have of this turn's sound: the answer was interrupted."""
 
     type: Literal["flush"] = "flush"
     turn: int
 
 
-class VoiceError(_Message):
+class VoiceError(ClosedModel):
     """Something failed, or a message of the client's was wrong."""
 
     type: Literal["error"] = "error"
@@ -137,7 +129,7 @@ class VoiceError(_Message):
     turn: int | None = None
 
 
-class VoicePong(_Message):
+class VoicePong(ClosedModel):
     type: Literal["pong"] = "pong"
 
 

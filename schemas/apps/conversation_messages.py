@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from schemas.bounds import FewFields
+from schemas.document_models import ClosedModel, without_defaults
 from schemas.languages import LanguageChoice
 from schemas.native.client_commands import (
     Key,
@@ -13,7 +14,6 @@ from schemas.native.client_commands import (
     SearchPatch,
     SettingsPatch,
     TurnNumber,
-    without_defaults,
 )
 from schemas.settings import SessionName
 from schemas.settings.retrieval_settings import Citation
@@ -22,14 +22,10 @@ ChunkSize = Annotated[int, Field(ge=1, le=8_000)]
 AudioParam = Literal["none", "mp3", "opus", "wav", "pcm16"]
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
 # ---------------------------------------------------------------- wishes
 
 
-class _Wish(FewFields, _Shape):
+class _Wish(FewFields, ClosedModel):
     """Message of a client."""
 
 
@@ -146,7 +142,7 @@ SocketCommand = Annotated[SocketMessage | SocketControl, Field(discriminator="ty
 # ---------------------------------------------------------------- answers
 
 
-class CharacterView(_Shape):
+class CharacterView(ClosedModel):
     id: str
     name: str
     persona: str = ""
@@ -155,14 +151,14 @@ class CharacterView(_Shape):
     collections: tuple[str, ...] = ()
 
 
-class CharacterList(_Shape):
+class CharacterList(ClosedModel):
     characters: tuple[CharacterView, ...]
 
 
 class CitationView(Citation):
     """A passage with where in the answer, and when in its sound, it is cited."""
 
-    class Heard(_Shape):
+    class Heard(ClosedModel):
         start_ms: int
         end_ms: int
 
@@ -170,7 +166,7 @@ class CitationView(Citation):
     """The sound of the sentences that rest on it, in milliseconds of the answer's audio."""
 
 
-class MessageView(_Shape):
+class MessageView(ClosedModel):
     id: str
     turn: int
     role: Literal["user", "assistant"]
@@ -185,7 +181,7 @@ class MessageView(_Shape):
     error: str | None = None
 
 
-class ThreadView(_Shape):
+class ThreadView(ClosedModel):
     id: str
     title: str
     character: CharacterView | None = None
@@ -196,7 +192,7 @@ class ThreadView(_Shape):
     messages: tuple[MessageView, ...] = ()
 
 
-class ListedThread(_Shape):
+class ListedThread(ClosedModel):
     id: str
     title: str
     created_ms: int
@@ -205,7 +201,7 @@ class ListedThread(_Shape):
     turns: int = 0
 
 
-class ThreadList(_Shape):
+class ThreadList(ClosedModel):
     """Newest first."""
 
     threads: tuple[ListedThread, ...]

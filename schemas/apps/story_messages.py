@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from schemas.bounds import FewFields
-from schemas.native.client_commands import Key, Readable, ReadableExtra, Said, without_defaults
+from schemas.document_models import ClosedModel, PatchModel
+from schemas.native.client_commands import Key, Readable, ReadableExtra, Said
 from schemas.settings.narration_preferences import Preferences
 from schemas.speech_style import PRONUNCIATIONS, PronunciationEntry
 
@@ -14,14 +15,10 @@ VOICED_PARTS = 200
 SceneName = Annotated[str, Field(max_length=80)]
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
 # ---------------------------------------------------------------- wishes
 
 
-class _Wish(FewFields, _Shape):
+class _Wish(FewFields, ClosedModel):
     """Message of a client."""
 
 
@@ -90,10 +87,8 @@ class NarrateText(_Wish):
     title: Annotated[Readable, Field(max_length=200)] = ""
 
 
-class PreferencesPatch(FewFields, Preferences):
+class PreferencesPatch(PatchModel, Preferences):
     """Any part of the preferences; what is left out stays as it is."""
-
-    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
     realtime_tts_enabled: bool = Field(
         default=False, validation_alias=AliasChoices("realtime_tts_enabled", "realtime_tts")
@@ -120,7 +115,7 @@ class SocketCommand(_Wish):
 # ---------------------------------------------------------------- answers
 
 
-class NarrationView(_Shape):
+class NarrationView(ClosedModel):
     session_id: str
     status: Literal["requested", "ready", "failed"]
     chunk_count: int = 0
@@ -130,7 +125,7 @@ class NarrationView(_Shape):
     message: str | None = None
 
 
-class SceneView(_Shape):
+class SceneView(ClosedModel):
     id: str
     story_id: str
     number: int
@@ -146,7 +141,7 @@ class SceneView(_Shape):
     error: str | None = None
 
 
-class StoryView(_Shape):
+class StoryView(ClosedModel):
     id: str
     title: str
     premise: str
@@ -154,14 +149,14 @@ class StoryView(_Shape):
     scenes: tuple[SceneView, ...] = ()
 
 
-class SceneStream(_Shape):
+class SceneStream(ClosedModel):
     """Addresses of the scene's audio; `session_id` is also the scene's id."""
 
     session_id: str
     websocket_url: str
 
 
-class NarrationStarted(_Shape):
+class NarrationStarted(ClosedModel):
     session_id: str
     websocket_url: str
     status: Literal["requested", "ready"]
@@ -170,13 +165,13 @@ class NarrationStarted(_Shape):
     """False: it was there already."""
 
 
-class PreferencesView(_Shape):
+class PreferencesView(ClosedModel):
     preferences: Preferences
     seq: int
 
 
-class PreferencesHistory(_Shape):
-    class At(_Shape):
+class PreferencesHistory(ClosedModel):
+    class At(ClosedModel):
         seq: int
         changed_ms: int
         preferences: Preferences
@@ -184,7 +179,7 @@ class PreferencesHistory(_Shape):
     history: tuple[At, ...]
 
 
-class VoiceView(_Shape):
+class VoiceView(ClosedModel):
     id: str
     provider: str
     preview_url: str

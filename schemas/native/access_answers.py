@@ -2,14 +2,10 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from schemas.document_models import ClosedModel
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class TokenMade(_Wire):
+class TokenMade(ClosedModel):
     """For a browser: carries the caller's API key without being it."""
 
     token: str
@@ -21,7 +17,7 @@ class TokenMade(_Wire):
     """Seconds."""
 
 
-class ShareMade(_Wire):
+class ShareMade(ClosedModel):
     """A new share link; nobody can be told its token again."""
 
     share_id: str
@@ -31,14 +27,14 @@ class ShareMade(_Wire):
     expires_at: datetime | None
 
 
-class ShareView(_Wire):
+class ShareView(ClosedModel):
     share_id: str
     label: str
     created_at: datetime
     expires_at: datetime | None
 
 
-class ShareList(_Wire):
+class ShareList(ClosedModel):
     """The links that are good now."""
 
     shares: tuple[ShareView, ...]

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    ConfigDict,
     Field,
     GetJsonSchemaHandler,
     field_validator,
@@ -15,7 +14,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from schemas.bounds import FewFields
+from schemas.document_models import PatchModel, RequestModel
 from schemas.settings import SentenceSettings, SessionName, SessionSettings
 from schemas.settings.listening_settings import EndpointingSettings, ListeningSettings
 from schemas.settings.model_settings import (
@@ -87,38 +86,20 @@ Key = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+
 TurnNumber = Annotated[int, Field(ge=1, le=2**53)]
 
 
-class _Command(FewFields):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-def without_defaults(schema: dict[str, Any]) -> None:
-    """Fields that a patch leaves out keep their value, not their default."""
-    for field in schema["properties"].values():
-        field.pop("default", None)
-
-
-class SentencePatch(FewFields, SentenceSettings):
+class SentencePatch(PatchModel, SentenceSettings):
     """Any part of the sentence settings."""
 
-    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
-
-class PausePatch(FewFields, PauseSettings):
+class PausePatch(PatchModel, PauseSettings):
     """Any part of the settings of pauses."""
 
-    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
-
-class EndpointingPatch(FewFields, EndpointingSettings):
+class EndpointingPatch(PatchModel, EndpointingSettings):
     """Any part of the endpointing settings."""
 
-    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
-
-class ListeningPatch(FewFields, ListeningSettings):
+class ListeningPatch(PatchModel, ListeningSettings):
     """Any part of the listening settings."""
-
-    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
     endpointing: EndpointingPatch = EndpointingPatch()
     prompt: Annotated[Readable, Field(max_length=2_000)] = ""
@@ -133,10 +114,8 @@ def _tellable(value: Any) -> None:
     _readable(text)
 
 
-class SamplingPatch(FewFields, SamplingSettings):
+class SamplingPatch(PatchModel, SamplingSettings):
     """Any part of the sampling settings."""
-
-    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
     stop: tuple[Annotated[Readable, Field(min_length=1, max_length=200)], ...] = Field(
         default=(), max_length=4, strict=False, fail_fast=True
@@ -149,10 +128,8 @@ class SamplingPatch(FewFields, SamplingSettings):
         return schema
 
 
-class ToolPatch(FewFields, ToolSettings):
+class ToolPatch(PatchModel, ToolSettings):
     """Any part of the tool settings."""
-
-    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
     registered: tuple[FunctionName, ...] = Field(default=(), max_length=64, strict=False, fail_fast=True)
     functions: tuple[FunctionOffer, ...] = Field(
@@ -169,19 +146,15 @@ class ToolPatch(FewFields, ToolSettings):
         return functions
 
 
-class SearchPatch(SearchToolConfig):
+class SearchPatch(PatchModel, SearchToolConfig):
     """Any part of the search settings."""
 
-    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
-
-class SettingsPatch(FewFields, SessionSettings):
+class SettingsPatch(PatchModel, SessionSettings):
     """Any part of the session settings, under the same limits.
 
     Only the fields that were given count; the defaults of the others mean nothing here.
     """
-
-    model_config = ConfigDict(strict=True, allow_inf_nan=False, json_schema_extra=without_defaults)
 
     voice: Annotated[Readable, Field(min_length=1, max_length=64)] = "joe"
     system_prompt: Annotated[Readable, Field(max_length=8_000)] = ""
@@ -219,12 +192,12 @@ class SettingsPatch(FewFields, SessionSettings):
         return SessionSettings.model_validate(merged)
 
 
-class CreateSession(_Command):
+class CreateSession(RequestModel):
     settings: SettingsPatch = Field(default_factory=SettingsPatch)
     title: Annotated[Readable, Field(max_length=200)] = ""
 
 
-class UpdateSession(_Command):
+class UpdateSession(RequestModel):
     """The settings for turns requested from now on, a new title, or both."""
 
     settings: SettingsPatch | None = None
@@ -237,7 +210,7 @@ class UpdateSession(_Command):
         return self
 
 
-class CreateShare(_Command):
+class CreateShare(RequestModel):
     """A link for somebody who may listen to the session, and nothing else."""
 
     expires_in: Annotated[int, Field(ge=1, le=10 * 366 * 86_400)] | None = None
@@ -245,7 +218,7 @@ class CreateShare(_Command):
     label: Annotated[Readable, Field(max_length=200)] = ""
 
 
-class RequestTurn(_Command):
+class RequestTurn(RequestModel):
     """Answer a prompt, or read a text out: exactly one of the two."""
 
     prompt: Said | None = None
@@ -273,7 +246,7 @@ class RequestTurn(_Command):
         return self.prompt or self.text or ""
 
 
-class Control(_Command):
+class Control(RequestModel):
     """A wish about the turn that is running."""
 
     action: Literal["stop", "pause", "resume", "skip"]
@@ -294,7 +267,7 @@ Rate = Literal[8_000, 16_000, 24_000, 48_000]
 _RATES: Final[dict[Format, Rate]] = {"pcm16": 16_000, "opus": 48_000, "mulaw": 8_000, "alaw": 8_000}
 
 
-class OpenInput(_Command):
+class OpenInput(RequestModel):
     """Begin to be listened to, or go on after the connection broke; then sound follows in binary frames."""
 
     input: Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] | None = None
@@ -316,7 +289,7 @@ class OpenInput(_Command):
         return self.rate
 
 
-class AcknowledgePlayback(_Command):
+class AcknowledgePlayback(RequestModel):
     """So much of a turn's audio has been heard from the client's loudspeaker."""
 
     turn: Annotated[int, Field(ge=1, le=2**53)]

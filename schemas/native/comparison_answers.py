@@ -2,17 +2,14 @@
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
+from schemas.document_models import ClosedModel
 from schemas.events.voice_events import WayReport, WordDifference
 from schemas.settings.listening_settings import ListeningSettings, Mode
 
 
-class _Line(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class ComparisonProgress(_Line):
+class ComparisonProgress(ClosedModel):
     """So much of an input has been listened to again."""
 
     type: Literal["progress"] = "progress"
@@ -23,7 +20,7 @@ class ComparisonProgress(_Line):
     total_ms: int
 
 
-class UtteranceComparison(_Line):
+class UtteranceComparison(ClosedModel):
     """Transcripts of one utterance by each mode; the realtime mode comes first."""
 
     utterance: int
@@ -38,7 +35,7 @@ class UtteranceComparison(_Line):
     differences: tuple[WordDifference, ...] = ()
 
 
-class WayTotal(_Line):
+class WayTotal(ClosedModel):
     """One way over a whole input."""
 
     mode: Mode
@@ -60,7 +57,7 @@ class WayTotal(_Line):
     """Words of partial texts that were taken back."""
 
 
-class InputComparison(_Line):
+class InputComparison(ClosedModel):
     """One microphone or file."""
 
     input: str
@@ -77,7 +74,7 @@ class InputComparison(_Line):
     ways: tuple[WayTotal, WayTotal]
 
 
-class ComparisonReport(_Line):
+class ComparisonReport(ClosedModel):
     """The last line."""
 
     type: Literal["report"] = "report"
@@ -87,7 +84,7 @@ class ComparisonReport(_Line):
     inputs: tuple[InputComparison, ...]
 
 
-class ComparisonFailed(_Line):
+class ComparisonFailed(ClosedModel):
     """The last line, where there is no report."""
 
     type: Literal["error"] = "error"

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from schemas.bounds import FewFields
+from schemas.document_models import FrozenModel, RequestModel
 from schemas.native.client_commands import Readable, Said
 from schemas.settings.retrieval_settings import (
     CollectionId,
@@ -18,33 +18,25 @@ from schemas.settings.retrieval_settings import (
 Name = Annotated[Said, Field(max_length=200)]
 
 
-class _Wish(FewFields):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
-
-class CreateCollection(_Wish):
+class CreateCollection(RequestModel):
     name: Name
     thread: Annotated[Readable, Field(max_length=64)] | None = None
     """A thread of the caller's, whose files the collection is for: it is deleted with the thread, which may
     search it or not."""
 
 
-class RenameCollection(_Wish):
+class RenameCollection(RequestModel):
     name: Name
 
 
-class SearchCollection(_Wish):
+class SearchCollection(RequestModel):
     question: Annotated[Said, Field(max_length=20_000)]
     strategy: Strategy = "two_stage"
     top_k: Annotated[int, Field(ge=1, le=50)] = 4
     """So many passages at most."""
 
 
-class Upload(_Wish):
+class Upload(RequestModel):
     """The parts of an upload's form beside its file."""
 
     document_id: Annotated[Readable, Field(max_length=64)] | None = None
@@ -53,7 +45,7 @@ class Upload(_Wish):
     """Name of the file, if the form has none."""
 
 
-class CollectionInfo(_Answer):
+class CollectionInfo(FrozenModel):
     """A collection as it is now. Its id is also that of the session whose events tell of it."""
 
     id: CollectionId
@@ -69,13 +61,13 @@ class CollectionInfo(_Answer):
     """The uploaded files of both together."""
 
 
-class CollectionList(_Answer):
+class CollectionList(FrozenModel):
     collections: tuple[CollectionInfo, ...]
     next: str | None = None
     """The `before` of the page that follows."""
 
 
-class DocumentInfo(_Answer):
+class DocumentInfo(FrozenModel):
     """A document, and how far it is."""
 
     id: DocumentId
@@ -92,11 +84,11 @@ class DocumentInfo(_Answer):
     """Why it failed."""
 
 
-class DocumentList(_Answer):
+class DocumentList(FrozenModel):
     documents: tuple[DocumentInfo, ...]
 
 
-class Excerpt(_Answer):
+class Excerpt(FrozenModel):
     """A part of a document's text, with what is around it. Characters are Unicode code points."""
 
     document: DocumentId
@@ -116,7 +108,7 @@ class Excerpt(_Answer):
     """Of the whole document."""
 
 
-class DocumentText(_Answer):
+class DocumentText(FrozenModel):
     """The text of a document that is not kept."""
 
     name: str
@@ -127,5 +119,5 @@ class DocumentText(_Answer):
     text: str
 
 
-class FoundPassages(_Answer):
+class FoundPassages(FrozenModel):
     passages: tuple[Passage, ...]

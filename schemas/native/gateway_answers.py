@@ -2,16 +2,11 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from schemas.document_models import ClosedModel
 from schemas.native.native_messages import LogState
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Readiness(_Answer):
+class Readiness(ClosedModel):
     """Whether this replica should be sent anything new. Its engines are not asked: see /v1/health."""
 
     status: Literal["ready", "saturated", "leaving"]
@@ -20,7 +15,7 @@ class Readiness(_Answer):
     """As this replica sees it. Does not count: all replicas share the log, so none answers better."""
 
 
-class GatewayView(_Answer):
+class GatewayView(ClosedModel):
     """One gateway, as it last announced itself."""
 
     gateway: str
@@ -44,13 +39,13 @@ class GatewayView(_Answer):
     """Why it goes; empty: it stays."""
 
 
-class GatewayList(_Answer):
+class GatewayList(ClosedModel):
     """All that are there, the oldest first."""
 
     gateways: tuple[GatewayView, ...]
 
 
-class LeaveAccepted(_Answer):
+class LeaveAccepted(ClosedModel):
     """It will go: what it runs is handed over, and who listens there is sent on."""
 
     gateway: str

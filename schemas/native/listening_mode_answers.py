@@ -1,15 +1,10 @@
 """The ways of listening as an answer, for whoever lets people choose."""
 
-from pydantic import BaseModel, ConfigDict
-
+from schemas.document_models import ClosedModel
 from schemas.settings.listening_settings import Mode
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class ModeView(_Answer):
+class ModeView(ClosedModel):
     """A way of listening that a session may choose, as `listening.mode`."""
 
     mode: Mode
@@ -23,6 +18,6 @@ class ModeView(_Answer):
     """Other providers, by `listening.provider`."""
 
 
-class ListeningModes(_Answer):
+class ListeningModes(ClosedModel):
     default: Mode
     modes: tuple[ModeView, ...]

@@ -1,13 +1,9 @@
 """Latencies of a session's answers, from its events."""
 
-from pydantic import BaseModel, ConfigDict
+from schemas.document_models import ClosedModel
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Measurement(_Answer):
+class Measurement(ClosedModel):
     """One metric with one set of labels, as docs/metrics.md describes it."""
 
     name: str
@@ -21,7 +17,7 @@ class Measurement(_Answer):
     p95: float | None = None
 
 
-class SessionMetrics(_Answer):
+class SessionMetrics(ClosedModel):
     """Worked out from the log of the session, just now."""
 
     session_id: str

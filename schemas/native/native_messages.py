@@ -2,8 +2,9 @@
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
+from schemas.document_models import ClosedModel
 from schemas.native.client_commands import AcknowledgePlayback, Control, OpenInput, RequestTurn
 from schemas.settings import SessionSettings
 
@@ -13,10 +14,6 @@ Ref = Annotated[str, Field(max_length=128)]
 
 LogState = Literal["ok", "full", "unavailable"]
 """Whether the log takes events, answers reads only (its memory is full), or does not answer."""
-
-
-class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 # ---------------------------------------------------------------- client to server, WebSocket
@@ -36,7 +33,7 @@ class ClientControl(Control):
     ref: Ref | None = None
 
 
-class ClientPing(_Wire):
+class ClientPing(ClosedModel):
     """Answered by `pong`."""
 
     type: Literal["ping"] = "ping"
@@ -50,21 +47,21 @@ class ClientInputOpen(OpenInput):
     ref: Ref | None = None
 
 
-class ClientInputCommit(_Wire):
+class ClientInputCommit(ClosedModel):
     """Ends the utterance here. Answered by `accepted`."""
 
     type: Literal["input.commit"] = "input.commit"
     ref: Ref | None = None
 
 
-class ClientInputClear(_Wire):
+class ClientInputClear(ClosedModel):
     """Forget what was said since the last utterance. Answered by `accepted`."""
 
     type: Literal["input.clear"] = "input.clear"
     ref: Ref | None = None
 
 
-class ClientInputClose(_Wire):
+class ClientInputClose(ClosedModel):
     """No more sound follows; what was said is written down. Answered by `accepted`."""
 
     type: Literal["input.close"] = "input.close"
@@ -95,7 +92,7 @@ CLIENT_MESSAGE: Final[TypeAdapter[ClientMessage]] = TypeAdapter(ClientMessage)
 # ---------------------------------------------------------------- server to client, SSE and WebSocket
 
 
-class Hello(_Wire):
+class Hello(ClosedModel):
     """The first frame: where the session stands and from where this listener reads."""
 
     type: Literal["hello"] = "hello"
@@ -105,7 +102,7 @@ class Hello(_Wire):
     from_seq: int
 
 
-class Heartbeat(_Wire):
+class Heartbeat(ClosedModel):
     """The connection lives although nothing happened. It is not in the log, and no cursor."""
 
     type: Literal["heartbeat"] = "heartbeat"
@@ -114,7 +111,7 @@ class Heartbeat(_Wire):
     """`unavailable`: events come again when the log is back, none is lost. Told at once when it changes."""
 
 
-class Reconnect(_Wire):
+class Reconnect(ClosedModel):
     """This gateway is leaving: come back with `cursor`, after `after_s`. Nothing is lost; then it closes."""
 
     type: Literal["reconnect"] = "reconnect"
@@ -122,7 +119,7 @@ class Reconnect(_Wire):
     after_s: float = 0.0
 
 
-class ErrorFrame(_Wire):
+class ErrorFrame(ClosedModel):
     """With `ref`: the answer to that message, the socket stays open. Without: the server closes."""
 
     type: Literal["error"] = "error"
@@ -137,7 +134,7 @@ class ErrorFrame(_Wire):
     """As in a problem of HTTP."""
 
 
-class End(_Wire):
+class End(ClosedModel):
     """Nothing more will come on this connection; `seq` is the last event sent."""
 
     type: Literal["end"] = "end"
@@ -145,7 +142,7 @@ class End(_Wire):
     seq: int
 
 
-class Accepted(_Wire):
+class Accepted(ClosedModel):
     """The command is in the log at `seq`; `turn` is set where one was requested."""
 
     type: Literal["accepted"] = "accepted"
@@ -154,7 +151,7 @@ class Accepted(_Wire):
     ref: str | None = None
 
 
-class InputReady(_Wire):
+class InputReady(ClosedModel):
     """Send the input's sound from `from_ms` on; what came before is safe."""
 
     type: Literal["input.ready"] = "input.ready"
@@ -163,7 +160,7 @@ class InputReady(_Wire):
     ref: str | None = None
 
 
-class InputAck(_Wire):
+class InputAck(ClosedModel):
     """Sound before `ms` is safe, or what was said in it is: it need not be sent again."""
 
     type: Literal["input.ack"] = "input.ack"
@@ -171,7 +168,7 @@ class InputAck(_Wire):
     ms: int
 
 
-class Pong(_Wire):
+class Pong(ClosedModel):
     type: Literal["pong"] = "pong"
     ref: str | None = None
 
@@ -179,7 +176,7 @@ class Pong(_Wire):
 # ---------------------------------------------------------------- answers, HTTP
 
 
-class Problem(_Wire):
+class Problem(ClosedModel):
     """application/problem+json (RFC 9457)."""
 
     type: str = "about:blank"
@@ -194,7 +191,7 @@ class Problem(_Wire):
     """Tells causes of the same code apart: `log.unavailable` is `unreachable` or `full`."""
 
 
-class Links(_Wire):
+class Links(ClosedModel):
     """Addresses of a session's parts, relative to this server."""
 
     self: str
@@ -204,7 +201,7 @@ class Links(_Wire):
     page: str
 
 
-class SessionCreated(_Wire):
+class SessionCreated(ClosedModel):
     session_id: str
     generation: str
     head_seq: int
@@ -212,7 +209,7 @@ class SessionCreated(_Wire):
     links: Links
 
 
-class TurnError(_Wire):
+class TurnError(ClosedModel):
     """Why a turn failed."""
 
     code: str
@@ -220,7 +217,7 @@ class TurnError(_Wire):
     retryable: bool = False
 
 
-class TurnView(_Wire):
+class TurnView(ClosedModel):
     """One question and its answer so far."""
 
     turn: int
@@ -235,7 +232,7 @@ class TurnView(_Wire):
     error: TurnError | None = None
 
 
-class SessionView(_Wire):
+class SessionView(ClosedModel):
     """The session as its events up to `head_seq` make it."""
 
     session_id: str
@@ -249,25 +246,25 @@ class SessionView(_Wire):
     turns: tuple[TurnView, ...] = ()
 
 
-class SessionUpdated(_Wire):
+class SessionUpdated(ClosedModel):
     seq: int
     settings: SessionSettings
 
 
-class TurnAccepted(_Wire):
+class TurnAccepted(ClosedModel):
     session_id: str
     turn: int
     seq: int
 
 
-class UtteranceView(_Wire):
+class UtteranceView(ClosedModel):
     """Speech without a longer pause."""
 
     utterance: int
     text: str
 
 
-class RecordingHeard(_Wire):
+class RecordingHeard(ClosedModel):
     """A recording has been listened to, up to the event `seq`."""
 
     session_id: str
@@ -280,11 +277,11 @@ class RecordingHeard(_Wire):
     """The question that was asked of it, if one was."""
 
 
-class ControlAccepted(_Wire):
+class ControlAccepted(ClosedModel):
     seq: int
 
 
-class Voices(_Wire):
+class Voices(ClosedModel):
     voices: tuple[str, ...]
     providers: dict[str, tuple[str, ...]]
     """Speech providers, and the voices of each; "local" is this server."""
@@ -292,7 +289,7 @@ class Voices(_Wire):
     """Languages of each voice, by provider, as BCP 47 tags; "*": every one; none: it is not known."""
 
 
-class LocalModel(_Wire):
+class LocalModel(ClosedModel):
     name: str
     role: Literal["language-model", "speech-to-text", "voice"]
     languages: tuple[str, ...] = ()
@@ -306,14 +303,14 @@ class LocalModel(_Wire):
     """Whether the memory that is free now would hold it."""
 
 
-class LocalModels(_Wire):
+class LocalModels(ClosedModel):
     """Models of the gateway's machine: the packaged ones, and those of the manifest (docs/models.md)."""
 
     models: tuple[LocalModel, ...]
     free_megabytes: int
 
 
-class Health(_Wire):
+class Health(ClosedModel):
     """200 only where every part is "ok", or "starts when first asked" as long as nobody asks for it."""
 
     status: str

@@ -2,17 +2,15 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from schemas.bounds import FewFields
+from schemas.document_models import FrozenModel, RequestModel
 from schemas.native.client_commands import Readable, Said, SettingsPatch
 from schemas.native.native_messages import SessionCreated
 
 
-class ForkSession(FewFields):
+class ForkSession(RequestModel):
     """Begin a new session with another one's past."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     at: Annotated[int, Field(ge=1, le=2**53)] | None = None
     """The last event that both share; None: everything there is."""
@@ -45,10 +43,8 @@ class SessionImported(SessionCreated):
     """The id that it had where it was exported."""
 
 
-class ErasedSession(BaseModel):
+class ErasedSession(FrozenModel):
     """One session that is no more."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     session_id: str
     n: int
@@ -73,10 +69,8 @@ Place = Literal[
 PlaceState = Literal["clear", "erased", "kept", "pending", "not_looked_at"]
 
 
-class ErasurePlace(BaseModel):
+class ErasurePlace(FrozenModel):
     """Result of an erasure in one place."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     place: Place
     state: PlaceState
@@ -91,10 +85,8 @@ class ErasurePlace(BaseModel):
     """The threads of others in which something stays."""
 
 
-class ErasureProof(BaseModel):
+class ErasureProof(FrozenModel):
     """Report of an erasure: counts of erased and of remaining data in each place."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     format: Literal["rhapsode.erasure"] = "rhapsode.erasure"
     principal_sha256: str

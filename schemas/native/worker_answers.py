@@ -2,16 +2,11 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from schemas.document_models import ClosedModel
 from schemas.events import Kind
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class ListedSession(_Answer):
+class ListedSession(ClosedModel):
     """A session in the list."""
 
     session_id: str
@@ -27,7 +22,7 @@ class ListedSession(_Answer):
     state: Literal["live", "sealed"] = "live"
 
 
-class SessionList(_Answer):
+class SessionList(ClosedModel):
     """Newest first."""
 
     sessions: tuple[ListedSession, ...]
@@ -35,7 +30,7 @@ class SessionList(_Answer):
     """To be sent as `before` for the sessions that follow; None: there are no more."""
 
 
-class ReaderReport(_Answer):
+class ReaderReport(ClosedModel):
     """Base of effects and projections."""
 
     name: str
@@ -63,7 +58,7 @@ class ProjectionReport(ReaderReport):
     rebuilding: bool
 
 
-class WorkerReport(_Answer):
+class WorkerReport(ClosedModel):
     """State of the workers, from the log server."""
 
     workers: int
@@ -84,7 +79,7 @@ class WorkerReport(_Answer):
         return (*self.effects, *self.projections)
 
 
-class DeadLetter(_Answer):
+class DeadLetter(ClosedModel):
     """An event that an effect or a projection could not be done with."""
 
     id: str
@@ -101,7 +96,7 @@ class DeadLetter(_Answer):
     buried_ms: int
 
 
-class DeadLetters(_Answer):
+class DeadLetters(ClosedModel):
     """By partition, oldest first in each."""
 
     dead_letters: tuple[DeadLetter, ...]
@@ -109,13 +104,13 @@ class DeadLetters(_Answer):
     """To be sent as `after`; None: there are no more."""
 
 
-class RetryAccepted(_Answer):
+class RetryAccepted(ClosedModel):
     """The event is on its way to the effect or projection again."""
 
     id: str
 
 
-class RebuildAccepted(_Answer):
+class RebuildAccepted(ClosedModel):
     """The projection will be made anew, partition by partition."""
 
     projection: str

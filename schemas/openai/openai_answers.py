@@ -2,46 +2,36 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from schemas.document_models import ClosedModel
 
 
-class ErrorObject(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class ErrorObject(ClosedModel):
     message: str
     type: str
     param: str | None
     code: str | None
 
 
-class OpenAiError(BaseModel):
+class OpenAiError(ClosedModel):
     """In place of an answer, or as an event of one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     error: ErrorObject
 
 
-class Embedding(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class Embedding(ClosedModel):
     object: Literal["embedding"]
     index: int
     embedding: list[float] | str
     """Of length 1; as a text: float32 in little-endian order, in base64."""
 
 
-class EmbeddingUsage(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class EmbeddingUsage(ClosedModel):
     prompt_tokens: int
     total_tokens: int
 
 
-class EmbeddingList(BaseModel):
+class EmbeddingList(ClosedModel):
     """One vector for each text, in their order."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     object: Literal["list"]
     data: list[Embedding]

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
+from schemas.document_models import ClosedModel
 from schemas.languages import LanguageChoice
 from schemas.settings.access_settings import AuthSettings
 from schemas.settings.limit_settings import GatewaySettings, LimitSettings, StreamingSettings
@@ -44,11 +45,7 @@ MOST_COLLECTIONS: Final = 16
 """Of one session; they are searched together."""
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class SentenceSettings(_Settings):
+class SentenceSettings(ClosedModel):
     """Settings that cut generated text for speech. Lengths are characters of the shown text."""
 
     min_length: int = Field(default=20, ge=1, le=500)
@@ -66,7 +63,7 @@ class SentenceSettings(_Settings):
     """Hard limit: a longer run is cut at the best place before it, inside a word if there is none."""
 
 
-class SessionSettings(_Settings):
+class SessionSettings(ClosedModel):
     """Settings that a user chooses for one session; every change is an event."""
 
     voice: str = Field(default="joe", min_length=1, max_length=64)
@@ -117,7 +114,7 @@ class SessionSettings(_Settings):
     the next question."""
 
 
-class LanguageModelSettings(VllmSettings, _Settings):
+class LanguageModelSettings(VllmSettings, ClosedModel):
     """Which engine writes the answers, and who else may."""
 
     engine: str = "llama"
@@ -174,7 +171,7 @@ class LanguageModelSettings(VllmSettings, _Settings):
         return {LOCAL: self.window} | {n: one.context_tokens for n, one in self.providers.items()}
 
 
-class TextToSpeechSettings(LocalVoiceSettings, _Settings):
+class TextToSpeechSettings(LocalVoiceSettings, ClosedModel):
     """Which engine speaks, and who else may."""
 
     bitrate: int = Field(default=24_000, ge=8_000, le=128_000)
@@ -191,7 +188,7 @@ class TextToSpeechSettings(LocalVoiceSettings, _Settings):
         return self
 
 
-class IdleSettings(_Settings):
+class IdleSettings(ClosedModel):
     """After so many idle seconds, with nobody listening, a session is closed; 0: never. A user's never is."""
 
     session_s: float = Field(default=7 * 86_400, ge=0)
@@ -201,7 +198,7 @@ class IdleSettings(_Settings):
     completion_s: float = Field(default=3_600, ge=0)
 
 
-class WorkerSettings(_Settings):
+class WorkerSettings(ClosedModel):
     """Settings of background work: effects, projections, and keeping the log tidy."""
 
     concurrency: int = Field(default=8, ge=1, le=256)
@@ -230,7 +227,7 @@ class WorkerSettings(_Settings):
     idle: IdleSettings = IdleSettings()
 
 
-class ArchiveSettings(_Settings):
+class ArchiveSettings(ClosedModel):
     """Archive of events that are no longer hot."""
 
     url: str | None = None
@@ -257,7 +254,7 @@ class ArchiveSettings(_Settings):
     """How often sessions are looked for that should be in the archive and are not."""
 
 
-class AppSettings(_Settings):
+class AppSettings(ClosedModel):
     """The whole tree: the `args` of serve_config.yaml, overridden by RHAPSODE_* variables."""
 
     model_config = ConfigDict(hide_input_in_errors=True)  # a password may be among it

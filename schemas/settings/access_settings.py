@@ -4,14 +4,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
+
+from schemas.document_models import ClosedModel
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class IdentityProviderSettings(_Settings):
+class IdentityProviderSettings(ClosedModel):
     """Identity provider whose signed tokens are accepted."""
 
     public_key_file: Path
@@ -25,7 +23,7 @@ class IdentityProviderSettings(_Settings):
     """A claim with a list of roles; "admin" in it makes an administrator. None: nobody from there is one."""
 
 
-class AuthSettings(_Settings):
+class AuthSettings(ClosedModel):
     """Authentication. Keys are no settings: `rhapsode keys create` makes them, a file keeps their hashes."""
 
     keys_file: Path | None = None
@@ -60,7 +58,7 @@ class AuthSettings(_Settings):
         return tuple(origin.lower() for origin in origins)
 
 
-class PrincipalLimits(_Settings):
+class PrincipalLimits(ClosedModel):
     """How much one principal may ask for; more is refused with 429 and when to come back. None: no limit.
 
     Unused allowance is kept up to one period's worth, so that a burst as large as the limit always passes.

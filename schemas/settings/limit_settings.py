@@ -4,17 +4,14 @@ import base64
 import binascii
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
+from schemas.document_models import ClosedModel
 from schemas.settings.access_settings import NO_LIMITS, PrincipalLimits
 from schemas.settings.model_settings import FunctionName
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class AdmissionSettings(_Settings):
+class AdmissionSettings(ClosedModel):
     """When a replica takes no more turns and sessions, because the engines cannot keep up with those it has.
 
     What is over any of these bounds is refused with 503 `gateway.busy` and a Retry-After from the measured
@@ -37,7 +34,7 @@ class AdmissionSettings(_Settings):
     """How long a turn that was taken goes on asking an engine that is busy; then it fails."""
 
 
-class LeavingSettings(_Settings):
+class LeavingSettings(ClosedModel):
     """How a replica goes: what it does goes on elsewhere, and those who listen are told to follow.
 
     `graceful_shutdown_timeout_s` of the Gateway deployment follows from all three together; where the
@@ -57,7 +54,7 @@ class LeavingSettings(_Settings):
         return self.sentence_s + self.spread_s + self.grace_s
 
 
-class LimitSettings(_Settings):
+class LimitSettings(ClosedModel):
     """Every bound of the gateway. What happens when one is reached is said beside it."""
 
     prompt_chars: int = Field(default=20_000, ge=1)
@@ -104,7 +101,7 @@ class LimitSettings(_Settings):
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
-class WebRtcSettings(_Settings):
+class WebRtcSettings(ClosedModel):
     """Calls over WebRTC (`POST /v1/realtime/calls`): where their sound comes in, and their bounds.
 
     Every call has one UDP socket on each of `hosts`. Nothing is asked of any other server unless `stun` or
@@ -160,7 +157,7 @@ def _checked_key(text: str) -> str:
     return text
 
 
-class TelephoneSettings(_Settings):
+class TelephoneSettings(ClosedModel):
     """Calls over media streams of Twilio and Telnyx. Without the provider's secret no call is taken."""
 
     public_url: str | None = Field(default=None, pattern=r"^https://[^\s/?#@]{1,255}(/[^\s?#]{0,255})?$")
@@ -213,7 +210,7 @@ class TelephoneSettings(_Settings):
         return self
 
 
-class GatewaySettings(_Settings):
+class GatewaySettings(ClosedModel):
     """The gateway's own listener, beside Serve's proxy."""
 
     direct_host: str = "127.0.0.1"
@@ -226,7 +223,7 @@ class GatewaySettings(_Settings):
     telephone: TelephoneSettings = TelephoneSettings()
 
 
-class StreamingSettings(_Settings):
+class StreamingSettings(ClosedModel):
     """How answers are handed to the clients of conversations."""
 
     model_config = ConfigDict(populate_by_name=True)

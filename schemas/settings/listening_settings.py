@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_validator
+from pydantic import Field, JsonValue, SecretStr, field_validator
 
+from schemas.document_models import FiniteModel
 from schemas.languages import LanguageChoice
 from schemas.settings.provider_settings import header_key, plain_address
 
@@ -19,11 +20,7 @@ all of its text and all of its sound are there: kept to measure what the others 
 TurnDetection = Literal["vad", "manual"]
 
 
-class _Listening(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-class EndpointingSettings(_Listening):
+class EndpointingSettings(FiniteModel):
     """When an utterance begins and ends. Every time is audio time: of the sound, not of the clock."""
 
     threshold: float = Field(default=0.5, ge=0.05, le=0.95)
@@ -50,7 +47,7 @@ class EndpointingSettings(_Listening):
     """The silence that ends one whose text breaks off, as after "and" or a comma, if that is longer."""
 
 
-class ListeningSettings(_Listening):
+class ListeningSettings(FiniteModel):
     """Settings of a session's audio inputs."""
 
     mode: Mode = "realtime"
@@ -92,7 +89,7 @@ class ListeningSettings(_Listening):
         return self.endpointing.model_copy(update={"speculate_ms": speculate_ms})
 
 
-class TranscriptionProviderSettings(_Listening):
+class TranscriptionProviderSettings(FiniteModel):
     """A server elsewhere that speaks the OpenAI transcription API."""
 
     url: str
@@ -116,7 +113,7 @@ class TranscriptionProviderSettings(_Listening):
         return header_key(key)
 
 
-class SpeechToTextSettings(_Listening):
+class SpeechToTextSettings(FiniteModel):
     """The realtime way: which engine writes short windows down, and who else may."""
 
     engine: str = "whisper"
@@ -166,7 +163,7 @@ class SpeechToTextSettings(_Listening):
         return self.turn_reader
 
 
-class QualitySpeechToTextSettings(_Listening):
+class QualitySpeechToTextSettings(FiniteModel):
     """The quality way: which engine writes whole utterances down."""
 
     engine: str = "auto"

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import Field, JsonValue, field_validator
 
 from schemas.bounds import FewFields
+from schemas.document_models import ClosedModel, FiniteModel
 from schemas.settings.provider_settings import LOCAL, ModelName
 
 FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
@@ -23,11 +24,7 @@ OUTPUT_CHARS = 16_000
 """The longest result of one call; more is cut off."""
 
 
-class _Chat(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-class SamplingSettings(_Chat):
+class SamplingSettings(FiniteModel):
     """How the model chooses its words, beside `temperature`. None: as the engine likes."""
 
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -40,7 +37,7 @@ class SamplingSettings(_Chat):
     """The answer is one JSON document of this schema."""
 
 
-class FunctionOffer(FewFields, _Chat):
+class FunctionOffer(FewFields, FiniteModel):
     """A function that the model may call, as it is told of it."""
 
     name: FunctionName
@@ -49,7 +46,7 @@ class FunctionOffer(FewFields, _Chat):
     """A JSON schema of its arguments."""
 
 
-class ToolSettings(_Chat):
+class ToolSettings(FiniteModel):
     """Functions that the model may call while it answers."""
 
     registered: tuple[FunctionName, ...] = Field(default=(), max_length=64)
@@ -61,7 +58,7 @@ class ToolSettings(_Chat):
     """May the model call several at once?"""
 
 
-class FunctionCall(_Chat):
+class FunctionCall(FiniteModel):
     """The model wants this called."""
 
     call: CallId
@@ -70,7 +67,7 @@ class FunctionCall(_Chat):
     """JSON, as the model wrote it: it may be wrong."""
 
 
-class GivenMessage(_Chat):
+class GivenMessage(FiniteModel):
     """One message of a conversation that the client keeps itself."""
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -81,10 +78,8 @@ class GivenMessage(_Chat):
     """Of a tool: the call that it answers."""
 
 
-class VllmSettings(BaseModel):
+class VllmSettings(ClosedModel):
     """A part of LanguageModelSettings; `slots` are the sequences that vLLM works on at once."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     model: Annotated[str, Field(min_length=1, max_length=512)] | None = None
     """A folder as the Hugging Face hub has them, or a name there; None: the packaged SmolLM2-135M-Instruct,

@@ -1,15 +1,14 @@
 """Narration preferences of one user, for all stories; the names are those of the stories' settings form."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from schemas.document_models import FiniteModel
 from schemas.settings.provider_settings import SpeechExtra
 from schemas.speech_style import Dictionary, Style
 
 
-class Preferences(BaseModel):
+class Preferences(FiniteModel):
     """Kept as events in the user's own session, so that every change has a time and can be looked up."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     tts_enabled: bool = True
     """False: nothing is spoken by itself, neither afterwards nor while it is written. Whoever asks for a

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from schemas.document_models import ClosedModel
 
 DEFAULT: Final = "default"
 """As an alias: the language model that sessions here begin with, or the voice that they do."""
@@ -23,10 +25,8 @@ _OPENAI_VOICES: Final = (
 )
 
 
-class OpenAiSettings(BaseModel):
+class OpenAiSettings(ClosedModel):
     """The surface that OpenAI's clients speak to."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     aliases: dict[Annotated[str, Field(min_length=1, max_length=128)], str] = {
         "tts-1*": VOICE_MODEL,

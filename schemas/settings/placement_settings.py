@@ -2,14 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from schemas.document_models import ClosedModel
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Place(_Settings):
+class Place(ClosedModel):
     """Resources of one replica. None: the program's default."""
 
     num_cpus: float | None = Field(default=None, ge=0)
@@ -28,7 +26,7 @@ class Place(_Settings):
     """Begin to load only when the language model is there: vLLM measures what is left of the card."""
 
 
-class PlacementSettings(_Settings):
+class PlacementSettings(ClosedModel):
     """Of all deployments, and the cards that those without a pool share."""
 
     cards: int = Field(default=0, ge=0)

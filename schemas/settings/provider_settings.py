@@ -6,8 +6,6 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     SecretStr,
@@ -17,6 +15,7 @@ from pydantic import (
     field_validator,
 )
 
+from schemas.document_models import ClosedModel
 from schemas.languages import LanguageTag
 from schemas.speech_style import Style
 
@@ -70,9 +69,7 @@ def check_names(providers: Container[str], fallback: Iterable[str]) -> None:
             raise ValueError(f"fallback names {name!r}, which is no provider")
 
 
-class _ProviderSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
+class _ProviderSettings(ClosedModel):
     url: str
     """Address of its API, without "/v1"; without user name and password: a key belongs in `api_key`."""
     api_key: SecretStr | None = None

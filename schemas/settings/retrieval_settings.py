@@ -2,9 +2,10 @@
 
 from typing import Literal, NewType, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from schemas.bounds import FewFields
+from schemas.document_models import FiniteModel
 
 CollectionId = NewType("CollectionId", str)
 """A collection's UUIDv7, as sessions have (`schemas.ids.new_id`)."""
@@ -35,11 +36,7 @@ EmbeddingModel = Literal["e5", "wordllama"]
 """`e5`: a hundred languages; some ten ms for a question. `wordllama`: microseconds, mostly English."""
 
 
-class _Retrieval(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-class SearchToolConfig(FewFields, _Retrieval):
+class SearchToolConfig(FewFields, FiniteModel):
     """How a conversation looks things up (the seed's `search_tool_config`)."""
 
     strategy: Strategy = "two_stage"
@@ -47,7 +44,7 @@ class SearchToolConfig(FewFields, _Retrieval):
     """So many passages at most."""
 
 
-class Passage(_Retrieval):
+class Passage(FiniteModel):
     """A piece of a document, found for a question. Characters are Unicode code points."""
 
     collection: CollectionId
@@ -82,7 +79,7 @@ class NumberedPassage(Passage):
     """Number of the answer's markers: [1], [2], ..."""
 
 
-class Support(_Retrieval):
+class Support(FiniteModel):
     """Characters [start, end) of an answer rest on a passage."""
 
     number: int = Field(ge=1)
@@ -100,7 +97,7 @@ class Citation(NumberedPassage):
     """Positions of its citations in the answer; empty: it was given to the model and not cited."""
 
 
-class CollectionView(_Retrieval):
+class CollectionView(FiniteModel):
     """A collection as it is now."""
 
     id: CollectionId
@@ -111,7 +108,7 @@ class CollectionView(_Retrieval):
     chunks: int = Field(ge=0)
 
 
-class DocumentView(_Retrieval):
+class DocumentView(FiniteModel):
     """A document that is in a collection."""
 
     id: DocumentId
@@ -129,7 +126,7 @@ class DocumentView(_Retrieval):
     """Of the uploaded bytes."""
 
 
-class DocumentProgress(_Retrieval):
+class DocumentProgress(FiniteModel):
     """How far the adding of a document is."""
 
     document: DocumentId
@@ -140,7 +137,7 @@ class DocumentProgress(_Retrieval):
     """The document, once it is ready."""
 
 
-class ChunkSettings(_Retrieval):
+class ChunkSettings(FiniteModel):
     """How text is cut into passages. Lengths are characters."""
 
     size: int = Field(default=900, ge=100, le=4_000)
@@ -155,7 +152,7 @@ class ChunkSettings(_Retrieval):
         return self
 
 
-class ReadingLimits(_Retrieval):
+class ReadingLimits(FiniteModel):
     """Limits of one document. Reading happens in a process of its own, which is ended beyond these."""
 
     bytes: int = Field(default=50_000_000, ge=1_000)
@@ -170,7 +167,7 @@ class ReadingLimits(_Retrieval):
     """Reading that wants more memory is ended: `document.too_large`."""
 
 
-class Quotas(_Retrieval):
+class Quotas(FiniteModel):
     """How much there may be; more is refused with 409."""
 
     collections: int = Field(default=1_000, ge=1)
@@ -181,7 +178,7 @@ class Quotas(_Retrieval):
     """Uploaded into one collection: `quota.bytes`."""
 
 
-class RetrievalSettings(_Retrieval):
+class RetrievalSettings(FiniteModel):
     """How documents are read, cut, embedded, kept and searched."""
 
     store: SecretStr | None = None

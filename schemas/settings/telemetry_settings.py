@@ -3,14 +3,12 @@
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
+
+from schemas.document_models import ClosedModel
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class TracingSettings(_Settings):
+class TracingSettings(ClosedModel):
     """One trace for each turn, sent by OTLP over HTTP. The usual OTEL_* variables are heard too."""
 
     enabled: bool = False
@@ -42,7 +40,7 @@ class TracingSettings(_Settings):
         return self.endpoint if has_path else self.endpoint.rstrip("/") + "/v1/traces"
 
 
-class LoggingSettings(_Settings):
+class LoggingSettings(ClosedModel):
     """The lines that the processes write to their standard error."""
 
     format: Literal["text", "json"] = "text"
@@ -50,7 +48,7 @@ class LoggingSettings(_Settings):
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
 
 
-class TelemetrySettings(_Settings):
+class TelemetrySettings(ClosedModel):
     """Both, as a replica is handed them."""
 
     tracing: TracingSettings = TracingSettings()

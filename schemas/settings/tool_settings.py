@@ -3,8 +3,9 @@
 import re
 from typing import Annotated, Final, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, SecretStr, model_validator
+from pydantic import AfterValidator, Field, JsonValue, SecretStr, model_validator
 
+from schemas.document_models import FiniteModel
 from schemas.languages import LanguageTag
 from schemas.settings.model_settings import FunctionName
 from schemas.settings.provider_settings import plain_address
@@ -13,10 +14,6 @@ Filler = Annotated[str, Field(max_length=200)]
 Fillers = dict[LanguageTag, Filler]
 _NAME_CHARS: Final = 64
 FILLERS: Final[Fillers] = {"en": "One moment, please.", "de": "Einen Moment, bitte."}
-
-
-class _Tools(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 def _checked(url: str) -> str:
@@ -28,7 +25,7 @@ ToolAddress = Annotated[str, AfterValidator(_checked)]
 """Address without user name and password; a query may follow."""
 
 
-class RegisteredFunction(_Tools):
+class RegisteredFunction(FiniteModel):
     """One function: somewhere at an address, or in a Python package beside ours."""
 
     url: ToolAddress | None = None
@@ -58,7 +55,7 @@ class RegisteredFunction(_Tools):
 McpToolName = Annotated[str, Field(min_length=1, max_length=128)]
 
 
-class RegisteredMcpServer(_Tools):
+class RegisteredMcpServer(FiniteModel):
     """One MCP server, whose tools are functions of sessions: a program beside a gateway, or an address."""
 
     command: tuple[str, ...] | None = None
@@ -100,7 +97,7 @@ class McpTool(NamedTuple):
     tool: str
 
 
-class ToolRegistrySettings(_Tools):
+class ToolRegistrySettings(FiniteModel):
     """Functions that a model may call, and their bounds."""
 
     functions: dict[FunctionName, RegisteredFunction] = {}

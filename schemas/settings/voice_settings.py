@@ -3,17 +3,17 @@
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
+
+from schemas.document_models import ClosedModel
 
 Device = Literal["auto", "cpu", "cuda"]
 Packaged = Literal["joe"]
 PACKAGED_VOICE: Final[Packaged] = "joe"
 
 
-class LocalVoiceSettings(BaseModel):
+class LocalVoiceSettings(ClosedModel):
     """The engine of one replica."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     engine: str = "piper"
     """`piper`; `coqui`: VITS or XTTS, in an environment of its own (`make env-speech-gpu`); `kokoro` and

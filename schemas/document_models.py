@@ -1,0 +1,43 @@
+"""Bases of settings, requests and answers: none changes once it is made; fields carry their docstrings."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.bounds import FewFields
+
+
+class FrozenModel(BaseModel):
+    """Unknown fields are ignored."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class ClosedModel(FrozenModel):
+    """Unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class FiniteModel(ClosedModel):
+    """Infinite numbers, and those that are none, are refused as well."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class RequestModel(FewFields, ClosedModel):
+    """What a client sends: numbers are no texts, and of far too many fields one thing is told."""
+
+    model_config = ConfigDict(strict=True)
+
+
+def without_defaults(schema: dict[str, Any]) -> None:
+    """Fields that a patch leaves out keep their value, not their default."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class PatchModel(FewFields):
+    """Any part of a document."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, json_schema_extra=without_defaults)
