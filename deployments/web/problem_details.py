@@ -25,115 +25,52 @@ from schemas.errors.access_errors import LimitReached, Unauthenticated
 from schemas.native.native_messages import ErrorFrame, Problem
 
 STATUS: Final[dict[str, int]] = {
-    "input.invalid": 422,
-    "input.unknown_field": 422,
-    "realtime.invalid": 400,
-    "input.too_long": 422,
-    "body.not_json": 400,
-    "body.not_text": 400,
-    "body.too_large": 413,
-    "voice.unknown": 422,
-    "voice.language": 422,
-    "voice.element": 422,
-    "ssml.invalid": 422,
-    "pronunciation.pattern": 422,
-    "provider.unknown": 422,
-    "model.unknown": 422,
-    "model.not_found": 404,
-    "response.not_found": 404,
-    "previous_response_not_found": 400,
-    "answer.stopped": 409,
-    "unsupported_parameter": 400,
-    "unsupported_value": 400,
-    "missing_required_parameter": 400,
-    "function.unknown": 422,
-    "format.unsupported": 422,
-    "sound.unreadable": 422,
-    "input.not_open": 409,
-    "input.cancelled": 400,
-    "range.unsatisfiable": 416,
-    "auth.required": 401,
-    "auth.invalid": 401,
-    "auth.expired": 401,
-    "auth.forbidden": 403,
-    "origin.refused": 403,
-    "limit.reached": 429,
-    "limit.sessions": 429,
-    "limit.turns": 429,
-    "limit.characters": 429,
-    "limit.audio": 429,
-    "limit.listeners": 429,
-    "limit.bytes": 429,
-    "quota.stored": 409,
-    "limit.heard": 429,
-    "limit.files": 429,
-    "limit.searches": 429,
-    "limit.uploads": 429,
-    "stream.not_found": 404,
-    "stream.gone": 410,
-    "stream.invalid": 400,
-    "stream.read_only": 405,
-    "stream.conflict": 409,
-    "stream.closed": 409,
-    "producer.fenced": 403,
-    "producer.gap": 409,
-    "share.not_found": 404,
-    "session.not_found": 404,
-    "dead_letter.not_found": 404,
-    "projection.not_found": 404,
-    "session.gone": 410,
-    "session.ended": 409,
-    "session.quota": 409,
-    "turn.not_found": 404,
-    "turn.none_running": 409,
-    "turn.not_replaceable": 409,
-    "scene.not_found": 404,
-    "user.not_found": 404,
-    "character.not_found": 404,
-    "scene.not_ready": 409,
-    "narration.not_found": 404,
-    "chunk.not_found": 404,
-    "chunk.not_ready": 425,
-    "turn.queue_full": 429,
-    "state.refused": 409,
-    "cursor.malformed": 400,
-    "cursor.foreign": 409,
-    "cursor.ahead": 409,
-    "gateway.not_found": 404,
-    "gateway.busy": 503,
-    "gateway.leaving": 503,
-    "schema.invalid": 422,
-    "context.too_long": 422,
-    "engine.busy": 503,
-    "engine.dead": 503,
-    "engine.failed": 502,
-    "log.unavailable": 503,
-    "log.conflict": 409,
-    "log.fenced": 503,
-    "log.lost": 503,
-    "log.foreign": 503,
-    "archive.unavailable": 503,
-    "document.invalid": 422,
-    "document.unsupported": 415,
-    "document.unreadable": 422,
-    "document.encrypted": 422,
-    "document.empty": 422,
-    "document.too_large": 413,
-    "document.too_slow": 422,
-    "document.busy": 409,
-    "document.interrupted": 503,
-    "document.not_found": 404,
-    "collection.not_found": 404,
-    "quota.reached": 409,
-    "quota.collections": 409,
-    "quota.documents": 409,
-    "quota.bytes": 409,
-    "retrieval.unavailable": 503,
-    "bundle.invalid": 422,
-    "bundle.version": 422,
-    "bundle.damaged": 422,
-    "bundle.too_large": 413,
+    code: status
+    for status, codes in {
+        400: (
+            "realtime.invalid body.not_json body.not_text previous_response_not_found unsupported_parameter "
+            "unsupported_value missing_required_parameter input.cancelled stream.invalid cursor.malformed"
+        ),
+        401: "auth.required auth.invalid auth.expired",
+        403: "auth.forbidden origin.refused producer.fenced",
+        404: (
+            "model.not_found response.not_found stream.not_found share.not_found session.not_found "
+            "dead_letter.not_found projection.not_found turn.not_found scene.not_found user.not_found "
+            "character.not_found narration.not_found chunk.not_found gateway.not_found document.not_found "
+            "collection.not_found"
+        ),
+        405: "stream.read_only",
+        409: (
+            "answer.stopped input.not_open quota.stored stream.conflict stream.closed producer.gap "
+            "session.ended session.quota turn.none_running turn.not_replaceable scene.not_ready "
+            "state.refused cursor.foreign cursor.ahead log.conflict document.busy quota.reached "
+            "quota.collections quota.documents quota.bytes"
+        ),
+        410: "stream.gone session.gone",
+        413: "body.too_large document.too_large bundle.too_large",
+        415: "document.unsupported",
+        416: "range.unsatisfiable",
+        422: (
+            "input.invalid input.unknown_field input.too_long voice.unknown voice.language voice.element "
+            "ssml.invalid pronunciation.pattern provider.unknown model.unknown function.unknown "
+            "format.unsupported sound.unreadable schema.invalid context.too_long document.invalid "
+            "document.unreadable document.encrypted document.empty document.too_slow bundle.invalid "
+            "bundle.version bundle.damaged"
+        ),
+        425: "chunk.not_ready",
+        429: (
+            "limit.reached limit.sessions limit.turns limit.characters limit.audio limit.listeners "
+            "limit.bytes limit.heard limit.files limit.searches limit.uploads turn.queue_full"
+        ),
+        502: "engine.failed",
+        503: (
+            "gateway.busy gateway.leaving engine.busy engine.dead log.unavailable log.fenced log.lost "
+            "log.foreign archive.unavailable document.interrupted retrieval.unavailable"
+        ),
+    }.items()
+    for code in codes.split()
 }
+"""Statuses of our codes; a code that is missing here is a fault of the server: 500."""
 RETRY_AFTER_S: Final = 2
 _NOT_THE_CLIENTS: Final = (
     *("body", "query", "path", "header"),
