@@ -119,36 +119,10 @@ def _clocks(match: re.Match[str]) -> str | None:
     return f"{spoken[0]}{halves[0]} to {spoken[1]}{halves[1]}"
 
 
-def _instant(match: re.Match[str]) -> str | None:
-    date = _date(match)
-    if date is None or int(match["hour"]) > 24 or int(match["minute"]) > 59:
-        return None
-    return f"{date}, {_iso_clock(match)}"
-
-
-def _iso_clock(match: re.Match[str]) -> str:
-    hour, minute = str(int(match["hour"])), match["minute"]
-    spoken = f"{_NUMERALS.cardinal(hour)} hundred" if minute == "00" else _hour_and_minute(hour, minute)
-    zone = match["zone"]
-    if zone in ("", "Z"):
-        return f"{spoken} UTC" if zone else spoken
-    minutes = zone[3:].lstrip(":")
-    offset = f"{'minus' if zone[0] == '-' else 'plus'} {_NUMERALS.cardinal(str(int(zone[1:3])))}"
-    return f"{spoken} UTC {offset}" + (f" {_NUMERALS.cardinal(minutes)}" if minutes.strip("0") else "")
-
-
-def _duration(match: re.Match[str]) -> str | None:
-    names = (
-        ("days", "day"), ("hours", "hour"), ("minutes", "minute"), ("seconds", "second"),
-    )  # fmt: skip
-    parts = [
-        _NUMERALS.counted(str(int(match[many])), f"one {one}", many)
-        for many, one in names
-        if match.groupdict().get(many)
-    ]
-    if not parts or (len(parts) == 1 and match[0][0] != "P"):
-        return None
-    return " ".join(parts) + (" " if match[0][-1].isspace() else "")
+def _iso_clock(hour: str, minute: str) -> str:
+    return (
+        f"{_NUMERALS.cardinal(str(int(hour)))} hundred" if minute == "00" else _hour_and_minute(hour, minute)
+    )
 
 
 def _fraction(match: re.Match[str]) -> str | None:
@@ -177,20 +151,10 @@ def _decade(match: re.Match[str]) -> str:
     return f"{spoken[:-1]}ies" if spoken.endswith("y") else f"{spoken}s"
 
 
-def _counted(match: re.Match[str]) -> str:
-    head = english_words.NUMBERED.get(match["head"], match["head"])
-    return f"{head} {_NUMERALS.cardinal(str(numerals.roman_value(match['numeral'])))}"
-
-
 def _reigning(match: re.Match[str]) -> str:
     ordinal = _NUMERALS.ordinal(str(numerals.roman_value(match["numeral"].rstrip("."))))
     stop = "." if match["stop"] or match["numeral"].endswith(".") else ""
     return f"{match['head']}{match['more'] or ''} the {ordinal}{stop}"
-
-
-def _numbered(match: re.Match[str]) -> str:
-    """Of a heading, or after a name that is not known to be a ruler's."""
-    return _NUMERALS.cardinal(str(numerals.roman_value(match["numeral"]))) + (match["mark"] or "")
 
 
 def _century_in_roman(match: re.Match[str]) -> str:
@@ -212,19 +176,14 @@ def _number(match: re.Match[str]) -> str:
 _ISO_DATE: Final = (
     r"(?<![\w-])(?P<year>[0-9]{4})(?P<mark>[-/.])(?P<month>[0-9]{1,2})(?P=mark)(?P<day>[0-9]{1,2})"
 )
-_ISO_CLOCK: Final = (
-    r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
-    r"(?P<zone>Z|[+-][0-9]{2}(?::?[0-9]{2})?"
-)
 _TIME: Final = r"[0-9]{1,2}(?::[0-9]{2})?"
 _AM_OR_PM: Final = r"[aApP]\.?[mM]\.?"
-_UNITS: Final = either(english_words.MEASURES.units)
 
 GRAMMAR: Final = Grammar(
     (
-        Recogniser("digit", re.compile(rf"{_ISO_DATE}[T ]{_ISO_CLOCK}|)(?!\w|:[0-9])"), _instant),
-        Recogniser("digit", re.compile(rf"{_ISO_DATE}(?![\w-]|[./][0-9])"), _date),
-        Recogniser("digit", re.compile(rf"(?<![\w:]){_ISO_CLOCK})(?<!-..:..)(?![\w:])"), _iso_clock),
+        *numerals.instant_recognisers(
+            _NUMERALS, _ISO_DATE, r"(?![\w-]|[./][0-9])", day=_date, clock=_iso_clock, utc="UTC"
+        ),
         Recogniser(
             "digit",
             re.compile(
@@ -272,22 +231,7 @@ GRAMMAR: Final = Grammar(
             re.compile(rf"(?<![\w.,:])(?P<hour>[0-9]{{1,2}})(?P<minute>)(?P<second>){_HALF}"),
             _clock,
         ),
-        Recogniser(
-            "digit",
-            re.compile(
-                r"(?<![\w.,])(?=[0-9]{1,3}\s?[dhm])(?:(?P<days>[0-9]{1,3})\s?d\s?)?(?:(?P<hours>[0-9]{1,3})\s?h\s?)?"
-                r"(?:(?P<minutes>[0-9]{1,3})\s?m(?:in)?\s?)?(?:(?P<seconds>[0-9]{1,3})\s?s(?:ec)?)?(?!\w)"
-            ),
-            _duration,
-        ),
-        Recogniser(
-            "upper",
-            re.compile(
-                r"P(?=[0-9T])(?:(?P<days>[0-9]{1,3})D)?(?:T(?:(?P<hours>[0-9]{1,3})H)?(?:(?P<minutes>[0-9]{1,3})M)?"
-                r"(?:(?P<seconds>[0-9]{1,3})S)?)?(?!\w)"
-            ),
-            _duration,
-        ),
+        *_MEASURES.durations(english_words.DURATIONS, "s(?:ec)?"),
         Recogniser(
             "digit sign",
             re.compile(r"['’]?(?<!\w)(?P<decade>(?:1[0-9]|20)[0-9]0|[2-9]0)['’]?s(?!\w)"),
@@ -306,14 +250,7 @@ GRAMMAR: Final = Grammar(
                 + (f" {_NUMERALS.year(match['year'])}" if match["year"] else "")
             ),
         ),
-        Recogniser(
-            "digit",
-            re.compile(
-                rf"(?<![\w/.,])(?:(?P<whole>[0-9]{{1,4}})\s)?(?P<over>[0-9]{{1,2}})/(?P<under>[0-9]{{1,3}})"
-                rf"(?:th|rd|nd)?(?:\s?(?P<unit>{_UNITS})(?!\w))?(?![\w/])"
-            ),
-            _fraction,
-        ),
+        _MEASURES.fractions(_fraction, "(?:th|rd|nd)?"),
         Recogniser(
             "digit",
             re.compile(r"(?<![\w.,])(?P<feet>[0-9]{1,2})['’′]\s?(?P<inches>[0-9]{1,2})(?:[\"”″]|'')"),
@@ -322,17 +259,10 @@ GRAMMAR: Final = Grammar(
                 + _NUMERALS.counted(found["inches"], "one inch", "inches")
             ),
         ),
-        Recogniser("upper", numerals.COUNTED, _counted),
-        Recogniser("upper", numerals.REIGNING, _reigning),
-        Recogniser("upper", numerals.CENTURY, _century_in_roman),
-        Recogniser("upper", numerals.HEADING, _numbered),
-        Recogniser("upper", numerals.AFTER_NAME, _numbered),
-        Recogniser(
-            "digit",
-            numerals.SCIENTIFIC,
-            lambda found: _NUMERALS.scientific(found["base"], found["exponent"], english_words.POWERS),
+        *numerals.roman_recognisers(
+            _NUMERALS, english_words.NUMBERED, reigning=_reigning, century=_century_in_roman
         ),
-        _MEASURES.powers(english_words.POWERS),
+        *_MEASURES.powers(english_words.POWERS),
         *formula_recognisers(_NUMERALS, english_words.CHARGES),
         *_MEASURES.recognisers(),
         Recogniser(

@@ -133,6 +133,7 @@ MEASURES: Final = MeasureWords(
     point="point",
 )  # fmt: skip
 
+DURATIONS: Final = {each: (f"one {each[:-1]}", each) for each in ("days", "hours", "minutes", "seconds")}
 ADDRESSES: Final = {
     ".": "dot", "@": "at", "/": "slash", "-": "dash", "_": "underscore", "\\": "backslash", "~": "tilde",
     ":": "colon", "+": "plus", "version": "version", "hashtag": "hashtag",

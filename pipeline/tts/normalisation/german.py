@@ -21,7 +21,6 @@ _FULL: Final = either([*_MONTHS, *map(str.lower, _MONTHS), *map(str.upper, _MONT
 _SHORT: Final = "Jan|Feb|Mär|Mrz|Apr|Jun|Jul|Aug|Sept|Sep|Okt|Nov|Dez"
 _MONTH_NAME: Final = rf"(?P<month>{_FULL}|(?:{_SHORT}|{_SHORT.lower()})(?![a-zäöü])\.?)"
 _YEAR: Final = r"(?P<year>[12][0-9]{3})(?!\w|[.,][0-9])"
-_UNITS: Final = either(german_words.MEASURES.units)
 
 _WEAK: Final = frozenset(
     {
@@ -79,13 +78,18 @@ def _ordinal(match: re.Match[str]) -> str | None:
     return _inflected(match["number"], before(match))
 
 
+def _hour(hour: str) -> str:
+    return "ein" if int(hour) == 1 else _NUMERALS.cardinal(str(int(hour)))
+
+
+def _hour_and_minute(hour: str, minute: str) -> str:
+    return f"{_hour(hour)} Uhr" + (f" {_NUMERALS.cardinal(str(int(minute)))}" if minute.strip("0") else "")
+
+
 def _clock(match: re.Match[str]) -> str | None:
-    hour, minute = int(match["hour"]), int(match["minute"])
-    if hour > 24 or minute > 59:
+    if int(match["hour"]) > 24 or int(match["minute"]) > 59:
         return None
-    spoken = f"{'ein' if hour == 1 else _NUMERALS.cardinal(str(hour))} Uhr"
-    if minute:
-        spoken += f" {_NUMERALS.cardinal(str(minute))}"
+    spoken = _hour_and_minute(match["hour"], match["minute"])
     if match["second"]:
         spoken += f" und {_NUMERALS.counted(str(int(match['second'])), 'eine Sekunde', 'Sekunden')}"
     return spoken
@@ -117,11 +121,6 @@ def _half(unit: str) -> str:
     )
 
 
-def _counted(match: re.Match[str]) -> str:
-    head = german_words.NUMBERED.get(match["head"], match["head"])
-    return f"{head} {_NUMERALS.cardinal(str(numerals.roman_value(match['numeral'])))}"
-
-
 def _reigning(match: re.Match[str]) -> str | None:
     if not match["stop"] and not match["numeral"].endswith("."):
         return None
@@ -130,32 +129,8 @@ def _reigning(match: re.Match[str]) -> str | None:
     return f"{match['head']}{match['more'] or ''} {f'dem {ordinal}n' if weak else f'der {ordinal}'}"
 
 
-def _numbered(match: re.Match[str]) -> str:
-    return _NUMERALS.cardinal(str(numerals.roman_value(match["numeral"]))) + (match["mark"] or "")
-
-
 def _century(match: re.Match[str]) -> str:
     return _inflected(str(numerals.roman_value(match["numeral"])), before(match))
-
-
-def _instant(match: re.Match[str]) -> str | None:
-    date = _iso(match)
-    if date is None or int(match["hour"]) > 24 or int(match["minute"]) > 59:
-        return None
-    return f"{date}, {_iso_clock(match)}"
-
-
-def _iso_clock(match: re.Match[str]) -> str:
-    hour, minute = int(match["hour"]), int(match["minute"])
-    spoken = f"{'ein' if hour == 1 else _NUMERALS.cardinal(str(hour))} Uhr"
-    if minute:
-        spoken += f" {_NUMERALS.cardinal(str(minute))}"
-    zone = match["zone"]
-    if zone in ("", "Z"):
-        return f"{spoken} U T C" if zone else spoken
-    minutes = zone[3:].lstrip(":")
-    offset = f"{'minus' if zone[0] == '-' else 'plus'} {_NUMERALS.cardinal(str(int(zone[1:3])))}"
-    return f"{spoken} U T C {offset}" + (f" {_NUMERALS.cardinal(minutes)}" if minutes.strip("0") else "")
 
 
 def _clocks(match: re.Match[str]) -> str | None:
@@ -164,21 +139,9 @@ def _clocks(match: re.Match[str]) -> str | None:
         hour, _, minute = each.replace(".", ":").partition(":")
         if int(hour) > 24 or int(minute or 0) > 59:
             return None
-        name = "ein" if int(hour) == 1 else _NUMERALS.cardinal(str(int(hour)))
-        spoken.append(f"{name} Uhr {_NUMERALS.cardinal(str(int(minute)))}" if minute.strip("0") else name)
+        spoken.append(_hour_and_minute(hour, minute) if minute.strip("0") else _hour(hour))
     last = spoken[1] if " Uhr " in spoken[1] else f"{spoken[1]} Uhr"
     return f"{spoken[0]} bis {last}"
-
-
-def _duration(match: re.Match[str]) -> str | None:
-    names = (
-        ("days", "ein Tag", "Tage"), ("hours", "eine Stunde", "Stunden"),
-        ("minutes", "eine Minute", "Minuten"), ("seconds", "eine Sekunde", "Sekunden"),
-    )  # fmt: skip
-    parts = [_NUMERALS.counted(str(int(match[each])), one, many) for each, one, many in names if match[each]]
-    if not parts or (len(parts) == 1 and match[0][0] != "P"):
-        return None
-    return " ".join(parts) + (" " if match[0][-1].isspace() else "")
 
 
 def _derived(match: re.Match[str]) -> str:
@@ -210,10 +173,6 @@ def _number(match: re.Match[str]) -> str:
 
 
 _ISO_DATE: Final = r"(?<![\w-])(?P<year>[0-9]{4})-(?P<month>[0-9]{1,2})-(?P<day>[0-9]{1,2})"
-_ISO_CLOCK: Final = (
-    r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
-    r"(?P<zone>Z|[+-][0-9]{2}(?::?[0-9]{2})?"
-)
 _TIME: Final = r"[0-9]{1,2}(?:[:.][0-9]{2})?"
 
 GRAMMAR: Final = Grammar(
@@ -227,9 +186,9 @@ GRAMMAR: Final = Grammar(
             _date,
         ),
         *Addresses(german_words.ADDRESSES, _NUMERALS, thousands=".").recognisers(),
-        Recogniser("digit", re.compile(rf"{_ISO_DATE}[T ]{_ISO_CLOCK}|)(?!\w|:[0-9])"), _instant),
-        Recogniser("digit", re.compile(rf"{_ISO_DATE}(?![\w-])"), _iso),
-        Recogniser("digit", re.compile(rf"(?<![\w:]){_ISO_CLOCK})(?<!-..:..)(?![\w:])"), _iso_clock),
+        *numerals.instant_recognisers(
+            _NUMERALS, _ISO_DATE, r"(?![\w-])", day=_iso, clock=_hour_and_minute, utc="U T C"
+        ),
         Recogniser("digit", numerals.YEAR_AND_MONTH, _iso_month),
         *DialledDigits(_NUMERALS, plus="plus", slash="Schrägstrich", dot="Punkt").recognisers(),
         Recogniser(
@@ -260,41 +219,10 @@ GRAMMAR: Final = Grammar(
             ),
             _clock,
         ),
-        Recogniser(
-            "digit",
-            re.compile(
-                r"(?<![\w.,])(?=[0-9]{1,3}\s?[dhm])(?:(?P<days>[0-9]{1,3})\s?d\s?)?(?:(?P<hours>[0-9]{1,3})\s?h\s?)?"
-                r"(?:(?P<minutes>[0-9]{1,3})\s?m(?:in)?\s?)?(?:(?P<seconds>[0-9]{1,3})\s?s(?:ek)?)?(?!\w)"
-            ),
-            _duration,
-        ),
-        Recogniser(
-            "upper",
-            re.compile(
-                r"P(?=[0-9T])(?:(?P<days>[0-9]{1,3})D)?(?:T(?:(?P<hours>[0-9]{1,3})H)?(?:(?P<minutes>[0-9]{1,3})M)?"
-                r"(?:(?P<seconds>[0-9]{1,3})S)?)?(?!\w)"
-            ),
-            _duration,
-        ),
-        Recogniser(
-            "digit",
-            re.compile(
-                rf"(?<![\w/.,])(?:(?P<whole>[0-9]{{1,4}})\s)?(?P<over>[0-9]{{1,2}})/(?P<under>[0-9]{{1,3}})"
-                rf"(?:\s?(?P<unit>{_UNITS})(?!\w))?(?![\w/])"
-            ),
-            _fraction,
-        ),
-        Recogniser("upper", numerals.COUNTED, _counted),
-        Recogniser("upper", numerals.REIGNING, _reigning),
-        Recogniser("upper", numerals.CENTURY, _century),
-        Recogniser("upper", numerals.HEADING, _numbered),
-        Recogniser("upper", numerals.AFTER_NAME, _numbered),
-        Recogniser(
-            "digit",
-            numerals.SCIENTIFIC,
-            lambda found: _NUMERALS.scientific(found["base"], found["exponent"], german_words.POWERS),
-        ),
-        _MEASURES.powers(german_words.POWERS),
+        *_MEASURES.durations(german_words.DURATIONS, "s(?:ek)?"),
+        _MEASURES.fractions(_fraction),
+        *numerals.roman_recognisers(_NUMERALS, german_words.NUMBERED, reigning=_reigning, century=_century),
+        *_MEASURES.powers(german_words.POWERS),
         *formula_recognisers(_NUMERALS, german_words.CHARGES),
         Recogniser(
             "digit",

@@ -122,6 +122,10 @@ MEASURES: Final = MeasureWords(
     point="Komma",
 )  # fmt: skip
 
+DURATIONS: Final = {
+    "days": ("ein Tag", "Tage"), "hours": ("eine Stunde", "Stunden"), "minutes": ("eine Minute", "Minuten"),
+    "seconds": ("eine Sekunde", "Sekunden"),
+}  # fmt: skip
 ADDRESSES: Final = {
     ".": "Punkt", "@": "ät", "/": "Schrägstrich", "-": "Bindestrich", "_": "Unterstrich", "\\": "Backslash",
     "~": "Tilde", ":": "Doppelpunkt", "+": "plus", "version": "Version", "hashtag": "Hashtag",

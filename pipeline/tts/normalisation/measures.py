@@ -1,13 +1,13 @@
 """Reads money, units, percentages, ranges, scores and sums: what English and German write alike."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from pipeline.tts.normalisation.formulas import power
-from pipeline.tts.normalisation.numerals import POWER_OF_TEN, Numerals
-from pipeline.tts.normalisation.recognisers import Recogniser, before, either
+from pipeline.tts.normalisation.numerals import POWER_OF_TEN, SCIENTIFIC, Numerals
+from pipeline.tts.normalisation.recognisers import Read, Recogniser, before, either
 
 _AMOUNT: Final = r"(?P<minus>[-−–])?(?P<number>{number}|\.[0-9]++)"
 _YEAR: Final = re.compile(r"1[1-9][0-9]{2}|20[0-9]{2}")
@@ -65,8 +65,40 @@ class Measures:
     def recognisers(self) -> tuple[Recogniser, ...]:
         return (*self._amounts(), *self._counts(), *self._signs())
 
-    def powers(self, words: Mapping[str, str]) -> Recogniser:
-        """Of "3 × 10^8 m/s"; `words` as `formulas.power` takes them."""
+    def durations(self, names: Mapping[str, tuple[str, str]], second: str) -> Iterator[Recogniser]:
+        """Of "1h 30min" and "PT1H30M". `names`: one and many "days" to "seconds"; `second` abbreviates."""
+
+        def read(match: re.Match[str]) -> str | None:
+            parts = [
+                self._numerals.counted(str(int(match[each])), one, many)
+                for each, (one, many) in names.items()
+                if match[each]
+            ]
+            if not parts or (len(parts) == 1 and match[0][0] != "P"):
+                return None
+            return " ".join(parts) + (" " if match[0][-1].isspace() else "")
+
+        written = (
+            r"(?<![\w.,])(?=[0-9]{1,3}\s?[dhm])(?:(?P<days>[0-9]{1,3})\s?d\s?)?(?:(?P<hours>[0-9]{1,3})\s?h\s?)?"
+            rf"(?:(?P<minutes>[0-9]{{1,3}})\s?m(?:in)?\s?)?(?:(?P<seconds>[0-9]{{1,3}})\s?{second})?(?!\w)"
+        )
+        iso = (
+            r"P(?=[0-9T])(?:(?P<days>[0-9]{1,3})D)?(?:T(?:(?P<hours>[0-9]{1,3})H)?(?:(?P<minutes>[0-9]{1,3})M)?"
+            r"(?:(?P<seconds>[0-9]{1,3})S)?)?(?!\w)"
+        )
+        yield Recogniser("digit", re.compile(written), read)
+        yield Recogniser("upper", re.compile(iso), read)
+
+    def fractions(self, read: Read, ordinal: str = "") -> Recogniser:
+        """Of "1 1/2 km"; `ordinal`: the form of an ending behind the lower number."""
+        pattern = (
+            r"(?<![\w/.,])(?:(?P<whole>[0-9]{1,4})\s)?(?P<over>[0-9]{1,2})/(?P<under>[0-9]{1,3})"
+            rf"{ordinal}(?:\s?(?P<unit>{either(self._words.units)})(?!\w))?(?![\w/])"
+        )
+        return Recogniser("digit", re.compile(pattern), read)
+
+    def powers(self, words: Mapping[str, str]) -> tuple[Recogniser, ...]:
+        """Of "1.5e-3" and "3 × 10^8 m/s"; `words` as `formulas.power` takes them."""
         pattern = POWER_OF_TEN.format(number=self._numerals.pattern, unit=either(self._words.units))
 
         def read(match: re.Match[str]) -> str:
@@ -79,7 +111,13 @@ class Measures:
             unit = self._words.units[match["unit"]][1] if match["unit"] else ""
             return " ".join(f"{base}{power(match['exponent'], self._numerals, words)}{unit}".split())
 
-        return Recogniser("digit", re.compile(pattern), read)
+        def scientific(match: re.Match[str]) -> str:
+            return self._numerals.scientific(match["base"], match["exponent"], words)
+
+        return (
+            Recogniser("digit", SCIENTIFIC, scientific),
+            Recogniser("digit", re.compile(pattern), read),
+        )
 
     def _amounts(self) -> tuple[Recogniser, ...]:
         number, signs = self._numerals.pattern, either(self._words.currencies)

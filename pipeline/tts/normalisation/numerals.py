@@ -1,11 +1,13 @@
-"""Reads numbers in words, and finds Roman numerals after names and in headings."""
+"""Reads numbers in words, Roman numerals after names and in headings, and instants of ISO 8601."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final
 
 from num2words import num2words
+
+from pipeline.tts.normalisation.recognisers import Read, Recogniser
 
 _MOST_DIGITS: Final = 15
 """Longer numbers are read digit by digit."""
@@ -158,3 +160,57 @@ AFTER_NAME: Final = re.compile(
     r"(?<=[a-zäöüß]\s)(?P<numeral>III?|VI{1,3}|IX|X{1,3}(?:IX|IV|V?I{1,3})|XV|XIV|LX{0,3}(?:IX|IV|VI{0,3}|I{1,3}))(?P<mark>)(?![\w'’.-]\w|\w)"
 )
 """After a word, where no other word looks like it."""
+
+
+_ISO_CLOCK: Final = (
+    r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
+    r"(?P<zone>Z|[+-][0-9]{2}(?::?[0-9]{2})?"
+)
+
+
+def roman_recognisers(
+    numerals: Numerals, heads: Mapping[str, str], *, reigning: Read, century: Read
+) -> tuple[Recogniser, ...]:
+    """`heads` says abbreviated words that are numbered."""
+
+    def number(match: re.Match[str]) -> str:
+        return numerals.cardinal(str(roman_value(match["numeral"])))
+
+    def marked(match: re.Match[str]) -> str:
+        """Of a heading, or after a name that is not known to be a ruler's."""
+        return number(match) + (match["mark"] or "")
+
+    return (
+        Recogniser(
+            "upper", COUNTED, lambda found: f"{heads.get(found['head'], found['head'])} {number(found)}"
+        ),
+        Recogniser("upper", REIGNING, reigning),
+        Recogniser("upper", CENTURY, century),
+        Recogniser("upper", HEADING, marked),
+        Recogniser("upper", AFTER_NAME, marked),
+    )
+
+
+def instant_recognisers(
+    numerals: Numerals, date: str, after: str, *, day: Read, clock: Callable[[str, str], str], utc: str
+) -> tuple[Recogniser, ...]:
+    """Instants, days and times of ISO 8601. `after`: what does not follow a `date`."""
+
+    def instant(match: re.Match[str]) -> str | None:
+        said = day(match)
+        valid = said is not None and int(match["hour"]) <= 24 and int(match["minute"]) <= 59
+        return f"{said}, {time(match)}" if valid else None
+
+    def time(match: re.Match[str]) -> str:
+        spoken, zone = clock(match["hour"], match["minute"]), match["zone"]
+        if zone in ("", "Z"):
+            return f"{spoken} {utc}" if zone else spoken
+        minutes = zone[3:].lstrip(":")
+        offset = f"{'minus' if zone[0] == '-' else 'plus'} {numerals.cardinal(str(int(zone[1:3])))}"
+        return f"{spoken} {utc} {offset}" + (f" {numerals.cardinal(minutes)}" if minutes.strip("0") else "")
+
+    return (
+        Recogniser("digit", re.compile(rf"{date}[T ]{_ISO_CLOCK}|)(?!\w|:[0-9])"), instant),
+        Recogniser("digit", re.compile(rf"{date}{after}"), day),
+        Recogniser("digit", re.compile(rf"(?<![\w:]){_ISO_CLOCK})(?<!-..:..)(?![\w:])"), time),
+    )
