@@ -7,6 +7,8 @@ import lameenc
 from pipeline.audio.opus import RATE
 
 AudioFormat = Literal["opus", "pcm16", "mp3", "wav"]
+StreamFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+"""As OpenAI's clients name them."""
 
 MIME: Final[dict[AudioFormat, str]] = {
     "opus": "audio/ogg; codecs=opus",
@@ -15,6 +17,14 @@ MIME: Final[dict[AudioFormat, str]] = {
     "wav": "audio/wav",
 }
 """Of whole files; on the WebSocket `opus` is framed packets instead."""
+STREAM_MIME: Final[dict[StreamFormat, str]] = {
+    "mp3": MIME["mp3"],
+    "opus": MIME["opus"],
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": MIME["wav"],
+    "pcm": MIME["pcm16"],
+}
 
 WAV_HEADER_BYTES: Final = 44
 _OPEN: Final = 0xFFFF_FFFF

@@ -1,7 +1,7 @@
 """Opus packets in an Ogg file (RFC 3533 and RFC 7845)."""
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from pipeline.audio.chapter_tags import Chapter, ogg_comments
@@ -15,29 +15,11 @@ _BEGIN, _END = 2, 4
 _MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-def ogg_pages(
-    packets: Iterable[bytes], *, complete: bool, chapters: Sequence[Chapter] = ()
-) -> Iterator[bytes]:
-    """The file, a page at a time. A file that is not `complete` has no end mark and may grow.
+class OggPages:
+    """A file in the making: each push is a page, or several.
 
     The pre-skip is zero: the codec's delay is part of our audio, so times in the file are those of the log.
     """
-    pages = OggPages(chapters)
-    yield pages.push([])
-    held: list[bytes] = []
-    for packet in packets:
-        if len(held) == _PACKETS_PER_PAGE:
-            yield pages.push(held)
-            held = []
-        held.append(packet)
-    if complete:
-        yield pages.finish(held)
-    elif held:
-        yield pages.push(held)
-
-
-class OggPages:
-    """A file in the making: each push is a page, or several."""
 
     def __init__(self, chapters: Sequence[Chapter] = ()) -> None:
         self._chapters = chapters
@@ -50,9 +32,9 @@ class OggPages:
         starts = range(0, len(packets), _PACKETS_PER_PAGE)
         return begin + b"".join(self._next(packets[at : at + _PACKETS_PER_PAGE], 0) for at in starts)
 
-    def finish(self, packets: list[bytes] | None = None) -> bytes:
-        """The last page, which may be empty."""
-        return self._begin() + self._next(packets or [], _END)
+    def finish(self) -> bytes:
+        """The last page, which is empty."""
+        return self._begin() + self._next([], _END)
 
     def _begin(self) -> bytes:
         if self._number:

@@ -1,7 +1,7 @@
 """The audio of whole turns as one file, from the log: small files at once, large ones while they are sent."""
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -11,20 +11,19 @@ from typing import Final, TypeVar
 
 import anyio.to_thread
 
-from pipeline.audio.audio_files import StoredChunk, pcm_bytes, whole_file
-from pipeline.audio.audio_formats import WAV_HEADER_BYTES, AudioFormat, Mp3Encoder, mp3_bytes, wav_header
+from pipeline.audio.audio_files import HEAD, StoredChunk, file_stream, pcm_bytes, whole_file
+from pipeline.audio.audio_formats import WAV_HEADER_BYTES, AudioFormat, mp3_bytes
 from pipeline.audio.chapter_tags import Chapter, id3_tag
-from pipeline.audio.ogg import OggPages
-from pipeline.audio.opus import OpusDecoder, unframe
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.turn_state import SentenceState, TurnState
-from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 
 _PAGE: Final = 32
 """Events that are read at a time, with at most 256 kB of sound each."""
 _SIZES: Final = 256
+_MADE_BYTES: Final = 64 << 20
+"""Of small files that are kept."""
 _PLACES: Final = 2
 """Files, or pieces of them, that are made at a time, for one principal after the other: hundreds of them took
 all threads of a gateway, and speech that others hear waited for minutes."""
@@ -93,32 +92,24 @@ class RecordingParams:
             for part in self.parts
         )
 
-    def etag(self, way: str) -> str:
+    @cached_property
+    def etag(self) -> str:
         """The validator that changes whenever the file's bytes do."""
         titles = "".join(f"\n{one.title}" for one in self.chapters)
-        identity = f"{self.fmt} {self._extent} {self.complete}{way}{titles}"
+        identity = f"{self.fmt} {self._extent} {self.complete} streamed{titles}"
         return f'"{sha256(identity.encode()).hexdigest()[:32]}"'
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedRecording:
-    """A file, and the validator that changes whenever its bytes do."""
-
-    data: bytes
-    etag: str
 
 
 class Recordings:
     """Makes files off the loop. Small ones are kept for a while: range after range costs one making."""
 
-    def __init__(self, log: EventLog, *, max_bytes: int = 64 << 20, small_bytes: int = 16 << 20) -> None:
-        """`max_bytes` are kept in all. Sound with more than `small_bytes` of PCM is made while it is sent,
+    def __init__(self, log: EventLog, *, small_bytes: int = 16 << 20) -> None:
+        """Sound with more than `small_bytes` of PCM is made while it is sent,
         as WAV or PCM with more than a quarter of it: whoever reads slowly has the file held for them."""
         self._log = log
-        self._max = max_bytes
         self._small = small_bytes
         self._places = FairPlaces(_PLACES)
-        self._made: OrderedDict[str, RenderedRecording] = OrderedDict()
+        self._made: OrderedDict[str, bytes] = OrderedDict()
         self._sizes: OrderedDict[str, int] = OrderedDict()
 
     def small(self, params: RecordingParams) -> bool:
@@ -128,24 +119,24 @@ class Recordings:
 
     def kept(self, params: RecordingParams) -> bool:
         """Whether the small file is there already."""
-        return params.etag("") in self._made
+        return params.etag in self._made
 
-    async def make(self, params: RecordingParams) -> RenderedRecording:
+    async def make(self, params: RecordingParams) -> bytes:
         """The turns' audio laid end to end; sizes in its header are open while a turn is running."""
-        etag = params.etag("")
+        etag = params.etag
         if (recording := self._made.get(etag)) is None:
             async with self._places.place(params.principal):
-                recording = self._made.get(etag) or await self._make(params, etag)
+                recording = self._made.get(etag) or await self._make(params)
         self._made[etag] = recording
         self._made.move_to_end(etag)
-        while sum(len(made.data) for made in self._made.values()) > self._max:
+        while sum(map(len, self._made.values())) > _MADE_BYTES:
             self._made.popitem(last=False)
         return recording
 
-    async def _make(self, params: RecordingParams, etag: str) -> RenderedRecording:
+    async def _make(self, params: RecordingParams) -> bytes:
         chunks = [chunk async for chunk in _chunks(self._log, params.sentences)]
         make = partial(whole_file, params.fmt, chunks, complete=params.complete, chapters=params.chapters)
-        return RenderedRecording(await anyio.to_thread.run_sync(make), etag)
+        return await anyio.to_thread.run_sync(make)
 
     async def _piece(self, params: RecordingParams, make: Callable[[], T]) -> T:
         async with self._places.place(params.principal):
@@ -159,8 +150,8 @@ class Recordings:
             case "mp3":
                 return mp3_bytes(params.ms) + len(id3_tag(params.chapters)) if params.complete else None
             case "opus":
-                made = self._made.get(params.etag(""))
-                return self._sizes.get(params.etag("counted")) if made is None else len(made.data)
+                made = self._made.get(params.etag)
+                return self._sizes.get(params.etag) if made is None else len(made)
 
     async def size(self, params: RecordingParams) -> int | None:
         """Bytes of the large file; None: only its making tells."""
@@ -168,7 +159,7 @@ class Recordings:
 
     async def _counted(self, params: RecordingParams) -> int:
         """Packets are of any size: all of them are looked at once."""
-        etag = params.etag("counted")
+        etag = params.etag
         if etag not in self._sizes:
             async with aclosing(self._pieces(params, params.sentences)) as pieces:
                 self._sizes[etag] = sum([len(piece) async for piece in pieces])
@@ -185,15 +176,15 @@ class Recordings:
         Holds a few chunks at a time. Sound that the log lacks is silence, where a size was promised.
         """
         skip, sentences = first, params.sentences
-        header = params.fmt == "wav" and first < WAV_HEADER_BYTES
-        if params.fmt in ("pcm16", "wav") and not header:
+        plain = params.fmt == "pcm16" or (params.fmt == "wav" and first >= WAV_HEADER_BYTES)
+        if plain:
             skip -= WAV_HEADER_BYTES if params.fmt == "wav" else 0
             begin = 0
             while begin < len(sentences) and pcm_bytes(sentences[begin][1].ms) <= skip:
                 skip -= pcm_bytes(sentences[begin][1].ms)
                 begin += 1
             sentences = sentences[begin:]
-        async with aclosing(self._pieces(params, sentences, header=header)) as pieces:
+        async with aclosing(self._pieces(params, sentences, plain=plain)) as pieces:
             async for piece in pieces:
                 skip, left_out = max(0, skip - len(piece)), skip
                 given = piece[left_out:] if count is None else piece[left_out : left_out + count]
@@ -208,54 +199,19 @@ class Recordings:
             count -= min(count, 1 << 20)
 
     async def _pieces(
-        self, params: RecordingParams, sentences: list[_Sounding], *, header: bool = False
+        self, params: RecordingParams, sentences: list[_Sounding], *, plain: bool = False
     ) -> AsyncGenerator[bytes, None]:
-        file = _File(params.fmt, params.chapters)
-        if header:
-            yield wav_header(pcm_bytes(params.ms) if params.complete else None)
-        if params.fmt == "mp3":
-            yield id3_tag(params.chapters)
+        total_ms = params.ms if params.complete else None
+        file = file_stream("pcm16" if plain else params.fmt, total_ms=total_ms, chapters=params.chapters)
+        for piece in file.pieces(HEAD):
+            yield piece
         async with aclosing(_chunks(self._log, sentences)) as chunks:
             async for chunk in chunks:
-                pieces = file.push(chunk)
+                pieces = file.pieces(chunk)
                 while (piece := await self._piece(params, partial(next, pieces, None))) is not None:
                     yield piece
         if params.complete:
             yield await self._piece(params, file.finish)
-
-
-class _File:
-    """A file in the making, chunk by chunk, without a header of its size."""
-
-    def __init__(self, fmt: AudioFormat, chapters: tuple[Chapter, ...]) -> None:
-        self._decoder = OpusDecoder()
-        self._ogg = OggPages(chapters) if fmt == "opus" else None
-        self._mp3 = Mp3Encoder() if fmt == "mp3" else None
-
-    def push(self, chunk: StoredChunk) -> Iterator[bytes]:
-        """The bytes that are ready, in pieces of a megabyte at most."""
-        if self._ogg is not None:
-            yield self._ogg.push(list(unframe(chunk.packets)))
-            return
-        for pcm in self._pcm(chunk):
-            yield pcm if self._mp3 is None else self._mp3.encode(pcm)
-
-    def finish(self) -> bytes:
-        if self._ogg is not None:
-            return self._ogg.finish()
-        return b"" if self._mp3 is None else self._mp3.finish()
-
-    def _pcm(self, chunk: StoredChunk) -> Iterator[bytes]:
-        """As much as the chunk says it has: places in the file follow from that."""
-        if chunk.chunk == 0:
-            self._decoder = OpusDecoder()
-        left = pcm_bytes(chunk.ms)
-        for pcm in self._decoder.pieces(chunk.packets):
-            yield pcm[:left]
-            left -= len(pcm[:left])
-        while left:
-            yield bytes(min(left, 1 << 20))
-            left -= min(left, 1 << 20)
 
 
 async def _chunks(log: EventLog, sentences: list[_Sounding]) -> AsyncGenerator[StoredChunk, None]:
@@ -279,9 +235,5 @@ async def _chunks_of(
         for one in page:
             if one.type == "audio.chunk" and one.turn in wanted and one.seq <= part.upto:
                 left -= one.data["ms"]
-                yield _stored(one)
+                yield StoredChunk.of(one)
         after = page[-1].seq
-
-
-def _stored(chunk: Recorded) -> StoredChunk:
-    return StoredChunk(chunk.audio or b"", chunk.data["chunk"], chunk.data["ms"])

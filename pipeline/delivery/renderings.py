@@ -49,6 +49,8 @@ class SentenceRenderer:
 Key = tuple[SessionId, AudioFormat, TurnId, int]
 _PAGE = 200
 _KEPT: Final = 16_384
+_KEPT_BYTES: Final = 64 << 20
+"""Of all sentences, about."""
 _OPEN: Final = 1_024
 """Sentences that are not whole: each has codecs of a third of a megabyte."""
 
@@ -66,12 +68,11 @@ class _Rendering:
 
 
 class Renderings:
-    """Keeps about `max_bytes` of rendered sentences; a forgotten one is made again from the log."""
+    """Keeps rendered sentences; a forgotten one is made again from the log."""
 
-    def __init__(self, log: EventLog, views: SessionViews, *, max_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, log: EventLog, views: SessionViews) -> None:
         self._log = log
         self._views = views
-        self._max = max_bytes
         self._bytes = 0
         self._tasks: set[asyncio.Task[bytes]] = set()
         self._renderings: OrderedDict[Key, _Rendering] = OrderedDict()
@@ -136,7 +137,7 @@ class Renderings:
     def _rendering(self, key: Key, fmt: AudioFormat) -> _Rendering:
         rendering = self._renderings.setdefault(key, _Rendering(key, fmt))
         self._renderings.move_to_end(key)
-        while len(self._renderings) > 1 and (self._bytes > self._max or len(self._renderings) > _KEPT):
+        while len(self._renderings) > 1 and (self._bytes > _KEPT_BYTES or len(self._renderings) > _KEPT):
             self._drop(next(iter(self._renderings)))
         return rendering
 

@@ -38,15 +38,11 @@ class SentenceSound:
         """An `audio.chunk` event, read with its audio."""
         if recorded.data["sentence"] != self._sentence:
             self._sentence, self._chunks = recorded.data["sentence"], []
-        self._chunks.append(stored(recorded))
+        self._chunks.append(StoredChunk.of(recorded))
 
     def of(self, sentence: int) -> Sequence[StoredChunk]:
         """Returns the audio of this sentence so far, if it is the latest."""
         return self._chunks if sentence == self._sentence else ()
-
-
-def stored(recorded: Recorded) -> StoredChunk:
-    return StoredChunk(recorded.audio or b"", recorded.data["chunk"], recorded.data["ms"])
 
 
 _PLACES: Final = 2
@@ -80,7 +76,7 @@ async def read_sentence(
         if not page:
             break
         chunks += [
-            stored(r)
+            StoredChunk.of(r)
             for r in page
             if (r.type, r.turn) == ("audio.chunk", turn) and r.data["sentence"] == sentence.number
         ]

@@ -75,8 +75,7 @@ async def _reply(services: GatewayContainer, session: SessionId, turn: TurnId) -
         raise _failure(state.error or {})
     part = RecordingPart(session, [state], head.seq)
     wanted = RecordingParams((part,), FORMAT, principal=conversation.principal)
-    recording = await services.recordings.make(wanted)
-    return state.answer, recording.data
+    return state.answer, await services.recordings.make(wanted)
 
 
 def _failure(error: dict[str, Any]) -> EngineError:

@@ -29,7 +29,7 @@ from deployments.faces.openai.speech_session import SpeechSessions
 from deployments.faces.openai.transcription_formats import Transcribed
 from deployments.faces.openai.transcription_session import TranscriptionSessions
 from deployments.web.resource_access import owns
-from pipeline.audio.file_streams import STREAM_MIME
+from pipeline.audio.audio_formats import STREAM_MIME
 from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.rag.citations import citations, passage_path

@@ -45,7 +45,7 @@ async def audio(
     conversation, _ = await services.sessions.view(session)
     whose = conversation.principal if caller.share is not None else caller.name
     params = replace(await _params(services, session, conversation, turn, audio_format), principal=whose)
-    etag = params.etag("" if (small := services.recordings.small(params)) else " streamed")
+    etag = params.etag
     headers = {
         "ETag": etag,
         "Accept-Ranges": "bytes",
@@ -56,12 +56,12 @@ async def audio(
         return Response(status_code=304, headers=headers)
     wanted = range_ if if_range in (None, etag) else None
     mime, recordings = MIME[audio_format], services.recordings
-    if small:
+    if recordings.small(params):
         # It is made whole, whatever part is wanted, unless it is kept.
         size = recordings.known_size(params)
         made_ms = _share(params, size, wanted, kept=True) if recordings.kept(params) else params.ms
         await services.allowance.file(whose, made_ms)
-        data = (await recordings.make(params)).data
+        data = await recordings.make(params)
         part = _part(len(data), wanted, headers)
         return Response(data[part.first : part.end], part.status, headers, mime)
     await hold_session(request, params, conversation)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from pipeline.audio.file_streams import FileStream, StreamFormat, file_stream
+from pipeline.audio.audio_files import FileStream, StoredChunk, file_stream
+from pipeline.audio.audio_formats import StreamFormat
 from pipeline.rag.citations import passage_path
 from schemas.errors import (
     ContextTooLong,
@@ -161,7 +162,7 @@ class ChunkTranslator:
     async def _sound(self, recorded: Recorded, fmt: StreamFormat) -> list[Chunk]:
         if self._file is None:
             self._file = file_stream(fmt)
-        made = await asyncio.to_thread(self._file.push, recorded.audio or b"", chunk=recorded.data["chunk"])
+        made = await asyncio.to_thread(self._file.push, StoredChunk.of(recorded))
         return [self._spoken(data=base64.b64encode(made).decode())] if made else []
 
     async def _end(self) -> list[Chunk]:

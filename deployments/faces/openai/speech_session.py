@@ -12,7 +12,8 @@ import anyio
 from deployments.faces.openai.chunk_translator import failure
 from deployments.faces.openai.request_mapping import patch_of, title_of
 from deployments.model_names import Names
-from pipeline.audio.file_streams import StreamFormat, file_stream
+from pipeline.audio.audio_files import StoredChunk, file_stream
+from pipeline.audio.audio_formats import StreamFormat
 from pipeline.audio.opus import silence
 from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening, SessionListener
@@ -107,14 +108,13 @@ class SpeechSessions:
                 whole = whole or recorded.type == "turn.completed"
                 if recorded.type == "audio.chunk":
                     ms = recorded.data["at_ms"] + recorded.data["ms"]
-                    packets, number = recorded.audio or b"", recorded.data["chunk"]
-                    if made := await asyncio.to_thread(file.push, packets, chunk=number):
+                    if made := await asyncio.to_thread(file.push, StoredChunk.of(recorded)):
                         yield made, ms
         if not whole:
             raise EngineFailed("the session of this speech was ended before it was whole")
         if not ms:  # an emoji, a row of dots: bots speak sentence by sentence, and go on with the next one
             ms = _SILENCE_MS
-            yield await asyncio.to_thread(lambda: file.push(silence(_SILENCE_MS), chunk=0)), ms
+            yield await asyncio.to_thread(file.push, StoredChunk(silence(_SILENCE_MS), 0, _SILENCE_MS)), ms
         yield await asyncio.to_thread(file.finish), ms
 
     async def _events(self, spoken: SpeechFile) -> AsyncGenerator[Recorded, None]:

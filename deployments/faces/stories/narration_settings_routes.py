@@ -132,10 +132,9 @@ async def preview(
             source, end = await _to_the_end(services, session)
             if end["type"] == "complete":
                 part = RecordingPart(session, [source.state], Seq(source.conversation.head))
-                made = await services.recordings.make(
-                    RecordingParams((part,), audio_format, principal=caller.name)
-                )
-                return Response(made.data, media_type=MIME[audio_format], headers={"ETag": made.etag})
+                params = RecordingParams((part,), audio_format, principal=caller.name)
+                made = await services.recordings.make(params)
+                return Response(made, media_type=MIME[audio_format], headers={"ETag": params.etag})
             why = end["message"]
     raise EngineFailed(f"the voice cannot be heard now: {why}")
 

@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.audio.file_streams import STREAM_MIME, StreamFormat, file_stream
-from pipeline.audio.opus import OpusEncoder, frame
+from pipeline.audio.audio_files import StoredChunk, file_stream
+from pipeline.audio.audio_formats import STREAM_MIME, StreamFormat
+from pipeline.audio.opus import PACKET_MS, OpusEncoder, frame
 from tests.support.clients.openai_requests import SPEECH, STORY, events_of, kinds, log_events_of, seconds_of
 from tests.support.servers.speech_server import FakeSpeechServer
 from tests.support.speech.recordings import tone
@@ -45,9 +46,14 @@ async def test_pcm_is_24_khz_without_a_header(http: httpx.AsyncClient) -> None:
 def test_the_first_chunk_gives_bytes_at_once(fmt: StreamFormat) -> None:
     encoder = OpusEncoder(16_000, 24_000)
     file = file_stream(fmt)
-    assert len(file.push(frame(encoder.encode(tone(400))), chunk=0)) > 500
-    assert file.push(frame(encoder.encode(tone(400))), chunk=1)
-    assert file.push(frame(encoder.encode(tone(400))), chunk=0), "a new sentence"
+
+    def pushed(number: int) -> bytes:
+        packets = encoder.encode(tone(400))
+        return file.push(StoredChunk(frame(packets), number, PACKET_MS * len(packets)))
+
+    assert len(pushed(0)) > 500
+    assert pushed(1)
+    assert pushed(0), "a new sentence"
 
 
 @pytest.mark.parametrize("fmt", STREAM_MIME)

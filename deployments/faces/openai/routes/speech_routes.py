@@ -14,7 +14,7 @@ from deployments.faces.openai.routes.openai_streams import EVENTS, Flowing, even
 from deployments.faces.openai.speech_session import SpeechFile, SpeechSessions, usage_of
 from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller
-from pipeline.audio.file_streams import STREAM_MIME
+from pipeline.audio.audio_formats import STREAM_MIME
 from pipeline.delivery.listener import SessionListener
 from schemas.openai.speech_request import SpeechRequest
 
