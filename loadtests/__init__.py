@@ -1,1 +1,1 @@
-"""A stranger's view: clients and benchmarks that import schemas only (and engines, for floors)."""
+"""A view from outside: clients and benchmarks that import schemas only (and engines, for floors)."""

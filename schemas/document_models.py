@@ -26,7 +26,7 @@ class FiniteModel(ClosedModel):
 
 
 class RequestModel(FewFields, ClosedModel):
-    """What a client sends: numbers are no texts, and of far too many fields one thing is told."""
+    """Requests of clients: numbers are no texts, and far too many fields are one error."""
 
     model_config = ConfigDict(strict=True)
 

@@ -138,7 +138,7 @@ def _collected(title: str, models: Sequence[type[BaseModel]]) -> dict[str, Any]:
 def _errors() -> dict[str, Any]:
     """The codes that a problem document or an `error` frame may carry, with their meaning."""
     found: dict[str, Any] = {}
-    for error in dict.fromkeys(heir for root in _ERRORS for heir in _family(root)):
+    for error in dict.fromkeys(kind for root in _ERRORS for kind in _family(root)):
         meaning = (error.__doc__ or "").strip().split("\n\n")[0]
         if error.code not in found or (meaning and not found[error.code]["description"]):
             found[error.code] = {
@@ -150,7 +150,7 @@ def _errors() -> dict[str, Any]:
 
 
 def _family(error: type[errors.RhapsodeError]) -> list[type[errors.RhapsodeError]]:
-    return [error, *(heir for child in error.__subclasses__() for heir in _family(child))]
+    return [error, *(kind for child in error.__subclasses__() for kind in _family(child))]
 
 
 if __name__ == "__main__":

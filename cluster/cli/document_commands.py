@@ -32,7 +32,7 @@ def add(
     ],
     collection: Which = DEFAULT,
 ) -> None:
-    """Read files into a collection, which is made if there is none of the name. What is there already under
+    """Read files into a collection, which is made if there is none of the name. A document of
     the same name is replaced.
 
     Example: rhapsode documents add handbook.pdf notes/ --collection "Our handbook"

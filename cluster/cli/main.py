@@ -79,7 +79,7 @@ def up(
     """Start everything and print the address.
 
     The first start prepares the models' weights, which takes a minute. Ctrl-C, or `rhapsode down` in another
-    terminal, stops everything. What was said is kept and there again after the next start.
+    terminal, stops everything. Sessions are kept and there again after the next start.
 
     Example: rhapsode up --detach --port 9000
     """

@@ -18,8 +18,8 @@ included. Utterances end where the realtime way ends them. **Errors** are words 
 over the whole input, after case, punctuation, numbers and spellings are made the same; utterances that a
 way could not write down (**failed**) count as left out."""
 LEGACY: Final = """\
-The legacy way writes speech down as the quality way does, so it has no column here. What is different is
-the answer: nothing of it is sent before all of its text is written and all of it is spoken. `make
+The legacy way writes speech down as the quality way does, so it has no column here. Only the
+answer is different: nothing of it is sent before all of its text is written and all of it is spoken. `make
 bench-voice` measures that beside the others (docs/measurements.md)."""
 
 

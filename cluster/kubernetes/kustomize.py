@@ -56,7 +56,7 @@ def _built(folder: Path, kind: str, found: list[Manifest]) -> list[Manifest]:
                 manifest["metadata"]["namespace"] = namespace
     for image in said.get("images", []):
         _rename(found, image, place)
-    _refuse_twins(found, place)
+    _refuse_doubled(found, place)
     return found
 
 
@@ -152,10 +152,10 @@ def _rename(value: Any, image: Manifest, place: str) -> None:
                         container["image"] = f"{image.get('newName', image['name'])}{mark}"
 
 
-def _refuse_twins(found: list[Manifest], place: str) -> None:
+def _refuse_doubled(found: list[Manifest], place: str) -> None:
     names = [named(manifest) for manifest in found]
-    if twins := sorted({name for name in names if names.count(name) > 1}):
-        raise Unrenderable(f"{place}: twice there: {', '.join(twins)}")
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise Unrenderable(f"{place}: twice there: {', '.join(doubled)}")
 
 
 def merged(base: Any, patch: Mapping[str, Any], place: str) -> Any:

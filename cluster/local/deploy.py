@@ -133,7 +133,7 @@ def authenticate(address: str, *, insecure: bool) -> str:
     if answer == "UNAVAILABLE":
         raise CliError(f"Nothing listens at {address}.", "Is Ray started there? See: ray status")
     raise CliError(
-        f"What is at {address} does not answer as Ray does ({answer}).", "Is it the head's --port?"
+        f"The server at {address} does not answer as Ray does ({answer}).", "Is it the head's --port?"
     )
 
 

@@ -61,7 +61,7 @@ _UNDERRUNS: Final = (
     f"3600 * sum(rate({metric_names.UNDERRUNS.name}[{SPAN}])) / sum(rate({metric_names.HEARD.name}[{SPAN}]))"
 )
 _FELT: Final = PanelRow(
-    "What people notice",
+    "Noticed by users",
     (
         Panel(
             "Time to first audio",

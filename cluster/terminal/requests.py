@@ -27,7 +27,7 @@ def ask(
     try:
         body: dict[str, Any] = answer.json() if answer.content else {}
     except ValueError as error:
-        raise CliError(f"What answers at {address} is not Rhapsode.", "Check the address.") from error
+        raise CliError(f"The server at {address} is not Rhapsode.", "Check the address.") from error
     return body
 
 
@@ -39,7 +39,7 @@ def metrics_page(address: str) -> "Page":
     try:
         return Page(text)
     except ValueError as error:
-        raise CliError(f"What answers at {address} is not Rhapsode.", "Check the address.") from error
+        raise CliError(f"The server at {address} is not Rhapsode.", "Check the address.") from error
 
 
 def _answer(

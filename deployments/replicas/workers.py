@@ -17,7 +17,7 @@ from pipeline.apps.users import Users
 from pipeline.background.archive_ended import ArchiveEnded
 from pipeline.background.audio_retention import RedisSound, Retention
 from pipeline.background.event_counts import Stats
-from pipeline.background.maintenance import Janitor
+from pipeline.background.maintenance import StreamMaintenance
 from pipeline.background.reaper import Reaper
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_measures import Measuring, RedisMeasures
@@ -76,7 +76,7 @@ def work_of(
             ScheduledTask("archive", settings.archive.sweep_s, archiver.sweep),
             ScheduledTask("retention", max(every_s, _RETENTION_S), retention.sweep),
             ScheduledTask("streams", max(every_s, _RETENTION_S), expiry.sweep),
-            ScheduledTask("janitor", every_s, Janitor(maintenance, settings.workers).tidy),
+            ScheduledTask("maintenance", every_s, StreamMaintenance(maintenance, settings.workers).tidy),
             ScheduledTask(
                 "reaper",
                 every_s,

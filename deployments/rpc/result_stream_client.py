@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 import msgpack
 
 from deployments.rpc.result_frames import LARGEST, LENGTH, FrameProtocol
-from deployments.rpc.result_stream_server import STAYS, WELCOME
+from deployments.rpc.result_stream_server import STAYS, TOKEN_ACCEPTED
 from pipeline.observability.trace_propagation import PropagatedContext
 from schemas.errors import EngineDead, EngineFailed
 
@@ -150,7 +150,7 @@ class _GatewayConnection(FrameProtocol):
     def data_received(self, data: bytes) -> None:
         if not self.accepted.done():
             self.accepted.set_result(None)
-            data = data.removeprefix(WELCOME)
+            data = data.removeprefix(TOKEN_ACCEPTED)
         super().data_received(data)
 
     def _take(self, frame: bytes) -> None:

@@ -33,7 +33,7 @@ WHOLE: Final = "handed_in"
 """The one item of a call's stream in Serve: so many came here."""
 STAYS: Final = "stays"
 """In a call's context: its caller may ask again by it. As an item: the replica waits for that."""
-WELCOME: Final = b"+"
+TOKEN_ACCEPTED: Final = b"+"
 """The only thing that a gateway says: the token is its own."""
 _GREETING: Final = 64
 _GREETED_S: Final = 5.0
@@ -90,7 +90,7 @@ class Call:
         self._waits = False
         """The replica has made all that it was asked for, and waits to be asked again."""
         self.way: _Connection | None = None
-        """By which connection items come; None before the first one. What is lost before it is waited for."""
+        """By which connection items come; None before the first one, which is waited for."""
         self._changed: asyncio.Future[None] | None = None
 
     def put(self, item: Item) -> None:
@@ -180,7 +180,7 @@ class ResultStreamServer(TaskScope):
         self._number = 0
         self._calls: dict[int, Call] = {}
         self._connections: set[_Connection] = set()
-        self._strangers: dict[_Connection, None] = {}
+        self._unknown: dict[_Connection, None] = {}
         """Connections that have not said the token, the oldest first."""
         self._server: asyncio.Server
 
@@ -213,22 +213,22 @@ class ResultStreamServer(TaskScope):
 
     def connected(self, connection: "_Connection") -> None:
         self._connections.add(connection)
-        self._strangers[connection] = None
-        if len(self._strangers) > _STRANGERS:  # a replica says the token at once
-            next(iter(self._strangers)).close()
+        self._unknown[connection] = None
+        if len(self._unknown) > _STRANGERS:  # a replica says the token at once
+            next(iter(self._unknown)).close()
 
     def disconnected(self, connection: "_Connection") -> None:
         self._connections.discard(connection)
-        self._strangers.pop(connection, None)
+        self._unknown.pop(connection, None)
         for call in self._calls.values():
             if call.way is connection:
                 call.cut_off()
 
     def knows(self, connection: "_Connection", token: bytes) -> bool:
-        """Whether this is the token; then it is no stranger any more."""
+        """Whether this is the token; the connection is known then."""
         known = hmac.compare_digest(token, self._token.encode())
         if known:
-            self._strangers.pop(connection, None)
+            self._unknown.pop(connection, None)
         return known
 
     def take(self, connection: "_Connection", frame: bytes) -> None:
@@ -262,8 +262,8 @@ class _Connection(FrameProtocol):
 
     def _check_token(self, token: bytes) -> None:
         if not self._results.knows(self, token):
-            raise ValueError("a stranger")
+            raise ValueError("another token")
         self._patience.cancel()
         self.take, self.largest = partial(self._results.take, self), LARGEST
         if self.transport is not None:
-            self.transport.write(WELCOME)
+            self.transport.write(TOKEN_ACCEPTED)

@@ -57,10 +57,10 @@ def _refusal(path: str) -> dict[str, Any]:
     for name, paths in (("OpenAI", openai_problems.PATHS), ("Anthropic", anthropic_problems.PATHS)):
         if paths.fullmatch(path):
             schema = {"schema": {"$ref": _REF.format(model=f"{name.replace('AI', 'Ai')}Error")}}
-            told = f"What went wrong, as {name} says it."
+            told = f"The error, as {name} says it."
             return {"description": told, "content": {"application/json": schema}}
     problem = {"schema": {"$ref": _REF.format(model="Problem")}}
     return {
-        "description": "What went wrong, by a stable code (docs/schemas/errors.json), and where.",
+        "description": "The error, by a stable code (docs/schemas/errors.json), and where.",
         "content": {"application/problem+json": problem},
     }

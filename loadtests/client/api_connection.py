@@ -100,7 +100,7 @@ class EventSocket:
         raise RuntimeError(f"the connection ended before any {kind}")
 
     def cut(self) -> None:
-        """Drop the connection without a goodbye."""
+        """Drop the connection without closing it."""
         self._socket.transport.abort()
 
 

@@ -47,8 +47,8 @@ class _Away:
 class SessionConnection:
     """A listener's connection to a session. The task that waits for a message reads it; one at a time.
 
-    A gateway that leaves says so (`reconnect`): then this line comes back after the time and with the cursor
-    that it was told, asks again what had not been taken, and goes on. Where the door says that things may
+    A gateway that leaves says so (`reconnect`): then this one comes back after the time and with the cursor
+    that it was told, asks again what had not been taken, and goes on. Where the load says that things may
     break, it does so too when the connection just ends, from the last event that it has.
     """
 
@@ -81,7 +81,7 @@ class SessionConnection:
         await self._socket.close()
 
     def cut(self) -> None:
-        """Drop the connection without a goodbye."""
+        """Drop the connection without closing it."""
         self._socket.transport.abort()
 
     async def send(self, **message: Any) -> None:

@@ -71,7 +71,7 @@ class VirtualCaller:
     def first_due(self) -> float:
         """When this caller's first question was due: earlier than now by as much as this client was late.
 
-        From the door: when this caller was due.
+        With `from_arrival`: when this caller was due.
         """
         if self.from_arrival:
             return self.epoch_s + self.visit.due_s

@@ -38,7 +38,7 @@ _RATE: Final = 24_000
 """Sample rate of `pcm`, as OpenAI documents it."""
 
 
-class _Desk:
+class _OpenRequests:
     """How many requests are at work, and when each came and had its first answer (monotonic seconds)."""
 
     def __init__(self, app: FastAPI) -> None:
@@ -77,16 +77,18 @@ class _Desk:
 
 def chat_app(model: LanguageModel) -> FastAPI:
     """`POST /v1/chat/completions`, streamed."""
-    desk = _Desk(app := FastAPI())
+    requests = _OpenRequests(app := FastAPI())
 
     @app.post("/v1/chat/completions")
     async def complete(body: Annotated[dict[str, Any], Body()]) -> Response:
-        return StreamingResponse(_words(model, body, desk), media_type="text/event-stream")
+        return StreamingResponse(_words(model, body, requests), media_type="text/event-stream")
 
     return app
 
 
-async def _words(model: LanguageModel, body: dict[str, Any], desk: _Desk) -> AsyncGenerator[bytes, None]:
+async def _words(
+    model: LanguageModel, body: dict[str, Any], requests: _OpenRequests
+) -> AsyncGenerator[bytes, None]:
     request = ChatRequest(
         tuple(Message(each["role"], _text(each["content"])) for each in body["messages"]),
         max_tokens=body.get("max_completion_tokens") or body.get("max_tokens") or 320,
@@ -94,7 +96,7 @@ async def _words(model: LanguageModel, body: dict[str, Any], desk: _Desk) -> Asy
         stop=tuple(body.get("stop") or ()),
     )
     yield _event({"role": "assistant", "content": ""})
-    with desk.busy() as mark:
+    with requests.busy() as mark:
         async with aclosing(model.stream(request)) as items:
             async for item in items:
                 mark()
@@ -135,18 +137,20 @@ def _chunk(choices: list[dict[str, Any]], usage: dict[str, int] | None) -> bytes
 
 def speech_app(voice: TextToSpeech) -> FastAPI:
     """`POST /v1/audio/speech` with `response_format: pcm`: every piece leaves when the voice has made it."""
-    desk = _Desk(app := FastAPI())
+    requests = _OpenRequests(app := FastAPI())
 
     @app.post("/v1/audio/speech")
     async def speak(body: Annotated[dict[str, Any], Body()]) -> Response:
-        return StreamingResponse(_sound(voice, body, desk), media_type="audio/pcm")
+        return StreamingResponse(_sound(voice, body, requests), media_type="audio/pcm")
 
     return app
 
 
-async def _sound(voice: TextToSpeech, body: dict[str, Any], desk: _Desk) -> AsyncGenerator[bytes, None]:
+async def _sound(
+    voice: TextToSpeech, body: dict[str, Any], requests: _OpenRequests
+) -> AsyncGenerator[bytes, None]:
     rates = soxr.ResampleStream(voice.sample_rate, _RATE, 1, dtype="int16", quality="LQ")
-    with desk.busy() as mark:
+    with requests.busy() as mark:
         async with aclosing(
             voice.synthesize(body["input"], voice=voice.voices[0], speed=body.get("speed") or 1.0)
         ) as items:
@@ -163,11 +167,11 @@ def _resampled(rates: Any, pcm: bytes, *, last: bool = False) -> bytes:
 
 def transcription_app(player: SpeechToText) -> FastAPI:
     """`POST /v1/audio/transcriptions`, answered with one document."""
-    desk = _Desk(app := FastAPI())
+    requests = _OpenRequests(app := FastAPI())
 
     @app.post("/v1/audio/transcriptions")
     async def listen(file: UploadFile, language: Annotated[str | None, Form()] = None) -> dict[str, str]:
-        with desk.busy() as mark:
+        with requests.busy() as mark:
             pcm = await asyncio.to_thread(_pcm, await file.read())
             written = await write_down(player, Utterance(pcm, language or "en"))
             mark()

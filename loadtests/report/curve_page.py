@@ -254,7 +254,7 @@ _FIGURES: Final = (
     ("Callers", f"each second, {_ALONG}", plain),
     ("Inside at once", _ALONG, plain),
     (
-        "What a caller costs",
+        "Cost of a caller",
         "processor time of the gateways in ms, what they take when idle included, for each one let in",
         milliseconds,
     ),

@@ -108,7 +108,7 @@ def rhapsode(
     """`rhapsode up` with a home of its own; yields its URL, stops it afterwards.
 
     `cache`: folder of prepared weights. `scripts`: scripts of scripted engines by branch of the settings;
-    None: real engines. `choosy`: newcomers are refused as it is delivered. Else all are let in: it is
+    None: real engines. `choosy`: new sessions are refused as it is delivered. Else all are let in: it is
     measured what is carried.
     """
     port, output = free_port(), home / "up.txt"
@@ -116,8 +116,8 @@ def rhapsode(
     command = [program, "up", "--port", str(port)]
     command += ["--scripted"] if scripts is not None else []
     command += ["--config", str(config)] if config else []
-    welcome = {} if choosy else {"RHAPSODE_LIMITS__ADMISSION": '{"slowdown": null}'}
-    variables = {**welcome, **(environment or {}), "RHAPSODE_HOME": str(home)}
+    admission = {} if choosy else {"RHAPSODE_LIMITS__ADMISSION": '{"slowdown": null}'}
+    variables = {**admission, **(environment or {}), "RHAPSODE_HOME": str(home)}
     variables |= {} if cache is None else {"RHAPSODE_CACHE": str(cache)}
     for branch, file in written(scripts or {}, home).items():
         variables[f"RHAPSODE_{branch.upper()}__SCRIPT"] = str(file)

@@ -164,7 +164,7 @@ class ConcurrencyLimiter:
 
     @property
     def room(self) -> float:
-        """Turns at a time beside which newcomers are let in; infinite while nothing was ever late."""
+        """Turns at a time beside which new sessions are let in; infinite while nothing was ever late."""
         self._look()
         return self._room
 

@@ -1,4 +1,4 @@
-"""Collections of documents: sessions that say what is in them, and a librarian who keeps it."""
+"""Collections of documents: sessions that say what is in them, and the retrieval service that keeps it."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress

@@ -133,7 +133,7 @@ class OpusDecoder:
             return bytes(_PACKET_BYTES)
         if not pieces:
             return bytes(_PACKET_BYTES)
-        # The decoder gives 48 kHz. What was encoded at 24 kHz has nothing above 12 kHz (measured: -99 dB),
+        # The decoder gives 48 kHz. Sound encoded at 24 kHz has nothing above 12 kHz (measured: -99 dB),
         # so every other sample is the signal; a filter would only add a delay.
         half: NDArray[np.float32] = np.concatenate(pieces)[::2]
         pcm = (half * 32_767).round().clip(-32_768, 32_767).astype("<i2").tobytes()

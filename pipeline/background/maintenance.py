@@ -1,4 +1,4 @@
-"""The chores of the workers: old pointers, old letters, past consumers."""
+"""Maintenance of the trigger streams: old pointers, old dead letters, past consumers."""
 
 import logging
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ def present(presences: Sequence[ConsumerPresence], now_ms: int) -> list[Consumer
     return [presence for presence in presences if now_ms - presence.seen_ms < PRESENT_MS]
 
 
-class Janitor:
-    """Drops what nobody needs any more. Any number may work at once."""
+class StreamMaintenance:
+    """Drops entries that no reader needs any more. Any number may work at once."""
 
     def __init__(self, log: RedisMaintenance, settings: WorkerSettings) -> None:
         self._log = log

@@ -21,7 +21,7 @@ from schemas.errors import LogError, LogForeign
 from schemas.settings import WorkerSettings
 
 PRESENCE_S: Final = 5.0
-FAREWELL_S: Final = 0.5
+RETIRE_S: Final = 0.5
 _logger = logging.getLogger(__name__)
 
 
@@ -69,14 +69,14 @@ class Workers:
                 ):
                     tasks.start_soon(self._run_task, task)
         finally:
-            with anyio.move_on_after(FAREWELL_S, shield=True):
+            with anyio.move_on_after(RETIRE_S, shield=True):
                 await self._retire()
 
     async def _retire(self) -> None:
         try:
             await RedisMaintenance(self._hot).retire([self._name])
         except LogError as error:
-            _logger.info("could not say goodbye: %s", error)
+            _logger.info("could not retire: %s", error)
 
     async def _run_effects(self) -> None:
         log, name = RedisGroups(self._hot), self._name

@@ -97,7 +97,7 @@ class Tail:
     head: Head | None
     """None: the log has no such session; an archive may."""
     events: Sequence[Recorded]
-    """In order and without sound. What an archive alone has is missing."""
+    """In order and without sound. Events that only the archive has are missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,8 +193,8 @@ class Conversation:
             self.members.add(principal)
 
     def _narrate(self, recorded: Recorded) -> None:
-        """The latest request for a scene counts; news of an earlier one changes nothing. What a copy was not
-        given counts as never asked for."""
+        """The latest request for a scene counts; news of an earlier one changes nothing. A narration that
+        a copy was not given counts as never asked for."""
         data = recorded.data
         session = SessionId(data["session"])
         if session == NOWHERE:

@@ -416,7 +416,7 @@ def _apply_wish(turn: TurnState, recorded: Recorded) -> None:
     data = recorded.data
     match recorded.type:
         case "turn.stop_requested" if turn.over and data["reason"] == "user":
-            # It was sent before the end was known; the end was first. What is left to stop is the sound.
+            # It was sent before the end was known; the end was first. The sound is left to stop.
             turn.flushed = turn.dismissed = True
         case "turn.stop_requested":
             turn.stopping = data["reason"]

@@ -12,8 +12,8 @@ from schemas.ids import SessionId
 
 log = logging.getLogger(__name__)
 
-LOOKOUT: Final = SessionId("lookout")
-"""The name of the lease: no session's, whose ids are UUIDs."""
+SCAN_LEASE: Final = SessionId("lookout")
+"""Name of the lease: no session's, whose ids are UUIDs."""
 LOOK_MS: Final = 80
 """From one look to the next one in the whole system: what a takeover takes beyond the rest of a lease."""
 IDLE_MS: Final = 780
@@ -23,7 +23,7 @@ _BUSY_S: Final = 2.0
 """So long looks go on once there was work: what follows from a turn (a narration) comes within that."""
 _ASK_S: Final = 0.5
 _ALONE_S: Final = 2.0
-"""Where nobody says whose turn it is everybody looks, so long until they ask again."""
+"""Every gateway scans where none says whose turn it is, so long until it asks again."""
 _BLIND_S: Final = 0.2
 """From one of those looks to the next."""
 _SLOWER: Final = 1.1
@@ -99,7 +99,7 @@ class OrphanScanLease:
         self._asked += 1
         with anyio.move_on_after(_ASK_S):
             try:
-                return await self._log.acquire(LOOKOUT, f"{self._node}.{self._asked}", LOOK_MS)
+                return await self._log.acquire(SCAN_LEASE, f"{self._node}.{self._asked}", LOOK_MS)
             except RhapsodeError as error:
                 log.debug("nobody says whose turn it is to look: %s", error)
         return None

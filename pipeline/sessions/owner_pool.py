@@ -61,9 +61,9 @@ class OwnerPool(TaskScope):
     def admit(self, principal: str, latest_ms: int | None = None) -> None:
         """Raises GatewayBusy when this replica runs as many turns as it may, or the engines lag behind.
 
-        `latest_ms`: when something happened last in the session, wall clock; None: it is new. To newcomers
-        also when answers begin so late that not everybody can be let in. A principal none of whose turns runs
-        here is let in where others have several: those are what the engines lag behind with.
+        `latest_ms`: when something happened last in the session, wall clock; None: it is new. One that is
+        new, or was idle for five minutes, is refused also while answers begin too late. A principal none of
+        whose turns runs here is let in where others have several: those are what the engines lag behind with.
         """
         if self._full:
             raise GatewayBusy(f"this replica runs {self.running} turns; try again shortly")

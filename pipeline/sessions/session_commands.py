@@ -162,7 +162,7 @@ _PLAYBACKS = 16
 """Reports of listeners about one turn that are recorded."""
 _UNSPOKEN: Final = frozenset({"user", "collection", "stream"})
 """Kinds of sessions that have no turns."""
-_FAREWELL_S = 5.0
+_END_S = 5.0
 """How long a deletion waits for the session's owner to end it properly."""
 
 
@@ -586,7 +586,7 @@ class Sessions:
         if reason is not None:
             head = (await self._recorder.post(session, SessionEndRequested(reason=reason))).last
         self._owners.wake(session, head)
-        with anyio.move_on_after(_FAREWELL_S):
+        with anyio.move_on_after(_END_S):
             async with self._tailer.follow(session, head) as batches:
                 async for _ in batches:
                     pass  # ends with the session

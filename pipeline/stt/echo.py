@@ -18,8 +18,8 @@ FRAME: Final = FRAME_MS * PER_MS
 _PARTS: Final = 10
 """Frames that a sound goes on in the room: 320 ms have all but a hundredth of a living room's energy."""
 _DECAY: Final = 0.4
-"""What is expected of the room before it is known: each frame of its answer has this share of the energy of
-the one before."""
+"""Expected of a room that is not known yet: each frame of its answer has this share of the energy of the one
+before."""
 _KEPT: Final = 0.995**2
 """Of what is known of the room, after one frame; a smaller share follows a moved microphone sooner, and
 learns from a user's voice."""
@@ -45,7 +45,7 @@ _AUDIBLE: Final = 100.0
 _EARLY: Final = 8 * PER_MS
 """The filter begins so much before the delay that was found."""
 _SEARCH_RATE: Final = 8_000
-"""What speech has above half of it is weak in an echo."""
+"""Speech above half of it is weak in an echo."""
 _WINDOW: Final = 128
 _HEARD_WINDOWS: Final = 6
 _CORRELATED: Final = 0.42

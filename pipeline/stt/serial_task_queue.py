@@ -1,4 +1,4 @@
-"""Events on their way to the log, one after the other, while the next sound is being listened to."""
+"""Jobs of one input, one after the other, while its next sound is listened to."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -10,13 +10,13 @@ _WAITING: Final = 256
 
 
 class SerialTaskQueue:
-    """Runs errands in order, beside their giver. When too many wait, so does the giver."""
+    """Runs jobs in order, beside the task that puts them, which waits while too many wait."""
 
     def __init__(self) -> None:
         self._send, self._receive = anyio.create_memory_object_stream[Job](_WAITING)
 
     async def run(self) -> None:
-        """Until it is closed. Raises what an errand raises; later errands are kept and not run."""
+        """Until it is closed. Raises what a job raises; later jobs are kept and not run."""
         async for job in self._receive:
             await job()
         self._receive.close()
@@ -25,7 +25,7 @@ class SerialTaskQueue:
         await self._send.send(job)
 
     async def flush(self) -> None:
-        """Return when every errand given so far is done."""
+        """Return when every job put so far is done."""
         done = anyio.Event()
 
         async def tell() -> None:

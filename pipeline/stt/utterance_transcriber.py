@@ -49,7 +49,7 @@ class SpeculativeText:
 
 
 class SpeculativeTranscript:
-    """Of one silence. Nobody hears of it before it is known to be the end."""
+    """Of one silence. It is told only once the silence is known to be the end."""
 
     def __init__(self, end_ms: int) -> None:
         self.end_ms = end_ms

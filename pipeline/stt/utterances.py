@@ -42,7 +42,7 @@ Refused = Callable[[RhapsodeError], Awaitable[None]]
 
 
 class Utterances:
-    """Of one input. Whoever writes an utterance down first has written it down: its events have keys."""
+    """Of one input. The first gateway that transcribes an utterance counts: its events have keys."""
 
     def __init__(
         self, opening: Opening, services: InputServices, jobs: SerialTaskQueue, refused: Refused | None

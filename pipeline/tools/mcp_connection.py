@@ -25,7 +25,7 @@ _QUERY: Final = re.compile(r"\?[^\s'\"]+")
 _PAGES: Final = 20
 """Of a server's list of tools."""
 _LOST: Final = frozenset({mcp_types.CONNECTION_CLOSED, mcp_types.INVALID_REQUEST})
-"""What is said of a connection that is over, or of a session that the server does not know any more."""
+"""Codes for a connection that is over, or a session that the server does not know any more."""
 
 
 @dataclass(slots=True)

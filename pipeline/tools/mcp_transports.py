@@ -19,7 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
-_FAREWELL_S: Final = 2.0
+_END_S: Final = 2.0
 _EVENTS: Final = "text/event-stream"
 _READ_S: Final = 300.0
 _CHILD: Final = (
@@ -99,7 +99,7 @@ async def _end(process: Process) -> None:
         if sign is not None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, sign)
-        with anyio.move_on_after(_FAREWELL_S):
+        with anyio.move_on_after(_END_S):
             await process.wait()
             break
     with suppress(ProcessLookupError):

@@ -67,7 +67,7 @@ _OF_ANSWERS: Final = (
         *("tool.called", "passages.found", "passages.failed", "answer.cited"),
     }
 )
-"""What an answer is made of: nothing of it follows the turn's end."""
+"""Events that an answer is made of: none of them follows the turn's end."""
 _ANSWER_CHARS: Final = 2_000_000
 """Five times the longest text that is read out. A listener holds an answer's text, and adds to it."""
 _TITLE_CHARS: Final = 200

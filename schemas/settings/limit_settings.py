@@ -14,15 +14,14 @@ from schemas.settings.model_settings import FunctionName
 class AdmissionSettings(ClosedModel):
     """When a replica takes no more turns and sessions, because the engines cannot keep up with those it has.
 
-    What is over any of these bounds is refused with 503 `gateway.busy` and a Retry-After from the measured
-    pace; what was taken before is served.
+    Requests over any of these bounds are refused with 503 `gateway.busy` and a Retry-After from the measured
+    pace; those that were taken before are served.
     """
 
     slowdown: float | None = Field(default=1.5, gt=1)
-    """So many times as late as with hardly anybody here answers may begin: newcomers are let in up to there.
-
-    Newcomers are new sessions, and questions in sessions where nothing has happened for five minutes. None:
-    all are let in, up to the bounds below.
+    """So many times as late as with hardly any turns here answers may begin: up to there new sessions are let
+    in, and questions in sessions where nothing has happened for five minutes. None: all are let in, up to
+    the bounds below.
     """
     waiting_turns: int = Field(default=64, ge=1)
     """Calls of this replica that an engine has not begun to answer."""
@@ -55,7 +54,7 @@ class LeavingSettings(ClosedModel):
 
 
 class LimitSettings(ClosedModel):
-    """Every bound of the gateway. What happens when one is reached is said beside it."""
+    """Every bound of the gateway, each with what happens when it is reached."""
 
     prompt_chars: int = Field(default=20_000, ge=1)
     """Longer prompts are refused: 422 `input.too_long`."""

@@ -11,8 +11,8 @@ class Preferences(FiniteModel):
     """Kept as events in the user's own session, so that every change has a time and can be looked up."""
 
     tts_enabled: bool = True
-    """False: nothing is spoken by itself, neither afterwards nor while it is written. Whoever asks for a
-    narration still gets it."""
+    """False: nothing is spoken by itself, neither afterwards nor while it is written. A
+    narration that is asked for is still made."""
     auto_play_last_scene: bool = False
     """A scene that was only written is narrated by itself as soon as it is complete."""
     realtime_tts_enabled: bool = False

@@ -11,7 +11,7 @@ CollectionId = NewType("CollectionId", str)
 """A collection's UUIDv7, as sessions have (`schemas.ids.new_id`)."""
 
 DocumentId = NewType("DocumentId", str)
-"""A document's UUIDv7. Whoever adds a document chooses it, so that adding it again replaces it."""
+"""A document's UUIDv7. The client that adds a document chooses it, so that adding it again replaces it."""
 
 Strategy = Literal["vector", "keyword", "hybrid", "two_stage"]
 """How passages are looked for.

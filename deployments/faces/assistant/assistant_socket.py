@@ -117,7 +117,7 @@ async def voice(
         conversation.listen(handle)
         try:
             over = max((state.turn for state in known[0].turns.values() if state.over), default=None)
-            del known  # as long as the connection lasts, nobody holds it here
+            del known  # else the connection would keep it in memory
             used = handle.audio_input.settings.mode
             await socket.send({"type": "session", "session_id": session, "mode": used, "over": over})
             messages = AssistantMessages(since, services.sentences, caller.name)

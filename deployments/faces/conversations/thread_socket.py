@@ -48,7 +48,7 @@ async def thread_stream(
         talk.socket = socket
         thread, conversation, _ = await known_thread(services, caller, thread_id, to_read=True)
         begin, title = _begin(after, conversation), conversation.title
-        del conversation  # as long as the connection lasts, nobody holds it here
+        del conversation  # else the connection would keep it in memory
         params = _audio(audio)
         talk.thread, talk.audio = thread, params
         await socket.send({"type": "connected", "threadId": thread_id, "title": title})

@@ -61,7 +61,7 @@ async def add_document(
     """Add a PDF, DOCX, HTML, Markdown or text file; answers when it can be found.
 
     With `Accept: text/event-stream` the answer is the events about it, from the first to the last, as the
-    collection's events have them. What has arrived is added also if its sender leaves.
+    collection's events have them. A document that has arrived is added also if its sender leaves.
     """
     collections = services.collections
     limit = services.settings.retrieval.limits.bytes

@@ -60,9 +60,9 @@ async def hear_recording(
 ) -> RecordingHeard:
     """Listen to a recording, as the body: any file that carries its sound in itself and that FFmpeg knows.
 
-    Answers when all of it is written down; the session's events tell how far it is. What was said is asked as
+    Answers when all of it is written down; the session's events tell how far it is. The text is asked as
     one question, unless the session's `listening.reply` is false. `reference`: the text, where it is known.
-    Who hangs up before the answer wants no more of it: the rest is not listened to, and nothing is asked.
+    A client that leaves before the answer wants no more of it: the rest is not listened to, nothing is asked.
     """
     async with uploaded(request, services, caller.name) as recording:
         heard = await while_awaited(

@@ -181,7 +181,7 @@ async def stream(websocket: WebSocket, session_id: str, caller: Caller, params: 
         session = known_id(session_id)
         conversation, head = await connection.services.sessions.attend(session)
         listening = params.listening(conversation, head, connection.services.settings.limits)
-        del conversation  # others go on with it; for as long as this lasts, nobody holds it here
+        del conversation  # else the connection would keep it in memory while others go on with it
         feed = Feed(connection.services, caller, session, head, listening, params.audio)
         await connection.send(feed.hello)
         microphone = NativeAudioInput(connection.services, session, connection.send)

@@ -132,7 +132,7 @@ class Completions:
             audio=wanted.sound is not None,
             idle_s=idle_s,
         )
-        del conversation  # as long as the stream lasts, nobody holds it here
+        del conversation  # else the stream would keep it in memory
         async with aclosing(self.listener.listen(wanted.session, head, params)) as batches:
             async for batch in batches:
                 if not batch:

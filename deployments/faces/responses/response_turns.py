@@ -201,7 +201,7 @@ class ResponseTurns:
             follow=follow,
             idle_s=self.settings.limits.heartbeat_s,
         )
-        del conversation  # as long as the stream lasts, nobody holds it here
+        del conversation  # else the stream would keep it in memory
         try:
             async with aclosing(self.listener.listen(session, head, params)) as batches:
                 async for batch in batches:

@@ -91,7 +91,7 @@ async def generate(
     params: GenerateParams,
     force_regenerate: Annotated[bool, Query()] = False,
 ) -> NarrationStarted:
-    """Have a scene read out; answers at once. What was made already is not made again, unless forced,
+    """Have a scene read out; answers at once. Sound that is there is not made again, unless forced,
     or for other voices or single parts."""
     scene = await known_scene(services, caller, scene_id)
     again = params.force_regenerate or force_regenerate or bool(params.voices or params.parts)
@@ -183,7 +183,7 @@ async def narration(
         await services.sessions.attend(source.session)
         progress, about = NarrationProgress(services.tailer, source), (source.session, source.turn)
         await socket.send({"type": "connected", "session_id": session_id, **await _counts(source)})
-        del source  # as long as the connection lasts, nobody holds its session here
+        del source  # else the connection would keep its session in memory
         params = NarrationParams(int(after) if after else -1, audio_format, caller)
         await _send_messages(socket, services, *about, progress, params)
         await socket.send(progress.fold.last_words())

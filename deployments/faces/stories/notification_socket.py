@@ -40,8 +40,8 @@ async def notifications(
     """Sends the user's notifications: first those missed while away, then new ones.
 
     A notification counts as delivered with `ack=true` when the client has said `{"type": "ack", "id": ...}`,
-    and otherwise when the client has stayed a while after it, or left with a goodbye. `after=<id>` begins
-    there instead.
+    and otherwise when the client has stayed a while after it, or closed the connection. `after=<id>`
+    begins there instead.
     """
     services: GatewayContainer = websocket.app.state.services
     post = _Post(services.users)

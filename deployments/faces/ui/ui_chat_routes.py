@@ -51,7 +51,7 @@ def _format(audio: Audio) -> AudioFormat | None:
 async def ask(
     services: Open, caller: Caller, request: Request, params: UiChatRequest, audio: Audio = "none"
 ) -> Response:
-    """Answers the chat's last message, in parts. Whoever leaves may come back: see the next route."""
+    """Answers the chat's last message, in parts. A client that leaves may come back: see the next route."""
     chats, speak = _chats(services), audio != "none"
     answer = await while_awaited(request, lambda: chats.ask(params, caller, speak=speak))
     return _flowing(services, caller, answer, _format(audio))
@@ -94,7 +94,7 @@ def _flowing(
 async def _parts(
     services: GatewayContainer, caller: Principal, answer: UiAnswer, audio: AudioFormat | None
 ) -> AsyncGenerator[bytes, None]:
-    """All parts of the message from its first turn on. What goes wrong on the way is an `error` part."""
+    """All parts of the message from its first turn on. A failure on the way is an `error` part."""
     translator = UiTranslator(answer.session, answer.turns, answer.message, audio)
     try:
         feed = await _feed(services, caller, answer, audio)

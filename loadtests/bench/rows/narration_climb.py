@@ -32,7 +32,7 @@ _AT_ONCE: Final = (0.0, 0.2)
 
 
 def narrations(url: str, deltas: int, answers: list[ReceivedAnswer]) -> Talk:
-    """Everybody hears narrations of so many deltas to their ends; `answers` grows."""
+    """All callers hear narrations of so many deltas to their ends; `answers` grows."""
 
     @asynccontextmanager
     async def talk(number: int) -> AsyncGenerator[Ask, None]:

@@ -70,7 +70,7 @@ def build(settings: LanguageModelSettings, cache: Path) -> "LlamaLanguageModel":
 
 
 def load(model: Path, settings: LanguageModelSettings, *, key: str | None = None) -> Any:
-    """An engine with the model in memory; takes 2 to 4 s. Who has the `key` gets in by its HTTP port, too."""
+    """An engine with the model in memory; takes 2 to 4 s. Its HTTP port takes requests with the `key` too."""
     # llama.cpp's threads must sleep, not spin, while they wait for each other: with other work on the same
     # cores, spinning made it ten times slower. Read once, when the library is loaded. Deployments set it too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

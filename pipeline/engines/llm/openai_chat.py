@@ -197,7 +197,7 @@ class OpenAiChat:
         await self._provider.aclose()
 
     async def _deltas(self, request: ChatRequest, answer: ChatAnswer) -> AsyncGenerator[str, None]:
-        """Raises TimeoutError. What shows no work on the answer, as a comment, does not count as news."""
+        """Raises TimeoutError. Items that show no work on the answer, as a comment, are no news."""
         async with aclosing(self._documents(_body(self._settings, request))) as items:
             due = monotonic() + self._settings.timeout_s
             while True:

@@ -32,8 +32,8 @@ class SpeechToTextWithProviders:
         if name is None:
             return self.local
         if name not in self._providers:
-            known = ", ".join(self._providers) or "nobody else"
-            raise UnknownProvider(f"Nobody called {name!r} writes speech down here; there is: {known}.")
+            known = ", ".join(self._providers) or "none"
+            raise UnknownProvider(f"No provider called {name!r} transcribes speech here; there is: {known}.")
         return self._providers[name]
 
     async def aclose(self) -> None:

@@ -200,7 +200,7 @@ class Archiver:
                 # Never told to the log under this name: nobody misses it.
                 await self._store.remove(session, segment.name.file("events"), segment.name.file("audio"))
             case ArchiveVerdict.CONFLICT:
-                # Our lease ran out. Who has it now may be telling the log of this very file, or clears it.
+                # Our lease ran out. Its new holder may be telling the log of this very file, or clears it.
                 _logger.warning("session %s: another archiver was faster with %s", session, segment.name)
             case _:
                 _logger.error("session %s: the log says %s of %s", session, verdict, segment.name)

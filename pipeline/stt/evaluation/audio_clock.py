@@ -15,7 +15,7 @@ from schemas.errors import EngineBusy
 
 _PASSES: Final = 5
 """Turns of the event loop in which everything that can go on has gone on to its next wait: an event wakes an
-engine's stream, that its scribe, that whoever waits for the text, and that may begin the next request."""
+engine's stream, that its transcriber, that the task that waits for the text, and that the next request."""
 _BUSY_S: Final = 0.25
 _BUSY_TRIES: Final = 40
 

@@ -39,7 +39,7 @@ _GAP_MS: Final = 60_000
 """So much of a gap in the sound is heard, as silence: every utterance before it has ended then."""
 _PROGRESS_MS: Final = 5_000
 _IN_A_ROW: Final = 5
-"""After so many failures nothing will come of it."""
+"""Failures after which the rerun is given up."""
 _MODES: Final[tuple[Mode, Mode]] = ("realtime", "quality")
 
 
@@ -141,7 +141,7 @@ def _extend(stored: StoredInput, audio: Recorded) -> None:
 class Rerun:
     """One input, as if it were spoken now into a microphone, with all decoding at its own speed.
 
-    Engines work in real time, but nobody waits for the sound: see AudioClock. What they would lose by
+    Engines work in real time, but the sound does not: see AudioClock. The time that they would lose by
     working at the same time is not counted.
     """
 

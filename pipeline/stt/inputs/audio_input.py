@@ -86,7 +86,7 @@ class Arrivals:
 
 
 class AudioRecorder:
-    """Of one input. What is pushed lies in the log some time after, and `tell` hears up to where.
+    """Of one input. Sound that is pushed is in the log some time after, and `tell` hears up to where.
 
     Sound that nobody could hear is left out, but for the first frame and one each SILENCE_MS: a recovered
     input can tell silence from sound that was lost.

@@ -33,7 +33,7 @@ class OrphanedInputRecovery:
         self._audio_inputs = audio_inputs
         self._services = services
         self._every_s = max(rejoin_s, _SHORTEST_S)
-        self._name = f"heir:{uuid.uuid4().hex}"
+        self._name = f"recovery:{uuid.uuid4().hex}"
         self._taken: set[InputLease] = set()
         self.lease_ms = int(_BEATS * self._every_s * 1_000)
 

@@ -57,7 +57,7 @@ class Reading:
     """Of SSML and of voices; places are of the piece of text that is read."""
 
     def within(self, start: int, end: int) -> "Reading":
-        """For a piece of the text. What `say-as` marks is said so in all pieces, IPA in the first one.
+        """For a piece of the text. Words marked by `say-as` are said so in all pieces, IPA in the first one.
 
         Marks come in order and do not overlap, also those of an imported session.
         """

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deployments.rpc.result_frames import LARGEST
 from deployments.rpc.result_stream_server import (
-    WELCOME,
+    TOKEN_ACCEPTED,
     ResultStreamServer,
     error_item,
     unless_error,
@@ -80,7 +80,7 @@ async def test_many_strangers_keep_no_replica_away(
     port = int(call.back["back_port"])
     reader, writer = await asyncio.open_connection(HERE, port)
     writer.write(framed(str(call.back["back_token"]).encode()))
-    assert await reader.readexactly(len(WELCOME)) == WELCOME
+    assert await reader.readexactly(len(TOKEN_ACCEPTED)) == TOKEN_ACCEPTED
     strangers = [await asyncio.open_connection(HERE, port) for _ in range(70)]
     first = strangers[0][0]
     assert await asyncio.wait_for(first.read(), 30) == b""
@@ -115,7 +115,7 @@ async def test_a_replica_that_sends_no_frames_is_sent_away(results: ResultStream
     token = str(call.back["back_token"]).encode()
     writer.write(len(token).to_bytes(4, "big") + token + b"\x00\x00\x00\x01\xc1")
     async with asyncio.timeout(2):
-        assert await reader.read() == WELCOME
+        assert await reader.read() == TOKEN_ACCEPTED
     writer.close()
 
 

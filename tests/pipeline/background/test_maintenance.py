@@ -1,4 +1,4 @@
-"""The janitor drops nothing that somebody needs; the reaper ends what everybody has left, once."""
+"""Maintenance drops nothing that a reader needs; the reaper ends what everybody has left, once."""
 
 import itertools
 from collections.abc import AsyncGenerator, Sequence
@@ -17,7 +17,7 @@ from pipeline.background.consumer_lag import (
     needed_from,
     order_of,
 )
-from pipeline.background.maintenance import Janitor
+from pipeline.background.maintenance import StreamMaintenance
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_projections import RedisProjections
@@ -119,12 +119,12 @@ async def test_a_reader_that_nobody_runs_is_told_but_not_by_workers_that_have_ju
 ) -> None:
     await session_with(log)
     make_groups(home, "one")
-    janitor = Janitor(maintenance, WorkerSettings())
-    await janitor.tidy()
+    stream_maintenance = StreamMaintenance(maintenance, WorkerSettings())
+    await stream_maintenance.tidy()
     assert caplog.text == "", "nobody has said yet what is run"
     await announce(maintenance, "two")
-    await janitor.tidy()
-    await janitor.tidy()
+    await stream_maintenance.tidy()
+    await stream_maintenance.tidy()
     assert caplog.text.count("no worker runs one any more") == 1
 
 
@@ -135,21 +135,21 @@ async def test_pointers_go_when_every_reader_is_done_with_them_and_not_before(
     session = await session_with(log)
     for number in range(1, 11):
         await log.append([batch(session, number, *[COMPLETED] * 100)])
-    janitor = Janitor(maintenance, WorkerSettings())
+    stream_maintenance = StreamMaintenance(maintenance, WorkerSettings())
     await announce(maintenance, "one", "two")
     make_groups(home, "one", "two")
     one = await take_all(group, Member("one", "me"))
     assert len(one) == 1_001
     await finish_all(group, Member("one", "me"), one)
-    assert await janitor.tidy() == 0  # "two" has seen nothing
+    assert await stream_maintenance.tidy() == 0  # "two" has seen nothing
     two = await take_all(group, Member("two", "me"))
     await finish_all(group, Member("two", "me"), two[:500] + two[501:])
-    await janitor.tidy()
+    await stream_maintenance.tidy()
     assert 501 <= kept(home) < 800  # one is pending, about half way; whole nodes go
     [back] = [d.pointer for d in await group.claim(Member("two", "heir"), idle_s=0, count=9)]
     assert back == two[500]
     await finish_all(group, Member("two", "heir"), [back])
-    await janitor.tidy()
+    await stream_maintenance.tidy()
     assert kept(home) < 300
 
 
@@ -163,12 +163,12 @@ async def test_pointers_stay_for_a_projection_and_for_readers_of_yesterday(
     await finish_all(group, Member("now", "me"), await take_all(group, Member("now", "me")))
     await announce(maintenance, "now", projections=("view",))
     strict, lenient = WorkerSettings(), WorkerSettings(unknown_readers_hold=False)
-    assert await Janitor(maintenance, lenient).tidy() == 0  # the projection has not begun
+    assert await StreamMaintenance(maintenance, lenient).tidy() == 0  # the projection has not begun
     leases = await port.lease("view", "me", ttl_s=60)
     for lease in leases:
         assert await port.advance("view", lease, Step(await port.end(lease.partition)))
-    assert await Janitor(maintenance, strict).tidy() == 0  # "yesterday" may come back
-    assert await Janitor(maintenance, lenient).tidy() > 300
+    assert await StreamMaintenance(maintenance, strict).tidy() == 0  # "yesterday" may come back
+    assert await StreamMaintenance(maintenance, lenient).tidy() > 300
     assert (await log.heads([session]))[0] is not None
     await port.aclose()
 
@@ -182,7 +182,7 @@ async def test_a_consumer_that_holds_something_is_never_forgotten(
     await take_all(group, Member("one", "idler"))
     with raw(home) as server:
         await until(lambda: min(c["idle"] for c in consumers(server, held)) > 20)
-        await Janitor(maintenance, WorkerSettings(consumer_idle_s=0.02)).tidy()
+        await StreamMaintenance(maintenance, WorkerSettings(consumer_idle_s=0.02)).tidy()
         assert [c["name"] for c in consumers(server, held)] == [b"holder"]
     assert held.session == session
 
@@ -197,7 +197,7 @@ async def test_groups_that_only_running_workers_read_are_left_alone(
     await announce(maintenance, "one")
     with raw(home) as server:
         server.config_resetstat()
-        await Janitor(maintenance, WorkerSettings()).tidy()
+        await StreamMaintenance(maintenance, WorkerSettings()).tidy()
         said = server.info("commandstats")
     assert "cmdstat_xinfo|consumers" not in said
     assert "cmdstat_xpending" not in said
@@ -220,7 +220,7 @@ async def test_old_letters_of_effects_are_dropped_and_those_of_projections_stay(
         server.xadd("ev:{p3}:dlq", {"k": "effect", **about}, id="1000-0")
         server.xadd("ev:{p3}:dlq", {"k": "projection", **about}, id="1001-0")
         server.xadd("ev:{p3}:dlq", {"k": "effect", **about})
-    await Janitor(maintenance, WorkerSettings()).tidy()
+    await StreamMaintenance(maintenance, WorkerSettings()).tidy()
     letters = await maintenance.letters(None, 10)
     assert [letter.kind for letter in letters] == ["projection", "effect"]
     assert [letter.entry == "1001-0" for letter in letters] == [True, False]
@@ -234,7 +234,7 @@ async def test_nothing_is_kept_of_a_deleted_session(
     for pointer in await take_all(group, Member("one", "me")):
         assert await group.dead_letter(Member("one", "me"), pointer, "no")
     await log.delete(session)
-    await Janitor(maintenance, WorkerSettings()).tidy()
+    await StreamMaintenance(maintenance, WorkerSettings()).tidy()
     assert [letter.session for letter in await maintenance.letters(None, 10)] == [other]
 
 

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from pipeline.background.event_counts import Stats
-from pipeline.background.maintenance import Janitor
+from pipeline.background.maintenance import StreamMaintenance
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.session_directory import Directory, DirectoryProjection
 from pipeline.background.worker_report import report
@@ -42,7 +42,7 @@ async def test_workers_do_all_they_do_on_debian_s_redis(old_log: RedisEventLog) 
     work = Work(
         effects=(effect, Stats()),
         projections=(DirectoryProjection(old_log, Directory(old_log)),),
-        scheduled_tasks=(ScheduledTask("janitor", 0.05, Janitor(maintenance, SCANTY).tidy),),
+        scheduled_tasks=(ScheduledTask("maintenance", 0.05, StreamMaintenance(maintenance, SCANTY).tidy),),
     )
     sessions = [await session_with(old_log, *[COMPLETED] * 20) for _ in range(20)]
     async with anyio.create_task_group() as tasks:

@@ -15,7 +15,7 @@ from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.tailer import Tailer
-from pipeline.sessions.orphan_scan import IDLE_MS, LOOK_MS, LOOKOUT
+from pipeline.sessions.orphan_scan import IDLE_MS, LOOK_MS, SCAN_LEASE
 from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.session_owner import OwnerServices
 from pipeline.turn.generation import Engines
@@ -84,10 +84,10 @@ async def test_many_gateways_search_no_more_often_than_one(home: Path) -> None:
                 most = (server_ms(server) - begun) // LOOK_MS + 1
                 assert looked <= most + 1 + alone, f"{wanted} gateways searched {looked} times"
             assert not any(one.owned for one in owners)
-            assert LOOKOUT not in await busy.abandoned()
-            [lease] = await busy.call(("PTTL", Keys(PARTITIONS).lease(LOOKOUT)))
+            assert SCAN_LEASE not in await busy.abandoned()
+            [lease] = await busy.call(("PTTL", Keys(PARTITIONS).lease(SCAN_LEASE)))
             assert lease <= LOOK_MS
-    assert parse_session_id(LOOKOUT) is None
+    assert parse_session_id(SCAN_LEASE) is None
     await busy.aclose()
 
 
@@ -112,7 +112,7 @@ class Silent(MemoryEventLog):
     """Says of no lookout's lease whose it is."""
 
     async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
-        if session == LOOKOUT:
+        if session == SCAN_LEASE:
             raise LogUnavailable("The log does not answer.")
         return await super().acquire(session, owner, ttl_ms)
 

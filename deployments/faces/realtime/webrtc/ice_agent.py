@@ -80,7 +80,7 @@ async def _candidates(
             *(asyncio.wait_for(one, _STUN_S) for one in asked), return_exceptions=True
         )
         found += [answer[0] for answer in answers if not isinstance(answer, BaseException)]
-    # What aioice gathers without addresses are the relayed candidates of the TURN server, if there is one.
+    # Without addresses aioice gathers the relayed candidates of the TURN server, if there is one.
     return [*found, *await gather(component=component, addresses=[], timeout=timeout)]
 
 
