@@ -56,7 +56,7 @@ from pipeline.observability.process_metrics import MetricsReporter, ProcessMeter
 from pipeline.observability.trace_export import open_tracing
 from pipeline.observability.tracer import Tracing
 from pipeline.rag.document_library import open_library
-from pipeline.rag.librarian_port import RetrievalService
+from pipeline.rag.retrieval_service import RetrievalService
 from pipeline.session_state.llm_context import CHARS_PER_TOKEN
 from pipeline.session_state.session_views import Ownership, SessionViews, Views
 from pipeline.sessions.catalog import Catalog

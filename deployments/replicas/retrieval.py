@@ -20,9 +20,9 @@ from pipeline.observability import span_names
 from pipeline.observability.trace_propagation import inject
 from pipeline.rag.document_library import open_library
 from pipeline.rag.embeddings.embedder import Vectors
-from pipeline.rag.librarian_port import RetrievalService, TextPiece
 from pipeline.rag.reading.document_reader import UploadedDocument
 from pipeline.rag.reading.extracted_text import ExtractedText
+from pipeline.rag.retrieval_service import RetrievalService, TextPiece
 from schemas.errors import EngineError, RhapsodeError
 from schemas.errors.retrieval_errors import RetrievalUnavailable
 from schemas.settings.retrieval_settings import (

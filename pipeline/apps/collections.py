@@ -8,9 +8,9 @@ from pipeline.apps.collection_state import CollectionState, KnownDocument
 from pipeline.apps.ingest_jobs import CollectionServices, IngestJobs, NewUpload, busy
 from pipeline.background.session_directory import Directory
 from pipeline.eventlog.tailer import Tailer
-from pipeline.rag.librarian_port import TextPiece
 from pipeline.rag.reading.document_reader import UploadedDocument
 from pipeline.rag.reading.extracted_text import ExtractedText
+from pipeline.rag.retrieval_service import TextPiece
 from pipeline.sessions.session_commands import Sessions
 from schemas.errors import InputError, SessionGone, SessionNotFound
 from schemas.errors.retrieval_errors import (

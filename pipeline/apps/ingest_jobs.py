@@ -17,8 +17,8 @@ from pipeline.core.fair_slots import FairPlaces
 from pipeline.core.task_scope import TaskScope
 from pipeline.core.texts import internal_key
 from pipeline.eventlog.recorder import Recorder
-from pipeline.rag.librarian_port import RetrievalService
 from pipeline.rag.reading.document_reader import UploadedDocument
+from pipeline.rag.retrieval_service import RetrievalService
 from pipeline.session_state.session_views import Views
 from pipeline.stt.inputs.input_leases import InputLease, InputLeases
 from schemas.errors import GatewayBusy, RhapsodeError, SessionAlreadyEnded, SessionGone, SessionNotFound

@@ -16,10 +16,10 @@ from pipeline.rag.chunking import DocumentChunk, chunks
 from pipeline.rag.embeddings.embedder import Embedder, Vectors
 from pipeline.rag.embeddings.embedding_models import EmbeddingModels
 from pipeline.rag.keywords import Language, language, terms
-from pipeline.rag.librarian_port import TextPiece
 from pipeline.rag.passage_search import Search
 from pipeline.rag.reading.document_reader import DocumentReader, ReadDocument, UploadedDocument
 from pipeline.rag.reading.extracted_text import ExtractedText
+from pipeline.rag.retrieval_service import TextPiece
 from pipeline.rag.store.passage_store import NewDocument, PassageStore
 from pipeline.rag.store.sqlite_store import SqliteStore
 from schemas.errors.retrieval_errors import CollectionNotFound, DocumentEmpty

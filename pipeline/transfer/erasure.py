@@ -16,7 +16,7 @@ from pipeline.background.session_directory import Directory
 from pipeline.core.clock import Clock
 from pipeline.eventlog.archive.segments import FIRST_LINK, link
 from pipeline.eventlog.tiered_log import TieredLog
-from pipeline.rag.librarian_port import RetrievalService
+from pipeline.rag.retrieval_service import RetrievalService
 from schemas.errors import (
     ArchiveDamaged,
     ArchiveUnavailable,

@@ -35,16 +35,6 @@ from schemas.events.realtime_events import (
     RealtimeConfigured,
     ResponseAsked,
 )
-from schemas.events.service_events import (
-    NarrationFailed,
-    NarrationReady,
-    NarrationRequested,
-    NotificationRaised,
-    NotificationsDelivered,
-    PreferencesChanged,
-    ShareCreated,
-    ShareRevoked,
-)
 from schemas.events.stream_events import (
     StreamAppended,
     StreamClosed,
@@ -75,6 +65,16 @@ from schemas.events.turn_events import (
     TurnResumed,
     TurnStarted,
     TurnStopped,
+)
+from schemas.events.user_events import (
+    NarrationFailed,
+    NarrationReady,
+    NarrationRequested,
+    NotificationRaised,
+    NotificationsDelivered,
+    PreferencesChanged,
+    ShareCreated,
+    ShareRevoked,
 )
 from schemas.events.voice_events import (
     InputAudio,

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.rag.librarian_port import RetrievalService, TextPiece
 from pipeline.rag.reading.document_reader import UploadedDocument
+from pipeline.rag.retrieval_service import RetrievalService, TextPiece
 from schemas.errors.retrieval_errors import CollectionNotFound, DocumentNotFound, DocumentUnreadable
 from schemas.ids import new_id
 from schemas.settings.retrieval_settings import CollectionId, DocumentId, DocumentProgress, SearchToolConfig

@@ -8,7 +8,7 @@ from ray import serve
 
 from deployments.replicas.retrieval import RemoteRetrieval, RetrievalReplica
 from pipeline.rag.document_library import open_library
-from pipeline.rag.librarian_port import RetrievalService
+from pipeline.rag.retrieval_service import RetrievalService
 from schemas.settings.retrieval_settings import RetrievalSettings
 from tests.contracts.retrieval_service import LibrarianContract
 

@@ -23,7 +23,7 @@ from pipeline.eventlog.archive.segments import FIRST_LINK, link
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import NotCertain, RedisEventLog
 from pipeline.eventlog.tiered_log import TieredLog
-from pipeline.rag.librarian_port import RetrievalService
+from pipeline.rag.retrieval_service import RetrievalService
 from pipeline.transfer import erasure
 from pipeline.transfer.erasure import Eraser
 from schemas.errors import LogError, LogUnavailable

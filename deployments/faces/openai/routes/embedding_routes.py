@@ -22,7 +22,7 @@ from pipeline.admission.allowance import Allowance
 from pipeline.auth.principals import Principal
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.rag.embeddings.embedder import Vectors, unit
-from pipeline.rag.librarian_port import RetrievalService
+from pipeline.rag.retrieval_service import RetrievalService
 from schemas.errors import InputError, InputTooLong
 from schemas.openai.embeddings_request import EmbeddingsRequest
 from schemas.openai.openai_answers import EmbeddingList

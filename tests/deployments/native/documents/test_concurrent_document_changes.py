@@ -15,7 +15,7 @@ from pipeline.apps.ingest_jobs import CollectionServices, IngestJobs, NewUpload
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.tiered_log import TieredLog
-from pipeline.rag.librarian_port import RetrievalService
+from pipeline.rag.retrieval_service import RetrievalService
 from pipeline.session_state.session_views import Views
 from pipeline.stt.inputs.input_leases import DOCUMENTS, InputLeases
 from schemas.errors.retrieval_errors import DocumentBusy

@@ -11,8 +11,8 @@ import anyio
 import httpx
 import pytest
 
-from pipeline.rag.librarian_port import RetrievalService
 from pipeline.rag.reading.document_reader import UploadedDocument
+from pipeline.rag.retrieval_service import RetrievalService
 from schemas.settings.retrieval_settings import CollectionId, DocumentId
 from tests.support.clients.document_client import BEES, Shelves
 from tests.support.fixtures.document_fixtures import QUICK

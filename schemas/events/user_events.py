@@ -1,4 +1,4 @@
-"""Events about narrations, users and shares: what the services around a session's turns have done."""
+"""Events about what users have beside turns: narrations, preferences, notifications and share links."""
 
 from typing import Literal
 
