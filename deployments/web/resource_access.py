@@ -147,19 +147,16 @@ def services_of(connection: HTTPConnection) -> GatewayContainer:
     return services
 
 
-async def _session(connection: HTTPConnection, caller: Principal, value: str) -> None:
-    missing = SessionNotFound(f"there is no session {value[:80]}", field="session_id")
-    await _owned(connection, caller, value, missing)
+_Check = Callable[[HTTPConnection, Principal, str], Awaitable[None]]
 
 
-async def _story(connection: HTTPConnection, caller: Principal, value: str) -> None:
-    missing = SessionNotFound(f"there is no story {value[:80]}", field="story_id")
-    await _owned(connection, caller, value, missing)
+def _owners(kind: str, error: type[InputError]) -> _Check:
+    """A check that the resource is the caller's; the path names it as `<kind>_id`."""
 
+    async def check(connection: HTTPConnection, caller: Principal, value: str) -> None:
+        await _owned(connection, caller, value, error(f"there is no {kind} {value[:80]}", field=f"{kind}_id"))
 
-async def _collection(connection: HTTPConnection, caller: Principal, value: str) -> None:
-    missing = CollectionNotFound(f"there is no collection {value[:80]}", field="collection_id")
-    await _owned(connection, caller, value, missing)
+    return check
 
 
 async def _thread(connection: HTTPConnection, caller: Principal, value: str) -> None:
@@ -175,11 +172,6 @@ async def _thread(connection: HTTPConnection, caller: Principal, value: str) -> 
             raise Forbidden(ADMINS_READ)
         return
     raise SessionNotFound(f"there is no thread {value[:80]}", field="thread_id")
-
-
-async def _scene(connection: HTTPConnection, caller: Principal, value: str) -> None:
-    missing = SceneNotFound(f"there is no scene {value[:80]}", field="scene_id")
-    await _owned(connection, caller, value, missing)
 
 
 async def _response(connection: HTTPConnection, caller: Principal, value: str) -> None:
@@ -240,14 +232,14 @@ async def _for_all(connection: HTTPConnection, caller: Principal, value: str) ->
     """Part of something else in the path, which was checked, or of nobody's."""
 
 
-_CHECKS: Final[Mapping[str, Callable[[HTTPConnection, Principal, str], Awaitable[None]]]] = {
-    "session_id": _session,
-    "story_id": _story,
-    "collection_id": _collection,
+_CHECKS: Final[Mapping[str, _Check]] = {
+    "session_id": _owners("session", SessionNotFound),
+    "story_id": _owners("story", SessionNotFound),
+    "collection_id": _owners("collection", CollectionNotFound),
     "thread_id": _thread,
     "character_id": _for_all,
     "chat_id": _for_all,
-    "scene_id": _scene,
+    "scene_id": _owners("scene", SceneNotFound),
     "response_id": _response,
     "user_id": _user,
     **dict.fromkeys(("kind", "share", "member", "number", "n", "chunk", "turn", "provider"), _for_all),

@@ -8,7 +8,7 @@ from typing import Any, Final
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
 
 from pipeline.observability import span_names
-from pipeline.observability.tracer import CURRENT_CONTEXT, Attributes, TraceContext, Tracing, fail, start_span
+from pipeline.observability.tracer import CURRENT_CONTEXT, TraceContext, Tracing, fail, start_span
 
 PropagatedContext = Mapping[str, str | int]
 NO_CONTEXT: Final[PropagatedContext] = {}
@@ -34,13 +34,7 @@ def inject() -> dict[str, str | int]:
 class ServerSpan:
     """A call as the replica sees it, from its arrival on. Its span, if there is one, ends with `end`."""
 
-    def __init__(
-        self,
-        name: str,
-        context: PropagatedContext,
-        tracing: Tracing | None,
-        attributes: Attributes | None = None,
-    ) -> None:
+    def __init__(self, name: str, context: PropagatedContext, tracing: Tracing | None) -> None:
         """From now on the running task is where its caller is."""
         self._span: Span | None = None
         self._first = True
@@ -57,7 +51,7 @@ class ServerSpan:
                 TraceFlags(TraceFlags.SAMPLED),
             )
             trace_context = replace(trace_context, tracing=tracing, span=NonRecordingSpan(caller))
-            self._span = start_span(trace_context, name, attributes, kind=SpanKind.SERVER)
+            self._span = start_span(trace_context, name, kind=SpanKind.SERVER)
             queued_ms = round(max(0.0, (time.time_ns() - int(context["sent_ns"])) / _NS_PER_MS), 2)
             self._span.set_attribute(span_names.QUEUED_MS, queued_ms)
             trace_context = replace(trace_context, span=self._span)

@@ -173,8 +173,8 @@ class _Kept(Generic[F]):
 class SessionViews(Views[Conversation]):
     """Views of sessions as conversations."""
 
-    def __init__(self, log: EventLog, *, size: int = 256) -> None:
-        super().__init__(log, Conversation, size=size)
+    def __init__(self, log: EventLog) -> None:
+        super().__init__(log, Conversation)
 
 
 def own_copy(folded: T) -> T:

@@ -35,6 +35,12 @@ class RhapsodeError(Exception):
         self.field = field
 
 
+def first_error(group: BaseExceptionGroup[RhapsodeError]) -> RhapsodeError:
+    """Returns the first one of a task group's errors."""
+    inner = group.exceptions[0]
+    return first_error(inner) if isinstance(inner, BaseExceptionGroup) else inner
+
+
 class InputError(RhapsodeError):
     """The request itself is wrong; sending it again unchanged cannot help."""
 

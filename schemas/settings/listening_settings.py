@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, SecretStr, field_validator
+from pydantic import Field, JsonValue, SecretStr
 
 from schemas.document_models import FiniteModel
 from schemas.languages import LanguageChoice
-from schemas.settings.provider_settings import header_key, plain_address
+from schemas.settings.provider_settings import ServerElsewhere
 
 Mode = Literal["realtime", "quality", "legacy"]
 """Which way speech is written down, and answered.
@@ -89,28 +89,14 @@ class ListeningSettings(FiniteModel):
         return self.endpointing.model_copy(update={"speculate_ms": speculate_ms})
 
 
-class TranscriptionProviderSettings(FiniteModel):
+class TranscriptionProviderSettings(ServerElsewhere):
     """A server elsewhere that speaks the OpenAI transcription API."""
 
-    url: str
-    """Address of its API, without "/v1"; without user name and password: a key belongs in `api_key`."""
-    api_key: SecretStr | None = None
-    """Sent as a bearer token, and never shown."""
     model: str = Field(default="whisper-1", min_length=1, max_length=128)
     stream: bool = True
     """Ask for the text while it is being made."""
     timeout_s: float = Field(default=10.0, ge=0.5, le=300)
     """How long it may be silent."""
-
-    @field_validator("url")
-    @classmethod
-    def _an_address(cls, url: str) -> str:
-        return plain_address(url)
-
-    @field_validator("api_key")
-    @classmethod
-    def _fits_into_a_header(cls, key: SecretStr | None) -> SecretStr | None:
-        return header_key(key)
 
 
 class SpeechToTextSettings(FiniteModel):

@@ -53,13 +53,6 @@ def plain_address(url: str) -> str:
     return url.rstrip("/").removesuffix("/v1")
 
 
-def header_key(key: SecretStr | None) -> SecretStr | None:
-    """A key that fits into a header. Raises ValueError."""
-    if key is not None and not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value()):
-        raise ValueError("is empty or holds more than printable ASCII")
-    return key
-
-
 def check_names(providers: Container[str], fallback: Iterable[str]) -> None:
     """Raises ValueError for a provider called as this server is, and for a fallback that is none."""
     if LOCAL in providers:
@@ -69,19 +62,13 @@ def check_names(providers: Container[str], fallback: Iterable[str]) -> None:
             raise ValueError(f"fallback names {name!r}, which is no provider")
 
 
-class _ProviderSettings(ClosedModel):
+class ServerElsewhere(ClosedModel):
+    """Address of a provider, and the key for it."""
+
     url: str
     """Address of its API, without "/v1"; without user name and password: a key belongs in `api_key`."""
     api_key: SecretStr | None = None
     """Sent as a bearer token, and never shown."""
-    attempts: int = Field(default=2, ge=1, le=10)
-    """Tries of a request, as long as nothing came of it."""
-    breaker_failures: int = Field(default=5, ge=1, le=1_000)
-    """After so many failures in a row the server is left alone ..."""
-    breaker_reset_s: float = Field(default=15.0, gt=0, le=3_600)
-    """... for so long; then one request tries it."""
-    extra: dict[str, JsonValue] = {}
-    """Further parameters of every request; they win over our own."""
 
     @field_validator("url")
     @classmethod
@@ -91,7 +78,20 @@ class _ProviderSettings(ClosedModel):
     @field_validator("api_key")
     @classmethod
     def _fits_into_a_header(cls, key: SecretStr | None) -> SecretStr | None:
-        return header_key(key)
+        if key is not None and not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value()):
+            raise ValueError("is empty or holds more than printable ASCII")
+        return key
+
+
+class _ProviderSettings(ServerElsewhere):
+    attempts: int = Field(default=2, ge=1, le=10)
+    """Tries of a request, as long as nothing came of it."""
+    breaker_failures: int = Field(default=5, ge=1, le=1_000)
+    """After so many failures in a row the server is left alone ..."""
+    breaker_reset_s: float = Field(default=15.0, gt=0, le=3_600)
+    """... for so long; then one request tries it."""
+    extra: dict[str, JsonValue] = {}
+    """Further parameters of every request; they win over our own."""
 
 
 class SpeechProviderSettings(_ProviderSettings):

@@ -110,7 +110,7 @@ async def voice(
         known = await services.sessions.attend(session)
         begin, since = _beginning(known, after)
         try:
-            handle = await services.audio_inputs.open(session, params, _nobody, refused=conversation.refused)
+            handle = await services.audio_inputs.open(session, params, refused=conversation.refused)
         except RhapsodeError:
             await where.forget()
             raise
@@ -124,10 +124,6 @@ async def voice(
             await _send_messages(services, socket, session, begin, messages)
         finally:
             services.audio_inputs.leave(handle, may_return=False)
-
-
-async def _nobody(_: int) -> None:
-    """This socket has no way to send sound again, so it is not told what is safe."""
 
 
 def _beginning(known: tuple[State, Head], after: str | None) -> tuple[Seq, TurnId]:

@@ -17,7 +17,7 @@ from deployments.web.body_limits import read_json
 from deployments.web.resource_access import while_allowed
 from deployments.web.ws_drain import deliver
 from schemas.apps.story_messages import SocketCommand
-from schemas.errors import InputError, RhapsodeError
+from schemas.errors import InputError, RhapsodeError, first_error
 
 log = logging.getLogger(__name__)
 
@@ -152,9 +152,4 @@ async def talking(websocket: WebSocket, spoken: SpokenMessage[C]) -> AsyncGenera
     except* (WebSocketDisconnect, TimeoutError):
         log.debug("a client left")
     except* RhapsodeError as group:
-        await socket.refuse(_first(group))
-
-
-def _first(group: BaseExceptionGroup[RhapsodeError]) -> RhapsodeError:
-    inner = group.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+        await socket.refuse(first_error(group))

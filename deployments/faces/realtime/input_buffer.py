@@ -158,7 +158,7 @@ class RealtimeAudioInput:
         rate = 24_000 if self._format == "audio/pcm" else 8_000
         params = OpenInput.model_validate({"format": _FORMATS[self._format], "rate": rate})
         self._handle = await self._services.audio_inputs.open(
-            self._commands.session, params, _nobody, refused=self._refused
+            self._commands.session, params, refused=self._refused
         )
         return self._handle
 
@@ -168,10 +168,6 @@ class RealtimeAudioInput:
         config = config_of(conversation, model=self._commands.model)
         found: str = config["audio"]["input"]["format"]["type"]
         return found
-
-
-async def _nobody(_: int) -> None:
-    """This socket has no way to send sound again, so it is not told what is safe."""
 
 
 async def _decoded(audio: str) -> bytes:

@@ -26,7 +26,7 @@ from deployments.web.error_shapes.realtime_error_events import error_body
 from deployments.web.resource_access import Caller, while_allowed
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.session_state.conversation import Conversation
-from schemas.errors import RhapsodeError
+from schemas.errors import RhapsodeError, first_error
 from schemas.errors.realtime_errors import RealtimeInvalid
 from schemas.events.recorded import Recorded
 from schemas.ids import TurnId
@@ -286,14 +286,9 @@ async def converse(
         pass  # a client left, or takes nothing any more
     except* RhapsodeError as group:
         with suppress(WebSocketDisconnect):
-            await transport.refuse(_first(group))
+            await transport.refuse(first_error(group))
     finally:
         connection.leave()
-
-
-def _first(group: BaseExceptionGroup[RhapsodeError]) -> RhapsodeError:
-    inner = group.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
 def _event_id(raw: Any) -> str | None:

@@ -76,9 +76,7 @@ class PhoneInput:
                     continue
                 try:
                     if handle is None or handle.done.is_set():
-                        handle = await self._inputs.open(
-                            self._session, self._params, _acknowledged, refused=_unanswered
-                        )
+                        handle = await self._inputs.open(self._session, self._params, refused=_unanswered)
                     await handle.push_audio(sound)
                 except RhapsodeError as error:
                     deaf_until = self._clock.monotonic() + _AGAIN_S
@@ -88,10 +86,6 @@ class PhoneInput:
             self._arrived.close()
             if handle is not None:
                 self._inputs.leave(handle, may_return=False)
-
-
-async def _acknowledged(_: int) -> None:
-    """A caller cannot send sound again, so no provider is told what is safe."""
 
 
 async def _unanswered(error: RhapsodeError) -> None:

@@ -52,9 +52,8 @@ class _Catalog:
 class ArchiveReader:
     """Events from the archive, each frame decoded once in a while."""
 
-    def __init__(self, store: ArchiveStore, *, clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, store: ArchiveStore) -> None:
         self.store = store
-        self._clock_s = clock_s
         self._catalogs: OrderedDict[SessionId, _Catalog] = OrderedDict()
         self._frames: OrderedDict[tuple[SessionId, SegmentName, int], list[Recorded]] = OrderedDict()
 
@@ -101,13 +100,13 @@ class ArchiveReader:
 
     def _known(self, session: SessionId) -> _Catalog | None:
         catalog = self._catalogs.get(session)
-        if catalog is None or self._clock_s() - catalog.seen_s > CATALOG_S:
+        if catalog is None or time.monotonic() - catalog.seen_s > CATALOG_S:
             return None
         self._catalogs.move_to_end(session)
         return catalog
 
     async def _list(self, session: SessionId) -> _Catalog:
-        seen = self._clock_s()
+        seen = time.monotonic()
         catalog = _Catalog(await self.store.segments(session), seen)
         if (before := self._catalogs.get(session)) is not None:
             kept = set(catalog.segments)

@@ -253,12 +253,10 @@ def unpack_frame(frame: bytes) -> list[StoredEvent]:
         raise ArchiveDamaged("a frame of the archive cannot be read") from error
 
 
-def chunk_span(
-    footer: Footer, seqs: Sequence[Seq], most: int = SOUND_BYTES
-) -> tuple[int, int, list[tuple[int, int, int]]]:
+def chunk_span(footer: Footer, seqs: Sequence[Seq]) -> tuple[int, int, list[tuple[int, int, int]]]:
     """Position of the audio of these events (in order) in its file: start, end, the index between.
 
-    It ends with the chunk that reaches `most` bytes.
+    It ends with the chunk that reaches `SOUND_BYTES`.
     """
     offset, start, end = len(_MAGIC), 0, 0
     inside: list[tuple[int, int, int]] = []
@@ -267,7 +265,7 @@ def chunk_span(
             start = start or offset
             end = offset + length
             inside.append((seq, length, crc))
-            if end - start >= most:
+            if end - start >= SOUND_BYTES:
                 break
         offset += length
     return start, end, inside

@@ -30,16 +30,13 @@ def _e5() -> Embedder:
     return E5.packaged(_MODEL_THREADS)
 
 
-PACKAGED: Final[Mapping[EmbeddingModel, Callable[[], Embedder]]] = {"e5": _e5, "wordllama": _wordllama}
+_PACKAGED: Final[Mapping[EmbeddingModel, Callable[[], Embedder]]] = {"e5": _e5, "wordllama": _wordllama}
 
 
 class EmbeddingModels:
     """Embeds in threads, at most so many at a time; others wait."""
 
-    def __init__(
-        self, threads: int, makers: Mapping[EmbeddingModel, Callable[[], Embedder]] = PACKAGED
-    ) -> None:
-        self._makers = makers
+    def __init__(self, threads: int) -> None:
         self._limiter = anyio.CapacityLimiter(threads)
         self._loading = anyio.Lock()
         self._loaded: dict[EmbeddingModel, Embedder] = {}
@@ -48,7 +45,7 @@ class EmbeddingModels:
         """The model; loads it, which takes a second, where it was not needed yet."""
         async with self._loading:
             if name not in self._loaded:
-                self._loaded[name] = await self._in_thread(self._makers[name])
+                self._loaded[name] = await self._in_thread(_PACKAGED[name])
             return self._loaded[name]
 
     async def named(self, full_name: str) -> Embedder:
@@ -56,7 +53,7 @@ class EmbeddingModels:
         for model in self._loaded.values():
             if model.name == full_name:
                 return model
-        for name in self._makers:
+        for name in _PACKAGED:
             if (model := await self.get(name)).name == full_name:
                 return model
         raise RetrievalUnavailable(f"This server does not have the embedding model {full_name}.")

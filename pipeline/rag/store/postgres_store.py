@@ -118,10 +118,10 @@ _OF_COLLECTION: Final = f"FROM {SCHEMA}.documents d JOIN {SCHEMA}.collections c 
 class PostgresStore:
     """A PassageStore on a server. Vectors are compared here, as by the embedded store."""
 
-    def __init__(self, url: str, *, connections: int, kept_bytes: int = _KEPT_BYTES) -> None:
+    def __init__(self, url: str, *, connections: int) -> None:
         self._url = url
         self._connections = connections
-        self._matrices = Matrices(kept_bytes)
+        self._matrices = Matrices(_KEPT_BYTES)
         self._opening = asyncio.Lock()
         self._opened: asyncpg.Pool | None = None
 

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 Command = Literal["commit", "clear", "close"]
 _REMEMBERED: Final = 2_000
 Acknowledge = Callable[[int], Awaitable[None]]
+"""Tells the sender up to which millisecond it need not keep the sound."""
 _WAITING: Final = 128
 """Pieces of sound that wait to be listened to; when full, so does their sender."""
 _KEPT_MS: Final = 90_000
@@ -83,6 +84,10 @@ class Arrivals:
     def of(self, ms: int, otherwise: float) -> float:
         """When the sound at `ms` came in."""
         return next((arrived for at_ms, arrived in self._arrivals if at_ms >= ms), otherwise)
+
+
+async def unacknowledged(_: int) -> None:
+    """For a sender that cannot send sound again."""
 
 
 class AudioRecorder:

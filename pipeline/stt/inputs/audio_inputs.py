@@ -16,14 +16,22 @@ from pipeline.audio.input_formats import Incoming
 from pipeline.audio.sound_files import SoundFile
 from pipeline.core.task_scope import TaskScope
 from pipeline.observability.tracer import in_session
-from pipeline.stt.inputs.audio_input import Acknowledge, AudioInput
+from pipeline.stt.inputs.audio_input import Acknowledge, AudioInput, unacknowledged
 from pipeline.stt.inputs.input_handles import CloseReason, HeardAllowance, OpenInputHandle
 from pipeline.stt.inputs.input_leases import InputLease
 from pipeline.stt.inputs.input_opening import InputServices, Opening, Source, for_source
 from pipeline.stt.inputs.input_recovery import Restored, restore
 from pipeline.stt.inputs.orphaned_inputs import OrphanedInputRecovery
 from pipeline.stt.utterances import Refused
-from schemas.errors import Conflict, GatewayBusy, LogError, NoInput, RhapsodeError, SessionAlreadyEnded
+from schemas.errors import (
+    Conflict,
+    GatewayBusy,
+    LogError,
+    NoInput,
+    RhapsodeError,
+    SessionAlreadyEnded,
+    first_error,
+)
 from schemas.errors.access_errors import ListenerLimit
 from schemas.events.voice_events import InputClosed, InputOpened
 from schemas.ids import Seq, SessionId
@@ -43,7 +51,7 @@ class _Beginning:
 
     held: InputLease
     params: OpenInput
-    acknowledge: Acknowledge
+    acknowledge: Acknowledge = unacknowledged
     source: Source = "microphone"
     name: str = ""
     origin: SoundFile | None = None
@@ -85,7 +93,7 @@ class AudioInputs(TaskScope):
         self,
         session: SessionId,
         params: OpenInput,
-        acknowledge: Acknowledge,
+        acknowledge: Acknowledge = unacknowledged,
         *,
         source: Source = "microphone",
         name: str = "",
@@ -118,9 +126,7 @@ class AudioInputs(TaskScope):
         handle = self._open.get(held)
         return handle is not None and not handle.scope.cancel_called
 
-    async def take_up(
-        self, held: InputLease, acknowledge: Acknowledge, *, opened: Seq
-    ) -> OpenInputHandle | None:
+    async def take_up(self, held: InputLease, *, opened: Seq) -> OpenInputHandle | None:
         """Go on where the log ends, as nobody listens to it any more; None if somebody does, here.
 
         `opened`: where it was opened last. Raises what `open` raises, and NoInput where it was opened since.
@@ -130,7 +136,7 @@ class AudioInputs(TaskScope):
             if self._hears(held):
                 return None
             await self._displace(held)
-            handle, before = await self._start(_Beginning(held, params, acknowledge, after=opened))
+            handle, before = await self._start(_Beginning(held, params, after=opened))
         return await self._hearing_first(handle, before)
 
     async def _start(self, new: _Beginning) -> tuple[OpenInputHandle, bytes]:
@@ -261,7 +267,7 @@ class AudioInputs(TaskScope):
                 await handle.audio_input.run()
                 await self._close(handle, handle.reason or "client")
         except* RhapsodeError as group:
-            handle.error = _first(group)
+            handle.error = first_error(group)
             log.warning("session %s: input %s failed: %s", opening.session, opening.input, handle.error)
             if isinstance(handle.error, NoInput):
                 with suppress(RhapsodeError):
@@ -329,8 +335,3 @@ class AudioInputs(TaskScope):
         except Exception:  # all microphones of this process hang on the task group that this runs in
             log.exception("session %s: input %s cannot be closed", opening.session, opening.input)
             handle.scope.cancel()
-
-
-def _first(group: BaseExceptionGroup[RhapsodeError]) -> RhapsodeError:
-    inner = group.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

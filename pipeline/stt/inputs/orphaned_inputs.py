@@ -98,7 +98,7 @@ class OrphanedInputRecovery:
         if state.source == "file":
             await self._close_file(held, state)
             return
-        handle = await self._audio_inputs.take_up(held, _nobody, opened=state.opened)
+        handle = await self._audio_inputs.take_up(held, opened=state.opened)
         if handle is not None:
             await handle.close("cut")
 
@@ -107,7 +107,3 @@ class OrphanedInputRecovery:
         event = InputClosed(input=held.input, ms=state.rest_ms, reason="cut")
         await self._services.recorder.post(held.session, event)
         await self._services.held.let_go(held)
-
-
-async def _nobody(_: int) -> None:
-    """Ignores acknowledgements: a recovered input has no sender."""

@@ -56,7 +56,7 @@ class UploadedSound:
             refusals.append(error)
 
         handle = await audio_inputs.open(
-            session, params, _nobody, source="file", name=name, origin=self._sound, refused=refused
+            session, params, source="file", name=name, origin=self._sound, refused=refused
         )
         try:
             await self._give(handle)
@@ -119,7 +119,3 @@ class _Pieces:
 
 def _too_long(longest_s: float) -> InputTooLong:
     return InputTooLong(f"the recording is longer than {longest_s:g} seconds", field="body")
-
-
-async def _nobody(_: int) -> None:
-    """A file need not be told what is safe."""

@@ -204,12 +204,8 @@ async def take(services: GatewayContainer, session: str) -> None:
     """Another client takes the microphone of this session, and gives it up."""
     [held] = [held for held in services.audio_inputs.held if held.session == session]
     wish = OpenInput.model_validate({"input": held.input})
-    handle = await services.audio_inputs.open(held.session, wish, nobody)
+    handle = await services.audio_inputs.open(held.session, wish)
     await handle.close()
-
-
-async def nobody(_: int) -> None:
-    """Nothing is sent again."""
 
 
 async def test_sound_inside_an_item_is_written_down(app: RunningApp) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.engines.model_files import voice_file
-from pipeline.engines.weights.prepared_folders import Progress, Recipe, UnusableWeights, made, no_progress
+from pipeline.engines.weights.prepared_folders import Recipe, UnusableWeights, made
 from schemas.settings import TextToSpeechSettings
 
 CHECKPOINT: Final = "model.pth"
@@ -27,12 +27,10 @@ class Checkpoint:
     config: Path
 
 
-def checkpoint_of(
-    settings: TextToSpeechSettings, cache: Path, progress: Progress = no_progress
-) -> Checkpoint:
+def checkpoint_of(settings: TextToSpeechSettings, cache: Path) -> Checkpoint:
     """The checkpoint to load; converts the Piper voice if need be, in Coqui's environment only."""
     if settings.model_path is None:
-        folder = made(converted_voice(settings), cache, progress)
+        folder = made(converted_voice(settings), cache)
         name = "joe" if settings.voice_path is None else settings.voice_path.stem
         return Checkpoint(name, "vits", folder / CHECKPOINT, folder / CONFIG)
     given = settings.model_path.expanduser()

@@ -158,7 +158,7 @@ async def test_an_heir_takes_no_input_whose_speaker_has_come_back_meanwhile(
         assert services is not None
         held = InputLease(SessionId(session), INPUT)
         with pytest.raises(NoInput):
-            await in_loop(second, services.audio_inputs.take_up(held, nobody, opened=left))
+            await in_loop(second, services.audio_inputs.take_up(held, opened=left))
         await speaker.speak(austen() + silence(1_200))
         await speaker.event("transcript.final")
     assert len(of(await events_of(first, session), "input.opened")) == 2
@@ -167,10 +167,6 @@ async def test_an_heir_takes_no_input_whose_speaker_has_come_back_meanwhile(
 async def in_loop(app: RunningApp, work: Coroutine[Any, Any, object]) -> None:
     assert app.loop is not None
     await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, app.loop))
-
-
-async def nobody(_: int) -> None:
-    """No sound comes that could be acknowledged."""
 
 
 # ---------------------------------------------------------------- processes

@@ -128,7 +128,7 @@ async def test_what_is_listened_to_here_is_not_taken_up_by_an_heir(app: RunningA
 
     async def take_up() -> None:
         assert app.services is not None
-        found.append(await app.services.audio_inputs.take_up(held, nobody, opened=Seq(2)))
+        found.append(await app.services.audio_inputs.take_up(held, opened=Seq(2)))
 
     async with calling(app, session) as caller:
         await caller.open(input=INPUT)
@@ -170,10 +170,6 @@ async def test_after_the_log_stood_still_the_living_renew_their_leases_first(
     await log.aclose()
 
 
-async def nobody(_: int) -> None:
-    """No sound comes that could be acknowledged."""
-
-
 async def open_and_be_cancelled(app: RunningApp, session: str) -> None:
     """As a request is whose client goes away."""
     assert app.services is not None
@@ -187,5 +183,5 @@ async def open_and_be_cancelled(app: RunningApp, session: str) -> None:
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(cancel)
-        await audio_inputs.open(SessionId(session), OpenInput(input=INPUT, at_ms=5_000), nobody)
+        await audio_inputs.open(SessionId(session), OpenInput(input=INPUT, at_ms=5_000))
         raise AssertionError("it was heard again before anybody could be cancelled")
