@@ -98,7 +98,7 @@ SPOKEN: Final = _counted("spoken_seconds", "Speech that was made.", fractional=T
 CHARACTERS: Final = _counted("characters", "Characters of answers shown.")
 TOKENS: Final = _counted("tokens", "Tokens of the language models.", "direction", "provider")
 RETRIEVAL: Final = _spread("retrieval_seconds", "Looking something up before the model is asked.")
-RETRIEVAL_ERRORS: Final = _counted("retrieval_errors", "What could not be looked up.", "code")
+RETRIEVAL_ERRORS: Final = _counted("retrieval_errors", "Searches that failed, by code.", "code")
 CALLS: Final = _counted("function_calls", "Functions that were called here.", "outcome")
 
 # ---------------------------------------------------------------- of listeners and speakers, from the log

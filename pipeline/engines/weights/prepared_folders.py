@@ -67,7 +67,7 @@ def is_made(recipe: Recipe, cache: Path) -> bool:
     return (cache / recipe.name / _MANIFEST).is_file()
 
 
-def made(recipe: Recipe, cache: Path, progress: Progress) -> Path:
+def made(recipe: Recipe, cache: Path, progress: Progress = no_progress) -> Path:
     """The folder, after making it (again) where it is missing, damaged or from another source.
 
     Several processes may ask at once: one works, the others wait for it.
