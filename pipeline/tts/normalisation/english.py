@@ -9,7 +9,7 @@ from pipeline.tts.normalisation.abbreviations import abbreviation_recognisers, d
 from pipeline.tts.normalisation.addresses import Addresses
 from pipeline.tts.normalisation.digits import DialledDigits
 from pipeline.tts.normalisation.formulas import formula_recognisers
-from pipeline.tts.normalisation.measures import Measures
+from pipeline.tts.normalisation.measures import Measures, duration_recognisers
 from pipeline.tts.normalisation.numerals import Numerals
 from pipeline.tts.normalisation.recognisers import Grammar, Recogniser, before, either
 
@@ -231,7 +231,7 @@ GRAMMAR: Final = Grammar(
             re.compile(rf"(?<![\w.,:])(?P<hour>[0-9]{{1,2}})(?P<minute>)(?P<second>){_HALF}"),
             _clock,
         ),
-        *_MEASURES.durations(english_words.DURATIONS, "s(?:ec)?"),
+        *duration_recognisers(_NUMERALS, english_words.DURATIONS, "s(?:ec)?"),
         Recogniser(
             "digit sign",
             re.compile(r"['’]?(?<!\w)(?P<decade>(?:1[0-9]|20)[0-9]0|[2-9]0)['’]?s(?!\w)"),

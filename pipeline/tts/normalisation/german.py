@@ -9,7 +9,7 @@ from pipeline.tts.normalisation.abbreviations import abbreviation_recognisers, d
 from pipeline.tts.normalisation.addresses import Addresses
 from pipeline.tts.normalisation.digits import DialledDigits
 from pipeline.tts.normalisation.formulas import formula_recognisers
-from pipeline.tts.normalisation.measures import Measures
+from pipeline.tts.normalisation.measures import Measures, duration_recognisers
 from pipeline.tts.normalisation.numerals import Numerals
 from pipeline.tts.normalisation.recognisers import Grammar, Recogniser, before, either
 
@@ -219,7 +219,7 @@ GRAMMAR: Final = Grammar(
             ),
             _clock,
         ),
-        *_MEASURES.durations(german_words.DURATIONS, "s(?:ek)?"),
+        *duration_recognisers(_NUMERALS, german_words.DURATIONS, "s(?:ek)?"),
         _MEASURES.fractions(_fraction),
         *numerals.roman_recognisers(_NUMERALS, german_words.NUMBERED, reigning=_reigning, century=_century),
         *_MEASURES.powers(german_words.POWERS),

@@ -65,30 +65,6 @@ class Measures:
     def recognisers(self) -> tuple[Recogniser, ...]:
         return (*self._amounts(), *self._counts(), *self._signs())
 
-    def durations(self, names: Mapping[str, tuple[str, str]], second: str) -> Iterator[Recogniser]:
-        """Of "1h 30min" and "PT1H30M". `names`: one and many "days" to "seconds"; `second` abbreviates."""
-
-        def read(match: re.Match[str]) -> str | None:
-            parts = [
-                self._numerals.counted(str(int(match[each])), one, many)
-                for each, (one, many) in names.items()
-                if match[each]
-            ]
-            if not parts or (len(parts) == 1 and match[0][0] != "P"):
-                return None
-            return " ".join(parts) + (" " if match[0][-1].isspace() else "")
-
-        written = (
-            r"(?<![\w.,])(?=[0-9]{1,3}\s?[dhm])(?:(?P<days>[0-9]{1,3})\s?d\s?)?(?:(?P<hours>[0-9]{1,3})\s?h\s?)?"
-            rf"(?:(?P<minutes>[0-9]{{1,3}})\s?m(?:in)?\s?)?(?:(?P<seconds>[0-9]{{1,3}})\s?{second})?(?!\w)"
-        )
-        iso = (
-            r"P(?=[0-9T])(?:(?P<days>[0-9]{1,3})D)?(?:T(?:(?P<hours>[0-9]{1,3})H)?(?:(?P<minutes>[0-9]{1,3})M)?"
-            r"(?:(?P<seconds>[0-9]{1,3})S)?)?(?!\w)"
-        )
-        yield Recogniser("digit", re.compile(written), read)
-        yield Recogniser("upper", re.compile(iso), read)
-
     def fractions(self, read: Read, ordinal: str = "") -> Recogniser:
         """Of "1 1/2 km"; `ordinal`: the form of an ending behind the lower number."""
         pattern = (
@@ -261,3 +237,30 @@ class Measures:
 
     def _point(self, match: re.Match[str]) -> str:
         return f"{self._words.point} {self._numerals.one_by_one(match[0][1:])}"
+
+
+def duration_recognisers(
+    numerals: Numerals, names: Mapping[str, tuple[str, str]], second: str
+) -> Iterator[Recogniser]:
+    """Of "1h 30min" and "PT1H30M". `names`: one and many "days" to "seconds"; `second` abbreviates."""
+
+    def read(match: re.Match[str]) -> str | None:
+        parts = [
+            numerals.counted(str(int(match[each])), one, many)
+            for each, (one, many) in names.items()
+            if match[each]
+        ]
+        if not parts or (len(parts) == 1 and match[0][0] != "P"):
+            return None
+        return " ".join(parts) + (" " if match[0][-1].isspace() else "")
+
+    written = (
+        r"(?<![\w.,])(?=[0-9]{1,3}\s?[dhm])(?:(?P<days>[0-9]{1,3})\s?d\s?)?(?:(?P<hours>[0-9]{1,3})\s?h\s?)?"
+        rf"(?:(?P<minutes>[0-9]{{1,3}})\s?m(?:in)?\s?)?(?:(?P<seconds>[0-9]{{1,3}})\s?{second})?(?!\w)"
+    )
+    iso = (
+        r"P(?=[0-9T])(?:(?P<days>[0-9]{1,3})D)?(?:T(?:(?P<hours>[0-9]{1,3})H)?(?:(?P<minutes>[0-9]{1,3})M)?"
+        r"(?:(?P<seconds>[0-9]{1,3})S)?)?(?!\w)"
+    )
+    yield Recogniser("digit", re.compile(written), read)
+    yield Recogniser("upper", re.compile(iso), read)
