@@ -92,8 +92,8 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
             "many listeners": "test_two_connections_of_a_session_hear_the_same",
         },
         "deployments/realtime/test_realtime_speech.py": {
-            "barge-in": "test_who_speaks_over_an_answer_ends_it",
-            "audio in": "test_who_speaks_is_answered",
+            "barge-in": "test_a_client_that_speaks_over_an_answer_ends_it",
+            "audio in": "test_a_client_that_speaks_is_answered",
         },
         "deployments/realtime/test_realtime_functions.py": {
             "tools": "test_the_model_calls_and_goes_on_with_the_result",

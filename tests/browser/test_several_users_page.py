@@ -48,7 +48,7 @@ def talk(closed: tuple[RunningApp, People]) -> str:
         return f"{app.url}/?thread={http.post('/v1/threads', json=wish).json()['id']}"
 
 
-def test_who_is_let_in_reads_and_asks(
+def test_a_user_who_is_let_in_reads_and_asks(
     open_page: OpenPage, closed: tuple[RunningApp, People], talk: str
 ) -> None:
     _, people = closed

@@ -69,7 +69,7 @@ def test_a_key_opens_the_page_and_a_link_one_story(
     expect(guest.page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_somebody_without_a_key_is_asked_for_one(open_page: OpenPage, closed: tuple[RunningApp, str]) -> None:
+def test_a_user_without_a_key_is_asked_for_one(open_page: OpenPage, closed: tuple[RunningApp, str]) -> None:
     app, _ = closed
     reader = open_page(app.url)
     expect(reader.page.get_by_role("dialog", name="Sign in")).to_be_visible()

@@ -32,7 +32,9 @@ def test_a_voice_agent_calls_its_function(scripted: RunningApp, run_client: RunC
     assert told["audio_s"] > 0
 
 
-def test_who_speaks_interrupts_a_voice_agent(scripted: RunningApp, run_client: RunClient, card: str) -> None:
+def test_a_user_who_speaks_interrupts_a_voice_agent(
+    scripted: RunningApp, run_client: RunClient, card: str
+) -> None:
     told = run_client("agents_sdk.py", "interrupt", url=scripted.url, sound=card)
     first, second = told["said"][0], told["said"][-1]
     assert len(first) < len(SLOWLY)

@@ -62,7 +62,9 @@ def test_the_small_model_answers_it(real: RunningApp, run_client: RunClient) -> 
 
 
 @pytest.mark.anyio
-async def test_who_stops_reading_stops_the_model(scripted: RunningApp, run_client: RunClient) -> None:
+async def test_a_client_that_stops_reading_stops_the_model(
+    scripted: RunningApp, run_client: RunClient
+) -> None:
     told = run_client("livekit_parts.py", "leave", url=scripted.url)
     assert SLOWLY.startswith(told["text"])
     model = scripted.engines["language_model"]

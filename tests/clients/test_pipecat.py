@@ -15,7 +15,7 @@ SENTENCE = SLOWLY.partition(". ")[0] + "."
 
 
 @pytest.mark.weights
-def test_somebody_speaks_is_understood_and_is_answered_aloud(real: RunningApp, run_client: RunClient) -> None:
+def test_a_speaker_is_understood_and_answered_aloud(real: RunningApp, run_client: RunClient) -> None:
     clip = recorded_speech.librivox()[1]
     told = run_client(
         "pipecat_parts.py",
@@ -35,7 +35,7 @@ def test_somebody_speaks_is_understood_and_is_answered_aloud(real: RunningApp, r
 
 
 @pytest.mark.anyio
-async def test_who_speaks_interrupts_the_answer(
+async def test_a_user_who_speaks_interrupts_the_answer(
     scripted: RunningApp, run_client: RunClient, card: str
 ) -> None:
     told = run_client("pipecat_parts.py", "interrupt", url=scripted.url, sound=card, heard_s=0.4)

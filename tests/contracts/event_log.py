@@ -248,7 +248,9 @@ class EventLogContract:
         nothing = await log.tail(new_session_id(), Seq(0))
         assert (nothing.head, list(nothing.events)) == (None, [])
 
-    async def test_who_takes_a_lease_gets_the_tail_with_it(self, log: EventLog, session: SessionId) -> None:
+    async def test_an_owner_that_takes_a_lease_gets_the_tail_with_it(
+        self, log: EventLog, session: SessionId
+    ) -> None:
         await log.append([creation(session), batch(session, 1, delta(0), delta(9))])
         assert await log.acquire_tail(session, "a", 60_000, Seq(1)) == await log.tail(session, Seq(1))
         assert await log.acquire_tail(session, "b", 60_000, Seq(1)) is None

@@ -32,7 +32,9 @@ class TurnDetectorContract:
         whole = clip.pcm[: int(end_ms) * 32] + silence
         assert await detector.end_of_turn(whole) > 0.5
 
-    async def test_who_would_wait_for_too_many_others_is_refused(self, detector: TurnDetector) -> None:
+    async def test_a_client_that_would_wait_for_too_many_others_is_refused(
+        self, detector: TurnDetector
+    ) -> None:
         outcomes: list[bool] = []
 
         async def ask() -> None:

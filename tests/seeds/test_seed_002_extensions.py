@@ -142,7 +142,7 @@ async def test_a_member_replaces_only_what_is_theirs_and_last(person: Person, ot
     assert (await asks(person, of_owner))[0] == 200
 
 
-async def test_who_is_removed_while_an_answer_is_written_does_not_get_the_rest(
+async def test_a_member_who_is_removed_while_an_answer_is_written_does_not_get_the_rest(
     person: Person, other: Person
 ) -> None:
     thread = await thread_of(person)
@@ -158,7 +158,7 @@ async def test_who_is_removed_while_an_answer_is_written_does_not_get_the_rest(
 
 
 @pytest.mark.parametrize("way", ["fork", "import"])
-async def test_who_takes_part_in_a_thread_takes_no_part_in_its_copy(
+async def test_a_member_of_a_thread_takes_no_part_in_its_copy(
     person: Person, other: Person, log: TieredLog, way: str
 ) -> None:
     thread = await thread_of(person, title="The lamp")

@@ -128,7 +128,7 @@ async def test_a_thread_shows_its_citations_ever_after(reader: Person) -> None:
     assert answer["citations"] == done["citations"]
 
 
-async def test_somebody_elses_documents_are_not_there(reader: Person) -> None:
+async def test_another_principals_documents_are_not_there(reader: Person) -> None:
     body = {"message": "lit?", "collections": ["019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e11"]}
     answer = await reader.http.post("/sse/strange/stream", json=body)
     assert (answer.status_code, answer.json()["code"]) == (404, "collection.not_found")

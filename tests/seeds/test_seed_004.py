@@ -64,7 +64,7 @@ async def test_both_ways_may_write_the_same_utterance_down(app: RunningApp, mode
     assert all(way["after_ms"] >= 0 and way["engine"] for way in compared["ways"])
 
 
-async def test_whoever_lets_people_choose_finds_the_ways_described(app: RunningApp) -> None:
+async def test_a_client_that_lets_people_choose_finds_the_ways_described(app: RunningApp) -> None:
     async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         answer = await http.get("/v1/listening/modes")
         health = (await http.get("/v1/health")).json()

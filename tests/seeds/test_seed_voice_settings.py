@@ -93,7 +93,7 @@ async def user(careful: RunningApp) -> AsyncGenerator[Person, None]:
         yield somebody
 
 
-async def test_who_is_down_is_stood_in_for_and_left_alone_after_a_while(
+async def test_an_engine_that_is_down_is_replaced_and_left_alone_after_a_while(
     user: Person, careful: RunningApp, remote: FakeSpeechServer
 ) -> None:
     remote.refusals = [(500, {})] * 100

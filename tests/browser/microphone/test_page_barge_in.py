@@ -53,7 +53,7 @@ def all_but(question: str, app: RunningApp) -> Callable[[ChatRequest], AsyncGene
     return stream
 
 
-def test_whoever_speaks_over_an_answer_is_listened_to_at_once(visit: Visit, app: RunningApp) -> None:
+def test_a_user_who_speaks_over_an_answer_is_listened_to_at_once(visit: Visit, app: RunningApp) -> None:
     reader = visit(0.3, YOUNG_MAN, 60.0)
     reader.ask("tell me a long story")
     reader.status_is("completed")  # all of it is in the log; most of it has not been heard
@@ -107,7 +107,7 @@ def test_a_word_of_agreement_lets_the_answer_go_on(visit: Visit, app: RunningApp
     expect(reader.page.locator("#speech")).to_be_hidden()
 
 
-def test_who_speaks_on_before_anything_was_heard_has_asked_one_question(
+def test_a_user_who_speaks_on_before_anything_was_heard_has_asked_one_question(
     visit: Visit, app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app.engines["language_model"], "stream", all_but(INTERRUPTION, app))

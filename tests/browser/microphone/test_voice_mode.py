@@ -140,7 +140,7 @@ def test_the_wave_is_of_who_speaks_and_the_state_is_in_words(visit: Visit) -> No
 
 
 @pytest.mark.parametrize("way", ["Escape", "back", "End"])
-def test_who_leaves_voice_mode_is_in_the_chat_and_not_listened_to(visit: Visit, way: str) -> None:
+def test_a_user_who_leaves_voice_mode_is_in_the_chat_and_not_listened_to(visit: Visit, way: str) -> None:
     reader = visit(1.0, YOUNG_MAN, 60.0)
     begin(reader)
     expect(reader.page.locator("#mute")).to_be_focused()

@@ -77,7 +77,7 @@ def test_settings_of_the_server_that_lose_events_are_told(started: Started) -> N
     assert "maxmemory-policy volatile-ttl" in warnings
 
 
-def test_nobody_listens() -> None:
+def test_no_server_listens() -> None:
     said = refusal(f"redis://:secret@127.0.0.1:{free_port()}")
     assert "nothing listens there. → Start that server." in said
     assert "secret" not in said

@@ -146,7 +146,7 @@ def test_a_gateway_is_given_the_time_that_it_takes_to_leave(monkeypatch: pytest.
         config.load(ROOT / "cluster/cluster.yaml")
 
 
-def test_who_waits_for_the_language_model_is_otherwise_deployed_as_ever() -> None:
+def test_a_deployment_that_waits_for_the_language_model_is_otherwise_as_ever() -> None:
     def deployed(*, after: bool) -> Deployment:
         mind = serve.deployment(name="LanguageModel")(Later).bind()
         voice = serve.deployment(

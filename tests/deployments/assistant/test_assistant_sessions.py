@@ -181,7 +181,7 @@ def text_of(heard: list[Message]) -> str:
     return "".join(message["token"] for message in heard if message["type"] == "token")
 
 
-async def test_who_comes_back_is_told_the_answer_that_is_being_given_from_its_beginning(
+async def test_a_client_that_comes_back_is_told_the_answer_that_is_being_given_from_its_beginning(
     app: RunningApp,
 ) -> None:
     session = await new_session(app)
@@ -198,7 +198,7 @@ async def test_who_comes_back_is_told_the_answer_that_is_being_given_from_its_be
     assert files == pytest.approx(list(lengths.values()), abs=120)  # MP3 begins and ends with a frame
 
 
-async def test_who_says_what_they_have_is_told_all_that_came_after(app: RunningApp) -> None:
+async def test_a_client_that_says_what_they_have_is_told_all_that_came_after(app: RunningApp) -> None:
     session = await new_session(app)
     turns = [await ask(app, session, prompt) for prompt in ("One.", "Two.", "Three.")]
     await ended(app, session, turns[-1])
@@ -209,7 +209,7 @@ async def test_who_says_what_they_have_is_told_all_that_came_after(app: RunningA
     assert [m["turn"] for m in heard if m["type"] == "done"] == turns[1:]
 
 
-async def test_who_has_all_is_told_only_what_is_new(app: RunningApp) -> None:
+async def test_a_client_that_has_all_is_told_only_what_is_new(app: RunningApp) -> None:
     session = await new_session(app)
     first = await ask(app, session, "One.")
     await ended(app, session, first)
@@ -234,7 +234,7 @@ async def test_a_session_that_is_deleted_says_so_before_the_socket_is_closed(app
 
 
 @pytest.mark.parametrize("path", ["/v1/sessions/{}/recordings?", "/api/voice?session_id={}"])
-async def test_nobody_goes_on_listening_to_a_recording_whose_sender_left(
+async def test_a_recording_whose_sender_left_is_listened_to_no_more(
     app: RunningApp, hesitating: Hesitating, path: str
 ) -> None:
     session, sound = await new_session(app), SPEECH * 12

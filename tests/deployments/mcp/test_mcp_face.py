@@ -182,7 +182,7 @@ async def test_a_message_that_is_no_json_or_has_too_many_values_is_refused(
         assert large.status_code == 413, large.text
 
 
-async def test_nobody_comes_in_without_a_key(app: RunningApp) -> None:
+async def test_no_client_comes_in_without_a_key(app: RunningApp) -> None:
     async with httpx2.AsyncClient() as http:
         answer = await http.post(
             f"{app.url}/v1/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"}

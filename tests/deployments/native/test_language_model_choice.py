@@ -137,7 +137,7 @@ async def test_a_provider_is_told_as_much_of_the_session_as_it_can_take(
         ({"llm_model": "\u0000"}, "input.invalid", "settings.llm_model"),
     ],
 )
-async def test_who_is_not_there_cannot_be_chosen(
+async def test_a_character_that_is_not_there_cannot_be_chosen(
     http: httpx.AsyncClient, settings: dict[str, Any], code: str, field: str
 ) -> None:
     session = await create(http)

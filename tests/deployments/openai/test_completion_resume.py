@@ -62,7 +62,7 @@ async def test_a_client_that_was_cut_and_returns_hears_all_of_it_once(tmp_path: 
     assert app.engines["language_model"].calls == 1
 
 
-async def test_who_goes_away_stops_the_answer(http: httpx.AsyncClient) -> None:
+async def test_a_client_that_goes_away_stops_the_answer(http: httpx.AsyncClient) -> None:
     [*_, last] = await some_events(http, asked("Tell it for ever, and never mind.", **LONG), 3)
     log_events = await log_events_of(http, last.id.rpartition("-")[0], to_its_end=True)
     assert "turn.stopped" in kinds(log_events)
@@ -79,7 +79,7 @@ async def test_what_is_to_be_kept_is_finished_and_can_be_fetched(http: httpx.Asy
     assert words_of(events) + words_of(rest) == SLOWLY
 
 
-async def test_who_hangs_up_before_an_answer_that_is_not_streamed_stops_it(
+async def test_a_client_that_hangs_up_before_an_answer_that_is_not_streamed_stops_it(
     app: RunningApp, http: httpx.AsyncClient
 ) -> None:
     model = app.engines["language_model"]
@@ -157,7 +157,7 @@ async def test_an_answer_that_is_deleted_while_it_is_told_does_not_look_whole(
     assert len(words_of(events[:-1])) < len(SLOWLY)
 
 
-async def test_who_comes_back_too_late_is_told_that_it_was_stopped(http: httpx.AsyncClient) -> None:
+async def test_a_client_that_comes_back_too_late_is_told_that_it_was_stopped(http: httpx.AsyncClient) -> None:
     body = asked("Tell it for ever, and be gone.", **LONG)
     events = await some_events(http, body, 3)
     await log_events_of(http, events[-1].id.rpartition("-")[0], to_its_end=True)

@@ -74,7 +74,7 @@ async def opened() -> AsyncGenerator[Replicas, None]:
             yield Replicas(log, clock, here, elsewhere, session, turn)
 
 
-async def test_who_came_back_elsewhere_before_it_was_noticed_here_is_not_stopped() -> None:
+async def test_a_client_that_came_back_elsewhere_before_it_was_noticed_here_is_not_stopped() -> None:
     async with opened() as made:
         with made.here.waiting(made.session, made.turn):
             since = await made.elsewhere.returned(made.session)
@@ -87,7 +87,7 @@ async def test_who_came_back_elsewhere_before_it_was_noticed_here_is_not_stopped
         assert await made.recorded("turn.stop_requested"), "it is left for good now"
 
 
-async def test_who_came_back_here_and_left_again_is_not_waited_for() -> None:
+async def test_a_client_that_came_back_here_and_left_again_is_not_waited_for() -> None:
     async with opened() as made:
         with made.here.waiting(made.session, made.turn):
             since = await made.here.returned(made.session)

@@ -109,7 +109,7 @@ def test_a_voice_is_itself_or_what_its_name_stands_for() -> None:
         mine.voice("zork", None)
 
 
-def test_who_answered_is_named_as_the_list_names_them() -> None:
+def test_the_model_that_answered_is_named_as_the_list_names_it() -> None:
     assert names().answered("cloud", "gpt-4o") == "cloud/gpt-4o"
     assert names().answered("local", "SmolLM2") == names().answered("", "") == "smollm2-135m-instruct"
     assert SessionSettings().voice == "joe"

@@ -34,7 +34,7 @@ def app(home: Path, people: People) -> Iterator[RunningApp]:
 
 
 @pytest.mark.parametrize("key", [None, "rk-nobody"])
-async def test_nobody_is_answered_without_a_good_key(app: RunningApp, key: str | None) -> None:
+async def test_no_client_is_answered_without_a_good_key(app: RunningApp, key: str | None) -> None:
     async with client(app, key) as http:
         for answer in (await http.get("/v1/models"), await http.post(CHAT, json=asked())):
             error = answer.json()["error"]
@@ -91,7 +91,7 @@ async def test_a_page_that_is_allowed_may_use_the_stock_client(app: RunningApp) 
         assert (await http.options(CHAT)).status_code == 200
 
 
-async def test_somebody_elses_answer_is_not_there(app: RunningApp, people: People) -> None:
+async def test_another_principals_answer_is_not_there(app: RunningApp, people: People) -> None:
     body = asked(stream=True)
     async with client(app, people.anna) as hers:
         events = events_of((await hers.post(CHAT, json=body)).text)
@@ -108,7 +108,7 @@ async def test_somebody_elses_answer_is_not_there(app: RunningApp, people: Peopl
         assert events_of((await hers.post(CHAT, json=body, headers=headers)).text) == events[2:]
 
 
-async def test_who_has_had_enough_is_told_when_to_come_back(tmp_path: Path) -> None:
+async def test_a_client_that_has_had_enough_is_told_when_to_come_back(tmp_path: Path) -> None:
     people = People.at(tmp_path)
     with running_app(settings_at(tmp_path, limits={"principal": {"turns_per_minute": 1}})) as app:
         async with client(app, people.root) as http:

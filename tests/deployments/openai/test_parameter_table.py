@@ -92,7 +92,7 @@ async def test_a_line_about_translations_is_true(with_whisper: RunningApp, row: 
     assert answer.status_code == 200, answer.text
 
 
-async def test_nobody_translates_where_whisper_does_not_listen(http: httpx.AsyncClient) -> None:
+async def test_no_translation_is_made_where_whisper_does_not_listen(http: httpx.AsyncClient) -> None:
     answer = await sent(http, "/v1/audio/translations", {"model": "whisper-1"})
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "unsupported_value"

@@ -72,7 +72,7 @@ async def test_the_first_bytes_leave_before_the_last_are_made(http: httpx.AsyncC
     assert "turn.completed" not in so_far
 
 
-async def test_who_hangs_up_stops_the_speech(http: httpx.AsyncClient) -> None:
+async def test_a_client_that_hangs_up_stops_the_speech(http: httpx.AsyncClient) -> None:
     async with http.stream("POST", SPEECH, json=wished(STORY * 20, speed=0.25)) as answer:
         session = answer.headers["X-Rhapsode-Session"]
         async with aclosing(answer.aiter_raw()) as pieces:

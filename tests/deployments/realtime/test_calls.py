@@ -295,7 +295,7 @@ async def test_a_client_secret_opens_a_call_and_hangs_it_up(
             await caller.closed.wait()
 
 
-async def test_nobody_calls_without_a_credential(bounded: RunningApp) -> None:
+async def test_no_client_calls_without_a_credential(bounded: RunningApp) -> None:
     async with httpx.AsyncClient(base_url=bounded.url) as http:
         assert (await http.post("/v1/realtime/calls", content="v=0")).status_code == 401
 

@@ -115,7 +115,7 @@ async def test_it_opens_nothing_else(app: RunningApp, people: People) -> None:
                 assert refused.events[0]["error"]["code"] == "session.not_found"
 
 
-async def test_nobody_finds_the_session_of_somebody_else(app: RunningApp, people: People) -> None:
+async def test_no_client_finds_the_session_of_another_principal(app: RunningApp, people: People) -> None:
     async with (
         client(app, key=people.anna) as anna,
         client(app, key=people.bob, session_id=anna.session["id"]) as bob,
@@ -186,7 +186,7 @@ async def test_without_a_key_no_secret_is_made(app: RunningApp) -> None:
         assert (await http.post("/v1/realtime/client_secrets", json=WISH)).status_code == 401
 
 
-async def test_who_has_had_enough_secrets_is_told_when_to_come_back(tmp_path: Path) -> None:
+async def test_a_client_that_has_had_enough_secrets_is_told_when_to_come_back(tmp_path: Path) -> None:
     key = People.at(tmp_path).anna
     limited = settings_at(tmp_path, limits={"principal": {"sessions_per_hour": 1}})
     with running_app(limited) as app:

@@ -153,7 +153,7 @@ logs = st.lists(st.tuples(about_turns, turns) | st.tuples(about_none, st.just(0)
 
 @hypothesis_settings(deadline=None)
 @given(logs)
-def test_whatever_happens_can_be_told_in_order(log_events: list[tuple[Event, int]]) -> None:
+def test_all_events_can_be_told_in_order(log_events: list[tuple[Event, int]]) -> None:
     events = told(log_of(*asked(), *asked(outside=True), *log_events))
     numbers = [event.number for event in events]
     assert numbers == sorted(set(numbers))

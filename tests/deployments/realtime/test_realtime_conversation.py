@@ -86,7 +86,7 @@ async def test_one_response_may_be_beside_another(app: RunningApp) -> None:
     assert statuses == ["cancelled", "completed"]
 
 
-async def test_who_only_listens_may_name_any_model(app: RunningApp) -> None:
+async def test_a_client_that_only_listens_may_name_any_model(app: RunningApp) -> None:
     """LiveKit's speech to text names the transcriber in the address, not the language model."""
     async with client(app, intent="transcription", model="gpt-4o-mini-transcribe") as caller:
         assert caller.types == ["session.created"]
@@ -101,7 +101,7 @@ async def test_another_name_of_the_same_model_is_no_change(app: RunningApp) -> N
         assert (await caller.event("error"))["error"]["code"] == "model_not_found"
 
 
-async def test_nobody_is_told_of_a_delay_that_nobody_asked_for(app: RunningApp) -> None:
+async def test_no_client_is_told_of_a_delay_that_it_did_not_ask_for(app: RunningApp) -> None:
     """Pipecat's client takes no field of a transcription that it does not know."""
     async with client(app) as caller:
         updated = await caller.update(audio={"input": {"transcription": {"model": "whisper-1"}}})

@@ -219,14 +219,14 @@ json_values = st.recursive(
     st.dictionaries(st.text(max_size=10), json_values, max_size=4),
     st.sampled_from([*CLIENT_EVENTS, "?", ""]),
 )
-def test_whatever_is_said_is_an_event_or_a_complaint(rest: dict[str, Any], kind: str) -> None:
+def test_every_message_is_an_event_or_a_complaint(rest: dict[str, Any], kind: str) -> None:
     with suppress(RealtimeInvalid):
         client_event({**rest, "type": kind})
 
 
 @settings(deadline=None)
 @given(json_values)
-def test_whatever_a_session_is_to_be_is_a_patch_or_a_complaint(value: Any) -> None:
+def test_every_session_object_is_a_patch_or_a_complaint(value: Any) -> None:
     patch = {"instructions": value, "tools": value, "audio": value, "tool_choice": value, "tracing": value}
     for name, wished in patch.items():
         with suppress(RealtimeInvalid):

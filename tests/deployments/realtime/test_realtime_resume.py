@@ -37,7 +37,7 @@ async def the_rest(app: RunningApp, session: str, after: int, last: Event) -> li
         return plain(again.events)
 
 
-async def test_who_comes_back_after_any_event_hears_exactly_the_rest(app: RunningApp) -> None:
+async def test_a_client_that_comes_back_after_any_event_hears_exactly_the_rest(app: RunningApp) -> None:
     async with client(app) as caller:
         await a_conversation(caller)
         session, whole = caller.session["id"], plain(caller.events)
@@ -161,7 +161,7 @@ async def test_another_replica_goes_on_when_one_is_killed(tmp_path: Path) -> Non
             assert afterwards.said() == SLOWLY
 
 
-async def test_who_listens_hears_that_the_session_is_gone(app: RunningApp) -> None:
+async def test_a_client_that_listens_hears_that_the_session_is_gone(app: RunningApp) -> None:
     async with client(app) as caller, httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         name = caller.session["id"].removeprefix("sess_")
         await http.delete(f"/v1/sessions/{name}")
@@ -170,7 +170,7 @@ async def test_who_listens_hears_that_the_session_is_gone(app: RunningApp) -> No
             assert late.events[0]["error"]["code"] in ("session.gone", "session.not_found")
 
 
-async def test_who_leaves_leaves_nothing_behind(app: RunningApp) -> None:
+async def test_a_client_that_leaves_leaves_nothing_behind(app: RunningApp) -> None:
     assert app.services is not None
     audio_inputs = app.services.audio_inputs
     async with client(app) as caller:

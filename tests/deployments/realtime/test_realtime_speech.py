@@ -18,7 +18,7 @@ HEARD = "Please tell me a story."
 TRANSCRIBED = {"input": {"transcription": {"model": "whisper-1"}}}
 
 
-async def test_who_speaks_is_answered(app: RunningApp) -> None:
+async def test_a_client_that_speaks_is_answered(app: RunningApp) -> None:
     async with client(app) as caller:
         await caller.update(audio=TRANSCRIBED)
         await caller.speak(silence(300) + speech() + silence(1_500))
@@ -75,7 +75,7 @@ async def test_silence_that_is_committed_by_hand_is_an_item_too(app: RunningApp)
     assert refused["error"]["code"] == "input_audio_buffer_commit_empty"
 
 
-async def test_who_speaks_over_an_answer_ends_it(app: RunningApp) -> None:
+async def test_a_client_that_speaks_over_an_answer_ends_it(app: RunningApp) -> None:
     async with client(app) as caller:
         await caller.say("for ever")
         await caller.send("response.create")
@@ -109,7 +109,7 @@ async def test_telephones_speak_g711_both_ways(app: RunningApp, kind: str) -> No
         assert len(other.sound()) == 6 * len(narrow)
 
 
-async def test_who_says_nothing_for_long_is_spoken_to_again(app: RunningApp) -> None:
+async def test_a_client_that_says_nothing_for_long_is_spoken_to_again(app: RunningApp) -> None:
     detection = {"type": "server_vad", "idle_timeout_ms": 5_000}
     async with client(app) as caller:
         await caller.update(

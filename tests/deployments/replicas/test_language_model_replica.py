@@ -39,7 +39,7 @@ async def test_the_whole_question_and_the_whole_answer_travel(
     assert (asked["seed"], asked["stop"], len(asked["messages"])) == (7, ["END"], 2)
 
 
-async def test_nobody_chosen_means_the_model_in_this_server(
+async def test_no_choice_means_the_model_in_this_server(
     remote: RemoteLanguageModel, elsewhere: FakeChatServer
 ) -> None:
     _, completion = await answer(remote, ChatRequest(MESSAGES))

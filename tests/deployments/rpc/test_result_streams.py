@@ -210,7 +210,7 @@ async def test_an_error_comes_after_what_was_made_before_it(results: ResultStrea
     assert found == [0]
 
 
-async def test_whoever_stops_listening_stops_the_replica(results: ResultStreamServer) -> None:
+async def test_a_client_that_stops_listening_stops_the_replica(results: ResultStreamServer) -> None:
     counter = Counter()
     async with aclosing(counted(results, NearHandle(counter), 100, 3)) as stream:
         async for item in stream:
@@ -255,7 +255,7 @@ async def test_of_a_call_that_is_cut_off_what_was_made_is_heard(
     assert found == [0, 1, 2]
 
 
-async def test_who_hangs_up_on_replicas_is_no_way_and_their_calls_answer_through_serve(
+async def test_a_client_that_hangs_up_on_replicas_is_no_way_and_their_calls_answer_through_serve(
     results: ResultStreamServer,
 ) -> None:
     def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -51,7 +51,7 @@ async def test_what_serve_cancels_is_a_dead_engine(whole: bool) -> None:
 
 
 @pytest.mark.parametrize("whole", [True, False])
-async def test_who_stops_listening_is_cancelled_as_ever(whole: bool) -> None:
+async def test_a_client_that_stops_listening_is_cancelled_as_ever(whole: bool) -> None:
     listener = asyncio.create_task(heard(Answer(cancelled=False), whole=whole))
     await asyncio.sleep(0)
     listener.cancel()

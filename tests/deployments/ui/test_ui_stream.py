@@ -170,7 +170,7 @@ def test_an_output_of_a_call_that_no_turn_has_made_is_refused(http: httpx.Client
     assert (refused.status_code, refused.json()["field"]) == (422, "messages")
 
 
-def test_who_comes_back_gets_the_answer_from_its_beginning(http: httpx.Client) -> None:
+def test_a_client_that_comes_back_gets_the_answer_from_its_beginning(http: httpx.Client) -> None:
     chat, begun = new_chat(), ""
     body = {"id": chat, "messages": [said("Tell it slowly.")]}
     with http.stream("POST", "/v1/ui/chat", json=body) as response:

@@ -41,7 +41,7 @@ async def check_serving(port: int) -> None:
         assert (await http.get("/nowhere")).status_code == 404
 
 
-async def test_whoever_comes_as_soon_as_it_is_up_is_let_in() -> None:
+async def test_a_client_that_comes_as_soon_as_it_is_up_is_let_in() -> None:
     with reserve_port() as reserved:
         port = reserved.getsockname()[1]
         async with listening(FastAPI(), GatewaySettings(direct_port=port), Drain(LeavingSettings())):
@@ -50,7 +50,7 @@ async def test_whoever_comes_as_soon_as_it_is_up_is_let_in() -> None:
                 pass
 
 
-async def test_somebody_elses_port_is_waited_for_and_keeps_nobody_from_being_up() -> None:
+async def test_another_process_port_is_waited_for_and_keeps_no_gateway_from_being_up() -> None:
     holder = somebody()
     port = holder.getsockname()[1]
     async with (

@@ -22,7 +22,7 @@ def break_a_part_of(app: RunningApp) -> None:
     app.loop.call_soon_threadsafe(app.services.tailer._tasks.start_soon, fail)
 
 
-async def test_who_comes_to_a_broken_gateway_is_sent_to_another(
+async def test_a_client_that_comes_to_a_broken_gateway_is_sent_to_another(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with running_app(scripted_settings(tmp_path)) as app:

@@ -121,7 +121,7 @@ async def test_a_voice_that_was_shut_down_says_so(joe: VitsVoice) -> None:
     await says_that_it_was_shut_down(voice, SENTENCE)
 
 
-async def test_who_waits_to_be_read_is_told_as_well(joe: VitsVoice) -> None:
+async def test_a_caller_that_waits_to_be_read_is_told_as_well(joe: VitsVoice) -> None:
     tight = CoquiTextToSpeech(joe, COQUI.model_copy(update={"streams": 1}))
     sentences = [asyncio.create_task(spoken(tight, SENTENCE)) for _ in range(2)]
     await asyncio.sleep(0)  # both have asked

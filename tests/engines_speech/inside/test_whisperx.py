@@ -142,7 +142,7 @@ async def test_a_full_engine_says_so_before_anything_else(whisperx: WhisperX) ->
     assert tight.open_streams == 0
 
 
-async def test_who_waits_when_it_is_closed_is_told_that_it_is_dead(short_lived: WhisperX) -> None:
+async def test_a_caller_that_waits_when_it_is_closed_is_told_that_it_is_dead(short_lived: WhisperX) -> None:
     at_work = asyncio.create_task(short_lived.transcribe_together([said(librivox()[1])]))
     waiting = asyncio.create_task(short_lived.transcribe_together([said(librivox()[1])]))
     await asyncio.sleep(0)  # both have asked

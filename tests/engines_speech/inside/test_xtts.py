@@ -82,7 +82,7 @@ async def test_sound_comes_while_it_is_made_and_ends_when_nobody_listens(
         assert voice.open_streams == 0
 
 
-async def test_who_is_not_there_cannot_speak(voice: XttsTextToSpeech) -> None:
+async def test_a_voice_that_is_not_there_cannot_speak(voice: XttsTextToSpeech) -> None:
     with pytest.raises(UnknownVoice, match="anna"):
         await anext(voice.synthesize(SAID, voice="joe"))
     assert [item async for item in voice.synthesize("?!", voice="anna")] == []

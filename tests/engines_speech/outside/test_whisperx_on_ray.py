@@ -58,7 +58,9 @@ async def test_four_callers_in_two_languages_are_decoded_in_batches_of_one_langu
     assert max(after) == 2
 
 
-async def test_who_comes_while_the_engine_works_is_gathered(engine: RemoteSpeechToText, handle: Any) -> None:
+async def test_a_caller_that_comes_while_the_engine_works_is_gathered(
+    engine: RemoteSpeechToText, handle: Any
+) -> None:
     before = await batches(handle)
     async with asyncio.TaskGroup() as callers:
         for _ in range(6):

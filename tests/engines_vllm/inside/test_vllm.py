@@ -54,7 +54,7 @@ async def test_the_next_turn_finds_what_was_read_of_the_last(vllm: VllmLanguageM
     await eventually(lambda: cached() - before > completion.tokens_in * 0.8)
 
 
-async def test_who_takes_an_answer_over_finds_what_was_read_for_it(vllm: VllmLanguageModel) -> None:
+async def test_a_caller_that_takes_an_answer_over_finds_what_was_read_for_it(vllm: VllmLanguageModel) -> None:
     request = asking(LIGHTHOUSE + "Tell me of the storm.", max_tokens=80)
     said: list[str] = []
     async with aclosing(vllm.stream(request)) as stream:
@@ -95,7 +95,7 @@ async def test_a_schema_that_cannot_be_kept_to_fails_alone(vllm: VllmLanguageMod
 
 
 @pytest.mark.parametrize("choice", ["required", "function:look_up_weather"])
-async def test_who_must_call_calls(vllm: VllmLanguageModel, choice: str) -> None:
+async def test_a_model_that_must_call_calls(vllm: VllmLanguageModel, choice: str) -> None:
     request = replace(asking("Is it warm?", max_tokens=80), functions=(WEATHER,), choice=choice)
     call, completion = await everything(vllm, request)
     assert isinstance(call, ToolCall)
@@ -105,7 +105,9 @@ async def test_who_must_call_calls(vllm: VllmLanguageModel, choice: str) -> None
     assert completion.finish == "tool_calls"
 
 
-async def test_who_was_never_taught_to_call_is_not_offered_functions(vllm: VllmLanguageModel) -> None:
+async def test_a_model_that_was_never_taught_to_call_is_not_offered_functions(
+    vllm: VllmLanguageModel,
+) -> None:
     offered = replace(asking("Tell me about foxes.", max_tokens=6), functions=(WEATHER,))
     assert await everything(vllm, offered) == await everything(vllm, replace(offered, functions=()))
 

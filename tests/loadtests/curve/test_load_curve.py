@@ -77,9 +77,7 @@ def test_quality_is_judged_up_to_where_load_is_felt_and_politeness_beyond() -> N
     ],
     ids=["a gap", "somebody without an answer", "an event lost"],
 )
-def test_whatever_goes_wrong_where_load_is_not_felt_yet_is_said(
-    worse: CurveStep, verdicts: list[bool | None]
-) -> None:
+def test_a_failure_where_load_is_not_felt_yet_is_said(worse: CurveStep, verdicts: list[bool | None]) -> None:
     assert kept(QUIET_STEP, worse, FULL) == verdicts
 
 

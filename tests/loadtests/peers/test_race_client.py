@@ -71,7 +71,7 @@ def test_sound_is_heard_when_it_is_played(
 
 
 @pytest.mark.anyio
-async def test_who_never_makes_a_sound_is_told_of() -> None:
+async def test_a_caller_that_never_makes_a_sound_is_told_of() -> None:
     clock = HandClock()
 
     async def hang_up(socket: ServerConnection) -> None:
@@ -214,7 +214,7 @@ async def test_people_are_added_until_both_limits_are_broken_and_disturbed_steps
     assert [(each.p95, each.tries) for each in climbed] == kept
 
 
-def test_nobody_to_compare_with_is_no_verdict() -> None:
+def test_no_peer_to_compare_with_is_no_verdict() -> None:
     race = Race("typed", Laps({"Rhapsode": [HeardAnswer(5, 5)]}, {"Rhapsode": []}), 0.6)
     assert race.best is None
     assert "| Rhapsode | 5 / 5 | - |  | 1 | 0 |" in race.table()

@@ -153,7 +153,7 @@ def test_a_process_that_goes_away_is_told(replica: "subprocess.Popen[bytes]", tm
 
 
 @pytest.mark.anyio
-async def test_nobody_looks_into_a_system_that_is_not_ours() -> None:
+async def test_no_figure_is_read_from_a_system_that_is_not_ours() -> None:
     watch = ReplicaWatch(None)
     await watch.run()
     assert watch.samples == []

@@ -46,7 +46,7 @@ async def run_of(
         await authenticator.aclose()
 
 
-async def test_nobody_waits_for_the_others_and_who_has_no_room_is_counted_apart(app: RunningApp) -> None:
+async def test_no_caller_waits_for_the_others_and_one_without_room_is_counted_apart(app: RunningApp) -> None:
     async def stays(person: VirtualCaller) -> None:
         await asyncio.Event().wait()
 
@@ -76,7 +76,7 @@ async def test_a_late_start_is_counted_from_when_it_was_due(
 
 
 @pytest.mark.parametrize("from_arrival", [False, True])
-async def test_who_waits_to_be_let_in_waits_for_the_first_answer_where_that_is_asked_for(
+async def test_a_caller_that_waits_to_be_let_in_waits_for_the_first_answer_where_that_is_asked_for(
     app: RunningApp, monkeypatch: pytest.MonkeyPatch, from_arrival: bool
 ) -> None:
     connect, ahead_s = ApiConnection.connect, 0.0
@@ -128,7 +128,7 @@ async def test_a_long_stall_of_this_client_is_late_for_each_tick_that_it_missed(
     assert late_ms == pytest.approx([0.0, *(10_000 - 500 * missed for missed in range(1, 21)), 0.0])
 
 
-async def test_nobody_queues_inside_this_client(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_caller_queues_inside_this_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server answers when all are there."""
     people, there, everybody = 230, 0, asyncio.Event()
 

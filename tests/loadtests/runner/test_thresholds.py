@@ -24,7 +24,7 @@ def test_a_run_in_which_people_were_served_is_kept() -> None:
     assert broken(result_with("fine", "fine", **ANSWERED)) == []
 
 
-def test_somebody_who_failed_is_enough_unless_so_many_were_allowed() -> None:
+def test_one_failed_caller_is_enough_unless_so_many_were_allowed() -> None:
     result = result_with("fine", "fine", "failed", **ANSWERED)
     assert broken(result) == ["failed<=0"]
     assert broken(result, "failed<=1") == []

@@ -43,7 +43,7 @@ async def test_a_scenario_is_played_to_its_end_and_nothing_is_wrong(
 
 
 @pytest.mark.skipif(not available(), reason="needs Debian's pocketsphinx-testdata")
-async def test_who_is_flushed_at_once_has_fallen_silent_too(app: RunningApp) -> None:
+async def test_a_caller_that_is_flushed_at_once_has_fallen_silent_too(app: RunningApp) -> None:
     """As by a gateway that was so late that it heard the first word as an interruption."""
     settings = '{"listening":{"hold_ms":600,"interrupt_ms":600}}'
     result = await result_of(app, f"--scenario barge-in --rate 1/s --turns 1 --settings {settings}")

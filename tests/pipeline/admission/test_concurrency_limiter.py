@@ -133,7 +133,7 @@ def test_where_answers_begin_at_once_they_are_late_as_soon_as_anybody_notices(
 
 
 @given(st.lists(st.floats(0.01, 60), max_size=30))
-def test_who_is_alone_is_not_late_because_of_others(times_s: list[float]) -> None:
+def test_a_caller_that_is_alone_is_not_late_because_of_others(times_s: list[float]) -> None:
     limiter, clock = accustomed()
     for took_s in times_s:
         assert let_in(limiter)
@@ -215,7 +215,7 @@ def test_between_late_and_in_time_the_room_stays_as_it_is() -> None:
         assert not let_in(limiter)
 
 
-def test_who_was_let_in_takes_room_before_they_have_asked_and_not_for_ever() -> None:
+def test_a_caller_that_was_let_in_takes_room_before_they_have_asked_and_not_for_ever() -> None:
     limiter, clock = crowded()
     clock.s += 60
     admitted = sum(let_in(limiter) for _ in range(100))
@@ -246,7 +246,7 @@ def told(limiter: ConcurrencyLimiter) -> float:
     return refused.value.retry_after_s
 
 
-def test_who_waits_for_longer_than_is_called_late_counts_before_there_is_an_answer() -> None:
+def test_a_caller_that_waits_for_longer_than_is_called_late_counts_before_there_is_an_answer() -> None:
     limiter, clock = accustomed()
     with ExitStack() as stack:
         beside(limiter, stack, 2)

@@ -110,7 +110,9 @@ class Machine:
 
 @pytest.mark.parametrize("part", [1.5, 3, 6])
 @pytest.mark.parametrize(("gateways", "at_a_time"), [(2, 6), (2, 12), (4, 12), (4, 24)])
-def test_who_is_let_in_by_any_of_them_is_answered_in_time(gateways: int, at_a_time: int, part: float) -> None:
+def test_a_caller_that_is_let_in_by_any_of_them_is_answered_in_time(
+    gateways: int, at_a_time: int, part: float
+) -> None:
     machine = Machine(gateways, at_a_time).go_through(part)
     assert machine.p95 <= 1.5 * BOUND
     assert machine.made >= 0.9 * SECONDS * at_a_time / MAKING_S, "and as much is made as can be"
@@ -147,7 +149,7 @@ def test_what_neighbours_said_long_ago_says_nothing() -> None:
         assert not let_in(limiter)
 
 
-def test_who_is_alone_here_while_neighbours_work_does_not_show_what_is_usual() -> None:
+def test_a_caller_that_is_alone_here_while_neighbours_work_does_not_show_what_is_usual() -> None:
     machine = Machine(1, 8)
     [limiter] = machine.all
     for _ in range(30):

@@ -190,7 +190,7 @@ async def test_places_go_round_by_principal() -> None:
     assert order == ["a1", "a2", "b1", "c1", "a3", "a4"]
 
 
-async def test_who_leaves_the_queue_leaves_no_place_taken() -> None:
+async def test_a_caller_that_leaves_the_queue_leaves_no_place_taken() -> None:
     places = FairPlaces(1)
 
     async def work(who: str) -> None:
@@ -356,7 +356,9 @@ async def test_a_part_of_a_file_costs_what_has_to_be_made_for_it(
     assert charged[2] == 0
 
 
-async def test_who_sends_much_keeps_nobody_else_from_sending(app: RunningApp, anna: str, bob: str) -> None:
+async def test_a_caller_that_sends_much_keeps_nobody_else_from_sending(
+    app: RunningApp, anna: str, bob: str
+) -> None:
     assert app.services is not None
     with ExitStack() as there:
         for _ in range(2):

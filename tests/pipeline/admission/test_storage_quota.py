@@ -140,7 +140,7 @@ class Endless(Stored):
         raise AssertionError
 
 
-async def test_nobody_waits_while_what_is_stored_is_counted(homes: tuple[Path, Path]) -> None:
+async def test_no_caller_waits_while_what_is_stored_is_counted(homes: tuple[Path, Path]) -> None:
     log = open_hot_log(LogSettings(), homes[0])
     async with Allowance(MemoryMeter(), LimitSettings(), Endless(log)) as allowance:
         with anyio.fail_after(20):
@@ -200,7 +200,7 @@ def spent(home: Path) -> dict[bytes, int]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_whatever_writes_is_counted(hourly: RunningApp, homes: tuple[Path, Path], way: str) -> None:
+async def test_every_write_is_counted(hourly: RunningApp, homes: tuple[Path, Path], way: str) -> None:
     others = spent(homes[0]).keys()
     async with somebody(hourly, homes[0]) as (http, _):
         session = await create(http)
@@ -278,7 +278,7 @@ async def test_what_is_stored_has_a_quota_that_names_what_to_delete(
                 await anyio.sleep(0.1)
 
 
-async def test_nobody_may_have_more_than_half_of_the_embedded_log(homes: tuple[Path, Path]) -> None:
+async def test_no_principal_may_have_more_than_half_of_the_embedded_log(homes: tuple[Path, Path]) -> None:
     small = LogSettings(max_memory_mb=100)
     log = open_hot_log(small, homes[0])
     assert open_allowance(log, LimitSettings(), small).settings.principal.stored_mb == 50

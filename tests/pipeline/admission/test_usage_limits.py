@@ -260,7 +260,7 @@ async def set_back_an_hour(log: RedisEventLog) -> None:
     await log.call(("SET", key, ahead, "PX", 3_700_000))
 
 
-async def test_nobody_waits_for_a_clock_that_was_set_back(hot_log: RedisEventLog) -> None:
+async def test_no_caller_waits_for_a_clock_that_was_set_back(hot_log: RedisEventLog) -> None:
     meter, turn = UsageMeter(hot_log), Cost("turns", 1, 2, 60)
     await meter.take("anna", [turn])
     await set_back_an_hour(hot_log)

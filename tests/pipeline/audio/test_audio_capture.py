@@ -112,7 +112,7 @@ def test_a_recording_may_be_heard_from_the_middle() -> None:
 
 @pytest.mark.parametrize("first_ms", [500, 1_000, 1_320, 1_501])
 @pytest.mark.parametrize("flush", [True, False])
-def test_whoever_goes_on_recording_goes_on_in_time(first_ms: int, flush: bool) -> None:
+def test_a_recorder_that_goes_on_goes_on_in_time(first_ms: int, flush: bool) -> None:
     sound = clicks(4_000)
     before = captured(sound[: 32 * first_ms], flush=flush)
     joint_ms = before[-1].at_ms + before[-1].ms

@@ -120,7 +120,7 @@ def test_a_packet_says_how_long_it_is(packet: bytes, us: int) -> None:
 
 
 @given(st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=8))
-def test_whatever_a_packet_holds_20_ms_come_of_it(packets: list[bytes]) -> None:
+def test_every_packet_gives_20_ms(packets: list[bytes]) -> None:
     bombs = [bytes([3 << 3 | 1]), bytes([1 << 3 | 3, 6]), bytes([16 << 3])]
     assert len(OpusDecoder().decode(frame(packets + bombs))) == 960 * (len(packets) + 3)
 

@@ -171,7 +171,7 @@ def test_keys_are_kept_as_hashes_in_a_file_that_only_its_owner_reads(tmp_path: P
     assert not record.fits(other)
 
 
-def test_whoever_comes_first_makes_the_secret_and_all_others_find_it(tmp_path: Path) -> None:
+def test_the_first_process_makes_the_secret_and_all_others_find_it(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as many:
         found = set(many.map(own_secret, [tmp_path / "home"] * 64))
     assert len(found) == 1

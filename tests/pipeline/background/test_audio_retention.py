@@ -146,7 +146,7 @@ async def test_a_session_that_was_erased_meanwhile_stays_erased(tiers: Tiers) ->
     assert tiers.files(session) == []
 
 
-async def test_who_cannot_have_the_files_tries_again(tiers: Tiers) -> None:
+async def test_a_worker_that_cannot_have_the_files_tries_again(tiers: Tiers) -> None:
     session = await session_of(tiers, [40], sealed=True)
     await tiers.archiver.archive(session)
     sweeper = retention(tiers, session)
@@ -170,7 +170,7 @@ class Frozen(ArchiveStore):
         await super().write(session, file, data, until_s)
 
 
-async def test_who_stood_still_writes_no_file_of_a_session_that_was_erased_meanwhile(
+async def test_a_worker_that_stood_still_writes_no_file_of_a_session_that_was_erased_meanwhile(
     tiers: Tiers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audio_redaction, "_LEASE_MS", 20)

@@ -193,7 +193,7 @@ class Robbed(Journal):
         return {session for lease in taken for session in await self._thief.sessions(lease.partition)}
 
 
-async def test_who_loses_a_partition_while_several_are_taken_up_leaves_the_rest(
+async def test_a_worker_that_loses_a_partition_while_several_are_taken_up_leaves_the_rest(
     log: RedisEventLog, home: Path
 ) -> None:
     keys, made = await log.keys(), dict[int, SessionId]()

@@ -159,7 +159,7 @@ async def test_events_that_come_during_a_rebuild_do_not_count_twice(
     assert listed.turns == 2
 
 
-async def test_who_takes_part_in_a_thread_sees_it_and_does_not_own_it(
+async def test_a_member_of_a_thread_sees_it_and_does_not_own_it(
     log: RedisEventLog, directory: Directory, reader: ProjectionReader
 ) -> None:
     thread = await started(log, 1_000, "ada", "thread")

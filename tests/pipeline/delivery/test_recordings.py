@@ -77,7 +77,7 @@ async def test_a_file_that_several_wait_for_is_made_once(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("fmt", "made_whole"), [("mp3", True), ("opus", True), ("wav", False), ("pcm16", False)]
 )
-def test_whoever_reads_slowly_has_no_large_file_held(fmt: AudioFormat, made_whole: bool) -> None:
+def test_a_client_that_reads_slowly_has_no_large_file_held(fmt: AudioFormat, made_whole: bool) -> None:
     parts = recording().parts  # 19 MB of PCM
     recordings = Recordings(MemoryEventLog(), small_bytes=20_000_000)
     assert recordings.small(RecordingParams(parts, fmt)) is made_whole

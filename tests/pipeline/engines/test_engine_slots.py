@@ -40,7 +40,7 @@ async def test_a_full_queue_is_busy_and_says_that_trying_again_helps() -> None:
     assert slots.taken == 2
 
 
-async def test_whoever_gives_up_waiting_leaves_the_queue() -> None:
+async def test_a_caller_that_gives_up_waiting_leaves_the_queue() -> None:
     slots = Slots(1)
     async with slots.take():
         with anyio.move_on_after(0.01):

@@ -12,7 +12,7 @@ from tests.support.servers.web_server_thread import serving_somewhere
 pytestmark = pytest.mark.anyio
 
 
-async def test_who_is_asked_again_within_two_minutes_is_not_connected_to_again(
+async def test_a_server_that_is_asked_again_within_two_minutes_is_not_connected_to_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     app, ports, rests_s = FastAPI(), list[int](), [0.0]

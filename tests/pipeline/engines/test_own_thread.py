@@ -57,7 +57,7 @@ async def test_closing_may_wait_for_what_is_at_work() -> None:
     assert await first == "first"
 
 
-async def test_who_is_cancelled_leaves_the_queue() -> None:
+async def test_a_caller_that_is_cancelled_leaves_the_queue() -> None:
     thread, work = OwnThread("test"), Work()
     first, second, third = await started(thread, work, "first", "second", "third")
     second.cancel()

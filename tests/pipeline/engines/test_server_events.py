@@ -69,7 +69,7 @@ def test_any_cutting_of_the_bytes_gives_the_same_deltas(
 
 
 @given(st.binary(max_size=200), st.integers(0, 200))
-def test_whatever_bytes_come_are_documents_or_a_bad_answer(noise: bytes, place: int) -> None:
+def test_all_bytes_are_documents_or_a_bad_answer(noise: bytes, place: int) -> None:
     try:
         documents = read(b"data: " + noise[:place], noise[place:])
     except BadAnswer:
@@ -229,7 +229,7 @@ json_values = st.recursive(
         st.dictionaries(st.sampled_from(["choices", "usage", "error", "model"]), json_values), max_size=4
     )
 )
-def test_whatever_documents_come_give_text_or_a_bad_answer(documents: list[dict[str, Any]]) -> None:
+def test_all_documents_give_text_or_a_bad_answer(documents: list[dict[str, Any]]) -> None:
     answer = ChatAnswer("cloud", "fox-1")
     for document in documents:
         try:

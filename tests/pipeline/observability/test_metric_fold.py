@@ -88,7 +88,7 @@ async def test_an_event_that_the_log_has_lost_counts_nothing_and_nothing_twice()
     assert values(await measured(Told(story), story.session, lost))["rhapsode_underruns_total"] == (2, 0)
 
 
-def test_whatever_counts_something_is_told_to_the_workers() -> None:
+def test_every_event_that_counts_is_told_to_the_workers() -> None:
     assert MEASURED <= TRIGGERS
 
 

@@ -118,7 +118,7 @@ def test_a_caller_who_records_is_followed_and_one_who_does_not_leaves_it_to_the_
     assert recorded == [True, False]
 
 
-def test_whoever_goes_on_with_the_turn_stays_in_the_callers_trace() -> None:
+def test_an_owner_that_goes_on_with_the_turn_stays_in_the_callers_trace() -> None:
     trace = TurnTrace.of("a", 1, header(7)["traceparent"])
     assert (trace.span(3).trace_id, trace.span(3).span_id) == (7, tracer.turn_span_id("a", 1, 3))
     assert trace.link("takeover").context == trace.span()

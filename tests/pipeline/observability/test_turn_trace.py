@@ -99,7 +99,7 @@ async def test_what_fails_says_so_by_its_code(
     assert (root.error, root.told[span_names.TURN_KIND]) == ("", "text")
 
 
-async def test_who_listens_is_linked_to_what_is_heard(
+async def test_a_client_that_listens_is_linked_to_what_is_heard(
     app: RunningApp, http: httpx.AsyncClient, collecting: Collector
 ) -> None:
     session, turn, _ = await turn_of(app, http, collecting, "A story, please.")

@@ -144,7 +144,7 @@ def test_nothing_can_be_stopped_when_nothing_runs() -> None:
         story.conversation.control("stop", turn=TurnId(99), sentence=None)
 
 
-def test_who_stops_what_is_complete_and_still_heard_ends_it_for_all_listeners() -> None:
+def test_a_user_who_stops_what_is_complete_and_still_heard_ends_it_for_all_listeners() -> None:
     story = Story()
     turn = story.spoken_turn()
     assert story.conversation.control("stop", turn=turn, sentence=None) == (

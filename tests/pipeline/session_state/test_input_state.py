@@ -89,7 +89,7 @@ def test_an_onset_that_nobody_finds_again_is_forgotten_with_time() -> None:
     assert state.next_utterance == 0
 
 
-def test_whoever_is_speaking_is_heard_again_from_the_onset() -> None:
+def test_a_user_who_is_speaking_is_heard_again_from_the_onset() -> None:
     state = told(opened(), sound(0, 30_000), begun(0, 700))
     assert state.rest_ms == 700
 

@@ -91,7 +91,7 @@ def test_a_question_that_was_asked_again_with_more_words_is_told_once() -> None:
     assert history(story.conversation, before=following, room=4_000) == ()
 
 
-def test_who_has_heard_enough_of_what_is_complete_has_been_told_all_of_it() -> None:
+def test_a_user_who_has_heard_enough_of_what_is_complete_has_been_told_all_of_it() -> None:
     story, turn = half_spoken()
     story.tell(TurnCompleted(sentences=2, audio_ms=1_500), turn)
     story.tell(PlaybackHeard(heard_ms=430), turn)

@@ -40,7 +40,7 @@ def request(story: Story, now: TurnId, context_tokens: int) -> list[Message]:
 
 
 @given(st.lists(st.tuples(texts, texts), max_size=12), texts, st.integers(256, 4_096), st.integers(1, 4_096))
-def test_whatever_was_said_the_engine_has_nothing_to_leave_out(
+def test_the_engine_has_nothing_to_leave_out_of_any_history(
     before: list[tuple[str, str]], prompt: str, context: int, tokens: int
 ) -> None:
     story = Story()

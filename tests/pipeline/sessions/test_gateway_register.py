@@ -32,12 +32,12 @@ def test_other_machines_have_processors_of_their_own() -> None:
     assert (found.gateways, found.turns, found.lately) == (0, 0, [])
 
 
-def test_who_fell_silent_runs_nothing_and_what_it_said_grows_old() -> None:
+def test_a_gateway_that_fell_silent_runs_nothing_and_what_it_said_grows_old() -> None:
     found = among(replace(OTHER, seen_ms=NOW_MS - 2_000))
     assert (found.gateways, found.turns, found.lately) == (0, 0, [(2.5, 2.0)])
 
 
-def test_who_runs_nothing_announces_itself_seldom_and_counts_all_the_same() -> None:
+def test_a_gateway_that_runs_nothing_announces_itself_seldom_and_counts_all_the_same() -> None:
     found = among(replace(OTHER, turns=0, seen_ms=NOW_MS - 2_000))
     assert (found.gateways, found.turns, found.lately) == (1, 0, [(2.5, 2.0)])
 

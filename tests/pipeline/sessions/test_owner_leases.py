@@ -81,7 +81,7 @@ async def test_all_leases_of_a_process_are_renewed_in_one_call_and_outlast_their
         owners.cancel_scope.cancel()
 
 
-async def test_who_lost_a_lease_stops_and_nobody_else_does() -> None:
+async def test_a_gateway_that_lost_a_lease_stops_and_nobody_else_does() -> None:
     log = Counting()
     lost, kept = anyio.CancelScope(), anyio.CancelScope()
     session, other = new_session_id(), new_session_id()
@@ -147,7 +147,7 @@ async def test_what_is_given_back_during_a_call_is_free_after_it() -> None:
         owners.cancel_scope.cancel()
 
 
-async def test_who_leaves_between_two_calls_is_not_in_the_second() -> None:
+async def test_a_gateway_that_leaves_between_two_calls_is_not_in_the_second() -> None:
     log, late = Counting(), anyio.CancelScope()
     async with renewing(log) as leases, anyio.create_task_group() as owners:
         for number in range(AT_ONCE):

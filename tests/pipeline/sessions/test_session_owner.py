@@ -245,7 +245,7 @@ async def test_of_two_gateways_one_runs_each_turn() -> None:
 
 
 @pytest.mark.parametrize("when", ["its turn runs", "its owner waits for work"])
-async def test_nobody_comes_back_to_a_session_that_is_deleted_under_its_owner(
+async def test_no_owner_comes_back_to_a_session_that_is_deleted_under_it(
     when: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     log, session, model = MemoryEventLog(), new_session_id(), Patient()
@@ -289,7 +289,7 @@ async def test_a_session_that_nobody_can_run_is_tried_less_and_less_often() -> N
     assert (rests[0], rests[-1]) == (0.25, 30.0)
 
 
-async def test_whoever_comes_back_to_a_session_fences_the_one_before_at_once() -> None:
+async def test_an_owner_that_comes_back_to_a_session_fences_the_one_before_at_once() -> None:
     """Also where there is nothing to do yet: a frozen owner could wake up and begin the next turn."""
     log, session = MemoryEventLog(), new_session_id()
     async with Recorder(log) as recorder:

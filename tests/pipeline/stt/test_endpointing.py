@@ -178,7 +178,7 @@ def test_a_commit_ends_it_at_the_last_sound() -> None:
     assert endpointer.commit() == []
 
 
-def test_who_speaks_on_after_a_commit_begins_anew() -> None:
+def test_a_speaker_who_speaks_on_after_a_commit_begins_anew() -> None:
     endpointer = speaking()
     assert endpointer.commit() == [Ended(0, 640, 640, "commit")]
     assert push(endpointer, (3, VOICE)) == [Began(640)]

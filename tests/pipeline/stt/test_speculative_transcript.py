@@ -213,7 +213,7 @@ async def test_an_end_that_comes_before_the_text_reads_the_rest_of_it() -> None:
     assert len(engine.asked) == 1
 
 
-async def test_who_goes_on_speaking_throws_it_away() -> None:
+async def test_a_speaker_who_goes_on_speaking_throws_it_away() -> None:
     engine, hints, reader = GuidedTranscriber("Well", "then.", allowed=1), Hints(), Reader()
     async with writing(engine) as (scribe, tasks):
         scribe.pause(500, 700, hints)
@@ -250,7 +250,7 @@ async def test_the_quality_way_waits_for_the_end() -> None:
     assert engine.asked == []
 
 
-async def test_nobody_elsewhere_is_asked_for_partial_texts() -> None:
+async def test_no_provider_is_asked_for_partial_texts() -> None:
     engine, reader = GuidedTranscriber("All", "words."), Reader()
     async with writing(engine) as (scribe, _):
         scribe.grow(1_200, reader)

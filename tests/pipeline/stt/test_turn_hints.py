@@ -147,7 +147,7 @@ def test_a_word_of_agreement_is_no_interruption(language: str, text: str) -> Non
         ("es", "Sí, pero"),
     ],
 )
-def test_whoever_says_more_wants_to_be_heard(language: str, text: str) -> None:
+def test_a_speaker_who_says_more_wants_to_be_heard(language: str, text: str) -> None:
     assert not is_backchannel(text, language)
 
 

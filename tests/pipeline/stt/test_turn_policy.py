@@ -97,7 +97,7 @@ def test_what_was_cut_by_its_length_is_asked_with_what_follows() -> None:
     assert (taking.question, taking.utterances) == ("Tell me a story.", (0, 1))
 
 
-def test_who_goes_on_before_anything_was_heard_asks_it_all_together() -> None:
+def test_a_speaker_who_goes_on_before_anything_was_heard_asks_it_all_together() -> None:
     story = listening()
     first = asked(story, "Tell me a story")
     taking = decide(story.conversation, said("about a fox.", utterance=1), REPLYING, now(story))

@@ -187,7 +187,7 @@ async def test_a_log_that_is_away_has_written_nothing_anew(socket_folder: Path) 
     await log.aclose()
 
 
-async def test_who_has_nothing_is_erased_all_the_same(tiers: Tiers) -> None:
+async def test_a_user_who_has_nothing_is_erased_all_the_same(tiers: Tiers) -> None:
     await tell(tiers.log, 5)
     proof = await Eraser(tiers.log, Listed(), tiers.log.delete, tiers.time).erase("nobody at all")
     assert (proof.sessions, proof.found_after) == ((), 0)

@@ -76,7 +76,7 @@ async def test_a_cancelled_copy_leaves_no_session(tiers: Tiers) -> None:
     assert await tiers.log.archival.remains(session) == 0
 
 
-async def test_nobody_else_can_write_into_a_copy(tiers: Tiers) -> None:
+async def test_no_other_writer_can_write_into_a_copy(tiers: Tiers) -> None:
     session = new_session_id()
 
     async def disturbed() -> AsyncGenerator[NewEvent, None]:

@@ -125,7 +125,7 @@ def test_what_follows_a_flush_is_cut_by_itself_alone() -> None:
     assert all(one.end > one.start for one in (*before, *after))
 
 
-def test_who_wants_whole_sentences_gets_no_phrases() -> None:
+def test_a_turn_that_wants_whole_sentences_gets_no_phrases() -> None:
     text = "An old keeper lived in a lighthouse at the edge of the sea."
     assert texts(cut(text, SentenceSettings(first_length=None))) == [text]
 

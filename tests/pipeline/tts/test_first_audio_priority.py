@@ -103,13 +103,13 @@ async def test_where_nobody_waits_for_a_first_sound_nobody_gives_way() -> None:
     await FirstAudioPriority().yield_to_waiting(lambda: PLENTY_S)
 
 
-async def test_who_has_hardly_more_to_hear_goes_on_whoever_waits() -> None:
+async def test_a_turn_that_has_hardly_more_to_hear_goes_on_whoever_waits() -> None:
     others = FirstAudioPriority()
     with others.awaited():
         await others.yield_to_waiting(lambda: ENOUGH_S)
 
 
-async def test_nobody_gives_way_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_turn_gives_way_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sentence_synthesizer, "_MOST_S", 0.001)
     others = FirstAudioPriority()
     with others.awaited(), anyio.fail_after(8):
@@ -144,7 +144,7 @@ async def test_a_turn_that_ends_unheard_keeps_nobody_waiting() -> None:
     await others.yield_to_waiting(lambda: PLENTY_S)
 
 
-async def test_who_loses_what_they_had_before_them_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_turn_that_loses_what_they_had_before_them_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sentence_synthesizer, "_LOOK_S", 0.001)
     others = FirstAudioPriority()
     somebody = Somebody(others)
@@ -248,7 +248,7 @@ async def test_a_turn_is_stopped_while_it_gives_way() -> None:
     assert types(events)[-1] == "turn.stopped"
 
 
-async def test_who_hears_nothing_before_all_of_it_is_there_does_not_give_way() -> None:
+async def test_a_turn_that_hears_nothing_before_all_of_it_is_there_does_not_give_way() -> None:
     others = FirstAudioPriority()
     settings = SessionSettings(listening=ListeningSettings(mode="legacy"))
     stage = Stage(Writer(), Voice(), ahead=6, priority=others, settings=settings)
@@ -285,7 +285,7 @@ async def test_a_turn_is_awaited_until_its_first_sound_is_in_the_log(monkeypatch
         ("session", QUIET, False),
     ],
 )
-async def test_who_gives_way(kind: Kind, settings: SessionSettings, gives_way: bool) -> None:
+async def test_the_turns_that_give_way(kind: Kind, settings: SessionSettings, gives_way: bool) -> None:
     log, session = MemoryEventLog(), new_session_id()
     backpressure = EngineBackpressure(AdmissionSettings(), SystemClock())
     backpressure.priority = watched = Watched()

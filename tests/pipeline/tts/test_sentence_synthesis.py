@@ -173,7 +173,7 @@ def packet_of(chunk: OpusChunk) -> bytes:
     return packet
 
 
-async def test_who_was_heard_for_long_before_it_died_has_used_up_nobodys_patience() -> None:
+async def test_a_voice_that_was_heard_for_long_before_it_died_has_used_up_no_patience() -> None:
     clock = Hours()
     voice = Dying(clock, [4], words=True)
     line, _, _ = await said_by(voice, clock)

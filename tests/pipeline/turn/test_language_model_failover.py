@@ -59,7 +59,7 @@ async def test_the_next_one_is_told_what_was_written_and_has_fewer_tokens_left()
     assert second.max_tokens == first.max_tokens - 25
 
 
-async def test_who_dies_before_the_first_word_is_followed_as_well() -> None:
+async def test_an_engine_that_dies_before_the_first_word_is_followed_as_well() -> None:
     writer = Mortal(0, 40)
     events = await Stage(writer, Voice()).run()
     assert (text_of(events), events[-1].type) == (TEXT, "turn.completed")
@@ -73,7 +73,7 @@ async def test_a_provider_that_never_began_has_been_asked_again_already() -> Non
     assert len(writer.asked) == 1
 
 
-async def test_who_dies_after_the_last_word_is_not_asked_again() -> None:
+async def test_an_engine_that_dies_after_the_last_word_is_not_asked_again() -> None:
     writer = Mortal(40)
     writer.dies_at_the_end = True
     events = await Stage(writer, Voice()).run()

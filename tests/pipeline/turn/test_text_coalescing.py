@@ -94,7 +94,7 @@ class Sluggish(Typist):
             self.closed = True
 
 
-async def test_whoever_is_cancelled_closes_what_it_has_opened_all_the_same() -> None:
+async def test_a_caller_that_is_cancelled_closes_what_it_has_opened_all_the_same() -> None:
     """Cancelling comes again at every `await`, also on the way out."""
     typist, source = Sluggish([]), Sluggish([])
     streams = (

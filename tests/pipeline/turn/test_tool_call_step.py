@@ -181,7 +181,7 @@ async def test_a_choice_of_none_is_kept_to() -> None:
     assert not of_type(events, "tool.called")
 
 
-async def test_whatever_a_function_raises_the_turn_goes_on() -> None:
+async def test_the_turn_goes_on_after_any_error_of_a_function() -> None:
     functions = {"shouting": RegisteredFunction(entry_point=f"{HERE}:shouting")}
     model = Author([call("shouting"), CALLED], ["Then not.", DONE])
     events = await events_of(model, registered("shouting"), functions=tool_registry(**functions))

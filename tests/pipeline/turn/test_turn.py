@@ -341,7 +341,7 @@ async def test_a_turn_stopped_before_it_began_ends_at_once() -> None:
 
 @given(commands=st.lists(st.sampled_from(["stop", "skip", "pause", "resume", "wait"]), max_size=12))
 @settings(max_examples=40, deadline=None)
-def test_whatever_is_commanded_the_turn_ends_exactly_once_and_tiles_its_text(commands: list[str]) -> None:
+def test_the_turn_ends_exactly_once_and_tiles_its_text_after_any_commands(commands: list[str]) -> None:
     stage = Stage(Writer(), Voice())
 
     async def command() -> None:

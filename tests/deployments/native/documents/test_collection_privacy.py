@@ -108,7 +108,9 @@ async def test_lists_show_ones_own(guarded: RunningApp, people: tuple[Path, Peop
             assert other not in listed
 
 
-async def test_who_is_erased_leaves_no_documents(guarded: RunningApp, people: tuple[Path, People]) -> None:
+async def test_a_user_who_is_erased_leaves_no_documents(
+    guarded: RunningApp, people: tuple[Path, People]
+) -> None:
     async with client(guarded, people[1].bob) as his, client(guarded, people[1].root) as root:
         shelves = Shelves(guarded, his)
         collection = await shelves.create()

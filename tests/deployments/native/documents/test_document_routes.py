@@ -125,7 +125,7 @@ async def test_a_document_that_is_removed_while_it_is_added_does_not_come(shelve
     assert await shelves.documents(collection) == []
 
 
-async def test_who_adds_to_a_collection_that_is_deleted_is_told(shelves: Shelves) -> None:
+async def test_a_client_that_adds_to_a_collection_that_is_deleted_is_told(shelves: Shelves) -> None:
     collection = await shelves.create()
     told: list[str] = []
 

@@ -164,7 +164,7 @@ async def test_an_upload_that_is_cut_leaves_nothing(shelves: Shelves) -> None:
     assert shelves.additions_in_hand() == 0
 
 
-async def test_who_leaves_after_an_upload_still_has_it_added(shelves: Shelves) -> None:
+async def test_a_client_that_leaves_after_an_upload_still_has_it_added(shelves: Shelves) -> None:
     collection = await shelves.create()
     async with anyio.create_task_group() as leaving:
 

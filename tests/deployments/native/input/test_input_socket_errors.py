@@ -193,7 +193,7 @@ async def test_an_input_that_is_opened_again_goes_on_and_another_one_closes_it(a
     assert len(finals) == 2
 
 
-async def test_whoever_opens_an_input_last_has_it(app: RunningApp) -> None:
+async def test_a_client_that_opens_an_input_last_has_it(app: RunningApp) -> None:
     session = await new_session(app, reply=False)
     async with calling(app, session) as first, calling(app, session) as second:
         await first.open(input=INPUT)

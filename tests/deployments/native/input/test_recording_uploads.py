@@ -102,7 +102,7 @@ async def test_what_is_no_recording_is_refused(app: RunningApp, what: str) -> No
     assert refused(answer) == (422, "sound.unreadable", "body")
 
 
-async def test_who_waits_for_decoded_sound_keeps_nobody_else_from_a_thread(app: RunningApp) -> None:
+async def test_a_client_that_waits_for_decoded_sound_keeps_nobody_else_from_a_thread(app: RunningApp) -> None:
     assert app.services is not None
     decoders, others = app.services.audio_inputs.decoders, [object() for _ in range(4)]
     waiting = 60  # more than there are threads for everything else

@@ -129,7 +129,7 @@ STREAMS = [
 ]
 
 
-async def test_whoever_is_answered_by_a_stream_or_after_a_while_has_a_seat(
+async def test_a_client_that_is_answered_by_a_stream_or_after_a_while_is_counted(
     crowded: tuple[RunningApp, People],
 ) -> None:
     app, people = crowded

@@ -187,7 +187,7 @@ async def test_what_is_somebody_elses_is_not_there(
 
 
 @pytest.mark.parametrize("way", OTHERS, ids=str)
-async def test_nobody_gets_in_without_a_credential(app: RunningApp, hers: Belongings, way: Way) -> None:
+async def test_no_client_gets_in_without_a_credential(app: RunningApp, hers: Belongings, way: Way) -> None:
     path = next(values(way, hers)) if way in NAMED else HARMLESS | UPKEEP
     status, words = await answer_of(app, None, way, path)
     assert status in (401, 4401)

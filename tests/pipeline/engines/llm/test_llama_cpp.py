@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 STORY = "Tell me a story about a lighthouse keeper and a fox."
 
 
-async def test_nobody_gets_in_by_its_http_port(llama: LlamaLanguageModel) -> None:
+async def test_no_caller_gets_in_by_its_http_port(llama: LlamaLanguageModel) -> None:
     async with httpx.AsyncClient(base_url=llama.address, timeout=30) as stranger:
         question = {"messages": [{"role": "user", "content": "Hi"}]}
         for call in (
@@ -38,7 +38,7 @@ async def test_its_threads_sleep_while_they_wait(llama: LlamaLanguageModel) -> N
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own only on Linux")
-async def test_who_writes_stands_behind_who_speaks(llama: LlamaLanguageModel) -> None:
+async def test_a_user_who_writes_stands_behind_one_who_speaks(llama: LlamaLanguageModel) -> None:
     """The threads that write, and no others of the process."""
 
     def busy_s() -> dict[int, float]:

@@ -118,7 +118,7 @@ async def test_an_answer_that_is_too_long_says_so(
     assert (await answer(cloud, QUESTION))[1].finish == finish
 
 
-async def test_whoever_does_not_stream_is_understood_all_the_same(
+async def test_a_server_that_does_not_stream_is_understood_all_the_same(
     elsewhere: FakeChatServer, cloud: OpenAiChat
 ) -> None:
     elsewhere.wire = "json"

@@ -73,7 +73,7 @@ async def test_refusals_say_whether_they_may_pass(
     assert (type(error), str(error), deltas, len(elsewhere.requests)) == (kind, says, [], 1)
 
 
-async def test_nobody_there_is_a_dead_engine() -> None:
+async def test_an_absent_server_is_a_dead_engine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     model = OpenAiChat("cloud", FakeChatServer(f"http://127.0.0.1:{port}").settings())

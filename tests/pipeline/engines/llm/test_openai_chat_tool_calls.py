@@ -135,7 +135,7 @@ _ANYTHING = st.recursive(
 
 
 @given(st.lists(_ANYTHING, max_size=6))
-def test_whatever_a_server_says_of_calls_is_a_call_or_nothing(pieces: list[Any]) -> None:
+def test_all_that_a_server_says_of_calls_is_a_call_or_nothing(pieces: list[Any]) -> None:
     calls = CallsInPieces()
     for one in pieces:
         calls.take(one)

@@ -134,7 +134,7 @@ async def test_a_model_that_the_fallback_does_not_have_becomes_its_usual_one(
     await model.aclose()
 
 
-async def test_nobody_takes_over_after_the_first_word(
+async def test_no_engine_takes_over_after_the_first_word(
     local: ScriptedLanguageModel, elsewhere: FakeChatServer
 ) -> None:
     model = opened(local, ["local"], cloud=elsewhere.settings(attempts=3))

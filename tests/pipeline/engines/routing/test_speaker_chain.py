@@ -107,7 +107,7 @@ async def test_a_voice_that_the_fallback_does_not_have_becomes_its_default(
     await speaker.aclose()
 
 
-async def test_nobody_takes_over_after_the_first_sound(
+async def test_no_engine_takes_over_after_the_first_sound(
     local: ScriptedTextToSpeech, remote: FakeSpeechServer
 ) -> None:
     speaker = await opened(local, ["local"], cloud=remote.settings())
@@ -156,7 +156,7 @@ async def test_word_times_of_a_voice_that_made_no_sound_are_forgotten(
     await speaker.aclose()
 
 
-async def test_who_is_not_there_cannot_speak(local: ScriptedTextToSpeech) -> None:
+async def test_a_voice_that_is_not_there_cannot_speak(local: ScriptedTextToSpeech) -> None:
     speaker = await opened(local, [])
     with pytest.raises(UnknownProvider, match="local"):
         await heard(speaker, CLOUD)

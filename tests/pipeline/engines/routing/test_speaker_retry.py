@@ -136,7 +136,9 @@ async def test_a_recovered_server_speaks_again_after_its_rest(remote: FakeSpeech
     await speaker.aclose()
 
 
-async def test_who_leaves_in_the_middle_proves_nothing_and_blocks_nobody(remote: FakeSpeechServer) -> None:
+async def test_an_engine_that_leaves_in_the_middle_proves_nothing_and_blocks_nobody(
+    remote: FakeSpeechServer,
+) -> None:
     clock = HandClock()
     given = remote.settings()
     inner = EncodingSpeaker(build_speech_provider("cloud", given), TextToSpeechSettings())

@@ -81,7 +81,7 @@ async def test_the_text_comes_as_it_is_made(
     assert (await heard(cloud))[0] == ["The", " fox", " is", " red."]
 
 
-async def test_whoever_does_not_stream_is_understood_all_the_same(
+async def test_a_server_that_does_not_stream_is_understood_all_the_same(
     there: FakeTranscriptionServer, cloud: OpenAiTranscription
 ) -> None:
     there.wire = "json"

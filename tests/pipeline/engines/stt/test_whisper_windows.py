@@ -47,7 +47,7 @@ def test_a_window_holds_its_sound_and_is_never_longer_than_whispers(length_s: fl
 
 
 @given(st.floats(0, 3_600))
-def test_nobody_is_allowed_more_words_than_can_be_said(length_s: float) -> None:
+def test_no_sound_has_more_words_than_can_be_said(length_s: float) -> None:
     assert 16 <= most_tokens(length_s) <= 224
 
 
@@ -218,7 +218,7 @@ async def test_closing_lets_the_window_at_work_finish_and_no_other_begin(
 
 
 @pytest.mark.anyio
-async def test_whoever_waits_and_leaves_gives_the_place_to_the_next(
+async def test_a_caller_that_waits_and_leaves_gives_the_place_to_the_next(
     engine: ThreadedSpeechToText, steps: Steps
 ) -> None:
     async with asyncio.TaskGroup() as tasks:
@@ -288,7 +288,7 @@ def test_auto_is_whisperx_where_its_environment_exists_and_whisper_elsewhere(tmp
 
 
 @pytest.mark.parametrize("engine", ["whisper", "scripted"])
-def test_who_wants_another_engine_gets_no_other_interpreter(tmp_path: Path, engine: str) -> None:
+def test_another_engine_gets_no_other_interpreter(tmp_path: Path, engine: str) -> None:
     settings = QualitySpeechToTextSettings(engine=engine, python=tmp_path)
     assert (quality_engine(settings), whisperx_python(settings)) == (engine, None)
 

@@ -63,7 +63,7 @@ async def test_one_that_fails_fails_alone(gathered: Gathered[int | str, int | st
     assert [type(answer) for answer in answers] == [int, int, ValueError, int]
 
 
-async def test_who_gives_up_leaves_the_queue_and_holds_nobody_up(
+async def test_a_caller_that_gives_up_leaves_the_queue_and_holds_nobody_up(
     gathered: Gathered[int | str, int | str], device: Device
 ) -> None:
     at_work, waiting, other = await asked(gathered, 1, 2, 3)

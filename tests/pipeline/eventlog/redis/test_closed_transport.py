@@ -31,7 +31,7 @@ class Closing(Connection):
         raise RuntimeError("the handler is closed")
 
 
-async def test_who_writes_finds_it_broken() -> None:
+async def test_a_client_that_writes_finds_it_broken() -> None:
     connection: AbstractConnection = Closing(is_open=True)
     with pytest.raises(ConnectionError):
         await send(connection, PING)
@@ -44,7 +44,7 @@ async def test_a_write_does_not_connect() -> None:
     assert connection.tries == 0
 
 
-async def test_who_connects_finds_it_broken() -> None:
+async def test_a_client_that_connects_finds_it_broken() -> None:
     connection = Closing(is_open=False)
     with pytest.raises(ConnectionError):
         await connected(connection)

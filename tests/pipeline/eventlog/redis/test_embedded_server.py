@@ -112,7 +112,7 @@ def _ensures(home: Path, enough: Event) -> None:
         embedded_server.ensure(home, LogSettings())
 
 
-def test_whoever_needs_the_server_does_not_start_it_again_before_it_is_gone(home: Path) -> None:
+def test_a_client_that_needs_the_server_does_not_start_it_again_before_it_is_gone(home: Path) -> None:
     """A stop would wait in vain: the next one holds the same files."""
     fork = multiprocessing.get_context("fork")
     enough = fork.Event()
@@ -148,7 +148,7 @@ def test_a_home_too_deep_for_a_socket_works_all_the_same(tmp_path: Path) -> None
     assert embedded_server.stop(home)
 
 
-def test_nobody_else_may_look(home: Path) -> None:
+def test_no_other_user_may_look(home: Path) -> None:
     server = embedded_server.ensure(home, LogSettings())
     assert (home / "log").stat().st_mode & 0o777 == 0o700
     assert server.socket_path.stat().st_mode & 0o777 == 0o700

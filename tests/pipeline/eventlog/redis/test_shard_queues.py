@@ -96,7 +96,7 @@ async def create(recorder: Recorder, session: SessionId) -> None:
     await recorder.post(session, STARTED, mode="create")
 
 
-async def test_who_waits_for_a_reply_when_the_log_is_closed_is_told(home: Path) -> None:
+async def test_a_client_that_waits_for_a_reply_when_the_log_is_closed_is_told(home: Path) -> None:
     embedded_server.ensure(home, LogSettings())
     log = RedisEventLog(str(embedded_server.socket_path(home)))
     await log.ping()

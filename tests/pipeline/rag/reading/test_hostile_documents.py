@@ -142,7 +142,7 @@ async def test_reading_that_takes_too_much_memory_is_ended(uploaded: Uploaded) -
         await DocumentReader(limits, at_once=1).read(uploaded("a.txt", b"word \n\n" * 7_000_000))
 
 
-async def test_nobody_waiting_for_it_ends_the_reading(uploaded: Uploaded) -> None:
+async def test_a_reading_ends_when_no_caller_waits_for_it(uploaded: Uploaded) -> None:
     reader = DocumentReader(ReadingLimits(), at_once=1)
     upload = uploaded("a.html", _deep())
     reading = asyncio.create_task(reader.read(upload))

@@ -17,7 +17,7 @@ listening = app_fixture(
 
 
 @pytest.mark.parametrize(("hint", "waited_ms"), [(True, 4_000), (False, 2_000)])
-async def test_who_sounds_unfinished_is_waited_for(
+async def test_a_speaker_who_sounds_unfinished_is_waited_for(
     listening: RunningApp, waited_ms: int, *, hint: bool
 ) -> None:
     turns, loop = listening.services.transcribers.turns, listening.loop

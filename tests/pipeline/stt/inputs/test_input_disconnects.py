@@ -81,7 +81,7 @@ async def test_what_was_said_before_the_connection_broke_is_answered(app: Runnin
     assert of(events, "turn.requested")[0]["text"] == TEXT
 
 
-async def test_who_comes_back_in_time_is_not_interrupted(patient: RunningApp) -> None:
+async def test_a_speaker_who_comes_back_in_time_is_not_interrupted(patient: RunningApp) -> None:
     app = patient
     session = await new_session(app)
     half = len(SPEECH) // 2 // 32_000 * 32_000

@@ -61,7 +61,7 @@ async def test_what_was_said_is_heard_before_so_much_can_be_missing() -> None:
         await restore(MemoryEventLog(), SESSION, state, 1_000_000, NOT_RECORDING)
 
 
-async def test_who_comes_back_far_too_late_to_a_recording_begins_a_new_one() -> None:
+async def test_a_speaker_who_comes_back_far_too_late_to_a_recording_begins_a_new_one() -> None:
     state = told(opened(), sound(0, 3_000))
     with pytest.raises(InputError):
         await restore(MemoryEventLog(), SESSION, state, 100_000, RECORDING)

@@ -184,7 +184,7 @@ def gateways(settings: AppSettings) -> Iterator[Gateways]:
 
 
 @pytest.mark.parametrize("record", [True, False])
-async def test_who_comes_back_after_a_kill_is_heard_as_if_nothing_had_happened(
+async def test_a_speaker_who_comes_back_after_a_kill_is_heard_as_if_nothing_had_happened(
     gateways: Gateways, record: bool
 ) -> None:
     doomed, spare = gateways.start(2)
@@ -209,7 +209,7 @@ async def test_who_comes_back_after_a_kill_is_heard_as_if_nothing_had_happened(
     gateways.kill(spare)
 
 
-async def test_who_never_comes_back_after_a_kill_is_heard_as_far_as_was_acknowledged(
+async def test_a_speaker_who_never_comes_back_after_a_kill_is_heard_as_far_as_was_acknowledged(
     gateways: Gateways, settings: AppSettings
 ) -> None:
     doomed, spare = gateways.start(2)

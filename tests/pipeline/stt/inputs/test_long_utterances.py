@@ -51,7 +51,9 @@ async def test_what_was_cut_is_asked_when_the_rest_has_no_words(app: RunningApp)
     assert questions(events) == [LONG]
 
 
-async def test_who_holds_the_button_in_silence_is_answered_when_it_is_let_go(app: RunningApp) -> None:
+async def test_a_speaker_who_holds_the_button_in_silence_is_answered_when_it_is_let_go(
+    app: RunningApp,
+) -> None:
     session = await new_session(app, turn_detection="manual", endpointing={"max_utterance_s": 4.0})
     async with calling(app, session) as caller:
         await caller.open()

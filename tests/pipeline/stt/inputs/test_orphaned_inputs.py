@@ -68,7 +68,7 @@ async def test_sound_that_cannot_be_decoded_ends_its_own_input_only(app: Running
         await caller.event("turn.requested")
 
 
-async def test_who_is_cancelled_while_recorded_sound_is_heard_again_leaves_nothing_open(
+async def test_a_speaker_who_is_cancelled_while_recorded_sound_is_heard_again_leaves_nothing_open(
     tmp_path: Path,
 ) -> None:
     with running_app(settings_of(tmp_path, rejoin_s=1.0)) as app:
@@ -93,7 +93,7 @@ async def cancelled_while_it_is_heard_again(app: RunningApp) -> None:
     await eventually(lambda: app.services.audio_inputs.listening == 0)
 
 
-async def test_who_stalls_for_longer_than_they_hold_an_input_does_not_take_it_from_themselves(
+async def test_a_speaker_who_stalls_for_longer_than_they_hold_an_input_does_not_take_it_from_themselves(
     app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert app.services is not None

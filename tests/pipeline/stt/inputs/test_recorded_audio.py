@@ -93,7 +93,7 @@ async def test_what_is_recorded_is_in_the_log_and_in_its_archive(app: RunningApp
     assert pieces(await all_of(log, session)) == before
 
 
-async def test_who_asks_not_to_be_recorded_any_more_is_not_while_the_microphone_stays_open(
+async def test_a_speaker_who_asks_not_to_be_recorded_any_more_is_not_while_the_microphone_stays_open(
     app: RunningApp, log: TieredLog
 ) -> None:
     session = await new_session(app, reply=False)

@@ -9,7 +9,7 @@ from tests.support.speech.hesitating_speech_to_text import Hesitating
 pytestmark = pytest.mark.anyio
 
 
-async def test_who_pushes_to_talk_ends_the_utterance(app: RunningApp) -> None:
+async def test_a_speaker_who_pushes_to_talk_ends_the_utterance(app: RunningApp) -> None:
     session = await new_session(app, turn_detection="manual")
     async with calling(app, session) as caller:
         await caller.open()
@@ -42,7 +42,7 @@ thoughtful = app_fixture(
 """It thinks for a minute before it says a word."""
 
 
-async def test_who_goes_on_before_the_answer_asks_one_question(thoughtful: RunningApp) -> None:
+async def test_a_speaker_who_goes_on_before_the_answer_asks_one_question(thoughtful: RunningApp) -> None:
     session = await new_session(thoughtful)
     async with calling(thoughtful, session) as caller:
         await caller.open()
@@ -100,7 +100,7 @@ async def test_both_ways_write_the_same_sound_down_and_are_compared(app: Running
     assert compared["data"]["differences"] == []
 
 
-async def test_who_has_closed_the_microphone_is_heard_in_all_else(
+async def test_a_speaker_who_has_closed_the_microphone_is_heard_in_all_else(
     app: RunningApp, hesitating: Hesitating
 ) -> None:
     session = await new_session(app, reply=False, partials_ms=0)
@@ -154,7 +154,7 @@ async def test_an_input_that_is_opened_while_it_is_being_closed_is_closed_first(
     assert kinds[:3] == ["input.opened", "input.closed", "input.opened"]
 
 
-async def test_who_leaves_while_the_microphone_is_being_closed_is_written_down(
+async def test_a_speaker_who_leaves_while_the_microphone_is_being_closed_is_written_down(
     app: RunningApp, hesitating: Hesitating
 ) -> None:
     session = await new_session(app, reply=False, partials_ms=0)

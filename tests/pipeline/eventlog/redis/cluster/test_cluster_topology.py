@@ -105,7 +105,7 @@ async def test_everyone_is_named_by_a_server_that_is_not_busy(busy: str) -> None
         (NoPermissionError("NOPERM no CLUSTER for you"), LogError),
     ],
 )
-async def test_nobody_is_named_where_all_refuse(reply: Exception, error: type[LogError]) -> None:
+async def test_no_server_is_named_where_all_refuse(reply: Exception, error: type[LogError]) -> None:
     shards = opened(mapped(A, B))
     for address in (A, B):
         shards.node(address).server = Says(reply)

@@ -89,7 +89,7 @@ async def refused(wire: RedisClusterClient) -> list[float]:
     return told
 
 
-async def test_who_has_never_seen_a_server_waits_no_longer_than_its_patience() -> None:
+async def test_a_client_that_has_never_seen_a_server_waits_no_longer_than_its_patience() -> None:
     servers = Servers()
     servers.frozen = True
     told = await refused(RedisClusterClient(SERVERS, servers.dial, patience_s=PATIENCE_S))

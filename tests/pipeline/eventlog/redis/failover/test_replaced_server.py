@@ -59,7 +59,7 @@ async def test_a_new_connection_to_another_server_is_sent_nothing_before_the_loo
         assert (caller.looks, new.heard) == ([b"old", b"new"], [[b"again"]])
 
 
-async def test_who_waited_for_a_turn_meanwhile_looks_first(tmp_path: Path) -> None:
+async def test_a_client_that_waited_for_a_turn_meanwhile_looks_first(tmp_path: Path) -> None:
     async with two_redis_servers(tmp_path) as (old, new, address, wire), anyio.create_task_group() as tasks:
         caller, hangs = Caller(wire), anyio.CancelScope()
         await caller.say("first")
@@ -154,7 +154,7 @@ async def test_a_late_answer_of_the_old_server_brings_nobody_back_to_it(tmp_path
         assert (len(old.heard), len(new.heard)) == (2, 1 + CONNECTIONS)
 
 
-async def test_who_meets_the_new_server_last_leaves_no_way_to_the_old_one(tmp_path: Path) -> None:
+async def test_a_client_that_meets_the_new_server_last_leaves_no_way_to_the_old_one(tmp_path: Path) -> None:
     async with two_redis_servers(tmp_path) as (old, new, address, wire):
         caller = Caller(wire)
         await caller.say("first")
@@ -187,7 +187,9 @@ ACTS = st.sampled_from(["say", "say", "sleep", "wake", "move", "drop"])
 
 
 @given(st.lists(st.tuples(ACTS, st.booleans()), min_size=8, max_size=40))
-def test_whatever_happens_each_server_hears_only_who_knows_it(steps: list[tuple[str, bool]]) -> None:
+def test_each_server_hears_only_clients_that_know_it_in_any_order_of_events(
+    steps: list[tuple[str, bool]],
+) -> None:
     """After some steps, those that are marked, everybody goes on as far as they can."""
     asyncio.run(play(steps))
 

@@ -39,7 +39,7 @@ async def test_no_answer_to_who_are_you_is_no_failover(
     assert (asked, log.failovers) == (2, 0)
 
 
-async def test_who_gives_up_breaks_nothing_for_others(log: RedisEventLog) -> None:
+async def test_a_client_that_gives_up_breaks_nothing_for_others(log: RedisEventLog) -> None:
     breaks = log._single.breaks
     asking = asyncio.create_task(log.call(("BLPOP", "nothing", 0)))
     await anyio.wait_all_tasks_blocked()

@@ -49,7 +49,7 @@ def test_the_tail_is_given_back_from_the_head_on_and_at_its_old_place() -> None:
     assert tail.beyond(new_session_id(), Seq(0)) == []
 
 
-def test_who_writes_lets_go_of_what_is_old() -> None:
+def test_a_client_that_writes_lets_go_of_what_is_old() -> None:
     tail = UnreplicatedTail(RETAIN_S)
     for number in range(1, 20):
         kept(tail, SESSION, number, float(number))
@@ -181,7 +181,7 @@ async def process() -> Process:
     return made
 
 
-async def test_who_writes_nothing_any_more_lets_go_as_well(process: Process) -> None:
+async def test_a_client_that_writes_nothing_any_more_lets_go_as_well(process: Process) -> None:
     assert (await process.wait(RETAIN_S), process.tail.sessions) == ([], [process.session])
     assert (await process.wait(1), process.tail.sessions) == ([Given.WHOLE], [])
     asked = process.log.asked
