@@ -10,6 +10,7 @@ export { ApiError as Problem };
 const translated = (send) => (...request) => send.apply(connection, request).catch(refuse);
 export const once = translated(connection.once);
 export const patiently = translated(connection.patiently);
+const persistently = translated((...request) => connection.repeated(() => connection.once(...request), () => true, Infinity));
 
 /** @throws the error, whose message is in the reader's language. */
 function refuse(error) {
@@ -55,10 +56,10 @@ export class Api {
     return (await patiently("POST", this.url(session, "/turns"), request, { "Idempotency-Key": key })).json();
   }
 
-  /** A stop names its turn, so it may come late or twice; the others would be out of order by then. */
+  /** A stop names its turn, so it may come late or twice, and does; the others would be out of order by then. */
   async control(session, action, about = {}) {
-    const send = action === "stop" ? patiently : once;
-    return (await send("POST", this.url(session, "/control"), { action, ...about })).json();
+    const send = action === "stop" ? persistently : once;
+    await send("POST", this.url(session, "/control"), { action, ...about });
   }
 
   async changeSettings(session, settings) {

@@ -169,10 +169,12 @@ export class ChatPlace {
   async send(request, tell = () => {}) {
     const { hearing } = this._shell;
     hearing.unlock();
-    if (request.prompt) await this._filesRead(tell);
-    hearing.makeRoom();
-    const session = await this.begun();
-    await this._ask(session.id, request, await this._isThread());
+    await hearing.asks(async () => {
+      if (request.prompt) await this._filesRead(tell);
+      hearing.makeRoom();
+      const session = await this.begun();
+      return { session, turn: await this._ask(session.id, request, await this._isThread()) };
+    });
   }
 
   async _filesRead(tell) {
@@ -194,11 +196,12 @@ export class ChatPlace {
     return orElse(none, async () => Boolean(await this._conversations.thread(this.id)));
   }
 
+  /** Resolves with the turn. */
   async _ask(id, request, isThread) {
     const key = newKey();
     const speak = this._shell.hearing.wantsVoice;
-    if (request.prompt && isThread) await this._conversations.ask(id, request, { aloud: speak, key });
-    else await this._shell.api.requestTurn(id, { ...request, settings: { speak } }, key);
+    if (request.prompt && isThread) return this._conversations.ask(id, request, { aloud: speak, key });
+    return (await this._shell.api.requestTurn(id, { ...request, settings: { speak } }, key)).turn;
   }
 
   /** By a button below an answer; what is wrong is said where other refusals of the session are. */

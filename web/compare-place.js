@@ -110,12 +110,15 @@ class Column {
 
   /** Resolves with {over}, a promise for the end of the answer, or rejects with a Problem. */
   async ask(prompt) {
-    const { api } = this._shell;
+    const { api, hearing } = this._shell;
     say(this._problem, null);
     if (!this._session) this._open(await api.createSession(this._settings, beginning(prompt)), beginning(prompt));
     else if (Object.keys(this._unsaved).length) await api.changeSettings(this._session.id, this._unsaved);
     this._unsaved = {};
-    const asked = await api.requestTurn(this._session.id, { prompt, settings: { speak: true } }, newKey());
+    const asked = await hearing.asks(async () => {
+      const { turn } = await api.requestTurn(this._session.id, { prompt, settings: { speak: true } }, newKey());
+      return { session: this._session, turn };
+    });
     this._asked = asked.turn;
     const over = new Promise((resolve) => (this._onOver = resolve));
     this._tellOver(); // it may have been quick

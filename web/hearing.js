@@ -32,6 +32,7 @@ export class Hearing {
     this._player = null;
     this._drawnMs = 0;
     this._narration = null;
+    this._stops = 0; // how often Stop was pressed
     this._shown = null; // the session on show, and how it is to be begun
     this._kept = null; // a session that is heard although its place was left
   }
@@ -258,7 +259,23 @@ export class Hearing {
    * Silence, and nothing that waits: what is heard ends for everybody, be it written to its end or not, and so
    * does what is still being written here or waits for it. What one hears for oneself alone ends only here.
    */
-  async stop() {
+  stop() {
+    this._stops += 1;
+    return this._stop();
+  }
+
+  /**
+   * `ask()` requests a turn and resolves, as this does, with {session, turn}. A stop before that is one of this turn too:
+   * the page does not know it yet, so the stop follows it.
+   */
+  async asks(ask) {
+    const stops = this._stops;
+    const asked = await ask();
+    if (this._stops !== stops) void this._control(asked.session, "stop", { turn: asked.turn });
+    return asked;
+  }
+
+  async _stop() {
     const targets = [...this._stoppable()];
     this._narration?.silence();
     this._settle();
@@ -289,7 +306,7 @@ export class Hearing {
     if (elsewhere && this._shown) this._shown.after = latestTurn(this._shown.session.story)?.id ?? 0;
     if (this.preferences.typing === "queue") return;
     if (elsewhere) this._narration.silence();
-    else void this.stop(); // it names its turns, so the question may come before it
+    else void this._stop(); // it names its turns, so the question may come before it
     this._settle();
   }
 

@@ -33,7 +33,7 @@ async function renew() {
     if (made && signedIn().read()?.renewal === kept.renewal) remember(made); // else somebody signed in meanwhile
     return answer.ok || answer.status >= 500;
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
+    if (!(error instanceof TypeError) && error.name !== "AbortError") throw error; // Firefox: the body broke off
     return true; // nobody answers just now, which is no reason to ask for a key
   }
 }

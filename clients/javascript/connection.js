@@ -42,6 +42,22 @@ async function errorOf(response) {
   }
 }
 
+/** Whether an answer is read whole at once: one that breaks off is then a lost connection, and no half of an answer. */
+const isJson = ({ headers }) => /[/+]json\b/.test(headers.get("Content-Type") ?? "");
+
+/** Waits, or until the browser is connected again. @param {number} ms @returns {Promise<void>} */
+function pauseMs(ms) {
+  return new Promise((resolve) => {
+    const over = () => {
+      clearTimeout(timer);
+      globalThis.removeEventListener?.("online", over); // Node has neither
+      resolve();
+    };
+    const timer = setTimeout(over, ms);
+    globalThis.addEventListener?.("online", over);
+  });
+}
+
 export class Connection {
   /**
    * `url` is the server's address; what is asked for lies below it. `credential()` gives the key or token of this
@@ -127,9 +143,9 @@ export class Connection {
     return response.status === 204 ? null : response.json();
   }
 
-  /** @param {() => Promise<Response>} ask @param {(error: ApiError) => boolean} mayRepeat */
-  async repeated(ask, mayRepeat) {
-    const deadline = Date.now() + this.patienceMs;
+  /** @param {() => Promise<Response>} ask @param {(error: ApiError) => boolean} mayRepeat @param {number} [patienceMs] */
+  async repeated(ask, mayRepeat, patienceMs = this.patienceMs) {
+    const deadline = Date.now() + patienceMs;
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await ask();
@@ -137,21 +153,20 @@ export class Connection {
         const worthwhile = error instanceof ApiError && error.retryable && mayRepeat(error);
         const afterMs = ((error instanceof ApiError && error.retryAfterS) || 0) * 1000;
         if (!worthwhile || Date.now() + afterMs > deadline) throw error;
-        await new Promise((resolve) => setTimeout(resolve, Math.max(afterMs, retryDelayMs(attempt, Math.random()))));
+        await pauseMs(Math.max(afterMs, retryDelayMs(attempt, Math.random())));
       }
     }
   }
 
   /** @param {string} method @param {string} path @param {unknown} body @param {Record<string, string>} [headers] */
   async _send(method, path, body, headers) {
+    const encoded = typeof body === "string" ? body : JSON.stringify(body);
     try {
-      return await fetch(this.address(path), {
-        method,
-        headers: { "Content-Type": "application/json", ...this.headers, ...headers },
-        body: typeof body === "string" ? body : JSON.stringify(body),
-      });
+      const sent = { "Content-Type": "application/json", ...this.headers, ...headers };
+      const response = await fetch(this.address(path), { method, headers: sent, body: encoded });
+      return isJson(response) ? new Response(await response.arrayBuffer(), response) : response;
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error;
+      if (!(error instanceof TypeError) && error.name !== "AbortError") throw error; // Firefox: the body broke off
       throw new ApiError({ detail: "The server cannot be reached.", retryable: true });
     }
   }

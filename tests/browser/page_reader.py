@@ -64,7 +64,7 @@ class Reader:
 
     def wait(self, condition: str, argument: object = None) -> None:
         """Until the JavaScript expression holds; `s` is the page's stats, `arg` the argument."""
-        body = f"(arg) => {{ const s = rhapsode.stats(); return {condition}; }}"
+        body = f"(arg) => {{ const s = globalThis.rhapsode?.stats(); return s && ({condition}); }}"
         try:
             self.page.wait_for_function(body, arg=argument, polling=LOOK_MS)
         except TimeoutError as error:
@@ -97,8 +97,9 @@ class Reader:
         self.page.wait_for_function(
             "() => rhapsode.stats().contextState === 'running' || !document.querySelector('#unlock').hidden"
         )
-        if self.page.is_visible("#unlock"):
-            self.page.click("#unlock")
+        box = self.page.locator("#unlock").bounding_box()
+        if box is not None:  # it may be gone with the next frame, and then a click elsewhere does no harm
+            self.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
     def reloads_in_mid_answer(self) -> float:
         """Hears a part, loads the page anew, and hears on from there: the milliseconds of the part."""

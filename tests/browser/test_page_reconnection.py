@@ -247,6 +247,19 @@ def test_a_lost_connection_is_told_where_one_looks_and_told_away_again(
     reader.status_is("stopped")
 
 
+def test_a_stop_counts_for_a_question_that_is_still_being_sent(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.ask("briefly")
+    reader.status_is("completed")
+    held: list[Route] = []
+    reader.page.route("**/message/stream", lambda route: held.append(route))
+    reader.ask("a story without end")
+    reader.sees(lambda: len(held) == 1)
+    reader.page.keyboard.press("Escape")
+    held[0].continue_()
+    reader.status_is("stopped")
+
+
 def test_a_part_that_cannot_be_loaded_says_so_and_is_loaded_later(open_page: OpenPage) -> None:
     reader = open_page()
     reader.page.locator(".history").wait_for()

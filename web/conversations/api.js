@@ -23,11 +23,12 @@ export class ConversationsApi {
     await patiently("PATCH", path("threads", id), { character });
   }
 
-  /** The question is in the log when this resolves; the answer comes from there, so its stream is let go. */
+  /** Resolves with the turn once the question is in the log; the answer comes from there, so its stream is let go. */
   async ask(thread, { prompt, replaces, continues }, { aloud, key }) {
     const wish = { thread_id: thread, message: prompt, replaces, continues, audio: aloud ? "opus" : "none" };
     const answer = await patiently("POST", path("conversations", "message", "stream"), wish, { "Idempotency-Key": key });
-    await answer.body.cancel();
+    void answer.body.cancel().catch(() => {}); // it has broken off by itself
+    return Number(answer.headers.get("X-Rhapsode-Turn"));
   }
 
   async addMember(thread, user) {

@@ -18,6 +18,9 @@ const MODES = [
   { mode: "text", label: t("Own text"), placeholder: t("Paste a scene to hear it word for word…") },
 ];
 
+/** The turn of a scene by its id. */
+const turnOf = (scene) => Number(scene.split(".").at(-1));
+
 export class StoryPlace {
   constructor(id, shell) {
     this.id = id;
@@ -95,7 +98,7 @@ export class StoryPlace {
   /** A narration that nobody here asked for is ready. Returns false if it is not of this story. */
   narrationReady({ story_id: story, scene_id: scene }, play) {
     if (story !== this.id) return false;
-    this._voices.offered(Number(scene.split(".").at(-1)), play);
+    this._voices.offered(turnOf(scene), play);
     return true;
   }
 
@@ -158,7 +161,10 @@ export class StoryPlace {
       else if (hearing.replaying) hearing.stopReplay(); // a scene that is being told is told to its end
     }
     const wish = { custom_prompt: aloud ?? write, ...this._replacing(replaces) };
-    await this._stories[ask](this.id, wish, newKey());
+    await hearing.asks(async () => {
+      const { id, session_id: scene = id } = await this._stories[ask](this.id, wish, newKey());
+      return { session: this._session, turn: turnOf(scene) };
+    });
   }
 
   _replacing(turn) {
@@ -178,7 +184,7 @@ export class StoryPlace {
 
   async _give(wish, reads, parts = []) {
     const { id } = await this._stories.give(this.id, wish, newKey());
-    if (reads) await this._voices.narrate(Number(id.split(".").at(-1)), false, parts);
+    if (reads) await this._voices.narrate(turnOf(id), false, parts);
   }
 
   /** Resolves with true once the server has taken it; a refusal is shown. */
