@@ -4,17 +4,12 @@ import { byId, setIcon } from "./dom.js";
 
 const OWN_SCROLL_MS = 700;
 const BY_HAND_MS = 1_000; // after a movement of the reader's hand the page does not scroll by itself: its own scroll may be on the way
-const UP = /^(PageUp|Home|ArrowUp)$/;
-const DOWN = /^(PageDown|End|ArrowDown)$/;
+const SCROLLS = /^(PageUp|PageDown|Home|End|ArrowUp|ArrowDown)$/;
 
 let shown = null; // of the place that was drawn last; those of places that were left are forgotten
 addEventListener("scroll", () => shown?._scrolled(), { passive: true });
-addEventListener("touchmove", () => shown?._touched(), { passive: true });
-addEventListener("wheel", (event) => shown?._touched(event.ctrlKey ? 0 : event.deltaY, event.target), { passive: true });
-addEventListener("keydown", ({ key, target, defaultPrevented }) => {
-  const by = UP.test(key) ? -1 : Number(DOWN.test(key));
-  if (by && !defaultPrevented && !target.closest?.("input, textarea, select")) shown?._touched(by, target);
-});
+for (const gesture of ["wheel", "touchmove"]) addEventListener(gesture, () => shown?._touched(), { passive: true });
+addEventListener("keydown", ({ key, target }) => SCROLLS.test(key) && !target.closest?.("input, textarea, select") && shown?._touched());
 addEventListener("pointerdown", ({ target }) => target === document.documentElement && shown?._touched()); // the scroll bar
 byId("follow").addEventListener("click", () => shown?.resume());
 
@@ -86,15 +81,9 @@ export class Follow {
     scrollTo({ top, behavior: calm ? "instant" : "smooth" });
   }
 
-  /**
-   * A movement that scrolls the page by `down`, which is upwards where it is negative, lets the reader leave at once: a
-   * browser that is short of time begins the scroll itself much later. What else scrolls lies outside of the page's text.
-   */
-  _touched(down = 0, target = document.body) {
+  _touched() {
     this._byHandAt = performance.now();
     this._byHand = true;
-    const room = down < 0 ? scrollY : document.documentElement.scrollHeight - innerHeight - scrollY;
-    if (down && room > 1 && (target === document.body || target.closest("main"))) this._away = true;
   }
 
   /** The page stays where the reader has it. */
