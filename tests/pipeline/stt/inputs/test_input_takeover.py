@@ -114,7 +114,7 @@ async def test_a_gateway_that_was_not_told_that_its_speaker_left_gives_way(
     async with calling(first, session) as old, calling(second, session) as new:
         await old.open(input=INPUT)
         await old.speak(sound[: 4_000 * BYTES_PER_MS], pace=0.05)
-        await old.event("speech.started", utterance=1)
+        await old.until(lambda frame: frame["type"] == "input.ack" and frame["ms"] >= 3_000, frames=True)
         from_ms = (await new.open(input=INPUT, at_ms=0))["from_ms"]
         assert from_ms >= 3_000
         await new.speak(sound[from_ms * BYTES_PER_MS :], pace=0.05)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.chaos.redis_faults import replicas_of
-from loadtests.servers.redis_servers import RedisCluster
+from loadtests.servers.redis_servers import RedisCluster, wait_for
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.cluster.hash_slots import slot_of
@@ -32,6 +32,7 @@ async def test_commands_wait_for_a_second_copy_and_words_do_not(
     log, session = open_hot_log(settings_for(cluster), tmp_path), new_session_id()
     await log.append([creation(session)])
     primary = cluster.primary_of(slot_of(Keys(64).meta(session)))
+    wait_for(lambda: replicas_of(cluster, primary), "a replica: one that was slow is left out for a while")
     [replica] = replicas_of(cluster, primary)
     replica.freeze()
     try:
