@@ -48,8 +48,8 @@ class _Tells:
 _ENGLISH: Final = _Tells(
     hanging=_table(
         "and or but nor because if unless until although though whereas while whether since than a an the my "
-        "your our their every of from into onto um uh uhm umm er erm hmm hm plus i'm it's that's there's i'd "
-        "i'll we're you're they're he's she's we'll gonna wanna let's"
+        "your our their every of from into onto um uh uhm umm ah er erm hmm hm plus i'm it's that's there's "
+        "i'd i'll we're you're they're he's she's we'll gonna wanna let's"
     ),
     leaning=_table(
         "in on at to for with by about over under after before through between against without during as "
@@ -190,12 +190,22 @@ _PHONE_DIGITS: Final = 7
 _CUE_WORDS: Final = 4
 """So near before the digits is the word that says what number they are."""
 _SHORT_DIGITS: Final = 2
+_GROUP_DIGITS: Final = 3
+"""One word with so many may be the first group of a number, where no word says so."""
+_AMOUNT: Final = re.compile(r"(?:1\d|20)\d\d|\d+[.,]\d+")
+"""Years, and numbers of a thousand or with a decimal, are seldom the first group."""
 _ITEM_WORDS: Final = 3
 """An item of a list has so many words at most."""
+_LONE_WORDS: Final = 2
+"""An item that Whisper writes as a sentence of its own has so many words at most,"""
+_LEAD_WORDS: Final = 4
+"""and the sentence before it so many."""
 _NUMBER: Final = _table("number nummer número numéro")
 """After them, the number follows or is spoken of."""
 _SENTENCE: Final = re.compile(r"[.!?](?=\s|$)")
 _COMMA: Final = re.compile(r",\s")
+_FULL_STOP: Final = re.compile(r"(?:[^\W_]{4}|\d)\.\s")
+"""After a longer word or a number; else it may be an abbreviation's, as in "Dr. Who"."""
 _WORD: Final = re.compile(r"[^\W_]+(?:['’.,-][^\W_]+)*")
 
 
@@ -224,7 +234,8 @@ def reads_as(text: str, language: str) -> Reading:
         return "incomplete"
     if not text.endswith(_STOPS):
         return "incomplete" if last in tells.leaning | tells.hanging else "unclear"
-    return "unclear" if last in tells.leaning | _NUMBER and not asked else "complete"
+    leads_on = last in tells.leaning | _NUMBER or _names_a_number(words, tells)
+    return "unclear" if leads_on and not asked else "complete"
 
 
 def is_read(language: str) -> bool:
@@ -353,13 +364,32 @@ def _ends_with(said: str, phrase: str) -> bool:
 
 
 def _listed(text: str, tells: _Tells) -> Reading | None:
-    """A list of short items: complete with "and" before the last one, else unclear; None: it is no list."""
-    items = [_words(item) for item in _COMMA.split(_SENTENCE.split(text.rstrip(".!?"))[-1])]
-    if len(items) < 2 or any(len(item) > _ITEM_WORDS for item in items[1:]):
+    """A list of short items: complete with "and" before the last one, else unclear; None: it is no list.
+
+    Whisper puts commas or full stops between items: "I need eggs. Milk."
+    """
+    *before, items = (
+        [_words(item) for item in _COMMA.split(sentence)] for sentence in _SENTENCE.split(text.rstrip(".!?"))
+    )
+    longest = max(map(len, items[1:]), default=0)
+    if longest > _ITEM_WORDS:
         return None
-    if tells.joining.intersection(items[-1][:-1]):
+    if len(items) > 1 and tells.joining.intersection(items[-1][:-1]):
         return "complete"
-    return "unclear" if len(items) > 2 else None
+    if len(items) > 2:
+        return "unclear"
+    if not _FULL_STOP.search(text) or set("!?").intersection(text):
+        return None
+    lead = before[-1][-1]
+    if len(lead) > _LEAD_WORDS or max(longest, len(items[0])) > _LONE_WORDS:
+        return None
+    return None if any(tells.agreeing.intersection(item) for item in (lead, *items)) else "unclear"
+
+
+def _names_a_number(words: list[str], tells: _Tells) -> bool:
+    """Nothing else is said ("Extension."), or which number it is ("numéro de téléphone")."""
+    named = len(words) <= _LONE_WORDS or not _NUMBER.isdisjoint(words[-3:-1])
+    return words[-1] in tells.numbered and named
 
 
 def _dictated(words: list[str], tells: _Tells) -> Reading | None:
@@ -376,4 +406,5 @@ def _dictated(words: list[str], tells: _Tells) -> Reading | None:
     if cues:
         enough = _SHORT_DIGITS if cues[-1] in tells.short else _PHONE_DIGITS
         return "incomplete" if digits < enough else "unclear"
-    return "unclear" if run > 1 else None
+    grouped = run > 1 or (digits >= _GROUP_DIGITS and not _AMOUNT.fullmatch(words[-1]))
+    return "unclear" if grouped else None
