@@ -37,13 +37,18 @@ def fitted(signs: Numbers, over: Numbers) -> Numbers:
     return np.append(scaled, weights[-1] - scaled @ mean)
 
 
+def likelihood(signs: Numbers, weights: Numbers) -> Numbers:
+    """Probability for each row, by coefficients of `fitted`."""
+    likely: Numbers = 1 / (1 + np.exp(-(signs @ weights[:-1] + weights[-1])))
+    return likely
+
+
 def left_out(signs: Numbers, over: Numbers, groups: Sequence[str]) -> Numbers:
     """Probability for each row, by the model that was fitted to the rows of all other groups."""
     likely, names = np.zeros(len(signs)), np.array(groups)
     for name in sorted(set(groups)):
         own = names == name
-        weights = fitted(signs[~own], over[~own])
-        likely[own] = 1 / (1 + np.exp(-(signs[own] @ weights[:-1] + weights[-1])))
+        likely[own] = likelihood(signs[own], fitted(signs[~own], over[~own]))
     return likely
 
 

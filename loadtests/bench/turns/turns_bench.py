@@ -23,13 +23,15 @@ from loadtests.bench.turns.policy_sweep import (
     judged,
     least_dead_air,
     left_out,
+    likelihood,
     logit,
     sweep,
 )
+from loadtests.bench.voice.spoken_samples import seeded_voice
 from loadtests.report.tables import commit, machine, markdown, when
 from pipeline.engines.llm.text_end import TextEnd
 from pipeline.engines.ports import Utterance
-from pipeline.engines.registry import build_speech_to_text, build_text_to_speech
+from pipeline.engines.registry import build_speech_to_text
 from pipeline.engines.stt.smart_turn import SmartTurn
 from pipeline.stt.turn_hints import Reading, expected_wait, reads_as
 from pipeline.stt.utterance_transcriber import write_down
@@ -68,8 +70,9 @@ def main() -> int:
         "--prompts", type=Path, default=PROMPT_FOLDER, help="Asterisk's sounds (default: %(default)s)"
     )
     parser.add_argument("--answers", type=Path, help="file of the engines' answers: read if it is there")
+    parser.add_argument("--seed", type=int, default=1, help="of the voice's noise (default: %(default)s)")
     options = parser.parse_args()
-    silences, cpu_ms = _answers(options.prompts, options.answers)
+    silences, cpu_ms = _answers(options.prompts, options.answers, options.seed)
     print(f"{when()}, {machine()}, commit {commit()}\n")
     for language in ("all", *sorted({each.language for each in silences})):
         chosen = [each for each in silences if language in ("all", each.language)]
@@ -94,19 +97,19 @@ def _within(point: OperatingPoint | None, share: float) -> bool:
     return point is not None and point.false_cutoffs <= share
 
 
-def _answers(prompts: Path, file: Path | None) -> tuple[list[_Silence], list[float]]:
+def _answers(prompts: Path, file: Path | None, seed: int) -> tuple[list[_Silence], list[float]]:
     if file is not None and file.exists():
         rows = json.loads(file.read_text("utf-8"))
         return [_Silence(**{**row, "pause": Pause(**row["pause"])}) for row in rows], []
-    silences, cpu_ms = asyncio.run(_ask_all(prompts))
+    silences, cpu_ms = asyncio.run(_ask_all(prompts, seed))
     if file is not None:
         file.write_text(json.dumps([asdict(each) for each in silences], ensure_ascii=False), "utf-8")
     return silences, cpu_ms
 
 
-async def _ask_all(prompts: Path) -> tuple[list[_Silence], list[float]]:
+async def _ask_all(prompts: Path, seed: int) -> tuple[list[_Silence], list[float]]:
     settings = AppSettings()
-    voice = build_text_to_speech(settings.text_to_speech, settings.cache)
+    voice = seeded_voice(settings, seed)
     turns = await hesitant_turns(voice, prompts)
     await voice.aclose()
     stt, detector = build_speech_to_text(settings.speech_to_text, settings.cache), SmartTurn()
@@ -137,9 +140,12 @@ def _signs(silences: list[_Silence]) -> Numbers:
     return np.array(rows, float)
 
 
+def _over(silences: list[_Silence]) -> Numbers:
+    return np.array([each.pause.final for each in silences], float)
+
+
 def _left_out(silences: list[_Silence], group: str) -> Numbers:
-    over = np.array([each.pause.final for each in silences], float)
-    return left_out(_signs(silences), over, [getattr(each, group) for each in silences])
+    return left_out(_signs(silences), _over(silences), [getattr(each, group) for each in silences])
 
 
 def _score_points(silences: list[_Silence], scores: Numbers) -> list[OperatingPoint]:
@@ -158,10 +164,30 @@ def _cross_validated(silences: list[_Silence]) -> str:
     for group in ("script", "language"):
         points = _score_points(silences, _left_out(silences, group))
         rows.append([f"{group} left out", *_best(points)])
-    over = np.array([each.pause.final for each in silences], float)
-    weights = ", ".join(f"{weight:.2f}" for weight in fitted(_signs(silences), over))
+    rows.append(
+        ["half of the scripts left out, thresholds and waits too", *_chosen_on_the_other_half(silences)]
+    )
+    weights = ", ".join(f"{weight:.2f}" for weight in fitted(_signs(silences), _over(silences)))
     columns = ["all signs, fitted with each", *_COLUMNS]
     return f"{markdown(columns, rows)}\nfitted to all (incomplete, complete, text, sound, bias): {weights}"
+
+
+def _chosen_on_the_other_half(silences: list[_Silence]) -> list[str]:
+    """Mean of both halves: what the best policy of one does in the other."""
+    scripts = sorted({each.script for each in silences})
+    halves = [[each for each in silences if each.script in scripts[first::2]] for first in (0, 1)]
+    pairs = []
+    for own, other in (halves, halves[::-1]):
+        known = _score_points(own, _left_out(own, "script"))
+        there = _score_points(other, likelihood(_signs(other), fitted(_signs(own), _over(own))))
+        chosen = [fewest_cutoffs(known, ms) for ms in (300, 600)]
+        chosen += [least_dead_air(known, share) for share in (0.05, 0.10)]
+        pairs.append([there[known.index(point)] for point in chosen if point is not None])
+    return [
+        f"{100 * statistics.mean(each.false_cutoffs for each in pair):.1f} %, "
+        f"{statistics.mean(each.dead_air_ms for each in pair):.0f} ms"
+        for pair in zip(*pairs, strict=True)
+    ]
 
 
 def _points(silences: list[_Silence]) -> dict[str, list[OperatingPoint]]:

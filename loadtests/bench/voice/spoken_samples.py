@@ -3,9 +3,18 @@
 from contextlib import aclosing
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
 from pipeline.engines.ports import LocalTextToSpeech, WordTimes
+from pipeline.engines.registry import build_text_to_speech
+from schemas.settings import AppSettings
+
+
+def seeded_voice(settings: AppSettings, seed: int) -> LocalTextToSpeech:
+    """The voice of the settings; the noise that it draws is the same in each run with the seed."""
+    onnxruntime.set_seed(seed)
+    return build_text_to_speech(settings.text_to_speech, settings.cache)
 
 
 async def spoken(
