@@ -30,23 +30,18 @@ _OF_DECADE: Final = re.compile(
 _GOES_ON: Final = re.compile(r"[a-ząćęłńóśźż,;:)]|[XVI]+\swieku")
 """... and after it; else it may be an age at the end of a sentence."""
 _RULERS: Final = (
-    "Jan|Paw[eł]|Karol|Zygmunt|Władysław|Kazimierz|Bolesław|Mieszk|Stanisław|August|Przemysł|Wacław|Henryk|Ludwik|"
+    "Jan|Paw[ełl]|Karol|Zygmun[tc]|Władysław|Kazimierz|Bolesław|Mieszk|Stanisław|Augu[sś]|Przemysł|Wacław|Henryk|Ludwik|"
     "Fryderyk|Wilhelm|Filip|Mikołaj|Aleksand|Piotr|Iwan|Napoleon|Pius|Benedykt|Leon|Grzegorz|Klemens|Innocent|"
     "Urban|Sykstus|Juliusz|Franciszk|Franciszek|Józef|Leopold|Maksymilian|Rudolf|Otton|Ryszard|Edward|Jerz|Jakub|"
     "Ramzes|Totmes|Dariusz|Kserkses|Ptolemeusz|Kleopatr|Konstantyn|Alfons|Ferdynand|Gustaw|Chrystian|Harald|"
     "Wiktor|Emanuel|Selim|Murad|Mehmed|Mahmud|Elżbie[tc]|Katarzyn|Mari|Ann|Jadwi|Izabel|Małgorza"
 )
-_QUEENS: Final = (
-    "Elżbieta",
-    "Katarzyna",
-    "Maria",
-    "Anna",
-    "Jadwiga",
-    "Izabela",
-    "Małgorzata",
-    "Wiktoria",
-    "Kleopatra",
-)
+_QUEENS: Final = re.compile("Elżbie|Katarzyn|Mari|Ann|Jadwi|Izabel|Małgorza|Wiktori|Kleopatr")
+_KINGS_CASES: Final = {
+    "owi": "emu", "emu": "emu", "ego": "ego", "em": "ym", "ym": "ym", "a": "ego", "e": "ym", "u": "ym",
+}  # fmt: skip
+_QUEENS_CASES: Final = {"a": "a", "ę": "ą", "ą": "ą", "y": "ej", "i": "ej", "e": "ej"}
+"""Endings of a name, and of the ordinal after it."""
 _NOT_RULERS: Final = frozenset({"Tom", "Część", "Rozdział", "Akt", "Księga", "Etap", "Faza", "Grupa"})
 
 
@@ -117,10 +112,8 @@ def _ruler(match: re.Match[str]) -> str | None:
     name = match["name"]
     if name in _NOT_RULERS:
         return f"{name} {num2words(roman_value(match['numeral']), lang='pl')}"
-    queen = any(name[:-1] == each[:-1] for each in _QUEENS)
-    endings = [("em", "ym"), ("owi", "emu"), ("ego", "ego"), ("a", "a" if queen else "ego"), ("ę", "ą")]
-    endings += [("y", "ej"), ("i", "ej")] if queen else []
-    ending = next((said for last, said in endings if name.endswith(last)), "y")
+    endings = _QUEENS_CASES if _QUEENS.match(name) else _KINGS_CASES
+    ending = next((said for last, said in endings.items() if name.endswith(last)), "y")
     return f"{name} {_ordinal(roman_value(match['numeral']), ending)}"
 
 
