@@ -9,10 +9,10 @@ from typing import Final
 
 import soxr
 
-from loadtests.bench.voice.spoken_samples import spoken
+from loadtests.bench.voice.spoken_samples import seeded_voice, spoken
 from loadtests.report.tables import commit, machine, markdown, when
 from pipeline.engines.ports import LocalSpeechToText, LocalTextToSpeech, Utterance
-from pipeline.engines.registry import build_speech_to_text, build_text_to_speech
+from pipeline.engines.registry import build_speech_to_text
 from pipeline.stt.evaluation.word_error_rate import WordErrors, altogether, word_errors
 from pipeline.stt.utterance_transcriber import write_down
 from pipeline.tts.normalisation.spoken_text import to_spoken
@@ -30,9 +30,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtests bench-reading", description=__doc__)
     parser.add_argument("--at-most", type=float, default=4.0, help="percent of words (default: %(default)s)")
     parser.add_argument("--plain", action="store_true", help="the voice gets the text as it is written")
-    parser.add_argument("--runs", type=int, default=1, help="how often (default: %(default)s)")
+    parser.add_argument(
+        "--runs", type=int, default=1, help="each with another noise of the voice (default: %(default)s)"
+    )
     options = parser.parse_args()
-    runs = [asyncio.run(_read_all(plain=options.plain)) for _ in range(options.runs)]
+    runs = [asyncio.run(_read_all(seed, plain=options.plain)) for seed in range(1, options.runs + 1)]
     rows = [row for run in runs for row in run]
     errors = altogether(each for _, _, each in rows)
     percent = 100 * (errors.rate or 0.0)
@@ -47,9 +49,9 @@ def main() -> int:
     return int(percent > options.at_most)
 
 
-async def _read_all(*, plain: bool) -> list[tuple[str, str, WordErrors]]:
+async def _read_all(seed: int, *, plain: bool) -> list[tuple[str, str, WordErrors]]:
     settings = AppSettings()
-    voice = build_text_to_speech(settings.text_to_speech, settings.cache)
+    voice = seeded_voice(settings, seed)
     stt = build_speech_to_text(settings.speech_to_text, settings.cache)
     rows = []
     for shown in ENGLISH:
