@@ -1,4 +1,4 @@
-"""What benches hear of the packaged voice is the same in each run."""
+"""The packaged voice makes the same sound in each run of a bench."""
 
 import asyncio
 
