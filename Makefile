@@ -213,12 +213,8 @@ check: $(VENV)/.runtime $(VENV)/.dev ## Lint, format, types, layers and generate
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m schemas.export --check
-	@$(BIN)/python -m cluster.openapi --check
-	@$(BIN)/python -m schemas.documents.parameter_document --check
-	@$(BIN)/python -m schemas.documents.event_types --check
+	@$(BIN)/python -m cluster.documents --check
 	@$(BIN)/python -m cluster.kubernetes --check
-	@$(BIN)/python -m cluster.observability --check
 
 .PHONY: structure
 structure: $(VENV)/.runtime $(VENV)/.dev ## Cycles, repeated names, sizes, and the modules that one prompt passes
@@ -231,12 +227,8 @@ fmt: $(VENV)/.runtime $(VENV)/.dev ## Format the code and fix what can be fixed
 
 .PHONY: schemas
 schemas: $(VENV)/.runtime ## Write docs/schemas, docs/asyncapi.json, docs/openapi.json and tables anew
-	@$(BIN)/python -m schemas.export
-	@$(BIN)/python -m cluster.openapi
-	@$(BIN)/python -m schemas.documents.parameter_document
+	@$(BIN)/python -m cluster.documents
 	@$(BIN)/python -m tests.face_table
-	@$(BIN)/python -m schemas.documents.event_types
-	@$(BIN)/python -m cluster.observability
 
 .PHONY: clean
 clean: ## Remove the environment and every cache (not your sessions: see "rhapsode doctor")

@@ -1,7 +1,6 @@
-"""Writes the documents that clients are built from; `--check` only says whether they are current."""
+"""The documents that clients are built from; `python -m cluster.documents` writes them."""
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +30,6 @@ from schemas.native import (
 )
 from schemas.settings import AppSettings
 
-DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _COMMANDS: Final = (
     client_commands.CreateSession,
@@ -102,28 +100,17 @@ def documents() -> dict[str, Any]:
     }
 
 
-def update(made: Mapping[str, Any], *, check: bool, docs: Path = DOCS) -> list[str]:
-    """The paths that were not current; written anew unless `check`."""
-    stale = []
-    for name, document in made.items():
-        text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-        path = docs / name
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            continue
-        stale.append(name)
-        if not check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    return stale
+def written(document: Any) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def run(made: Mapping[str, Any], arguments: Sequence[str]) -> int:
-    """The command line of this module and its like: exit status 1 where `--check` found a difference."""
-    check = "--check" in arguments
-    stale = update(made, check=check)
-    for name in stale:
-        sys.stdout.write(f"docs/{name} {'is out of date: run make schemas' if check else 'written'}\n")
-    return 1 if check and stale else 0
+def stale(files: Mapping[Path, str], *, write: bool) -> list[Path]:
+    """Those that have another text than they should; with `write` they are written."""
+    found = [path for path, text in files.items() if not path.is_file() or path.read_text("utf-8") != text]
+    for path in found if write else ():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(files[path], "utf-8")
+    return found
 
 
 def _titled(title: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +138,3 @@ def _errors() -> dict[str, Any]:
 
 def _family(error: type[errors.RhapsodeError]) -> list[type[errors.RhapsodeError]]:
     return [error, *(kind for child in error.__subclasses__() for kind in _family(child))]
-
-
-if __name__ == "__main__":
-    sys.exit(run(documents(), sys.argv[1:]))

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 import yaml
 
-from cluster.kubernetes.generated import ROOT, stale
+from cluster.kubernetes.generated import ROOT, files
 from cluster.kubernetes.kustomize import Manifest, Unrenderable
 from cluster.kubernetes.overlay_checks import NAMES, faults, out_of_date, rendered
+from schemas.export import stale
 
 _FIRST = ("Namespace", "ServiceAccount", "ConfigMap", "PersistentVolumeClaim", "NetworkPolicy", "Service")
 
@@ -26,7 +27,7 @@ def main(
             manifests = sorted(rendered(render), key=_order)
             sys.stdout.write(yaml.safe_dump_all(manifests, sort_keys=False, width=120))
             return
-        written = [] if check else stale(write=True)
+        written = [] if check else stale(dict(files()), write=True)
         for file in written:
             typer.echo(f"written: {file.relative_to(ROOT)}")
         wrong = [f"{fault}" for fault in out_of_date()]

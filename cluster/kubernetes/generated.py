@@ -32,17 +32,6 @@ def files() -> Iterator[tuple[Path, str]]:
     yield _MONITORING / "kustomization.yaml", _monitoring(bool(rules), bool(dashboards))
 
 
-def stale(*, write: bool) -> list[Path]:
-    """Those that say something else; with `write` they are written first."""
-    found = []
-    for file, text in files():
-        if not file.is_file() or file.read_text(encoding="utf-8") != text:
-            found.append(file)
-            if write:
-                file.write_text(text, encoding="utf-8")
-    return found
-
-
 def _note(source: str) -> str:
     return f'# Written by "make manifests" from {source}. Do not edit.\n'
 

@@ -6,9 +6,10 @@ from typing import Final
 import yaml
 
 from cluster.kubernetes import network, references, safety, serving, shapes
-from cluster.kubernetes.generated import KUBERNETES, OVERLAYS, ROOT, stale
+from cluster.kubernetes.generated import KUBERNETES, OVERLAYS, ROOT, files
 from cluster.kubernetes.kustomize import Manifest, render
 from cluster.kubernetes.pods import Fault
+from schemas.export import stale
 
 NAMES: Final = ("small", "gpu")
 EXAMPLE: Final = KUBERNETES / "examples" / "secrets.yaml"
@@ -34,5 +35,5 @@ def faults(overlay: str) -> Iterator[Fault]:
 
 
 def out_of_date() -> Iterator[Fault]:
-    for file in stale(write=False):
+    for file in stale(dict(files()), write=False):
         yield Fault(str(file.relative_to(ROOT)), 'it does not follow from its source; run "make manifests"')

@@ -7,7 +7,7 @@ from pipeline.observability.metric_names import ALL, Metric, Source
 
 _HEAD: Final = """# Metrics
 
-Written by `python -m cluster.observability` from `pipeline/observability/metric_names.py`; `make check`
+Written by `make schemas` from `pipeline/observability/metric_names.py`; `make check`
 compares.
 
 `GET /metrics` is for Prometheus, and for administrators where keys are asked for. **Scrape one address,

@@ -1,14 +1,11 @@
-"""Writes the events' types for TypeScript from their schema; `--check` only says whether they are current."""
+"""The events' types for TypeScript, from their schema."""
 
 import json
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from schemas.events import EVENT
 
-FILE: Final = Path(__file__).resolve().parents[2] / "clients" / "javascript" / "events.d.ts"
 _HEAD: Final = """// Events of a session, by type (docs/protocol.md). Written by "make schemas"; do not edit.
 
 export type SessionEvent = {
@@ -35,8 +32,9 @@ _PRIMITIVES: Final = {
 }
 
 
-def declarations(schema: Mapping[str, Any]) -> str:
+def declarations() -> str:
     """The text of a declaration file, from the schema of the union of all events."""
+    schema = EVENT.json_schema(mode="serialization")
     mapping = schema["discriminator"]["mapping"]
     events = {reference.rpartition("/")[2] for reference in mapping.values()}
     data = "".join(f'  "{name}": {mapping[name].rpartition("/")[2]};\n' for name in sorted(mapping))
@@ -74,20 +72,3 @@ def _object(schema: Mapping[str, Any]) -> str:
         extra = schema.get("additionalProperties")
         return f"Record<string, {_type(extra) if isinstance(extra, dict) else 'unknown'}>"
     return "{ " + " ".join(f"{json.dumps(name)}: {_type(one)};" for name, one in properties.items()) + " }"
-
-
-def main(arguments: list[str]) -> int:
-    """Exit status 1 where `--check` found a difference."""
-    text = declarations(EVENT.json_schema(mode="serialization"))
-    if FILE.exists() and FILE.read_text(encoding="utf-8") == text:
-        return 0
-    if "--check" in arguments:
-        sys.stdout.write(f"{FILE.name} is out of date: run make schemas\n")
-        return 1
-    FILE.write_text(text, encoding="utf-8")
-    sys.stdout.write(f"{FILE.name} written\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

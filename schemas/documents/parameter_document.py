@@ -1,17 +1,13 @@
-"""Writes the table into docs/openai.md; `--check` only says whether it is current."""
+"""The table of docs/openai.md: what each field that OpenAI knows does here."""
 
 import json
-import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from schemas.openai.parameter_support import Row
 from schemas.openai.parameter_table import TABLE
 from schemas.realtime.realtime_table import REALTIME_TABLE
 
-DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "openai.md"
-_BEGIN: Final = "<!-- the table begins: python -m schemas.documents.parameter_document -->\n"
+_BEGIN: Final = "<!-- the table begins: python -m cluster.documents -->\n"
 _END: Final = "<!-- the table ends -->\n"
 _LONGEST: Final = 60
 
@@ -38,16 +34,3 @@ def written(text: str) -> str:
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}\n{table()}\n{_END}{after}"
-
-
-def main(arguments: Sequence[str]) -> int:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    made = written(text)
-    if made != text and "--check" not in arguments:
-        DOCUMENT.write_text(made, encoding="utf-8")
-        sys.stdout.write("docs/openai.md written\n")
-    return 1 if made != text and "--check" in arguments else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

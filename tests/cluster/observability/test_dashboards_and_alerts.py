@@ -1,6 +1,5 @@
 """Dashboards and alerts ask for metrics that exist, work, and are explained."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -11,7 +10,7 @@ import httpx
 import pytest
 import yaml
 
-from cluster.observability.__main__ import made
+from cluster.observability.dashboard import dashboard
 from loadtests.servers.prometheus_server import prometheus
 from pipeline.observability.metric_names import ALL
 from tests.support.eventlog.log_events import wait_for
@@ -37,15 +36,10 @@ def named_in(text: str) -> set[str]:
     return set(re.findall(r"\brhapsode_\w+", text))
 
 
-def test_what_is_generated_is_current() -> None:
-    for name, text in made().items():
-        assert (ROOT / name).read_text("utf-8") == text, "run make schemas"
-
-
 def test_rules_and_panels_ask_only_for_what_there_is() -> None:
     for rule in rules():
         assert named_in(rule["expr"]) <= KNOWN, rule["alert"]
-    board = json.loads(made()["cluster/observability/dashboards/rhapsode.json"])
+    board = dashboard()
     asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
     assert len(asked) > 30
     assert named_in(" ".join(asked)) <= KNOWN
@@ -80,7 +74,7 @@ def test_every_alert_fires_for_what_it_is_about_and_none_in_a_quiet_hour() -> No
 
 @needs_prometheus
 def test_a_real_prometheus_reads_the_page_and_answers_every_panel(gateways: Gateways, tmp_path: Path) -> None:
-    board = json.loads(made()["cluster/observability/dashboards/rhapsode.json"])
+    board = dashboard()
     target = httpx.URL(gateways.first.url).netloc.decode()
     with prometheus(tmp_path, target, every_s=1) as asked:
         wait_for(lambda: bool(asked.lines("rhapsode_log_up == 1", "", since_s=10, step_s=1)), 60)

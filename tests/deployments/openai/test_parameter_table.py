@@ -9,7 +9,6 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from schemas.documents.parameter_document import DOCUMENT, written
 from schemas.openai.chat_request import ChatCompletionRequest
 from schemas.openai.embeddings_request import EmbeddingsRequest
 from schemas.openai.parameter_support import Row
@@ -104,8 +103,3 @@ def test_the_table_says_something_of_every_field(endpoint: str) -> None:
     fields = set(MODELS[endpoint].model_fields)
     known = {row.field for row in TABLE[endpoint] if "unknown field; " not in row.note}
     assert known - {"file"} == fields
-
-
-def test_the_document_has_todays_table() -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    assert written(text) == text, "run python -m schemas.documents.parameter_document"

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, TypeAdapter, ValidationError, field_validator
 from starlette.types import Message, Receive, Scope, Send
 
-from cluster.openapi import _nothing
+from cluster.documents import never_started
 from deployments.asgi_app import create_app
 from deployments.faces.conversations.json_socket import SpokenMessage
 from deployments.web import body_limits, problem_details
@@ -116,7 +116,7 @@ async def test_a_message_of_too_many_values_on_a_socket_is_not_read() -> None:
 
 
 def taking_json() -> list[APIRoute]:
-    routes = [one.route for one in iter_route_contexts(create_app(_nothing, body_bytes=1_000).routes)]
+    routes = [one.route for one in iter_route_contexts(create_app(never_started, body_bytes=1_000).routes)]
     return [one for one in routes if isinstance(one, APIRoute) and one.body_field is not None]
 
 

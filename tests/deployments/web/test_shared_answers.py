@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from cluster.openapi import _nothing
+from cluster.documents import never_started
 from deployments.asgi_app import create_app
 from pipeline.core.clock import Lately
 from schemas.native.native_messages import Health
@@ -51,7 +51,7 @@ async def test_a_question_that_was_given_up_keeps_nobody_else_waiting() -> None:
 
 
 def test_the_description_of_the_api_is_made_once() -> None:
-    app = create_app(_nothing, body_bytes=1_000)
+    app = create_app(never_started, body_bytes=1_000)
     first = app.openapi()
     assert "bearer" in first["components"]["securitySchemes"]
     assert app.openapi() is first

@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from cluster.openapi import _nothing
+from cluster.documents import never_started
 from deployments.asgi_app import create_app
 from pipeline.apps.users import user_session
 from pipeline.auth.api_keys import create_key
@@ -218,7 +218,7 @@ async def status_for_peer(app: RunningApp, peer: str) -> int:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    described = create_app(_nothing, body_bytes=1_000)
+    described = create_app(never_started, body_bytes=1_000)
     described.state.services = app.services
     await described(scope, receive, send)
     status: int = sent[0]["status"]

@@ -12,7 +12,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from starlette.requests import HTTPConnection
 
-from cluster.openapi import _nothing
+from cluster.documents import never_started
 from deployments.asgi_app import create_app
 from deployments.faces.anthropic import message_routes
 from deployments.web.auth_middleware import PUBLIC
@@ -47,7 +47,7 @@ class Way:
 
 
 def ways() -> Iterator[Way]:
-    app = create_app(_nothing, body_bytes=1_000)
+    app = create_app(never_started, body_bytes=1_000)
     for route in iter_route_contexts(app.routes):
         methods = getattr(route, "methods", None) or {
             "WS" if "WebSocket" in type(route.route).__name__ else ""
@@ -346,7 +346,7 @@ async def test_a_route_that_nobody_thought_of_is_for_administrators() -> None:
 
 
 def test_the_description_says_which_routes_ask_who_one_is() -> None:
-    document = create_app(_nothing, body_bytes=1_000).openapi()
+    document = create_app(never_started, body_bytes=1_000).openapi()
     assert set(document["components"]["securitySchemes"]) == {"bearer", "token"}
     assert document["security"] == [{"bearer": []}, {"token": []}]
     for path, operations in document["paths"].items():
