@@ -19,6 +19,7 @@ from cluster.terminal import run_state
 from cluster.terminal.cli_errors import CliError
 from cluster.terminal.console import Steps
 from cluster.terminal.run_state import RunState, StartParams
+from pipeline.core.private_files import write_file
 
 _LOOK_S: Final = 5.0
 _SILENT_S: Final = 60.0
@@ -140,7 +141,7 @@ def _point_to_the_other(home: Path, steps: Steps, wish: StartParams) -> None:
 def _prepare_ray(home: Path) -> None:
     """Sets what Ray reads when it is imported, with a new token that only this user can read."""
     token = home / "ray-token"
-    run_state.write_privately(token, secrets.token_hex(32))
+    write_file(token, secrets.token_hex(32))
     os.environ.pop("RAY_AUTH_TOKEN", None)  # would win over the file
     os.environ.update(_RAY, RAY_AUTH_TOKEN_PATH=str(token))
     for name, value in _RAYS_NUMBERS.items():

@@ -14,6 +14,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cluster.terminal.cli_errors import CliError, UsageError
+from pipeline.core.private_files import write_file
 from schemas.settings import AppSettings
 
 KEY: Final = "RHAPSODE_KEY"
@@ -111,18 +112,7 @@ def read(place: Path) -> RunState | None:
 
 
 def write(place: Path, state: RunState) -> None:
-    """Readers see the old state or the new one, never half of it."""
-    write_privately(place / "run.json", state.model_dump_json(indent=1))
-
-
-def write_privately(file: Path, text: str) -> None:
-    """Readers see the old content or the new one; readers of other users see neither."""
-    fresh = file.with_name(f"{file.name}.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as out:
-        out.write(text)
-    fresh.replace(file)
+    write_file(place / "run.json", state.model_dump_json(indent=1))
 
 
 @contextmanager

@@ -1,13 +1,11 @@
 """API keys: shown once, kept as hashes in a file that is read again when it changes."""
 
-import fcntl
 import hashlib
 import hmac
 import logging
-import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.auth.principals import USER, Principal, Role
 from pipeline.core.clock import Clock
+from pipeline.core.private_files import locked, write_file
 from schemas.errors.access_errors import CredentialExpired, CredentialInvalid
 
 PREFIX: Final = "rhapsode_"
@@ -98,7 +97,7 @@ def create_key(
         expires_ms=expires_ms,
         label=label,
     )
-    with _only_writer(file):
+    with _lock(file):
         _write(file, [*read_keys(file), record])
     return key, record
 
@@ -108,7 +107,7 @@ def revoke_key(file: Path, ident: str, *, now_ms: int) -> KeyRecord | None:
 
     The record stays: a server whose last key is revoked must not think that it never had one.
     """
-    with _only_writer(file):
+    with _lock(file):
         records = read_keys(file)
         found = next((record for record in records if record.id == ident), None)
         if found is None or found.revoked_ms is not None:
@@ -118,26 +117,14 @@ def revoke_key(file: Path, ident: str, *, now_ms: int) -> KeyRecord | None:
     return revoked
 
 
-@contextmanager
-def _only_writer(file: Path) -> Iterator[None]:
+def _lock(file: Path) -> AbstractContextManager[None]:
+    """For its only writer."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(file.with_name(f"{file.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    return locked(file.with_name(f"{file.name}.lock"))
 
 
 def _write(file: Path, records: Sequence[KeyRecord]) -> None:
-    """Readers see the old file or the new one, never half of it, and it is never gone."""
-    fresh = file.with_name(f"{file.name}.new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.writelines(record.model_dump_json() + "\n" for record in records)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(file)
+    write_file(file, "".join(record.model_dump_json() + "\n" for record in records))
 
 
 log = logging.getLogger(__name__)

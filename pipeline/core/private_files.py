@@ -1,7 +1,9 @@
 """Files and folders that other users of the machine cannot read, whatever the umask is."""
 
+import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -26,3 +28,25 @@ def make_file(file: Path) -> None:
 def opener(path: str, flags: int) -> int:
     """For `open`: what is made is private."""
     return os.open(path, flags, FILE)
+
+
+def write_file(file: Path, text: str) -> None:
+    """Readers see the old content or the new one, never half of it, also after a power cut."""
+    fresh = file.with_name(f"{file.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    with open(fresh, "w", encoding="utf-8", opener=opener) as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    fresh.replace(file)
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Held by one process at a time; the system releases it where its holder dies."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, FILE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

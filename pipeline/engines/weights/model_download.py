@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pipeline.core.private_files import locked
 from pipeline.engines.weights.model_manifest import ModelEntry
-from pipeline.engines.weights.prepared_folders import Progress, locked, no_progress, sha256
+from pipeline.engines.weights.prepared_folders import Progress, no_progress, sha256
 
 _COMMIT: Final = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _RECORD: Final = "download.json"

@@ -1,17 +1,17 @@
 """Folders in the cache that are made once: whole or not there, checked before use, one maker at a time."""
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+
+from pipeline.core.private_files import locked
 
 
 def package(module: str) -> Path:
@@ -122,11 +122,3 @@ def _intact(folder: Path, recipe: Recipe) -> bool:
         return all(sha256(folder / name) == digest for name, digest in expected.items())
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Held by one process at a time; released by the system if its holder dies."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -7,12 +7,11 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pipeline.core.private_files import locked
 from schemas.errors import LogUnavailable
 from schemas.settings import LogSettings
 
@@ -113,7 +112,7 @@ def stop(home: Path) -> bool:
     place = _Place.of(home)
     if not place.directory.is_dir():
         return False
-    with _only_one(place.directory / "start.lock"):
+    with locked(place.directory / "start.lock"):
         place.stopped.touch()
         if _answering(place.socket) is None:
             return False
@@ -146,21 +145,11 @@ def find_binary() -> Path:
         raise LogUnavailable("No Valkey or Redis server is installed.") from missing
 
 
-@contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _ensure(
     place: _Place, settings: LogSettings, binary: Path | None, *, even_if_stopped: bool
 ) -> EmbeddedServer:
     place.prepare()
-    with _only_one(place.directory / "start.lock"):
+    with locked(place.directory / "start.lock"):
         if even_if_stopped:
             place.stopped.unlink(missing_ok=True)
         if (pid := _answering(place.socket)) is not None:
