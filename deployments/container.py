@@ -65,7 +65,7 @@ from pipeline.sessions.gateway_register import GatewayPresence, Leaving, RedisGa
 from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.session_commands import HeardLedger, Sessions
 from pipeline.sessions.session_owner import OwnerServices
-from pipeline.stt.evaluation.session_reruns import Reruns
+from pipeline.stt.evaluation.input_rerun import Reruns
 from pipeline.stt.inputs.audio_inputs import AudioInputs
 from pipeline.stt.inputs.input_leases import DOCUMENTS, InputLeases
 from pipeline.stt.inputs.input_opening import InputServices

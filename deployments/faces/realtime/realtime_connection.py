@@ -19,11 +19,12 @@ from deployments.faces.realtime.input_buffer import RealtimeAudioInput
 from deployments.faces.realtime.output_audio import AnswerSound
 from deployments.faces.realtime.realtime_commands import RealtimeCommands
 from deployments.faces.realtime.realtime_opening import Opened, open_session
-from deployments.faces.realtime.realtime_socket import RealtimeSocket, Transport
 from deployments.faces.realtime.session_config import config_of, shown
+from deployments.web import problem_details
 from deployments.web.body_limits import read_json
-from deployments.web.error_shapes.realtime_error_events import error_body
+from deployments.web.error_shapes.realtime_error_events import error_body, error_event
 from deployments.web.resource_access import Caller, while_allowed
+from deployments.web.ws_drain import deliver
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.session_state.conversation import Conversation
 from schemas.errors import RhapsodeError, first_error
@@ -31,6 +32,7 @@ from schemas.errors.realtime_errors import RealtimeInvalid
 from schemas.events.recorded import Recorded
 from schemas.ids import TurnId
 from schemas.realtime.client_events import (
+    APPEND_CHARS,
     BufferAppend,
     BufferClear,
     BufferCommit,
@@ -47,6 +49,61 @@ from schemas.realtime.client_events import (
     session_patch,
 )
 from schemas.realtime.realtime_session import ResponseWish
+
+_NORMAL: Final = 1000
+
+
+class Transport(Protocol):
+    """Carries events both ways, each whole and in order, until one side leaves."""
+
+    longest: int
+    """Characters of a client's event."""
+
+    async def send(self, event: dict[str, Any]) -> None:
+        """Raises WebSocketDisconnect if the client is gone, TimeoutError if it does not read."""
+
+    async def receive(self) -> str | bytes | None:
+        """Returns the client's next event; None: it left."""
+
+    async def close(self) -> None: ...
+
+    async def refuse(self, error: RhapsodeError) -> None:
+        """Say why, then close."""
+
+
+class RealtimeSocket:
+    """One accepted WebSocket."""
+
+    longest = APPEND_CHARS + 1_000
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._socket = websocket
+        self._sending = anyio.Lock()
+
+    async def send(self, event: dict[str, Any]) -> None:
+        """Raises WebSocketDisconnect if the client is gone, TimeoutError if it does not read."""
+        text = orjson.dumps(event).decode()
+        async with self._sending:
+            await deliver(self._socket.send_text, text)
+
+    async def receive(self) -> str | bytes | None:
+        """Returns the client's next event; None: it left."""
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        text: str | None = message.get("text")
+        return message.get("bytes") or b"" if text is None else text
+
+    async def close(self, code: int = _NORMAL) -> None:
+        with suppress(WebSocketDisconnect, TimeoutError):
+            await deliver(self._socket.close, code)
+
+    async def refuse(self, error: RhapsodeError) -> None:
+        """Say why, then close."""
+        with suppress(WebSocketDisconnect, TimeoutError):
+            await self.send(error_event(error))
+            await self.close(problem_details.close_code(error))
+
 
 _JOBS: Final = 32
 """Queue of client events; when there is more, the client waits to be heard."""

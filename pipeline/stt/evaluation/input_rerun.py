@@ -1,4 +1,4 @@
-"""One input listened to again, by the sound that the log keeps of it, and written down in both ways."""
+"""Inputs listened to again, by the sound that the log keeps of them, and written down in both ways."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -21,13 +21,14 @@ from pipeline.stt.evaluation.word_error_rate import word_errors
 from pipeline.stt.inputs.input_recovery import recorded_pieces
 from pipeline.stt.utterance_transcriber import SpeculativeText, UtteranceTranscriber
 from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, Vad
-from schemas.errors import EngineError, EngineFailed
+from schemas.errors import EngineError, EngineFailed, GatewayBusy
 from schemas.events.recorded import Recorded
 from schemas.events.voice_events import WayReport
 from schemas.ids import Seq, SessionId
 from schemas.native.client_commands import REFERENCE_CHARS
 from schemas.native.comparison_answers import (
     ComparisonProgress,
+    ComparisonReport,
     InputComparison,
     UtteranceComparison,
     WayTotal,
@@ -345,3 +346,58 @@ def _first_began(events: list[Event]) -> Began | None:
 def _error_fields(errors: Sequence[EngineError | None]) -> tuple[str, str]:
     first, second = (str(error or "") for error in errors)
     return first, second
+
+
+_RETRY_S: Final = 10.0
+
+
+class Reruns:
+    """Of one process: one at a time, since live callers need the engines more."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        transcribers: Transcribers,
+        vad: Callable[[], Vad],
+        heard: Callable[[str, int], Awaitable[None]] | None = None,
+    ) -> None:
+        """`heard` takes so many ms from a principal's allowance, or raises LimitReached."""
+        self._log = log
+        self._transcribers = transcribers
+        self._vad = vad
+        self._heard = heard
+        self._running = False
+
+    async def lines(
+        self, session: SessionId, listening: ListeningSettings, principal: str = ""
+    ) -> AsyncGenerator[ComparisonProgress | ComparisonReport, None]:
+        """Progress, then the report. Raises GatewayBusy or HeardLimit at once, EngineError, or what the log
+        raises."""
+        if self._running:
+            raise GatewayBusy(
+                "this replica compares already; try again when it is done", retry_after_s=_RETRY_S
+            )
+        self._running = True
+        try:
+            settings = as_live(listening)
+            inputs: list[InputComparison] = []
+            all_stored = await stored_inputs(self._log, session)
+            if self._heard is not None:  # both ways
+                await self._heard(principal, 2 * sum(one.heard_ms for one in all_stored))
+            for stored in all_stored:
+                rerun = Rerun(self._log, session, stored, settings, self._transcribers, self._vad())
+                async with aclosing(rerun.lines()) as lines:
+                    async for line in lines:
+                        if isinstance(line, InputComparison):
+                            inputs.append(line)
+                        else:
+                            yield line
+            yield ComparisonReport(session_id=session, listening=settings, inputs=tuple(inputs))
+        finally:
+            self._running = False
+
+
+def as_live(listening: ListeningSettings) -> ListeningSettings:
+    """As a microphone has them that nobody presses a button on; no server elsewhere is asked."""
+    changes = {"mode": "realtime", "compare": False, "turn_detection": "vad", "provider": None}
+    return listening.model_copy(update=changes)

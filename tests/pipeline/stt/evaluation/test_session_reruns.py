@@ -9,7 +9,7 @@ from pipeline.audio.capture import Capture
 from pipeline.engines.ports import SpeechToText, Transcribers, Transcript, Utterance
 from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from pipeline.eventlog.event_log import EventLog
-from pipeline.stt.evaluation.session_reruns import Reruns
+from pipeline.stt.evaluation.input_rerun import Reruns
 from pipeline.stt.vad import EnergyGate, SileroVad
 from schemas.events.recorded import NewEvent
 from schemas.events.voice_events import InputAudio, InputOpened
