@@ -146,8 +146,6 @@ class EffectRunner:
             try:
                 while await self._claim_some():
                     pass
-            except LogForeign:
-                raise
             except LogError as error:
                 await self._pause("claiming", error)
 
@@ -166,8 +164,6 @@ class EffectRunner:
                 if self._held:
                     for pointer in await self._group.beat(self._member, list(self._held)):
                         self._let_go(pointer)
-            except LogForeign:
-                raise
             except LogError as error:
                 await self._pause("showing life", error)
 
@@ -277,7 +273,9 @@ class EffectRunner:
 
 
 async def pause(doing: str, error: LogError) -> None:
-    """Before another try of what the log has refused."""
+    """Before another try of what the log has refused. Raises LogForeign: no other try helps."""
+    if isinstance(error, LogForeign):
+        raise error
     _logger.warning("%s goes wrong, trying again: %s", doing, error)
     await anyio.sleep(FULL_S if isinstance(error, LogFull) else AWAY_S)
 
@@ -333,8 +331,6 @@ class EffectFeed:
                 self._look = anyio.Event()
                 try:
                     await self._share_out()
-                except LogForeign:
-                    raise
                 except LogError as error:
                     await pause("reading", error)
                     self._look.set()
@@ -349,8 +345,6 @@ class EffectFeed:
                 self._due |= await self._log.news(WAIT_S)
                 self._look.set()
                 await anyio.sleep(GATHER_S)
-            except LogForeign:
-                raise
             except LogError as error:
                 await pause("waiting for news", error)
 
