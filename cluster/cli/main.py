@@ -322,9 +322,9 @@ def export_session(
 
     Example: rhapsode export 0199a2b4-6c1e-7d1a-8f00-5b7a3c2d1e0f story.zip
     """
-    from cluster.client import session_transfer
+    from cluster.client import http_client
 
-    say_plainly(anyio.run(session_transfer.export, running_at(start=False), session, file, force))
+    say_plainly(anyio.run(http_client.export, running_at(start=False), session, file, force))
 
 
 @app.command("import")
@@ -333,9 +333,9 @@ def import_session(file: Annotated[Path, typer.Argument(help="A file that export
 
     Example: rhapsode import story.zip
     """
-    from cluster.client import session_transfer
+    from cluster.client import http_client
 
-    say_plainly(anyio.run(session_transfer.bring, running_at(start=False), file))
+    say_plainly(anyio.run(http_client.bring, running_at(start=False), file))
 
 
 def _speak(

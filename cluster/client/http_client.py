@@ -1,4 +1,4 @@
-"""The client library of clients/python as commands use it: its refusals come with advice."""
+"""The client library of clients/python as commands use it, with advice on refusals; `export` and `import`."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
@@ -179,3 +179,22 @@ def _advised(error: ApiError) -> CliError:
 async def _pieces(file: anyio.AsyncFile[bytes]) -> AsyncGenerator[bytes, None]:
     while piece := await file.read(_PIECE_BYTES):
         yield piece
+
+
+async def export(url: str, session: str, file: Path, force: bool = False) -> str:
+    """Write the session's bundle to `file`; what to tell the user. Overwrites only with `force`."""
+    if await anyio.Path(file).exists() and not force:
+        raise UsageError(f"{file} is there already.", "Add --force, or choose another.")
+    folder = anyio.Path(file).parent
+    if not await folder.is_dir():
+        raise UsageError(f"There is no folder {folder}.", "Make it first.")
+    async with Client(url) as client:
+        size = await client.export(session, file)
+    return f"{file} holds session {session} ({size / 1_000:,.0f} kB)."
+
+
+async def bring(url: str, file: Path) -> str:
+    """Send `file` to the server; what to tell the user."""
+    async with Client(url) as client:
+        created = await client.bring(file)
+    return f"Session {created['session_id']}: rhapsode replay {created['session_id']}"

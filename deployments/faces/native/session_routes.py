@@ -3,15 +3,17 @@
 from contextlib import suppress
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from starlette.requests import HTTPConnection
 
 from deployments.container import GatewayContainer
 from deployments.web.body_limits import BoundedRoute
+from deployments.web.connection_limiter import hold_session
 from deployments.web.json_lists import as_they_are, listed
 from deployments.web.resource_access import Caller, owns, seen_by_guard, services_of
 from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
+from pipeline.observability.metric_fold import measurements, recounted
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from schemas.errors import InputError, SessionGone, SessionNotFound, StateError
@@ -19,6 +21,7 @@ from schemas.errors.access_errors import Forbidden
 from schemas.errors.retrieval_errors import RetrievalUnavailable
 from schemas.ids import SessionId, parse_session_id
 from schemas.native.client_commands import Control, CreateSession, RequestTurn, UpdateSession
+from schemas.native.metric_answers import SessionMetrics
 from schemas.native.native_messages import (
     ControlAccepted,
     Links,
@@ -151,6 +154,14 @@ def _told(settings: SessionSettings, caller: Principal, conversation: Conversati
     """The pronunciation dictionary is the owner's alone."""
     owned = owns(caller, conversation.principal)
     return settings if owned else settings.model_copy(update={"pronunciations": ()})
+
+
+@router.get("/sessions/{session_id}/metrics")
+async def session_metrics(services: Open, session: Session, request: Request) -> SessionMetrics:
+    """How quickly its turns were answered. Turns that are not over are not in it."""
+    conversation, _ = await services.sessions.view(session)
+    await hold_session(request, request, conversation, copied=True)
+    return SessionMetrics(session_id=session, metrics=measurements(await recounted(services.log, session)))
 
 
 @router.patch("/sessions/{session_id}")

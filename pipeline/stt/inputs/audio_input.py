@@ -16,7 +16,6 @@ from pipeline.eventlog.recorder import SessionWriter
 from pipeline.session_state.input_state import KnownCommand
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
-from pipeline.stt.inputs.audio_blocks import AudioBlocks
 from pipeline.stt.inputs.input_opening import InputServices, Opening, for_source
 from pipeline.stt.inputs.input_recovery import SILENCE_MS, lead_ms
 from pipeline.stt.inputs.own_voice import OwnVoice
@@ -24,7 +23,7 @@ from pipeline.stt.serial_task_queue import SerialTaskQueue
 from pipeline.stt.speaker_level import UtteranceLevel
 from pipeline.stt.utterance_transcriber import UtteranceTranscriber
 from pipeline.stt.utterances import Refused, Utterances
-from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, INAUDIBLE
+from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, INAUDIBLE, NoiseFloor
 from schemas.errors import NoInput, RhapsodeError
 from schemas.events.voice_events import (
     InputAudio,
@@ -84,6 +83,39 @@ class Arrivals:
     def of(self, ms: int, otherwise: float) -> float:
         """When the sound at `ms` came in."""
         return next((arrived for at_ms, arrived in self._arrivals if at_ms >= ms), otherwise)
+
+
+class AudioBlocks:
+    """Collects one input's PCM16 until there is enough of it to be listened to.
+
+    In silence, sound that is no louder than silence was waits for as much again.
+    """
+
+    def __init__(self) -> None:
+        self._collected = bytearray()
+        self._enough = FRAME_BYTES
+        self._may_wait = False
+        self._noise_floor = NoiseFloor()
+
+    def push(self, pcm: bytes) -> bytes:
+        """The block that is complete now; empty where none is."""
+        self._collected += pcm
+        if len(self._collected) < self._enough:
+            return b""
+        if self._may_wait and not self._noise_floor.exceeded(self._collected):
+            self._enough, self._may_wait = 2 * self._enough, False
+        return b"" if len(self._collected) < self._enough else self.take()
+
+    def take(self) -> bytes:
+        """All sound that is collected; empty where none is."""
+        block, self._collected = bytes(self._collected), bytearray()
+        return block
+
+    def listened(self, frames: bytes, enough: int, *, silent: bool) -> None:
+        """After `frames`: `enough` bytes are the next block. `silent`: nobody speaks at the frames' end."""
+        self._enough, self._may_wait = enough, silent
+        if frames and silent:
+            self._noise_floor.note(frames)
 
 
 async def unacknowledged(_: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.client import session_transfer
+from cluster.client import http_client
 from cluster.client.http_client import Client
 from cluster.terminal.cli_errors import CliError
 from tests.support.running_app import RunningApp, app_fixture
@@ -26,10 +26,10 @@ async def told(app: RunningApp) -> str:
 
 async def test_a_session_goes_into_a_file_and_out_of_it(app: RunningApp, tmp_path: Path) -> None:
     session, file = await told(app), tmp_path / "story.zip"
-    assert session in await session_transfer.export(app.url, session, file)
+    assert session in await http_client.export(app.url, session, file)
     assert zipfile.is_zipfile(file)
     assert os.listdir(tmp_path) == [file.name]
-    said = await session_transfer.bring(app.url, file)
+    said = await http_client.bring(app.url, file)
     copy = said.split()[-1]
     assert copy != session
     async with Client(app.url) as client:
@@ -40,13 +40,13 @@ async def test_a_session_goes_into_a_file_and_out_of_it(app: RunningApp, tmp_pat
 async def test_what_is_refused_is_explained_and_leaves_no_file(app: RunningApp, tmp_path: Path) -> None:
     unknown = "019aa3c6-0000-7000-8f00-2b1d7a5c9e10"
     with pytest.raises(CliError, match="there is no session") as refused:
-        await session_transfer.export(app.url, unknown, tmp_path / "story.zip")
+        await http_client.export(app.url, unknown, tmp_path / "story.zip")
     assert "history lists yours" in refused.value.advice
     with pytest.raises(CliError, match="no folder"):
-        await session_transfer.export(app.url, unknown, tmp_path / "nowhere" / "story.zip")
+        await http_client.export(app.url, unknown, tmp_path / "nowhere" / "story.zip")
     assert os.listdir(tmp_path) == []
     (tmp_path / "song.zip").write_bytes(b"la la la")
     with pytest.raises(CliError, match="no ZIP file"):
-        await session_transfer.bring(app.url, tmp_path / "song.zip")
+        await http_client.bring(app.url, tmp_path / "song.zip")
     with pytest.raises(CliError, match="cannot be read"):
-        await session_transfer.bring(app.url, tmp_path / "absent.zip")
+        await http_client.bring(app.url, tmp_path / "absent.zip")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.stt.inputs.audio_blocks import AudioBlocks
+from pipeline.stt.inputs.audio_input import AudioBlocks
 from pipeline.stt.vad import FRAME_BYTES
 from tests.support.speech.recordings import silence, tone
 
