@@ -99,7 +99,7 @@ def create_app(
                     async with _faces().lifespan_context(app):
                         yield
                     await leaving.go("stopped")
-        except Exception:  # whoever runs this may say so as well, in the midst of what is around it
+        except Exception:  # the server around this one tells it among many other lines
             logger.exception("this gateway could not be opened, or a part of it broke: it is closed")
             raise
 

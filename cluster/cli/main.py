@@ -260,7 +260,7 @@ def mcp() -> None:
     from cluster.terminal.run_state import credential
 
     address = running_at()
-    ask(address, "GET", "/v1/voices")  # who is refused is told here, and not the program that started it
+    ask(address, "GET", "/v1/voices")  # a refusal is told here, and not to the program that started it
     anyio.run(mcp_bridge.serve, address, credential())
 
 

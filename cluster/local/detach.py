@@ -37,7 +37,7 @@ def start(arguments: Sequence[str], steps: Steps) -> str:
                 return running.url
             note(_last_line(output))
             sleep(_POLL_S)
-    if running := run_state.running(home):  # somebody else was quicker
+    if running := run_state.running(home):  # another process was quicker
         return running.url
     raise CliError(f"It did not start:\n{_tail(output)}", "Correct that, or see rhapsode doctor.")
 

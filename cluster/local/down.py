@@ -27,7 +27,7 @@ def run(steps: Steps) -> None:
     if running is not None and launcher is not None:
         with steps.step("Stopping") as note:
             _stop_launcher(home, launcher)
-            note(f"what ran at {running.url}")
+            note(f"the system at {running.url}")
     if left := process_sweep.sweep(home):
         steps.say(
             f"Ended {left} {'process' if left == 1 else 'processes'} that a crashed run had left behind."

@@ -155,7 +155,7 @@ def _stop(home: Path, state: RunState, steps: Steps) -> None:
             ray_host.stop()
         except KeyboardInterrupt:
             note("at once")
-        except Exception as error:  # whatever Ray says, its processes end below
+        except Exception as error:  # after any error of Ray its processes end below
             note(str(error))
         current = run_state.read(home) or state
         own = process_sweep.descendants(psutil.Process())

@@ -38,7 +38,7 @@ def deploy_again(state: RunState, file: Path | None, steps: Steps) -> RunState:
             ray_host.deploy(config.serve, note, logs=process_logs.folder(run_state.home()))
     except CliError as error:
         failure = f"{error} {error.advice}".strip()
-    except Exception as error:  # what runs outlives a reload, whatever is wrong with the file or with Ray
+    except Exception as error:  # the running system outlives any error of the file or of Ray
         log.exception("reloading")
         failure = f"The reload failed: {type(error).__name__}: {error}"
     return state.model_copy(update={"reloads": state.reloads + 1, "reload_trouble": failure})

@@ -94,7 +94,7 @@ def _run(wish: StartParams, steps: Steps) -> None:
         from cluster.local.ray_host import folder_for
 
         process_sweep.sweep(home)
-        process_logs.keep(home, folder_for(home))  # what a run wrote that has crashed
+        process_logs.keep(home, folder_for(home))  # logs of a run that has crashed
         _settle_environment(home, wish)
         try:
             with everything(home, wish, steps, stop) as running:

@@ -72,7 +72,7 @@ class GatewayReplica:
             try:
                 results = await stack.enter_async_context(ResultStreamServer(ray.util.get_node_ip_address()))
             except OSError as error:  # Ray's address of this node is not one of its own
-                log.warning("what engines make comes through Serve: %s", error)
+                log.warning("results of engines come through Serve: %s", error)
                 results = None
             yield await stack.enter_async_context(self._opened(results))
 

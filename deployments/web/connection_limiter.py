@@ -91,7 +91,7 @@ class ConnectionLimiter:
             yield
         finally:
             self._connections[whose] -= 1
-            self._connections += Counter()  # whoever has none is forgotten
+            self._connections += Counter()  # principals without any are forgotten
 
 
 async def counted_as(caller: Principal, ownership: Ownership) -> str:

@@ -110,7 +110,7 @@ async def while_allowed(connection: HTTPConnection) -> None:
     services = services_of(connection)
     while caller is not None and (caller.key or caller.expires_ms is not None):
         await services.clock.sleep(services.settings.limits.heartbeat_s)
-        with suppress(LogUnavailable):  # nobody can say now, and nothing new can be told
+        with suppress(LogUnavailable):  # the log is away, and nothing new can be told
             await still_allowed(services, caller)
 
 
@@ -199,7 +199,7 @@ async def _takes_part(connection: HTTPConnection, session: SessionId, caller: Pr
     path = str(connection.scope["path"])
     services = services_of(connection)
     if caller.share is not None or await services.ownership.kind(session) != "thread":
-        return False  # nobody has all of somebody else's session read just by asking for it
+        return False  # a request alone does not have all of another's session read
     if not await _is_member(connection, session, caller):
         return False
     if _only_reads(connection):
@@ -271,7 +271,7 @@ class AccessRecheck:
         while not batch or changed or now - self._checked >= every_s:
             try:
                 await still_allowed(self._services, self._caller, self._session)
-            except LogUnavailable:  # nobody can say now: the next events are told when the log has answered
+            except LogUnavailable:  # the log is away: the next events are told when it has answered
                 self._checked = -math.inf
                 if not batch:
                     return

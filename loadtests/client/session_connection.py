@@ -105,7 +105,7 @@ class SessionConnection:
         try:
             await socket.send(frame)
         except ConnectionClosed:
-            while self._socket is socket:  # what is left says more than the closing: why, or where to go on
+            while self._socket is socket:  # the frames left say more than the closing: why, or where to go on
                 await self._hear(socket)
 
     async def until(self, holds: Callable[[], bool], *, limit_s: float | None = None) -> None:

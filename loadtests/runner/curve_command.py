@@ -116,7 +116,7 @@ Plans = tuple[argparse.Namespace, ...]
 def planned(arguments: argparse.Namespace) -> Plans:
     """All of it, before a system is started. Raises ValueError, and says which step cannot be."""
     warm_up = _told(arguments, _WARM_UP_PER_S, min(_WARM_UP_S, arguments.seconds), seed=0)
-    warm_up.arrivals = "constant"  # somebody comes, however short it is
+    warm_up.arrivals = "constant"  # at least one caller, however short it is
     load_command.planned(warm_up)
     steps = []
     for place, per_s in enumerate(arguments.rates):
@@ -200,7 +200,7 @@ def curve_main() -> int:
     curve = None
     try:
         code = _run(arguments, plans, results)
-    finally:  # whatever ended it: each step took its time
+    finally:  # after any end: each step took its time
         if results:
             curve = judged(arguments, results)
             _publish(curve, folder, arguments)

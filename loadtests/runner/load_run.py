@@ -146,7 +146,7 @@ class LoadRun:
 
         def told(count: LoadProgress) -> None:
             if count.over:
-                looking.cancel()  # what follows is our own reading
+                looking.cancel()  # the rest is our own reading
                 if self.killer is not None:
                     self.killer.over = True
             said(count, monotonic() - self.epoch_s)

@@ -253,7 +253,7 @@ async def _stay(plan: LoadPlan, connection: ApiConnection, result: ProcessShare,
     try:
         await plan.scenarios[visit.scenario](caller)
         visit.outcome = "fine"
-    except Exception as error:  # whatever went wrong is this caller's result, and is told
+    except Exception as error:  # any error is this caller's result, and is told
         _note(visit, error)
     finally:
         result.inside -= 1

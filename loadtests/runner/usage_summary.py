@@ -305,7 +305,7 @@ def _load(
     cores = {} if before is None else _cores(before.members, look.members, since_s)
     return SystemLoad(
         at_s=round(max(0.0, at_s), 1),
-        people=round(inside.between(at_s - since_s, at_s), 1),  # what was used was used since the last look
+        people=round(inside.between(at_s - since_s, at_s), 1),  # sessions used since the last look
         # Where a gateway was too busy to tell, or a dead one is still told of, that is not what there is.
         gateway_mb=round(sum(gateways.values()) / _MEGABYTE, 2) if len(gateways) == usual > 0 else None,
         log_mb=megabytes("log_bytes"),

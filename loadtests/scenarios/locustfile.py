@@ -41,7 +41,7 @@ class _Listener(User):
         failure: Exception | None = None
         try:
             act(notes)
-        except Exception as error:  # whatever went wrong is this user's result, and Locust's to show
+        except Exception as error:  # any error is this user's result, and Locust's to show
             failure = error
         faults = oracles.judge(notes)
         if failure is None and faults:

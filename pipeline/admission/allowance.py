@@ -174,7 +174,7 @@ class Allowance(TaskScope):
         usage, most = self._stored.known(principal), int(megabytes * _MEGABYTE * (1 + beyond))
         if usage.total + size > most and usage.may_be_wrong:
             usage = await self._stored.count(principal)
-        elif usage.is_old(most):  # who asks for an answer does not wait for that
+        elif usage.is_old(most):  # a question does not wait for that
             usage.believe()
             self.spawn(self._count, self._stored, principal)
         if usage.total + size > most:
@@ -185,7 +185,7 @@ class Allowance(TaskScope):
         try:
             await stored.count(principal)
         except LogError as error:
-            log.warning("what a principal has stored is not counted: %s", error)
+            log.warning("the bytes that a principal has stored are not counted: %s", error)
 
     async def schema(self, principal: str) -> None:
         """One more schema is about to be compiled, whatever comes of it: as many a minute as turns."""

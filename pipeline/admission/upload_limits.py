@@ -57,7 +57,7 @@ class Arriving:
                 raise
             raise GatewayBusy("the disk for files on their way is full; try again later") from error
         finally:
-            self._files -= Counter({principal: 1})  # whoever has none is forgotten
+            self._files -= Counter({principal: 1})  # principals without any are forgotten
             self._bytes -= Counter({principal: arrival.bytes})
 
     def reserve(self, principal: str, count: int) -> None:

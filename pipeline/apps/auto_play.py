@@ -102,7 +102,7 @@ class NarrationNotifications:
                 scene.story, news, key=cause_key(self.name, pointer, "story"), turn=scene.turn
             )
         if turn.status == "stopped":
-            return  # whoever stopped it knows
+            return  # the user who stopped it knows
         user = await self._users.open(narration.principal)
         failed = isinstance(news, NarrationFailed)
         raised = NotificationRaised(

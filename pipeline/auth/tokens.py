@@ -201,6 +201,6 @@ def _make(place: Path) -> None:
             out.write(secrets.token_urlsafe(_BYTES))
         os.link(fresh, place)
     except FileExistsError:
-        return  # somebody was quicker: theirs it is
+        return  # another process was quicker: its secret counts
     finally:
         fresh.unlink()

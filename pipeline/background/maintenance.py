@@ -51,7 +51,7 @@ class StreamMaintenance:
     async def _tidy(self, lag: ConsumerLag, effects: frozenset[str], projections: frozenset[str]) -> int:
         self._warn_of_unknown(lag, effects | projections)
         if not effects and not projections:
-            return 0  # nobody runs, so nobody can say what is needed
+            return 0  # no worker runs, so none says which entries are needed
         hold = self._settings.unknown_readers_hold
         place = needed_from(lag, effects, projections, unknown_hold=hold)
         return 0 if place == START else await self._log.trim(lag.partition, place)

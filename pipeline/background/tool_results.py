@@ -89,7 +89,9 @@ class ToolResults:
             by=turn.by,
             result_of=turn.turn,
         )
-        with suppress(SessionGone, SessionNotFound, SessionAlreadyEnded, SessionFull):  # nobody is to be told
+        with suppress(
+            SessionGone, SessionNotFound, SessionAlreadyEnded, SessionFull
+        ):  # no session is left to be told
             while True:
                 now, _ = await self._views.get(pointer.session)
                 # A requested turn ends a pause; nobody has asked for this one, so the pause goes on. It may

@@ -21,7 +21,7 @@ def make_folder(folder: Path) -> None:
 def make_file(file: Path) -> None:
     """Make an empty file, or take an existing one of ours away from others. Raises OSError."""
     os.close(os.open(file, os.O_RDWR | os.O_CREAT, FILE))
-    with suppress(PermissionError):  # somebody else's, who has let us in
+    with suppress(PermissionError):  # another user's, who has let us in
         file.chmod(FILE)
 
 

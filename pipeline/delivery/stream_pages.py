@@ -125,7 +125,7 @@ class StreamPages:
         except LogLost:
             events = []
         if not events or events[0].seq != after + 1:
-            raise StreamGone("what follows this offset is not kept any more", field="offset")
+            raise StreamGone("messages after this offset are not kept any more", field="offset")
         return events
 
     async def follow(

@@ -103,7 +103,7 @@ class CoalescingLanguageModel:
                     done, _ = await asyncio.wait({upcoming}, timeout=patience)
                     came = bool(done)
                     if came and held and upcoming.exception() is not None:
-                        yield held  # what was written before the engine failed stands
+                        yield held  # text before the failure of the engine stands
                     if came:
                         item, upcoming = upcoming.result(), None
                 else:  # nothing is held, so nobody need be quicker: no task for most deltas

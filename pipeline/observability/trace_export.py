@@ -34,7 +34,7 @@ class Exporting:
         self._closed = False
         self._exporter = _exporter(settings)
         self._provider = TracerProvider(
-            sampler=ALWAYS_ON,  # what is not sampled is not begun
+            sampler=ALWAYS_ON,  # spans that are not sampled are not begun
             resource=Resource.create(attributes),
             id_generator=Ids(),
             shutdown_on_exit=False,

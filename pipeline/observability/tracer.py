@@ -130,7 +130,7 @@ def failing(made: Span) -> Iterator[None]:
     except Exception as error:
         fail(made, type(error).__qualname__)
         raise
-    except BaseException:  # whoever wanted it does not want it any more
+    except BaseException:  # its caller does not want it any more
         made.set_attribute(span_names.CANCELLED, True)
         raise
 

@@ -167,7 +167,7 @@ class Conversation:
 
     def _ask(self, recorded: Recorded) -> None:
         data, turn = recorded.data, TurnId(recorded.seq)
-        self.paused_by = None  # who asks wants to hear the answer
+        self.paused_by = None  # a user who asks wants to hear the answer
         state = TurnState(turn, data["kind"], data["text"], self._taken(data), recorded.ts_ms, place=turn)
         state.input, state.narrate = data.get("input"), data.get("narrate")
         state.by, state.traceparent = data.get("by", ""), data.get("traceparent", "")

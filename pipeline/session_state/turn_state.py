@@ -384,7 +384,7 @@ def _apply_text_end(turn: TurnState, data: Mapping[str, Any]) -> None:
     turn.finish = data["finish"]
     turn.tokens = (data.get("tokens_in", 0), data.get("tokens_out", 0))
     if turn.finish == "length":
-        turn.parts = [turn.answer[: data["chars"]]]  # what follows its last whole sentence is dropped
+        turn.parts = [turn.answer[: data["chars"]]]  # text after its last whole sentence is dropped
 
 
 def _apply_to_grounds(turn: TurnState, recorded: Recorded) -> None:

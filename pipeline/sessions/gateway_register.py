@@ -179,7 +179,7 @@ class Leaving:
             try:
                 await self.register.retire(self._first.gateway)
             except LogError:
-                log.debug("nobody was told that this gateway has gone")
+                log.debug("the log was not told that this gateway has gone")
         return result
 
     async def go(self, why: str) -> None:
@@ -212,7 +212,7 @@ class Leaving:
                     self.drain.ask("asked")
                 self._backpressure.limiter.update_neighbours(neighbours(self._first, found.present))
             except LogError as error:
-                log.debug("nobody hears of this gateway, or it hears of nobody: %s", error)
+                log.debug("the register of gateways does not answer: %s", error)
                 intervals = 1
             for _ in range(intervals):
                 await coalesced_sleep(_ANNOUNCE_S)

@@ -91,7 +91,7 @@ class OrphanScanLease:
             try:
                 return await self._log.has_work()
             except RhapsodeError as error:
-                log.debug("nobody says whether there is work: %s", error)
+                log.debug("the log does not say whether there is work: %s", error)
         return True
 
     async def _ask(self) -> bool | None:
@@ -101,5 +101,5 @@ class OrphanScanLease:
             try:
                 return await self._log.acquire(SCAN_LEASE, f"{self._node}.{self._asked}", LOOK_MS)
             except RhapsodeError as error:
-                log.debug("nobody says whose turn it is to look: %s", error)
+                log.debug("the log does not say which gateway scans: %s", error)
         return None

@@ -98,7 +98,7 @@ class Leases:
             await self._renew_some(kept)
             self._failing.discard(shard)
         except LogUnavailable:
-            pass  # nobody else can take them either; the epoch fences us should one have
+            pass  # no other gateway can take them either; the epoch fences us should one have
         except Exception:
             if shard not in self._failing:
                 log.exception("leases cannot be renewed; this is tried again, and not said again")

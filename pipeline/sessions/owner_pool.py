@@ -104,7 +104,7 @@ class OwnerPool(TaskScope):
                     continue
                 found = await self._services.log.abandoned()
             except RhapsodeError:
-                continue  # nobody can work without the log
+                continue  # no owner can work without the log
             except Exception:  # all owners of this process would end with us
                 if not failing:
                     log.exception("abandoned sessions cannot be looked for; this is said once until they can")

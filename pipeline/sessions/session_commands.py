@@ -499,7 +499,7 @@ class Sessions:
             raise TurnNotFound(f"this session has no turn {command.turn}", field="turn")
         heard_ms = min(command.heard_ms, turn.audio_ms)
         if not conversation.ended and (turn.heard_ms is None or heard_ms > turn.heard_ms):
-            with suppress(LimitReached, StoredQuota):  # who listens is not told: nothing is lost to them
+            with suppress(LimitReached, StoredQuota):  # the listener is not told: nothing is lost
                 if self._ledger.records(session, turn.turn):
                     size = bytes_of(PlaybackHeard(heard_ms=heard_ms))
                     await self._allowance.written(conversation.principal, size)

@@ -283,7 +283,7 @@ class SessionOwner:
         with anyio.move_on_after(2, shield=True):
             if self._leaving and self._epoch:
                 with suppress(RhapsodeError):
-                    await self._writer.drain()  # what was said here is in the log before another goes on
+                    await self._writer.drain()  # sound of this gateway is in the log before another goes on
             await self._leases.give_back(self.session, self._name)
 
     async def hand_over(self, patience_s: float) -> None:

@@ -63,7 +63,7 @@ class PythonFunction:
             raise ToolArguments(f"{where}: {first['msg']}") from error
         except ToolError:
             raise
-        except Exception as error:  # whatever somebody else's code raises is told to the model
+        except Exception as error:  # any error of a foreign function is told to the model
             raise ToolError(f"it failed: {type(error).__name__}: {error}") from error
 
     def _in_thread(self, arguments: Mapping[str, Any]) -> str:

@@ -254,7 +254,7 @@ def _check_sound(recorded: Recorded) -> None:
     if recorded.type == "input.audio" and not _is_placed(recorded.data):
         raise BundleInvalid(f"the audio of event {recorded.seq} has no place in its input")
     if recorded.type == "input.audio" and not recorded.audio:
-        return  # what came in is not kept for ever
+        return  # incoming sound is not kept for ever
     try:
         packets = [packet_us(packet) for packet in unframe(recorded.audio or b"")]
     except ValueError as error:

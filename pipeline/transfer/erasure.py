@@ -43,7 +43,7 @@ _ELSEWHERE: Final = (
     ErasurePlace(
         place="usage_counters",
         state="kept",
-        detail="what was used lately, under a hash of the name; it expires within an hour",
+        detail="allowances used lately, under a hash of the name; they expire within an hour",
     ),
     ErasurePlace(
         place="uploads",
@@ -129,7 +129,7 @@ class Eraser:
             await erase_secrets(self._log.hot, principal)
             await self._look_again(found)
         except RhapsodeError:
-            if found.sessions:  # whoever tries again does not find these any more
+            if found.sessions:  # a second try does not find these any more
                 with suppress(LogError):
                     await self._prove(found, Rewritten(0, 0), failed=True)
             raise
@@ -153,7 +153,9 @@ class Eraser:
         async with aclosing(self._traces.naming(found.principal)) as threads:
             async for thread in threads:
                 named = member = True
-                with suppress(ArchiveDamaged, ArchiveUnavailable, LogLost):  # somebody else's trouble
+                with suppress(
+                    ArchiveDamaged, ArchiveUnavailable, LogLost
+                ):  # damage of another owner's thread
                     named, member = await self._named_in(thread, found.principal)
                 if member and self._leave is not None:
                     with suppress(RhapsodeError):
@@ -207,7 +209,7 @@ class Eraser:
         heads = await self._log.heads(broken_off) if broken_off else []
         deleted = [s for s, head in zip(broken_off, heads, strict=True) if head and head.state == "deleted"]
         for session in dict.fromkeys((*found.gone, *deleted)):
-            await self._log.delete(session)  # whoever began with it may have died midway
+            await self._log.delete(session)  # an earlier try may have died midway
         await self._drop_left(found)
         await self._traces.forget((*found.sessions, *found.gone))
         if self._library is not None:

@@ -100,7 +100,7 @@ class Forks:
         try:
             return await self._sessions.request(fork, RequestTurn(prompt=command.prompt, text=command.text))
         except BaseException:
-            with anyio.CancelScope(shield=True), suppress(LogError):  # what went wrong is told, not this
+            with anyio.CancelScope(shield=True), suppress(LogError):  # the first failure is told, not this
                 await self._log.delete(fork)
             raise
 

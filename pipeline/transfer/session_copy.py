@@ -75,7 +75,7 @@ class _Copy:
         if self._charge is not None:
             await self._charge(self._bytes)
         if not await self._log.acquire(self._session, self.who, LEASE_MS):
-            raise Conflict("somebody else has begun to work on the copy")
+            raise Conflict("another process has begun to work on the copy")
         self._tried = True
         [outcome] = await self._log.append([self._batch(self._waiting)])
         if outcome.verdict not in (Verdict.OK, Verdict.DUP):

@@ -375,7 +375,7 @@ class SentenceSynthesizer:
     def skip(self, sentence: int) -> None:
         """Make no (more) audio of this sentence, begun or not."""
         self._skipped.add(sentence)
-        self._ends_ms = 0  # who is being heard may be anywhere now
+        self._ends_ms = 0  # the listener may be anywhere now
         if synthesis := self._current.get(sentence):
             synthesis.skip()
 

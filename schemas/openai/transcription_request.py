@@ -88,7 +88,7 @@ class TranscriptionRequest(_Form):
                 "timestamp_granularities", "timestamp_granularities go with response_format 'verbose_json'"
             )
         if self.stream and self.response_format not in _STREAMED:
-            raise together("response_format", "what is streamed is told as 'json'; leave out 'stream'")
+            raise together("response_format", "streams are told as 'json'; leave out 'stream'")
         return self
 
     @property

@@ -44,7 +44,7 @@ class TranscriptionSessions:
         if params.response_format == "diarized_json" and not (
             model.mode == "quality" and engine == "whisperx" and quality.diarize
         ):
-            raise UnsupportedValue("nobody here tells speakers apart", field="response_format")
+            raise UnsupportedValue("no engine here tells speakers apart", field="response_format")
         return model
 
     async def begin(

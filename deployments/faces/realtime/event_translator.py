@@ -92,7 +92,7 @@ class Translator:
     def _added(self, recorded: Recorded) -> list[Shown]:
         name = recorded.data["item"].get("id") or self.conversation.items.item_id(recorded.seq)
         if self.conversation.items.known[name].seq != recorded.seq:
-            return []  # somebody else has this id already, see Items
+            return []  # another item has this id already, see Items
         if not recorded.data["committed"]:
             return self._whole(name)
         written = self._input_events.written(name, "", 0.0) if self._input_events.transcribes else []

@@ -138,7 +138,7 @@ class RealtimeAudioInput:
         if handle is None or not handle.done.is_set():
             return handle
         self._handle, self._sent = None, 0
-        await self._refused(handle.error or NoInput("what was said last is not heard any more; say it again"))
+        await self._refused(handle.error or NoInput("the last sound is lost; say it again"))
         return None
 
     @contextmanager

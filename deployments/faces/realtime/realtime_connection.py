@@ -414,7 +414,7 @@ class IdleTimeout:
             if await self._commands.idled(turn, name, at_ms):
                 await self._commands.respond(ResponseWish())
         except RhapsodeError:
-            return  # somebody asked something at the same moment
+            return  # another question came at the same moment
 
 
 router = APIRouter(prefix="/v1", tags=["realtime"])

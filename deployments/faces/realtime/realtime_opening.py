@@ -67,7 +67,7 @@ async def open_session(
     if len(model) > _MODEL_CHARS or not model.isprintable():
         raise RealtimeInvalid("The name of a model is a short text.", field="model")
     if query.get("intent") == _TRANSCRIPTION:
-        model = LOCAL  # what is named writes down; who does that here is this server's affair
+        model = LOCAL  # the name is of a transcriber; this server chooses its own
     number = _number(query.get("starting_after"))
     sound_after = _sound_cursor(query.get("audio_starting_after"))
     name = query.get("session_id")

@@ -58,7 +58,7 @@ async def known_source(services: GatewayContainer, caller: Principal, name: str)
             conversation, _ = await services.sessions.view(narration.session)
             return _source(narration.session, conversation)
     if not scene.state.settings.speak:
-        raise NarrationNotFound("nobody has asked for this scene to be read out", field="scene_id")
+        raise NarrationNotFound("this scene was never asked to be read out", field="scene_id")
     return Source(scene.id.story, scene.id.turn, scene.story)
 
 

@@ -120,7 +120,7 @@ async def preview(
         update={"default_voice": voice, "speech_speed": speed, "tts_provider": provider}
     )
     why = "it was deleted"
-    for session in (remembered, new_session_id()):  # what once failed is remembered, too
+    for session in (remembered, new_session_id()):  # a failed preview is remembered, too
         with suppress(SessionGone):
             await services.narrations.read_out(
                 _PREVIEW[language],

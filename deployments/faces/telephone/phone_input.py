@@ -89,4 +89,4 @@ class PhoneInput:
 
 
 async def _unanswered(error: RhapsodeError) -> None:
-    log.info("what a caller said is not answered: %s", error)
+    log.info("a caller's question is not answered: %s", error)

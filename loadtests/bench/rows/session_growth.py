@@ -70,7 +70,7 @@ class SteadySessions:
         while len(self._people) < many:
             self._begun.append(begun := asyncio.Event())
             self._people.append(self._tasks.create_task(self._person(begun)))
-            await asyncio.sleep(0.02)  # nobody comes with everybody else
+            await asyncio.sleep(0.02)  # the callers come one after the other
         async with asyncio.timeout(_PATIENCE_S):
             for begun in self._begun:
                 await begun.wait()
@@ -192,7 +192,7 @@ async def holding(
     """A few go on for `seconds`; then `sessions` come in groups."""
     group = max(1, sessions // STEPS)
     async with living(url, wish) as live:
-        await live.grow(2)  # what is loaded with the first ones is nobody's
+        await live.grow(2)  # memory that is loaded with the first ones counts for none
         await asyncio.sleep(settle_s)
         start = await asyncio.to_thread(gateways_mb, home)
         say(f"f: {FEW} sessions for {seconds:g} s")

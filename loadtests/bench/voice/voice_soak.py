@@ -94,7 +94,7 @@ async def soak(url: str, home: Path | None, seconds: float) -> Soak:
                 await asyncio.sleep(2)  # of silence, which ends the last utterance
                 await _all_written(caller)
                 watching.cancel()
-            watch.look()  # who went away after the last sample is told as well
+            watch.look()  # processes that went after the last sample are told as well
             took_s = monotonic() - began
             partials = _lags(caller, "transcript.partial", "at_ms")
             finals = _lags(caller, "transcript.final", "end_ms")

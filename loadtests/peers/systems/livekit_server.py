@@ -62,7 +62,7 @@ class Loudspeaker(io.AudioOutput):
             self._began = time.monotonic()
             self.on_playback_started(created_at=time.time())
         self._pushed += frame.duration
-        with suppress(ConnectionClosed):  # who has heard enough hangs up
+        with suppress(ConnectionClosed):  # a listener that has heard enough hangs up
             await self._socket.send(bytes(frame.data))
 
     def flush(self) -> None:

@@ -99,7 +99,7 @@ class Gathered(Generic[Item, Result]):
 
 def _answer(waiting: _Waiting[Item, Result], result: Result | BaseException) -> None:
     if waiting.answer.done():
-        return  # nobody waits for it any more
+        return  # no caller waits for it any more
     if isinstance(result, BaseException):
         waiting.answer.set_exception(result)
     else:

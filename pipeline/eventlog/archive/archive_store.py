@@ -175,12 +175,12 @@ class ArchiveStore:
             try:
                 if self._files(session) or fs.exists(full):
                     fs.rm(full, recursive=True)
-            except OSError as error:  # whoever is archiving it adds files and takes some away
+            except OSError as error:  # an archiver adds files and takes some away
                 if not isinstance(error, FileNotFoundError) and error.errno != errno.ENOTEMPTY:
                     raise
             else:
                 return len(found)
-        raise ArchiveUnavailable("somebody keeps writing where a session is to be erased")
+        raise ArchiveUnavailable("another process keeps writing where a session is to be erased")
 
 
 def now_s() -> float:

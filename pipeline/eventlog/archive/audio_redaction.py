@@ -45,7 +45,7 @@ class AudioRedaction:
         until_s = now_s() + _LEASE_MS / 1_000
         status = await self._archival.begin(session, self._who, lease_ms=_LEASE_MS, now_ms=now_ms)
         if status is None or status.state == "deleted":  # the deleter may have died: the sweep erases
-            raise ArchiveUnavailable("somebody else is working on this session's files")
+            raise ArchiveUnavailable("another process is working on this session's files")
         return until_s
 
     async def _redact(

@@ -252,6 +252,6 @@ async def _repaired(replayer: FailoverReplayer, queue: ProducerQueue, outcome: O
     except LogError:
         return False  # the trouble of one session, which must not become everybody's
     if given is Given.WHOLE:
-        again, queue.doubted = not queue.doubted, True  # somebody may have filled the gap meanwhile
+        again, queue.doubted = not queue.doubted, True  # another writer may have filled the gap meanwhile
         return again
     return given is not Given.NOTHING

@@ -218,7 +218,7 @@ class RedisEventLog:
             try:
                 return await self._append(keys, batches, commands, failovers)
             except FailedOver:
-                continue  # what was done is there; some of the rest must wait now
+                continue  # the batches before are there; some of the rest must wait now
 
     async def _blocked(self, keys: Keys, batches: Sequence[Batch]) -> set[SessionId]:
         """Those of the sessions of which a new server may lack events that only their owners still have."""

@@ -34,7 +34,7 @@ def main() -> None:
         answer = {"code": error.code, "message": str(error)}
     except DocumentError as error:
         answer = {"code": error.code, "message": str(error)}
-    except Exception as error:  # whatever a reader stumbles over
+    except Exception as error:  # any error of a reader
         answer = {
             "code": DocumentUnreadable.code,
             "message": f"The document is damaged ({type(error).__name__}).",

@@ -135,7 +135,7 @@ class Connections:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA foreign_keys = ON")
-                connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
+                connection.execute("PRAGMA secure_delete = ON")  # deleted rows are overwritten
                 if not self._ready:
                     _make_tables(connection)
                     self._ready = True

@@ -359,7 +359,7 @@ class AudioInput:
             self._transcriber.grow(self.at_ms, self._event_writer.partials(self._utterance - 1))
         if self._back_ms is not None and self.at_ms >= self._back_ms and not self._endpointer.speaking:
             self._back_ms = None
-            await self._utterances.release()  # what was held before the connection broke
+            await self._utterances.release()  # an answer that was held before the connection broke
         await self._tell_progress()
         # An ended utterance has its own copy.
         lead = lead_ms(self.settings)

@@ -185,7 +185,7 @@ class AudioInputs(TaskScope):
         try:
             await handle.give(pcm)
         except BaseException:
-            handle.scope.cancel()  # who takes it up next hears all of it
+            handle.scope.cancel()  # the next gateway hears all of it
             raise
         return handle
 
@@ -310,7 +310,7 @@ class AudioInputs(TaskScope):
         self._tasks.start_soon(self._abandon, handle, error)
 
     async def _abandon(self, handle: OpenInputHandle, error: RhapsodeError) -> None:
-        with suppress(RhapsodeError):  # what went wrong with that is logged where it did
+        with suppress(RhapsodeError):  # a failure of that is logged where it happens
             await handle.abandon(error)
 
     async def _wait_for_return(self, handle: OpenInputHandle, wait_s: float) -> None:
@@ -328,7 +328,7 @@ class AudioInputs(TaskScope):
                 await handle.close("cut")
         except LogError as error:
             log.info("session %s: input %s ended: %s", opening.session, opening.input, error)
-            handle.scope.cancel()  # what is left of it will be taken up when the log is there again
+            handle.scope.cancel()  # the rest of it will be taken up when the log is there again
         except RhapsodeError as error:
             log.info("session %s: input %s ended: %s", opening.session, opening.input, error)
             handle.scope.cancel()

@@ -34,7 +34,7 @@ class HeardAllowance:
         """So many bytes of PCM. Raises LimitReached."""
         self._left -= count
         while self._left < 0:
-            with suppress(LogUnavailable):  # nobody can count now: a microphone outlives that
+            with suppress(LogUnavailable):  # the meter is away: a microphone outlives that
                 await self._take(_STEP_MS)
             self._left += _STEP_MS * _PER_MS
 

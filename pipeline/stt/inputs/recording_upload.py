@@ -65,7 +65,7 @@ class UploadedSound:
             await handle.close("failed", error)
             raise
         except BaseException:
-            audio_inputs.abandon(handle, InputCancelled("nobody waited for the recording to be heard"))
+            audio_inputs.abandon(handle, InputCancelled("the sender of the recording has left"))
             raise
         if refusals:
             raise refusals[0]

@@ -111,7 +111,7 @@ class Calls(TaskScope):
             with self._services.leaving.drain.guest():
                 sdp = await call.negotiate(offer)
                 opened = await open_()
-                if answered.cancelled():  # nobody waits for the answer any more
+                if answered.cancelled():  # no client waits for the answer any more
                     return
                 call.name = f"rtc_{opened.session}_{secrets.token_hex(4)}"
                 answered.set_result(Answered(sdp, call.name))

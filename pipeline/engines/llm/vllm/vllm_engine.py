@@ -255,7 +255,7 @@ class VllmLanguageModel(WatchedEngine):
         for name, adapter in self._adapters.items():
             try:
                 await self._engine.add_lora(adapter)
-            except Exception as error:  # whatever the engine's own process came up with
+            except Exception as error:  # any error of the engine's own process
                 raise UnusableWeights(f"vLLM cannot load the adapter {name!r}: {error}") from error
 
     def check(self) -> None:

@@ -129,7 +129,7 @@ class WhisperX(WatchedEngine):
         """The next piece; looked for beside the engine's thread, as the detection of speech needs no turn."""
         try:
             return await asyncio.to_thread(next, spoken, None)
-        except Exception as error:  # whatever onnxruntime and numpy come up with
+        except Exception as error:  # any error of onnxruntime and numpy
             _log.warning("speech could not be looked for", exc_info=True)
             raise EngineFailed(f"WhisperX could not read this ({type(error).__name__})") from error
 
@@ -144,7 +144,7 @@ class WhisperX(WatchedEngine):
                 prompt=utterances[0].prompt,
                 words=any(one.words for one in utterances),
             )
-        except Exception as error:  # whatever CTranslate2, torch and WhisperX come up with
+        except Exception as error:  # any error of CTranslate2, torch and WhisperX
             if len(utterances) == 1:
                 _log.warning("an utterance failed", exc_info=True)
                 self._failures += 1

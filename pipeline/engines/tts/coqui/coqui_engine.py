@@ -199,7 +199,7 @@ class CoquiTextToSpeech(LoadedCoqui["VitsVoice"]):
             return await self._reader.do(self._watchdog.watched, self._voice.pronounce, text)
         except EngineDead:
             raise
-        except Exception as error:  # whatever cleaners and phonemizers come up with
+        except Exception as error:  # any error of cleaners and phonemizers
             raise EngineFailed(f"The voice could not read this ({type(error).__name__}).") from error
 
     async def _frames(self, pieces: Sequence[WindowPiece], voice: str, speed: float) -> list[CoquiFrames]:
@@ -223,7 +223,7 @@ class CoquiTextToSpeech(LoadedCoqui["VitsVoice"]):
         try:
             with self._watchdog.working():
                 return self._done(asked)
-        except Exception as error:  # whatever torch comes up with
+        except Exception as error:  # any error of torch
             if len(asked) > 1:
                 _log.warning("a batch of %d failed; each is tried alone", len(asked))
                 return [self._done_together([one])[0] for one in asked]

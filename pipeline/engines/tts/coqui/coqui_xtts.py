@@ -140,7 +140,7 @@ class XttsTextToSpeech(LoadedCoqui[XttsVoice]):
             done = await asyncio.wrap_future(
                 self._thread.submit(self._watchdog.watched, partial(work, *args, **kwargs))
             )
-        except Exception as error:  # whatever torch comes up with
+        except Exception as error:  # any error of torch
             raise self._failed(error) from error
         self._succeeded()
         return done

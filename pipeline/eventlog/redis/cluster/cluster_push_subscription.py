@@ -40,7 +40,7 @@ class _Line:
             try:
                 await send(self.connection, words)
             except BROKEN:
-                return  # whoever reads finds the same break
+                return  # the reader finds the same break
 
     async def check(self) -> None:
         silent_s = time.monotonic() - self.heard_at
