@@ -5,7 +5,7 @@ import logging
 import socket
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import anyio
 import uvicorn
@@ -41,6 +41,15 @@ _ALWAYS = 1 << 20
 """... this: it is closed with 1013."""
 _FRAGMENTS = 4_096
 """Of one message: empty ones have no bytes that count, but take memory, and time to be counted."""
+_HEAD_BYTES: Final = 1 << 20
+"""Of one request: its address and headers, each of which counts as ..."""
+_HEADER_COSTS: Final = 32
+"""... so many bytes more than it has."""
+_PIPELINED: Final = 64
+"""Requests of one connection that wait for the one before them."""
+UNSENT_BYTES = 512 << 20
+"""Of answers and events that clients have not taken, over all connections; where there are more, those are
+cut that have taken the longest."""
 _REFUSED = b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: 0\r\n%b\r\n"
 _TOO_LONG = _REFUSED % (b"431 Request Header Fields Too Large", b"")
 _OTHER_VERSION = _REFUSED % (b"426 Upgrade Required", b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n")
@@ -84,13 +93,80 @@ class _Server(uvicorn.Server):
         return _Http(self.config, self.server_state, self.lifespan.state)
 
 
-class _Http(HttpToolsProtocol):
+class _Slow(asyncio.Protocol):
+    """Connection whose client may take what it asked for slowly, or not at all.
+
+    An answer that was handed over whole waits here after its request is over, where nothing else counts it.
+    """
+
+    transport: asyncio.Transport
+    waiting: ClassVar[dict["_Slow", int]] = {}
+    """Connections with more to send than the kernel takes now, and bytes that each had when that began; the
+    longest wait first."""
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.waiting[self] = self.transport.get_write_buffer_size()
+        while sum(self.waiting.values()) > UNSENT_BYTES:
+            longest = next(iter(self.waiting))
+            longest.forget_unsent()
+            longest.transport.abort()
+
+    def resume_writing(self) -> None:
+        self.forget_unsent()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.forget_unsent()
+        super().connection_lost(exc)
+
+    def forget_unsent(self) -> None:
+        self.waiting.pop(self, None)
+
+
+class _TooMuch(Exception):
+    """Of a request, before anything is known of its sender: the parser's caller answers 400."""
+
+
+class _Http(_Slow, HttpToolsProtocol):
+    """Bounds what uvicorn takes of requests that nobody has looked at: their headers, and how many wait on
+    one connection. 20 MB of empty headers took 600 MB and a second of the loop, 2.5 MB of requests 250 MB."""
+
+    _head = 0
+    """Bytes of the request's address and headers so far."""
+
+    def on_message_begin(self) -> None:
+        self._head = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count_head(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_head(len(name) + len(value) + _HEADER_COSTS)
+        super().on_header(name, value)
+
+    def _count_head(self, size: int) -> None:
+        self._head += size
+        if self._head > _HEAD_BYTES:
+            raise _TooMuch
+
+    def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= _PIPELINED:
+            raise _TooMuch
+        super().on_headers_complete()
+
     def _should_upgrade_to_ws(self) -> bool:
         """HTTP/1.0 has no WebSockets (RFC 6455, section 4.1): such a request is a plain one."""
         return self.parser.get_http_version() != "1.0" and super()._should_upgrade_to_ws()
 
+    def handle_websocket_upgrade(self) -> None:
+        self.forget_unsent()  # another protocol has the connection from here on
+        super().handle_websocket_upgrade()
 
-class _WebSocket(WebSocketsSansIOProtocol):
+
+class _WebSocket(_Slow, WebSocketsSansIOProtocol):
     """Answers two handshakes that uvicorn leaves without an answer, or without what RFC 6455 asks for.
 
     Small binary frames wait in a short queue: uvicorn pauses and resumes reading for each of them. Messages

@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 import anyio
 import httpx
 import pytest
-from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from fastapi import FastAPI, Response, WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -197,6 +197,64 @@ async def test_messages_behind_the_servers_close_are_not_kept_and_do_not_count(
             await eventually(lambda: direct_listener._WebSocket.all_unread == 0)
             assert not lost
             writer.close()
+
+
+async def test_answers_that_clients_do_not_take_are_bounded_over_all_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of an answer that was sent whole, the request is over when it waits here."""
+    monkeypatch.setattr(direct_listener, "UNSENT_BYTES", 30_000_000)
+    app, waiting = FastAPI(), direct_listener._Http.waiting
+
+    @app.get("/long")
+    def long() -> Response:
+        return Response(bytes(20_000_000))
+
+    async def asked() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection that has asked, and reads nothing."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000)
+        writer.write(b"GET /long HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        return reader, writer
+
+    with reserve_port() as reserved:
+        port = reserved.getsockname()[1]
+        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
+            first, _ = await asked()
+            await eventually(lambda: len(waiting) == 1)
+            second, writer = await asked()
+            with anyio.fail_after(20):
+                assert len(await first.read()) < 20_000_000
+                await second.readuntil(b"\r\n\r\n")
+                assert len(await second.readexactly(20_000_000)) == 20_000_000
+            writer.close()
+            await eventually(lambda: not waiting)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 40_000,
+        b"GET /" + b"a" * 1_100_000,
+        b"GET / HTTP/1.1\r\n\r\n" * 200,
+    ],
+)
+async def test_requests_with_endless_headers_or_without_number_are_refused(sent: bytes) -> None:
+    app, over = FastAPI(), anyio.Event()
+
+    @app.get("/")
+    async def wait() -> None:
+        await over.wait()
+
+    with reserve_port() as reserved:
+        port = reserved.getsockname()[1]
+        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(sent)
+            with anyio.fail_after(20), suppress(ConnectionResetError):  # it may come before the answer
+                assert (await reader.read()).startswith(b"HTTP/1.1 400")
+            writer.close()
+            await check_serving(port)
+            over.set()
 
 
 async def test_a_message_of_countless_empty_fragments_ends_its_connection() -> None:
