@@ -110,6 +110,11 @@ class Push:
     events: Sequence[Recorded]
     """Empty where the announcement was too large to carry them: read them."""
 
+    @property
+    def bytes(self) -> int:
+        """Of the data of its events, without their sound."""
+        return sum(event.size for event in self.events)
+
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:

@@ -33,6 +33,10 @@ WAITING: Final = 64
 """Events that can wait for others do so until there are as many; more: the listener is woken less often."""
 
 
+_PUSHED_BYTES: Final = 64 << 10
+"""Data of the pushed events that one listener holds, as objects fifty times as much at worst."""
+
+
 class LogListener:
     """Holds at most `buffer` pushed events: one more and all are let go, to be read again from the log."""
 
@@ -55,6 +59,8 @@ class LogListener:
         self._can_wait = can_wait
         self._pushed: deque[Push] = deque()
         self._held = 0
+        self._bytes = 0
+        """Data of the events that are held."""
         self._changed = asyncio.Event()
 
     def offer(self, push: Push) -> None:
@@ -63,9 +69,10 @@ class LogListener:
             end = self._pushed[-1].last if self._pushed else self.cursor
             self._pushed.append(push)
             self._held += len(push.events)
-            if self._held > self._buffer:
+            self._bytes += push.bytes
+            if self._held > self._buffer or self._bytes > _PUSHED_BYTES:
                 self._pushed.clear()
-                self._held = 0
+                self._held = self._bytes = 0
             elif (
                 self._can_wait
                 and push.first <= end + 1
@@ -89,6 +96,7 @@ class LogListener:
         while self._pushed and self._pushed[0].first <= self.cursor + 1:
             push = self._pushed.popleft()
             self._held -= len(push.events)
+            self._bytes -= push.bytes
             events += self.deliver(push.events[max(0, self.cursor + 1 - push.first) :])
         return events
 

@@ -12,9 +12,10 @@ from pipeline.eventlog.redis.codec import AUDIO_MAX, decode_entry
 from schemas.events.recorded import Recorded
 from schemas.ids import SessionId
 
-PAGE_BYTES: Final = 1 << 20
-"""A page ends with the event that reaches so many bytes of data: as objects they take up to thirty times as
-much, and nobody else of the process is served while they are made."""
+PAGE_BYTES: Final = 64 << 10
+"""A page ends with the event that reaches so many bytes of data: as objects they take up to fifty times as
+much, nobody else of the process is served while they are made, and a client that reads slowly holds them.
+With a smaller value usual sessions, of which 500 events have some more, are read in many more pages."""
 _PAGE_S: Final = 0.02
 """A page ends also with the event at which so much processor time is used up: in a megabyte of data there may
 be a million empty lists."""

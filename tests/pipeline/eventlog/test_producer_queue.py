@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,8 +110,8 @@ def test_joined_text_stays_short_and_leaves_nobody_waiting() -> None:
     assert outcome.last == 3
 
 
-def recorded(seq: int) -> Recorded:
-    return Recorded(Seq(seq), 1_000, TurnId(1), "text.delta", 1, {})
+def recorded(seq: int, size: int = 0) -> Recorded:
+    return Recorded(Seq(seq), 1_000, TurnId(1), "text.delta", 1, {}, size=size)
 
 
 def push(first: int, last: int) -> Push:
@@ -174,3 +175,25 @@ def test_a_listener_is_woken_at_a_gap_also_for_what_can_wait() -> None:
     assert asyncio.run(woken_by(1, 2, 3)) is False
     assert asyncio.run(woken_by(1, 3)) is True
     assert asyncio.run(woken_by(2)) is True
+
+
+def test_a_listener_holds_few_bytes_of_what_was_pushed() -> None:
+    """A client that reads nothing would have 256 events held, each of up to 64 kB."""
+
+    async def taken(size: int) -> list[int]:
+        listener = LogListener(SESSION, Seq(0), audio=False, buffer=256)
+        for seq in range(1, 5):
+            listener.offer(Push(SESSION, Seq(seq), Seq(seq), [recorded(seq, size)]))
+        return [one.seq for one in listener.take()]
+
+    assert asyncio.run(taken(16_000)) == [1, 2, 3, 4]
+    assert asyncio.run(taken(20_000)) == []
+
+
+def test_the_json_of_a_long_event_is_not_kept_beside_it() -> None:
+    short, long = (
+        Recorded(Seq(1), 1, TurnId(1), "text.delta", 1, {"at": 0, "text": "a" * n}) for n in (9, 99_999)
+    )
+    assert short.json(orjson.dumps) is short.json(orjson.dumps)
+    assert long.json(orjson.dumps) == long.json(orjson.dumps)
+    assert long.json(orjson.dumps) is not long.json(orjson.dumps)
