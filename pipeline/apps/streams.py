@@ -315,11 +315,13 @@ async def _forked(
         raise StreamInvalid("the source ends before this offset", field="Stream-Fork-Offset")
     yield NewEvent(started, now)
     yield NewEvent(config, now)
-    at = START
+    at, within = START, False
     while at < upto:
         for recorded in await _read(log, source, at, limit=min(16, upto - at)):
-            at = recorded.seq
+            at, within = recorded.seq, recorded.data.get("more", False)
             yield NewEvent(_own(recorded), now, audio=recorded.audio or b"")
+    if within:  # what is appended to the fork would be part of it: forks of forks had appends without end
+        raise StreamInvalid("the offset lies within an append", field="Stream-Fork-Offset")
     if config.fork_sub_offset:
         behind = await _append_behind(log, source, upto)
         kept = await anyio.to_thread.run_sync(split_at, behind, config.fork_sub_offset, config.content_type)

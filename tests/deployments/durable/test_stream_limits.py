@@ -93,3 +93,15 @@ def test_a_deleted_stream_is_gone_and_its_name_not_free_while_a_fork_lives(carol
     carol.delete("durable/fork-of-fork")
     assert codes(carol.get("durable/source")) == (404, "stream.not_found")
     assert carol.put("durable/source", content=b"new").status_code == 201
+
+
+def test_a_fork_does_not_begin_within_an_append(carol: httpx.Client) -> None:
+    """Else what follows would be part of it, and forks of forks would have appends without end."""
+    end = carol.put("durable/source", content=bytes(300_000)).headers["Stream-Next-Offset"]
+    within = f"{end[:-1]}{int(end[-1]) - 1}"
+    fork = {"Stream-Forked-From": "source", "Stream-Fork-Offset": within}
+    refused = carol.put("durable/fork", headers=fork, content=b"more")
+    assert codes(refused) == (400, "stream.invalid")
+    assert refused.json()["field"] == "Stream-Fork-Offset"
+    assert codes(carol.get("durable/fork")) == (404, "stream.not_found")
+    assert carol.put("durable/fork", headers=fork | {"Stream-Fork-Offset": end}).status_code == 201
