@@ -18,6 +18,7 @@ from deployments.faces.responses.response_translator import ResponseTranslator, 
 from deployments.faces.responses.response_turns import ResponseTurns
 from deployments.web.body_limits import BoundedRoute
 from deployments.web.error_shapes import openai_problems
+from deployments.web.json_lists import listed
 from deployments.web.resource_access import Caller
 from deployments.web.sse_format import QUIET, written
 from pipeline.delivery.listener import SessionListener
@@ -102,21 +103,23 @@ async def delete(services: Open, caller: Caller, response_id: str) -> Response:
 async def input_items(
     services: Open,
     caller: Caller,
+    request: Request,
     response_id: str,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     order: Literal["asc", "desc"] = "desc",
     after: str | None = None,
 ) -> Response:
     """The items that a stored response rests on, with those of the responses before it."""
-    items = await _turns(services).input_items(response_id, caller)
+    items, conversation = await _turns(services).input_items(response_id, caller)
     names = list(items) if order == "asc" else list(items)[::-1]
     if after is not None and after not in items:
         raise InputError(f"Item with id '{after[:80]}' not found.", field="after")
     begin = 0 if after is None else names.index(after) + 1
     shown = names[begin : begin + limit]
-    page = [{"id": name, **items[name](), "status": "completed"} for name in shown]
+    page = ({"id": name, **items[name](), "status": "completed"} for name in shown)
     ends = {"first_id": shown[0], "last_id": shown[-1]} if shown else {"first_id": "", "last_id": ""}
-    return _json({"object": "list", "data": page, "has_more": begin + limit < len(names), **ends})
+    about = {"object": "list", "has_more": begin + limit < len(names), **ends}
+    return await listed(request, about, "data", page, conversation)
 
 
 def _json(shown: Shown, headers: dict[str, str] | None = None) -> Response:

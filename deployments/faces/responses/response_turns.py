@@ -215,14 +215,18 @@ class ResponseTurns:
         if follow and not translator.over:
             raise EngineFailed("the session of this response was ended before it was whole")
 
-    async def input_items(self, name: str, caller: Principal) -> dict[str, Callable[[], Shown]]:
-        """All that the response rests on, by its ids, from the oldest item on; a call makes one of them."""
+    async def input_items(
+        self, name: str, caller: Principal
+    ) -> tuple[dict[str, Callable[[], Shown]], Conversation]:
+        """All that the response rests on, by its ids, from the oldest item on; a call makes one of them. And
+        the session that has them."""
         found, conversation = await self.find(name, caller)
         chained = await self._rests_on(found, conversation)
         items = context(conversation, chained, without_output=found.turn)
-        return {
+        made: dict[str, Callable[[], Shown]] = {
             item_id(found.session, item): partial(item_object, item, conversation.turns) for item in items
         }
+        return made, conversation
 
     # ------------------------------------------------------------ cancelled and deleted
 

@@ -466,6 +466,17 @@ def test_listed_items_are_openais(client: OpenAI) -> None:
         TypeAdapter(ResponseItem).validate_python(item.to_dict())
 
 
+def test_a_long_list_of_items_is_sent_while_it_is_made(client: OpenAI, app: RunningApp) -> None:
+    """Those of an import may have as much text as a session."""
+    said: list[Any] = [{"role": "user", "content": "\U0001f30a" * 6_000} for _ in range(3)]
+    made = client.responses.create(model="gpt-4o", input=said)
+    answer = httpx.get(f"{app.url}/v1/responses/{made.id}/input_items")
+    assert "content-length" not in answer.headers
+    told = answer.json()
+    assert [item["content"][0]["text"] for item in told["data"]] == [one["content"] for one in said]
+    assert (told["has_more"], told["last_id"]) == (False, told["data"][-1]["id"])
+
+
 def test_a_refused_request_leaves_no_session(client: OpenAI, app: RunningApp) -> None:
     first = client.responses.create(model="gpt-4o", input="at once")
     client.responses.create(model="gpt-4o", input="at once", previous_response_id=first.id)
