@@ -1,6 +1,5 @@
 """The Gateway deployment: the ingress that holds sockets, runs turns and knows the log."""
 
-import gc
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,11 +17,13 @@ from deployments.replicas.language_model import RemoteLanguageModel
 from deployments.replicas.replica_counts import ReplicaCounts, unless_resting
 from deployments.replicas.replica_stop import stop_watch
 from deployments.replicas.retrieval import RemoteRetrieval
+from deployments.replicas.serve_inbox import BoundedInboxes
 from deployments.replicas.speech_to_text import RemoteSpeechToText
 from deployments.replicas.text_to_speech import RemoteSpeaker
 from deployments.rpc.replica_telemetry import replica_name
 from deployments.rpc.result_stream_server import ResultStreamServer
 from deployments.web.spool import spool_under
+from pipeline.core.garbage import short_collections
 from pipeline.engines.ports import Transcribers
 from pipeline.turn.generation import Engines
 from schemas.errors import GatewayLeaving
@@ -56,9 +57,11 @@ class GatewayReplica:
         self._services: GatewayContainer | None = None
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_app(
+        app = create_app(
             self._open, body_bytes=self._settings.limits.body_bytes, gateway=self._settings.gateway
         )
+        app.add_middleware(BoundedInboxes)
+        return app
 
     async def check_health(self) -> None:
         """Called by Serve: who was sent away is replaced once nobody is there, who broke, too."""
@@ -95,12 +98,9 @@ class GatewayReplica:
             self._settings, models, transcribers, checks, retrieval, ReplicaCounts(), stop_watch()
         ) as services:
             self._services = services
-            # Objects that exist by now stay: looking through it again and again would stop every session for
-            # 60 ms or so at a time.
-            gc.collect()
-            gc.freeze()
-            log.info("the gateway is ready")
-            yield services
+            with short_collections():
+                log.info("the gateway is ready")
+                yield services
 
 
 Gateway = serve.ingress()(GatewayReplica)

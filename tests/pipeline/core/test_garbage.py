@@ -1,0 +1,70 @@
+"""Collections of garbage: what a long one has looked at is left out of the next ones, for a while."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+from itertools import accumulate, repeat
+
+import pytest
+
+from pipeline.core.garbage import short_collections
+
+
+class Ring:
+    """Refers to itself, so that only a collection finds it."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+@pytest.fixture(autouse=True)
+def frozen_before() -> Iterator[None]:
+    """Objects of the tests stay out of what other modules' tests collect."""
+    gc.disable()
+    yield
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.mark.parametrize(("step_s", "is_found"), [(0.001, True), (1.0, False)])
+def test_what_a_long_collection_has_looked_at_is_left_out_of_the_next_ones(
+    step_s: float, is_found: bool
+) -> None:
+    clock = accumulate(repeat(step_s))
+    with short_collections(lambda: next(clock)):
+        ring = Ring()
+        known = weakref.ref(ring)
+        gc.collect()
+        del ring
+        gc.collect()
+        assert (known() is None) == is_found
+
+
+def test_now_and_then_a_collection_looks_at_everything() -> None:
+    clock = accumulate(repeat(300.0))
+    with short_collections(lambda: next(clock)):
+        ring = Ring()
+        known = weakref.ref(ring)
+        gc.collect()
+        del ring
+        gc.collect()
+        assert known() is None
+
+
+def test_what_nobody_refers_to_goes_at_once_also_where_it_is_left_out() -> None:
+    clock = accumulate(repeat(1.0))
+    with short_collections(lambda: next(clock)):
+        ring = Ring()
+        known = weakref.ref(ring)
+        gc.collect()
+        del ring.own, ring
+        assert known() is None
+
+
+def test_the_collector_is_as_before_after_the_block() -> None:
+    callbacks = list(gc.callbacks)
+    with short_collections():
+        assert len(gc.callbacks) == len(callbacks) + 1
+    assert gc.callbacks == callbacks
+    assert gc.get_freeze_count() == 0
