@@ -126,8 +126,8 @@ class GatewayContainer:
     clock: Clock
     checks: Mapping[str, Check]
     tracing: Tracing | None
+    held: HeldSessions
     sentences: SentenceEncoder = field(default_factory=SentenceEncoder)
-    held: HeldSessions = field(default_factory=HeldSessions)
     forking: FairPlaces = field(default_factory=partial(FairPlaces, 2))
 
 
@@ -229,6 +229,7 @@ class _Resources:
             threads=Threads(sessions, characters, recorder, log.hot),
             renderings=Renderings(log, views),
             recordings=Recordings(log, small_bytes=settings.limits.whole_file_bytes),
+            held=HeldSessions(settings.limits),
             allowance=allowance,
             authenticator=authenticator,
             ownership=Ownership(log),

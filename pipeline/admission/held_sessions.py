@@ -7,17 +7,16 @@ from typing import Final
 
 from schemas.errors import GatewayBusy
 from schemas.errors.access_errors import ListenerLimit
+from schemas.settings.limit_settings import LimitSettings
 
-HELD_BYTES: Final = 256 << 20
-"""Data of the events of all that are held, in Realtime connections 18 times as much at worst; a quarter of it
-is one principal's."""
 _RETRY_S: Final = 5.0
 
 
 class HeldSessions:
     """The first one of a principal, or of all, is always taken. One thread only."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: LimitSettings) -> None:
+        self.limits = limits
         self._bytes: Counter[str] = Counter()
         self._held: dict[tuple[str, int], list[int]] = {}
         """By principal and session in memory: how many hold it, and its bytes."""
@@ -56,8 +55,9 @@ class HeldSessions:
 
     def _check(self, principal: str, size: int, what: str) -> None:
         own, total = self._bytes[principal], self._bytes.total()
-        if principal and own and own + size > HELD_BYTES // 4:
+        most = (self.limits.principal if principal else self.limits.everybody).held_bytes
+        if most is not None and own and own + size > most:
             fault = f"connections of one principal hold as many {what} as they may"
             raise ListenerLimit(fault, retry_after_s=_RETRY_S)
-        if total and total + size > HELD_BYTES:
+        if total and total + size > self.limits.held_bytes:
             raise GatewayBusy(f"this replica holds as many {what} as it can; try again shortly")

@@ -92,6 +92,10 @@ class PrincipalLimits(ClosedModel):
     `log.max_memory_mb` where the log's server is the embedded one."""
     listeners: int | None = Field(default=200, ge=1)
     """Sockets, event streams and downloads at the same time, in each replica: `limit.listeners`."""
+    held_bytes: int | None = Field(default=64 * 1_024 * 1_024, ge=1_000)
+    """Bytes of long sessions' events that Realtime connections, lists and files which are being sent hold in
+    each replica: `limit.listeners`. The first is always taken. An application with one key for all of its
+    users may need more; in memory it is up to 18 times as much."""
 
 
 NO_LIMITS = PrincipalLimits(
@@ -107,4 +111,5 @@ NO_LIMITS = PrincipalLimits(
     written_mb_per_hour=None,
     stored_mb=None,
     listeners=None,
+    held_bytes=None,
 )

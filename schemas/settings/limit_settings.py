@@ -82,6 +82,9 @@ class LimitSettings(ClosedModel):
     """Sessions with a turn running in this replica; one more is refused: 503 `gateway.busy`."""
     listeners: int = Field(default=4_000, ge=1)
     """Sockets, event streams and downloads in this replica; one more is refused: 503 `gateway.busy`."""
+    held_bytes: int = Field(default=256 * 1024 * 1024, ge=1_000)
+    """Bytes of long sessions' events that all connections of this replica hold; more is refused: 503
+    `gateway.busy`."""
     whole_file_bytes: int = Field(default=16 * 1024 * 1024, ge=0)
     """Speech with more PCM (5.8 minutes; as WAV or PCM a quarter of that) is sent as a file while it is made;
     less is made at once and kept for a while."""

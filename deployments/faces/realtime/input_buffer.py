@@ -56,13 +56,10 @@ class RealtimeAudioInput:
             return None
         return handle.name, handle.audio_input.at_ms
 
-    async def append(self, audio: str) -> None:
-        """Raises RealtimeInvalid, or what ended the input."""
-        if sound := await _decoded(audio):
-            await self.push(sound)
-
     async def push(self, sound: bytes) -> None:
-        """Raises RealtimeInvalid, or what ended the input."""
+        """Takes the next sound, if there is any. Raises RealtimeInvalid, or what ended the input."""
+        if not sound:
+            return
         handle = await self._current() or await self._open()
         self._sent += len(sound)
         with self._using(handle):
@@ -170,8 +167,8 @@ class RealtimeAudioInput:
         return found
 
 
-async def _decoded(audio: str) -> bytes:
-    """Off the loop where it is much."""
+async def decoded_sound(audio: str) -> bytes:
+    """The sound of an event's base64; off the loop where it is much. Raises RealtimeInvalid."""
     try:
         if len(audio) <= _AT_ONCE:
             return base64.b64decode(audio, validate=True)

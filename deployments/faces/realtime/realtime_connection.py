@@ -15,7 +15,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from deployments.container import GatewayContainer
 from deployments.faces.realtime.event_translator import ServerEvent
-from deployments.faces.realtime.input_buffer import RealtimeAudioInput
+from deployments.faces.realtime.input_buffer import RealtimeAudioInput, decoded_sound
 from deployments.faces.realtime.output_audio import AnswerSound
 from deployments.faces.realtime.realtime_commands import RealtimeCommands
 from deployments.faces.realtime.realtime_opening import Opened, open_session
@@ -109,9 +109,7 @@ _JOBS: Final = 32
 """Queue of client events; when there is more, the client waits to be heard."""
 _EVENT_ID: Final = 512
 _LONG: Final = 1 << 20
-"""Characters of an event from which on it is counted as what the connection holds in memory ..."""
-_COPIES: Final = 3
-"""... as text, as JSON and as sound."""
+"""Characters of an event from which on it is counted as what the connection holds in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,20 +214,34 @@ class Connection:
     async def receive(self) -> None:
         """Obey until the client leaves; what is wrong with an event is told, and nothing more."""
         async with self._send_job:
-            while (message := await self._transport.receive()) is not None:
-                await self._obey(message)
+            while await self._obey_next():
+                pass
 
-    async def _obey(self, message: str | bytes) -> None:
+    async def _obey_next(self) -> bool:
+        """Obeys the client's next event. Returns False: there is none, the client has left.
+
+        A long one is held once: the text goes when it is read, and what was read when it is sound.
+        """
+        if (message := await self._transport.receive()) is None:
+            return False
         event_id, holder = None, _LongEvent()
         try:
             if len(message) > _LONG:
-                held = self._services.held
-                held.hold(holder, self._opened.principal, _COPIES * len(message), "long events")
+                self._services.held.hold(holder, self._opened.principal, len(message), "long events")
             raw = await self._parsed(message)
+            del message
             event_id = _event_id(raw)
-            await self._take(client_event(raw))
+            event = client_event(raw)
+            del raw
+            if isinstance(event, BufferAppend) and self._media is None:
+                sound = await decoded_sound(event.audio)
+                del event
+                await self.audio_input.push(sound)
+            else:
+                await self._take(event)
         except RhapsodeError as error:
             await self._complain(error, event_id)
+        return True
 
     async def _parsed(self, message: str | bytes) -> Any:
         if isinstance(message, bytes):
@@ -260,14 +272,12 @@ class Connection:
             beside.cancel_scope.cancel()
 
     async def _take(self, event: ClientEvent) -> None:
-        """Sound has its place at once; whatever needs the log waits its turn."""
+        """Whatever needs the log waits its turn; sound, which has its place at once, does not come here."""
         match event:
-            case BufferAppend() if self._media is not None:
+            case BufferAppend():
                 raise RealtimeInvalid(
                     "The sound of a call comes by its audio track.", reason="unsupported_value", field="type"
                 )
-            case BufferAppend():
-                await self.audio_input.append(event.audio)
             case BufferCommit():
                 await self._later(await self.audio_input.commit(), event)
             case BufferClear():

@@ -64,6 +64,18 @@ async def test_calls_that_begin_at_the_same_moment_are_counted(offer: str) -> No
             await calls.answer("anna", offer, refused, allowed)
 
 
+async def test_a_call_that_nobody_connects_to_holds_its_session_no_more(offer: str) -> None:
+    released = list[str]()
+
+    async def opened() -> Any:
+        return SimpleNamespace(session="session", let_go=lambda: released.append("session"))
+
+    async with Calls(gateway(connect_s=0.01)) as calls:
+        await calls.answer("anna", offer, opened, allowed)
+        await calls.see_out()
+    assert released == ["session"]
+
+
 async def test_a_call_for_which_one_address_has_no_port_leaves_none_of_another_open(offer: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))

@@ -12,13 +12,14 @@ from starlette.requests import HTTPConnection
 from deployments.web.connection_limiter import count_as_lasting, counted_by
 from deployments.web.json_lists import as_they_are, listed
 from deployments.web.resource_access import PRINCIPAL
-from pipeline.admission.held_sessions import HELD_BYTES, HeldSessions
+from pipeline.admission.held_sessions import HeldSessions
 from pipeline.auth.principals import Principal
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from schemas.errors.access_errors import ListenerLimit
 from schemas.ids import TurnId
 from schemas.settings import SessionSettings
+from schemas.settings.limit_settings import LimitSettings
 
 pytestmark = pytest.mark.anyio
 ANNA = Principal("anna")
@@ -60,8 +61,8 @@ async def test_a_long_list_is_made_as_it_is_taken() -> None:
             made += 1
             yield Line(number=number, text="x" * 10_000)
 
-    held, session = HeldSessions(), Conversation()
-    session.data_bytes = HELD_BYTES
+    held, session = HeldSessions(LimitSettings()), Conversation()
+    session.data_bytes = held.limits.held_bytes
     state = SimpleNamespace(services=SimpleNamespace(held=held, ownership=None))
     connection = HTTPConnection({"type": "http", "app": SimpleNamespace(state=state), PRINCIPAL: ANNA})
     counted_by(connection.scope, take)

@@ -12,7 +12,6 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from pipeline.admission import held_sessions
 from pipeline.admission.held_sessions import HeldSessions
 from pipeline.admission.upload_limits import Arriving
 from pipeline.core.fair_slots import FairPlaces
@@ -105,34 +104,42 @@ class Holder:
     """Holds a session."""
 
 
-def test_long_sessions_that_connections_hold_are_bounded_for_each_and_for_all(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(held_sessions, "HELD_BYTES", 1_000)
-    held, holders = HeldSessions(), [Holder() for _ in range(5)]
-    held.hold(holders[0], "anna", 700)  # the first one is always taken
+def holding(each: int, *, all_together: int | None = None) -> LimitSettings:
+    """Limits of what connections hold, in bytes."""
+    return LimitSettings(held_bytes=all_together or 4 * each, principal=PrincipalLimits(held_bytes=each))
+
+
+def test_long_sessions_that_connections_hold_are_bounded_for_each_and_for_all() -> None:
+    held, holders = HeldSessions(holding(1_000, all_together=4_000)), [Holder() for _ in range(5)]
+    held.hold(holders[0], "anna", 2_800)  # the first one is always taken
     with pytest.raises(ListenerLimit):
         held.hold(holders[1], "anna", 1)
-    held.hold(holders[1], "bob", 300)
+    held.hold(holders[1], "bob", 1_200)
     with pytest.raises(GatewayBusy):
         held.hold(holders[2], "carol", 1)
     del holders[0]
-    held.hold(holders[1], "anna", 200)
+    held.hold(holders[1], "anna", 800)
 
 
-def test_a_session_that_several_downloads_hold_counts_once_until_the_last_one_ends(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(held_sessions, "HELD_BYTES", 1_000)
-    held, story, another, downloads = HeldSessions(), Holder(), Holder(), [Holder() for _ in range(9)]
+def test_on_an_open_server_connections_hold_what_there_is_for_all() -> None:
+    held, holders = HeldSessions(holding(1_000, all_together=4_000)), [Holder() for _ in range(3)]
+    held.hold(holders[0], "", 2_000)
+    held.hold(holders[1], "", 2_000)
+    with pytest.raises(GatewayBusy):
+        held.hold(holders[2], "", 1)
+
+
+def test_a_session_that_several_downloads_hold_counts_once_until_the_last_one_ends() -> None:
+    held, story, another = HeldSessions(holding(1_000)), Holder(), Holder()
+    downloads = [Holder() for _ in range(9)]
     for download in downloads[1:]:
-        held.hold(download, "anna", 200, of=story)
+        held.hold(download, "anna", 800, of=story)
     del downloads[1:], download
-    held.hold(downloads[0], "anna", 200, of=story)
+    held.hold(downloads[0], "anna", 800, of=story)
     with pytest.raises(ListenerLimit):
-        held.hold(another, "anna", 200)
+        held.hold(another, "anna", 800)
     downloads.clear()
-    held.hold(another, "anna", 200)
+    held.hold(another, "anna", 800)
 
 
 async def test_a_session_that_a_realtime_connection_holds_counts_until_it_ends(
@@ -142,7 +149,8 @@ async def test_a_session_that_a_realtime_connection_holds_counts_until_it_ends(
     async with client(app, people[1].root) as http:
         session = await create(http)
         await ask(http, session, text="word " * 4_000, settings={"speak": False})
-    monkeypatch.setattr(held_sessions, "HELD_BYTES", 40_000)
+    assert app.services is not None
+    monkeypatch.setattr(app.services.held, "limits", holding(10_000))
 
     @asynccontextmanager
     async def greeted() -> AsyncGenerator[str, None]:
@@ -161,15 +169,18 @@ async def test_a_session_that_a_realtime_connection_holds_counts_until_it_ends(
                 pass
 
 
-async def test_a_long_realtime_event_counts_among_what_is_held(
-    app: RunningApp, people: tuple[Path, People], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("each", "code"), [(2_300_000, "limit.listeners"), (2_600_000, "invalid_value")])
+async def test_a_long_realtime_event_counts_once_among_what_is_held(
+    app: RunningApp, people: tuple[Path, People], monkeypatch: pytest.MonkeyPatch, each: int, code: str
 ) -> None:
-    headers = {"Authorization": f"Bearer {people[1].root}"}
+    assert app.services is not None
+    holder, headers = Holder(), {"Authorization": f"Bearer {people[1].root}"}
     async with connect(f"{app.ws_url}/v1/realtime", additional_headers=headers, proxy=None) as socket:
         assert json.loads(await socket.recv())["type"] == "session.created"
-        monkeypatch.setattr(held_sessions, "HELD_BYTES", 4_000_000)
-        await socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": "A" * 1_200_000}))
-        assert json.loads(await socket.recv())["error"]["code"] == "limit.listeners"
+        monkeypatch.setattr(app.services.held, "limits", holding(each))
+        app.services.held.hold(holder, "root", 1_200_000)
+        await socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": "!" * 1_200_000}))
+        assert json.loads(await socket.recv())["error"]["code"] == code
         await socket.send(json.dumps({"type": "input_audio_buffer.clear"}))
         assert json.loads(await socket.recv())["type"] == "input_audio_buffer.cleared"
 
@@ -304,7 +315,7 @@ async def test_a_file_that_would_hold_too_much_takes_no_minutes(
         token = (await http.post("/v1/tokens")).json()["token"]
         await listen_until_over(app.ws_url, session, turn, token=token)
         monkeypatch.setattr(app.services.recordings, "small", lambda wish: False)
-        app.services.held.hold(holder, "bob", held_sessions.HELD_BYTES // 4)
+        app.services.held.hold(holder, "bob", 64 << 20)
         answer = await http.get(f"/v1/sessions/{session}/audio")
     assert refused(answer) == (429, "limit.listeners", True)
     assert charged == []

@@ -111,11 +111,14 @@ class Calls(TaskScope):
             with self._services.leaving.drain.guest():
                 sdp = await call.negotiate(offer)
                 opened = await open_()
-                if answered.cancelled():  # no client waits for the answer any more
-                    return
-                call.name = f"rtc_{opened.session}_{secrets.token_hex(4)}"
-                answered.set_result(Answered(sdp, call.name))
-                await call.run(opened, allowed)
+                try:
+                    if answered.cancelled():  # no client waits for the answer any more
+                        return
+                    call.name = f"rtc_{opened.session}_{secrets.token_hex(4)}"
+                    answered.set_result(Answered(sdp, call.name))
+                    await call.run(opened, allowed)
+                finally:
+                    opened.let_go()
         except RhapsodeError as error:
             if not answered.done():
                 answered.set_exception(error)
