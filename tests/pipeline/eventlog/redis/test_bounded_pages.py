@@ -107,7 +107,7 @@ async def test_of_many_readers_one_asks_for_more_than_fits(
     session = new_session_id()
     await log.append([creation(session)])
     for number in range(1, 31):
-        large = [NewEvent(TextDelta(at=0, text="x" * 100 * KILOBYTE), 1_000, TurnId(2)) for _ in range(2)]
+        large = [NewEvent(TextDelta(at=0, text="x" * 10 * KILOBYTE), 1_000, TurnId(2)) for _ in range(2)]
         await log.append([batch(session, number, *large)])
     replies = sizes_of_replies(log, monkeypatch)
     async with anyio.create_task_group() as readers:
