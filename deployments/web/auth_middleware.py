@@ -106,7 +106,7 @@ class AuthMiddleware:
         drain = services.leaving.drain
         guest: Principal | None = scope.get(PRINCIPAL) if lasts(scope) else None
         with ExitStack() as held:
-            counted_by(scope, partial(self._count, scope, held))
+            counted_by(scope, partial(self._count, scope, held), held)
             try:
                 if not is_public(scope):
                     drain.check_closed()

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from starlette.requests import HTTPConnection
@@ -41,9 +41,13 @@ _COUNT: Final = "rhapsode.count"
 """Key in a request's scope of what counts its connection among those that last."""
 
 
-def counted_by(scope: Scope, count: Callable[[], Awaitable[None]]) -> None:
-    """Has `count_as_lasting` call `count`."""
-    scope[_COUNT] = count
+_HELD: Final = "rhapsode.held"
+"""Key in a request's scope of what ends with the request."""
+
+
+def counted_by(scope: Scope, count: Callable[[], Awaitable[None]], held: ExitStack) -> None:
+    """Has `count_as_lasting` call `count`, and what is held for the request given back with `held`."""
+    scope[_COUNT], scope[_HELD] = count, held
 
 
 async def count_as_lasting(connection: HTTPConnection) -> None:
@@ -64,7 +68,10 @@ async def hold_session(
     """
     services = services_of(connection)
     whose = await counted_as(await principal_of(connection), services.ownership)
-    services.held.hold(answer, whose, conversation.data_bytes, of=None if copied else conversation)
+    let_go = services.held.hold(answer, whose, conversation.data_bytes, of=None if copied else conversation)
+    # An answer that was cut may stay in memory until garbage is collected, a quarter of an hour perhaps.
+    held: ExitStack = connection.scope[_HELD]
+    held.callback(let_go)
 
 
 class ConnectionLimiter:

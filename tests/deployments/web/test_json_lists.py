@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -65,7 +66,8 @@ async def test_a_long_list_is_made_as_it_is_taken() -> None:
     session.data_bytes = held.limits.held_bytes
     state = SimpleNamespace(services=SimpleNamespace(held=held, ownership=None))
     connection = HTTPConnection({"type": "http", "app": SimpleNamespace(state=state), PRINCIPAL: ANNA})
-    counted_by(connection.scope, take)
+    ends = ExitStack()
+    counted_by(connection.scope, take, ends)
     told = await listed(connection, Page(title="Long"), "lines", lines(), session)
     assert isinstance(told, StreamingResponse)
     await count_as_lasting(connection)
@@ -81,7 +83,7 @@ async def test_a_long_list_is_made_as_it_is_taken() -> None:
     whole = json.loads(b"".join(piece for piece in taken if isinstance(piece, bytes)))
     assert [line["number"] for line in whole["lines"]] == list(range(1_000))
     assert whole["title"] == "Long"
-    del told, pieces
+    ends.close()  # with the request, although the answer is still there
     held.hold(connection, ANNA.name, 1)
 
 
