@@ -1,5 +1,6 @@
 """The wire format of every event stream (WHATWG HTML, "Server-sent events")."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -18,3 +19,11 @@ def written(data: bytes, *, name: str = "", cursor: str = "") -> bytes:
     kind = b"event: %s\n" % name.encode() if name else b""
     ident = b"id: %s\n" % cursor.encode() if cursor else b""
     return b"%sdata: %s\n%s\n" % (kind, data, ident)
+
+
+def in_pieces(event: bytes) -> Iterator[bytes]:
+    """The event in pieces of 64 kB: what a client does not take would be in the server's buffer as well."""
+    return (event[at : at + _PIECE] for at in range(0, len(event), _PIECE))
+
+
+_PIECE: Final = 64 << 10

@@ -52,9 +52,11 @@ async def until(
                 yield Left()
                 return
             try:
-                yield upcoming.result()
+                came = [upcoming.result()]
             except StopAsyncIteration:
                 return
+            upcoming = None  # nobody holds here what a client takes slowly
+            yield came.pop()
     finally:
         begun = [one for one in (ending, upcoming) if one is not None]
         for one in begun:

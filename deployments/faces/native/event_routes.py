@@ -12,7 +12,7 @@ from deployments.faces.native.event_feed import Feed, ListenQuery, dumps
 from deployments.faces.native.session_routes import Open, Session
 from deployments.web import problem_details
 from deployments.web.resource_access import Caller
-from deployments.web.sse_format import HEADERS, NOTHING_MORE, RETRY, written
+from deployments.web.sse_format import HEADERS, NOTHING_MORE, RETRY, in_pieces, written
 from deployments.web.ws_drain import Left, until
 from pipeline.sessions.drain import Drain
 from schemas.errors import RhapsodeError
@@ -61,8 +61,12 @@ async def _stream(feed: Feed, generation: str, drain: Drain) -> AsyncGenerator[b
                     yield named("heartbeat", feed.heartbeat.model_dump(exclude={"type"}))
                     continue
                 recorded, event, audio = frame
-                yield event_bytes(generation, recorded.seq, with_audio(event, audio) if audio else event)
-                sent_seq = recorded.seq
+                seq = recorded.seq
+                told = event_bytes(generation, seq, with_audio(event, audio) if audio else event)
+                del frame, recorded, event, audio  # a client may take any time for a long one
+                for piece in in_pieces(told):
+                    yield piece
+                sent_seq = seq
     except RhapsodeError as error:
         yield named("error", problem_details.error_frame(error).model_dump(exclude={"type", "ref"}))
         return
