@@ -96,7 +96,6 @@ class GatewayContainer:
     arriving: Arriving
     exporting: Arriving
     importing: FairPlaces
-    erasing: FairPlaces
     embedding: FairPlaces
     ephemeral: EphemeralSessions
     names: Names
@@ -128,6 +127,7 @@ class GatewayContainer:
     tracing: Tracing | None
     held: HeldSessions
     sentences: SentenceEncoder = field(default_factory=SentenceEncoder)
+    erasing: FairPlaces = field(default_factory=partial(FairPlaces, 1))
     forking: FairPlaces = field(default_factory=partial(FairPlaces, 2))
 
 
@@ -214,7 +214,6 @@ class _Resources:
             arriving=Arriving(settings.limits),
             exporting=Arriving(settings.limits),
             importing=FairPlaces(1),
-            erasing=FairPlaces(1),
             embedding=FairPlaces(1),
             ephemeral=EphemeralSessions(log, sessions, tailer, self.clock, grace_s=settings.openai.grace_s),
             names=Names(settings, choices),

@@ -272,7 +272,7 @@ class Connection:
             beside.cancel_scope.cancel()
 
     async def _take(self, event: ClientEvent) -> None:
-        """Whatever needs the log waits its turn; sound, which has its place at once, does not come here."""
+        """Obeys any event but sound, which has its place at once: what needs the log waits its turn."""
         match event:
             case BufferAppend():
                 raise RealtimeInvalid(
