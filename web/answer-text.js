@@ -223,7 +223,7 @@ export class AnswerText {
   }
 
   _pressed(button) {
-    if (button?.matches(".cite")) void openSource(this._turn, Number(button.dataset.passage));
+    if (button?.matches(".cite")) void openSource(this._turn.passages.find(({ number }) => number === Number(button.dataset.passage)));
     if (!button?.matches(".copy-code")) return;
     void copyBy(button, button.closest(".code").querySelector("code").textContent);
   }

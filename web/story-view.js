@@ -42,10 +42,11 @@ export class StoryView {
       const folded = this._views.isFolded(order, number, heard?.turn);
       const counts = counting.has(id);
       const { first, last } = answerIn(story, order, number);
-      const answer = whole(order.slice(first, last + 1).map((part) => turns[part]));
+      const parts = order.slice(first, last + 1).map((part) => turns[part]);
+      const answer = whole(parts);
       const versions = folded ? [] : versionsOf(story, answer);
       view.actions.update(answer, { folded, counts, versions, idle, last: id === story.order.at(-1), latest: id });
-      view.update(turns[id], folded, counts, { answer, begins: number === first, ends: number === last });
+      view.update(turns[id], folded, counts, { answer, parts, begins: number === first, ends: number === last });
       view.told({ asker: nameIn(story, turns[id].by), stopper: nameIn(story, turns[id].stoppedBy) });
     });
     if (left !== null) this._focus(order.find((id) => turns[id].place === turns[turns[left].first].place));

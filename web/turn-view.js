@@ -66,9 +66,9 @@ export class TurnView {
 
   /**
    * Bring the page up to `turn`; folded, only its beginning is kept in the document. `counts`: no other version does.
-   * `part`: {answer, begins, ends}, where several turns are one `answer`, that of the first or the last of them.
+   * `part`: {answer, parts, begins, ends}, where several turns, `parts`, are one `answer`, of which this is the first or the last.
    */
-  update(turn, folded, counts = true, part = { answer: turn, begins: true, ends: true }) {
+  update(turn, folded, counts = true, part = { answer: turn, parts: [turn], begins: true, ends: true }) {
     const same = turn === this._turn && folded === this._folded && counts === this._counts;
     if (same && isSamePart(part, this._part)) return;
     this._counts = counts;
@@ -90,7 +90,7 @@ export class TurnView {
     this.keep.hidden = !(over && (part.answer.audioMs > 0 || part.answer.text.trim()));
     for (const link of this.keep.querySelectorAll("a")) link.hidden = this.replay.hidden;
     this._compare(turn);
-    this.sources.update(turn, folded);
+    this.sources.update(part.ends && !folded ? part.parts : []);
     this._tellState();
     say(this.problem, problemOf(turn));
     this.showFooter();

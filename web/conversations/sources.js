@@ -21,6 +21,16 @@ export function citedIn({ supports }) {
   return [...new Set(inOrder.map(({ number }) => number))];
 }
 
+/** What the parts of one answer, as turns, rest on: `{cited, others}`, passages, each once. Pure. */
+export function restsOn(parts) {
+  const at = ({ document, start }) => `${document} ${start}`;
+  const once = (passages, key) => [...new Map(passages.map((passage) => [key(passage), passage])).values()];
+  const cited = parts.flatMap((part) => citedIn(part).flatMap((number) => part.passages.filter((passage) => passage.number === number)));
+  const isCited = new Set(cited.map(at));
+  const others = parts.flatMap(({ passages }) => passages).filter((passage) => !isCited.has(at(passage)));
+  return { cited: once(cited, (passage) => `${at(passage)} ${passage.number}`), others: once(others, at) };
+}
+
 /** Strings and, where a marker names a passage of the turn, descriptions of buttons that open it. */
 export function withMarkers(text, { passages = [] }) {
   if (!passages.length) return [text];
@@ -36,10 +46,10 @@ export function withMarkers(text, { passages = [] }) {
   return markers.filter(Boolean);
 }
 
-/** Shows the passage that a marker or an entry of the list names. */
-export async function openSource({ passages }, number) {
+/** Shows the passage in its document. */
+export async function openSource(passage) {
   const { openPassage } = await import("./passage.js");
-  openPassage(passages.find((passage) => passage.number === number));
+  openPassage(passage);
 }
 
 function labelled(passage) {
@@ -54,24 +64,19 @@ export class Sources {
     this._more = make("details", { class: "also" }, make("summary", { class: "quiet" }), make("ul", { class: "sources" }));
     this._failed = make("p", { class: "note" });
     this.element = make("div", { class: "rests-on", hidden: "" }, this._list, this._more, this._failed);
-    this._shown = null;
-    this._turn = null;
-    this.element.addEventListener("click", ({ target }) => {
-      const source = target.closest("[data-passage]");
-      if (source) void openSource(this._turn, Number(source.dataset.passage));
-    });
+    this._shown = [];
   }
 
-  /** While the answer is being written its sources may still come. */
-  update(turn, folded) {
-    this._turn = turn;
-    const { passages = [], supports = [], lookedUp = null, textWhole } = turn;
-    this.element.hidden = folded || !textWhole || !(passages.length || lookedUp);
-    if (this.element.hidden || this._shown === supports) return;
+  /** `parts`: the turns whose answers are one; none where the list stands elsewhere. While one is written its sources may still come. */
+  update(parts) {
+    const written = parts.filter(({ textWhole }) => textWhole);
+    const lookedUp = written.find((part) => part.lookedUp)?.lookedUp ?? null;
+    this.element.hidden = !(lookedUp || written.some(({ passages = [] }) => passages.length));
+    const supports = written.map((part) => part.supports);
+    if (this.element.hidden || (supports.length === this._shown.length && supports.every((one, number) => one === this._shown[number]))) return;
     this._shown = supports;
-    const cited = citedIn(turn).map((number) => passages.find((passage) => passage.number === number));
-    const others = passages.filter((passage) => !cited.includes(passage));
-    this._list.replaceChildren(...cited.filter(Boolean).map(entry));
+    const { cited, others } = restsOn(written);
+    this._list.replaceChildren(...cited.map(entry));
     this._list.hidden = !cited.length;
     this._more.hidden = !others.length;
     const [summary, list] = this._more.children;
@@ -82,6 +87,7 @@ export class Sources {
 }
 
 function entry(passage) {
-  const attributes = { class: "source", ...labelled(passage) };
-  return make("li", {}, make("button", attributes, `[${passage.number}] `, make("span", {}, placeOf(passage))));
+  const button = make("button", { class: "source", ...labelled(passage) }, `[${passage.number}] `, make("span", {}, placeOf(passage)));
+  button.addEventListener("click", () => openSource(passage));
+  return make("li", {}, button);
 }

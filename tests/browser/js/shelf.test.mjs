@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Problem } from "../../../web/api.js";
 import { connection } from "../../../web/connection.js";
 import { ConversationsApi } from "../../../web/conversations/api.js";
-import { citedIn, pieces, placeOf, withMarkers } from "../../../web/conversations/sources.js";
+import { citedIn, pieces, placeOf, restsOn, withMarkers } from "../../../web/conversations/sources.js";
 import { Uploads } from "../../../web/conversations/uploads.js";
 import { documentId, emptyShelf, shelve, standing } from "../../../web/conversations/shelf.js";
 
@@ -90,6 +90,17 @@ test("sources are named by where they stand, and in the order of the answer", ()
     { number: 2, start: 9 },
   ];
   assert.deepEqual(citedIn({ supports }), [1, 2]);
+});
+
+test("an answer that was continued has one list of what it rests on", () => {
+  const passage = (number, document, start = 0) => ({ number, document, start });
+  const begun = { passages: [passage(1, "bees"), passage(2, "wax"), passage(3, "honey")], supports: [{ number: 1, start: 0 }] };
+  const rest = { passages: [passage(1, "honey"), passage(2, "wax"), passage(3, "bees")], supports: [{ number: 1, start: 0 }] };
+  const shown = (passages) => passages.map(({ number, document }) => `[${number}] ${document}`);
+  const { cited, others } = restsOn([begun, rest]);
+  assert.deepEqual(shown(cited), ["[1] bees", "[1] honey"]);
+  assert.deepEqual(shown(others), ["[2] wax"]);
+  assert.deepEqual(shown(restsOn([begun, begun]).cited), ["[1] bees"]);
 });
 
 test("a marker takes what closes the sentence behind it with it to another line", () => {
