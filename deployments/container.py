@@ -129,6 +129,7 @@ class GatewayContainer:
     sentences: SentenceEncoder = field(default_factory=SentenceEncoder)
     erasing: FairPlaces = field(default_factory=partial(FairPlaces, 1))
     forking: FairPlaces = field(default_factory=partial(FairPlaces, 2))
+    searching: FairPlaces = field(default_factory=partial(FairPlaces, 1))
 
 
 @dataclass(frozen=True, slots=True)

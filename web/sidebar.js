@@ -47,19 +47,24 @@ export class Sidebar {
     this._told = new Set(); // ids that were begun or renamed here: this page knows their titles better than the list
     this._deleted = new Set(); // ids
     this._current = null;
+    this._inAnswers = false; // the words are looked for in answers, too
     this._root = byId("history");
     this._problem = problemLine();
     this._empty = make("p", { class: "note", hidden: "" });
     this._more = quiet(t("Show older ones"));
     this._more.hidden = true;
     this._more.addEventListener("click", () => this._load());
+    this._answers = quiet(t("Search in answers too"));
+    this._answers.hidden = true;
+    this._answers.addEventListener("click", () => this._searchAnswers());
     this._lists = make("div");
-    this._root.replaceChildren(this._problem, this._lists, this._empty, this._more);
+    this._root.replaceChildren(this._problem, this._lists, this._empty, this._more, this._answers);
     const options = FILTERS.map(([value, words]) => make("option", { value }, words));
     byId("history-filter").replaceChildren(...options);
     byId("history-filter").addEventListener("change", () => this.reload());
     byId("history-query").addEventListener("input", () => {
       clearTimeout(this._typed);
+      this._inAnswers = false;
       this._typed = setTimeout(() => this.reload(), TYPED_MS);
     });
     document.addEventListener("visibilitychange", () => this._refreshIn(SOON_MS));
@@ -81,6 +86,13 @@ export class Sidebar {
   reload() {
     this._before = null;
     return this._load();
+  }
+
+  _searchAnswers() {
+    this._inAnswers = true;
+    this._root.setAttribute("tabindex", "-1"); // the button that had the focus is gone
+    this._root.focus({ preventScroll: true });
+    return this.reload();
   }
 
   /** A session that this page has begun or renamed. */
@@ -130,6 +142,7 @@ export class Sidebar {
   async _load() {
     const asked = (this._asked += 1);
     const query = byId("history-query").value.trim();
+    if (this._inAnswers) say(this._empty, t("Searching in answers…"));
     await tried(this._problem, async () => {
       const { sessions, next } = await this._ask(this._before);
       if (asked !== this._asked) return; // something else was looked for meanwhile
@@ -138,25 +151,25 @@ export class Sidebar {
       if (!query) for (const one of pins()) if (byId("history-filter").value.split(" ").includes(one.kind)) this._add(one);
       this._before = next;
       this._more.hidden = !next;
-      this._tellEmpty();
       if (query) byId("announcer").textContent = counted(this._entries.size, "{count} result in the history", "{count} results in the history");
       this._refreshIn(SOON_MS);
     });
+    if (asked === this._asked) this._tellEmpty();
   }
 
   async _ask(before) {
     const query = byId("history-query").value.trim();
     const kinds = byId("history-filter").value.split(" ").map((kind) => ["kind", kind]);
-    const rest = Object.entries({ query, before }).filter(([, value]) => value);
+    const rest = Object.entries({ query, before, answers: this._inAnswers }).filter(([, value]) => value);
     const { sessions, next } = await this._api.sessions([["limit", PAGE], ...kinds, ...rest]);
     const there = sessions.filter(({ session_id: id }) => !this._deleted.has(id));
     return { sessions: there.map((session) => ({ ...session, id: session.session_id })), next };
   }
 
-  /** What the list did not have yet, or has from elsewhere; never while nobody looks. */
+  /** What the list did not have yet, or has from elsewhere; never while nobody looks, or where answers are searched. */
   _refreshIn(ms) {
     clearTimeout(this._refresh);
-    if (!document.hidden) this._refresh = setTimeout(() => this._refreshed(ms), ms);
+    if (!document.hidden && !this._inAnswers) this._refresh = setTimeout(() => this._refreshed(ms), ms);
   }
 
   async _refreshed(ms) {
@@ -186,8 +199,13 @@ export class Sidebar {
   }
 
   _tellEmpty() {
-    const words = byId("history-query").value.trim() ? t("Nothing has these words in its title or its questions.") : t("Nothing here yet.");
-    say(this._empty, this._entries.size || !this._more.hidden ? null : words);
+    const query = byId("history-query").value.trim();
+    this._answers.hidden = !query || this._inAnswers;
+    this._more.textContent = this._inAnswers ? t("Search older ones") : t("Show older ones");
+    const found = query ? t("Nothing has these words in its title or its questions.") : t("Nothing here yet.");
+    const none = this._inAnswers ? t("Nothing has these words in its title, its questions or its answers.") : found;
+    const further = this._inAnswers ? t("Older ones have not been searched yet.") : null;
+    say(this._empty, this._more.hidden ? (this._entries.size ? null : none) : further);
   }
 
   /** `order`: what is greater stands higher. */

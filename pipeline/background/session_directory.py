@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, get_args
 
 import orjson
 
+from pipeline.background.answer_search import AnswerSearch
 from pipeline.background.worker_ports import SESSION_DELETED, Change, Pointer
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.redis.redis_log import RedisEventLog
@@ -29,6 +30,8 @@ _GUESTS: Final = 200
 """Names that a row has room for; on an open server clients make them up."""
 _LOOKED_AT: Final = 2_000
 """Sessions that one search looks at; `next` goes on from there."""
+_SILENT: Final = frozenset({"collection", "stream", "user"})
+"""Kinds without answers."""
 Place = tuple[int, SessionId]
 """Creation time and id: what sessions are ordered by."""
 
@@ -127,10 +130,10 @@ class DirectoryRow:
             *(Change("ZREM", key, (session,)) for key in self._orders),
         ]
 
-    def matches(self, words: Sequence[str]) -> bool:
-        """Whether all the words, in lower case, are in its title or questions."""
+    def lacks(self, words: Sequence[str]) -> list[str]:
+        """Those of the words, in lower case, that are neither in its title nor in its questions."""
         text = f"{self.title}\n{self.asked}".casefold()
-        return all(word in text for word in words)
+        return [word for word in words if word not in text]
 
     def listed(self, session: SessionId) -> ListedSession:
         values = asdict(self)
@@ -275,13 +278,14 @@ class Directory:
         before: str | None = None,
         limit: int = 50,
         query: str = "",
+        answers: AnswerSearch | None = None,
     ) -> SessionList:
-        """Newest first; with `query` those that have all of its words in their title or questions. Raises
-        CursorMalformed for a `before` that is none of ours.
+        """Newest first; with `query` those that have all of its words in their title or questions, or in what
+        `answers` finds. Raises CursorMalformed for a `before` that is none of ours.
         """
         place = None if before is None else _place(before)
         if words := query.casefold().split():
-            return await self._search(principal, kinds, words, place, limit)
+            return await self._search(principal, kinds, words, place, limit, answers)
         places = await self.newest(principal, kinds, place, limit + 1)
         shown = [session for _, session in places[:limit]]
         rows = zip(shown, await self.rows(shown), strict=True)
@@ -292,7 +296,13 @@ class Directory:
         )
 
     async def _search(
-        self, principal: str, kinds: Sequence[str], words: Sequence[str], place: Place | None, limit: int
+        self,
+        principal: str,
+        kinds: Sequence[str],
+        words: Sequence[str],
+        place: Place | None,
+        limit: int,
+        answers: AnswerSearch | None,
     ) -> SessionList:
         found: list[ListedSession] = []
         looked_at = 0
@@ -300,10 +310,10 @@ class Directory:
             rows = await self.rows([session for _, session in places])
             for place, packed in zip(places, rows, strict=True):
                 row = None if packed is None else unpacked(packed)
-                if row is not None and row.matches(words):
+                if row is not None and await _has(row, place[1], words, answers):
                     found.append(row.listed(place[1]))
                 looked_at += 1
-                if len(found) == limit or looked_at == _LOOKED_AT:
+                if len(found) == limit or looked_at == _LOOKED_AT or (answers and answers.is_over):
                     return SessionList(sessions=tuple(found), next=f"{place[0]}.{place[1]}")
         return SessionList(sessions=tuple(found), next=None)
 
@@ -316,6 +326,14 @@ class Directory:
                 if packed is not None and unpacked(packed).principal == principal:
                     yield session
             place = places[-1]
+
+
+async def _has(
+    row: DirectoryRow, session: SessionId, words: Sequence[str], answers: AnswerSearch | None
+) -> bool:
+    if not (lacking := row.lacks(words)):
+        return True
+    return answers is not None and row.kind not in _SILENT and await answers.finds(session, lacking)
 
 
 def _place(cursor: str) -> Place:

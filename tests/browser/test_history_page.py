@@ -94,6 +94,23 @@ def test_the_history_follows_what_happens_elsewhere(open_page: OpenPage, app: Ru
         expect(entries).to_have_count(0)
 
 
+def test_the_words_of_an_answer_are_looked_for_when_that_is_asked_for(
+    open_page: OpenPage, app: RunningApp, told: str
+) -> None:
+    page = open_page().page
+    history = page.get_by_role("region", name="History")
+    word = max(SHORT.split(), key=len)
+    page.get_by_label("Search the history").fill(word)
+    expect(page.get_by_text("Nothing has these words in its title or its questions.")).to_be_visible()
+    page.get_by_role("button", name="Search in answers too").click()
+    expect(history).to_be_focused()
+    expect(history.locator(f'a[href="./?session={told}"]')).to_be_visible()
+    expect(page.get_by_role("button", name="Search in answers too")).to_be_hidden()
+    page.get_by_label("Search the history").fill("xylophones")
+    page.get_by_role("button", name="Search in answers too").click()
+    expect(page.get_by_text("its title, its questions or its answers.")).to_be_visible()
+
+
 def test_requests_of_other_programs_are_listed_only_when_asked_for(
     open_page: OpenPage, app: RunningApp, told: str
 ) -> None:

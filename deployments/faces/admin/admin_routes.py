@@ -1,5 +1,6 @@
 """The native face for upkeep: workers, dead letters, projections, metrics, the list of sessions."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from deployments.faces.native.session_routes import Open
 from deployments.observability.metrics_page import MEDIA_TYPE
 from deployments.web.resource_access import Caller
+from pipeline.background.answer_search import LONGEST_S, AnswerSearch
 from pipeline.background.session_directory import KINDS
 from pipeline.background.worker_ports import Letter
 from schemas.errors import DeadLetterNotFound, ProjectionNotFound
@@ -43,13 +45,21 @@ async def list_sessions(
     query: Annotated[str, Query(max_length=200)] = "",
     before: Annotated[str | None, _CURSOR] = None,
     limit: Limit = 50,
+    *,
+    answers: bool = False,
 ) -> SessionList:
     """The caller's own, newest first: of one or several kinds; with `query` those that have all of its words
     in their title, or a thread in its questions. A new one is listed a moment after its creation.
+
+    `answers`: also in answers, and in questions of other kinds, for two seconds; `next` goes on from there.
+    Raises GatewayBusy where others search for longer than that.
     """
-    return await services.directory.list(
-        caller.name, kinds=kind or KINDS, before=before, limit=limit, query=query
-    )
+    listed = partial(services.directory.list, caller.name, kinds=kind or KINDS, before=before, limit=limit)
+    if not answers:
+        return await listed(query=query)
+    busy = "others are searching in answers; try again shortly"
+    async with services.searching.soon(caller.name, wait_s=2 * LONGEST_S, busy=busy):
+        return await listed(query=query, answers=AnswerSearch(services.log, services.clock))
 
 
 @router.get("/v1/workers", dependencies=[Admin])

@@ -1,12 +1,14 @@
 """The list of sessions: whose they are, newest first, also made anew from the log."""
 
 from collections.abc import AsyncGenerator
-from itertools import count
+from itertools import accumulate, count
 from pathlib import Path
+from typing import Any, cast
 
 import orjson
 import pytest
 
+from pipeline.background.answer_search import AnswerSearch
 from pipeline.background.projection_reader import ProjectionReader
 from pipeline.background.redis.redis_projections import RedisProjections, ask_for_rebuild
 from pipeline.background.session_directory import (
@@ -17,7 +19,7 @@ from pipeline.background.session_directory import (
 )
 from pipeline.eventlog.recorder import mode_of
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from schemas.errors import CursorMalformed
+from schemas.errors import CursorMalformed, LogLost
 from schemas.events import (
     Event,
     Kind,
@@ -29,9 +31,11 @@ from schemas.events import (
     TurnCompleted,
     TurnRequested,
 )
-from schemas.ids import SessionId, new_session_id
+from schemas.events.recorded import Recorded
+from schemas.ids import Seq, SessionId, new_session_id
 from schemas.settings import SessionSettings
-from tests.support.eventlog.log_events import batch, new, raw
+from tests.support.clocks import Hours
+from tests.support.eventlog.log_events import batch, delta, new, raw
 from tests.support.worker_effects import SCANTY
 
 pytestmark = pytest.mark.anyio
@@ -192,6 +196,73 @@ async def test_threads_are_found_by_the_words_of_their_titles_and_questions(
     page = await directory.list("ada", kinds=("thread",), query="is", limit=1)
     rest = await directory.list("ada", kinds=("thread",), query="is", limit=1, before=page.next)
     assert [one.session_id for one in (*page.sessions, *rest.sessions)] == [sea, lamp]
+
+
+async def answered(log: RedisEventLog, ts_ms: int, *deltas: str, principal: str = "ada") -> SessionId:
+    """A thread whose answer was written in these pieces."""
+    thread = await started(log, ts_ms, principal, "thread")
+    at = accumulate(map(len, deltas), initial=0)
+    await record(log, thread, ASKED, *(delta(place, text) for place, text in zip(at, deltas, strict=False)))
+    return thread
+
+
+async def test_answers_are_searched_where_that_is_asked_for(
+    log: RedisEventLog, directory: Directory, reader: ProjectionReader
+) -> None:
+    whale = await answered(log, 1_000, "A blue wh", "ale is", " long.")
+    far = await answered(log, 1_001, *["and on "] * 197, "the OCE", "AN")
+    await answered(log, 1_002, "A whale.", principal="bob")
+    await started(log, 1_003, "ada", "collection")
+    await reader.step()
+
+    async def found(words: str) -> list[str]:
+        search = AnswerSearch(log, Hours())
+        return [one.session_id for one in (await directory.list("ada", query=words, answers=search)).sessions]
+
+    assert (await directory.list("ada", query="whale")).sessions == ()
+    assert await found("WHALE long") == [whale]
+    assert await found("thread whale") == [whale], "a word of the title and one of the answer"
+    assert await found("ocean") == [far], "a word on two pages of events"
+    assert await found("whale ocean") == []
+
+
+async def test_a_search_of_answers_ends_in_time_and_goes_on_where_it_ended(
+    log: RedisEventLog, directory: Directory, reader: ProjectionReader
+) -> None:
+    threads = [await answered(log, 1_000 + number, "a whale") for number in range(3)]
+    await reader.step()
+
+    class SlowLog:
+        async def read(self, session: SessionId, after: Seq, *, limit: int) -> list[Recorded]:
+            clock.s += 1.5
+            return await log.read(session, after, limit=limit)
+
+    pages, before = list[list[str]](), None
+    while len(pages) < 3:
+        clock = Hours()
+        search = AnswerSearch(cast(Any, SlowLog()), clock)
+        page = await directory.list("ada", query="whale", before=before, answers=search)
+        pages.append([one.session_id for one in page.sessions])
+        before = page.next
+    assert pages == [[threads[2]], [threads[1]], [threads[0]]]
+    assert (await directory.list("ada", query="whale", before=before)).sessions == ()
+
+
+async def test_a_session_of_which_a_part_is_lost_holds_no_search_up(
+    log: RedisEventLog, directory: Directory, reader: ProjectionReader
+) -> None:
+    whole, damaged = [await answered(log, 1_000 + number, "a whale") for number in range(2)]
+    await reader.step()
+
+    class DamagedLog:
+        async def read(self, session: SessionId, after: Seq, *, limit: int) -> list[Recorded]:
+            if session == damaged:
+                raise LogLost("a part is missing")
+            return await log.read(session, after, limit=limit)
+
+    search = AnswerSearch(cast(Any, DamagedLog()), Hours())
+    page = await directory.list("ada", query="whale", answers=search)
+    assert [one.session_id for one in page.sessions] == [whole]
 
 
 def test_a_row_remembers_who_has_asked_until_there_are_too_many() -> None:
