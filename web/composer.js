@@ -19,7 +19,7 @@ const ASKING = [
 export class Composer {
   /**
    * `place()`: the place on show. Its `send({[mode]: text}, tell)` resolves when that was accepted, and rejects with what to
-   * show; `tell(words)` says what it waits for. Its `attach(files)`, where there is one, resolves when they are on their way.
+   * show; `tell(words, {atOnce})` says what it waits for, at once or after a second. Its `attach(files)`, where there is one, resolves when they are on their way.
    */
   constructor({ place }) {
     this._place = place;
@@ -205,10 +205,11 @@ export class Composer {
     const [{ place, request }] = this._sending;
     const text = inOneLine(Object.values(request)[0]).slice(0, SHOWN_CHARS);
     let waits = null; // for what, in words
-    const late = setTimeout(() => say(byId("sending"), waits ?? t("Sending: {text}", { text })), LATE_MS);
-    const tell = (words) => {
-      say(byId("sending"), (waits = words));
-      this._send.title = words;
+    const show = () => say(byId("sending"), waits ? `${t("Waiting: {text}", { text })} · ${waits}` : t("Sending: {text}", { text }));
+    const late = setTimeout(show, LATE_MS);
+    const tell = (words, { atOnce = true } = {}) => {
+      this._send.title = waits = words;
+      if (atOnce) show();
     };
     try {
       await place.send(request, tell);

@@ -301,8 +301,10 @@ def test_a_question_waits_visibly_for_a_file_that_is_still_read(open_page: OpenP
     page.route("**/documents", lambda route: held.append(route))
     attach(reader, file("bees.md", BEES))
     reader.sees(lambda: len(held) == 1)
+    expect(page.locator("#attached")).not_to_have_attribute("open", "")
     reader.ask("the hive")
-    expect(page.locator("#sending")).to_have_text("The question is sent when bees.md is read.")
+    waits = "Waiting: the hive · The question is sent when bees.md is read."
+    expect(page.locator("#sending")).to_have_text(waits)
     expect(page.locator("#send")).to_have_attribute("title", "The question is sent when bees.md is read.")
     expect(page.locator(".turn")).to_have_count(0)
     held[0].continue_()
@@ -364,9 +366,32 @@ def test_a_question_waits_for_a_file_while_the_page_still_comes(open_page: OpenP
     page.goto(app.url)
     attach(reader, file("bees.md", BEES))
     reader.ask("the hive")
-    expect(page.locator("#sending")).to_have_text("The question is sent when bees.md is read.")
+    expect(page.locator("#sending")).to_contain_text("The question is sent when bees.md is read.")
     held[0].continue_()
     expect(page.get_by_role("list", name="Sources").get_by_role("button")).to_have_count(2)
+
+
+def test_a_question_names_the_documents_that_it_waits_for(open_page: OpenPage, app: RunningApp) -> None:
+    collection = new_collection(app.url, "Slow", bees_md=BEES)
+    reader = open_page("/web/icon.svg")
+    page = reader.page
+    held: list[Route] = []
+    page.route(f"**/v1/collections/{collection}", lambda route: held.append(route))
+    page.goto(app.url + new_talk(app.url, collection))
+    reader.sees(lambda: len(held) == 1)
+    reader.ask("the hive")
+    waits = "Waiting: the hive · The question is sent when the documents of this chat are known."
+    expect(page.locator("#sending")).to_have_text(waits)
+    held[0].continue_()
+    reader.status_is("completed")
+    expect(page.locator("#sending")).to_be_hidden()
+
+
+def test_a_file_that_failed_is_in_sight_among_many(open_page: OpenPage) -> None:
+    reader = open_page(viewport={"width": 390, "height": 700})
+    attach(reader, *[file(f"wax-{number}.txt", "Wax melts.") for number in range(6)], BROKEN)
+    failed = reader.page.locator('#attached li[data-state="failed"]')
+    expect(failed).to_be_in_viewport(ratio=0.9)
 
 
 def test_a_broken_file_says_the_servers_words_and_is_removed(open_page: OpenPage) -> None:

@@ -1,4 +1,4 @@
-/** The files of a chat: in a knowledge base of its own, which is made with the first one; and a word where its knowledge is empty. */
+/** The files of a chat: in a knowledge base of its own, which is made with the first one; and a word where its knowledge is empty. The list opens by itself where a file failed. */
 
 import { orElse, Problem } from "../api.js";
 import { byId, make, oncePerFrame, problemLine, say } from "../dom.js";
@@ -23,6 +23,8 @@ export class ChatFiles {
     this._waiting = []; // what is to be called when anything changes
     this._refused = null; // why the last ones could not even be sent
     this._toldFailed = []; // documents that failed, as the last question was told
+    this._failed = []; // documents of this page's files that failed, as they were drawn
+    this._sought = null; // the document whose row is to be in sight
     this._left = false;
     this._spoken = false;
     this._told = ""; // below the box
@@ -50,7 +52,6 @@ export class ChatFiles {
   /** Rejects with a Problem. */
   async add(files) {
     this._coming.push(...files);
-    this._root.open = true;
     this._paint();
     try {
       const own = this._own ?? (await (this._making ??= this._make(files[0].name).finally(() => (this._making = null))));
@@ -64,9 +65,10 @@ export class ChatFiles {
     }
   }
 
-  /** Resolves when every file can be found; `tell(words)` says what is waited for. Rejects with a Problem where one failed, once. */
+  /** Resolves when every file can be found; `tell(words, {atOnce})` says what is waited for. Rejects with a Problem where one failed, once. */
   async ready(tell) {
     this._refused = null;
+    if (this._learning.size) tell(t("The question is sent when the documents of this chat are known."), { atOnce: false });
     await Promise.all(this._learning);
     for (let [first] = this._unread; first; [first] = this._unread) {
       tell(t("The question is sent when {name} is read.", { name: first.name }));
@@ -76,10 +78,17 @@ export class ChatFiles {
     const before = this._toldFailed;
     this._toldFailed = this._documents.filter(({ state }) => state === "failed").map(({ id }) => id);
     const failed = this._documents.find(({ id }) => this._toldFailed.includes(id) && !before.includes(id));
-    if (!this._left) this._root.open = Boolean(failed); // else it is another chat's by now
+    if (!this._left) this._openAt(failed); // else it is another chat's by now
     if (!failed) return;
     const detail = t("The file {name} could not be added. Ask again to do without it.", { name: failed.name });
     throw new Problem({ detail, code: "document.failed" });
+  }
+
+  /** The list with the row of this document in sight; closed without one. */
+  _openAt(document) {
+    this._root.open = Boolean(document);
+    this._sought = document?.id ?? null;
+    this._paint();
   }
 
   /** What is on its way goes on; nothing more is shown here. */
@@ -169,11 +178,17 @@ export class ChatFiles {
     const own = this._own;
     if (own) this._list.update(own);
     const documents = this._documents;
+    const failed = documents.filter(({ id, state }) => state === "failed" && own.uploads.has(id)).map(({ id }) => id);
+    const news = failed.find((id) => !this._failed.includes(id));
+    if (news) this._openAt({ id: news });
+    this._failed = failed;
     this._root.hidden = !(documents.length || this._coming.length);
     const [, name] = this._root.firstElementChild.children;
     say(name, this._summary(documents));
     this._tellWhere(own);
     this._tellTrouble();
+    if (this._sought) this._list.reveal(this._sought);
+    this._sought = null;
   }
 
   _summary(documents) {

@@ -24,6 +24,11 @@ export class DocumentList {
     }
   }
 
+  /** Scrolls to the row of the document. */
+  reveal(id) {
+    this._rows.get(id)?.element.scrollIntoView({ block: "nearest" });
+  }
+
   _add(collection, { id, name }) {
     const remove = removing(name, async () => {
       if (await tried(this._problem, () => collection.remove(id))) announce(t("{name} is deleted", { name }));
