@@ -1,6 +1,7 @@
 /** Voices by the languages that they speak. */
 
 import { asSentence, make } from "./dom.js";
+import { refusalOf } from "./refusals.js";
 import { counted, language, t } from "./strings.js";
 
 const names = new Intl.DisplayNames([language], { type: "language" });
@@ -26,5 +27,5 @@ export function voiceOptions(voices) {
 export function unspokenWords({ sentences }) {
   const unspoken = sentences.filter((sentence) => sentence?.code === "voice.language");
   if (!unspoken.length) return "";
-  return [counted(unspoken.length, "{count} sentence was not spoken", "{count} sentences were not spoken"), ...new Set(unspoken.map(({ error }) => error))].map(asSentence).join(" ");
+  return [counted(unspoken.length, "{count} sentence was not spoken", "{count} sentences were not spoken"), ...new Set(unspoken.map(({ code, error }) => refusalOf({ code, message: error })))].map(asSentence).join(" ");
 }

@@ -2,6 +2,7 @@
 
 import { NoticeWire } from "./notice-wire.js";
 import { asSentence, byId, icon, make } from "./dom.js";
+import { refusalOf } from "./refusals.js";
 import { t } from "./strings.js";
 
 const STALE_MS = 10 * 60_000; // what was ready longer ago than this does not begin to speak by itself
@@ -46,7 +47,7 @@ export class Notices {
 
   _failed(notice) {
     if (this._place()?.narrationFailed?.(notice)) return;
-    toast(t("A scene could not be read out: {reason}", { reason: asSentence(notice.message ?? "") }), t("Look"), notice);
+    toast(t("A scene could not be read out: {reason}", { reason: asSentence(refusalOf({ message: "", ...notice })) }), t("Look"), notice);
   }
 
   async _mayPlay({ session_id: session }, place) {

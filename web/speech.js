@@ -4,7 +4,7 @@ const KEPT = 50; // utterances and comparisons
 
 export const emptySpeech = () => ({
   inputs: {}, // those that are open: {source, name, record, ms, totalMs}
-  utterances: [], // that are no question (yet): {key, input, utterance, state, text, stable, ts, message?, compared?}
+  utterances: [], // that are no question (yet): {key, input, utterance, state, text, stable, ts, code?, message?, compared?}
   asked: {}, // per input, the last utterance that has become a question
   compared: {}, // by key: what `transcript.compared` said
 });
@@ -81,7 +81,7 @@ export const ON_SPEECH = {
   "transcript.partial": (speech, fact) =>
     withUtterance(speech, fact, { text: fact.data.text, stable: fact.data.stable }),
   "transcript.final": understood,
-  "transcript.failed": (speech, fact) => withUtterance(speech, fact, { state: "failed", message: fact.data.message }),
+  "transcript.failed": (speech, fact) => withUtterance(speech, fact, { state: "failed", code: fact.data.code, message: fact.data.message }),
   "transcript.compared": compared,
   "turn.requested": asked,
 };

@@ -90,7 +90,7 @@ function newTurn(story, fact) {
     by: fact.data.by ?? "", // who of several people asked
     searches: kind === "prompt" && Boolean(settings?.collections?.length), // documents are to be looked at first
     passages: [], // what was looked up for it, numbered as the answer's markers are
-    lookedUp: null, // why nothing could be
+    lookedUp: null, // {code, message}: why nothing could be
     supports: [], // which characters of the answer rest on which passage
   };
 }
@@ -226,7 +226,7 @@ const ON_TURN = {
   "playback.heard": (turn, { ts, data }) =>
     reached({ ...turn, heardMs: Math.max(turn.heardMs, data.heard_ms) }, "heard", ts - data.heard_ms),
   "passages.found": (turn, { data }) => ({ ...turn, searches: false, passages: data.passages }),
-  "passages.failed": (turn, { data }) => ({ ...turn, searches: false, lookedUp: data.message }),
+  "passages.failed": (turn, { data }) => ({ ...turn, searches: false, lookedUp: data }),
   "answer.cited": (turn, { data }) => ({ ...turn, supports: data.supports }),
   "tool.called": (turn, { data }) => ({ ...turn, called: turn.called || data.place === "client" }),
   "text.delta": (turn, { ts, data }) => reached(grown(turn, data), "firstToken", ts),

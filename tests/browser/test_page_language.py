@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conversations_page import BROKEN, new_collection
 from tests.browser.page_reader import Reader
+from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Reader]
@@ -35,6 +37,15 @@ def test_the_browsers_language_is_the_pages(
     assert tables == ({f"{lang}.js"} if lang != "en" else set())
     reader.page.screenshot(path=pictures / f"language-{lang}.png")
     assert reader.mistakes == []
+
+
+def test_the_servers_refusals_are_in_the_pages_language(open_page: OpenPage, app: RunningApp) -> None:
+    page = open_page(f"/?collection={new_collection(app.url)}", locale="de-DE").page
+    page.set_input_files("#files", [BROKEN])  # type: ignore[list-item]
+    failed = page.locator('li[data-state="failed"] .about')
+    expect(failed).to_have_text("Diese Datei ist beschädigt oder von anderer Art, als ihr Name sagt.")
+    page.goto(f"{app.url}/?session=0190a000-0000-7000-8000-000000000000")
+    expect(page.get_by_role("alert").filter(has_text="Diese Sitzung gibt es nicht")).to_be_visible()
 
 
 _BROKEN = """() => [...document.querySelectorAll('button, .quiet, summary, .modes span, legend')]

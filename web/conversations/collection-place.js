@@ -7,6 +7,7 @@ import { DocumentList } from "./document-list.js";
 import { FollowedCollection } from "./followed-collection.js";
 import { furnish, quiet, renaming, tried } from "./furniture.js";
 import { placeOf } from "./sources.js";
+import { refusalOf } from "../refusals.js";
 import { language, t } from "../strings.js";
 
 const KINDS = ".pdf,.docx,.html,.htm,.md,.markdown,.txt";
@@ -105,7 +106,7 @@ export class CollectionPlace {
   _connection(state) {
     if (this._left.signal.aborted) return;
     if (state.state === "ended") this._shell.refused(t("This knowledge base was deleted."));
-    if (state.state === "refused") this._shell.refused(asSentence(state.message));
+    if (state.state === "refused") this._shell.refused(asSentence(refusalOf(state)));
   }
 }
 

@@ -3,6 +3,7 @@
 import { EventSocket } from "../client/event-socket.js";
 import { connection } from "../connection.js";
 import { announce } from "./furniture.js";
+import { refusalOf } from "../refusals.js";
 import { emptyShelf, shelve } from "./shelf.js";
 import { Uploads } from "./uploads.js";
 import { t } from "../strings.js";
@@ -59,6 +60,6 @@ export class FollowedCollection {
   _tell({ type, data }) {
     if (type === "document.added") announce(t("{name} can be found now", { name: data.view.name }));
     const name = this.shelf.documents[data.document]?.name;
-    if (type === "document.failed" && name) announce(t("{name} could not be added: {reason}", { name, reason: data.message }));
+    if (type === "document.failed" && name) announce(t("{name} could not be added: {reason}", { name, reason: refusalOf(data) }));
   }
 }

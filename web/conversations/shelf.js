@@ -1,5 +1,6 @@
 /** Facts of a collection to the documents in it: a pure reducer. States are never changed, only replaced. */
 
+import { refusalOf } from "../refusals.js";
 import { counted, t } from "../strings.js";
 
 export const emptyShelf = () => ({ lastSeq: 0, name: "", over: false, documents: {}, order: [] });
@@ -38,7 +39,7 @@ export function shelve(shelf, { seq, type, data }) {
 }
 
 /** How a document stands, in words. */
-export function standing({ state, done, view, message }) {
+export function standing({ state, done, view, code, message }) {
   switch (state) {
     case "sending":
       return t("Sending, {share} %", { share: Math.round(done * 100) });
@@ -49,7 +50,7 @@ export function standing({ state, done, view, message }) {
     case "embedding":
       return t("Learning, {share} %", { share: Math.round(done * 100) });
     case "failed":
-      return message;
+      return refusalOf({ code, message });
     default:
       return [...(view.pages ? [counted(view.pages, "{count} page", "{count} pages")] : []), counted(view.chunks, "{count} passage", "{count} passages")].join(" · ");
   }

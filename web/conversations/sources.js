@@ -1,6 +1,7 @@
 /** What an answer rests on: markers in its text that open their passage, and the list of sources below it. */
 
 import { asSentence, make, say } from "../dom.js";
+import { refusalOf } from "../refusals.js";
 import { t } from "../strings.js";
 
 const MARKER = /(\[\d{1,3}\])/;
@@ -82,7 +83,7 @@ export class Sources {
     const [summary, list] = this._more.children;
     summary.textContent = cited.length ? t("Also looked at ({count})", { count: others.length }) : t("Looked at ({count})", { count: others.length });
     list.replaceChildren(...others.map(entry));
-    say(this._failed, lookedUp && `${t("The documents could not be searched for this answer.")} ${asSentence(lookedUp)}`);
+    say(this._failed, lookedUp && `${t("The documents could not be searched for this answer.")} ${asSentence(refusalOf(lookedUp))}`);
   }
 }
 

@@ -1,6 +1,7 @@
 /** Facts to what happened when. Knows no browser; all times are milliseconds of the server's wall clock. */
 
 import { heardInWords, SAID_IN_SESSION, SAID_OF_TURN, stopInWords } from "./voice-words.js";
+import { refusalOf } from "../refusals.js";
 import { t } from "../strings.js";
 
 const TERMINAL = { "turn.completed": "completed", "turn.stopped": "stopped", "turn.failed": "failed" };
@@ -31,7 +32,7 @@ const note =
   (inWords) =>
   (turn, { ts, data }) =>
     turn.notes.push({ at: ts, what: inWords(data) });
-const notSpoken = note(({ sentence, message }) => t("Sentence {number} was not spoken: {reason}", { number: sentence + 1, reason: message }));
+const notSpoken = note(({ sentence, ...data }) => t("Sentence {number} was not spoken: {reason}", { number: sentence + 1, reason: refusalOf(data) }));
 
 const ON_TURN = {
   "turn.started": (turn, { ts }) => (turn.startedAt ??= ts),
@@ -66,7 +67,7 @@ const ON_TURN = {
     by === "auto" ? t("Reading aloud requested by the settings") : t("Reading aloud requested by the user"),
   ),
   "narration.ready": note(() => t("It was read out")),
-  "narration.failed": note(({ message }) => t("Reading aloud failed: {reason}", { reason: message })),
+  "narration.failed": note((data) => t("Reading aloud failed: {reason}", { reason: refusalOf(data) })),
 };
 
 /** What is said of the session itself: every such fact in a few words. */
@@ -128,7 +129,7 @@ export class Chronicle {
   _over(turn, { type, ts, data }) {
     turn.endAt = ts;
     turn.status = TERMINAL[type];
-    if (type === "turn.failed") turn.notes.push({ at: ts, what: t("Failed: {reason}", { reason: data.message }) });
+    if (type === "turn.failed") turn.notes.push({ at: ts, what: t("Failed: {reason}", { reason: refusalOf(data) }) });
   }
 
   _pause(at) {

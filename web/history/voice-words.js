@@ -1,5 +1,6 @@
 /** What was said and heard, fact by fact, in a few words. Pure. */
 
+import { refusalOf } from "../refusals.js";
 import { t } from "../strings.js";
 
 const inSeconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
@@ -47,7 +48,7 @@ export const SAID_IN_SESSION = {
     t("Speech ended: {what}, {time}", { what: utterance(data), time: inSeconds(data.end_ms - data.start_ms) }),
   "speech.discarded": (data) => t("Discarded: {what}", { what: utterance(data) }),
   "transcript.final": understood,
-  "transcript.failed": (data) => t("Not transcribed ({mode}): {message}", data),
+  "transcript.failed": (data) => t("Not transcribed ({mode}): {message}", { ...data, message: refusalOf(data) }),
   "transcript.compared": ({ ways, differences, words }) =>
     `${
       differences.length

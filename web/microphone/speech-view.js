@@ -1,6 +1,7 @@
 /** What is being said, while it is being understood: the beginning of a question. */
 
 import { asSentence, byId, make } from "../dom.js";
+import { refusalOf } from "../refusals.js";
 import { t } from "../strings.js";
 
 const WAITING = { speaking: t("Listening"), understanding: t("Transcribing") };
@@ -22,9 +23,9 @@ export class SpeechView {
 
   /** What was said and is no question: written down, or not understood. */
   *_notes(utterances) {
-    for (const { state, text, message } of utterances) {
+    for (const { state, text, code, message } of utterances) {
       if (state === "noted") yield make("p", { class: "noted" }, text);
-      if (state === "failed") yield make("p", { class: "problem" }, t("Not understood: {message}", { message: asSentence(message) }));
+      if (state === "failed") yield make("p", { class: "problem" }, t("Not understood: {message}", { message: asSentence(refusalOf({ code, message })) }));
     }
   }
 

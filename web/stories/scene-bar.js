@@ -1,6 +1,7 @@
 /** Below a scene: having it read out, how far that is, and what went wrong with it. What is heard is the player's. */
 
 import { asSentence, icon, make, say } from "../dom.js";
+import { refusalOf } from "../refusals.js";
 import { t } from "../strings.js";
 
 const button = (name, look, ...content) => make("button", { type: "button", class: look, title: name }, ...content);
@@ -30,7 +31,7 @@ export class SceneBar {
     this._narrate.hidden = folded || !over || !hasText || asking || state === "making" || state === "failed";
     const label = this._has ? t("Regenerate audio") : t("Read aloud");
     if (this._narrate.lastElementChild.textContent !== label) this._narrate.lastElementChild.textContent = label;
-    const trouble = problem ?? (sound.error && `${t("It could not be read out.")} ${asSentence(sound.error.message)}`);
+    const trouble = problem ?? (sound.error && `${t("It could not be read out.")} ${asSentence(refusalOf(sound.error))}`);
     say(this._problem, trouble);
     this.trouble.hidden = folded || !trouble;
     this._retry.hidden = !over || asking;

@@ -3,6 +3,7 @@
 import { loading } from "../conversations/furniture.js";
 import { asSentence, icon, make, say } from "../dom.js";
 import { voiceOptions } from "../languages.js";
+import { refusalOf } from "../refusals.js";
 import { isOver } from "../story.js";
 import { beginning, counted, t } from "../strings.js";
 import { codePoints } from "../text.js";
@@ -64,7 +65,7 @@ export class SceneChanges {
     const over = isOver(scene) && !folded;
     this._write.hidden = !over;
     this._text.hidden = this._voices.hidden = !over || scene.text.trim() === "";
-    const why = scene.replacing && `${t("It could not be written again.")} ${asSentence(scene.replacing.message)}`;
+    const why = scene.replacing && `${t("It could not be written again.")} ${asSentence(refusalOf(scene.replacing))}`;
     say(this.problem, folded ? null : why);
     if (folded) this.form.hidden = true;
   }

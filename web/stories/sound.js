@@ -11,7 +11,7 @@ export const chunksMade = (turn) => turn.sentences.filter((sentence) => sentence
 
 function why(turn) {
   const silent = turn.sentences.find((sentence) => sentence?.error);
-  return turn.error ?? (silent && { code: "sentence.failed", message: silent.error });
+  return turn.error ?? (silent && { code: silent.code, message: silent.error });
 }
 
 /** "making", "ready", "failed" or "none", as the turn itself shows it. */

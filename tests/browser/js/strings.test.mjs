@@ -8,6 +8,7 @@ import test from "node:test";
 import { pathToFileURL } from "node:url";
 
 import { asSentence } from "../../../web/dom.js";
+import { WORDS as WORDS_OF_CODES } from "../../../web/refusal-words.js";
 import { beginning, counted, inOneLine, LANGUAGES, spokenOf, t, unmarked } from "../../../web/strings.js";
 
 const WEB = new URL("../../../web/", import.meta.url);
@@ -107,6 +108,16 @@ test("a page whose language cannot be loaded is there in English", async () => {
     else delete globalThis.navigator;
     rmSync(folder, { recursive: true });
   }
+});
+
+const OF_OTHER_FACES =
+  /^(answer|dead_letter|gateway\.not|missing_|model\.not|previous_|producer|projection|realtime|response|stream|unsupported_)/;
+
+test("every code with which the page's routes refuse has words", () => {
+  const { oneOf } = JSON.parse(readFileSync(new URL("../docs/schemas/errors.json", WEB), "utf8"));
+  const codes = oneOf.map(({ const: code }) => code).filter((code) => !OF_OTHER_FACES.test(code));
+  assert.ok(codes.length > 70);
+  assert.deepEqual(codes.filter((code) => !WORDS_OF_CODES.has(code)), []);
 });
 
 test("a title that is cut says so, in one line and between characters", () => {
