@@ -168,6 +168,27 @@ def test_a_formula_paints_over_nothing_but_its_answer(open_page: OpenPage, pictu
     reader.page.screenshot(path=pictures / "tall-formula.png")
 
 
+_DATED = """async () => {
+  const { AnswerText } = await import("/web/answer-text.js");
+  const source = "On 12/05/2024 it rained.";
+  const ranges = [[0, 2], [3, 13], [13, 13], [14, 16], [17, 24]];
+  const words = ranges.map(([start, end], number) => ({ start, end, start_ms: number, end_ms: number + 1 }));
+  const sentence = { start: 0, end: source.length, atMs: 0, ms: 5, firstChunk: 1, done: true, error: null, words };
+  const turn = { text: source, wide: [], textWhole: true, passages: [], flushedAt: null, sentences: [sentence] };
+  const text = new AnswerText();
+  text.update(turn);
+  return words.map((_, word) => {
+    text.light(0, word);
+    return [...text.element.querySelectorAll(".said")].map((one) => one.textContent).join("|");
+  });
+}"""
+
+
+def test_a_word_without_letters_lights_no_empty_sliver(open_page: OpenPage) -> None:
+    said = open_page().page.evaluate(_DATED)
+    assert said == ["On", "12/05/2024", "", "it", "rained."]
+
+
 def test_a_growing_answer_keeps_what_is_selected(open_page: OpenPage) -> None:
     reader = open_page()
     reader.page.locator("#sound summary").click()

@@ -35,6 +35,7 @@ const GOLDEN = [
   ["| a | b |\n|---|--:|\n| `x|y` | **2** |\n| 3 |\n\np", "<table><thead><tr><th>a</th><th align=right>b</th></tr></thead><tbody><tr><td><code>x|y</code></td><td align=right><strong>2</strong></td></tr><tr><td>3</td></tr></tbody></table><p>p</p>"],
   ["```py\ndef f():\n  pass\n```\nafter", "<pre language=py>def f():\n  pass\n</pre><p>after</p>"],
   ["~~~\n# still open", "<pre># still open</pre>"],
+  ["one\n\n\n\n\ntwo", "<p>one</p><p>two</p>"],
   ["one\n\n---\n\n\n\ntwo", "<p>one</p><hr></hr><p>two</p>"],
   ["[l](https://a.b/c_(d)) <https://x.y>", "<p><a href=https://a.b/c_(d)>l</a> <<a href=https://x.y>https://x.y</a>></p>"],
   ["See https://x.y/z?a=b. Or (https://x.y).", "<p>See <a href=https://x.y/z?a=b>https://x.y/z?a=b</a>. Or (<a href=https://x.y>https://x.y</a>).</p>"],
