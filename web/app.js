@@ -9,16 +9,14 @@ import { Composer } from "./composer.js";
 import { Controls } from "./controls.js";
 import { isGuest } from "./credentials.js";
 import { assistantDoes, whatIsDone } from "./doing.js";
-import { asSentence, byId, make, oncePerFrame, say } from "./dom.js";
+import { asSentence, byId, isTyping, make, oncePerFrame, say } from "./dom.js";
 import { Hearing } from "./hearing.js";
-import { bindHelp } from "./help.js";
 import { MediaControls } from "./media-session.js";
-import { addressOf, Menu } from "./menu.js";
 import { refusalOf } from "./refusals.js";
 import { isMissing, surely } from "./parts.js";
 import { momentAt } from "./seek.js";
 import { showScheme } from "./scheme.js";
-import { Sidebar } from "./sidebar.js";
+import { addressOf, Sidebar } from "./sidebar.js";
 import { staySignedIn } from "./staying.js";
 import { developerPanel } from "./storage.js";
 import { emptyStory, isOver, latestTurn, runningTurn, titleIn } from "./story.js";
@@ -65,13 +63,8 @@ class Shell {
     });
     this.head = new ChatHead({ onWish: (wish) => this.place.choose(wish) });
     this._developer = null;
-    this._menu = new Menu({
-      onRenamed: (about, title) => this.noted({ ...about, title }),
-      onPinned: (about) => this._sidebar.pin(about),
-      onDeleted: ({ id }) => this._deleted(id),
-      onProblem: (text) => this.controls.showNotice(text),
-    });
-    this._sidebar = isGuest ? null : new Sidebar({ menu: this._menu });
+    this._menu = null; // comes when it is wanted
+    this._sidebar = isGuest ? null : new Sidebar({ onMenu: (button, about) => this._openMenu(button, about) });
   }
 
   _makeControls() {
@@ -114,13 +107,25 @@ class Shell {
     this.paint();
   }
 
+  async _openMenu(button, about) {
+    const { Menu } = await import("./menu.js");
+    this._menu ??= new Menu({
+      onRenamed: (renamed, title) => this.noted({ ...renamed, title }),
+      onPinned: (pinned) => this._sidebar.pin(pinned),
+      onDeleted: ({ id }) => this._deleted(id),
+      onProblem: (text) => this.controls.showNotice(text),
+    });
+    this._menu.toggle(button, about);
+  }
+
   async start() {
-    bindHelp(byId("help-button"));
+    byId("help-button").addEventListener("click", () => showHelp());
+    addEventListener("keydown", (event) => event.key === "?" && !isTyping(event.target) && showHelp(event));
     addEventListener("popstate", () => this._popped());
     addEventListener("pagehide", () => this.place?.save?.() ?? this.hearing.save());
     for (const gesture of ["pointerdown", "keydown"]) addEventListener(gesture, () => this.hearing.unlock());
     document.addEventListener("click", (event) => this._clicked(event));
-    byId("more").addEventListener("click", () => this._menu.toggle(byId("more"), this.place.about));
+    byId("more").addEventListener("click", () => this._openMenu(byId("more"), this.place.about));
     byId("story").addEventListener("click", (event) => this._hearFrom(event));
     if (isGuest) byId("dock").prepend(make("p", { class: "guest" }, t("You are listening along. Only the owner of this session can ask.")));
     else void this._furnish();
@@ -341,6 +346,12 @@ class Shell {
 /** What is heard, where it is not on show: its title, and the way to it. */
 function sourceOf({ id, story }) {
   return { title: titleIn(story) || t("another place"), href: addressOf({ id, kind: story.kind }) };
+}
+
+/** The keys that do something, in a dialog; a key that asks for it writes nothing. */
+async function showHelp(event) {
+  event?.preventDefault();
+  (await import("./help.js")).openHelp();
 }
 
 /** A part of the page that is loaded when it is wanted, and could not be. */

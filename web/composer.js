@@ -2,15 +2,11 @@
 
 import { orElse } from "./api.js";
 import { asSentence, byId, make, say } from "./dom.js";
-import { upload } from "./microphone/upload.js";
 import { draftIn } from "./storage.js";
 import { inOneLine, t } from "./strings.js";
 
 const LATE_MS = 1_000; // until what was sent, and has left the box, is named below it
 const SHOWN_CHARS = 80;
-const MOST_CHARS = 400_000; // which the server takes as one text
-const MOST_BYTES = 4 * MOST_CHARS;
-const TEXT = /\.(txt|text|md|markdown)$/i;
 const ASKING = [
   { mode: "prompt", label: t("Chat"), placeholder: t("Message…") },
   { mode: "text", label: t("Text to speech"), placeholder: t("Paste a text to hear it word for word…") },
@@ -86,8 +82,7 @@ export class Composer {
     say(this._problem, null);
     say(byId("sending"), t("Reading {name}…", { name }));
     const refused = ({ message }) => ({ problem: `${name}: ${asSentence(message)}` });
-    const { text, problem } = await orElse(refused, () => (TEXT.test(name) ? textOf(file) : documentText(file)));
-    say(byId("sending"), null);
+    const { text, problem } = await orElse(refused, async () => (await import("./opened-text.js")).openedText(file)).finally(() => say(byId("sending"), null));
     if (draft !== this._draft) return; // another place is on show
     if (problem) say(this._problem, problem);
     else this._text.value = [this._text.value, text].filter(Boolean).join("\n\n");
@@ -231,22 +226,6 @@ export class Composer {
     const left = draftIn(draft);
     if (draft !== this._draft && left.read() === typed) left.write(null);
   }
-}
-
-/** `{text}` of a PDF, DOCX or HTML file, which the server reads and does not keep. */
-function documentText(file) {
-  const form = new FormData();
-  form.append("file", file, file.name);
-  const onProgress = (share) => say(byId("sending"), share < 1 ? t("Sending, {share} %", { share: Math.round(share * 100) }) : t("Reading {name}…", { name: file.name }));
-  return upload("v1/documents/text", form, { onProgress, signal: new AbortController().signal });
-}
-
-/** `{text}` or `{problem}`. */
-async function textOf(file) {
-  const { name, size } = file;
-  const text = size > MOST_BYTES ? "" : await file.text().catch(() => "\0"); // gone meanwhile, or a folder
-  if (size > MOST_BYTES || text.length > MOST_CHARS) return { problem: t("{name} is too large: at most 400,000 characters are read.", { name }) };
-  return /\0|\ufffd/.test(text) ? { problem: t("{name} is no text file in UTF-8.", { name }) } : { text };
 }
 
 /** Whether a chat's chooser offers it; what is dropped or pasted may be anything. */

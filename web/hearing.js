@@ -3,7 +3,7 @@
 import { bestCodec } from "./client/playback/decoder.js";
 import { Ledger } from "./client/playback/heard.js";
 import { Narration } from "./narration.js";
-import { loudness } from "./client/microphone/speech-frames.js";
+import { loudness } from "./client/loudness.js";
 import { Player } from "./player.js";
 import { placeIn, preferences } from "./storage.js";
 import { isOver, latestTurn } from "./story.js";

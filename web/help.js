@@ -1,7 +1,7 @@
 /** The keys that do something, in a dialog. */
 
 import { makeDialog } from "./dialog.js";
-import { isTyping, make } from "./dom.js";
+import { make } from "./dom.js";
 import { t } from "./strings.js";
 
 const KEYS = [
@@ -16,18 +16,8 @@ const KEYS = [
   ["?", t("This help")],
 ];
 
-function openHelp() {
+export function openHelp() {
   if (document.querySelector("dialog[open]")) return;
   const rows = KEYS.flatMap(([key, meaning]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, meaning)]);
   makeDialog(t("Keyboard shortcuts"), { id: "help" }, make("dl", { class: "keys" }, ...rows));
-}
-
-/** On the button, and on "?" wherever that is not being typed. */
-export function bindHelp(button) {
-  button.addEventListener("click", openHelp);
-  addEventListener("keydown", (event) => {
-    if (event.key !== "?" || isTyping(event.target)) return;
-    event.preventDefault();
-    openHelp();
-  });
 }

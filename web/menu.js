@@ -1,11 +1,13 @@
 /** What can be done with a conversation or a story, in a menu beside it: in the header and in the history. */
 
 import { Api, orElse } from "./api.js";
-import { renaming, quiet, removing } from "./conversations/furniture.js";
+import { quiet, removing } from "./conversations/furniture.js";
+import { renaming } from "./conversations/renaming.js";
 import { userName } from "./credentials.js";
 import { makeDialog } from "./dialog.js";
 import { asSentence, byId, copied, make } from "./dom.js";
 import { isPinned } from "./pins.js";
+import { addressOf } from "./sidebar.js";
 import { t } from "./strings.js";
 
 const COPIED_MS = 2_000;
@@ -18,9 +20,6 @@ const FILES = [
   [t("Chapters (VTT)"), "/chapters.vtt", {}, "story"],
   [t("All events (ZIP)"), "/export", {}],
 ];
-
-/** Its address within this page. */
-export const addressOf = ({ id, kind }) => `./?${kind === "story" ? "story" : "session"}=${encodeURIComponent(id)}`;
 
 export class Menu {
   /** `onRenamed(about, title)`, `onPinned(about)`, `onDeleted(about)`, `onProblem(text)`; `about`: {id, kind, title}. */

@@ -3,7 +3,6 @@
 import { Api, orElse } from "./api.js";
 import { quiet, tried } from "./conversations/furniture.js";
 import { byId, icon, make, problemLine, say } from "./dom.js";
-import { addressOf } from "./menu.js";
 import { isPinned, pin, pins, unpin } from "./pins.js";
 import { when } from "./times.js";
 import { counted, t, unmarked } from "./strings.js";
@@ -37,10 +36,10 @@ function dayOf(ms, now = Date.now()) {
 }
 
 export class Sidebar {
-  /** `menu`: opened beside an entry. */
-  constructor({ menu }) {
+  /** `onMenu(button, about)`: what can be done with an entry is wanted beside its button. */
+  constructor({ onMenu }) {
     this._api = new Api();
-    this._menu = menu;
+    this._onMenu = onMenu;
     this._asked = 0;
     this._before = null;
     this._entries = new Map(); // by id: {about, element, name, actions}
@@ -219,7 +218,7 @@ export class Sidebar {
     this._entries.set(about.id, { about, element, name, actions });
     actions.addEventListener("click", () => {
       const entry = this._entries.get(about.id);
-      this._menu.toggle(actions, { ...entry.about, title: entry.name.textContent });
+      this._onMenu(actions, { ...entry.about, title: entry.name.textContent });
     });
     markEntry(element, about.id === this._current);
     const list = this._listOf(isPinned(about.id) ? 0 : dayOf(about.created_ms));
@@ -293,6 +292,9 @@ const markEntry = (element, here) => {
   if (here) element.firstElementChild.setAttribute("aria-current", "page");
   else element.firstElementChild.removeAttribute("aria-current");
 };
+
+/** The address of a session within this page. */
+export const addressOf = ({ id, kind }) => `./?${kind === "story" ? "story" : "session"}=${encodeURIComponent(id)}`;
 
 /** A narration belongs to its story. */
 const hrefOf = ({ id, kind, parent }) => addressOf(kind === "narration" && parent ? { id: parent, kind: "story" } : { id, kind });

@@ -1,7 +1,6 @@
 /** The commands about conversations, characters and documents. A refusal becomes a `Problem`. */
 
 import { once, patiently } from "../api.js";
-import { upload } from "../microphone/upload.js";
 
 const path = (...parts) => ["v1", ...parts.map(encodeURIComponent)].join("/");
 const search = (query) => {
@@ -88,6 +87,7 @@ export class ConversationsApi {
     const form = new FormData();
     form.append("document_id", document);
     form.append("file", file, file.name);
+    const { upload } = await import("../microphone/upload.js");
     return upload(path("collections", collection, "documents"), form, options);
   }
 

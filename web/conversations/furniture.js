@@ -1,7 +1,6 @@
 /** What the places of the library have in common: the way between them, and small tools for lists. */
 
 import { orElse } from "../api.js";
-import { makeDialog } from "../dialog.js";
 import { asSentence, byId, make, problemLine, say } from "../dom.js";
 import { t } from "../strings.js";
 
@@ -89,20 +88,6 @@ export function removing(name, onRemove) {
     button.setAttribute("aria-label", t("Delete {name} for good?", { name }));
   });
   return button;
-}
-
-/** A dialog with one line of text; `onSave(text)` rejects with a Problem or resolves. */
-export function renaming(title, label, value, onSave) {
-  const input = make("input", { maxlength: "200", required: "", "aria-label": label });
-  input.value = value;
-  const problem = problemLine();
-  const form = make("form", { class: "share-form" }, input, make("button", { type: "submit", class: "button" }, t("Save")));
-  const dialog = makeDialog(title, { id: "renaming" }, form, problem);
-  input.select();
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (input.value.trim() && (await tried(problem, () => onSave(input.value.trim())))) dialog.close();
-  });
 }
 
 /** Which collections: a box to tick for each. `{element, value, show(ids)}`. */

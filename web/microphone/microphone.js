@@ -3,7 +3,7 @@
 import { Problem } from "../api.js";
 import { AudioInput } from "../client/microphone/audio-input.js";
 import { Capture } from "../client/microphone/capture.js";
-import { loudness, rmsOf } from "../client/microphone/speech-frames.js";
+import { loudness, rmsOf } from "../client/loudness.js";
 import { connection } from "../connection.js";
 import { asSentence } from "../dom.js";
 import { refusalOf } from "../refusals.js";

@@ -2,7 +2,6 @@
 
 import { Api, Problem } from "../api.js";
 import { asSentence, byId, clockTime, say } from "../dom.js";
-import { refusalOf } from "../refusals.js";
 import { t } from "../strings.js";
 import { upload } from "./upload.js";
 
@@ -78,7 +77,7 @@ export class Recordings {
   _failed(error, file) {
     if (error instanceof DOMException && error.name === "AbortError") return; // as was wished
     if (!(error instanceof Problem)) throw error;
-    say(byId("recording-trouble"), `${file.name}: ${asSentence(refusalOf(error))}`);
+    say(byId("recording-trouble"), `${file.name}: ${asSentence(error.message)}`);
   }
 
   _bindDrop() {

@@ -2,13 +2,16 @@
 
 import { Problem } from "../api.js";
 import { connection } from "../connection.js";
+import { refusalOf } from "../refusals.js";
 import { renewed } from "../staying.js";
 import { t } from "../strings.js";
 
 function problemIn({ status, statusText, responseText }) {
   try {
     const body = JSON.parse(responseText);
-    return new Problem({ detail: body.title ?? statusText, ...body, status });
+    const problem = new Problem({ detail: body.title ?? statusText, ...body, status });
+    problem.message = refusalOf(problem);
+    return problem;
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     return new Problem({ detail: t("The server answered {status}.", { status }), code: `http.${status}`, status });

@@ -1,7 +1,7 @@
 /** Microphone and loudspeaker of this browser: a choice and a test for each. */
 
 import { Capture } from "../client/microphone/capture.js";
-import { loudness, rmsOf } from "../client/microphone/speech-frames.js";
+import { loudness, rmsOf } from "../client/loudness.js";
 import { make } from "../dom.js";
 import { inWords, lacking } from "../microphone/trouble.js";
 import { t } from "../strings.js";

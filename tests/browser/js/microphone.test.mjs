@@ -3,7 +3,8 @@ import { test } from "node:test";
 
 import { Backlog } from "../../../clients/javascript/microphone/backlog.js";
 import { FrameBatcher } from "../../../clients/javascript/microphone/frame-batcher.js";
-import { loudness, rmsOf, SpeechFrames, toPcm16 } from "../../../clients/javascript/microphone/speech-frames.js";
+import { loudness, rmsOf } from "../../../clients/javascript/loudness.js";
+import { SpeechFrames, toPcm16 } from "../../../clients/javascript/microphone/speech-frames.js";
 import { Resampler } from "../../../clients/javascript/microphone/resampler.js";
 import { inWords, lacking } from "../../../web/microphone/trouble.js";
 
