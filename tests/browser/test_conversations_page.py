@@ -382,7 +382,9 @@ def test_a_question_names_the_documents_that_it_waits_for(open_page: OpenPage, a
     reader.ask("the hive")
     waits = "Waiting: the hive · The question is sent when the documents of this chat are known."
     expect(page.locator("#sending")).to_have_text(waits)
-    held[0].continue_()
+    for route in held:
+        route.continue_()
+    page.unroute(f"**/v1/collections/{collection}")
     reader.status_is("completed")
     expect(page.locator("#sending")).to_be_hidden()
 

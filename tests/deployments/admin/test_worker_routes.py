@@ -90,6 +90,20 @@ async def test_the_list_comes_in_pages_and_by_kind(http: httpx.AsyncClient) -> N
     assert (await http.get("/v1/sessions", params={"kind": "story"})).json() == {"sessions": [], "next": None}
 
 
+async def test_words_of_an_answer_are_found_where_that_is_asked_for(
+    app: RunningApp, http: httpx.AsyncClient
+) -> None:
+    session = await create(http)
+    await listen_until_over(app.ws_url, session, await ask(http, session, prompt="Is it so?"))
+    await found(http, "/v1/sessions", session)
+    wanted = {"query": "YES.", "kind": "session", "limit": 1}
+    assert (await http.get("/v1/sessions", params=wanted)).json()["sessions"] == []
+    listed = (await http.get("/v1/sessions", params={**wanted, "answers": True})).json()["sessions"]
+    assert [one["session_id"] for one in listed] == [session]
+    refused = await http.get("/v1/sessions", params={**wanted, "answers": "perhaps"})
+    assert (refused.status_code, refused.json()["field"]) == (422, "answers")
+
+
 async def test_the_report_names_every_reader(http: httpx.AsyncClient) -> None:
     await create(http)
     report = await found(http, "/v1/workers", '"session.started"')
