@@ -173,8 +173,9 @@ _DATED = """async () => {
   const source = "On 12/05/2024 it rained.";
   const ranges = [[0, 2], [3, 13], [13, 13], [14, 16], [17, 24]];
   const words = ranges.map(([start, end], number) => ({ start, end, start_ms: number, end_ms: number + 1 }));
-  const sentence = { start: 0, end: source.length, atMs: 0, ms: 5, firstChunk: 1, done: true, error: null, words };
-  const turn = { text: source, wide: [], textWhole: true, passages: [], flushedAt: null, sentences: [sentence] };
+  const spoken = { atMs: 0, ms: 5, firstChunk: 1, done: true, error: null };
+  const sentences = [{ ...spoken, start: 0, end: source.length, words }];
+  const turn = { text: source, wide: [], textWhole: true, passages: [], flushedAt: null, sentences };
   const text = new AnswerText();
   text.update(turn);
   return words.map((_, word) => {
