@@ -378,7 +378,7 @@ def test_a_question_names_the_documents_that_it_waits_for(open_page: OpenPage, a
     held: list[Route] = []
     page.route(f"**/v1/collections/{collection}", lambda route: held.append(route))
     page.goto(app.url + new_talk(app.url, collection))
-    reader.sees(lambda: len(held) == 1)
+    reader.sees(lambda: len(held) == 2)  # for the title and for the files
     reader.ask("the hive")
     waits = "Waiting: the hive · The question is sent when the documents of this chat are known."
     expect(page.locator("#sending")).to_have_text(waits)
