@@ -43,7 +43,7 @@ async function errorOf(response) {
 }
 
 /** Whether an answer is read whole at once: one that breaks off is then a lost connection, and no half of an answer. */
-const isJson = ({ headers }) => /[/+]json\b/.test(headers.get("Content-Type") ?? "");
+const isJson = ({ status, headers }) => status !== 204 && /[/+]json\b/.test(headers.get("Content-Type") ?? "");
 
 /** Waits, or until the browser is connected again. @param {number} ms @returns {Promise<void>} */
 function pauseMs(ms) {

@@ -77,6 +77,14 @@ test("a renewal that fails is a refusal of the reader, and no unhandled rejectio
   socket.close();
 });
 
+test("an answer without content is an answer, of whatever type it says it is", async (context) => {
+  const deleted = () => new Response(null, { status: 204, headers: { "Content-Type": "application/json" } });
+  const asked = context.mock.method(globalThis, "fetch", async () => deleted());
+  const connection = new Connection({ url: "http://server.example", patienceMs: 0 });
+  assert.equal((await connection.patiently("DELETE", "v1/sessions/one")).status, 204);
+  assert.equal(asked.mock.callCount(), 1);
+});
+
 test("an abort closes the socket, also while no event is asked for", async () => {
   newWires();
   const stop = new AbortController();
