@@ -30,7 +30,7 @@ def _e5() -> Embedder:
     return E5.packaged(_MODEL_THREADS)
 
 
-_PACKAGED: Final[Mapping[EmbeddingModel, Callable[[], Embedder]]] = {"e5": _e5, "wordllama": _wordllama}
+PACKAGED: Final[Mapping[EmbeddingModel, Callable[[], Embedder]]] = {"e5": _e5, "wordllama": _wordllama}
 
 
 class EmbeddingModels:
@@ -45,7 +45,7 @@ class EmbeddingModels:
         """The model; loads it, which takes a second, where it was not needed yet."""
         async with self._loading:
             if name not in self._loaded:
-                self._loaded[name] = await self._in_thread(_PACKAGED[name])
+                self._loaded[name] = await self._in_thread(PACKAGED[name])
             return self._loaded[name]
 
     async def named(self, full_name: str) -> Embedder:
@@ -53,7 +53,7 @@ class EmbeddingModels:
         for model in self._loaded.values():
             if model.name == full_name:
                 return model
-        for name in _PACKAGED:
+        for name in PACKAGED:
             if (model := await self.get(name)).name == full_name:
                 return model
         raise RetrievalUnavailable(f"This server does not have the embedding model {full_name}.")
