@@ -75,7 +75,7 @@ class ProjectionReader:
             _logger.info("%s: could not give its leases back: %s", self._projection.name, error)
 
     async def step(self) -> bool:
-        """Renew the leases if it is time, then take what there is, or wait a little. True: there was some."""
+        """Renew the leases if it is time, then take some pointers or wait a little. True: those were all."""
         beat_s = self._settings.lease_s / 3
         if self._is_time:
             await self._renew()
@@ -87,7 +87,7 @@ class ProjectionReader:
         for partition in places:
             if some := [pointer for pointer in pointers if pointer.partition == partition]:
                 await self._take(self._leases[partition], some)
-        return bool(pointers)
+        return 0 < len(pointers) < BATCH
 
     async def _renew(self) -> None:
         await self._keep()
