@@ -10,7 +10,7 @@ from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 
 LONGEST_S: Final = 2.0
-"""Seconds after which no further session is begun."""
+"""Seconds after which no further session is begun, and after as many more the one that was begun is left."""
 _PAGE: Final = 200
 """Events read at a time: a millisecond or two of the event loop."""
 _MOST: Final = 20_000
@@ -32,11 +32,14 @@ class AnswerSearch:
     async def finds(self, session: SessionId, words: Collection[str]) -> bool:
         """Whether all the words, in lower case, are in its questions and answers.
 
-        False for a session of which the log or the archive has lost a part. Raises LogUnavailable.
+        False for a session of which the log or the archive has lost a part, and for one that takes too long.
+        Raises LogUnavailable.
         """
         missing, longest = set(words), max(map(len, words), default=0)
         text, turn, after = "", 0, Seq(0)
-        while missing and after < _MOST and (page := await self._read(session, after)):
+        while missing and after < _MOST and self._clock.monotonic() < self._end_s + LONGEST_S:
+            if not (page := await self._read(session, after)):
+                break
             after = page[-1].seq
             parts = [text[-longest:]]  # a word may lie on two pages
             for event in page:

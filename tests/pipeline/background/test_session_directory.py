@@ -8,7 +8,7 @@ from typing import Any, cast
 import orjson
 import pytest
 
-from pipeline.background.answer_search import AnswerSearch
+from pipeline.background.answer_search import LONGEST_S, AnswerSearch
 from pipeline.background.projection_reader import ProjectionReader
 from pipeline.background.redis.redis_projections import RedisProjections, ask_for_rebuild
 from pipeline.background.session_directory import (
@@ -246,6 +246,19 @@ async def test_a_search_of_answers_ends_in_time_and_goes_on_where_it_ended(
         before = page.next
     assert pages == [[threads[2]], [threads[1]], [threads[0]]]
     assert (await directory.list("ada", query="whale", before=before)).sessions == ()
+
+
+async def test_a_session_that_takes_long_is_left(log: RedisEventLog) -> None:
+    """Else the next search waits: in an import each event may be a page."""
+    clock, session = Hours(), await answered(log, 1_000, *["and on "] * 20, "a whale")
+
+    class SlowLog:
+        async def read(self, session: SessionId, after: Seq, *, limit: int) -> list[Recorded]:
+            clock.s += 0.5
+            return await log.read(session, after, limit=1)
+
+    assert not await AnswerSearch(cast(Any, SlowLog()), clock).finds(session, ["whale"])
+    assert clock.s == 2 * LONGEST_S
 
 
 async def test_a_session_of_which_a_part_is_lost_holds_no_search_up(
