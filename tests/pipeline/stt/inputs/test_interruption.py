@@ -11,11 +11,10 @@ pytestmark = pytest.mark.anyio
 LONG = "Of course I can do that for you. It is a fine day for it, and the road is dry. " * 20
 QUESTION = silence(200) + austen("0880")[: 32 * 1_800]
 """Less than two seconds of speech."""
-app = app_fixture(
-    llm={"reply": LONG, "delta_chars": 6, "per_delta_ms": 4},
-    stt={"texts": ["Please tell me a story."], "per_request_ms": 5},
-)
-"""Its answers are heard for longer than a machine is likely to stand still."""
+STT = {"texts": ["Please tell me a story."], "per_request_ms": 5}
+app = app_fixture(llm={"reply": LONG, "delta_chars": 6, "per_delta_ms": 4}, stt=STT)
+telling = app_fixture(llm={"reply": LONG * 8, "delta_chars": 6, "per_delta_ms": 150}, stt=STT)
+"""Its answers are written for minutes: they are being heard however long a busy machine takes to listen."""
 
 
 async def asked(caller: Caller, *, spoken: bytes = QUESTION) -> int:
@@ -90,11 +89,11 @@ async def test_a_television_that_ends_after_the_answer_is_no_question_where_nobo
 
 @pytest.mark.parametrize("below_db", [16, 24])
 async def test_a_television_that_speaks_neither_holds_nor_stops_an_answer_and_the_user_over_it_does(
-    app: RunningApp, below_db: float
+    telling: RunningApp, below_db: float
 ) -> None:
-    session = await new_session(app)
+    session = await new_session(telling)
     television = quieter(austen("0870")[: 32 * 4_000], below_db)
-    async with calling(app, session) as caller:
+    async with calling(telling, session) as caller:
         await caller.open()
         await asked(caller)
         await caller.speak(television + silence(1_000))
@@ -107,22 +106,22 @@ async def test_a_television_that_speaks_neither_holds_nor_stops_an_answer_and_th
 
 
 async def test_speech_that_comes_near_during_a_television_holds_the_answer_before_it_stops_it(
-    app: RunningApp,
+    telling: RunningApp,
 ) -> None:
-    session = await new_session(app)
-    async with calling(app, session) as caller:
+    session = await new_session(telling)
+    async with calling(telling, session) as caller:
         await caller.open()
         await asked(caller)
         await caller.speak(quieter(austen("0870")[: 32 * 3_000], 16))
         await caller.speak(austen()[: 32 * 2_000], pace=1)
         await caller.event("playback.flushed", reason="barge_in")
-    kinds = [f["type"] for f in await events_of(app, session)]
+    kinds = [f["type"] for f in await events_of(telling, session)]
     assert "playback.paused" in kinds[: kinds.index("playback.flushed")]
 
 
-async def test_where_distance_does_not_count_a_quiet_voice_interrupts(app: RunningApp) -> None:
-    session = await new_session(app, distant_db=None)
-    async with calling(app, session) as caller:
+async def test_where_distance_does_not_count_a_quiet_voice_interrupts(telling: RunningApp) -> None:
+    session = await new_session(telling, distant_db=None)
+    async with calling(telling, session) as caller:
         await caller.open()
         await asked(caller)
         await caller.speak(quieter(austen("0870")[: 32 * 4_000], 15), pace=1)
