@@ -19,7 +19,7 @@ LONG = (
 QUESTION = "Please tell me a story about the fox"
 """Nothing says whether it ends here, so that the wait is `silence_ms`."""
 app = app_fixture(
-    llm={"reply": LONG, "delta_chars": 6, "per_delta_ms": 4},
+    llm={"reply": LONG, "delta_chars": 6, "per_delta_ms": 60},  # for minutes, so that listening has a core
     stt={"by_ms": {1_700: "Mm-hm.", 60_000: QUESTION}},
     session={"max_tokens": 4_000},
 )
