@@ -142,7 +142,7 @@ export class Sidebar {
     const asked = (this._asked += 1);
     const query = byId("history-query").value.trim();
     if (this._inAnswers) say(this._empty, t("Searching in answers…"));
-    await tried(this._problem, async () => {
+    const loaded = await tried(this._problem, async () => {
       const { sessions, next } = await this._ask(this._before);
       if (asked !== this._asked) return; // something else was looked for meanwhile
       if (!this._before) this._clear();
@@ -153,7 +153,11 @@ export class Sidebar {
       if (query) byId("announcer").textContent = counted(this._entries.size, "{count} result in the history", "{count} results in the history");
       this._refreshIn(SOON_MS);
     });
-    if (asked === this._asked) this._tellEmpty();
+    if (asked !== this._asked) return;
+    this._tellEmpty();
+    if (loaded) return;
+    say(this._empty, null); // it is not known whether there is anything
+    this._answers.hidden = !query;
   }
 
   async _ask(before) {

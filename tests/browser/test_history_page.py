@@ -111,6 +111,20 @@ def test_the_words_of_an_answer_are_looked_for_when_that_is_asked_for(
     expect(page.get_by_text("its title, its questions or its answers.")).to_be_visible()
 
 
+def test_a_search_in_answers_that_was_refused_has_found_nothing_out(open_page: OpenPage, told: str) -> None:
+    page = open_page().page
+    search = page.get_by_role("button", name="Search in answers too")
+    page.get_by_label("Search the history").fill(max(SHORT.split(), key=len))
+    problem = {"title": "Busy", "code": "gateway.busy", "detail": "others are searching"}
+    page.route("**/v1/sessions?*answers=true*", lambda route: route.fulfill(status=503, json=problem))
+    search.click()
+    expect(page.get_by_text("Others are searching.")).to_be_visible()
+    expect(page.get_by_text("its title, its questions or its answers.")).to_be_hidden()
+    page.unroute("**/v1/sessions?*answers=true*")
+    search.click()
+    expect(page.locator(f'#history a[href="./?session={told}"]')).to_be_visible()
+
+
 def test_requests_of_other_programs_are_listed_only_when_asked_for(
     open_page: OpenPage, app: RunningApp, told: str
 ) -> None:
