@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.background.projection_reader import BATCH, ProjectionReader
+from pipeline.background.projection_reader import BATCH, TRIES, ProjectionReader
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_projections import RedisProjections, ask_for_rebuild
 from pipeline.background.worker_ports import Change, Lease, Pointer, Step
@@ -28,10 +28,12 @@ class Journal:
 
     def __init__(self, bad: set[SessionId] | None = None) -> None:
         self.bad = bad or set()
+        self.refused = 0
         self.seen: dict[SessionId, list[int]] = {}
 
     async def project(self, session: SessionId, pointers: Sequence[Pointer]) -> Sequence[Change]:
         if session in self.bad:
+            self.refused += 1
             raise ValueError("bad session")
         self.seen.setdefault(session, []).extend(pointer.seq for pointer in pointers)
         return [Change("HSET", "x:journal", (session, pointers[-1].seq))]
@@ -171,6 +173,7 @@ async def test_a_retry_takes_a_parked_session_up_where_it_was_left(log: RedisEve
         await until(lambda: parked(home) == {bad: 3})
         oldest = (await maintenance.letters(None, 10))[0]
         assert await maintenance.retry(oldest)  # as bad as before
+        await until(lambda: projection.refused == 2 * TRIES)
         await log.append([batch(bad, 3, COMPLETED)])
         await until(lambda: parked(home) == {bad: 4})
         assert projection.seen == {}
