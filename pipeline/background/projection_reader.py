@@ -8,7 +8,6 @@ from typing import Final
 
 import anyio
 
-from pipeline.background.effect_runner import GATHER_S
 from pipeline.background.redis.redis_projections import RedisProjections
 from pipeline.background.worker_ports import (
     START,
@@ -56,8 +55,7 @@ class ProjectionReader:
         try:
             while True:
                 try:
-                    if await self.step():
-                        await anyio.sleep(GATHER_S)
+                    await self.step()
                 except LogForeign:
                     raise
                 except LogError as error:
@@ -74,20 +72,19 @@ class ProjectionReader:
         except LogError as error:
             _logger.info("%s: could not give its leases back: %s", self._projection.name, error)
 
-    async def step(self) -> bool:
-        """Renew the leases if it is time, then take some pointers or wait a little. True: those were all."""
+    async def step(self) -> None:
+        """Renew the leases if it is time, then take what there is, or wait for something a little."""
         beat_s = self._settings.lease_s / 3
         if self._is_time:
             await self._renew()
         if not self._leases:
             await anyio.sleep(beat_s)
-            return False
+            return
         places = {lease.partition: lease.place for lease in self._leases.values()}
         pointers = await self._log.follow(places, count=BATCH, wait_s=beat_s)
         for partition in places:
             if some := [pointer for pointer in pointers if pointer.partition == partition]:
                 await self._take(self._leases[partition], some)
-        return 0 < len(pointers) < BATCH
 
     async def _renew(self) -> None:
         await self._keep()

@@ -42,9 +42,9 @@ def write_file(file: Path, text: str) -> None:
 
 
 @contextmanager
-def locked(file: Path) -> Iterator[None]:
+def locked(file: Path, mode: int = FILE) -> Iterator[None]:
     """Held by one process at a time; the system releases it where its holder dies."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, FILE)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, mode)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -78,7 +78,7 @@ def made(recipe: Recipe, cache: Path, progress: Progress = no_progress) -> Path:
             raise UnusableWeights(f"{folder} is not what it must be, and {cache} cannot be written to.")
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    with locked(cache / f".{recipe.name}.lock"):
+    with locked(cache / f".{recipe.name}.lock", 0o666):  # a cache may be shared
         if not _intact(folder, recipe):
             _make(recipe, cache, folder, progress)
     return folder

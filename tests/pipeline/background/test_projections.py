@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.background.projection_reader import BATCH, TRIES, ProjectionReader
+from pipeline.background.projection_reader import TRIES, ProjectionReader
 from pipeline.background.redis.redis_maintenance import RedisMaintenance
 from pipeline.background.redis.redis_projections import RedisProjections, ask_for_rebuild
 from pipeline.background.worker_ports import Change, Lease, Pointer, Step
@@ -93,14 +93,6 @@ async def test_the_next_reader_goes_on_where_the_last_one_was(log: RedisEventLog
     async with reading(log, second, "second"):
         await until(lambda: journal(home) == {session: "3"})
     assert second.seen == {session: [3]}
-
-
-async def test_a_reader_that_is_behind_gathers_nothing_before_it_has_caught_up(log: RedisEventLog) -> None:
-    await session_with(log, *[COMPLETED] * (2 * BATCH))
-    port = RedisProjections(log)
-    reader = ProjectionReader(Journal(), port, SCANTY, reader="one")
-    assert [await reader.step() for _ in range(3)] == [False, False, True]
-    await port.aclose()
 
 
 async def test_one_call_leases_every_partition(log: RedisEventLog, home: Path) -> None:
