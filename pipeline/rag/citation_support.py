@@ -12,6 +12,7 @@ from schemas.settings.retrieval_settings import NumberedPassage, Support
 MARKER: Final = re.compile(r"\s?[\[【](\d{1,3}(?:\s?[,;–-]\s?\d{1,3}){0,9})[\]】]")
 """One or several numbers, as models write them."""
 _NUMBER: Final = re.compile(r"(\d+)(?:\s?[–-]\s?(\d+))?")
+_DIGITS: Final = re.compile(r"\d+")
 _FINE: Final = SentenceSettings(min_length=1, first_length=None, max_length=2_000)
 _SHARED: Final = 0.6
 """Of a sentence's telling words, those that its passage must have."""
@@ -66,13 +67,17 @@ def _numbers(listed: str) -> Iterator[int]:
 
 
 def _traced(sentences: Sequence[Fragment], passages: Sequence[NumberedPassage]) -> Iterator[Support]:
-    """The passage that shares most of a sentence's words, where it is most of them."""
+    """The passage with all of a sentence's numbers that shares most of its words, where it is most of them."""
     words = {passage.number: frozenset(asked(passage.text)) for passage in passages}
+    digits = {passage.number: frozenset(_DIGITS.findall(passage.text)) for passage in passages}
     for sentence in sentences:
-        own = frozenset(asked(sentence.text))
+        own, counted = frozenset(asked(sentence.text)), frozenset(_DIGITS.findall(sentence.text))
         if len(own) < _TELLING:
             continue
-        share, number = max((len(own & known) / len(own), -number) for number, known in words.items())
+        share, number = max(
+            (len(own & known) / len(own) if counted <= digits[number] else 0.0, -number)
+            for number, known in words.items()
+        )
         if share >= _SHARED:
             text = sentence.text
             start = sentence.start + len(text) - len(text.lstrip())

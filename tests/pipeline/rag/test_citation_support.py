@@ -53,6 +53,11 @@ def test_an_answer_without_markers_is_traced_by_its_words() -> None:
     ]
 
 
+def test_a_sentence_with_another_number_than_its_passage_rests_on_nothing() -> None:
+    assert supports("The lighthouse was built in 1845 by the engineer Robert Stone.", PASSAGES, "en") == ()
+    assert supports("The lighthouse was built by the engineer Robert Stone.", PASSAGES, "en") != ()
+
+
 def test_nothing_rests_on_passages_that_were_not_there() -> None:
     assert supports("It was built in 1854 [1].", [], "en") == ()
 
