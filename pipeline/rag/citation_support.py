@@ -67,7 +67,7 @@ def _numbers(listed: str) -> Iterator[int]:
 
 
 def _traced(sentences: Sequence[Fragment], passages: Sequence[NumberedPassage]) -> Iterator[Support]:
-    """The passage with all of a sentence's numbers that shares most of its words, where it is most of them."""
+    """The passage that has all numbers of a sentence, and most of its words, where it is most of them."""
     words = {passage.number: frozenset(asked(passage.text)) for passage in passages}
     digits = {passage.number: frozenset(_DIGITS.findall(passage.text)) for passage in passages}
     for sentence in sentences:

@@ -65,7 +65,7 @@ class Forks:
             return await self._fork(session, command, principal)
 
     async def _fork(self, session: SessionId, command: ForkSession, principal: str) -> Fork:
-        _, head = await self._sessions.view(session)
+        current, head = await self._sessions.view(session)
         at = head.seq if command.at is None else Seq(command.at)
         if at > head.seq:
             raise CursorAhead(f"the session ends at {head.seq}, there is no {at}", field="at")
@@ -79,7 +79,7 @@ class Forks:
         fork = new_session_id()
         origin = {
             "settings": settings,
-            "title": _numbered(past.title) if command.title is None else command.title,
+            "title": _numbered(current.title) if command.title is None else command.title,
             "kind": "session" if past.kind == "narration" else past.kind,
             "principal": principal,
             "parent": session,

@@ -356,6 +356,11 @@ def test_a_question_is_sent_without_a_file_that_failed_once_that_was_said(open_p
     reader.page.locator("#text").press("Enter")
     reader.status_is("completed")
     expect(problem).to_be_hidden()
+    reader.page.reload()
+    expect(reader.page.locator("#attached li")).to_have_attribute("data-state", "failed")
+    reader.ask("a story")
+    expect(reader.page.locator(".turn")).to_have_count(2)
+    expect(problem).to_be_hidden()
 
 
 def test_a_question_waits_for_a_file_while_the_page_still_comes(open_page: OpenPage, app: RunningApp) -> None:

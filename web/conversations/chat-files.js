@@ -77,7 +77,9 @@ export class ChatFiles {
     if (this._refused) throw this._refused;
     const before = this._toldFailed;
     this._toldFailed = this._documents.filter(({ state }) => state === "failed").map(({ id }) => id);
-    const failed = this._documents.find(({ id }) => this._toldFailed.includes(id) && !before.includes(id));
+    const failed = this._documents.find(
+      ({ id }) => this._toldFailed.includes(id) && !before.includes(id) && this._own?.uploads.has(id), // else it failed before this page was loaded
+    );
     if (!this._left) this._openAt(failed); // else it is another chat's by now
     if (!failed) return;
     const detail = t("The file {name} could not be added. Ask again to do without it.", { name: failed.name });

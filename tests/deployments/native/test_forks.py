@@ -73,8 +73,9 @@ async def test_a_fork_has_the_next_number_in_its_title(
 ) -> None:
     session = await create(http, title="Before")
     await http.patch(f"/v1/sessions/{session}", json={"title": title})
-    made = await fork(http, session)
-    assert (await http.get(f"/v1/sessions/{made['session_id']}")).json()["title"] == theirs
+    for about in ({}, {"at": 1}):  # also of a place before its session had that title
+        made = await fork(http, session, **about)
+        assert (await http.get(f"/v1/sessions/{made['session_id']}")).json()["title"] == theirs
 
 
 async def test_a_fork_at_an_earlier_event_ends_there_and_goes_on_differently(
