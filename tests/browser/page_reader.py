@@ -97,8 +97,13 @@ class Reader:
         self.page.wait_for_function(
             "() => rhapsode.stats().contextState === 'running' || !document.querySelector('#unlock').hidden"
         )
+        if self.page.is_visible("#unlock"):
+            self.unlock()
+
+    def unlock(self) -> None:
+        """Press what allows sound, by its place: it may be gone with the next frame."""
         box = self.page.locator("#unlock").bounding_box()
-        if box is not None:  # it may be gone with the next frame, and then a click elsewhere does no harm
+        if box is not None:
             self.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
     def reloads_in_mid_answer(self) -> float:

@@ -4,12 +4,13 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from playwright.sync_api import Page, Playwright
+from selenium.common.exceptions import ElementNotInteractableException
 from selenium.webdriver import Keys
 from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
@@ -105,6 +106,10 @@ class WebKitReader(Reader):
         self._driver = WebDriver(options=options, service=service)
         self.page = cast(Page, WebKitPage(self._driver))
         self.mistakes = []
+
+    def unlock(self) -> None:
+        with suppress(ElementNotInteractableException):  # it has gone since it was looked at
+            self.page.click("#unlock")
 
     def close(self) -> None:
         try:

@@ -21,6 +21,7 @@ from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.tiered_log import TieredLog
 from schemas.errors import LogFull
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.settings import ArchiveSettings, LogSettings
 from tests.support.eventlog.log_events import ENDED, STARTED, batch, creation, delta, raw, until
@@ -134,7 +135,10 @@ async def test_a_process_that_starts_or_lost_its_connection_reads_and_deletes_in
     session = await written(tiered.hot)
     with fill(full_home) as server:
         server.client_kill_filter(_type="normal", skipme=True)
-        assert len(await tiered.read(session, Seq(0))) == EVENTS + 1
+        found: list[Recorded] = []
+        while page := await tiered.read(session, Seq(len(found))):
+            found += page
+        assert [event.seq for event in found] == list(range(1, EVENTS + 2))
         late = open_hot_log(LogSettings(), full_home)
         assert [head and head.seq for head in await late.heads([session])] == [EVENTS + 1]
         await late.delete(session)
