@@ -108,7 +108,15 @@ def test_the_words_of_an_answer_are_looked_for_when_that_is_asked_for(
     expect(page.get_by_role("button", name="Search in answers too")).to_be_hidden()
     page.get_by_label("Search the history").fill("xylophones")
     page.get_by_role("button", name="Search in answers too").click()
-    expect(page.get_by_text("its title, its questions or its answers.")).to_be_visible()
+    nothing, older = (
+        page.get_by_text("questions or its answers."),
+        page.get_by_role("button", name="Search older ones"),
+    )
+    expect(nothing.or_(older)).to_be_visible()
+    while older.is_visible():  # a busy machine looks through fewer of them at a time
+        older.click()
+        expect(nothing.or_(older)).to_be_visible()
+    expect(nothing).to_be_visible()
 
 
 def test_a_search_in_answers_that_was_refused_has_found_nothing_out(open_page: OpenPage, told: str) -> None:
