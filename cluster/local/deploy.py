@@ -21,6 +21,10 @@ _PROBE_S: Final = 5.0
 _LOOK_S: Final = 120.0
 """For every node to say whether it reaches the log; the first process of a node takes its time."""
 _SEVERAL: Final = "docs/operating.md, Several nodes"
+_PYTHON_PROXY: Final = (
+    "RAY_SERVE_ENABLE_HA_PROXY is not 1 on every node: Serve's Python proxy keeps what a client does not "
+    f"read, however much it is. See {_SEVERAL}."
+)
 
 
 def run(file: Path, address: str, steps: Steps, *, insecure: bool = False) -> None:
@@ -52,7 +56,7 @@ def run(file: Path, address: str, steps: Steps, *, insecure: bool = False) -> No
             found = _log_of(nodes, config.serve.applications[0].args)
             note(found["about"])
         for warning in found["warnings"]:
-            steps.say(f"[yellow]Warning:[/yellow] {warning} See docs/redis.md.")
+            steps.say(f"[yellow]Warning:[/yellow] {warning}")
         with steps.step("Models and gateways") as note:
             serve.start(
                 proxy_location=config.serve.proxy_location,
@@ -196,6 +200,8 @@ def _log_of(nodes: list[dict[str, Any]], args: Mapping[str, Any]) -> dict[str, A
                 f"Set it on every node before Ray is started ({_SEVERAL}), or log.url in the file.",
             )
     first: dict[str, Any] = found[0]
+    if not all(one["haproxy"] for one in found):
+        first["warnings"].append(_PYTHON_PROXY)
     return first
 
 
@@ -207,6 +213,7 @@ def log_from_here(args: Mapping[str, Any]) -> dict[str, Any]:
     from deployments.app_settings import load_settings
 
     said = {"trouble": "", "advice": "", "embedded": False, "about": "embedded", "warnings": []}
+    said |= {"haproxy": os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"}
     try:
         settings = load_settings(args).log
         if settings.embedded:
@@ -218,4 +225,5 @@ def log_from_here(args: Mapping[str, Any]) -> dict[str, Any]:
         wrong = error.errors()[0]
         place = ".".join(str(part) for part in wrong["loc"])
         return said | {"trouble": f"{place}: {wrong['msg']}", "advice": "Correct the variables of that node."}
-    return said | {"about": f"{found.about} at {found.address}", "warnings": list(found.warnings)}
+    warnings = [f"{warning} See docs/redis.md." for warning in found.warnings]
+    return said | {"about": f"{found.about} at {found.address}", "warnings": warnings}

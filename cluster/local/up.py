@@ -33,6 +33,8 @@ _RAY: Final[Mapping[str, str]] = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_SERVE_LOG_TO_STDERR": "0",
+    # Clients come to the gateways' own port, whatever the environment says that clusters are started in.
+    "RAY_SERVE_ENABLE_HA_PROXY": "0",
     # The controller looks twice a second instead of ten times: a few per cent of a core less when idle.
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
     # A laptop may be busy when it starts us; Ray would give up after half a minute.

@@ -74,7 +74,10 @@ class BoundedInboxes:
         if not hasattr(receive, "_queue"):  # it is no request of Serve's, whose queue is made when it is used
             await self._app(scope, receive, send)
             return
-        inbox = receive._queue = ServeInbox(scope["type"])
+        begun, inbox = receive._queue, ServeInbox(scope["type"])
+        receive._queue = inbox
+        while begun is not None and not begun.empty():  # behind HAProxy, Serve reads before it asks us
+            inbox.put_nowait(begun.get_nowait())
         try:
             await self._app(scope, receive, send)
         finally:

@@ -1,5 +1,6 @@
 """The gate before every route: where a request may come from, and who sends it. Plain ASGI."""
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -189,13 +190,18 @@ def _path(scope: Scope) -> str:
     return path.removeprefix(scope.get("root_path", ""))
 
 
+def from_this_machine(scope: Scope) -> bool:
+    """Tells whether the client is known to be on this machine; behind HAProxy the peer is the proxy."""
+    peer = scope.get("client")
+    return peer is not None and is_loopback(peer[0]) and os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") != "1"
+
+
 def _check_origin(scope: Scope, services: GatewayContainer) -> None:
     """Raises OriginRefused for a page of another site, and on an open server for every other machine."""
     headers = Headers(scope=scope)
     host = headers.get("host", "").lower()
     if services.authenticator.open:
-        peer = scope.get("client")
-        if peer is not None and not is_loopback(peer[0]):
+        if not from_this_machine(scope):
             raise OriginRefused("this server asks nobody for keys, and so answers its own machine only")
         for name in headers.getlist("host"):
             if not is_loopback(_parts(f"//{name}").hostname or ""):

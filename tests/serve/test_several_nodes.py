@@ -143,7 +143,7 @@ def site(log: str) -> Iterator[Site]:
 
 
 def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site, tmp_path: Path) -> None:
-    make_folder, make_token, token, log, headers, head, gateway, speech, deploy = documented()
+    make_folder, make_token, token, log, headers, haproxy, head, gateway, speech, deploy = documented()
     first = site.home("first", used_before=False)
     others = [site.home(f"other{number}", used_before=number != 1) for number in range(3)]
     assert site.run(first, make_folder, make_token).returncode == 0
@@ -152,16 +152,16 @@ def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site
     for other in others:
         shutil.copytree(secret.parent, other / ".config/rhapsode")
 
-    site.start(first, token, log, headers, head)
-    site.start(others[0], token, log, headers, gateway)
-    site.start(others[1], token, log, headers, speech)
+    site.start(first, token, log, headers, haproxy, head)
+    site.start(others[0], token, log, headers, haproxy, gateway)
+    site.start(others[1], token, log, headers, haproxy, speech)
 
-    tree, settings = configuration(tmp_path, 1, free_port())
+    tree, _ = configuration(tmp_path, 1, free_port())
     embedded_server.stop(
         tmp_path
     )  # it comes with the configuration; this cluster has a log server of its own
     args = tree["applications"][0]["args"]
-    del args["log"]
+    del args["log"], args["gateway"]["direct_port"]
     for part in ("text_to_speech", "quality_speech_to_text"):
         args["placement"][part]["pool"] = "speech"
     for deployment in tree["applications"][0]["deployments"]:
@@ -180,17 +180,25 @@ def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site
     while "No node is of the pool" in (done := site.run(others[2], token, deploy)).stderr:
         assert monotonic() < deadline
     assert done.returncode == 0, done.stderr
+    assert "Python proxy" not in done.stderr
     assert site.log.replace(":secret@", "") in done.stderr
 
-    url = f"http://127.0.0.1:{settings.gateway.direct_port}"
-    assert httpx.get(f"{url}/v1/health", timeout=60).json()["status"] == "ok"
-    assert httpx.post(f"{url}/v1/sessions", json={}, timeout=60).status_code == 201
+    made = site.run(first, f"RHAPSODE_HOME={tmp_path} .venv/bin/rhapsode keys create --principal me")
+    key = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{tree['http_options']['port']}", timeout=60) as http:
+        assert http.get("/v1/health").json()["status"] == "ok"
+        assert http.post("/v1/sessions", json={}).status_code == 401
+        assert http.post("/v1/sessions", json={}, headers=key).status_code == 201
+        assert http.get("/v1/sessions", headers=key | {"X-Long": "a" * 65_000}).status_code == 200
+    assert "haproxy" in {
+        process.name() for process in psutil.Process(site.nodes[0].pid).children(recursive=True)
+    }
     with redis.Redis.from_url(site.log) as server:
         assert list(server.scan_iter("ev:*", count=1_000)), "the sessions are in another log"
 
 
 def test_a_cluster_without_authentication_is_refused(site: Site) -> None:
-    *_, log, _, head, _, _, deploy = documented()
+    *_, log, _, _, head, _, _, deploy = documented()
     home = site.home("clean", used_before=False)
     site.start(home, log, head)
     refused = site.run(home, deploy)

@@ -13,6 +13,7 @@ from deployments.faces.telephone import call_markup
 from deployments.faces.telephone.phone_connection import PhoneConnection
 from deployments.faces.telephone.webhook_signatures import signed_by_telnyx, signed_by_twilio
 from deployments.web import problem_details
+from deployments.web.auth_middleware import from_this_machine
 from deployments.web.resource_access import services_of
 from pipeline.auth.authenticator import is_loopback
 from schemas.errors import InputError, RhapsodeError, StateError
@@ -213,12 +214,11 @@ def refuse_others(
 
 
 def _is_local(connection: HTTPConnection) -> bool:
-    client = connection.client
     try:
         host = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
     except ValueError:  # it is no name
         return False
-    return client is not None and is_loopback(client.host) and is_loopback(host)
+    return from_this_machine(connection.scope) and is_loopback(host)
 
 
 def _base(connection: HTTPConnection, services: GatewayContainer) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 from ray.serve._private.common import RequestMetadata
+from ray.serve._private.direct_ingress_http_util import ASGIDIReceiveProxy
 from ray.serve._private.http_util import ASGIReceiveProxy
 from starlette.types import Message, Receive, Scope, Send
 
@@ -37,6 +38,28 @@ async def taken(kind: str, messages: Sequence[Message], most: int = 100) -> list
     await BoundedInboxes(app)(scope, ASGIReceiveProxy(scope, RequestMetadata("r", "i"), read), send)
     assert ServeInbox.all_untaken == 0
     return found
+
+
+async def test_what_serve_has_read_before_it_asks_the_application_is_not_lost() -> None:
+    """Behind HAProxy its task that reads begins before the one that answers."""
+    left: list[Message] = [{"type": "http.request", "body": b"{}"}, {"type": "http.disconnect"}]
+    found = list[Message]()
+
+    async def read() -> Message:
+        return left.pop(0)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        found.extend([await receive(), await receive()])
+
+    async def send(_: Message) -> None:
+        pytest.fail("nothing is sent here")
+
+    scope, expected = {"type": "http"}, list(left)
+    receive = ASGIDIReceiveProxy(scope, read, asyncio.get_running_loop())
+    await receive.fetch_until_disconnect_task()
+    await BoundedInboxes(app)(scope, receive, send)
+    assert found == expected
+    assert ServeInbox.all_untaken == 0
 
 
 @pytest.mark.parametrize("field", ["bytes", "text"])

@@ -128,7 +128,7 @@ async def test_a_wrong_form_is_refused_with_the_name_of_the_field(
 
 
 async def test_without_a_secret_calls_are_taken_from_loopback_only_where_that_is_set(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     form = {"CallSid": "CA1"}
     home = tmp_path_factory.mktemp("unset")
@@ -144,6 +144,9 @@ async def test_without_a_secret_calls_are_taken_from_loopback_only_where_that_is
             for headers in ({"host": "voice.example.com"}, {"origin": app.url}):
                 refused = await http.post(f"{TWILIO}/voice", data=form, headers=headers)
                 assert refused.status_code == 403
+            monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "1")  # whose address every caller seems to have
+            for path in (f"{TWILIO}/voice", "/v1/sessions"):
+                assert (await http.post(path, data=form)).status_code == 403
 
 
 async def test_a_media_stream_without_a_good_signature_is_closed(app: RunningApp) -> None:
