@@ -17,7 +17,7 @@ _NOTICE_S: Final = 30
 _SERVES_GRACE_S: Final = 20
 _DEFAULT_CPUS: Final = 0.2
 """Of a deployment whose actor options are the program's own."""
-_FOREIGN: Final = ("AWS_", "HF_", "OTEL_")
+_FOREIGN: Final = ("AWS_", "HF_", "OTEL_", "RAY_SERVE_")
 
 
 @dataclass(frozen=True, slots=True)
