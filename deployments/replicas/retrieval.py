@@ -134,7 +134,7 @@ class RemoteRetrieval:
 
     def __init__(self, handle: DeploymentHandle[Any]) -> None:
         self._handle = handle
-        self._add = handle.options(method_name="add", stream=True, _by_reference=False)
+        self._add = handle.options(method_name="add", stream=True)
 
     async def create(self, name: str, collection: CollectionId | None = None) -> CollectionView:
         return CollectionView.model_validate(await self._ask("create", name, collection))
@@ -195,7 +195,8 @@ class RemoteRetrieval:
         """Nothing to close: the handle belongs to Serve."""
 
     async def _ask(self, method: str, *arguments: Any, **named: Any) -> Any:
-        asked = self._handle.options(method_name=method, _by_reference=False)
+        # Serve's gRPC takes 4 MB at most.
+        asked = self._handle.options(method_name=method, _by_reference=method == "read")
         try:
             return (await answer_of(asked.remote(*arguments, **named)))["value"]
         except EngineError as error:

@@ -104,6 +104,8 @@ async def test_documents_are_read_and_searched_beside_the_gateways(http: httpx.A
     found = await http.post(f"{path}/search", json={"question": "Who dances?", "top_k": 1})
     assert [passage["document"] for passage in found.json()["passages"]] == [added.json()["id"]]
     not_a_pdf = {"file": ("bees.pdf", b"%PDF-1.4")}
+    large = await http.post(f"{path}/documents", files={"file": ("bees.pdf", b"%PDF-1.4" + bytes(8_000_000))})
+    assert large.json()["code"] == "document.unreadable", "more than a message of Serve's gRPC has"
     [retrieval] = replicas("Librarian")
     retrieval.kill()
     while (await http.post(f"{path}/search", json={"question": "Who dances?"})).status_code != 200:
