@@ -83,6 +83,7 @@ export class Sidebar {
   }
 
   reload() {
+    clearTimeout(this._typed); // else the same is looked for twice
     this._before = null;
     return this._load();
   }
