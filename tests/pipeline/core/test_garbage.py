@@ -3,6 +3,7 @@
 import gc
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import accumulate, repeat
 
 import pytest
@@ -27,38 +28,34 @@ def frozen_before() -> Iterator[None]:
     gc.enable()
 
 
-@pytest.mark.parametrize(("step_s", "is_found"), [(0.001, True), (1.0, False)])
+@contextmanager
+def collected(step_s: float) -> Iterator[list[Ring]]:
+    """A ring that a full collection has looked at, by a clock that goes on by `step_s` at each look at it."""
+    clock = accumulate(repeat(step_s))
+    with short_collections(lambda: next(clock)):
+        held = [Ring()]
+        gc.collect()
+        yield held
+
+
+@pytest.mark.parametrize(
+    ("step_s", "is_found"),
+    [(0.001, True), (1.0, False), (300.0, True)],
+    ids=["short", "long", "long, and the last look at everything was long ago"],
+)
 def test_what_a_long_collection_has_looked_at_is_left_out_of_the_next_ones(
     step_s: float, is_found: bool
 ) -> None:
-    clock = accumulate(repeat(step_s))
-    with short_collections(lambda: next(clock)):
-        ring = Ring()
-        known = weakref.ref(ring)
-        gc.collect()
-        del ring
+    with collected(step_s) as held:
+        known = weakref.ref(held.pop())
         gc.collect()
         assert (known() is None) == is_found
 
 
-def test_now_and_then_a_collection_looks_at_everything() -> None:
-    clock = accumulate(repeat(300.0))
-    with short_collections(lambda: next(clock)):
-        ring = Ring()
-        known = weakref.ref(ring)
-        gc.collect()
-        del ring
-        gc.collect()
-        assert known() is None
-
-
 def test_what_nobody_refers_to_goes_at_once_also_where_it_is_left_out() -> None:
-    clock = accumulate(repeat(1.0))
-    with short_collections(lambda: next(clock)):
-        ring = Ring()
-        known = weakref.ref(ring)
-        gc.collect()
-        del ring.own, ring
+    with collected(1.0) as held:
+        known = weakref.ref(held[0])
+        del held[0].own, held[0]
         assert known() is None
 
 
