@@ -43,7 +43,7 @@ def collected(step_s: float) -> Iterator[list[Ring]]:
     [(0.001, True), (1.0, False), (300.0, True)],
     ids=["short", "long", "long, and the last look at everything was long ago"],
 )
-def test_what_a_long_collection_has_looked_at_is_left_out_of_the_next_ones(
+def test_objects_that_a_long_collection_has_looked_at_are_left_out_of_the_next_ones(
     step_s: float, is_found: bool
 ) -> None:
     with collected(step_s) as held:
@@ -52,7 +52,7 @@ def test_what_a_long_collection_has_looked_at_is_left_out_of_the_next_ones(
         assert (known() is None) == is_found
 
 
-def test_what_nobody_refers_to_goes_at_once_also_where_it_is_left_out() -> None:
+def test_an_object_without_references_goes_at_once_also_where_it_is_left_out() -> None:
     with collected(1.0) as held:
         known = weakref.ref(held[0])
         del held[0].own, held[0]
