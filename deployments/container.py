@@ -6,9 +6,8 @@ import os
 import socket
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +39,7 @@ from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.background.session_directory import Directory
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.fair_slots import FairPlaces
+from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.delivery.recordings import Recordings
 from pipeline.delivery.renderings import Renderings
 from pipeline.delivery.sentence_audio import SentenceEncoder
@@ -57,6 +57,7 @@ from pipeline.observability.trace_export import open_tracing
 from pipeline.observability.tracer import Tracing
 from pipeline.rag.document_library import open_library
 from pipeline.rag.retrieval_service import RetrievalService
+from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.llm_context import CHARS_PER_TOKEN
 from pipeline.session_state.session_views import Ownership, SessionViews, Views
 from pipeline.sessions.catalog import Catalog
@@ -75,61 +76,14 @@ from pipeline.tools.tool_registry import ToolRegistry
 from pipeline.tts import sentence_language
 from pipeline.turn.generation import Engines
 from schemas.errors import LogError
-from schemas.ids import SessionId
+from schemas.events.recorded import Recorded
+from schemas.ids import Seq, SessionId, TurnId
 from schemas.settings import AppSettings
 from schemas.settings.listening_settings import SpeechToTextSettings
 from schemas.version import BUILD
 
 Check = Callable[[], Awaitable[str | None]]
 """Returns if the part works, with what is said of it instead of "ok"; raises a RhapsodeError if not."""
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayContainer:
-    """Services of one gateway process, as its faces use them."""
-
-    settings: AppSettings
-    log: EventLog
-    tailer: Tailer
-    transcribers: Transcribers
-    audio_inputs: AudioInputs
-    arriving: Arriving
-    exporting: Arriving
-    importing: FairPlaces
-    embedding: FairPlaces
-    ephemeral: EphemeralSessions
-    names: Names
-    reruns: Reruns
-    sessions: Sessions
-    users: Users
-    narrations: Narrations
-    stories: Stories
-    streams: Streams
-    phone_calls: PhoneCalls
-    characters: Characters
-    threads: Threads
-    renderings: Renderings
-    recordings: Recordings
-    allowance: Allowance
-    authenticator: Authenticator
-    ownership: Ownership
-    shares: Shares
-    secrets: ClientSecrets
-    maintenance: RedisMaintenance
-    directory: Directory
-    library: RetrievalService
-    collections: Collections
-    metrics: Metrics
-    backpressure: EngineBackpressure
-    leaving: Leaving
-    clock: Clock
-    checks: Mapping[str, Check]
-    tracing: Tracing | None
-    held: HeldSessions
-    sentences: SentenceEncoder = field(default_factory=SentenceEncoder)
-    erasing: FairPlaces = field(default_factory=partial(FairPlaces, 1))
-    forking: FairPlaces = field(default_factory=partial(FairPlaces, 2))
-    searching: FairPlaces = field(default_factory=partial(FairPlaces, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,86 +150,118 @@ class _Resources:
             else None,
         )
 
-    def for_faces(
-        self, owners: OwnerPool, metrics: Metrics, checks: Mapping[str, Check], leaving: Leaving
-    ) -> GatewayContainer:
-        settings, log, recorder, tailer = self.settings, self.log, self.recorder, self.tailer
-        views, allowance, users = self.views, self.allowance, Users(log, recorder)
-        choices = replace(self.choices, dictionary_of=users.pronunciations)
-        sessions = self._sessions(owners, choices)
-        authenticator = Authenticator(settings.auth, settings.home, self.clock)
-        directory, characters = Directory(log.hot), Characters(users, log, recorder, choices)
-        narrations = Narrations(views, users, recorder, settings.session, allowance)
-        return GatewayContainer(
-            settings=settings,
-            log=log,
-            tailer=tailer,
-            transcribers=self.transcribers,
-            audio_inputs=AudioInputs(self._input_services(sessions, owners), settings.limits),
-            arriving=Arriving(settings.limits),
-            exporting=Arriving(settings.limits),
-            importing=FairPlaces(1),
-            embedding=FairPlaces(1),
-            ephemeral=EphemeralSessions(log, sessions, tailer, self.clock, grace_s=settings.openai.grace_s),
-            names=Names(settings, choices),
-            reruns=Reruns(log, self.transcribers, EnergyGate, allowance.heard),
-            sessions=sessions,
-            users=users,
-            narrations=narrations,
-            stories=Stories(sessions, narrations, users, tailer),
-            streams=Streams(log, recorder, tailer, allowance, self.clock),
-            phone_calls=self._phone_calls(sessions, authenticator),
-            characters=characters,
-            threads=Threads(sessions, characters, recorder, log.hot),
-            renderings=Renderings(log, views),
-            recordings=Recordings(log, small_bytes=settings.limits.whole_file_bytes),
-            held=HeldSessions(settings.limits),
-            allowance=allowance,
-            authenticator=authenticator,
-            ownership=Ownership(log),
-            shares=Shares(views, users, recorder, self.clock),
-            secrets=ClientSecrets(log.hot, authenticator.tokens, self.clock),
-            maintenance=RedisMaintenance(log.hot),
-            directory=directory,
-            library=self.library,
-            collections=self._collections(sessions, directory),
-            metrics=metrics,
-            backpressure=self.backpressure,
-            leaving=leaving,
-            clock=self.clock,
-            checks={"log": log.ping, "retrieval": self.library.check, **checks},
-            tracing=self.tracing,
+
+class GatewayContainer:
+    """Services of one gateway process, as its faces use them, built from its open resources."""
+
+    def __init__(
+        self,
+        parts: _Resources,
+        owners: OwnerPool,
+        metrics: Metrics,
+        checks: Mapping[str, Check],
+        leaving: Leaving,
+    ) -> None:
+        settings, log, recorder, tailer = parts.settings, parts.log, parts.recorder, parts.tailer
+        views, allowance, clock = parts.views, parts.allowance, parts.clock
+        self.settings = settings
+        self.log: EventLog = log
+        self.tailer = tailer
+        self.clock = clock
+        self.transcribers, self.allowance = parts.transcribers, allowance
+        self.library, self.backpressure = parts.library, parts.backpressure
+        self.metrics, self.leaving, self.tracing = metrics, leaving, parts.tracing
+        self.checks = {"log": log.ping, "retrieval": self.library.check, **checks}
+        self.users = users = Users(log, recorder)
+        choices = replace(parts.choices, dictionary_of=users.pronunciations)
+        self.names = Names(settings, choices)
+        self.sessions = sessions = Sessions(
+            *(views, recorder, tailer, owners, parts.ledger), allowance=allowance, choices=choices
         )
-
-    def _sessions(self, owners: OwnerPool, choices: Catalog) -> Sessions:
-        outside = (self.views, self.recorder, self.tailer, owners, self.ledger)
-        return Sessions(*outside, allowance=self.allowance, choices=choices)
-
-    def _phone_calls(self, sessions: Sessions, authenticator: Authenticator) -> PhoneCalls:
-        settings = self.settings.gateway.telephone
-        return PhoneCalls(sessions, self.recorder, authenticator, settings, self.models.functions)
-
-    def _input_services(self, sessions: Sessions, owners: OwnerPool) -> InputServices:
-        log, recorder = self.log, self.recorder
-        return InputServices(
-            log=log,
-            sessions=sessions,
-            recorder=recorder,
-            transcribers=self.transcribers,
-            clock=self.clock,
-            interruption=lambda session: InterruptionHandler(session, sessions, recorder, owners, self.clock),
-            vad=EnergyGate,
-            held=InputLeases(log.hot),
-            claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
-            tracing=self.tracing,
-            heard=self.allowance.heard,
+        self.authenticator = Authenticator(settings.auth, settings.home, clock)
+        self.secrets = ClientSecrets(log.hot, self.authenticator.tokens, clock)
+        self.ownership = Ownership(log)
+        self.shares = Shares(views, users, recorder, clock)
+        self.directory = Directory(log.hot)
+        self.maintenance = RedisMaintenance(log.hot)
+        self.characters = Characters(users, log, recorder, choices)
+        self.threads = Threads(sessions, self.characters, recorder, log.hot)
+        self.narrations = Narrations(views, users, recorder, settings.session, allowance)
+        self.stories = Stories(sessions, self.narrations, users, tailer)
+        self.streams = Streams(log, recorder, tailer, allowance, clock)
+        self.phone_calls = PhoneCalls(
+            *(sessions, recorder, self.authenticator, settings.gateway.telephone, parts.models.functions)
         )
+        self.audio_inputs = AudioInputs(_input_services(parts, sessions, owners), settings.limits)
+        self.reruns = Reruns(log, self.transcribers, EnergyGate, allowance.heard)
+        self.ephemeral = EphemeralSessions(log, sessions, tailer, clock, grace_s=settings.openai.grace_s)
+        self.collections = _collections(parts, sessions, self.directory)
+        self.renderings = Renderings(log, views)
+        self.recordings = Recordings(log, small_bytes=settings.limits.whole_file_bytes)
+        self.sentences = SentenceEncoder()
+        self.held = HeldSessions(settings.limits)
+        self.arriving, self.exporting = Arriving(settings.limits), Arriving(settings.limits)
+        self.importing, self.embedding = FairPlaces(1), FairPlaces(1)
+        self.erasing, self.forking, self.searching = FairPlaces(1), FairPlaces(2), FairPlaces(1)
 
-    def _collections(self, sessions: Sessions, directory: Directory) -> Collections:
-        settings = self.settings.retrieval
-        services = CollectionServices(self.library, Views(self.log, CollectionState), self.recorder)
-        additions = IngestJobs(services, InputLeases(self.log.hot, DOCUMENTS), self.clock, settings)
-        return Collections(services, sessions, self.tailer, directory, additions, settings.quotas)
+    def listener(self) -> SessionListener:
+        """A listener for one connection."""
+        return SessionListener(self.log, self.tailer, self.clock)
+
+    async def turn_events(
+        self, session: SessionId, turn: TurnId, *, after: int = 0, audio: bool = False, follow: bool = True
+    ) -> AsyncGenerator[Recorded | None, None]:
+        """Events of the session behind `after`, to the end of the turn; None: nothing came for a heartbeat.
+
+        Without `follow` they end where the log does.
+        """
+        conversation, head = await self.sessions.attend(session)
+        params = Listening(
+            after=Seq(after),
+            turn=turn,
+            turn_ended=conversation.turns[turn].ended_at,
+            audio=audio,
+            follow=follow,
+            idle_s=self.settings.limits.heartbeat_s,
+        )
+        del conversation  # else the stream would keep it in memory
+        async with aclosing(self.listener().listen(session, head, params)) as batches:
+            async for batch in batches:
+                if not batch:
+                    yield None
+                for recorded in batch:
+                    yield recorded
+
+    async def until_over(self, session: SessionId, turn: TurnId) -> Conversation:
+        """The session, once the turn has ended, or the session has."""
+        async with aclosing(self.turn_events(session, turn, after=turn)) as events:
+            async for _ in events:
+                pass
+        return (await self.sessions.view(session))[0]
+
+
+def _input_services(parts: _Resources, sessions: Sessions, owners: OwnerPool) -> InputServices:
+    log, recorder, clock = parts.log, parts.recorder, parts.clock
+    return InputServices(
+        log=log,
+        sessions=sessions,
+        recorder=recorder,
+        transcribers=parts.transcribers,
+        clock=clock,
+        interruption=lambda session: InterruptionHandler(session, sessions, recorder, owners, clock),
+        vad=EnergyGate,
+        held=InputLeases(log.hot),
+        claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
+        tracing=parts.tracing,
+        heard=parts.allowance.heard,
+    )
+
+
+def _collections(parts: _Resources, sessions: Sessions, directory: Directory) -> Collections:
+    settings = parts.settings.retrieval
+    services = CollectionServices(parts.library, Views(parts.log, CollectionState), parts.recorder)
+    additions = IngestJobs(services, InputLeases(parts.log.hot, DOCUMENTS), parts.clock, settings)
+    return Collections(services, sessions, parts.tailer, directory, additions, settings.quotas)
 
 
 logger = logging.getLogger(__name__)
@@ -348,7 +334,7 @@ async def open_services(
             parts = _Resources(*outside, recorder, tailer, ledger, library, tracing, SessionViews(log))
             async with OwnerPool(node=node, services=parts.for_owners()) as owners:
                 leaving = parts.leaving(node, owners, stop_requested)
-                services = parts.for_faces(owners, metrics, checks, leaving)
+                services = GatewayContainer(parts, owners, metrics, checks, leaving)
                 meter.watch(gauges_of(owners, recorder, tailer, settings.limits))
                 kept = services.audio_inputs, services.collections.additions, services.ephemeral, leaving
                 async with allowance, MetricsReporter(meter, measures), kept[0], kept[1], kept[2], kept[3]:

@@ -9,7 +9,6 @@ import orjson
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 
-from deployments.container import GatewayContainer
 from deployments.faces.anthropic.message_mapping import chat_request
 from deployments.faces.anthropic.message_translator import PING, Event, MessageTranslator, whole
 from deployments.faces.forms.uploads import while_awaited
@@ -49,24 +48,21 @@ async def create_message(
     asked = await asked_for(services, caller, request, chat, last_event_id)
     headers = headers_of(asked.wanted.session) | {"Request-Id": asked.wanted.session} | ignored
     if params.stream:
-        return Flowing(_events(services, asked), asked.stay, media_type=EVENTS, headers=headers)
+        return Flowing(_events(asked), asked.stay, media_type=EVENTS, headers=headers)
     async with asked.stay:
-        message = await while_awaited(request, lambda: _whole(services, asked))
+        message = await while_awaited(request, lambda: _whole(asked))
     return Response(orjson.dumps(message), media_type="application/json", headers=headers)
 
 
-async def _whole(services: GatewayContainer, asked: AskedCompletion) -> Event:
-    idle_s = services.settings.limits.heartbeat_s
-    async with aclosing(
-        asked.completions.chunks(asked.wanted, MessageTranslator(asked.wanted), idle_s=idle_s)
-    ) as items:
+async def _whole(asked: AskedCompletion) -> Event:
+    items = asked.completions.chunks(asked.wanted, MessageTranslator(asked.wanted))
+    async with aclosing(items):
         return whole([item[1] async for item in items if item is not None])
 
 
-async def _events(services: GatewayContainer, asked: AskedCompletion) -> AsyncGenerator[bytes, None]:
+async def _events(asked: AskedCompletion) -> AsyncGenerator[bytes, None]:
     """The events after the cursor. A failure after the first one is an event itself."""
-    idle_s = services.settings.limits.heartbeat_s
-    items = asked.completions.chunks(asked.wanted, MessageTranslator(asked.wanted), idle_s=idle_s)
+    items = asked.completions.chunks(asked.wanted, MessageTranslator(asked.wanted))
     begun = False
     try:
         async with aclosing(pieces_of(items, asked.wanted, asked.after, _piece, _piece(PING))) as pieces:

@@ -12,7 +12,7 @@ from deployments.faces.assistant.assistant_sessions import place
 from deployments.faces.assistant.assistant_translator import AssistantMessages
 from deployments.faces.conversations.json_socket import JsonSocket, SpokenMessage, error_message, talking
 from deployments.web.resource_access import Caller
-from pipeline.delivery.listener import Listening, SessionListener
+from pipeline.delivery.listener import Listening
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation as State
 from pipeline.stt.inputs.input_handles import OpenInputHandle
@@ -148,7 +148,7 @@ async def _send_messages(
     messages: AssistantMessages,
 ) -> None:
     """Until the client leaves. Raises SessionAlreadyEnded."""
-    listener = SessionListener(services.log, services.tailer, services.clock)
+    listener = services.listener()
     _, head = await services.sessions.view(session)
     params = Listening(after=after, audio=True, buffer=services.settings.limits.listener_buffer)
     async with aclosing(listener.listen(session, head, params)) as batches:

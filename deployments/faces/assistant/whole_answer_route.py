@@ -1,7 +1,6 @@
 """The voice assistant as it was before, kept for comparison: one recording, and the whole answer at once."""
 
 import base64
-from contextlib import aclosing
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -12,12 +11,11 @@ from deployments.faces.assistant.assistant_translator import FORMAT
 from deployments.faces.forms.uploads import uploaded, while_awaited
 from deployments.faces.native.session_routes import Open
 from deployments.web.resource_access import Caller
-from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.delivery.recordings import RecordingParams, RecordingPart
 from pipeline.stt.inputs.recording_upload import UploadedSound
 from schemas.apps.assistant_messages import AssistantReply
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, RhapsodeError
-from schemas.ids import Seq, SessionId, TurnId
+from schemas.ids import SessionId, TurnId
 from schemas.settings.listening_settings import Mode
 
 router = APIRouter(tags=["assistant"])
@@ -63,17 +61,11 @@ async def _answered(
 
 async def _reply(services: GatewayContainer, session: SessionId, turn: TurnId) -> tuple[str, bytes]:
     """Wait for the turn's end. Raises EngineError where there is no answer."""
-    conversation, head = await services.sessions.view(session)
-    listener = SessionListener(services.log, services.tailer, services.clock)
-    params = Listening(after=Seq(turn), turn=turn, turn_ended=conversation.turns[turn].ended_at)
-    async with aclosing(listener.listen(session, head, params)) as batches:
-        async for _ in batches:
-            pass
-    conversation, head = await services.sessions.view(session)
+    conversation = await services.until_over(session, turn)
     state = conversation.turns[turn]
     if state.status == "failed":
         raise _failure(state.error or {})
-    part = RecordingPart(session, [state], head.seq)
+    part = RecordingPart(session, [state], conversation.head)
     wanted = RecordingParams((part,), FORMAT, principal=conversation.principal)
     return state.answer, await services.recordings.make(wanted)
 

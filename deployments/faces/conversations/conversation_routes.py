@@ -25,7 +25,7 @@ from deployments.web.resource_access import AccessRecheck, Caller
 from deployments.web.sse_format import HEADERS, NOTHING_MORE, QUIET, RETRY, written
 from pipeline.apps.threads import command_of, message_fields
 from pipeline.auth.principals import Principal
-from pipeline.delivery.listener import Listening, SessionListener
+from pipeline.delivery.listener import Listening
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.turn_state import TurnState
 from schemas.apps.conversation_messages import AudioParam, ConversationMessage, StreamingWish, ThreadMessage
@@ -161,7 +161,7 @@ class TurnStream:
             buffer=limits.listener_buffer,
             idle_s=limits.heartbeat_s,
         )
-        listener = SessionListener(services.log, services.tailer, services.clock)
+        listener = services.listener()
         access_recheck = AccessRecheck(services, self._caller, self._thread)
         quiet_since = services.clock.monotonic()
         async with aclosing(listener.listen(self._thread, head, params)) as batches:

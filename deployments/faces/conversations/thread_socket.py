@@ -18,7 +18,7 @@ from deployments.faces.conversations.turn_translator import (
 )
 from deployments.web.resource_access import AccessRecheck, Caller, still_allowed
 from pipeline.auth.principals import Principal
-from pipeline.delivery.listener import Listening, SessionListener
+from pipeline.delivery.listener import Listening
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
 from schemas.apps.conversation_messages import AudioParam, SocketCommand, SocketControl, SocketMessage
@@ -126,7 +126,7 @@ async def _thread_messages(
         after=start, audio=audio != "none", buffer=limits.listener_buffer, idle_s=limits.heartbeat_s
     )
     thread_messages = _ThreadMessages(services, caller, thread)
-    listener = SessionListener(services.log, services.tailer, services.clock)
+    listener = services.listener()
     access_recheck = AccessRecheck(services, caller, thread)
     async with aclosing(listener.listen(thread, head, params)) as batches:
         async for batch in batches:

@@ -31,12 +31,10 @@ from deployments.faces.openai.transcription_session import TranscriptionSessions
 from deployments.web.resource_access import owns
 from pipeline.audio.audio_formats import STREAM_MIME
 from pipeline.auth.principals import Principal
-from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.rag.citations import citations, passage_path
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.turn_state import TurnState
 from schemas.errors import RhapsodeError, SessionNotFound
-from schemas.ids import Seq, SessionId, TurnId, parse_session_id
+from schemas.ids import SessionId, TurnId, parse_session_id
 from schemas.native.client_commands import CreateSession, RequestTurn, SettingsPatch
 from schemas.openai.speech_request import SpeechRequest
 from schemas.openai.transcription_request import TranscriptionRequest
@@ -128,7 +126,7 @@ async def ask(
     with _told():
         command = RequestTurn(prompt=question, settings=SettingsPatch(speak=speak))
         session, turn = await _asked(services, caller, command, session_id)
-        state = await _over(services, session, turn)
+        state = (await services.until_over(session, turn)).turns[turn]
     if state.error is not None:
         raise ToolError(f"{state.error['code']}: {state.error['message']}")
     cited = [
@@ -179,18 +177,6 @@ async def _session(
     return session, conversation
 
 
-async def _over(services: GatewayContainer, session: SessionId, turn: TurnId) -> TurnState:
-    """The turn at its end."""
-    conversation, head = await services.sessions.attend(session)
-    params = Listening(after=Seq(turn), turn=turn, turn_ended=conversation.turns[turn].ended_at)
-    events = SessionListener(services.log, services.tailer, services.clock).listen(session, head, params)
-    async with aclosing(events) as batches:
-        async for _ in batches:
-            pass
-    conversation, _ = await services.sessions.view(session)
-    return conversation.turns[turn]
-
-
 @server.tool(structured_output=False)
 async def speak(
     text: Annotated[str, Field(min_length=1)],
@@ -199,8 +185,7 @@ async def speak(
 ) -> list[ContentBlock]:
     """Reads a text out, word for word, and returns the sound. "alloy" is the server's usual voice."""
     services, caller = _CALLED.get()
-    listener = SessionListener(services.log, services.tailer, services.clock)
-    sessions = SpeechSessions(services.sessions, services.names, services.settings.openai, listener)
+    sessions = SpeechSessions(services)
     with _told():
         request = SpeechRequest(input=text, model="tts-1", voice=voice, response_format=format)
         spoken = await sessions.begin(request, caller)
@@ -230,10 +215,7 @@ async def transcribe(
         sound = await anyio.to_thread.run_sync(partial(base64.b64decode, audio, validate=True))
     except ValueError as error:
         raise ToolError("sound.unreadable: audio is not base64") from error
-    listener = SessionListener(services.log, services.tailer, services.clock)
-    sessions = TranscriptionSessions(
-        services.sessions, services.audio_inputs, services.names, services.settings, listener
-    )
+    sessions = TranscriptionSessions(services)
     params = TranscriptionRequest(model="whisper-1", language=language)
     with _told(), services.arriving.file(caller.name) as arrival:
         arrival.grow(len(sound))

@@ -11,7 +11,7 @@ from deployments.container import GatewayContainer
 from deployments.web.resource_access import AccessRecheck, owns
 from pipeline.audio.audio_formats import AudioFormat
 from pipeline.auth.principals import Principal
-from pipeline.delivery.listener import EndReason, Listening, ListenSpan, SessionListener, parse_cursor
+from pipeline.delivery.listener import EndReason, Listening, ListenSpan, parse_cursor
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import for_others
@@ -118,7 +118,7 @@ class Feed:
         self._head = head
         self._params = params
         self._format = fmt
-        self._listener = SessionListener(services.log, services.tailer, services.clock)
+        self._listener = services.listener()
         self.hello = Hello(
             session_id=session, generation=head.generation, head_seq=head.seq, from_seq=params.after
         )

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import anyio
 
+from deployments.container import GatewayContainer
 from deployments.faces.openai.chunk_translator import Chunk, Cursor, Wanted
 from deployments.faces.openai.request_mapping import (
     Place,
@@ -19,21 +20,14 @@ from deployments.faces.openai.request_mapping import (
     sounds,
     title_of,
 )
-from deployments.model_names import Names
-from pipeline.admission.upload_limits import Arriving
 from pipeline.auth.principals import Principal
-from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.session_views import Ownership
-from pipeline.sessions.session_commands import Sessions
-from pipeline.stt.inputs.audio_inputs import AudioInputs
 from pipeline.stt.inputs.recording_upload import recording_in
 from schemas.errors import CursorForeign, EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound
 from schemas.events.recorded import Recorded
-from schemas.ids import Seq, SessionId, TurnId, created_ms, is_digits, parse_session_id
+from schemas.ids import SessionId, TurnId, created_ms, is_digits, parse_session_id
 from schemas.native.client_commands import CreateSession, RequestTurn
 from schemas.openai.chat_request import ChatCompletionRequest, voice_name
-from schemas.settings import AppSettings
 
 _SPOKEN_PARTS: Final = 16
 """In all messages of one request."""
@@ -52,30 +46,25 @@ class CompletionTranslator(Protocol):
 class Completions:
     """Requests of the face."""
 
-    sessions: Sessions
-    audio_inputs: AudioInputs
-    names: Names
-    ownership: Ownership
-    settings: AppSettings
-    listener: SessionListener
-    arriving: Arriving
+    services: GatewayContainer
 
     async def begin(self, request: ChatCompletionRequest, caller: Principal) -> tuple[Wanted, SessionId]:
         """Ask for the answer in a session of its own, which is ended where that fails.
 
         Raises InputError, AccessError, LimitReached, StateError or EngineError.
         """
-        model = self.names.chat(request.model)
+        names, sessions, limits = self.services.names, self.services.sessions, self.services.settings.limits
+        model = names.chat(request.model)
         voice = None
         if request.audio is not None:
-            voice = self.names.voice(voice_name(request.audio.voice), None, field="audio.voice")
-        settings = settings_of(request, model, voice, self.settings.openai)
+            voice = names.voice(voice_name(request.audio.voice), None, field="audio.voice")
+        settings = settings_of(request, model, voice, self.services.settings.openai)
         answers = await self._answers(request, caller)
         spoken = await asyncio.to_thread(_decoded, request)
         said: dict[Place, str] = dict.fromkeys(spoken, "")
         if not spoken:  # all that can be wrong with the words is said before there is a session
-            question(llm_messages(request.messages, said, answers, longest=self.settings.limits.text_chars))
-        session, *_ = await self.sessions.create(
+            question(llm_messages(request.messages, said, answers, longest=limits.text_chars))
+        session, *_ = await sessions.create(
             CreateSession(settings=settings, title=_title(request)),
             kind="completion",
             principal=caller.name,
@@ -83,18 +72,18 @@ class Completions:
         try:
             for place, sound in spoken.items():
                 said[place] = await self._heard(session, sound, place, caller)
-            given = llm_messages(request.messages, said, answers, longest=self.settings.limits.text_chars)
+            given = llm_messages(request.messages, said, answers, longest=limits.text_chars)
             asked = question(given)
-            if len(asked) > (longest := self.settings.limits.prompt_chars):
+            if len(asked) > (longest := limits.prompt_chars):
                 asked = asked.strip()[-longest:]  # for lists and searches; the model is told `given`
             try:
-                turn = await self.sessions.request(session, RequestTurn(prompt=asked), given=given)
+                turn = await sessions.request(session, RequestTurn(prompt=asked), given=given)
             except InputError as error:
                 error.field = "messages" if error.field == "prompt" else error.field
                 raise
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self.sessions.finish(session)
+                await sessions.finish(session)
             raise
         return self._wanted(request, session, turn, model.id), session
 
@@ -106,7 +95,7 @@ class Completions:
             raise CursorForeign("this event id belongs to another request", field="Last-Event-ID")
         if cursor.seq > conversation.head:
             raise CursorForeign("this event id is of a chunk that was never sent", field="Last-Event-ID")
-        return self._wanted(request, cursor.session, state.turn, self.names.chat(request.model).id)
+        return self._wanted(request, cursor.session, state.turn, self.services.names.chat(request.model).id)
 
     def _same(self, request: ChatCompletionRequest, given: tuple[object, ...]) -> bool:
         """Checks the number of messages without transcribing their audio again."""
@@ -114,34 +103,27 @@ class Completions:
             return False
         if sounds(request.messages) or any(message.audio for message in request.messages):
             return True
-        longest = self.settings.limits.text_chars
+        longest = self.services.settings.limits.text_chars
         return llm_messages(request.messages, {}, {}, longest=longest) == given
 
     async def chunks(
-        self, wanted: Wanted, translator: CompletionTranslator, *, idle_s: float
+        self, wanted: Wanted, translator: CompletionTranslator
     ) -> AsyncGenerator[tuple[Cursor, Chunk] | None, None]:
         """All of them, from the first on, each with its cursor; None: nothing came for long.
 
         Raises what the turn failed with.
         """
-        conversation, head = await self.sessions.attend(wanted.session)
-        params = Listening(
-            after=Seq(0),
-            turn=wanted.turn,
-            turn_ended=conversation.turns[wanted.turn].ended_at,
-            audio=wanted.sound is not None,
-            idle_s=idle_s,
-        )
-        del conversation  # else the stream would keep it in memory
-        async with aclosing(self.listener.listen(wanted.session, head, params)) as batches:
-            async for batch in batches:
-                if not batch:
+        audio = wanted.sound is not None
+        log_events = self.services.turn_events(wanted.session, wanted.turn, audio=audio)
+        async with aclosing(log_events) as events:
+            async for recorded in events:
+                if recorded is None:
                     yield None
-                for recorded in batch:
-                    made = await translator.of(recorded)
-                    for number, chunk in enumerate(made):
-                        last = number == len(made) - 1
-                        yield Cursor(wanted.session, recorded.seq, None if last else number), chunk
+                    continue
+                made = await translator.of(recorded)
+                for number, chunk in enumerate(made):
+                    last = number == len(made) - 1
+                    yield Cursor(wanted.session, recorded.seq, None if last else number), chunk
         if not translator.over:
             raise EngineFailed("the session of this answer was ended before it was whole")
 
@@ -152,17 +134,17 @@ class Completions:
             turn=turn,
             created=created_ms(session) // 1_000,
             model=model,
-            answered=self.names.answered,
+            answered=self.services.names.answered,
             sound="pcm" if requested == "pcm16" else requested,
             usage=request.wants_usage,
             form="response_format" if request.response_format else "tools",
         )
 
     async def _own(self, session: SessionId, caller: Principal) -> Conversation:
-        whose = await self.ownership.of(session)
+        whose = await self.services.ownership.of(session)
         if whose is None or not caller.commands(whose):
             raise SessionNotFound("this event id is not known here", field="Last-Event-ID")
-        conversation, _ = await self.sessions.view(session)
+        conversation, _ = await self.services.sessions.view(session)
         if conversation.kind != "completion":
             raise CursorForeign("this event id is of something else", field="Last-Event-ID")
         return conversation
@@ -194,17 +176,17 @@ class Completions:
         """Transcribes a recording, which becomes part of the completion's session."""
         field = f"messages[{place[0]}].content[{place[1]}].input_audio.data"
         try:
-            with self.arriving.file(caller.name) as arrival:
+            with self.services.arriving.file(caller.name) as arrival:
                 arrival.grow(len(sound))
-                limits = self.settings.limits
+                limits = self.services.settings.limits
                 async with recording_in(
-                    io.BytesIO(sound), self.audio_inputs.decoders, longest_s=limits.upload_s
+                    io.BytesIO(sound), self.services.audio_inputs.decoders, longest_s=limits.upload_s
                 ) as recording:
-                    heard = await recording.listen(self.audio_inputs, session)
+                    heard = await recording.listen(self.services.audio_inputs, session)
         except InputError as error:
             error.field = field
             raise
-        conversation, _ = await self.sessions.view(session)
+        conversation, _ = await self.services.sessions.view(session)
         texts = conversation.inputs[heard.input].texts
         return " ".join(text for _, text in sorted(texts.items()) if text)
 

@@ -9,24 +9,21 @@ from typing import Final
 
 import anyio
 
+from deployments.container import GatewayContainer
 from deployments.faces.openai.chunk_translator import failure
 from deployments.faces.openai.request_mapping import patch_of, title_of
-from deployments.model_names import Names
 from pipeline.audio.audio_files import StoredChunk, file_stream
 from pipeline.audio.audio_formats import StreamFormat
 from pipeline.audio.opus import silence
 from pipeline.auth.principals import Principal
-from pipeline.delivery.listener import Listening, SessionListener
-from pipeline.sessions.session_commands import Sessions
 from pipeline.tts.ssml import is_ssml, parse
 from schemas.errors import EngineFailed, InputTooLong
 from schemas.errors.openai_errors import AnswerStopped
 from schemas.events.recorded import Recorded
-from schemas.ids import Seq, SessionId, TurnId
+from schemas.ids import SessionId, TurnId
 from schemas.native.client_commands import CreateSession, RequestTurn
 from schemas.openai.chat_request import voice_name
 from schemas.openai.speech_request import SpeechRequest
-from schemas.settings.openai_settings import OpenAiSettings
 
 _CHARS_PER_TOKEN: Final = 4
 _SILENCE_MS: Final = 200
@@ -55,21 +52,18 @@ def usage_of(spoken: SpeechFile, audio_ms: int) -> dict[str, int]:
 class SpeechSessions:
     """Requests of the face."""
 
-    sessions: Sessions
-    names: Names
-    settings: OpenAiSettings
-    listener: SessionListener
+    services: GatewayContainer
 
     def without_effect(self, request: SpeechRequest) -> tuple[str, ...]:
         """Fields that the voice which is asked for does not know. Raises ModelNotFound."""
-        ours = self.names.speech(request.model).provider is None
+        ours = self.services.names.speech(request.model).provider is None
         return ("instructions",) if request.instructions and ours else ()
 
     async def begin(self, request: SpeechRequest, caller: Principal) -> SpeechFile:
         """Raises InputError, LimitReached or StateError."""
-        model = self.names.speech(request.model)
-        if len(request.input) > self.settings.input_chars:
-            most = self.settings.input_chars
+        model = self.services.names.speech(request.model)
+        if len(request.input) > self.services.settings.openai.input_chars:
+            most = self.services.settings.openai.input_chars
             raise InputTooLong(
                 f"{len(request.input)} characters are too many; at most {most} are taken", field="input"
             )
@@ -78,21 +72,21 @@ class SpeechSessions:
         params = {
             "speak": True,
             "listening": {"mode": "realtime"},  # in the legacy way nothing is heard before all is there
-            "voice": self.names.voice(voice_name(request.voice), model.provider),
+            "voice": self.services.names.voice(voice_name(request.voice), model.provider),
             "tts_provider": model.provider,
             "speech_speed": request.speed or 1.0,
         } | ({"instructions": request.instructions} if request.instructions else {})
         settings = patch_of(params, {"speech_speed": "speed"})
-        session, *_ = await self.sessions.create(
+        session, *_ = await self.services.sessions.create(
             CreateSession(settings=settings, title=title_of(request.input)),
             kind="completion",
             principal=caller.name,
         )
         try:
-            turn = await self.sessions.request(session, RequestTurn(text=request.input))
+            turn = await self.services.sessions.request(session, RequestTurn(text=request.input))
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self.sessions.finish(session)
+                await self.services.sessions.finish(session)
             raise
         return SpeechFile(session, turn, request.response_format or "mp3", len(request.input))
 
@@ -102,8 +96,11 @@ class SpeechSessions:
         Raises what a sentence failed with: nothing is left out in silence.
         """
         file, ms, whole = file_stream(spoken.format), 0, False
-        async with aclosing(self._events(spoken)) as events:
+        log_events = self.services.turn_events(spoken.session, spoken.turn, after=spoken.turn, audio=True)
+        async with aclosing(log_events) as events:
             async for recorded in events:
+                if recorded is None or recorded.turn != spoken.turn:
+                    continue
                 _refuse_failure(recorded)
                 whole = whole or recorded.type == "turn.completed"
                 if recorded.type == "audio.chunk":
@@ -116,16 +113,6 @@ class SpeechSessions:
             ms = _SILENCE_MS
             yield await asyncio.to_thread(file.push, StoredChunk(silence(_SILENCE_MS), 0, _SILENCE_MS)), ms
         yield await asyncio.to_thread(file.finish), ms
-
-    async def _events(self, spoken: SpeechFile) -> AsyncGenerator[Recorded, None]:
-        conversation, head = await self.sessions.attend(spoken.session)
-        ended = conversation.turns[spoken.turn].ended_at
-        params = Listening(after=Seq(spoken.turn), turn=spoken.turn, turn_ended=ended, audio=True)
-        async with aclosing(self.listener.listen(spoken.session, head, params)) as batches:
-            async for batch in batches:
-                for recorded in batch:
-                    if recorded.turn == spoken.turn:
-                        yield recorded
 
 
 def _refuse_failure(recorded: Recorded) -> None:

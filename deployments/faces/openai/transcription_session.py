@@ -5,21 +5,19 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
+from deployments.container import GatewayContainer
 from deployments.faces.openai.request_mapping import patch_of, title_of
 from deployments.faces.openai.transcription_formats import Transcribed
-from deployments.model_names import NamedModel, Names
+from deployments.model_names import NamedModel
 from pipeline.auth.principals import Principal
-from pipeline.delivery.listener import Listening, SessionListener
+from pipeline.delivery.listener import Listening
 from pipeline.engines.speech_environment import quality_engine
-from pipeline.sessions.session_commands import Sessions
-from pipeline.stt.inputs.audio_inputs import AudioInputs
 from pipeline.stt.inputs.recording_upload import UploadedSound, recording_in
 from schemas.errors import InputError
 from schemas.errors.openai_errors import UnsupportedValue
 from schemas.ids import Seq, SessionId
 from schemas.native.client_commands import CreateSession
 from schemas.openai.transcription_request import ServerVad, TranscriptionRequest, TranslationRequest
-from schemas.settings import AppSettings
 
 TranscriptionParams = TranscriptionRequest | TranslationRequest
 
@@ -28,16 +26,12 @@ TranscriptionParams = TranscriptionRequest | TranslationRequest
 class TranscriptionSessions:
     """Requests of the face."""
 
-    sessions: Sessions
-    audio_inputs: AudioInputs
-    names: Names
-    settings: AppSettings
-    listener: SessionListener
+    services: GatewayContainer
 
     def model(self, params: TranscriptionParams) -> NamedModel:
         """Returns the provider that transcribes. Raises ModelNotFound, or UnsupportedValue."""
-        model = self.names.transcription(params.model)
-        quality = self.settings.quality_speech_to_text
+        model = self.services.names.transcription(params.model)
+        quality = self.services.settings.quality_speech_to_text
         engine = quality_engine(quality)
         if isinstance(params, TranslationRequest) and (model.provider is not None or engine != "whisper"):
             raise UnsupportedValue(f"the model {model.id!r} does not translate here", field="model")
@@ -51,11 +45,11 @@ class TranscriptionSessions:
         self, params: TranscriptionParams, model: NamedModel, name: str, caller: Principal
     ) -> SessionId:
         """A session for one recording. Raises InputError or LimitReached."""
-        await self.sessions.admit(caller.name)
+        await self.services.sessions.admit(caller.name)
         settings = patch_of(
             {"speak": False, "listening": _listening(params, model)}, {"listening": "language"}
         )
-        session, *_ = await self.sessions.create(
+        session, *_ = await self.services.sessions.create(
             CreateSession(settings=settings, title=title_of(name)), kind="completion", principal=caller.name
         )
         return session
@@ -63,21 +57,21 @@ class TranscriptionSessions:
     @asynccontextmanager
     async def recording(self, file: IO[bytes]) -> AsyncGenerator[UploadedSound, None]:
         """Decodes the file. Raises NotSound or InputTooLong."""
-        longest_s = self.settings.limits.upload_s
+        inputs, longest_s = self.services.audio_inputs, self.services.settings.limits.upload_s
         with _about_the_file():
-            async with recording_in(file, self.audio_inputs.decoders, longest_s=longest_s) as recording:
+            async with recording_in(file, inputs.decoders, longest_s=longest_s) as recording:
                 yield recording
 
     async def listen(self, session: SessionId, recording: UploadedSound, name: str) -> int:
         """Return when all of it is written down: its milliseconds. Raises NotSound or InputTooLong."""
         with _about_the_file():
-            return (await recording.listen(self.audio_inputs, session, name=name)).ms
+            return (await recording.listen(self.services.audio_inputs, session, name=name)).ms
 
     async def texts(self, session: SessionId, made: Transcribed) -> AsyncGenerator[str, None]:
         """Yields the transcript as it becomes known; ends with the recording. Raises EngineError."""
-        _, head = await self.sessions.view(session)
+        _, head = await self.services.sessions.view(session)
         params = Listening(after=Seq(0))
-        async with aclosing(self.listener.listen(session, head, params)) as batches:
+        async with aclosing(self.services.listener().listen(session, head, params)) as batches:
             async for batch in batches:
                 for recorded in batch:
                     if text := made.apply(recorded):

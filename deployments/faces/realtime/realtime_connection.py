@@ -25,7 +25,7 @@ from deployments.web.body_limits import read_json
 from deployments.web.error_shapes.realtime_error_events import error_body, error_event
 from deployments.web.resource_access import Caller, while_allowed
 from deployments.web.ws_drain import deliver
-from pipeline.delivery.listener import Listening, SessionListener
+from pipeline.delivery.listener import Listening
 from pipeline.session_state.conversation import Conversation
 from schemas.errors import RhapsodeError, first_error
 from schemas.errors.realtime_errors import RealtimeInvalid
@@ -167,7 +167,7 @@ class Connection:
     async def run(self) -> None:
         """Yields the session's events from this client's position until the session ends."""
         services = self._services
-        listener = SessionListener(services.log, services.tailer, services.clock)
+        listener = services.listener()
         params = Listening(
             after=self._opened.after, audio=True, buffer=services.settings.limits.listener_buffer
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from deployments.container import GatewayContainer
 from deployments.faces.openai.request_mapping import call_name, question, settings_of
 from deployments.faces.responses.response_ids import parse_item_id
 from deployments.model_names import NamedModel
@@ -14,13 +15,11 @@ from pipeline.auth.principals import Principal
 from pipeline.session_state.conversation_items import Item, made
 from pipeline.session_state.llm_context import Turns, as_given, context_messages, text_of
 from pipeline.session_state.session_views import Ownership
-from pipeline.sessions.session_commands import Sessions
 from schemas.errors import InputError, InputTooLong, SessionGone, SessionNotFound
 from schemas.ids import Seq, SessionId
 from schemas.native.client_commands import SettingsPatch
 from schemas.openai.response_items import ResponseItemParam, stored_item
 from schemas.openai.responses_request import ResponsesRequest
-from schemas.settings import AppSettings
 from schemas.settings.model_settings import GivenMessage
 
 
@@ -44,9 +43,7 @@ async def owns(ownership: Ownership, caller: Principal, session: SessionId) -> b
 class ResponseInputs:
     """Checks requests. Its methods raise InputErrors."""
 
-    sessions: Sessions
-    ownership: Ownership
-    settings: AppSettings
+    services: GatewayContainer
 
     async def asked(
         self,
@@ -77,16 +74,16 @@ class ResponseInputs:
             raise InputError("the input holds nothing that a model can be told", field="input")
         given = self._told(request.instructions, items, turns)
         asked = question(given)
-        if len(asked) > (longest := self.settings.limits.prompt_chars):
+        if len(asked) > (longest := self.services.settings.limits.prompt_chars):
             asked = asked.strip()[-longest:]  # for lists and searches; the model is told `given`
         return Asked(self._settings(request, model), tuple(added), given, asked)
 
     def _settings(self, request: ResponsesRequest, model: NamedModel) -> SettingsPatch:
         """All of them: nothing of the previous response's settings counts."""
         if request.temperature is None:
-            usual = self.sessions.choices.defaults.temperature
+            usual = self.services.sessions.choices.defaults.temperature
             request = request.model_copy(update={"temperature": usual})
-        return settings_of(request, model, None, self.settings.openai)
+        return settings_of(request, model, None, self.services.settings.openai)
 
     def _told(
         self, instructions: str | None, items: Sequence[Item], turns: Turns
@@ -100,7 +97,7 @@ class ResponseInputs:
         return given
 
     def _check_length(self, chars: int) -> None:
-        if chars > (longest := self.settings.limits.text_chars):
+        if chars > (longest := self.services.settings.limits.text_chars):
             raise InputTooLong(
                 f"the input has {chars} characters; at most {longest} are taken", field="input"
             )
@@ -110,10 +107,10 @@ class ResponseInputs:
             return stored_item(param, call_name(param.call_id or ""))
         missing = InputError(f"Item with id '{(param.id or '')[:80]}' not found.", field=f"{field}.id")
         place = parse_item_id(param.id or "")
-        if place is None or not await owns(self.ownership, caller, place[0]):
+        if place is None or not await owns(self.services.ownership, caller, place[0]):
             raise missing
         try:
-            conversation, _ = await self.sessions.view(place[0])
+            conversation, _ = await self.services.sessions.view(place[0])
         except (SessionGone, SessionNotFound) as error:
             raise missing from error
         item = conversation.items.known.get(conversation.items.item_id(place[1]))

@@ -8,7 +8,6 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from deployments.container import GatewayContainer
 from deployments.faces.forms.uploads import while_awaited
 from deployments.faces.native.session_routes import Open
 from deployments.faces.openai.chunk_translator import failure
@@ -21,8 +20,6 @@ from deployments.web.error_shapes import openai_problems
 from deployments.web.json_lists import listed
 from deployments.web.resource_access import Caller
 from deployments.web.sse_format import QUIET, written
-from pipeline.delivery.listener import SessionListener
-from pipeline.transfer.forking import Forks
 from schemas.errors import InputError, RhapsodeError
 from schemas.openai.responses_request import ResponsesRequest
 
@@ -37,22 +34,11 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def _turns(services: GatewayContainer) -> ResponseTurns:
-    return ResponseTurns(
-        services.sessions,
-        services.names,
-        services.ownership,
-        services.settings,
-        SessionListener(services.log, services.tailer, services.clock),
-        Forks(services.log, services.sessions, services.clock, services.forking),
-    )
-
-
 @router.post("/responses", response_class=JSONResponse, responses=_ANSWERS)
 async def respond(services: Open, caller: Caller, request: Request, params: ResponsesRequest) -> Response:
     """One response: whole, in events, or in the background. docs/openai.md says which fields count."""
     ignored = ignored_in(params, services.settings.openai)
-    turns = _turns(services)
+    turns = ResponseTurns(services)
     name = await while_awaited(request, lambda: turns.begin(params, caller))
     headers = headers_of(name.session) | ignored
     stay = AsyncExitStack()
@@ -76,7 +62,7 @@ async def retrieve(
     starting_after: Annotated[int, Query(ge=0)] | None = None,
 ) -> Response:
     """A stored response as it is now; or its events after the one with the number `starting_after`."""
-    turns = _turns(services)
+    turns = ResponseTurns(services)
     name, _ = await turns.find(response_id, caller)
     if not stream:
         return _json(await _whole(turns, name, follow=False), headers_of(name.session))
@@ -87,7 +73,7 @@ async def retrieve(
 @router.post("/responses/{response_id}/cancel", response_class=JSONResponse)
 async def cancel(services: Open, caller: Caller, response_id: str) -> Response:
     """Stops a stored response; one that is over stays as it is."""
-    turns = _turns(services)
+    turns = ResponseTurns(services)
     name = await turns.cancel(response_id, caller)
     return _json(await _whole(turns, name, follow=False), headers_of(name.session))
 
@@ -95,7 +81,7 @@ async def cancel(services: Open, caller: Caller, response_id: str) -> Response:
 @router.delete("/responses/{response_id}", response_class=JSONResponse)
 async def delete(services: Open, caller: Caller, response_id: str) -> Response:
     """Deletes a stored response; responses that went on from it stay."""
-    await _turns(services).delete(response_id, caller)
+    await ResponseTurns(services).delete(response_id, caller)
     return _json({"id": response_id, "object": "response", "deleted": True})
 
 
@@ -110,7 +96,7 @@ async def input_items(
     after: str | None = None,
 ) -> Response:
     """The items that a stored response rests on, with those of the responses before it."""
-    items, conversation = await _turns(services).input_items(response_id, caller)
+    items, conversation = await ResponseTurns(services).input_items(response_id, caller)
     names = list(items) if order == "asc" else list(items)[::-1]
     if after is not None and after not in items:
         raise InputError(f"Item with id '{after[:80]}' not found.", field="after")

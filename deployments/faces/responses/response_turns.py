@@ -10,6 +10,7 @@ from typing import Final
 
 import anyio
 
+from deployments.container import GatewayContainer
 from deployments.faces.openai.request_mapping import title_of
 from deployments.faces.responses.response_context import (
     asked_of,
@@ -27,13 +28,9 @@ from deployments.faces.responses.response_inputs import (
     owns,
 )
 from deployments.faces.responses.response_translator import ResponseTranslator, Shown
-from deployments.model_names import Names
 from deployments.web.resource_access import ADMINS_READ
 from pipeline.auth.principals import Principal
-from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.session_state.conversation import Conversation
-from pipeline.session_state.session_views import Ownership
-from pipeline.sessions.session_commands import Sessions
 from pipeline.transfer.forking import Forks
 from schemas.errors import (
     EngineFailed,
@@ -46,11 +43,10 @@ from schemas.errors import (
 from schemas.errors.access_errors import Forbidden
 from schemas.errors.openai_errors import PreviousResponseNotFound, ResponseNotFound
 from schemas.events import Event, ItemAdded, ItemRemoved, ResponseAsked
-from schemas.ids import Seq, SessionId, TurnId
+from schemas.ids import SessionId, TurnId
 from schemas.native.client_commands import Control, CreateSession, RequestTurn
 from schemas.native.transfer_answers import ForkSession
 from schemas.openai.responses_request import ResponsesRequest
-from schemas.settings import AppSettings
 
 _FIELDS: Final = {
     "messages": "input",
@@ -66,12 +62,7 @@ _PARAMETERS: Final = re.compile(r"settings\.tools\.functions\.(\d+)\.parameters"
 class ResponseTurns:
     """Requests of the face. Its methods raise RhapsodeErrors whose fields are the request's."""
 
-    sessions: Sessions
-    names: Names
-    ownership: Ownership
-    settings: AppSettings
-    listener: SessionListener
-    forks: Forks
+    services: GatewayContainer
 
     async def begin(self, request: ResponsesRequest, caller: Principal) -> ResponseId:
         """Asks for the response: in a session of its own, or in that of the response before it."""
@@ -84,9 +75,9 @@ class ResponseTurns:
             raise
 
     async def _begin(self, request: ResponsesRequest, caller: Principal) -> ResponseId:
-        model = self.names.chat(request.model)
+        model = self.services.names.chat(request.model)
         previous = await self._previous(request, caller)
-        inputs = ResponseInputs(self.sessions, self.ownership, self.settings)
+        inputs = ResponseInputs(self.services)
         items, turns = [], {}
         if previous is not None:
             found, conversation = previous
@@ -100,11 +91,11 @@ class ResponseTurns:
             ResponseAsked(metadata=request.metadata, config=config_of_request(request, asked, model)),
         )
         try:
-            turn = await self.sessions.request(session, command, given=asked.given, before=before)
+            turn = await self.services.sessions.request(session, command, given=asked.given, before=before)
         except BaseException:
             if previous is None or session != previous[0].session:
                 with anyio.CancelScope(shield=True), suppress(RhapsodeError):  # the refusal is told, not this
-                    await self.sessions.delete(session)
+                    await self.services.sessions.delete(session)
             raise
         return ResponseId(session, turn)
 
@@ -115,13 +106,15 @@ class ResponseTurns:
         if previous is None:
             title = title_of(asked.question)
             command = CreateSession(settings=asked.settings, title=title)
-            session, *_ = await self.sessions.create(command, kind="completion", principal=caller.name)
-            return session
+            made = await self.services.sessions.create(command, kind="completion", principal=caller.name)
+            return made[0]
         (session, turn), conversation = previous
         if turn == max(conversation.turns) and not conversation.ending:
             return session
         at = conversation.turns[turn].ended_at
-        return (await self.forks.fork(session, ForkSession(at=at), caller.name)).session
+        services = self.services
+        forks = Forks(services.log, services.sessions, services.clock, services.forking)
+        return (await forks.fork(session, ForkSession(at=at), caller.name)).session
 
     async def _previous(
         self, request: ResponsesRequest, caller: Principal
@@ -144,10 +137,10 @@ class ResponseTurns:
         """Raises ResponseNotFound."""
         missing = ResponseNotFound(f"Response with id '{name[:80]}' not found.", field="response_id")
         found = parse_response_id(name)
-        if found is None or not await owns(self.ownership, caller, found.session):
+        if found is None or not await owns(self.services.ownership, caller, found.session):
             raise missing
         try:
-            conversation, _ = await self.sessions.view(found.session)
+            conversation, _ = await self.services.sessions.view(found.session)
         except (SessionGone, SessionNotFound) as error:
             raise missing from error
         asked = conversation.items.asked.get(found.turn)
@@ -165,10 +158,10 @@ class ResponseTurns:
                 elsewhere[name.session].append(name)
         gone = set[ResponseId]()
         for session, of_it in elsewhere.items():
-            if await self.ownership.of(session) not in (None, conversation.principal):
+            if await self.services.ownership.of(session) not in (None, conversation.principal):
                 continue
             try:
-                origin, _ = await self.sessions.view(session)
+                origin, _ = await self.services.sessions.view(session)
             except SessionGone:
                 gone.update(of_it)
             except SessionNotFound:  # a bundle brought the responses here
@@ -180,10 +173,10 @@ class ResponseTurns:
     # ------------------------------------------------------------ what is told of it
 
     async def translator(self, name: ResponseId) -> ResponseTranslator:
-        conversation, _ = await self.sessions.view(name.session)
+        conversation, _ = await self.services.sessions.view(name.session)
         asked = asked_of(conversation, name.turn)
         assert asked is not None
-        return ResponseTranslator(name, asked, self.names.answered)
+        return ResponseTranslator(name, asked, self.services.names.answered)
 
     async def events(
         self, translator: ResponseTranslator, *, follow: bool = True
@@ -193,23 +186,15 @@ class ResponseTurns:
         Without `follow` they end where the log does.
         """
         session, turn = translator.id
-        conversation, head = await self.sessions.attend(session)
-        params = Listening(
-            after=Seq(turn - 1),
-            turn=turn,
-            turn_ended=conversation.turns[turn].ended_at,
-            follow=follow,
-            idle_s=self.settings.limits.heartbeat_s,
-        )
-        del conversation  # else the stream would keep it in memory
+        log_events = self.services.turn_events(session, turn, after=turn - 1, follow=follow)
         try:
-            async with aclosing(self.listener.listen(session, head, params)) as batches:
-                async for batch in batches:
-                    if not batch:
+            async with aclosing(log_events) as events:
+                async for recorded in events:
+                    if recorded is None:
                         yield None
-                    for recorded in batch:
-                        for event in translator.of(recorded):
-                            yield event
+                        continue
+                    for event in translator.of(recorded):
+                        yield event
         except SessionGone as error:
             raise ResponseNotFound("The response was deleted.", field="response_id") from error
         if follow and not translator.over:
@@ -235,7 +220,7 @@ class ResponseTurns:
         found, conversation = await self.find(name, caller)
         if not conversation.turns[found.turn].over:
             with suppress(NothingToControl):  # just over
-                await self.sessions.control(found.session, Control(action="stop", turn=found.turn))
+                await self.services.sessions.control(found.session, Control(action="stop", turn=found.turn))
             async with aclosing(self.events(await self.translator(found))) as events:
                 async for _ in events:
                     pass
@@ -251,7 +236,7 @@ class ResponseTurns:
         copied = conversation.parent_seq if found.turn > conversation.parent_seq else 0
         others = [turn for turn in conversation.turns if turn > copied and turn != found.turn]
         if all(deleted(conversation, turn) for turn in others):
-            await self.sessions.delete(found.session)
+            await self.services.sessions.delete(found.session)
             return
         await self.cancel(name, caller)
         own = {item.id for item in own_input(conversation, found.turn)}
@@ -260,4 +245,4 @@ class ResponseTurns:
             gone = [one for one in now.items.known.values() if one.turn == found.turn or one.id in own]
             return [ItemRemoved(item=item.id) for item in gone if item.id in now.items.order]
 
-        await self.sessions.decide(found.session, decision)
+        await self.services.sessions.decide(found.session, decision)

@@ -17,7 +17,7 @@ from deployments.web.resource_access import Caller, owns
 from pipeline.apps.narrations import Scene, SceneId
 from pipeline.apps.stories import premise_of
 from pipeline.auth.principals import Principal
-from pipeline.delivery.listener import Listening, SessionListener
+from pipeline.delivery.listener import Listening
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation, current_turns
 from pipeline.session_state.turn_state import NarrationState, TurnState
@@ -216,7 +216,7 @@ async def _send_messages(
 ) -> None:
     """Every message of the scene after `after`, until its end."""
     messages = SceneMessages(str(scene_id), scene_id.turn)
-    listener = SessionListener(services.log, services.tailer, services.clock)
+    listener = services.listener()
     params = Listening(after=Seq(scene_id.turn), audio=True, buffer=services.settings.limits.listener_buffer)
     async with aclosing(listener.listen(scene_id.story, head, params)) as batches:
         async for batch in batches:

@@ -21,7 +21,7 @@ from deployments.faces.telephone.phone_input import PhoneInput
 from deployments.faces.telephone.phone_output import PhoneOutput
 from deployments.web.ws_drain import SERVICE_RESTART
 from pipeline.apps.phone_calls import ExpectedCall
-from pipeline.delivery.listener import Listening, SessionListener
+from pipeline.delivery.listener import Listening
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
 from schemas.errors import InputError, NothingToControl, RhapsodeError, StateError
@@ -171,7 +171,7 @@ class PhoneConnection:
     async def _listen(self, head: Head, after: Seq) -> None:
         """Follow the session's log until it ends."""
         limits = self._services.settings.limits
-        listener = SessionListener(self._services.log, self._services.tailer, self._services.clock)
+        listener = self._services.listener()
         params = Listening(after, buffer=limits.listener_buffer, audio=True, idle_s=limits.heartbeat_s)
         async with aclosing(listener.listen(self._expected.session, head, params)) as batches:
             async for batch in batches:

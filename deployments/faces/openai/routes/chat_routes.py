@@ -27,7 +27,6 @@ from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller
 from deployments.web.sse_format import QUIET
 from pipeline.auth.principals import Principal
-from pipeline.delivery.listener import SessionListener
 from schemas.openai.chat_request import ChatCompletionRequest
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute)
@@ -55,10 +54,10 @@ async def complete(
     asked = await asked_for(services, caller, request, params, last_event_id)
     wanted, headers = asked.wanted, headers_of(asked.wanted.session) | ignored
     if params.stream:
-        pieces = _events(services, asked)
+        pieces = _events(asked)
         return Flowing(pieces, asked.stay, media_type=EVENTS, headers=headers)
     async with asked.stay:
-        whole = await while_awaited(request, lambda: _whole(services, asked.completions, wanted))
+        whole = await while_awaited(request, lambda: _whole(asked.completions, wanted))
     return Response(whole, media_type="application/json", headers=headers)
 
 
@@ -81,15 +80,7 @@ async def asked_for(
     last_event_id: str | None,
 ) -> AskedCompletion:
     """Begins the answer, or resumes it after a chunk. Raises what `Completions.begin` and `resume` raise."""
-    completions = Completions(
-        services.sessions,
-        services.audio_inputs,
-        services.names,
-        services.ownership,
-        services.settings,
-        SessionListener(services.log, services.tailer, services.clock),
-        services.arriving,
-    )
+    completions = Completions(services)
     cursor = parse_cursor(last_event_id) if last_event_id else None
     since = None
     if cursor is not None:
@@ -103,11 +94,10 @@ async def asked_for(
     return AskedCompletion(completions, wanted, cursor, stay)
 
 
-async def _whole(services: GatewayContainer, completions: Completions, wanted: Wanted) -> bytes:
+async def _whole(completions: Completions, wanted: Wanted) -> bytes:
     """As JSON; a spoken one is large, and made beside the loop."""
     translator, whole = ChunkTranslator(wanted), Whole(wanted)
-    chunks = completions.chunks(wanted, translator, idle_s=services.settings.limits.heartbeat_s)
-    async with aclosing(chunks) as events:
+    async with aclosing(completions.chunks(wanted, translator)) as events:
         async for item in events:
             if item is not None:
                 whole.add(item[1])
@@ -118,11 +108,10 @@ async def _whole(services: GatewayContainer, completions: Completions, wanted: W
     return written() if wanted.sound is None else await anyio.to_thread.run_sync(written)
 
 
-async def _events(services: GatewayContainer, asked: AskedCompletion) -> AsyncGenerator[bytes, None]:
+async def _events(asked: AskedCompletion) -> AsyncGenerator[bytes, None]:
     """The chunks after the cursor."""
     translator = ChunkTranslator(asked.wanted)
-    idle_s = services.settings.limits.heartbeat_s
-    chunks = asked.completions.chunks(asked.wanted, translator, idle_s=idle_s)
+    chunks = asked.completions.chunks(asked.wanted, translator)
     async with aclosing(pieces_of(chunks, asked.wanted, asked.after, event, QUIET)) as pieces:
         async for piece in pieces:
             yield piece

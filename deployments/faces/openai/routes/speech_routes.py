@@ -15,7 +15,6 @@ from deployments.faces.openai.speech_session import SpeechFile, SpeechSessions, 
 from deployments.web.body_limits import BoundedRoute
 from deployments.web.resource_access import Caller
 from pipeline.audio.audio_formats import STREAM_MIME
-from pipeline.delivery.listener import SessionListener
 from schemas.openai.speech_request import SpeechRequest
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute)
@@ -29,8 +28,7 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 @router.post("/audio/speech", response_class=Response, responses=_ANSWERS)
 async def speak(services: Open, caller: Caller, request: Request, params: SpeechRequest) -> Response:
     """The text as one file of sound, or in events. docs/openai.md says which fields are supported."""
-    listener = SessionListener(services.log, services.tailer, services.clock)
-    sessions = SpeechSessions(services.sessions, services.names, services.settings.openai, listener)
+    sessions = SpeechSessions(services)
     ignored = ignored_in(params, services.settings.openai, *sessions.without_effect(params))
     spoken = await while_awaited(request, lambda: sessions.begin(params, caller))
     stay = AsyncExitStack()

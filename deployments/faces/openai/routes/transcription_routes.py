@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel
 
-from deployments.container import GatewayContainer
 from deployments.faces.forms.uploads import while_awaited
 from deployments.faces.native.session_routes import Open
 from deployments.faces.openai import transcription_formats
@@ -17,7 +16,6 @@ from deployments.faces.openai.routes.openai_streams import EVENTS, Flowing, even
 from deployments.faces.openai.transcription_formats import Transcribed
 from deployments.faces.openai.transcription_session import TranscriptionParams, TranscriptionSessions
 from deployments.web.resource_access import Caller
-from pipeline.delivery.listener import SessionListener
 from pipeline.stt.inputs.recording_upload import UploadedSound
 from schemas.ids import SessionId
 from schemas.openai.transcription_request import TranscriptionRequest, TranslationRequest
@@ -70,7 +68,7 @@ async def _write_down(services: Open, caller: Caller, request: Request, shape: t
             form_with_file(request, shape, arrival, limit=services.settings.limits.upload_bytes)
         )
         ignored = ignored_in(params, services.settings.openai)
-        sessions = _transcription_sessions(services)
+        sessions = TranscriptionSessions(services)
         model = sessions.model(params)
         recording = await stay.enter_async_context(sessions.recording(upload.file))
         session = await sessions.begin(params, model, upload.name, caller)
@@ -86,13 +84,6 @@ async def _write_down(services: Open, caller: Caller, request: Request, shape: t
             async for _ in texts:
                 pass
         return _answer(params, made, ms, headers)
-
-
-def _transcription_sessions(services: GatewayContainer) -> TranscriptionSessions:
-    listener = SessionListener(services.log, services.tailer, services.clock)
-    return TranscriptionSessions(
-        services.sessions, services.audio_inputs, services.names, services.settings, listener
-    )
 
 
 class _Work:
