@@ -2,11 +2,11 @@
 
 import logging
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache, partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -59,17 +59,73 @@ from deployments.faces.telephone import telephone_routes
 from deployments.faces.ui import ui_chat_routes
 from deployments.observability import log_redaction
 from deployments.web import problem_details
-from deployments.web.auth_middleware import AuthMiddleware
-from deployments.web.body_limits import BodyLimit
+from deployments.web.auth_middleware import PUBLIC, AuthMiddleware
+from deployments.web.body_limits import SIGNED, BodyLimit
 from deployments.web.direct_listener import listening
-from deployments.web.openapi_description import describe
+from deployments.web.error_shapes import anthropic_problems, openai_problems
 from deployments.web.page_files import PageFiles
 from deployments.web.resource_access import guard
 from pipeline.core.clock import Lately
+from schemas.anthropic.anthropic_answers import AnthropicError
 from schemas.errors import RhapsodeError
-from schemas.native.native_messages import Health
+from schemas.native.native_messages import Health, Problem
+from schemas.openai.openai_answers import OpenAiError
 from schemas.settings.limit_settings import GatewaySettings
 from schemas.version import BUILD, VERSION
+
+_REF: Final = "#/components/schemas/{model}"
+_NOT_OURS: Final = ("HTTPValidationError", "ValidationError")
+"""FastAPI's own words for wrong requests; ours is a problem document."""
+
+
+def describe(app: FastAPI) -> None:
+    """The gate asks for credentials before any route, and every route may answer with a problem."""
+    described = app.openapi
+
+    def whole() -> dict[str, Any]:
+        if app.openapi_schema is not None:  # made once, whoever asks how often
+            return app.openapi_schema
+        document = described()
+        components = document["components"]
+        components["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer", "description": "A key, a token or a share link."},
+            "token": {"type": "apiKey", "in": "query", "name": "token", "description": "Never an API key."},
+        }
+        components["schemas"]["Problem"] = Problem.model_json_schema(ref_template=_REF)
+        for answer in (OpenAiError, AnthropicError):
+            schema = answer.model_json_schema(ref_template=_REF)
+            components["schemas"] |= {**schema.pop("$defs"), answer.__name__: schema}
+        for name in _NOT_OURS:
+            components["schemas"].pop(name, None)
+        document["security"] = [{"bearer": []}, {"token": []}]
+        for path, operation in _operations(document):
+            operation["responses"].pop("422", None)
+            operation["responses"].setdefault("default", _refusal(path))
+            if path in PUBLIC or path.startswith(SIGNED):
+                operation["security"] = []
+        return document
+
+    app.openapi = whole  # type: ignore[method-assign]
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            yield path, operation
+
+
+def _refusal(path: str) -> dict[str, Any]:
+    for name, paths in (("OpenAI", openai_problems.PATHS), ("Anthropic", anthropic_problems.PATHS)):
+        if paths.fullmatch(path):
+            schema = {"schema": {"$ref": _REF.format(model=f"{name.replace('AI', 'Ai')}Error")}}
+            told = f"The error, as {name} says it."
+            return {"description": told, "content": {"application/json": schema}}
+    problem = {"schema": {"$ref": _REF.format(model="Problem")}}
+    return {
+        "description": "The error, by a stable code (docs/schemas/errors.json), and where.",
+        "content": {"application/problem+json": problem},
+    }
+
 
 WEB: Final = (Path(__file__).parents[0] / "page").resolve()
 """In a checkout a link to the folder beside this one; in a wheel the files themselves."""

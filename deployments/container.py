@@ -15,7 +15,6 @@ import anyio
 
 from deployments.ephemeral_sessions import EphemeralSessions
 from deployments.model_names import Names, local_name
-from deployments.observability.gateway_gauges import gauges_of
 from deployments.observability.metrics_page import Metrics, Replicas
 from pipeline.admission.allowance import Allowance, open_allowance
 from pipeline.admission.engine_backpressure import EngineBackpressure, with_retries
@@ -52,7 +51,9 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
 from pipeline.eventlog.tailer import Tailer
 from pipeline.eventlog.tiered_log import TieredLog
-from pipeline.observability.process_metrics import MetricsReporter, ProcessMeter
+from pipeline.observability import metric_names
+from pipeline.observability.metric_names import Metric
+from pipeline.observability.process_metrics import Gauges, MetricsReporter, ProcessMeter
 from pipeline.observability.trace_export import open_tracing
 from pipeline.observability.tracer import Tracing
 from pipeline.rag.document_library import open_library
@@ -79,8 +80,27 @@ from schemas.errors import LogError
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.settings import AppSettings
+from schemas.settings.limit_settings import LimitSettings
 from schemas.settings.listening_settings import SpeechToTextSettings
 from schemas.version import BUILD
+
+
+def gauges_of(owners: OwnerPool, recorder: Recorder, tailer: Tailer, limits: LimitSettings) -> Gauges:
+    def look() -> Mapping[Metric, float]:
+        followed, listeners = tailer.audience
+        writers, outbox_bytes = recorder.outbox
+        return {
+            metric_names.OWNED: owners.owned,
+            metric_names.RUNNING: owners.running,
+            metric_names.ROOM: limits.live_sessions,
+            metric_names.FOLLOWED: followed,
+            metric_names.LISTENERS: listeners,
+            metric_names.OUTBOX: writers,
+            metric_names.OUTBOX_BYTES: outbox_bytes,
+        }
+
+    return look
+
 
 Check = Callable[[], Awaitable[str | None]]
 """Returns if the part works, with what is said of it instead of "ok"; raises a RhapsodeError if not."""

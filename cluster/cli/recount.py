@@ -18,7 +18,7 @@ from pipeline.observability.metric_fold import measurements, recounted
 from pipeline.observability.tally import Tally
 from schemas.errors import LogError, RhapsodeError
 from schemas.ids import SessionId
-from schemas.native.metric_answers import Measurement
+from schemas.native.native_messages import Measurement
 
 
 async def of_all(config: Path | None) -> dict[str, Any]:

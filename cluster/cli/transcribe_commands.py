@@ -40,7 +40,7 @@ def hear(  # noqa: PLR0913 - a command's options
     Example: rhapsode hear speech.wav --reference "go forward ten meters" --no-reply
     """
     from cluster.client import transcribe
-    from cluster.client.recording_files import recordings, text_of
+    from cluster.client.transcribe import recordings, text_of
 
     if reference and reference_file:
         raise UsageError("There are two references.", "Give one of them.")

@@ -9,7 +9,7 @@ from pipeline.observability.turn_metrics import LATEST_REPORT, TurnMeter, played
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, created_ms
-from schemas.native.metric_answers import Measurement
+from schemas.native.native_messages import Measurement
 
 LOOK_BACK: Final = 64
 """Number of events before a turn in which its utterance is looked for."""

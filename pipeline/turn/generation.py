@@ -29,7 +29,7 @@ from pipeline.engines.ports import (
 from pipeline.observability import span_names
 from pipeline.observability import span_names as names
 from pipeline.observability.tracer import CURRENT_CONTEXT, fail, shows_content, span
-from pipeline.rag.citation_support import supports
+from pipeline.rag.citations import supports
 from pipeline.session_state.turn_state import CallState
 from pipeline.tools.remote_functions import ToolCallContext, pseudonym
 from pipeline.tools.tool_registry import ToolRegistry

@@ -1,5 +1,6 @@
 """Messages of the native protocol beside events: a client's messages, our frames, our answers."""
 
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
@@ -7,13 +8,134 @@ from pydantic import Field, TypeAdapter
 from schemas.document_models import ClosedModel
 from schemas.native.client_commands import AcknowledgePlayback, Control, OpenInput, RequestTurn
 from schemas.settings import SessionSettings
-
-Ref = Annotated[str, Field(max_length=128)]
-"""Any string of the client's; the answer to its message carries it."""
-
+from schemas.settings.listening_settings import Mode
 
 LogState = Literal["ok", "full", "unavailable"]
 """Whether the log takes events, answers reads only (its memory is full), or does not answer."""
+
+
+class ModeView(ClosedModel):
+    """A way of listening that a session may choose, as `listening.mode`."""
+
+    mode: Mode
+    description: str
+    latency: str
+    """From the end of speech to its text, and to the answer."""
+    quality: str
+    engine: str
+    """Providers that transcribe."""
+    providers: tuple[str, ...] = ()
+    """Other providers, by `listening.provider`."""
+
+
+class ListeningModes(ClosedModel):
+    default: Mode
+    modes: tuple[ModeView, ...]
+
+
+class Measurement(ClosedModel):
+    """One metric with one set of labels, as docs/metrics.md describes it."""
+
+    name: str
+    labels: dict[str, str]
+    total: float
+    """Of a histogram: the sum of what was observed."""
+    count: int | None = None
+    """Of a histogram: how often something was observed."""
+    p50: float | None = None
+    """Estimated from the histogram's buckets."""
+    p95: float | None = None
+
+
+class SessionMetrics(ClosedModel):
+    """Worked out from the log of the session, just now."""
+
+    session_id: str
+    metrics: tuple[Measurement, ...]
+
+
+class Readiness(ClosedModel):
+    """Whether this replica should be sent anything new. Its engines are not asked: see /v1/health."""
+
+    status: Literal["ready", "saturated", "leaving"]
+    detail: str = ""
+    log: LogState = "ok"
+    """As this replica sees it. Does not count: all replicas share the log, so none answers better."""
+
+
+class GatewayView(ClosedModel):
+    """One gateway, as it last announced itself."""
+
+    gateway: str
+    host: str
+    pid: int
+    release: str
+    """`release` of its settings; where that is empty, the version of its program."""
+    since_ms: int
+    seen_ms: int
+    turns: int
+    """Running there now."""
+    sessions: int
+    """Sessions that it owns, those included that run no turn now."""
+    listeners: int
+    """Connections that last."""
+    waiting: int
+    """Calls that no engine has begun to answer."""
+    saturated: str = ""
+    """Why it takes no more turns; empty: it does."""
+    leaving: str = ""
+    """Why it goes; empty: it stays."""
+
+
+class GatewayList(ClosedModel):
+    """All that are there, the oldest first."""
+
+    gateways: tuple[GatewayView, ...]
+
+
+class LeaveAccepted(ClosedModel):
+    """It will go: what it runs is handed over, and who listens there is sent on."""
+
+    gateway: str
+
+
+class TokenMade(ClosedModel):
+    """For a browser: carries the caller's API key without being it."""
+
+    token: str
+    expires_in: int
+    """Seconds."""
+    renewal: str
+    """Good for the next token, at `POST /v1/tokens/renewal` and nowhere else. Never in an address."""
+    renewal_expires_in: int
+    """Seconds."""
+
+
+class ShareMade(ClosedModel):
+    """A new share link; nobody can be told its token again."""
+
+    share_id: str
+    token: str
+    url: str
+    """The page in listening mode."""
+    expires_at: datetime | None
+
+
+class ShareView(ClosedModel):
+    share_id: str
+    label: str
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class ShareList(ClosedModel):
+    """The links that are good now."""
+
+    shares: tuple[ShareView, ...]
+
+
+Ref = Annotated[str, Field(max_length=128)]
+"""Any string of the client's; the answer to its message carries it."""
 
 
 # ---------------------------------------------------------------- client to server, WebSocket

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from deployments.faces.admin.admin_routes import Admin
 from deployments.faces.native.session_routes import Open
 from schemas.errors import GatewayNotFound
-from schemas.native.gateway_answers import GatewayList, GatewayView, LeaveAccepted, Readiness
+from schemas.native.native_messages import GatewayList, GatewayView, LeaveAccepted, Readiness
 
 router = APIRouter(prefix="/v1", tags=["service"])
 

@@ -11,8 +11,8 @@ from deployments.web.resource_access import Caller
 from pipeline.auth.principals import Principal
 from pipeline.auth.tokens import Tokens
 from schemas.errors import StateError
-from schemas.native.access_answers import ShareList, ShareMade, ShareView, TokenMade
 from schemas.native.client_commands import CreateShare
+from schemas.native.native_messages import ShareList, ShareMade, ShareView, TokenMade
 
 router = APIRouter(prefix="/v1", tags=["access"], route_class=BoundedRoute)
 

@@ -1,7 +1,7 @@
 """The native face, recordings: whole files that are listened to, and the sound that came in."""
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, Final
 
@@ -13,13 +13,40 @@ from deployments.faces.forms.uploads import uploaded, while_awaited
 from deployments.faces.native.session_routes import Open, Session, commanded
 from deployments.web.resource_access import Caller
 from pipeline.engines.speech_environment import quality_engine
-from pipeline.stt.listening_modes import listening_modes
 from schemas.errors import RhapsodeError
 from schemas.ids import SessionId
 from schemas.native.client_commands import REFERENCE_CHARS, Readable
 from schemas.native.comparison_answers import ComparisonFailed, ComparisonProgress, ComparisonReport
-from schemas.native.listening_mode_answers import ListeningModes
-from schemas.native.native_messages import RecordingHeard, UtteranceView
+from schemas.native.native_messages import ListeningModes, ModeView, RecordingHeard, UtteranceView
+
+
+def listening_modes(realtime: str, quality: str, providers: Sequence[str]) -> tuple[ModeView, ...]:
+    """`realtime`, `quality`: the engines that write down."""
+    return (
+        ModeView(
+            mode="realtime",
+            description="Listens along in short windows while you speak: for conversations.",
+            latency="low: little is left to do when you stop",
+            quality="good",
+            engine=realtime,
+            providers=tuple(providers),
+        ),
+        ModeView(
+            mode="quality",
+            description="Hears whole utterances, by the larger engine: for dictation and recordings.",
+            latency="higher: the work begins when you stop",
+            quality="high",
+            engine=quality,
+        ),
+        ModeView(
+            mode="legacy",
+            description="As quality, and speaks only when all of the answer is there: to be compared with.",
+            latency="highest: one step after the other",
+            quality="high",
+            engine=quality,
+        ),
+    )
+
 
 router = APIRouter(prefix="/v1", tags=["recordings"])
 

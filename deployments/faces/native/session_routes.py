@@ -21,11 +21,11 @@ from schemas.errors.access_errors import Forbidden
 from schemas.errors.retrieval_errors import RetrievalUnavailable
 from schemas.ids import SessionId, parse_session_id
 from schemas.native.client_commands import Control, CreateSession, RequestTurn, UpdateSession
-from schemas.native.metric_answers import SessionMetrics
 from schemas.native.native_messages import (
     ControlAccepted,
     Links,
     SessionCreated,
+    SessionMetrics,
     SessionUpdated,
     SessionView,
     TurnAccepted,

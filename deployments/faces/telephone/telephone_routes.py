@@ -1,9 +1,16 @@
 """Webhooks and media streams of the providers. Their signature is the credential: no key is asked for."""
 
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Iterable
 from typing import Annotated, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import anyio
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from fastapi import APIRouter, Path, Request, Response, WebSocket
 from starlette.requests import HTTPConnection
 
@@ -11,15 +18,51 @@ from deployments.container import GatewayContainer
 from deployments.faces.native.session_routes import Open
 from deployments.faces.telephone import call_markup
 from deployments.faces.telephone.phone_connection import PhoneConnection
-from deployments.faces.telephone.webhook_signatures import signed_by_telnyx, signed_by_twilio
 from deployments.web import problem_details
 from deployments.web.auth_middleware import from_this_machine
 from deployments.web.resource_access import services_of
 from pipeline.auth.authenticator import is_loopback
 from schemas.errors import InputError, RhapsodeError, StateError
 from schemas.errors.access_errors import AccessError, Forbidden
-from schemas.ids import SessionId
+from schemas.ids import SessionId, is_digits
 from schemas.settings.limit_settings import TelephoneProvider
+
+REPLAY_S: Final = 300
+"""Seconds that the time of a signed request may differ from ours."""
+
+
+def twilio_signature(auth_token: str, url: str, fields: Iterable[tuple[str, str]] = ()) -> str:
+    """Base64 of the HMAC-SHA1 over the address and the sorted form fields, as in Twilio's "Security"."""
+    text = url + "".join(name + value for name, value in sorted(set(fields)))
+    return base64.b64encode(hmac.digest(auth_token.encode(), text.encode(), hashlib.sha1)).decode()
+
+
+def signed_by_twilio(
+    signature: str, auth_token: str, url: str, fields: Iterable[tuple[str, str]] = ()
+) -> bool:
+    """Whether the header `X-Twilio-Signature` is that of this request."""
+    known = list(fields)
+    # Twilio signs some WebSocket addresses with a slash behind them.
+    found = [
+        hmac.compare_digest(twilio_signature(auth_token, one, known).encode(), signature.encode())
+        for one in (url, f"{url}/")
+    ]
+    return any(found)
+
+
+def signed_by_telnyx(signature: str, timestamp: str, public_key: str, body: bytes, now_s: float) -> bool:
+    """Whether `telnyx-signature-ed25519` and `telnyx-timestamp` are those of this body, and recent."""
+    if not is_digits(timestamp, 12):
+        return False
+    if abs(now_s - int(timestamp)) > REPLAY_S:
+        return False
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key))
+    try:
+        key.verify(base64.b64decode(signature, validate=True), f"{timestamp}|".encode() + body)
+    except (InvalidSignature, binascii.Error, ValueError):
+        return False
+    return True
+
 
 router = APIRouter(prefix="/v1/telephone", tags=["telephone"])
 Provider = Annotated[TelephoneProvider, Path(description="The provider that sends this.")]

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from loadtests.bench.retrieval.question_library import LIBRARY, LibraryQuestion, questions, shelve
 from loadtests.report.tables import ROOT, commit, machine, markdown, percentile, when
-from pipeline.rag.citation_support import supports
+from pipeline.rag.citations import supports
 from pipeline.rag.document_library import Library, open_library
 from pipeline.rag.reading.document_reader import UploadedDocument
 from schemas.ids import new_id

@@ -12,7 +12,7 @@ from rich.console import Console
 from cluster.client import transcribe
 from cluster.client.comparison_table import markdown
 from cluster.client.http_client import Client
-from cluster.client.recording_files import RecordingFile, recordings
+from cluster.client.transcribe import RecordingFile, recordings
 from cluster.terminal.cli_errors import CliError
 from cluster.terminal.console import Steps
 from schemas.native.comparison_answers import ComparisonReport

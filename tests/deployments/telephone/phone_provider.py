@@ -21,7 +21,7 @@ import websockets
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.asyncio.client import ClientConnection, connect
 
-from deployments.faces.telephone.webhook_signatures import twilio_signature
+from deployments.faces.telephone.telephone_routes import twilio_signature
 from tests.support.eventually import eventually
 from tests.support.running_app import RunningApp
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from deployments.faces.telephone.media_messages import StreamMedia, read_message
 from deployments.faces.telephone.phone_input import FrameOrder
-from deployments.faces.telephone.webhook_signatures import signed_by_telnyx, signed_by_twilio
+from deployments.faces.telephone.telephone_routes import signed_by_telnyx, signed_by_twilio
 from schemas.errors import InputError
 from tests.deployments.telephone.phone_provider import TELNYX_KEY, TELNYX_PUBLIC
 

@@ -21,7 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from deployments.faces.telephone import telephone_routes
-from deployments.faces.telephone.webhook_signatures import twilio_signature
+from deployments.faces.telephone.telephone_routes import twilio_signature
 from deployments.web.body_limits import SIGNED_BYTES, BodyLimit
 from pipeline.apps import phone_calls
 from schemas.ids import SessionId

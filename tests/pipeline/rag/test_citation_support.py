@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.rag.citation_support import supports
+from pipeline.rag.citations import supports
 from schemas.settings.retrieval_settings import CollectionId, NumberedPassage, SearchToolConfig
 from tests.support.asked_turns import COLLECTION, passage
 

@@ -8,8 +8,7 @@ import pytest
 
 from pipeline.engines.registry import build_turn_detector
 from pipeline.engines.stt import smart_turn
-from pipeline.engines.stt.log_mel import log_mel
-from pipeline.engines.stt.smart_turn import SmartTurn
+from pipeline.engines.stt.smart_turn import SmartTurn, log_mel
 from schemas.errors import EngineFailed
 from schemas.settings.listening_settings import SpeechToTextSettings
 from tests.contracts.turn_detector import TurnDetectorContract
