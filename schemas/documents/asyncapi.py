@@ -6,7 +6,9 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from schemas.apps.assistant_messages import ASSISTANT_MESSAGES
 from schemas.documents import asyncapi_sockets as sockets
+from schemas.documents.asyncapi_sockets import Models, type_of
 from schemas.events.upcasting import EVENT_MODELS
 from schemas.native import native_messages
 
@@ -47,15 +49,10 @@ _LISTENING: Final[Mapping[str, Any]] = {
 }
 
 
-def type_of(model: type[BaseModel]) -> str:
-    """The string that names an event or frame on the wire."""
-    return str(model.model_fields["type"].default)
-
-
 def document() -> dict[str, Any]:
     """The whole document, ready for json.dump."""
     schemas = _schemas(
-        (*EVENT_MODELS, *_FRAMES, *_ANSWERS, *sockets.messages()), (*_COMMANDS, *sockets.COMMANDS)
+        (*EVENT_MODELS, *_FRAMES, *_ANSWERS, *ASSISTANT_MESSAGES), (*_COMMANDS, *sockets.COMMANDS)
     )
     schemas |= {_envelope_name(model): _envelope(model) for model in EVENT_MODELS}
     for model in EVENT_MODELS:  # the envelope says both already
@@ -103,17 +100,14 @@ def _envelope(model: type[BaseModel]) -> dict[str, Any]:
 
 def _messages() -> dict[str, Any]:
     messages = {type_of(m): _message(m, _envelope_name(m)) for m in EVENT_MODELS}
-    messages |= {type_of(m): _message(m, m.__name__) for m in (*_FRAMES, *_ANSWERS, *_COMMANDS)}
-    others = (*sockets.messages(), *sockets.COMMANDS)
-    return messages | {
-        sockets.message_name(m): {**_message(m, m.__name__), "name": sockets.message_name(m)} for m in others
-    }
+    others: Models = (*_FRAMES, *_ANSWERS, *_COMMANDS, *ASSISTANT_MESSAGES, *sockets.COMMANDS)
+    return messages | {sockets.message_name(m): _message(m, m.__name__) for m in others}
 
 
 def _message(model: type[BaseModel], schema: str) -> dict[str, Any]:
     summary = (model.__doc__ or "").strip().split("\n\n")[0]
     return {
-        "name": type_of(model),
+        "name": sockets.message_name(model),
         **({"summary": summary} if summary else {}),
         "payload": {"$ref": _REF.format(model=schema)},
     }
@@ -121,8 +115,7 @@ def _message(model: type[BaseModel], schema: str) -> dict[str, Any]:
 
 def _channels() -> dict[str, Any]:
     session = {"session_id": {"description": "As POST /v1/sessions answered it."}}
-    query = {"type": "object", "properties": dict(_LISTENING)}
-    sse = _refs("#/components/messages", [*EVENT_MODELS, *_FRAMES])
+    sse = sockets.refs([*EVENT_MODELS, *_FRAMES])
     return {
         "events": {
             "address": "/v1/sessions/{session_id}/events",
@@ -137,8 +130,8 @@ def _channels() -> dict[str, Any]:
             " length, the event's JSON, the sound. Between input.open and input.close the client's binary"
             " frames are sound in the declared format.",
             "parameters": session,
-            "messages": sse | _refs("#/components/messages", [*_ANSWERS, *_COMMANDS]),
-            "bindings": {"ws": {"method": "GET", "query": query, "bindingVersion": "0.1.0"}},
+            "messages": sse | sockets.refs([*_ANSWERS, *_COMMANDS]),
+            "bindings": sockets.query_binding(_LISTENING),
         },
     }
 
@@ -146,29 +139,13 @@ def _channels() -> dict[str, Any]:
 def _operations() -> dict[str, Any]:
     models: list[type[BaseModel]] = [*EVENT_MODELS, *_FRAMES]
     return {
-        "tellByServerSentEvents": _operation("send", "events", models),
-        "tellByWebSocket": _operation("send", "stream", models),
-        "takeCommands": _operation("receive", "stream", _COMMANDS)
+        "tellByServerSentEvents": sockets.operation("send", "events", models),
+        "tellByWebSocket": sockets.operation("send", "stream", models),
+        "takeCommands": sockets.operation("receive", "stream", _COMMANDS)
         | {
             "reply": {
                 "channel": {"$ref": "#/channels/stream"},
-                "messages": _listed("stream", [*_ANSWERS, native_messages.ErrorFrame]),
+                "messages": sockets.listed("stream", [*_ANSWERS, native_messages.ErrorFrame]),
             }
         },
     }
-
-
-def _operation(action: str, channel: str, models: Iterable[type[BaseModel]]) -> dict[str, Any]:
-    return {
-        "action": action,
-        "channel": {"$ref": f"#/channels/{channel}"},
-        "messages": _listed(channel, models),
-    }
-
-
-def _listed(channel: str, models: Iterable[type[BaseModel]]) -> list[dict[str, str]]:
-    return list(_refs(f"#/channels/{channel}/messages", models).values())
-
-
-def _refs(place: str, models: Iterable[type[BaseModel]]) -> dict[str, dict[str, str]]:
-    return {type_of(model): {"$ref": f"{place}/{type_of(model)}"} for model in models}

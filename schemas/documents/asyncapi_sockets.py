@@ -1,5 +1,6 @@
 """The sockets beside the native one, for the AsyncAPI document."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -9,6 +10,7 @@ from schemas.apps.story_messages import SocketCommand
 
 COMMANDS: Final[tuple[type[BaseModel], ...]] = (AssistantCommand, SocketCommand)
 _NAMES: Final = {AssistantCommand: "voice.command", SocketCommand: "socket.command"}
+Models = Iterable[type[BaseModel]]
 _VOICE: Final = {
     "session_id": {"type": "string", "description": "A conversation that goes on; else a new one begins."},
     "mode": {
@@ -50,13 +52,31 @@ _OLDER: Final = {
 }
 
 
+def type_of(model: type[BaseModel]) -> str:
+    """The string that names an event or frame on the wire."""
+    return str(model.model_fields["type"].default)
+
+
 def message_name(model: type[BaseModel]) -> str:
     """Returns a message's name in the document: the sockets use the same words for different things."""
-    return _NAMES.get(model) or f"voice.{model.model_fields['type'].default}"
+    known = _NAMES.get(model) or type_of(model)
+    return f"voice.{known}" if model in ASSISTANT_MESSAGES else known
 
 
-def messages() -> tuple[type[BaseModel], ...]:
-    return ASSISTANT_MESSAGES
+def operation(action: str, channel: str, models: Models) -> dict[str, Any]:
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "messages": listed(channel, models),
+    }
+
+
+def listed(channel: str, models: Models) -> list[dict[str, str]]:
+    return list(refs(models, f"#/channels/{channel}/messages").values())
+
+
+def refs(models: Models, place: str = "#/components/messages") -> dict[str, dict[str, str]]:
+    return {message_name(model): {"$ref": f"{place}/{message_name(model)}"} for model in models}
 
 
 def channels() -> dict[str, Any]:
@@ -64,13 +84,13 @@ def channels() -> dict[str, Any]:
         "address": "/ws/voice",
         "description": "WebSocket of the voice assistant; see voice.md."
         " Sound comes in as binary frames or in base64.",
-        "messages": _refs([*ASSISTANT_MESSAGES, AssistantCommand]),
-        "bindings": _query(_VOICE),
+        "messages": refs([*ASSISTANT_MESSAGES, AssistantCommand]),
+        "bindings": query_binding(_VOICE),
     }
     realtime = {
         "address": "/v1/realtime",
         "description": "WebSocket of OpenAI's Realtime API, whose events it speaks; see realtime.md.",
-        "bindings": _query(_REALTIME),
+        "bindings": query_binding(_REALTIME),
     }
     telephone = {
         "address": "/v1/telephone/{provider}/stream",
@@ -82,44 +102,24 @@ def channels() -> dict[str, Any]:
             "address": address,
             "description": f"WebSocket; see stories.md. The server sends {sends}",
             "parameters": {parameter: {"description": "As the answer that named this socket says."}},
-            "messages": _refs([SocketCommand]),
+            "messages": refs([SocketCommand]),
         }
         for name, (address, parameter, sends) in _OLDER.items()
     }
 
 
-def _query(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "ws": {
-            "method": "GET",
-            "query": {"type": "object", "properties": dict(properties)},
-            "bindingVersion": "0.1.0",
-        }
-    }
+def query_binding(properties: Mapping[str, Any]) -> dict[str, Any]:
+    query = {"type": "object", "properties": dict(properties)}
+    return {"ws": {"method": "GET", "query": query, "bindingVersion": "0.1.0"}}
 
 
 def operations() -> dict[str, Any]:
     older = {
-        f"take{name[0].upper()}{name[1:]}Commands": _operation("receive", name, [SocketCommand])
+        f"take{name[0].upper()}{name[1:]}Commands": operation("receive", name, [SocketCommand])
         for name in _OLDER
     }
     return {
-        "tellByVoice": _operation("send", "voice", ASSISTANT_MESSAGES),
-        "takeVoice": _operation("receive", "voice", [AssistantCommand]),
+        "tellByVoice": operation("send", "voice", ASSISTANT_MESSAGES),
+        "takeVoice": operation("receive", "voice", [AssistantCommand]),
         **older,
     }
-
-
-def _operation(
-    action: str, channel: str, models: tuple[type[BaseModel], ...] | list[type[BaseModel]]
-) -> dict[str, Any]:
-    place = f"#/channels/{channel}/messages"
-    return {
-        "action": action,
-        "channel": {"$ref": f"#/channels/{channel}"},
-        "messages": [{"$ref": f"{place}/{message_name(model)}"} for model in models],
-    }
-
-
-def _refs(models: list[type[BaseModel]]) -> dict[str, Any]:
-    return {message_name(m): {"$ref": f"#/components/messages/{message_name(m)}"} for m in models}

@@ -9,7 +9,6 @@ from typing import Final
 
 import anyio.to_thread
 
-from deployments.container import GatewayContainer
 from deployments.faces.realtime.realtime_commands import RealtimeCommands
 from deployments.faces.realtime.session_config import config_of
 from pipeline.session_state.conversation import Conversation
@@ -31,7 +30,6 @@ class RealtimeAudioInput:
 
     def __init__(
         self,
-        services: GatewayContainer,
         commands: RealtimeCommands,
         refused: Callable[[RhapsodeError], Awaitable[None]],
         *,
@@ -39,7 +37,7 @@ class RealtimeAudioInput:
     ) -> None:
         """`tracks`: its sound comes by an audio track, as PCM whatever the session's format is."""
         self._tracks = tracks
-        self._services = services
+        self._services = commands.services
         self._commands = commands
         self._refused = refused
         self._handle: OpenInputHandle | None = None

@@ -6,19 +6,17 @@ from typing import Final
 
 import anyio
 
+from deployments.container import GatewayContainer
 from deployments.faces.realtime.item_views import Shown, shown_item
 from deployments.faces.realtime.session_config import checked, config_of, for_response, updated
-from deployments.model_names import Names
-from pipeline.engines.ports import Message, SpeechToText
+from pipeline.engines.ports import Message
 from pipeline.eventlog.event_log import Head
 from pipeline.eventlog.recorder import RequestContext
-from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.conversation_items import ROOT, Item, Items, made
 from pipeline.session_state.llm_context import as_given, context_messages, counting_items, room_for, text_of
 from pipeline.session_state.turn_state import TurnState
-from pipeline.sessions.session_commands import Sessions
-from pipeline.stt.item_audio import Charge, I, silent_parts, written_down
+from pipeline.stt.item_audio import I, silent_parts, written_down
 from schemas.errors import NothingToControl, SchemaInvalid
 from schemas.errors.realtime_errors import RealtimeInvalid
 from schemas.events import (
@@ -57,26 +55,18 @@ SILENCE: Final = {"type": "message", "role": "user", "content": [{"type": "input
 class RealtimeCommands:
     """Of one session. Every method raises a RhapsodeError where it refuses."""
 
+    services: GatewayContainer
     session: SessionId
-    sessions: Sessions
-    tailer: Tailer
-    windows: dict[str, int]
-    """Tokens that each provider of answers can be told."""
-    longest: int
-    """Characters of a prompt."""
     model: str
-    writer: SpeechToText
-    """Of sound that is part of items."""
-    names: Names
-    heard: Charge
 
     async def configure(self, patch: SessionPatch | TranscriptionPatch) -> None:
         """Change the session from now on."""
-        before, _ = await self.sessions.view(self.session)
+        choices, names = self.services.sessions.choices, self.services.names
+        before, _ = await self.services.sessions.view(self.session)
         config = updated(config_of(before, model=self.model), patch)
         try:
-            settings = checked(config, self.names).apply(before.settings)
-            await self.sessions.choices.check_schemas(settings, before.principal)
+            settings = checked(config, names).apply(before.settings)
+            await choices.check_schemas(settings, before.principal)
         except SchemaInvalid as error:
             error.field = error.field and error.field.replace("settings.tools.functions", "session.tools")
             raise
@@ -86,14 +76,18 @@ class RealtimeCommands:
             config = updated(before, patch)
             if config["type"] == before["type"]:
                 self._check_model(before.get("model", ""), config.get("model", ""))
-            settings = self.sessions.choices.check(checked(config, self.names).apply(conversation.settings))
+            settings = self.services.sessions.choices.check(
+                checked(config, self.services.names).apply(conversation.settings)
+            )
             return SettingsChanged(settings=settings), RealtimeConfigured(config=config)
 
-        await self.sessions.decide(self.session, decision)
+        await self.services.sessions.decide(self.session, decision)
 
     def _check_model(self, before: str, now: str) -> None:
         """Stock clients send a name all the same, and not always the one of the address."""
-        if before != now and self.names.answering(before or LOCAL) != self.names.answering(now or LOCAL):
+        if before != now and self.services.names.answering(before or LOCAL) != self.services.names.answering(
+            now or LOCAL
+        ):
             raise RealtimeInvalid("A session's model cannot be changed.", field="session.model")
 
     # ------------------------------------------------------------ items
@@ -119,18 +113,19 @@ class RealtimeCommands:
             named = stored(item) if item.id is None else {"id": item.id, **stored(item)}
             return (ItemAdded(item=named, after=after),)
 
-        await self.sessions.decide(self.session, decision)
+        await self.services.sessions.decide(self.session, decision)
 
     async def _heard(self, items: Sequence[I]) -> list[I]:
         """With transcripts of all their sound."""
         if not any(silent_parts(item) for item in items):
             return list(items)
-        known, _ = await self.sessions.view(self.session)
+        known, _ = await self.services.sessions.view(self.session)
         config = config_of(known, model=self.model)
-        return [await written_down(item, config, self.writer, self.heard, known.principal) for item in items]
+        writer, heard = self.services.transcribers.realtime, self.services.allowance.heard
+        return [await written_down(item, config, writer, heard, known.principal) for item in items]
 
     async def retrieve(self, name: str) -> Shown:
-        conversation, _ = await self.sessions.view(self.session)
+        conversation, _ = await self.services.sessions.view(self.session)
         return shown_item(_item(conversation, name, "retrieve"), conversation.turns)
 
     async def delete(self, name: str) -> None:
@@ -138,7 +133,7 @@ class RealtimeCommands:
             _item(conversation, name, "delete")
             return (ItemRemoved(item=name),)
 
-        await self.sessions.decide(self.session, decision)
+        await self.services.sessions.decide(self.session, decision)
 
     async def truncate(self, event: ItemTruncate) -> None:
         """Of this answer nobody heard more: the model is told so, and nothing more of it is sent."""
@@ -158,15 +153,15 @@ class RealtimeCommands:
                 events.append(RequestContext(turn.turn, PlaybackFlushed(reason="user")))
             return *events, ItemTruncated(item=item.id, audio_end_ms=event.audio_end_ms)
 
-        await self.sessions.decide(self.session, decision)
+        await self.services.sessions.decide(self.session, decision)
 
     async def cleared(self, name: str) -> None:
-        await self.sessions.decide(self.session, lambda _: (InputCleared(input=name),))
+        await self.services.sessions.decide(self.session, lambda _: (InputCleared(input=name),))
 
     async def silent(self) -> None:
         """Sound was committed in which nobody said anything."""
         added = ItemAdded(item=dict(SILENCE), committed=True)
-        await self.sessions.decide(self.session, lambda _: (added,))
+        await self.services.sessions.decide(self.session, lambda _: (added,))
 
     async def idled(self, turn: TurnId, name: str, at_ms: int) -> bool:
         """Records the silence after this answer; False: somebody has spoken, or it is recorded already."""
@@ -184,7 +179,7 @@ class RealtimeCommands:
             idled = InputIdled(input=name, start_ms=start_ms, end_ms=at_ms)
             return idled, ItemAdded(item=dict(SILENCE), committed=True)
 
-        await self.sessions.decide(self.session, decision)
+        await self.services.sessions.decide(self.session, decision)
         return answered
 
     # ------------------------------------------------------------ responses
@@ -205,20 +200,20 @@ class RealtimeCommands:
                 reason="conversation_already_has_active_response",
             )
         config = for_response(config, params)
-        patch = checked(config, self.names, answers=True)
+        patch = checked(config, self.services.names, answers=True)
         given, question = self._response_context(conversation, params, patch.apply(conversation.settings))
         asked = ResponseAsked(conversation=params.conversation, metadata=params.metadata, config=config)
         command = RequestTurn(prompt=question, settings=patch)
-        await self.sessions.request(self.session, command, given=given, before=(asked,), seen=seen)
+        await self.services.sessions.request(self.session, command, given=given, before=(asked,), seen=seen)
 
     async def cancel(self, response: str | None) -> None:
-        conversation, seen = await self.sessions.view(self.session)
+        conversation, seen = await self.services.sessions.view(self.session)
         turn = None if response is None else conversation.items.turn_of(response)
         active = _active(conversation) if response is None else conversation.turns.get(turn or NO_TURN)
         if active is None or active.over:
             raise _not_active()
         try:
-            await self.sessions.control(self.session, Control(action="stop", turn=active.turn), seen)
+            await self.services.sessions.control(self.session, Control(action="stop", turn=active.turn), seen)
         except NothingToControl as error:
             raise _not_active() from error
 
@@ -226,8 +221,9 @@ class RealtimeCommands:
         self, conversation: Conversation, params: ResponseWish, settings: SessionSettings
     ) -> tuple[tuple[GivenMessage, ...], str]:
         """All that the model is told, and what of it is the question."""
-        items = _context(conversation, params)
-        messages = context_messages(items, conversation.turns, room=room_for(settings, self.windows))
+        items, known = _context(conversation, params), self.services.settings
+        room = room_for(settings, known.language_model.windows)
+        messages = context_messages(items, conversation.turns, room=room)
         if messages and messages[-1].role == "assistant" and not messages[-1].calls:
             # Engines go on with a last message of the assistant; this is to be an answer of its own.
             messages = (*messages, Message("user", _NOTHING))
@@ -235,21 +231,23 @@ class RealtimeCommands:
         system = (Message("system", instructions),) if instructions else ()
         asked = (item for item in reversed(items) if item.role == "user" and item.kind != "result")
         question = next((text_of(item, conversation.turns) for item in asked), "").strip() or _NOTHING
-        return tuple(as_given(message) for message in (*system, *messages)), question[: self.longest]
+        return tuple(as_given(message) for message in (*system, *messages)), question[
+            : known.limits.prompt_chars
+        ]
 
     async def _written(self) -> tuple[Conversation, Head]:
         """The session once all that was said before is written down, or `_WRITTEN_S` have passed."""
-        conversation, head = await self.sessions.view(self.session)
+        conversation, head = await self.services.sessions.view(self.session)
         if not conversation.items.unwritten:
             return conversation, head
         with anyio.move_on_after(_WRITTEN_S):
-            async with self.tailer.follow(self.session, head.seq) as batches:
+            async with self.services.tailer.follow(self.session, head.seq) as batches:
                 async for batch in batches:
                     if any(one.type in ("transcript.final", "transcript.failed") for one in batch):
-                        conversation, head = await self.sessions.view(self.session)
+                        conversation, head = await self.services.sessions.view(self.session)
                         if not conversation.items.unwritten:
                             return conversation, head
-        return await self.sessions.view(self.session)
+        return await self.services.sessions.view(self.session)
 
 
 def _check_room(items: Items, item: Item) -> None:

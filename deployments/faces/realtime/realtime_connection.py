@@ -150,10 +150,8 @@ class Connection:
         self._number = opened.last_number
         """Of the event that was told last."""
         self._own = 0
-        self.audio_input = RealtimeAudioInput(
-            services, opened.commands, self.refused, tracks=media is not None
-        )
-        self._idle_timeout = IdleTimeout(services, opened.commands, self.audio_input)
+        self.audio_input = RealtimeAudioInput(opened.commands, self.refused, tracks=media is not None)
+        self._idle_timeout = IdleTimeout(opened.commands, self.audio_input)
         self._send_job, self._jobs = anyio.create_memory_object_stream[_Job](_JOBS)
 
     # ------------------------------------------------------------ what is told
@@ -369,10 +367,8 @@ _INTERRUPTIONS: Final = frozenset({"input_audio_buffer.speech_started", "respons
 class IdleTimeout:
     """Of one connection. It waits only while its client lets itself be heard."""
 
-    def __init__(
-        self, services: GatewayContainer, commands: RealtimeCommands, audio_input: RealtimeAudioInput
-    ) -> None:
-        self._clock = services.clock
+    def __init__(self, commands: RealtimeCommands, audio_input: RealtimeAudioInput) -> None:
+        self._clock = commands.services.clock
         self._commands = commands
         self._audio_input = audio_input
         self._news = anyio.Event()

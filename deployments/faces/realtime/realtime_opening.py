@@ -178,18 +178,7 @@ async def _open(
     let_go = services.held.hold(translator, principal, conversation.data_bytes)
     del conversation  # for as long as the connection lasts, it has its own
     await _fold(services, translator, after)
-    settings = services.settings
-    commands = RealtimeCommands(
-        session,
-        services.sessions,
-        services.tailer,
-        settings.language_model.windows,
-        settings.limits.prompt_chars,
-        model,
-        services.transcribers.realtime,
-        services.names,
-        services.allowance.heard,
-    )
+    commands = RealtimeCommands(services, session, model)
     return Opened(commands, translator, after, last_number, head, principal, let_go, sound_after)
 
 
