@@ -117,10 +117,6 @@ _NAME: Final = re.compile(r"(?!(constrained-)?str$|int$|float$|bool$)[a-z0-9_-]+
 """Of a field; pydantic also names the branches of unions."""
 
 
-def is_openai(path: str) -> bool:
-    return PATHS.fullmatch(path) is not None
-
-
 def absent(path: str) -> str | None:
     """Returns the advice for a route of OpenAI's that is not here."""
     rest = path.removeprefix("/v1/")

@@ -62,7 +62,6 @@ class _Heard:
         return next((at_ms for at_ms, db in self.timeline if db >= least_db), None)
 
 
-_Voices = Mapping[str, Sequence[Sound]]
 _AllHeard = Mapping[str, Sequence[_Heard]]
 
 

@@ -15,7 +15,6 @@ from pipeline.rag.embeddings.embedder import Vectors
 BLOCK: Final = 32
 """So many neighbouring numbers of a row share a scale: a half float, then 16 bytes with two numbers each."""
 _MAGIC: Final = b"E5S1"
-_BLOCK_BYTES: Final = 2 + BLOCK // 2
 _ZERO: Final = 8
 _FOUR_BITS: Final = 1
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from deployments.web.error_shapes.openai_problems import TABLE, is_openai
+from deployments.web.error_shapes.openai_problems import PATHS, TABLE
 from deployments.web.problem_details import STATUS
 from schemas.openai.chat_request import ChatCompletionRequest
 from tests.support.clients.openai_requests import CHAT, SPEECH, TRANSCRIPTIONS, asked
@@ -299,7 +299,9 @@ ELSEWHERE = (
 
 def test_every_code_has_a_shape() -> None:
     assert {code for code in STATUS if not code.startswith(ELSEWHERE)} - set(TABLE) == set()
-    assert [is_openai(path) for path in ("/v1/models", "/v1/chat/x", "/v1/audio/", "/v1/voices")] == [
+    assert [
+        bool(PATHS.fullmatch(path)) for path in ("/v1/models", "/v1/chat/x", "/v1/audio/", "/v1/voices")
+    ] == [
         *(True, True, True, False),
     ]
 

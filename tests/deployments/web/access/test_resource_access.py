@@ -17,7 +17,7 @@ from deployments.asgi_app import create_app
 from deployments.faces.anthropic import message_routes
 from deployments.web.auth_middleware import PUBLIC
 from deployments.web.body_limits import SIGNED
-from deployments.web.error_shapes.openai_problems import is_openai
+from deployments.web.error_shapes.openai_problems import PATHS
 from deployments.web.resource_access import PRINCIPAL, guard
 from pipeline.auth.principals import Principal
 from schemas.errors.access_errors import Forbidden
@@ -191,7 +191,7 @@ async def test_no_client_gets_in_without_a_credential(app: RunningApp, hers: Bel
     path = next(values(way, hers)) if way in NAMED else HARMLESS | UPKEEP
     status, words = await answer_of(app, None, way, path)
     assert status in (401, 4401)
-    code = "missing_api_key" if is_openai(way.path) else "auth.required"
+    code = "missing_api_key" if PATHS.fullmatch(way.path) else "auth.required"
     assert ("authentication_error" if way.path == message_routes.PATH else code) in words
 
 
