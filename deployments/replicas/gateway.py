@@ -22,6 +22,7 @@ from deployments.replicas.speech_to_text import RemoteSpeechToText
 from deployments.replicas.text_to_speech import RemoteSpeaker
 from deployments.rpc.replica_telemetry import replica_name
 from deployments.rpc.result_stream_server import ResultStreamServer
+from deployments.web.direct_listener import bound_every_server
 from deployments.web.spool import spool_under
 from pipeline.core.garbage import short_collections
 from pipeline.engines.ports import Transcribers
@@ -54,6 +55,7 @@ class GatewayReplica:
         self._retrieval = retrieval
         log_lines.install(settings.logging, replica_name("Gateway"))
         spool_under(settings.home)
+        bound_every_server()
         self._services: GatewayContainer | None = None
 
     def __serve_build_asgi_app__(self) -> FastAPI:

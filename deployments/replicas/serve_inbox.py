@@ -15,6 +15,8 @@ ALL_UNTAKEN_BYTES = 512 << 20
 """Of all connections; where there are more, none may have more than ..."""
 _ALWAYS: Final = 1 << 20
 """... this. The connection ends then."""
+_MESSAGE_COSTS: Final = 512
+"""Each message counts as so many bytes more than it has; an empty one takes memory as well."""
 _GONE: Final = {
     "http": {"type": "http.disconnect"},
     "websocket": {"type": "websocket.disconnect", "code": int(CloseCode.TRY_AGAIN_LATER)},
@@ -33,14 +35,19 @@ class ServeInbox(asyncio.Queue[Any]):
         self._untaken = 0
         self._over = False
 
+    async def get(self) -> Any:
+        if not self.empty():
+            await asyncio.sleep(0)  # others come between the messages of one
+        return await super().get()
+
     def _put(self, item: Any) -> None:
         if self._over:
             return
         self._count(size := _size_of(item))
         too_much = self._untaken > _ALWAYS and ServeInbox.all_untaken > ALL_UNTAKEN_BYTES
         if too_much or self._untaken > self._most:
-            self._count(-size)
             self._over, item = True, self._end
+            self._count(_size_of(item) - size)
         super()._put(item)
 
     def _get(self) -> Any:
@@ -61,7 +68,7 @@ class ServeInbox(asyncio.Queue[Any]):
 def _size_of(item: Any) -> int:
     if not isinstance(item, dict):  # an error
         return 0
-    return sum(len(item.get(name) or b"") for name in ("body", "bytes", "text"))
+    return _MESSAGE_COSTS + sum(len(item.get(name) or b"") for name in ("body", "bytes", "text"))
 
 
 class BoundedInboxes:

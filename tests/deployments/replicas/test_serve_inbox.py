@@ -74,6 +74,13 @@ async def test_a_connection_whose_messages_nobody_takes_ends(
     assert len(await taken("websocket", messages, most=1)) == 1
 
 
+async def test_a_connection_with_countless_empty_messages_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve_inbox, "UNTAKEN_BYTES", 50_000)
+    found = await taken("websocket", [{"type": "websocket.receive", "text": ""}] * 500)
+    assert 1 < len(found) < 100
+    assert found[-1] == "websocket.disconnect"
+
+
 @pytest.mark.parametrize(("size", "count"), [(1_500_000, 0), (400_000, 2)])
 async def test_where_all_connections_have_too_much_those_with_much_end(
     size: int, count: int, monkeypatch: pytest.MonkeyPatch

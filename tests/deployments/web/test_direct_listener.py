@@ -3,16 +3,21 @@
 import asyncio
 import socket
 from contextlib import ExitStack, suppress
+from itertools import pairwise
+from unittest.mock import patch
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI, Response, WebSocket, WebSocketDisconnect
+from uvicorn.config import HTTP_PROTOCOLS, WS_PROTOCOLS
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from deployments.web import direct_listener
-from deployments.web.direct_listener import listening
+from deployments.web.direct_listener import bound_every_server, listening
 from loadtests.servers.gateway_system import reserve_port
 from pipeline.sessions.drain import Drain
 from schemas.settings.limit_settings import GatewaySettings, LeavingSettings
@@ -275,6 +280,79 @@ async def test_a_message_of_countless_empty_fragments_ends_its_connection() -> N
             with anyio.fail_after(20):
                 assert (await reader.readexactly(4))[2:] == (1_009).to_bytes(2, "big")
             writer.close()
+
+
+async def test_a_client_that_pings_and_reads_nothing_costs_no_memory() -> None:
+    app, sent, ping = FastAPI(), anyio.Event(), b"\x89\xfd" + bytes(129)
+    unread = list[int]()
+
+    @app.websocket("/echo")
+    async def listen(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive()
+        unread.append(websocket._receive.__self__.transport.get_write_buffer_size())
+        sent.set()
+
+    with reserve_port() as reserved:
+        port = reserved.getsockname()[1]
+        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000)
+            writer.write(HANDSHAKE)
+            await reader.readuntil(b"\r\n\r\n")
+            for _ in range(160):
+                writer.write(ping * 1_000)
+                await writer.drain()
+            writer.write(b"\x81\x80" + bytes(4))
+            with anyio.fail_after(60):
+                await sent.wait()
+            assert unread[0] < 1_000_000
+            writer.transport.abort()
+
+
+async def test_others_come_between_the_frames_of_a_client_that_sends_countless_ones() -> None:
+    app, turns, waiting, count = FastAPI(), list[int](), list[int](), 20_000
+
+    @app.websocket("/echo")
+    async def listen(websocket: WebSocket) -> None:
+        await websocket.accept()
+        queue = websocket._receive.__self__.queue
+        for _ in range(count):
+            await websocket.receive()
+            waiting.append(queue.qsize())
+        await websocket.send_text("heard")
+
+    async def others() -> None:
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns.append(len(waiting))
+
+    with reserve_port() as reserved:
+        port = reserved.getsockname()[1]
+        async with (
+            listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())),
+            anyio.create_task_group() as beside,
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HANDSHAKE)
+            await reader.readuntil(b"\r\n\r\n")
+            beside.start_soon(others)
+            writer.write((b"\x81\x80" + bytes(4)) * count)
+            with anyio.fail_after(60):
+                assert (await reader.readexactly(7))[2:] == b"heard"
+            beside.cancel_scope.cancel()
+            writer.close()
+    assert max(waiting) < 1_000
+    assert max(later - earlier for earlier, later in pairwise(turns)) < 10
+
+
+async def test_every_server_of_a_gateway_process_bounds_its_clients() -> None:
+    """Behind HAProxy it is Serve's, which uvicorn makes by its defaults."""
+    with patch.dict(HTTP_PROTOCOLS), patch.dict(WS_PROTOCOLS):
+        bound_every_server()
+        config = uvicorn.Config(FastAPI())
+        config.load()
+    assert config.http_protocol_class is direct_listener._Http
+    assert config.ws_protocol_class is direct_listener._WebSocket
 
 
 async def test_frames_of_sound_wait_in_order_until_reading_pauses() -> None:
