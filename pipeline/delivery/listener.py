@@ -147,7 +147,9 @@ class SessionListener:
             session, self.last, audio=params.audio, buffer=params.buffer, idle_s=params.idle_s, head=now
         ) as live:
             async for batch in live:
-                yield self._cut(batch, head, params)
+                cut = [self._cut(batch, head, params)]
+                del batch
+                yield cut.pop()  # a client may take it slowly: whoever passes it on can let it go
                 if self.end:
                     return
         self.end = "session_ended"

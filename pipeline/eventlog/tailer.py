@@ -283,7 +283,8 @@ class Tailer:
                 if not events and feed.head > listener.cursor:
                     events = list(listener.deliver(await self._read(listener)))
                 if events:
-                    yield events
+                    held, events = [events], []
+                    yield held.pop()
                     idle.restart()
                 elif feed.failure is not None:
                     raise feed.failure

@@ -1,13 +1,15 @@
 """Helpers that SSE and WebSocket share: query parameters to a Listening, events to JSON, heartbeats."""
 
-from collections.abc import AsyncGenerator
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any, Final, cast, get_args
 
 import orjson
 from fastapi import Depends, Query
 
 from deployments.container import GatewayContainer
+from deployments.web.connection_limiter import counted_as
 from deployments.web.resource_access import AccessRecheck, owns
 from pipeline.audio.audio_formats import AudioFormat
 from pipeline.auth.principals import Principal
@@ -17,11 +19,13 @@ from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import for_others
 from schemas.errors import InputError, TurnNotFound
 from schemas.events.recorded import Recorded
-from schemas.ids import NO_TURN, SessionId, TurnId, is_digits
+from schemas.ids import NO_TURN, Seq, SessionId, TurnId, is_digits
 from schemas.native.native_messages import Heartbeat, Hello
 from schemas.settings.limit_settings import LimitSettings
 
 _FASTEST = 1_000.0
+_LONG: Final = 256 << 10
+"""Bytes of JSON from which on what waits for a client is counted as held in memory."""
 
 
 class ListenParams:
@@ -140,6 +144,45 @@ class Feed:
 
         Raises as `AccessRecheck.check`, when the caller may no longer listen.
         """
+        async with aclosing(self._batches()) as batches:
+            async for batch, owned in batches:
+                if not batch:
+                    yield None
+                for recorded in batch:
+                    yield recorded, _told(recorded, owned=owned), await self._audio(recorded)
+
+    async def told(self) -> AsyncGenerator[tuple[Seq, bytes, bytes] | None, None]:
+        """As `frames`, with the number of each event in its place; raises also GatewayBusy or ListenerLimit.
+
+        What a client takes slowly is held as JSON: events of many small values take fifty times as much.
+        """
+        async with aclosing(self._batches()) as batches:
+            async for batch, owned in batches:
+                if not batch:
+                    yield None
+                told = deque(
+                    (one.seq, _told(one, owned=owned), one if one.type == "audio.chunk" else None)
+                    for one in batch
+                )
+                del batch
+                let_go = await self._hold(sum(len(event) for _, event, _ in told))
+                try:
+                    while told:
+                        seq, event, chunk = told.popleft()
+                        yield seq, event, await self._audio(chunk)
+                finally:
+                    let_go()
+
+    async def _hold(self, size: int) -> Callable[[], object]:
+        """Counts so many bytes among what the caller's connections hold, if they are many, until what is
+        returned is called. Raises GatewayBusy or ListenerLimit."""
+        if size <= _LONG:
+            return lambda: None
+        whose = await counted_as(self._caller, self._services.ownership)
+        return self._services.held.hold(self, whose, size, "long events")
+
+    async def _batches(self) -> AsyncGenerator[tuple[list[Recorded], bool], None]:
+        """The events, and whether the caller owns them."""
         span = ListenSpan(
             self._services.tracing,
             self._session,
@@ -152,22 +195,24 @@ class Feed:
         try:
             async with aclosing(self._listener.listen(self._session, self._head, self._params)) as batches:
                 async for batch in batches:
-                    if not batch:
-                        yield None
                     await self._access_recheck.check(batch)
                     span.add_batch(batch)
-                    for recorded in batch:
-                        shown = recorded if owned else for_others(recorded)
-                        audio = self._format is not None and recorded.type == "audio.chunk"
-                        yield recorded, shown.json(dumps), await self._audio(recorded) if audio else b""
+                    came = [batch]
+                    del batch
+                    yield came.pop(), owned
         finally:
             span.end(self._listener.end)
 
-    async def _audio(self, recorded: Recorded) -> bytes:
-        assert self._format is not None
+    async def _audio(self, recorded: Recorded | None) -> bytes:
+        if self._format is None or recorded is None or recorded.type != "audio.chunk":
+            return b""
         return await self._services.renderings.render(
             self._session, self._format, recorded, self._caller.name
         )
+
+
+def _told(recorded: Recorded, *, owned: bool) -> bytes:
+    return (recorded if owned else for_others(recorded)).json(dumps)
 
 
 def dumps(value: Any) -> bytes:

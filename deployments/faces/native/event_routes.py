@@ -50,7 +50,7 @@ async def _stream(feed: Feed, generation: str, drain: Drain) -> AsyncGenerator[b
     yield RETRY + named("hello", feed.hello.model_dump(exclude={"type"}))
     sent_seq = feed.hello.from_seq
     try:
-        async with aclosing(until(drain.leave_signal, feed.frames())) as frames:
+        async with aclosing(until(drain.leave_signal, feed.told())) as frames:
             async for frame in frames:
                 if isinstance(frame, Left):
                     yield b"retry: %d\n" % (drain.after_s * 1_000 or _AT_ONCE_MS)
@@ -60,10 +60,9 @@ async def _stream(feed: Feed, generation: str, drain: Drain) -> AsyncGenerator[b
                 if frame is None:
                     yield named("heartbeat", feed.heartbeat.model_dump(exclude={"type"}))
                     continue
-                recorded, event, audio = frame
-                seq = recorded.seq
+                seq, event, audio = frame
                 told = event_bytes(generation, seq, with_audio(event, audio) if audio else event)
-                del frame, recorded, event, audio  # a client may take any time for a long one
+                del frame, event, audio  # a client may take any time for a long one
                 for piece in in_pieces(told):
                     yield piece
                 sent_seq = seq

@@ -270,15 +270,15 @@ class _Connection:
 
     async def feed(self, feed: Feed) -> None:
         """Send events until there are no more; an event with audio is one binary frame."""
-        async with aclosing(feed.frames()) as frames:
+        async with aclosing(feed.told()) as frames:
             sent = 0
             async for frame in frames:
                 if frame is None:
                     await self.send(feed.heartbeat)
                     continue
-                recorded, event, audio = frame
+                seq, event, audio = frame
                 await self._send(len(event).to_bytes(4, "big") + event + audio if audio else event.decode())
-                self._last_sent = recorded.seq
+                self._last_sent = seq
                 sent += 1
                 if sent % _BREATH == 0:  # a past is sent as fast as it is taken
                     await anyio.lowlevel.checkpoint()

@@ -1,0 +1,81 @@
+"""What waits in a gateway for a client that takes its events slowly."""
+
+import asyncio
+import gc
+from collections.abc import AsyncGenerator
+
+import anyio
+import anyio.lowlevel
+import httpx
+import pytest
+
+from deployments.faces.native import event_feed
+from deployments.faces.native.event_feed import Feed, ListenParams
+from pipeline.auth.principals import Principal
+from schemas.errors.access_errors import ListenerLimit
+from schemas.events.recorded import Recorded
+from schemas.ids import Seq, SessionId
+from schemas.settings.access_settings import PrincipalLimits
+from tests.support.clients.native_client import ask, create
+from tests.support.running_app import RunningApp
+
+pytestmark = pytest.mark.anyio
+Told = tuple[Seq, bytes, bytes] | None
+ANNA = Principal("anna")
+TITLE = "Only this test has a session of this title"
+LONG = "年" * 30_000
+"""A text whose JSON has 90 kB."""
+
+
+async def feed_of(app: RunningApp, session: str) -> Feed:
+    assert app.services is not None
+    conversation, head = await app.services.sessions.attend(SessionId(session))
+    listening = ListenParams("0").listening(conversation, head, app.services.settings.limits)
+    return Feed(app.services, ANNA, SessionId(session), head, listening, None)
+
+
+async def test_events_that_a_client_takes_slowly_are_held_as_json(
+    app: RunningApp, http: httpx.AsyncClient
+) -> None:
+    session = await create(http, title=TITLE)
+    await http.patch(f"/v1/sessions/{session}", json={"settings": {"system_prompt": TITLE}})
+
+    async def held() -> int:
+        told = (await feed_of(app, session)).told()
+        await anext(told)
+        await anyio.lowlevel.checkpoint()  # what has brought the events is over
+        gc.collect()
+        count = sum(isinstance(one, Recorded) and TITLE in str(one.data) for one in gc.get_objects())
+        await told.aclose()
+        return count
+
+    assert app.loop is not None
+    assert await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(held(), app.loop)) == 0
+
+
+async def test_long_events_that_clients_take_slowly_are_bounded_for_each_principal(
+    app: RunningApp, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert app.services is not None
+    principal = PrincipalLimits(held_bytes=150_000)
+    limits = app.services.settings.limits.model_copy(update={"principal": principal})
+    monkeypatch.setattr(app.services.held, "limits", limits)
+    monkeypatch.setattr(event_feed, "_LONG", 50_000)
+    session = await create(http, settings={"speak": False})
+    await ask(http, session, text=LONG)
+
+    async def until_the_long_one(told: AsyncGenerator[Told, None]) -> None:
+        while (frame := await anext(told)) is not None and len(frame[1]) < 90_000:
+            pass
+
+    async def listen() -> None:
+        first, second, third = [(await feed_of(app, session)).told() for _ in range(3)]
+        await until_the_long_one(first)
+        with pytest.raises(ListenerLimit):
+            await until_the_long_one(second)
+        await first.aclose()
+        await until_the_long_one(third)
+        await third.aclose()
+
+    assert app.loop is not None
+    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(listen(), app.loop))
