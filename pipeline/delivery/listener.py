@@ -149,7 +149,7 @@ class SessionListener:
             async for batch in live:
                 cut = [self._cut(batch, head, params)]
                 del batch
-                yield cut.pop()  # a client may take it slowly: whoever passes it on can let it go
+                yield cut.pop()  # a client may take it slowly, and only its connection holds it then
                 if self.end:
                     return
         self.end = "session_ended"

@@ -1,4 +1,4 @@
-"""What waits in a gateway for a client that takes its events slowly."""
+"""Events that wait in a gateway for a client which takes them slowly."""
 
 import asyncio
 import gc
