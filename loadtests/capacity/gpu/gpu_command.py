@@ -258,6 +258,8 @@ async def measure(url: str, arguments: argparse.Namespace) -> list[GpuRow]:
         for step in arguments.steps:
             say(f"{step}, {sessions} at once")
             found.append(await _step(step, url, sessions, clips, arguments))
+            cells = _cells(found[-1]).items()
+            say("  ".join(f"{name}: {cell}" for name, cell in cells if cell not in ("", "-")))
     return found
 
 

@@ -76,7 +76,7 @@ def holds_sheet(found: Mapping[str, Any]) -> str:
             rows.append([name, f"{card.name} that writes (8B)", _whole(that.model), "on paper"])
         if people.question_s:
             rows.append([name, "L4 that listens (large-v2)", _whole(one.transcription), "on paper"])
-        rows.append([name, "a card that speaks (VITS)", _whole(one.voice), "a guess"])
+        rows.append([name, "a card that speaks (VITS, one replica)", _whole(one.voice), "measured"])
         voice = 0.6 / (found["engines"]["tts_cpu_s_per_s"] * demand(found, people).speech_s)
         rows.append([name, "a core that speaks (Piper)", f"{voice:.1f}", "measured"])
     return markdown(["habit", "one", "sessions", "from"], rows)
