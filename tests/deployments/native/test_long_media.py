@@ -22,8 +22,13 @@ FORMATS = get_args(AudioFormat)
 
 REPLY = "The fox came to the river. It was wide. Nobody was there, and so it waited for the night. "
 app = app_fixture(
-    # Of 400 it takes 3 s to speak all: on a busy machine no more than one question about its sound.
-    llm={"reply": REPLY, "reply_to": {"slowly": "On and on. " * 6_000}, "delta_chars": 40},
+    # Written as fast as it can be spoken, an answer without end would leave no core for questions about it.
+    llm={
+        "reply": REPLY,
+        "reply_to": {"slowly": "On and on. " * 6_000},
+        "delta_chars": 40,
+        "per_delta_ms": 100,
+    },
     tts={"ms_per_char": 60},
     session={"max_tokens": 4_096},
     limits={"whole_file_bytes": 1_000},
