@@ -21,6 +21,12 @@ from tests.pipeline.engines.llm.test_json_grammars import ASKED, ENDLESS, member
 from tests.support.eventually import eventually
 
 
+@pytest.fixture(autouse=True)
+def _a_check_may_wait_for_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process is nice: beside other tests, 5 s need not give it the quarter of a second it may take."""
+    monkeypatch.setattr(grammar_check, "_COMPILED_S", 100.0)
+
+
 @pytest.mark.server
 @pytest.mark.anyio
 async def test_a_schema_that_was_checked_before_is_not_compiled_again(
@@ -126,8 +132,14 @@ def compiling() -> list[psutil.Process]:
 
 
 async def one_compiles() -> psutil.Process:
-    await eventually(lambda: bool(compiling()))
-    return compiling()[0]
+    found: list[psutil.Process] = []
+
+    def looked() -> bool:
+        found.extend(compiling())
+        return bool(found)
+
+    await eventually(looked)
+    return found[0]
 
 
 @pytest.mark.server
