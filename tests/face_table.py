@@ -22,7 +22,7 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
             "barge-in": "test_speech_over_an_answer_stops_it",
         },
         "pipeline/stt/inputs/test_spoken_turn.py": {
-            "audio in": "test_what_is_said_is_asked_and_answered",
+            "audio in": "test_a_spoken_question_is_asked_and_answered",
         },
         "deployments/test_resume_through_cuts.py": {
             "resume": "test_a_native_socket_goes_on",
@@ -52,7 +52,7 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
             "create": "test_a_completion_is_a_session_that_closes",
             "tools": "test_calls_are_told_and_their_results_lead_on",
             "audio out": "test_a_spoken_answer_is_streamed_sound_and_words_together",
-            "audio in": "test_what_was_said_is_written_down_and_asked",
+            "audio in": "test_a_spoken_part_is_written_down_and_asked",
         },
         "deployments/test_resume_through_cuts.py": {
             "resume": "test_a_completion_goes_on",
@@ -108,9 +108,9 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
             "create": "test_a_form_brings_the_offer_and_the_configuration",
             "resume": "test_a_call_that_comes_back_goes_on_where_it_was",
             "many listeners": "test_a_call_is_told_what_a_websocket_is_told_and_hears_the_sound",
-            "barge-in": "test_what_is_said_is_understood_and_an_answer_is_interrupted_by_speech",
+            "barge-in": "test_a_caller_is_understood_and_interrupts_an_answer_by_speech",
             "audio out": "test_a_call_is_told_what_a_websocket_is_told_and_hears_the_sound",
-            "audio in": "test_what_is_said_is_understood_and_an_answer_is_interrupted_by_speech",
+            "audio in": "test_a_caller_is_understood_and_interrupts_an_answer_by_speech",
         },
     },
     "telephone": {
@@ -121,7 +121,7 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
             "barge-in": "test_speech_over_an_answer_clears_it_and_the_log_knows_what_was_heard",
             "tools": "test_the_model_hangs_up_after_its_answer_was_heard",
             "audio out": "test_a_caller_hears_the_greeting_and_marks_record_what_was_heard",
-            "audio in": "test_what_a_caller_says_is_asked_and_answered",
+            "audio in": "test_the_words_of_a_caller_are_asked_and_answered",
         },
     },
     "UI stream": {

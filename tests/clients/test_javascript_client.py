@@ -120,7 +120,7 @@ def test_a_refusal_is_the_error_with_its_code_and_field(visit: Open) -> None:
     expect(page.locator("main[data-status=error]")).to_be_visible()
 
 
-def test_what_is_said_is_a_message_and_the_answer_is_heard(visit: Open) -> None:
+def test_a_spoken_question_is_a_message_and_its_answer_is_heard(visit: Open) -> None:
     page = visit()
     page.get_by_role("button", name="Voice").click()
     expect(page.locator(".user")).to_have_text([_QUESTION])

@@ -53,7 +53,7 @@ def test_it_ends_as_nobody_and_copies_what_there_is(name: str) -> None:
     "name",
     [f"requirements/{file}.txt" for file in ("runtime", "weights", "piper", "cluster")],
 )
-def test_what_the_gateway_installs_is_pinned_by_its_bytes(name: str) -> None:
+def test_every_package_of_the_gateway_is_pinned_by_its_bytes(name: str) -> None:
     assert any(name in line for line in _said("gateway") if line.startswith("RUN"))
     pins = (ROOT / name).read_text()
     for block in re.split(r"^(?=\S+==)", pins, flags=re.MULTILINE)[1:]:

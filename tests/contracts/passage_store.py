@@ -92,7 +92,7 @@ class PassageStoreContract:
         assert await store.collections() == [made]
 
     @pytest.mark.anyio
-    async def test_what_is_not_there_is_said_to_be_missing(
+    async def test_absent_collections_and_documents_are_said_to_be_missing(
         self, store: PassageStore, bees: CollectionId
     ) -> None:
         nowhere, nothing = CollectionId(new_id()), DocumentId(new_id())
@@ -169,7 +169,7 @@ class PassageStoreContract:
         assert (await texts(store, hits))[0] == "propolis is rare"
 
     @pytest.mark.anyio
-    async def test_what_others_keep_changes_no_score(self, store: PassageStore, bees: CollectionId) -> None:
+    async def test_documents_of_others_change_no_score(self, store: PassageStore, bees: CollectionId) -> None:
         """Else anybody could ask which words are in documents that are not theirs."""
         await store.put(document(bees, [("qzfish in the bay", BEES), ("tides and nets", TRAINS)]))
         before = await store.matching(["qzfish", "nets"], [bees], 5)
@@ -278,7 +278,7 @@ class PassageStoreContract:
             assert len(await store.nearest(unit(np.array([BEES], np.float32)), [which], 5)) == 1
 
     @pytest.mark.anyio
-    async def test_what_one_writes_every_other_sees_at_once(self, opened: Opened) -> None:
+    async def test_every_change_by_one_store_is_seen_by_another_at_once(self, opened: Opened) -> None:
         question = unit(np.array([BEES], np.float32))
         async with opened() as one, opened() as other:
             which = await self._collection(one)

@@ -35,7 +35,7 @@ class LibrarianContract:
         path.write_text(BEES)
         return path
 
-    async def test_what_was_deleted_can_be_scrubbed_from_its_files(
+    async def test_deleted_words_can_be_scrubbed_from_the_files(
         self, retrieval: RetrievalService, file: Path
     ) -> None:
         collection = (await retrieval.create("notes")).id
@@ -80,7 +80,7 @@ class LibrarianContract:
         nothing = await retrieval.text(collection, document, 900_000, 1_000_000, about=900_000)
         assert (nothing.at, nothing.text) == (everything.characters, "")
 
-    async def test_what_is_removed_is_gone(self, retrieval: RetrievalService, file: Path) -> None:
+    async def test_a_removed_document_is_gone(self, retrieval: RetrievalService, file: Path) -> None:
         collection, document = (await retrieval.create("notes")).id, DocumentId(new_id())
         await added(retrieval, collection, file, document)
         assert await retrieval.remove(collection, document)
@@ -93,7 +93,7 @@ class LibrarianContract:
         with pytest.raises(CollectionNotFound):
             await retrieval.views(collection)
 
-    async def test_what_cannot_be_read_is_refused_in_its_own_words(
+    async def test_an_unreadable_document_is_refused_in_its_own_words(
         self, retrieval: RetrievalService, tmp_path: Path
     ) -> None:
         collection = (await retrieval.create("notes")).id

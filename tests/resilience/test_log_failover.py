@@ -84,7 +84,7 @@ async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
         sink.close()
 
 
-async def test_what_a_failed_over_log_lost_comes_back_and_no_listener_notices(
+async def test_events_lost_by_a_failover_come_back_and_no_listener_notices(
     tmp_path: Path, socket_folder: Path
 ) -> None:
     address = socket_folder / "log.sock"

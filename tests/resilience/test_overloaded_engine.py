@@ -25,7 +25,7 @@ def app(tmp_path: Path) -> Iterator[RunningApp]:
         yield running
 
 
-async def test_what_is_over_is_refused_with_when_to_come_back_and_what_was_taken_is_served(
+async def test_requests_beyond_the_queue_hear_when_to_come_back_and_taken_ones_are_served(
     app: RunningApp,
 ) -> None:
     assert app.services is not None

@@ -42,7 +42,7 @@ def test_registered_tags_are_taken_and_written_in_the_usual_way(given: str, writ
         "é",
     ],
 )
-def test_what_is_no_language_is_refused(given: str) -> None:
+def test_a_malformed_language_tag_is_refused(given: str) -> None:
     with pytest.raises(ValidationError):
         TAG.validate_python(given)
 

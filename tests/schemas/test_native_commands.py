@@ -153,6 +153,6 @@ def test_a_message_is_told_by_its_type(text: str, kind: type[Any]) -> None:
         "7",
     ],
 )
-def test_what_is_no_message_is_refused(text: str) -> None:
+def test_a_malformed_message_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         CLIENT_MESSAGE.validate_json(text)

@@ -128,7 +128,7 @@ def test_an_old_shape_is_lifted_step_by_step_to_todays(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_what_is_stored_of_an_event_brings_it_back(file: Path) -> None:
+def test_the_stored_form_of_an_event_brings_it_back(file: Path) -> None:
     event = golden(file).event()
     assert EVENT.validate_json(EVENT.dump_json(event)) == event
 
@@ -194,5 +194,5 @@ AFTER_THE_YEAR_9999 = "ffffffff-ffff-7fff-bfff-ffffffffffff"
     "text",
     ["", "x", "0" * 32, "01A1FEB8-357B-7032-81E8-4D2DDF6A2292", "../etc/passwd", AFTER_THE_YEAR_9999],
 )
-def test_what_is_no_session_id_is_none(text: str) -> None:
+def test_a_malformed_session_id_is_none(text: str) -> None:
     assert ids.parse_session_id(text) is None

@@ -158,7 +158,7 @@ WRONG = [
 ]
 
 
-async def test_what_is_wrong_is_told_and_the_conversation_goes_on(app: RunningApp) -> None:
+async def test_a_faulty_message_is_told_and_the_conversation_goes_on(app: RunningApp) -> None:
     async with assistant(app) as (socket, _):
         for message, code, field in WRONG:
             await socket.send(message)

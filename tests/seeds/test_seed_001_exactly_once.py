@@ -166,7 +166,7 @@ async def test_effects_delivered_twice_and_at_the_same_time_happen_once() -> Non
         await heard_once(here)
 
 
-async def test_what_was_asked_for_by_somebody_who_died_is_begun_by_the_next_who_looks() -> None:
+async def test_a_narration_asked_for_by_a_dead_process_is_begun_by_the_next_look() -> None:
     async with world() as here:
         assert not await here.work(here.story, lives=0, after=True)
         narration = await here.narration()

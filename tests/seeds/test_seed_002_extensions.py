@@ -64,7 +64,7 @@ async def test_several_people_are_in_one_thread_and_hear_the_same(person: Person
 
 
 @pytest.mark.parametrize(("wish", "sounds"), [({}, True), ({"audio": "none"}, False)])
-async def test_what_is_asked_on_a_socket_with_sound_is_answered_with_sound(
+async def test_a_question_on_a_socket_with_sound_is_answered_with_sound(
     person: Person, wish: dict[str, str], sounds: bool
 ) -> None:
     thread = await thread_of(person)
@@ -182,7 +182,7 @@ async def test_a_member_of_a_thread_takes_no_part_in_its_copy(
     assert [await listed(one) for one in (person, other)] == [["The lamp"] * 2, ["The lamp"]]
 
 
-async def test_what_goes_on_with_an_answer_names_it_and_has_no_question(person: Person) -> None:
+async def test_a_continuation_names_its_answer_and_has_no_question(person: Person) -> None:
     thread = await thread_of(person)
     async with person.socket(f"/v1/threads/{thread}/stream") as socket:
         await told(socket, "connected")
@@ -241,9 +241,7 @@ async def test_a_socket_that_breaks_goes_on_after_the_message_it_has(person: Per
         ("nonsense", "body.not_json"),
     ],
 )
-async def test_what_is_wrong_on_the_socket_is_told_and_the_socket_stays(
-    person: Person, message: Any, code: str
-) -> None:
+async def test_a_faulty_message_is_told_and_the_socket_stays(person: Person, message: Any, code: str) -> None:
     async with person.socket(f"/v1/threads/{await thread_of(person)}/stream") as socket:
         await told(socket, "connected")
         await socket.send(message if isinstance(message, str) else json.dumps(message))

@@ -25,7 +25,7 @@ async def test_a_character_speaks_as_it_is_now(person: Person) -> None:
     assert shown == {**character, "persona": "Gruff.", "voice": "alto"}
 
 
-async def test_what_is_taken_from_a_character_is_taken_from_its_threads(person: Person) -> None:
+async def test_settings_taken_from_a_character_are_taken_from_its_threads(person: Person) -> None:
     collection = (await person.http.post("/v1/collections", json={"name": "Secrets"})).json()["id"]
     wish = {"name": "Keeper", "voice": "alto", "language": "de", "collections": [collection]}
     path = "/v1/characters/" + (await person.http.post("/v1/characters", json=wish)).json()["id"]
@@ -36,7 +36,7 @@ async def test_what_is_taken_from_a_character_is_taken_from_its_threads(person: 
     assert (settings["voice"], settings["language"], settings["collections"]) == ("joe", "en", [])
 
 
-async def test_what_is_chosen_for_a_thread_stays_until_its_character_changes(person: Person) -> None:
+async def test_the_choice_for_a_thread_stays_until_its_character_changes(person: Person) -> None:
     character = (await person.http.post("/v1/characters", json={"name": "Fox", "voice": "alto"})).json()["id"]
     thread = await thread_of(person, character=character)
     await person.http.patch(f"/v1/sessions/{thread}", json={"settings": {"voice": "joe"}})

@@ -71,7 +71,7 @@ async def test_a_turn_streams_across_the_deployments(url: str, http: httpx.Async
     assert types.index("audio.chunk") < len(types) - 1 - types[::-1].index("text.delta")
 
 
-async def test_what_engines_make_comes_past_serve(
+async def test_results_of_engines_come_past_serve(
     running: RunState, url: str, http: httpx.AsyncClient
 ) -> None:
     session = await create(http)

@@ -159,7 +159,7 @@ def test_keys_of_other_nodes_are_not_looked_for_here(file: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "7", "[]", "applications: 7", "applications: []", "applications: [7]"])
-def test_what_is_no_configuration_at_all_is_refused(refusal: Callable[[str], str], text: str) -> None:
+def test_a_text_without_a_configuration_is_refused(refusal: Callable[[str], str], text: str) -> None:
     assert refusal(text)
 
 

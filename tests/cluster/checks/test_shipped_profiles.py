@@ -95,7 +95,7 @@ def test_a_card_that_is_shared_as_it_should_be_is_right() -> None:
         ),
     ],
 )
-def test_what_does_not_add_up_is_named(spoil: Callable[[dict[str, Any]], None], said: str) -> None:
+def test_numbers_that_do_not_add_up_are_named(spoil: Callable[[dict[str, Any]], None], said: str) -> None:
     raw = tree()
     spoil(raw)
     assert said in "\n".join(map(str, config.findings(raw)))

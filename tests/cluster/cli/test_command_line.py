@@ -128,7 +128,7 @@ def test_the_bare_command_lists_what_there_is_and_where_to_begin() -> None:
         ["replay", "0199a2b4-6c1e-7d1a-8f00-5b7a3c2d1e0f"],
     ],
 )
-def test_what_needs_a_running_system_says_how_to_start_it(arguments: list[str]) -> None:
+def test_a_command_for_a_running_system_says_how_to_start_it(arguments: list[str]) -> None:
     said = rhapsode(*arguments)
     assert (said.exit_code, said.stdout) == (3, "")
     assert said.stderr == "Error: Rhapsode is not running.\nStart it with: rhapsode up\n"
@@ -365,7 +365,9 @@ def test_a_damaged_state_file_is_no_state(home: Path, text: str) -> None:
     assert rhapsode("down").exit_code == 0
 
 
-def test_what_a_crashed_run_left_is_ended_and_forgotten(home: Path, sleeper: subprocess.Popen[bytes]) -> None:
+def test_the_rest_of_a_crashed_run_is_ended_and_forgotten(
+    home: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
     home.mkdir()
     left = Process.of(psutil.Process(sleeper.pid))
     run_state.write(home, a_run(psutil.Process(), launcher=ENDED, processes=(left,)))

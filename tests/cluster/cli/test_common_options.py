@@ -151,7 +151,7 @@ def test_address_and_key_count_before_and_after_the_command(
 
 @pytest.mark.parametrize("name", sorted(HERE_ONLY))
 @pytest.mark.parametrize("options", [["--url", "http://127.0.0.1:1"], ["--key", "k"]])
-def test_what_is_about_this_machine_refuses_an_address_and_a_key(
+def test_a_command_about_this_machine_refuses_an_address_and_a_key(
     name: str, options: list[str], home: Path
 ) -> None:
     for words in ([*options, *given(name, home)], [*given(name, home), *options]):
@@ -177,14 +177,14 @@ def test_a_command_of_words_tells_its_lines() -> None:
 @pytest.mark.parametrize(
     "words", [["up", "--json"], ["logs", "--follow", "--json"], ["mcp", "--json"], ["wyoming", "--json"]]
 )
-def test_what_does_not_return_tells_no_json(words: list[str]) -> None:
+def test_a_command_that_does_not_return_tells_no_json(words: list[str]) -> None:
     said = rhapsode(*words)
     assert (said.exit_code, said.stdout) == (2, "")
     assert "there is no JSON" in said.stderr
 
 
 @pytest.mark.parametrize("name", DESTROYS)
-def test_what_destroys_asks_first(name: str, home: Path, server: ThreadingHTTPServer) -> None:
+def test_a_command_that_destroys_asks_first(name: str, home: Path, server: ThreadingHTTPServer) -> None:
     server.asked.clear()  # type: ignore[attr-defined]
     address = [] if name in HERE_ONLY else ["--url", f"http://127.0.0.1:{server.server_address[1]}"]
     words = [word for word in given(name, home) if word != "--yes"]

@@ -72,7 +72,7 @@ async def _id_of(shelves: Shelves, name: str) -> str:
                 return str(one["id"])
 
 
-async def test_what_cannot_be_is_explained(shelves: Shelves, folder: Path, steps: Steps) -> None:
+async def test_every_impossible_wish_is_explained(shelves: Shelves, folder: Path, steps: Steps) -> None:
     url = shelves.app.url
     with pytest.raises(CliError, match="no collection Nowhere"):
         await document_transfer.search(url, "Nowhere", {"question": "a"})

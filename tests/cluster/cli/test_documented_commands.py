@@ -123,7 +123,7 @@ def test_every_command_line_that_is_shown_is_understood(document: Path) -> None:
     assert found == []
 
 
-def test_what_is_not_understood_is_found() -> None:
+def test_a_command_that_is_not_understood_is_found() -> None:
     wrong = (
         "X=1 rhapsode drain --gatway; rhapsode stop | python -m loadtests gpu --sesions 1; make bench-gpus"
     )

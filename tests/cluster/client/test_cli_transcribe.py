@@ -46,9 +46,7 @@ async def heard(app: RunningApp, *files: RecordingFile, **listening: Any) -> tup
     return session, terminal.getvalue()
 
 
-async def test_what_was_understood_is_printed_with_its_times_and_its_answer(
-    app: RunningApp, file: Path
-) -> None:
+async def test_a_transcript_is_printed_with_its_times_and_its_answer(app: RunningApp, file: Path) -> None:
     _, printed = await heard(app, RecordingFile(file))
     first, *rest = printed.splitlines()
     assert first.startswith("0:00.3 – 0:0")
@@ -142,7 +140,7 @@ def test_text_in_a_report_is_never_taken_for_markdown() -> None:
     assert r"| a \| \*b\* \<c\> |" in markdown([report])
 
 
-def test_what_was_not_written_down_says_why() -> None:
+def test_an_utterance_that_was_not_written_down_says_why() -> None:
     line = {"mode": "realtime", "engine": "e", "text": "a", "after_ms": 7, "decode_ms": 1}
     utterance = {
         "utterance": 0,
@@ -183,7 +181,7 @@ def test_one_reference_is_not_that_of_two_recordings(tmp_path: Path) -> None:
     assert recordings([tmp_path / "a.wav"], "something")[0].reference == "something"
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_recordings_are_named(tmp_path: Path) -> None:
     with pytest.raises(CliError, match="There is no"):
         recordings([tmp_path / "missing.wav"])
     with pytest.raises(CliError, match="no recordings in"):

@@ -37,7 +37,7 @@ async def test_a_session_goes_into_a_file_and_out_of_it(app: RunningApp, tmp_pat
     assert types[-1] == "turn.completed"
 
 
-async def test_what_is_refused_is_explained_and_leaves_no_file(app: RunningApp, tmp_path: Path) -> None:
+async def test_a_refused_transfer_is_explained_and_leaves_no_file(app: RunningApp, tmp_path: Path) -> None:
     unknown = "019aa3c6-0000-7000-8f00-2b1d7a5c9e10"
     with pytest.raises(CliError, match="there is no session") as refused:
         await http_client.export(app.url, unknown, tmp_path / "story.zip")

@@ -181,7 +181,7 @@ async def test_a_wrong_event_is_told_and_the_connection_goes_on(
         b'"describe"\n',
     ],
 )
-async def test_what_is_no_event_ends_the_connection(app: RunningApp, sent: bytes) -> None:
+async def test_bytes_that_are_no_event_end_the_connection(app: RunningApp, sent: bytes) -> None:
     listening = await WyomingServer(app.url).serve("127.0.0.1", 0)
     async with listening:
         reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())

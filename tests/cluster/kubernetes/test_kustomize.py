@@ -52,7 +52,7 @@ patches:
         ("images: [{name: x, newSuffix: y}]", "unknown newSuffix"),
     ],
 )
-def test_what_it_does_not_do_it_refuses(said: str, why: str, tmp_path: Path) -> None:
+def test_the_renderer_refuses_fields_that_it_does_not_know(said: str, why: str, tmp_path: Path) -> None:
     (tmp_path / "thing.yaml").write_text(THING)
     told = {"resources": ["thing.yaml"], **yaml.safe_load(said)}
     (tmp_path / "kustomization.yaml").write_text(HEAD + yaml.safe_dump(told))

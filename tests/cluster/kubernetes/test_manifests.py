@@ -23,7 +23,7 @@ def gpu() -> list[Manifest]:
     return overlay_checks.rendered("gpu")
 
 
-def test_what_follows_from_other_files_is_current() -> None:
+def test_generated_manifests_are_current() -> None:
     assert [str(fault) for fault in overlay_checks.out_of_date()] == [], 'run "make manifests"'
 
 

@@ -67,7 +67,7 @@ def test_only_the_last_runs_are_kept(home: Path, ray: Path) -> None:
     assert "Gateway 0 | run 7" in said(home, "gateway")
 
 
-def test_what_lies_in_a_folder_of_another_user_is_left_there(
+def test_logs_in_a_folder_of_another_user_are_left_there(
     home: Path, ray: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planted, uid = a_run(ray, "2026-11-24_1", Gateway="planted\n"), os.getuid()
@@ -102,7 +102,7 @@ class _Enough(Exception):
     pass
 
 
-def test_what_is_added_is_shown_each_line_once_and_whole_also_of_who_comes_later(
+def test_added_lines_are_shown_once_and_whole_also_of_later_processes(
     home: Path, ray: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process_logs.begin(home, ray)

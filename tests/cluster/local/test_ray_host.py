@@ -55,7 +55,7 @@ def test_a_node_that_was_late_is_started_again(folder: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(("failures", "tries"), [([LATE] * 3, 3), (["No such port."], 1)])
-def test_what_does_not_help_is_told(
+def test_a_failed_start_is_told_when_another_try_does_not_help(
     failures: list[str], tries: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ray = Ray(*failures)
@@ -106,7 +106,7 @@ ValueError: tools.functions.fly: there is no no.such:thing
         ("Workers", "It died.", "Workers did not start: It died."),
     ],
 )
-def test_what_failed_is_said_by_its_cause(part: str, message: str, said: str, tmp_path: Path) -> None:
+def test_a_failed_deployment_is_told_by_its_cause(part: str, message: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "serve").mkdir()
     (tmp_path / "serve/replica_rhapsode_Gateway_x2k9.log").write_text(
         f"Traceback:\n{INNER}ERROR: {GATEWAY}\n"

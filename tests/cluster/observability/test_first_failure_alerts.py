@@ -112,7 +112,7 @@ async def test_every_series_that_can_be_known_is_there_before_anything_happens(
             assert quiet[series_of(f"{metric.name}{end}", dict(zip(metric.labels, labels, strict=True)))] == 0
 
 
-def test_what_is_known_of_labels_is_what_events_may_say() -> None:
+def test_the_known_labels_are_those_that_events_may_have() -> None:
     """A kind or a stage that is added later must not be missed."""
     assert {kind for kind, *_ in metric_names.KNOWN[metric_names.TURNS]} == set(
         get_args(TurnRequested.model_fields["kind"].annotation)

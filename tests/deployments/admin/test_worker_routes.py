@@ -170,7 +170,7 @@ async def test_dead_letters_come_in_pages_and_can_be_dropped(
         ("GET", "/v1/sessions?kind=nonsense", 422, "input.invalid"),
     ],
 )
-async def test_what_cannot_be_done_is_said(
+async def test_an_impossible_order_is_answered_by_its_code(
     http: httpx.AsyncClient, method: str, path: str, status: int, code: str
 ) -> None:
     answer = await http.request(method, path)

@@ -132,7 +132,7 @@ async def test_a_users_own_session_takes_no_words(app: RunningApp) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xd8\xff\xe0 a picture", b"RIFF", wav(b"")])
-async def test_what_is_no_recording_leaves_no_session_behind(
+async def test_a_body_without_sound_leaves_no_session_behind(
     app: RunningApp, made: list[str], body: bytes
 ) -> None:
     assert (await at_once(app, body)).json()["code"] == "sound.unreadable"

@@ -128,7 +128,7 @@ async def test_an_argument_that_holds_more_json_than_a_request_may_is_refused(
         assert not (await anna.call_tool("list_sessions", {"query": "[" + "1," * 90})).is_error
 
 
-async def test_what_cannot_be_done_is_an_error_with_its_code(app: RunningApp, people: People) -> None:
+async def test_an_impossible_call_is_an_error_with_its_code(app: RunningApp, people: People) -> None:
     async with client(app, people.anna) as anna:
         for tool, arguments, code in (
             ("ask", {"question": " "}, "input.invalid"),

@@ -156,7 +156,7 @@ async def test_a_fork_that_is_refused_does_not_exist(
     assert await living() == before
 
 
-async def test_what_refused_a_fork_is_told_also_where_the_fork_cannot_be_deleted(
+async def test_the_reason_of_a_refused_fork_is_told_even_if_the_fork_stays(
     app: RunningApp, http: httpx.AsyncClient, told: tuple[str, Heard], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deleted: list[SessionId] = []

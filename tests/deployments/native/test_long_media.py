@@ -107,7 +107,7 @@ async def test_one_turn_of_it_is_a_file_as_well(
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
-async def test_what_is_still_being_made_is_given_as_far_as_it_is(
+async def test_unfinished_sound_is_given_as_far_as_it_is_made(
     app: RunningApp, http: httpx.AsyncClient, fmt: AudioFormat
 ) -> None:
     session = await create(http)

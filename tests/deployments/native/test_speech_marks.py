@@ -148,7 +148,7 @@ async def test_a_voice_without_phonemes_refuses_a_pronunciation_that_must_be_fol
     assert (spoken.status_code, spoken.json()["error"]["param"]) == (400, "input")
 
 
-async def test_what_a_voice_cannot_follow_is_said_in_the_event(
+async def test_wishes_that_a_voice_ignores_are_named_in_the_event(
     app: RunningApp, http: httpx.AsyncClient, remote: FakeSpeechServer
 ) -> None:
     wish = {"style": "cheerful", "instructions": "Like a pirate."}

@@ -85,7 +85,7 @@ def test_errors_are_told_by_their_kind_and_place_never_by_their_message(
 
 
 @pytest.mark.anyio
-async def test_what_others_write_is_discreet_too(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_lines_of_other_libraries_are_discreet_too(capfd: pytest.CaptureFixture[str]) -> None:
     install("json")
 
     async def fail() -> None:

@@ -107,5 +107,5 @@ async def test_a_run_with_everything_logged_holds_no_secret(tmp_path: Path, ever
         ("nothing of the kind", "nothing of the kind"),
     ],
 )
-def test_what_would_let_a_reader_in_is_taken_out(line: str, told: str) -> None:
+def test_credentials_are_taken_out_of_a_line(line: str, told: str) -> None:
     assert redacted(line) == told

@@ -84,7 +84,7 @@ async def test_a_call_is_a_block_and_its_result_leads_on(http: httpx.AsyncClient
     assert (await answered(http, body))["content"][0]["text"] == STORY
 
 
-async def test_what_is_wished_for_reaches_the_model(
+async def test_every_wish_of_a_request_reaches_the_model(
     http: httpx.AsyncClient, elsewhere: FakeChatServer
 ) -> None:
     call = {"type": "tool_use", "id": "toolu_7", "name": "get_weather", "input": {"city": "Tromsø"}}

@@ -76,7 +76,7 @@ async def test_a_completion_is_a_session_that_closes(http: httpx.AsyncClient) ->
     assert not any(kind.startswith(("audio.", "sentence.")) for kind in kinds(written))
 
 
-async def test_what_is_wished_for_reaches_the_model(
+async def test_every_wish_of_a_request_reaches_the_model(
     http: httpx.AsyncClient, elsewhere: FakeChatServer
 ) -> None:
     wishes: dict[str, Any] = {
@@ -193,7 +193,7 @@ async def test_a_spoken_answer_is_streamed_sound_and_words_together(http: httpx.
     assert sum("expires_at" in part for part in spoken_parts) == 1
 
 
-async def test_what_was_said_is_written_down_and_asked(
+async def test_a_spoken_part_is_written_down_and_asked(
     http: httpx.AsyncClient, elsewhere: FakeChatServer
 ) -> None:
     content = [{"type": "text", "text": "Listen:"}, spoken_part(spoken())]

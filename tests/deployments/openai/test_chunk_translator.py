@@ -30,7 +30,7 @@ PASSAGE = {
 }
 
 
-async def test_what_an_answer_rests_on_is_told_before_its_end() -> None:
+async def test_the_passages_of_an_answer_are_told_before_its_end() -> None:
     teller, whole = ChunkTranslator(wanted()), Whole(wanted())
     chunks = []
     for one in (
@@ -53,7 +53,7 @@ async def test_what_an_answer_rests_on_is_told_before_its_end() -> None:
     assert json.dumps(chunks)
 
 
-async def test_what_happens_in_other_turns_is_not_told() -> None:
+async def test_events_of_other_turns_are_not_told() -> None:
     assert await ChunkTranslator(wanted()).of(event(9, "text.delta", turn=8, at=0, text="No.")) == []
 
 

@@ -69,7 +69,7 @@ async def test_a_client_that_goes_away_stops_the_answer(http: httpx.AsyncClient)
     assert "text.completed" not in kinds(log_events)
 
 
-async def test_what_is_to_be_kept_is_finished_and_can_be_fetched(http: httpx.AsyncClient) -> None:
+async def test_a_stored_answer_is_finished_and_can_be_fetched(http: httpx.AsyncClient) -> None:
     body = asked("Tell it slowly, and keep it.", store=True)
     events = await some_events(http, body, 3)
     log_events = await log_events_of(http, events[-1].id.rpartition("-")[0], to_its_end=True)

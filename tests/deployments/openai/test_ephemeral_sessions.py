@@ -97,7 +97,7 @@ async def test_a_client_that_came_back_here_and_left_again_is_not_waited_for() -
         assert await made.recorded("turn.stop_requested")
 
 
-async def test_what_goes_wrong_with_one_answer_is_nothing_to_the_others() -> None:
+async def test_a_failed_stop_of_one_answer_hinders_no_other() -> None:
     async with opened() as made:
         with made.here.waiting(made.session, TurnId(999)):
             pass

@@ -163,7 +163,7 @@ async def test_a_bad_completion_is_refused_by_code_and_param(
         ),
     ],
 )
-async def test_what_only_the_model_can_tell_is_a_400_before_anything_is_sent(
+async def test_a_refusal_by_the_model_is_a_400_before_anything_is_sent(
     http: httpx.AsyncClient,
     elsewhere: FakeChatServer,
     stream: bool,

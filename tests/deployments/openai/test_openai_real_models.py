@@ -44,7 +44,7 @@ def test_speech_lasts_as_long_as_people_take(speech: bytes) -> None:
 
 
 @pytest.mark.parametrize("model", ["whisper-1", "gpt-4o-mini-transcribe"])
-def test_what_was_spoken_is_written_down(client: OpenAI, speech: bytes, model: str) -> None:
+def test_spoken_words_are_written_down(client: OpenAI, speech: bytes, model: str) -> None:
     made = client.audio.transcriptions.create(model=model, file=("a.wav", speech))
     assert words(made.text) >= HEARD
 

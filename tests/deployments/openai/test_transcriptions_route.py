@@ -154,7 +154,7 @@ async def test_a_bad_form_is_refused_by_code_and_param(
 
 
 @pytest.mark.parametrize("stream", ["true", "false"])
-async def test_what_is_no_sound_is_refused_before_there_is_an_answer(
+async def test_a_file_without_sound_is_refused_before_there_is_an_answer(
     http: httpx.AsyncClient, stream: str
 ) -> None:
     form = {"model": "whisper-1", "stream": stream}

@@ -205,7 +205,7 @@ def test_of_sound_that_does_not_fit_into_memory_one_place_in_the_log_is_kept(
     run(heard())
 
 
-def test_what_is_cleared_is_not_heard_and_it_is_known_how_much_was() -> None:
+def test_cleared_sound_is_not_heard_and_its_heard_part_is_known() -> None:
     async def cleared() -> None:
         output = SoundOutput()
         listener = Listener(output)

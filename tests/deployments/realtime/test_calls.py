@@ -80,7 +80,7 @@ async def test_a_form_brings_the_offer_and_the_configuration(app: RunningApp) ->
         assert caller.location.startswith("/v1/realtime/calls/rtc_")
 
 
-async def test_what_is_said_is_understood_and_an_answer_is_interrupted_by_speech(app: RunningApp) -> None:
+async def test_a_caller_is_understood_and_interrupts_an_answer_by_speech(app: RunningApp) -> None:
     async with calling(app) as caller:
         caller.microphone.say(silence(300) + speech() + silence(1_500))
         await caller.event("output_audio_buffer.stopped")

@@ -220,7 +220,7 @@ async def test_the_model_of_a_secret_answers_and_cannot_be_changed(
         assert (answer.status_code, answer.json()["error"]["param"]) == (404, "model")
 
 
-async def test_what_is_kept_with_a_secret_is_small(app: RunningApp, people: People) -> None:
+async def test_the_session_of_a_secret_has_a_largest_size(app: RunningApp, people: People) -> None:
     async with http_client(app, people.anna) as http:
         for size, status in (15_000, 200), (20_000, 400):
             wish = {"session": {"type": "realtime", "tracing": {"metadata": {"a": "x" * size}}}}

@@ -274,7 +274,7 @@ def test_an_id_that_was_chosen_twice_is_told_once() -> None:
     assert len(added) == 2, "it was free again"
 
 
-def test_what_is_left_out_stays_and_null_takes_away() -> None:
+def test_an_absent_field_stays_and_null_takes_it_away() -> None:
     first = updated(CONFIG, session_patch({"instructions": "Be brief.", "tools": []}))
     second = updated(first, session_patch({"audio": {"output": {"speed": 1.5}}}))
     assert second["instructions"] == "Be brief."

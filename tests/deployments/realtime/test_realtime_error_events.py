@@ -174,7 +174,7 @@ async def _still_well(caller: Client) -> None:
     ],
     ids=range(12),
 )
-async def test_what_is_no_event_is_answered_too(app: RunningApp, message: str | bytes) -> None:
+async def test_a_message_that_is_no_event_is_answered_too(app: RunningApp, message: str | bytes) -> None:
     async with client(app) as caller:
         await caller.raw(message)
         assert (await caller.event("error"))["error"]["message"]

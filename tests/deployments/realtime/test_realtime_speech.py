@@ -146,7 +146,7 @@ async def test_a_transcription_session_writes_down_and_answers_nothing(app: Runn
     assert caller.told("response.created") == []
 
 
-async def test_what_was_not_committed_can_be_taken_back(app: RunningApp) -> None:
+async def test_uncommitted_speech_can_be_taken_back(app: RunningApp) -> None:
     async with client(app) as caller:
         await caller.update(audio={"input": {**TRANSCRIBED["input"], "turn_detection": None}})
         await caller.speak(silence(300) + speech())

@@ -43,7 +43,7 @@ async def test_serve_is_asked_once_for_many_who_look() -> None:
     assert told.asked == 1
 
 
-async def test_what_has_changed_is_seen_when_the_answer_is_old() -> None:
+async def test_a_change_is_seen_when_the_answer_is_old() -> None:
     told, clock = Serve(TWO, ONE), Clock()
     counts = ReplicaCounts(told, clock)
     assert await counts() == TWO

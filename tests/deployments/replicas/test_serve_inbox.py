@@ -40,7 +40,7 @@ async def taken(kind: str, messages: Sequence[Message], most: int = 100) -> list
     return found
 
 
-async def test_what_serve_has_read_before_it_asks_the_application_is_not_lost() -> None:
+async def test_messages_that_serve_read_early_are_not_lost() -> None:
     """Behind HAProxy its task that reads begins before the one that answers."""
     left: list[Message] = [{"type": "http.request", "body": b"{}"}, {"type": "http.disconnect"}]
     found = list[Message]()

@@ -63,7 +63,7 @@ def _deep(depth: int) -> Any:
     ],
     ids=lambda wrong: str(wrong)[:60].encode("ascii", "replace").decode(),
 )
-def test_what_cannot_be_is_refused_with_400(app: RunningApp, wrong: dict[str, Any]) -> None:
+def test_an_impossible_request_is_refused_with_400(app: RunningApp, wrong: dict[str, Any]) -> None:
     body = json.dumps({"model": "gpt-4o", "input": "at once"} | wrong)
     answer = httpx.post(
         f"{app.url}/v1/responses", content=body, headers={"Content-Type": "application/json"}, timeout=30

@@ -46,7 +46,7 @@ def test_an_answer_that_is_cut_off_is_incomplete(client: OpenAI) -> None:
     assert STORY.startswith(made.output_text)
 
 
-def test_what_is_not_here_is_refused_as_openai_does(client: OpenAI) -> None:
+def test_an_unsupported_wish_is_refused_as_openai_does(client: OpenAI) -> None:
     with pytest.raises(NotFoundError) as refused:
         client.responses.create(model="claude", input="A story, please.")
     assert refused.value.code == "model_not_found"

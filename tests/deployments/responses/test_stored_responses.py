@@ -159,7 +159,7 @@ def test_a_response_of_a_schema_is_parsed(client: OpenAI) -> None:
     assert (refused.value.code, refused.value.param) == ("invalid_json_schema", "text.format.schema")
 
 
-def test_what_is_not_stored_is_not_there(client: OpenAI) -> None:
+def test_an_unstored_response_is_not_there(client: OpenAI) -> None:
     made = client.responses.create(model="gpt-4o", input="at once", store=False)
     for name in (made.id, "resp_1", made.id.replace("resp", "msg")):
         with pytest.raises(NotFoundError):

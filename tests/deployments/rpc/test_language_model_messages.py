@@ -27,5 +27,5 @@ def test_a_request_arrives_as_it_was(request_: ChatRequest) -> None:
 
 
 @pytest.mark.parametrize("item", ["Mild.", CALL, Completion("tool_calls", 3, 4, "cloud", "fox-1")], ids=type)
-def test_what_is_written_arrives_as_it_was(item: Written) -> None:
+def test_an_item_arrives_as_it_was_written(item: Written) -> None:
     assert _written(orjson.loads(orjson.dumps(_item(item)))) == item

@@ -44,7 +44,7 @@ async def test_items_that_come_after_serve_has_ended_the_call_are_waited_for(
     "kind",
     [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, EngineError)],
 )
-def test_what_an_engine_refuses_keeps_its_code_on_the_way_from_its_replica(kind: type[EngineError]) -> None:
+def test_an_error_of_an_engine_keeps_its_code_on_the_way_from_its_replica(kind: type[EngineError]) -> None:
     with pytest.raises(EngineError, match="of the engine") as found:
         unless_error(error_item(kind("a word of the engine", field="input")))
     assert (found.value.code, found.value.field) == (kind.code, "input")
@@ -55,7 +55,7 @@ def framed(frame: bytes) -> bytes:
     return len(frame).to_bytes(4, "big") + frame
 
 
-async def test_what_a_lost_connection_took_with_it_is_not_waited_for(
+async def test_items_lost_with_their_connection_are_not_waited_for(
     results: ResultStreamServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployments.rpc.result_stream_server._LATE_S", 3_600.0)

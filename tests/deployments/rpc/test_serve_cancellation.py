@@ -45,7 +45,7 @@ async def heard(answer: Answer, *, whole: bool) -> None:
 
 
 @pytest.mark.parametrize("whole", [True, False])
-async def test_what_serve_cancels_is_a_dead_engine(whole: bool) -> None:
+async def test_a_call_that_serve_cancels_is_a_dead_engine(whole: bool) -> None:
     with pytest.raises(EngineDead, match="with its request"):
         await heard(Answer(cancelled=True), whole=whole)
 

@@ -30,7 +30,7 @@ async def test_an_unknown_story_is_not_found(http: httpx.AsyncClient, ident: str
         assert answer.json()["code"] in ("session.not_found", "route.not_found", "route.method_not_allowed")
 
 
-async def test_what_is_no_story_is_not_found_as_one(http: httpx.AsyncClient, scene: str) -> None:
+async def test_another_session_is_not_found_as_a_story(http: httpx.AsyncClient, scene: str) -> None:
     narration = (await http.post(f"/api/tts/generate/{scene}")).json()["session_id"]
     for ident in (await create(http), narration, scene):
         answer = await http.post(f"/api/stories/{ident}/scenes", json={})

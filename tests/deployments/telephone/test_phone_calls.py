@@ -66,7 +66,7 @@ async def test_a_caller_hears_the_greeting_and_marks_record_what_was_heard(
         assert (connected["data"]["caller"], connected["data"]["called"]) == ("+15550001", "+15550002")
 
 
-async def test_what_a_caller_says_is_asked_and_answered(app: RunningApp) -> None:
+async def test_the_words_of_a_caller_are_asked_and_answered(app: RunningApp) -> None:
     async with calling(app, speed=20) as caller:
         await caller.connected()
         caller.say(as_mulaw(speech()))

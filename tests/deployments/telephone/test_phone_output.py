@@ -107,7 +107,7 @@ async def test_all_of_a_sentence_is_heard_to_its_end() -> None:
         assert not played.output.pending(TURN)
 
 
-async def test_what_was_not_heard_comes_again_after_a_pause_and_nothing_else() -> None:
+async def test_unheard_sound_alone_comes_again_after_a_pause() -> None:
     async with playing(chunk(0), chunk(1, last=True)) as played:
         await eventually(lambda: len(played.waiting) >= 20)
         await played.play(17)
@@ -144,7 +144,7 @@ async def test_only_the_dropped_turn_is_silent() -> None:
         assert not played.output.pending(TURN)
 
 
-async def test_what_was_heard_before_is_left_out() -> None:
+async def test_sound_that_was_heard_before_is_left_out() -> None:
     played = Played()
     played.output = PhoneOutput(played.render, played.send, played.note, "alaw")
     played.output.skip(TURN, 500)

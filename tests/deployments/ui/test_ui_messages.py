@@ -103,7 +103,7 @@ def test_no_text_is_told_twice_where_calls_were_made_before_it() -> None:
     assert sum(len(part.get("text", "")) for part in answer["parts"]) == 100
 
 
-def test_what_a_function_returned_later_is_no_message_of_the_user() -> None:
+def test_the_late_result_of_a_function_is_no_message_of_the_user() -> None:
     conversation = begun()
     first = answered(conversation)
     text = "The function look() has returned its result. Tell me: 5"

@@ -286,7 +286,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("body", "field"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_asked_is_refused_by_its_field(
+def test_an_impossible_question_is_refused_by_its_field(
     http: httpx.Client, body: dict[str, Any], field: str
 ) -> None:
     chat = new_chat()

@@ -78,9 +78,7 @@ async def test_a_long_body_is_checked_once_and_beside_the_loop(chars: int) -> No
 
 @pytest.mark.parametrize("chars", [3, LONG])
 @pytest.mark.parametrize("wrong", [{"number": "many"}, {"number": []}])
-async def test_what_is_wrong_with_a_long_body_is_told_as_of_a_short_one(
-    chars: int, wrong: dict[str, Any]
-) -> None:
+async def test_a_fault_in_a_long_body_is_told_as_in_a_short_one(chars: int, wrong: dict[str, Any]) -> None:
     async with app() as http:
         answer = await http.post("/notes", json={"text": "a" * chars, **wrong})
     told = answer.json()

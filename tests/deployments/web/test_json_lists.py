@@ -87,7 +87,7 @@ async def test_a_long_list_is_made_as_it_is_taken() -> None:
     held.hold(connection, ANNA.name, 1)
 
 
-def test_what_still_changes_is_told_as_it_was() -> None:
+def test_a_turn_that_still_changes_is_told_as_it_was() -> None:
     turns = [TurnState(TurnId(seq), "prompt", "Hi", SessionSettings(), 0) for seq in (2, 3)]
     turns[0].status = "completed"
     views = as_they_are(turns, lambda turn: (turn.turn, turn.answer))

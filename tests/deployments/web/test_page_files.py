@@ -163,7 +163,7 @@ def test_the_script_does_what_its_modules_do_and_later_parts_share_them(tmp_path
         'import { first } from "./taken.js";',
     ],
 )
-def test_what_cannot_be_put_into_the_script_is_refused_by_name(tmp_path: Path, line: str) -> None:
+def test_a_module_that_cannot_be_put_into_the_script_is_refused_by_name(tmp_path: Path, line: str) -> None:
     several = "export const first = 1, second = 2;\n"
     taken = "const whole = { first: 1 };\nexport const { first } = whole;\n"
     _written(tmp_path, {"app.js": f"{line}\n", "b.js": "", "several.js": several, "taken.js": taken})
@@ -178,14 +178,14 @@ def test_code_behind_a_comment_in_its_line_stays(tmp_path: Path) -> None:
     assert "const first = 1;\nlost();\nconst second = 2;" in script
 
 
-def test_what_looks_like_a_comment_within_a_text_stays(tmp_path: Path) -> None:
+def test_text_that_looks_like_a_comment_stays(tmp_path: Path) -> None:
     code = "/** A comment. */\nconst text = `\n  // one\n  /** two */\n`;\n"
     _written(tmp_path, {"app.js": code})
     assert "`\n  // one\n  /** two */\n`" in PageBundle(tmp_path, "app.js").texts["app.js"]
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_what_looks_like_code_within_a_text_stays_as_it_is_written(tmp_path: Path) -> None:
+def test_text_that_looks_like_code_stays_as_it_is_written(tmp_path: Path) -> None:
     code = (
         'const mark = /[`"]/; // `\nconst shown = `\nimport { a } from "./b.js";\nexport const c = 1;\n'
         "  // one ${mark.source}\nexport { c };\n`;\nconsole.log(JSON.stringify(shown));\n"

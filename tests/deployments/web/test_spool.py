@@ -14,7 +14,7 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", tempfile.gettempdir())
 
 
-def test_what_arrives_lies_under_home_without_a_name_and_can_be_opened(tmp_path: Path) -> None:
+def test_an_upload_lies_under_home_without_a_name_and_can_be_opened(tmp_path: Path) -> None:
     spool_under(tmp_path)
     with tempfile.TemporaryFile() as file:
         file.write(b"a canary")
@@ -24,7 +24,7 @@ def test_what_arrives_lies_under_home_without_a_name_and_can_be_opened(tmp_path:
         assert path_of(file.fileno()).read_bytes() == b"a canary"
 
 
-def test_what_is_a_day_old_is_removed_at_the_start(tmp_path: Path) -> None:
+def test_files_of_a_day_ago_are_removed_at_the_start(tmp_path: Path) -> None:
     folder = tmp_path / "spool"
     folder.mkdir()
     (folder / "old").write_bytes(b"left")

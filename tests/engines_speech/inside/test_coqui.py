@@ -183,7 +183,7 @@ def test_frames_that_would_be_interpolated_are_refused(tmp_path: Path) -> None:
         untrained(tmp_path, encoder_sample_rate=11_025)
 
 
-def test_what_is_no_piper_voice_cannot_be_converted(tmp_path: Path) -> None:
+def test_a_file_that_is_no_piper_voice_cannot_be_converted(tmp_path: Path) -> None:
     voice = tmp_path / "x.onnx"
     voice.write_bytes(b"no network")
     voice.with_name("x.onnx.json").write_text("{}", encoding="utf-8")

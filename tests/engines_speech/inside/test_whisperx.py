@@ -167,7 +167,7 @@ def test_an_engine_of_which_nothing_succeeds_is_ill_until_something_does(short_l
     short_lived.check()
 
 
-def test_what_was_said_before_is_not_shared_with_others(whisperx: WhisperX) -> None:
+def test_the_prompt_of_one_utterance_is_not_shared_with_others(whisperx: WhisperX) -> None:
     plainly = said(librivox()[1])
     whisperx.transcribe_many([replace(plainly, prompt="Mrs. Ferrars spoke of him."), plainly, plainly])
     assert list(whisperx.batches)[-2:] == [1, 2]

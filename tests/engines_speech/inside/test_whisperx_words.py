@@ -31,7 +31,7 @@ def test_a_configured_aligner_times_the_words(cache: Path, untrained_aligner: Pa
 
 
 @pytest.mark.parametrize("text", ["In Vertrauen", "in confidence, and far too long for so little sound"])
-def test_what_cannot_be_placed_is_in_no_output(
+def test_words_that_cannot_be_placed_are_in_no_output(
     cache: Path,
     untrained_aligner: Path,
     text: str,

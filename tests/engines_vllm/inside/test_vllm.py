@@ -132,7 +132,7 @@ async def test_the_oldest_is_forgotten_and_one_long_question_is_refused(vllm: Vl
         await everything(vllm, asking(LIGHTHOUSE * 8))
 
 
-async def test_what_is_too_much_is_refused_at_once(vllm: VllmLanguageModel) -> None:
+async def test_a_request_beyond_the_queue_is_refused_at_once(vllm: VllmLanguageModel) -> None:
     at_work = [vllm.stream(asking("Tell me a long story.", max_tokens=400)) for _ in range(4)]
     for stream in at_work:
         await anext(stream)

@@ -38,7 +38,7 @@ def test_a_run_is_not_worse_than_itself(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert run(monkeypatch, "--given", file, "--against", file) == bench_command.NOT_WORSE
 
 
-def test_what_got_worse_is_named_with_what_was_found_expected_and_noise(
+def test_a_worse_row_is_named_with_its_values_and_its_noise(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now, before = saved(SLOWER, tmp_path / "now.json"), saved(STILL, tmp_path / "before.json")
@@ -60,7 +60,7 @@ def test_a_row_without_history_is_said_and_fails_nothing(
 @pytest.mark.parametrize(
     "content", ["", "{}", "[]", "no json", '{"version": 9}', '{"version": 1, "rows": 3}']
 )
-def test_what_is_no_run_is_refused_with_words(
+def test_a_file_that_is_no_run_is_refused_with_words(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "file.json"
@@ -70,7 +70,7 @@ def test_what_is_no_run_is_refused_with_words(
     assert run(monkeypatch, "--given", tmp_path / "none.json") == bench_command.WRONG
 
 
-def test_what_is_kept_is_a_table_and_a_line_that_says_how_much_the_rounds_differed(tmp_path: Path) -> None:
+def test_a_kept_run_is_a_table_and_a_line_of_how_much_the_rounds_differed(tmp_path: Path) -> None:
     tables, history = tmp_path / "measurements.md", tmp_path / "history.jsonl"
     tables.write_text(f"# Measurements\n\n{bench_command.MARK}\n## before\n")
     for rows in (STILL, SLOWER):

@@ -29,7 +29,7 @@ def test_a_run_is_never_worse_than_itself(run: PastRatio, times: int) -> None:
 
 
 @given(pasts, histories)
-def test_what_is_beyond_the_noise_is_always_worse_and_what_is_within_never(
+def test_a_value_beyond_the_noise_is_always_worse_and_one_within_never(
     now: PastRatio, kept: list[PastRatio]
 ) -> None:
     limit = judge(now, kept).limit

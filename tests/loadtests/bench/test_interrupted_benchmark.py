@@ -18,7 +18,7 @@ def until_somebody_stops_it(*_: object) -> Iterator[MeasuredRow]:
     raise KeyboardInterrupt
 
 
-def test_what_was_measured_is_printed_and_written(
+def test_measured_rows_are_printed_and_written(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     found = tmp_path / "found.json"

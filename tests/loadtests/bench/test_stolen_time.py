@@ -32,7 +32,7 @@ def test_each_share_is_that_since_the_one_before(monkeypatch: pytest.MonkeyPatch
     assert [next(shares) for _ in range(3)] == [0.0, 0.0, 0.5]
 
 
-def test_what_was_measured_together_has_the_same_share(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_measured_together_have_the_same_share(monkeypatch: pytest.MonkeyPatch) -> None:
     reading(monkeypatch, [CpuTimes(0, 0, 0), CpuTimes(5, 4, 1), CpuTimes(5.1, 4.1, 1)])
     shares = tables.thefts()
     assert [next(shares) for _ in range(3)] == [0.0, 0.1, 0.1]

@@ -20,7 +20,7 @@ from schemas.settings.listening_settings import SpeechToTextSettings
 
 
 @pytest.mark.parametrize("option", ["--speech-to-text", "--ear"])
-def test_what_is_missing_is_said_with_the_remedy(tmp_path: Path, option: str) -> None:
+def test_missing_parts_are_said_with_the_remedy(tmp_path: Path, option: str) -> None:
     arguments = gpu_parsed(["--engine", "vllm", "--voice", "coqui", option, "whisperx"])
     said = "\n".join(missing(arguments, tmp_path))
     for words in ("make env-vllm", "make env-speech-gpu", ".venv-vllm"):
@@ -34,7 +34,7 @@ def test_a_step_is_known_by_its_old_name() -> None:
 
 
 @pytest.mark.parametrize("words", [["--sessions", "0"], ["--model", "random:huge"], ["--model", "/nowhere"]])
-def test_what_cannot_be_is_refused(words: list[str]) -> None:
+def test_impossible_options_are_refused(words: list[str]) -> None:
     with pytest.raises(SystemExit):
         gpu_parsed(words)
 

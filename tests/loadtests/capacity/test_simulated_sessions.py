@@ -57,7 +57,7 @@ def test_a_cluster_that_is_large_enough_keeps_people_from_waiting(found: dict[st
 
 
 @pytest.mark.parametrize("people", [ASSISTANT, NARRATION], ids=["assistant", "narration"])
-def test_what_is_planned_for_is_never_more_than_the_machines_have(found: dict[str, Any], people: Any) -> None:
+def test_a_plan_never_takes_more_than_the_machines_have(found: dict[str, Any], people: Any) -> None:
     of = demand(found, people)
     for sessions in (1, 1_000, 10_000_000):
         size = size_for(found, people, sessions)
@@ -112,7 +112,7 @@ def test_the_page_says_what_the_model_says() -> None:
     assert scaling_page.update(check=True, quick=True) == [], 'run "python -m loadtests simulator --write"'
 
 
-def test_what_was_measured_can_be_read(found: dict[str, Any]) -> None:
+def test_the_kept_measurements_can_be_read(found: dict[str, Any]) -> None:
     assert found["around"]["gateway"]["turn"] > 0
     kept = small_end.kept()
     assert json.loads(small_end.KEPT.read_text()).keys() == kept.keys()

@@ -87,7 +87,7 @@ async def test_the_blocking_client_follows_as_well(tmp_path: Path, streamed: boo
     assert notes.over(next(iter(notes.turns)))
 
 
-def test_what_was_said_into_a_line_that_moves_is_said_again_from_where_the_server_has_it() -> None:
+def test_speech_into_a_moved_line_goes_on_from_where_the_server_has_it() -> None:
     voice = ResumableInput("microphone")
     first, second, third = (bytes([number]) * 20 * PER_MS for number in range(3))
     voice.say(first)

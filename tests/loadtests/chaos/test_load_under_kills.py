@@ -191,7 +191,7 @@ def test_the_table_of_a_soak_has_every_fault_gaps_too() -> None:
     assert "| what they heard | 81 events, 9 answers; gaps 3, cut_tails 0, cross_talk 0, lost 0," in table
 
 
-def test_what_a_system_holds_is_told_by_part_and_by_the_keys_of_its_log(
+def test_the_memory_of_a_system_is_told_by_part_and_by_the_keys_of_its_log(
     homes: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, _ = homes

@@ -74,7 +74,7 @@ def test_steps_that_were_made_are_published_however_it_ends(
 
 
 @pytest.mark.parametrize("words", ["--out {file}", "--keep"])
-def test_what_could_not_be_written_is_said_before_it_begins(
+def test_an_unwritable_place_is_said_before_the_curve_begins(
     words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "measurements.md").write_text("# No mark\n", "utf-8")

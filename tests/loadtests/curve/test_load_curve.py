@@ -182,7 +182,7 @@ def test_the_place_for_it_is_in_the_documents() -> None:
         ("--think inf", "no number from 0 on"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(
+def test_impossible_options_are_said_in_one_line(
     words: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert said in refused(curve_main, words, monkeypatch, capsys)

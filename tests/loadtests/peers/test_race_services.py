@@ -48,7 +48,7 @@ class TestSpeech(TextToSpeechContract):
 
 
 @pytest.mark.anyio
-async def test_what_was_heard_is_written_down(tmp_path: Path) -> None:
+async def test_heard_speech_is_written_down(tmp_path: Path) -> None:
     script = tmp_path / "script.json"
     script.write_text('{"texts": ["Please tell me of the fox."]}')
     stt = build_speech_to_text(SpeechToTextSettings(engine="scripted", script=script), tmp_path)

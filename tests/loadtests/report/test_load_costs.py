@@ -37,7 +37,7 @@ def grown(people: int, mb_each: float, cores_each: float) -> SystemSeen:
 
 
 @given(st.integers(200, 400), st.floats(0.01, 1), st.floats(0.001, 0.1))
-def test_what_each_person_takes_is_found_again(people: int, mb_each: float, cores_each: float) -> None:
+def test_the_cost_of_each_person_is_found_again(people: int, mb_each: float, cores_each: float) -> None:
     seen = grown(people, mb_each, cores_each)
     last = seen.loads[-1]
     assert abs(last.part_cores["Gateway"] / last.people - cores_each) < 0.1 * cores_each
@@ -92,7 +92,7 @@ def test_growth_is_not_hidden_by_a_gateway_that_is_killed_and_begins_anew() -> N
     assert "another one after" in html
 
 
-def test_what_is_given_back_when_nobody_comes_any_more_is_no_shrinking() -> None:
+def test_handles_given_back_at_the_end_are_no_shrinking() -> None:
     looks = []
     for second in range(0, 600, 2):
         member = ProcessSample("Gateway", "1 1.00", 0.0, 200.0, fds=90 if second <= 500 else 30, threads=9)

@@ -40,7 +40,7 @@ def test_even_growth_is_found_whatever_each_process_began_with(
 
 
 @given(LENGTHS, BASES, st.floats(0, 500))
-def test_what_is_made_once_at_the_beginning_is_no_growth(
+def test_memory_taken_once_at_the_beginning_is_no_growth(
     lengths: list[int], bases: list[float], once: float
 ) -> None:
     lives = [
@@ -110,7 +110,7 @@ def test_lives_that_ended_before_they_were_settled_say_nothing(lengths: list[int
 
 
 @given(LENGTHS)
-def test_what_is_settled_is_late_and_in_order(lengths: list[int]) -> None:
+def test_settled_looks_are_late_and_in_order(lengths: list[int]) -> None:
     for one in one_after_the_other(lengths, [0.0] * 5, 1.0):
         late = settled(one)
         assert all(before < after for before, after in pairwise(late))

@@ -43,7 +43,7 @@ def judged(outcome: VoiceOutcome) -> dict[str, tuple[str, str]]:
     return {row[0].partition(",")[0]: (row[1], row[3]) for row in verdicts([outcome])}
 
 
-def test_what_is_fast_enough_and_right_is_kept() -> None:
+def test_an_answer_that_is_fast_and_right_is_kept() -> None:
     told = judged(VoiceOutcome(VoiceScenario(SILENCE_500), [answered()], [], []))
     assert told == {
         "final text": ("300 / 300 ms", "kept"),
@@ -80,7 +80,7 @@ def test_the_failures_of_many_callers_count_too() -> None:
     ]
 
 
-def test_what_was_never_asked_is_neither_kept_nor_missed() -> None:
+def test_a_question_that_was_never_asked_is_neither_kept_nor_missed() -> None:
     assert {
         verdict for _, verdict in judged(VoiceOutcome(VoiceScenario(SILENCE_500), [], [], [])).values()
     } == {"-"}
@@ -119,7 +119,7 @@ def test_a_length_has_its_unit(text: str, seconds: float) -> None:
         (["--trace", "--soak", "3m"], "not allowed with"),
     ],
 )
-def test_what_would_have_no_effect_is_refused(
+def test_an_option_without_effect_is_refused(
     words: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):

@@ -44,7 +44,7 @@ SHORT = "--scenario chat --rate 6/s --for 1 --turns 2 --think 0.01 --no-listen"
         ("--keep", "--keep works only with --arrivals soak"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(
+def test_impossible_options_are_said_in_one_line(
     words: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert said in refused(load_main, words, monkeypatch, capsys)
@@ -69,7 +69,7 @@ def test_where_nothing_can_be_run_it_says_why(
 
 
 @pytest.mark.parametrize("words", ["--out {file}", "--plots {file}/plots", "--arrivals soak --keep"])
-def test_what_could_not_be_written_is_said_before_anybody_comes(
+def test_an_unwritable_place_is_said_before_anybody_comes(
     words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "measurements.md"
@@ -80,7 +80,7 @@ def test_what_could_not_be_written_is_said_before_anybody_comes(
     assert re.search(r"load: .*(be made a folder|has no line)", capsys.readouterr().err)
 
 
-def test_what_was_not_kept_is_said_before_anything_else_can_go_wrong(
+def test_a_broken_requirement_is_said_before_anything_else_can_go_wrong(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def full(*_: object) -> None:

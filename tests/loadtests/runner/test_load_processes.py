@@ -65,7 +65,7 @@ def visits(count: int) -> list[CallerRecord]:
 
 
 @given(st.integers(1, 7))
-def test_what_several_processes_bring_is_put_together_as_if_it_had_been_one(processes: int) -> None:
+def test_the_results_of_several_processes_are_those_of_one(processes: int) -> None:
     everybody = visits(40)
     parts = [everybody[number::processes] for number in range(processes)]
     samples = [load_summary.answered(part, 0.0) for part in parts]

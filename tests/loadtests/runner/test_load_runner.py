@@ -155,7 +155,7 @@ async def test_no_caller_queues_inside_this_client(monkeypatch: pytest.MonkeyPat
     assert made == ["one"] * people
 
 
-async def test_what_goes_wrong_is_one_persons_result_and_says_whose_fault_it_is(app: RunningApp) -> None:
+async def test_a_failure_is_one_persons_result_and_says_whose_fault_it_is(app: RunningApp) -> None:
     async def breaks(person: VirtualCaller) -> None:
         match person.visit.number:
             case 0:
@@ -182,7 +182,7 @@ async def test_what_goes_wrong_is_one_persons_result_and_says_whose_fault_it_is(
     assert done.visits[0].retry_after_s == 2.0
 
 
-async def test_what_the_server_said_before_it_closed_is_told_rather_than_the_closing(app: RunningApp) -> None:
+async def test_an_error_before_a_closing_is_told_rather_than_the_closing(app: RunningApp) -> None:
     async def comes_late(person: VirtualCaller) -> None:
         async with person.line("0198c0de-0000-7000-8000-000000000000") as line:
             await line._socket.wait_closed()

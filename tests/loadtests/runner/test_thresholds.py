@@ -56,7 +56,7 @@ def test_of_a_run_that_was_stopped_nothing_is_missed() -> None:
     ],
     ids=["one that was followed", "none", "one that found nobody", "one that nobody followed"],
 )
-def test_what_was_to_be_killed_was_and_came_back(kills: tuple[ProcessKill, ...], missed: list[str]) -> None:
+def test_every_kill_hits_a_process_that_comes_back(kills: tuple[ProcessKill, ...], missed: list[str]) -> None:
     """Callers may fail then: --require says how many."""
     result = result_with("fine", "failed", kills=kills, **ANSWERED)
     assert broken(result, killing=True) == missed

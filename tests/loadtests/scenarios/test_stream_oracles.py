@@ -23,7 +23,7 @@ def kinds(frames: list[Frame], late: dict[int, float] | None = None) -> Counter[
 
 
 @given(STREAMS, st.booleans())
-def test_there_is_nothing_wrong_with_a_good_stream_and_its_log(frames: list[Frame], hears: bool) -> None:
+def test_a_good_stream_and_its_log_have_no_findings(frames: list[Frame], hears: bool) -> None:
     notes = noted(frames, hears=hears)
     assert oracles.judge(notes) == []
     log = {event["seq"]: fingerprint(event) for event, _ in frames}
@@ -106,7 +106,9 @@ def test_a_silence_that_is_heard_is_found_unless_it_is_the_listeners_own(
 
 
 @given(STREAMS, st.data())
-def test_what_is_otherwise_in_the_log_or_not_in_it_is_found(frames: list[Frame], data: st.DataObject) -> None:
+def test_an_event_that_the_log_has_otherwise_or_not_at_all_is_found(
+    frames: list[Frame], data: st.DataObject
+) -> None:
     notes = noted(frames)
     log = {event["seq"]: fingerprint(event) for event, _ in frames}
     seq = data.draw(st.sampled_from(sorted(log)))

@@ -134,7 +134,7 @@ def test_where_hardly_anybody_can_be_answered_that_is_known_to_all(gateways: int
     assert together.p95 <= 0.8 * each_alone.p95
 
 
-def test_what_neighbours_said_long_ago_says_nothing() -> None:
+def test_an_old_word_of_neighbours_says_nothing() -> None:
     machine = Machine(1, 8)
     [limiter] = machine.all
     with ExitStack() as stack:
@@ -168,7 +168,7 @@ def test_where_there_is_room_for_all_hardly_anybody_is_refused_because_some_answ
 
 
 @pytest.mark.parametrize("gateways", [2, 4, 8])
-def test_what_has_become_slower_for_good_is_usual_in_the_end(gateways: int) -> None:
+def test_a_lasting_slowness_is_usual_in_the_end(gateways: int) -> None:
     machine = Machine(gateways, at_a_time=60, slower=2.0)
     part = 4 * MAKING_S / machine.at_a_time
     machine.go_through(part, seconds=400)

@@ -260,7 +260,7 @@ async def test_an_import_is_counted_and_leaves_nothing_where_there_is_no_room(
         assert len((await http.get("/v1/sessions")).json()["sessions"]) <= len(before) + 1
 
 
-async def test_what_is_stored_has_a_quota_that_names_what_to_delete(
+async def test_the_quota_of_storage_names_the_sessions_to_delete(
     bounded: RunningApp, homes: tuple[Path, Path]
 ) -> None:
     async with somebody(bounded, homes[1]) as (http, _):

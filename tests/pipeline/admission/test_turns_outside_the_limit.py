@@ -11,7 +11,7 @@ from schemas.settings.limit_settings import AdmissionSettings
 from tests.pipeline.admission.test_concurrency_limiter import USUAL_S, accustomed, beside, let_in, turn
 
 
-def test_what_is_held_back_on_purpose_is_not_late() -> None:
+def test_a_turn_held_back_on_purpose_is_not_late() -> None:
     limiter, clock = accustomed()
     with ExitStack() as stack:
         held = [stack.enter_context(limiter.turn("read")) for _ in range(4)]

@@ -124,7 +124,7 @@ def test_a_recorder_that_goes_on_goes_on_in_time(first_ms: int, flush: bool) -> 
         assert abs(lag_samples(sound[part], again[part])) <= 16
 
 
-def test_what_is_missing_is_silence() -> None:
+def test_missing_pieces_are_silence() -> None:
     sound = clicks(3_000)
     pieces = captured(sound)
     again = heard_again([*pieces[:2], *pieces[4:]])
@@ -133,7 +133,7 @@ def test_what_is_missing_is_silence() -> None:
     assert abs(lag_samples(sound[32 * 2_000 :], again[32 * 2_000 :])) <= 16
 
 
-def test_what_is_there_twice_is_heard_once() -> None:
+def test_repeated_pieces_are_heard_once() -> None:
     pieces = captured(clicks(3_000))
     assert len(heard_again([*pieces[:3], *pieces[1:]])) == 32 * 3_000
 

@@ -34,7 +34,7 @@ def test_a_tone_is_the_same_tone_at_a_third_of_the_samples(law: Literal["mulaw",
 
 
 @LAWS
-def test_what_a_telephone_cannot_carry_does_not_come_back_as_another_tone(
+def test_a_tone_too_high_for_a_telephone_does_not_come_back_as_another(
     law: Literal["mulaw", "alaw"],
 ) -> None:
     sound = heard(G711Encoder(law).encode(sine(6_000, 200), last=True), law)

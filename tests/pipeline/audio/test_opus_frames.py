@@ -55,6 +55,6 @@ def test_other_bytes_are_refused_or_as_long_as_they_say(packet: bytes) -> None:
 
 
 @pytest.mark.parametrize("packet", ["", "4b", "4b00", "4b07", "4b8205", "4afc", "49000000", "4bc2ff"])
-def test_what_is_cut_short_or_too_long_is_refused(packet: str) -> None:
+def test_a_packet_that_is_cut_short_or_too_long_is_refused(packet: str) -> None:
     with pytest.raises(ValueError, match="Opus"):
         single_frames(bytes.fromhex(packet))

@@ -59,12 +59,12 @@ def seconds_of(body: bytes) -> float:
 
 
 @pytest.mark.parametrize(("container", "codec"), CONTAINERS)
-def test_what_carries_its_sound_in_itself_is_read(container: str, codec: str) -> None:
+def test_a_file_that_carries_its_sound_is_read(container: str, codec: str) -> None:
     rate = 48_000 if codec in ("libopus", "ac3") else 44_100
     assert seconds_of(encoded(TONE, container, codec, rate=rate)) == pytest.approx(SECONDS, abs=0.15)
 
 
-def test_what_names_other_files_opens_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_of_other_files_opens_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "secret.wav").write_bytes(wav(TONE))
     monkeypatch.chdir(tmp_path)
     for path in ("secret.wav", str(tmp_path / "secret.wav"), f"file:{tmp_path}/secret.wav"):
@@ -78,7 +78,7 @@ def test_what_names_other_files_opens_none(tmp_path: Path, monkeypatch: pytest.M
                 pcm_of(body.encode())
 
 
-def test_what_names_an_address_asks_nobody() -> None:
+def test_a_list_of_addresses_asks_nobody() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         host, port = server.getsockname()
         address = f"http://{host}:{port}/sound"
@@ -97,7 +97,7 @@ def test_what_names_an_address_asks_nobody() -> None:
             server.accept()
 
 
-def test_what_describes_a_call_waits_for_none() -> None:
+def test_the_description_of_a_call_waits_for_none() -> None:
     """FFmpeg would open the port, and wait for sound that nobody sends."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))

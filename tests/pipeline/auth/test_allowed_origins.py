@@ -163,7 +163,7 @@ async def test_an_open_server_answers_its_own_machine_only(open_app: RunningApp)
         ("::ffff:10.0.0.1", False),
     ],
 )
-def test_what_is_this_machine_alone(host: str, local: bool) -> None:
+def test_only_addresses_of_this_machine_are_loopback(host: str, local: bool) -> None:
     assert is_loopback(host) is local
 
 

@@ -120,7 +120,7 @@ async def test_a_signature_that_was_tampered_with_lets_nobody_in(app: RunningApp
 
 
 @pytest.mark.parametrize("key", ["rhapsode_00000000_00", "rhapsode_", "Zm9v", "x" * 5_000, "a.b.c"])
-async def test_what_is_no_key_of_ours_lets_nobody_in(app: RunningApp, key: str) -> None:
+async def test_an_unknown_key_lets_nobody_in(app: RunningApp, key: str) -> None:
     assert await outcome(app, key) == (401, "auth.invalid")
 
 

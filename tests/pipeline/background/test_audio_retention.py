@@ -102,7 +102,7 @@ async def test_old_sound_that_came_in_is_dropped_and_its_events_stay(tiers: Tier
         assert sounds(await whole(tiers.log, session), "input.audio") == [False, False, False, True, True]
 
 
-async def test_what_is_archived_later_is_archived_without_it(tiers: Tiers) -> None:
+async def test_a_later_archive_is_made_without_the_sound(tiers: Tiers) -> None:
     session = await session_of(tiers, [40, 1], sealed=True)
     assert await retention(tiers, session).sweep() == 1
     assert await tiers.archiver.archive(session) is not None

@@ -171,7 +171,7 @@ async def test_poison_is_a_dead_letter_after_five_tries_and_stops_nobody(
     assert sum(pointer.session == poison for pointer in effect.seen) == 5
 
 
-async def test_what_a_worker_took_and_never_finished_is_claimed_by_another(log: RedisEventLog) -> None:
+async def test_an_effect_that_a_worker_never_finished_is_claimed_by_another(log: RedisEventLog) -> None:
     session = await session_with(log, COMPLETED)
     dead = RedisGroups(log)
     taken = await fetched(dead, Member("noted", "dead"), count=1)
@@ -184,9 +184,7 @@ async def test_what_a_worker_took_and_never_finished_is_claimed_by_another(log: 
     assert effect.done[0].session == session
 
 
-async def test_what_is_delivered_again_while_it_is_worked_on_is_done_once(
-    log: RedisEventLog, home: Path
-) -> None:
+async def test_an_effect_delivered_again_during_its_work_is_done_once(log: RedisEventLog, home: Path) -> None:
     gate = anyio.Event()
     effect = Noted(gate=gate)
     session = await session_with(log, COMPLETED)

@@ -73,7 +73,7 @@ async def test_the_age_of_what_is_pending_is_that_of_the_event(log: RedisEventLo
     await group.aclose()
 
 
-async def test_what_was_counted_today_is_in_it(log: RedisEventLog) -> None:
+async def test_a_report_has_the_counts_of_its_day(log: RedisEventLog) -> None:
     maintenance = RedisMaintenance(log)
     day = "1970-01-01"  # the events of these tests were recorded in its first second
     async with running(log, Stats()):

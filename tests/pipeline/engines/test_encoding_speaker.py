@@ -32,7 +32,7 @@ async def speaker(tmp_path: Path) -> AsyncGenerator[EncodingSpeaker, None]:
 
 
 @pytest.mark.parametrize("chars", [1, 25, 30, 50])
-async def test_what_comes_at_once_is_recorded_in_chunks(speaker: EncodingSpeaker, chars: int) -> None:
+async def test_a_long_sound_is_recorded_in_chunks(speaker: EncodingSpeaker, chars: int) -> None:
     async with aclosing(speaker.speak("a" * chars, voice=speaker.voices[0])) as stream:
         chunks = [item async for item in stream if isinstance(item, OpusChunk)]
     assert all(0 < chunk.ms <= CHUNK_MS // 2 for chunk in chunks)

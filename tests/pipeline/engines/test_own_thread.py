@@ -33,7 +33,7 @@ async def started(thread: OwnThread, work: Work, *names: str) -> list[asyncio.Ta
     return tasks
 
 
-async def test_what_is_at_work_ends_and_who_waits_is_told_that_the_engine_is_dead() -> None:
+async def test_a_running_call_ends_and_waiting_ones_hear_that_the_engine_is_dead() -> None:
     thread, work = OwnThread("test"), Work()
     first, second, third = await started(thread, work, "first", "second", "third")
     thread.close()
@@ -69,7 +69,7 @@ async def test_a_caller_that_is_cancelled_leaves_the_queue() -> None:
     assert work.done == ["first", "third"]
 
 
-async def test_what_a_call_raises_reaches_its_caller() -> None:
+async def test_an_error_of_a_call_reaches_its_caller() -> None:
     thread = OwnThread("test")
     with pytest.raises(ZeroDivisionError):
         await thread.do(divmod, 1, 0)

@@ -84,7 +84,7 @@ def test_a_document_is_there_with_its_last_line() -> None:
     assert reader.feed(b"\n\r\n") == []
 
 
-def test_what_was_cut_off_at_the_end_is_nothing() -> None:
+def test_an_event_that_is_cut_off_at_the_end_is_nothing() -> None:
     assert read(b'data: {"a": 1}\n\ndata: {"a"') == [{"a": 1}]
     assert read(b'data: {"a": 1}') == [{"a": 1}]
 
@@ -154,7 +154,7 @@ def test_a_refusal_is_told() -> None:
     assert answered({"choices": [{"delta": {"refusal": "I must not."}}]})[0] == ["I must not."]
 
 
-def test_what_is_said_once_more_at_the_end_is_told_once() -> None:
+def test_a_text_repeated_at_the_end_is_told_once() -> None:
     all_of_it = {"choices": [{"message": {"content": "The fox"}, "finish_reason": "stop"}]}
     assert answered(chunk("The"), chunk(" fox"), all_of_it)[0] == ["The", " fox"]
     assert answered(all_of_it)[0] == ["The fox"]

@@ -68,7 +68,7 @@ def test_one_stuck_thread_is_told_beside_others_that_work(watchdog: Watchdog, cl
             watchdog.check()
 
 
-def test_what_waits_for_a_thread_is_no_work(watchdog: Watchdog, clock: Clock) -> None:
+def test_a_call_that_waits_for_a_thread_is_no_work(watchdog: Watchdog, clock: Clock) -> None:
     begun, go_on = Event(), Event()
 
     def first() -> None:

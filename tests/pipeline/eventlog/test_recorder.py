@@ -28,7 +28,7 @@ def log() -> MemoryEventLog:
     return MemoryEventLog()
 
 
-async def test_what_is_recorded_first_is_first_in_the_log(
+async def test_events_lie_in_the_log_in_the_order_of_their_recording(
     log: MemoryEventLog, recorder: Recorder, session: SessionId
 ) -> None:
     writer = recorder.open(session, producer="owner", epoch=1)

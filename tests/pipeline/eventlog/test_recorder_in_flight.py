@@ -40,7 +40,7 @@ class TestTogether:
             await writer.drain()
         assert [[len(batch.events) for batch in group] for group in log.sent] == [[1], [3, 3]]
 
-    async def test_what_lingers_leaves_together_in_the_end(
+    async def test_lingering_events_leave_together_in_the_end(
         self, log: GatedLog, recorder: Recorder, session: SessionId
     ) -> None:
         writer = recorder.open(session, producer="owner", epoch=1)
@@ -51,7 +51,7 @@ class TestTogether:
         assert [[len(batch.events) for batch in group] for group in log.sent] == [[4]]
 
     @pytest.mark.parametrize("how", ["record", "commit", "drain"])
-    async def test_what_cannot_wait_takes_along_what_lingers(
+    async def test_an_urgent_event_takes_along_those_that_linger(
         self, log: GatedLog, recorder: Recorder, session: SessionId, how: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(group_committer, "LINGER_S", 3_600.0)
@@ -77,7 +77,7 @@ class TestTogether:
         await until(lambda: writer.queue.empty)
         assert [[len(batch.events) for batch in group] for group in log.sent] == [[BATCH_EVENTS]]
 
-    async def test_what_came_during_a_round_trip_lingers_after_it(
+    async def test_an_event_that_came_during_a_round_trip_lingers_after_it(
         self, log: GatedLog, recorder: Recorder, session: SessionId, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(group_committer, "LINGER_S", 3_600.0)
@@ -140,7 +140,7 @@ class TestAway:
         return AwayLog()
 
     @pytest.mark.parametrize("silent", [False, True])
-    async def test_what_was_recorded_waits_and_is_in_the_log_once(
+    async def test_a_recorded_event_waits_and_is_in_the_log_once(
         self, log: AwayLog, recorder: Recorder, session: SessionId, silent: bool
     ) -> None:
         writer = recorder.open(session, producer="owner", epoch=1)

@@ -67,7 +67,7 @@ def measured_in(story: Telling) -> dict[str, tuple[float, int]]:
 
 
 @given(story=tellings())
-async def test_what_each_event_counts_adds_up_to_what_the_log_says(story: Telling) -> None:
+async def test_the_counts_of_all_events_add_up_to_those_of_the_log(story: Telling) -> None:
     log, live = Told(story), Tally()
     for event in story.events:
         if event.type in MEASURED:
@@ -144,7 +144,7 @@ def test_a_turn_that_was_taken_over_counts_once_and_says_so() -> None:
     assert "rhapsode_delta_gap_seconds" not in found
 
 
-def test_what_was_held_was_not_late() -> None:
+def test_a_held_sentence_was_not_late() -> None:
     story = Telling()
     turn = story.ask()
     end = story.sentence(turn, 0, 0)
@@ -212,7 +212,7 @@ def test_a_quantile_lies_in_the_bucket_of_what_it_estimates(seen: list[float], s
     assert quantile((1.0,), [0, 0], share) is None
 
 
-def test_what_is_held_costs_as_much_as_there_are_answers_in_the_making() -> None:
+def test_a_hold_costs_as_much_as_there_are_answers_in_the_making() -> None:
     """A bundle may have ten thousand turns that are over, and be held a hundred thousand times."""
     story = Telling()
     for _ in range(50):

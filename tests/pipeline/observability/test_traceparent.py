@@ -63,7 +63,7 @@ async def test_openais_route_continues_it_as_well(http: httpx.AsyncClient, colle
     assert root.parent == SPAN
 
 
-async def test_what_is_asked_over_a_websocket_is_in_the_trace_of_its_handshake(
+async def test_a_question_over_a_websocket_is_in_the_trace_of_its_handshake(
     app: RunningApp, collecting: Collector
 ) -> None:
     trace = 0x2AF7651916CD43DD8448EB211C80319C
@@ -90,7 +90,7 @@ async def test_what_is_asked_over_a_websocket_is_in_the_trace_of_its_handshake(
         f"00-{5:032x}-{SPAN:016x}-01" + "-x" * 5_000,
     ],
 )
-async def test_what_is_no_traceparent_is_not_kept(http: httpx.AsyncClient, given: str) -> None:
+async def test_a_malformed_traceparent_is_not_kept(http: httpx.AsyncClient, given: str) -> None:
     session = await create(http)
     path = f"/v1/sessions/{session}/turns"
     answer = await http.post(path, json={"text": "Hello."}, headers={"traceparent": given})

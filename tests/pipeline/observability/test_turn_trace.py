@@ -80,7 +80,7 @@ async def test_functions_are_spans_and_one_that_fails_fails_its_span_only(
     assert (root.error, root.told[span_names.TURN_OUTCOME]) == ("", "turn.completed")
 
 
-async def test_what_fails_says_so_by_its_code(
+async def test_a_failed_step_says_so_by_its_code(
     app: RunningApp, http: httpx.AsyncClient, collecting: Collector
 ) -> None:
     _, _, spans = await turn_of(app, http, collecting, "Please fail.")

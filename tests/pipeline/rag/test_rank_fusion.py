@@ -16,7 +16,7 @@ def _hits(numbers: list[int]) -> list[Hit]:
     return [Hit(number, 0.0) for number in numbers]
 
 
-def test_what_two_rankings_agree_on_comes_first() -> None:
+def test_a_hit_that_two_rankings_agree_on_comes_first() -> None:
     assert [hit.chunk for hit in fused([_hits([1, 2, 3]), _hits([4, 2, 5])])] == [2, 1, 4, 3, 5]
 
 

@@ -429,7 +429,7 @@ HOLLOW: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", HOLLOW)
-def test_what_says_nothing_takes_no_more_memory_than_in_the_log(kind: str) -> None:
+def test_hollow_parts_take_no_more_memory_than_in_the_log(kind: str) -> None:
     """As objects it took up to thirty times as much: an import of 32 MB had a gigabyte in each gateway."""
     story, data = Story(), copy.deepcopy(HOLLOW[kind])
     turn = story.tell(WISH)
@@ -455,7 +455,7 @@ def test_a_question_of_many_utterances_holds_their_names_once() -> None:
     assert sys.getsizeof(names) < 50_000
 
 
-def test_what_a_question_took_up_is_kept_with_it_alone() -> None:
+def test_the_utterances_of_a_question_are_kept_with_it_alone() -> None:
     """Sets of all questions before would take gigabytes for a long chain of them."""
     items, said = Items(), {"input": "a", "utterance": 0, "at_ms": 0}
     for seq in range(1, 100, 2):

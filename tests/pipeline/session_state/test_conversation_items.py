@@ -69,7 +69,7 @@ def test_of_very_many_items_the_newest_few_thousand_are_looked_at() -> None:
     assert more[0] == messages[0]
 
 
-def test_what_was_removed_is_not_held_and_its_name_stays_taken() -> None:
+def test_a_removed_item_is_not_held_and_its_name_stays_taken() -> None:
     items = Items()
     told(items, 2, ItemAdded(item=message("a", "x" * 100, "y" * 50)))
     told(

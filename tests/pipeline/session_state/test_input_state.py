@@ -15,7 +15,7 @@ def cleared(utterance: int, at_ms: int) -> tuple[str, dict[str, int]]:
     return "speech.discarded", {"utterance": utterance, "at_ms": at_ms}
 
 
-def test_what_is_taken_back_costs_no_utterance_before_it() -> None:
+def test_a_clear_costs_no_utterance_before_it() -> None:
     state = told(opened(), sound(0, 5_000), *said(0, 500, 2_000), begun(1, 3_000), cleared(1, 4_000))
     assert list(state.unwritten) == [0]
     assert (state.rest_ms, state.settled_ms, state.next_utterance) == (500, 0, 0)
@@ -50,7 +50,7 @@ def test_orders_are_given_again_in_the_order_of_the_sound() -> None:
     ]
 
 
-def test_what_was_cut_by_its_length_is_taken_back_with_what_follows() -> None:
+def test_an_utterance_cut_by_its_length_is_taken_back_with_its_rest() -> None:
     state = told(
         opened(),
         *said(0, 500, 2_000, reason=CUT),
@@ -61,14 +61,14 @@ def test_what_was_cut_by_its_length_is_taken_back_with_what_follows() -> None:
     assert (state.kept, state.done) == ([], {0, 1})
 
 
-def test_what_was_taken_back_before_it_was_written_down_waits_for_nothing() -> None:
+def test_an_utterance_taken_back_before_its_transcript_waits_for_nothing() -> None:
     events = opened(), *said(0, 500, 2_000, reason=CUT), begun(1, 2_032), cleared(1, 3_000)
     assert told(*events).unwritten == {}
     state = told(*events, final(0, 2_000, taken="kept"))
     assert (state.kept, state.texts) == ([], {})
 
 
-def test_what_was_over_before_is_not_taken_back() -> None:
+def test_an_utterance_that_was_over_before_is_not_taken_back() -> None:
     state = told(
         opened(),
         *said(0, 500, 2_000, reason=CUT),
@@ -108,7 +108,7 @@ class Utterances(list[int]):
         raise AssertionError("each look goes through all of them")
 
 
-def test_what_waits_is_looked_for_in_many_utterances_without_going_through_them() -> None:
+def test_waiting_utterances_are_found_among_many_without_going_through_them() -> None:
     state = InputState("a", Seq(1), record=True, kept=[(1, "one"), (2, "two")], parts=[2, 3])
     state.asked(Utterances([2, 2, 4]))
     assert (state.kept, state.parts) == ([(1, "one")], [3])

@@ -66,7 +66,7 @@ async def test_a_session_is_folded_once_while_it_is_asked_for() -> None:
     assert folds.made == 1
 
 
-async def test_what_nobody_asks_for_is_forgotten_when_something_else_is_asked_for() -> None:
+async def test_an_unused_view_is_forgotten_when_another_is_asked_for() -> None:
     log, folds = MemoryEventLog(), Folds()
     old, other, new = await sessions(log, 3)
     known = views(log, folds)
@@ -157,7 +157,7 @@ async def test_others_have_their_turn_while_a_long_past_is_folded() -> None:
 
 
 @pytest.mark.parametrize("page", [500, 0])
-async def test_what_somebody_else_takes_along_is_a_copy(monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+async def test_a_view_for_somebody_else_is_a_copy(monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     """Of a long past in a thread."""
     log, folds = MemoryEventLog(), Folds()
     [session] = await sessions(log, 1)
@@ -174,7 +174,7 @@ async def test_what_somebody_else_takes_along_is_a_copy(monkeypatch: pytest.Monk
     assert folds.made == 1
 
 
-async def test_what_was_read_for_two_at_once_is_folded_once() -> None:
+async def test_events_read_for_two_at_once_are_folded_once() -> None:
     log, folds = MemoryEventLog(), Folds()
     [session] = await sessions(log, 1)
     known = views(log, folds)

@@ -58,7 +58,7 @@ async def test_the_server_s_clock_is_read_seldom_and_anew_after_a_break(valkey_h
     await log.aclose()
 
 
-async def test_what_another_version_wrote_and_nobody_here_can_read_hides_nobody(valkey_home: Path) -> None:
+async def test_an_unreadable_entry_of_another_version_hides_nobody(valkey_home: Path) -> None:
     log = RedisEventLog(str(embedded_server.socket_path(valkey_home)))
     gateways = RedisGateways(log)
     await gateways.announce(GatewayPresence("mine", "host", 1, "0", since_ms=0, seen_ms=0))

@@ -42,7 +42,7 @@ def test_a_gateway_that_runs_nothing_announces_itself_seldom_and_counts_all_the_
     assert (found.gateways, found.turns, found.lately) == (1, 0, [(2.5, 2.0)])
 
 
-def test_what_is_announced_arrives_as_it_was() -> None:
+def test_an_announced_gateway_arrives_as_it_was() -> None:
     assert among(GatewayPresence.unpacked(OTHER.packed())) == among(OTHER)
 
 
@@ -56,7 +56,9 @@ def test_what_is_announced_arrives_as_it_was() -> None:
         {"lately": 3},
     ],
 )
-def test_what_cannot_be_reckoned_with_is_refused_where_it_is_read(strange: dict[str, object]) -> None:
+def test_an_announcement_without_usable_numbers_is_refused_where_it_is_read(
+    strange: dict[str, object],
+) -> None:
     said = orjson.dumps(orjson.loads(OTHER.packed()) | strange)
     with pytest.raises((TypeError, ValueError)):
         GatewayPresence.unpacked(said)

@@ -56,7 +56,7 @@ async def test_the_first_is_recorded_at_once_and_the_others_twice_a_second() -> 
         assert (await made.recorded())[-1] == 2_000
 
 
-async def test_what_is_asked_for_is_recorded_before_its_time() -> None:
+async def test_a_flushed_note_is_recorded_before_its_time() -> None:
     async with opened() as made:
         for ms in (100, 200, 300):
             await made.ledger.note(made.session, TURN, ms)

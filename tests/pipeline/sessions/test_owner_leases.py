@@ -132,7 +132,7 @@ async def test_a_road_that_was_blocked_is_used_again_and_who_left_meanwhile_hold
         owners.cancel_scope.cancel()
 
 
-async def test_what_is_given_back_during_a_call_is_free_after_it() -> None:
+async def test_a_lease_given_back_during_a_call_is_free_after_it() -> None:
     log, session, work = Counting(), new_session_id(), anyio.CancelScope()
     async with renewing(log) as leases, anyio.create_task_group() as owners:
         owners.start_soon(hold, leases, session, "me.1", work)

@@ -66,7 +66,7 @@ async def test_an_owner_takes_along_what_its_gateway_knows_of_the_session() -> N
     assert min(log.read_after) > 1
 
 
-async def test_what_a_gateway_knows_beyond_the_end_of_the_log_is_not_taken_along() -> None:
+async def test_events_beyond_the_end_of_the_log_are_not_taken_along() -> None:
     log, behind, session, model = MemoryEventLog(), MemoryEventLog(), new_session_id(), Attentive()
     async with Recorder(log) as recorder, Recorder(behind) as rest:
         for each in (recorder, rest):

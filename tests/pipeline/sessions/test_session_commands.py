@@ -284,7 +284,7 @@ async def test_another_version_is_asked_of_the_conversation_as_it_is_when_it_is_
             await sessions.request(session, again)
 
 
-async def test_what_leaves_nothing_to_do_wakes_no_owner() -> None:
+async def test_a_command_that_leaves_nothing_to_do_wakes_no_owner() -> None:
     async with asking() as (sessions, recorder, session):
         await sessions.control(session, Control(action="pause"))
         assert sessions._owners.owned == 0

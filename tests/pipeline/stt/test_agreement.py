@@ -18,7 +18,7 @@ def test_the_first_text_is_shown_and_nothing_of_it_is_stable() -> None:
     assert pushed("tell me a story") == [("", "tell me a story")]
 
 
-def test_what_is_said_twice_is_stable() -> None:
+def test_words_that_were_guessed_twice_are_stable() -> None:
     assert pushed("tell me a", "tell me a story about")[-1] == ("tell me a", " story about")
 
 
@@ -119,7 +119,7 @@ texts_ = st.lists(
 
 @settings(deadline=None)
 @given(texts_)
-def test_what_is_stable_never_changes_and_never_shrinks(texts: list[str]) -> None:
+def test_the_stable_part_never_changes_and_never_shrinks(texts: list[str]) -> None:
     agreement, before = Agreement(), ""
     for text in texts:
         shown, stable = agreement.push(text)
@@ -131,7 +131,7 @@ def test_what_is_stable_never_changes_and_never_shrinks(texts: list[str]) -> Non
 
 @settings(deadline=None)
 @given(texts_, st.text(max_size=20))
-def test_what_is_said_twice_at_the_end_is_all_stable(texts: list[str], last: str) -> None:
+def test_a_text_that_was_guessed_twice_at_the_end_is_all_stable(texts: list[str], last: str) -> None:
     agreement = Agreement()
     for text in [*texts, last]:
         agreement.push(text)

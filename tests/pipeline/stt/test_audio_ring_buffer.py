@@ -26,7 +26,7 @@ def test_a_slice_holds_no_more_than_is_kept() -> None:
     assert tape.slice(700, 800) == tape.slice(540, 520) == b""
 
 
-def test_what_is_forgotten_is_gone() -> None:
+def test_forgotten_sound_is_gone() -> None:
     tape = AudioRingBuffer(max_ms=10_000)
     tape.push(numbered(100))
     tape.forget(60)

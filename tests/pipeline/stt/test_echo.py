@@ -53,7 +53,7 @@ def test_a_user_over_an_echo_holds_the_answer_within_300_ms(
     assert 0 < held_ms - USER_MS <= 300
 
 
-def test_what_is_left_is_the_user_without_the_echo(answer: Sound, user: Sound) -> None:
+def test_the_rest_is_the_user_without_the_echo(answer: Sound, user: Sound) -> None:
     room = EchoRoom.of(answer, user, user_ms=USER_MS, echo_db=USER_DB)
     _, left = room.without_echo()
     span = slice(USER_MS * PER_MS, USER_MS * PER_MS + len(user))

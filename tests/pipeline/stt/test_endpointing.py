@@ -55,7 +55,7 @@ def test_an_input_may_go_on_anywhere() -> None:
     assert endpointer.at_ms == 1_003 + 4 * FRAME_MS
 
 
-def test_what_is_voiced_stays_voiced_a_little_below_the_threshold() -> None:
+def test_voiced_sound_stays_voiced_a_little_below_the_threshold() -> None:
     assert push(speaking(), (60, 0.4)) == []
     assert push(Endpointer(PLAIN), (60, 0.4)) == []
     assert utterances(push(speaking(), (60, 0.3)))
@@ -84,7 +84,7 @@ def test_without_speculation_nothing_pauses() -> None:
     assert push(endpointer, (16, QUIET)) == [Ended(0, 640, 1_152, "silence")]
 
 
-def test_what_ends_does_not_pause_as_well() -> None:
+def test_an_utterance_that_ends_does_not_pause_as_well() -> None:
     endpointer = speaking(PLAIN.model_copy(update={"speculate_ms": 512}))
     assert push(endpointer, (16, QUIET)) == [Ended(0, 640, 1_152, "silence")]
 
@@ -210,7 +210,7 @@ def test_closing_ends_what_is_running() -> None:
     assert endpointer.close() == []
 
 
-def test_what_was_cleared_was_never_said() -> None:
+def test_cleared_speech_was_never_said() -> None:
     endpointer = speaking()
     endpointer.clear()
     assert not endpointer.speaking
@@ -239,7 +239,7 @@ def test_only_the_last_seconds_are_looked_at() -> None:
     assert events[1].end_ms >= 1_600
 
 
-def test_what_goes_on_after_a_cut_is_an_utterance_like_any_other() -> None:
+def test_speech_after_a_cut_is_an_utterance_like_any_other() -> None:
     endpointer = Endpointer(SHORT)
     push(endpointer, (70, VOICE), (4, QUIET), (26, VOICE))
     assert (endpointer.speaking, endpointer.speech_ms) == (True, 26 * FRAME_MS)

@@ -124,7 +124,7 @@ def moved(event: Event, by_ms: int) -> Event:
 
 @settings(deadline=None)
 @given(frame_probabilities, settings_, st.integers(0, 200))
-def test_what_was_said_before_a_clear_has_no_consequences(
+def test_speech_before_a_clear_has_no_consequences(
     heard: list[float], settings: EndpointingSettings, cleared: int
 ) -> None:
     endpointer = Endpointer(settings)

@@ -72,7 +72,7 @@ def now(story: Story) -> int:
     return story.conversation.latest_ms
 
 
-def test_what_is_said_is_asked() -> None:
+def test_a_spoken_sentence_is_asked() -> None:
     story = listening()
     taking = decide(story.conversation, said("Tell me a story."), REPLYING, now(story))
     assert (taking.taken, taking.question, taking.merges) == ("turn", "Tell me a story.", None)
@@ -89,7 +89,7 @@ def test_where_no_reply_is_wanted_it_is_noted() -> None:
     assert decide(story.conversation, said("Tell me."), settings, now(story)).taken == "noted"
 
 
-def test_what_was_cut_by_its_length_is_asked_with_what_follows() -> None:
+def test_an_utterance_cut_by_its_length_is_asked_with_its_rest() -> None:
     story = listening()
     assert decide(story.conversation, said("Tell me", ends_speech=False), REPLYING, 0).taken == "kept"
     kept(story, 0, "Tell me")
@@ -127,7 +127,7 @@ def test_distant_speech_is_a_question_where_no_answer_is_heard() -> None:
 
 
 @pytest.mark.parametrize("ends_speech", [True, False])
-def test_what_began_over_an_answer_and_ends_after_it_is_no_question_if_distant(
+def test_distant_speech_that_began_over_an_answer_is_no_question(
     ends_speech: bool,
 ) -> None:
     story = listening()
@@ -147,7 +147,7 @@ def test_what_began_over_an_answer_and_ends_after_it_is_no_question_if_distant(
 
 
 @pytest.mark.parametrize("by", [None, "019aa3c6-1b9a-4c3e-8f00-2b1d7a5c9e99"])
-def test_what_somebody_else_asked_is_not_gone_on_with(by: str | None) -> None:
+def test_a_question_of_somebody_else_is_not_gone_on_with(by: str | None) -> None:
     story = listening()
     asked(story, "Tell me a story", by=by)
     taking = decide(story.conversation, said("Good evening."), REPLYING, now(story))

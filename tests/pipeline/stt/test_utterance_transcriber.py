@@ -60,7 +60,7 @@ async def test_every_attempt_and_the_comparison_hear_the_whole_utterance() -> No
     assert engine.heard == [numbered(1_200)[32 * 100 : 32 * 1_050]] * 4
 
 
-async def test_what_comes_after_the_end_was_known_is_no_part_of_it() -> None:
+async def test_sound_after_the_known_end_is_no_part_of_an_utterance() -> None:
     tape = AudioRingBuffer(max_ms=5_000)
     tape.push(numbered(3_000))
     engine, clock = ForgetfulTranscriber(tape, fails=0), AudioClock(0.0)

@@ -78,7 +78,7 @@ async def test_a_python_function_tells_by_its_annotations_what_it_takes() -> Non
     assert offer.parameters["properties"]["days"]["type"] == "integer"
 
 
-async def test_what_the_operator_says_of_a_function_comes_first() -> None:
+async def test_the_operators_description_of_a_function_comes_first() -> None:
     schema: dict[str, Any] = {"type": "object", "properties": {"city": {"enum": ["Kiel"]}}}
     [offer] = tool_registry(weather=python("weather", description="Kiel only.", parameters=schema)).offers(
         ["weather", "gone"]

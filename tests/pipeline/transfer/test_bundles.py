@@ -122,7 +122,7 @@ async def test_an_export_takes_room_on_the_disk_until_it_is_sent(
 # ---------------------------------------------------------------- in
 
 
-async def test_what_comes_in_is_what_went_out(
+async def test_an_imported_session_is_the_exported_one(
     mover: RunningApp, http: httpx.AsyncClient, told: tuple[str, Heard]
 ) -> None:
     session, heard = told

@@ -120,7 +120,7 @@ async def test_the_proof_is_kept_and_names_nobody(tiers: Tiers) -> None:
     assert "anna" not in note.read_text()
 
 
-async def test_what_could_not_be_erased_is_not_denied(tiers: Tiers) -> None:
+async def test_a_failed_erasure_is_not_denied(tiers: Tiers) -> None:
     session = await diary(tiers.log, "anna")
 
     async def forgetful(_: SessionId) -> None:

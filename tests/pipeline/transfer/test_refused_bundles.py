@@ -345,7 +345,7 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_what_is_wrong_is_refused_and_leaves_nothing(
+async def test_a_faulty_bundle_is_refused_and_leaves_nothing(
     http: httpx.AsyncClient, told: tuple[str, Heard], log: TieredLog, wrong: str
 ) -> None:
     make, code = WRONG[wrong]

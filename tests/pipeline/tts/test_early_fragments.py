@@ -116,7 +116,7 @@ def test_a_text_that_is_there_already_is_not_cut_at_phrases() -> None:
     assert texts([*buffer.push(text), *buffer.flush()]) == [first, second]
 
 
-def test_what_follows_a_flush_is_cut_by_itself_alone() -> None:
+def test_text_after_a_flush_is_cut_by_itself_alone() -> None:
     buffer = SentenceBuffer(SentenceSettings(max_length=40))
     before = [*buffer.push("Let me look that up for you at once and"), *buffer.flush()]
     after = [*buffer.push("x" * 200), *buffer.flush()]

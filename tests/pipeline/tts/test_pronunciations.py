@@ -108,7 +108,7 @@ def test_an_expression_that_is_none_or_too_large_is_refused_by_its_place(pattern
         ("ˈ ː", "no letter of a sound"),
     ],
 )
-def test_what_is_no_ipa_is_refused_by_its_place_and_character(ipa: str, named: str) -> None:
+def test_a_malformed_pronunciation_is_refused_by_its_place_and_character(ipa: str, named: str) -> None:
     with pytest.raises(InputError, match=f"is no IPA.*{named}") as refused:
         check_entries([SQL, entry(word="a", ipa=ipa)], field="pronunciations")
     assert (refused.value.code, refused.value.field) == ("input.invalid", "pronunciations.1.ipa")

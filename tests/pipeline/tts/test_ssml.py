@@ -73,7 +73,7 @@ def test_a_pronunciation_is_of_the_words_it_stands_around_and_must_be_followed()
         (f"<speak>a{'<break/>' * 999}{_NESTED}</speak>", "<prosody>"),
     ],
 )
-def test_what_is_not_of_the_subset_is_refused_by_the_name_of_its_element(text: str, named: str) -> None:
+def test_an_element_outside_the_subset_is_refused_by_its_name(text: str, named: str) -> None:
     with pytest.raises(MarkupInvalid) as refused:
         parse(text)
     assert named in str(refused.value)
@@ -146,7 +146,7 @@ def test_a_pause_is_as_long_as_what_ends_asks_for(text: str, pause_ms: int | Non
     assert manner_of(text, 0, PauseSettings()).pause_ms is None
 
 
-def test_what_is_marked_is_said_so_in_each_sentence_that_it_reaches() -> None:
+def test_a_mark_holds_in_each_sentence_that_it_reaches() -> None:
     text, marks = parse('<speak>Call <say-as interpret-as="digits">12. Then 34</say-as> now.</speak>')
     reading, cut = Reading(marks=marks), text.index("Then")
     assert to_spoken(text[:cut], "en", reading=reading.within(0, cut)).text.startswith("Call one two")

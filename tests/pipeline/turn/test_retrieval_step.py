@@ -34,7 +34,7 @@ async def test_the_model_is_told_the_passages_with_their_numbers() -> None:
     assert question == Message("user", "When was it lit?")
 
 
-async def test_what_the_answer_rests_on_is_in_the_log_before_its_end() -> None:
+async def test_the_citations_of_an_answer_are_in_the_log_before_its_end() -> None:
     events = await events_of(Author(ANSWER), LOOKING, finder=Shelf(LAMP))
     [cited] = of_type(events, "answer.cited")
     assert cited.data["supports"] == [{"number": 1, "start": 0, "end": 18, "by": "marker"}]

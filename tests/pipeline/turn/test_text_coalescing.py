@@ -64,7 +64,7 @@ async def test_leaving_closes_the_engine() -> None:
     assert typist.closed
 
 
-async def test_what_was_written_before_the_engine_failed_is_not_lost() -> None:
+async def test_text_before_a_failure_of_the_engine_is_not_lost() -> None:
     typist = Typist([(0.0, "Once"), (0.001, " upon"), (0.001, " a"), (0.001, "")])
     model = CoalescingLanguageModel(typist, 20, now=lambda: typist.now)
     async with aclosing(model.stream(REQUEST)) as items:

@@ -12,7 +12,7 @@ from tests.support.clients.document_client import BEES, Shelves, events_in
 pytestmark = pytest.mark.anyio
 
 
-async def test_what_was_uploaded_can_be_found_and_opened_at_its_place(shelves: Shelves) -> None:
+async def test_an_uploaded_document_can_be_found_and_opened_at_its_place(shelves: Shelves) -> None:
     collection = await shelves.create("Bee keeping")
     view = await shelves.add(collection)
     assert (view["title"], view["name"], view["media_type"]) == ("The hive", "bees.md", "text/markdown")
@@ -96,7 +96,7 @@ async def test_a_replacement_that_fails_leaves_the_old_document(shelves: Shelves
     assert len(await shelves.find(collection, "bees")) == 1
 
 
-async def test_what_is_removed_is_not_found_any_more(shelves: Shelves) -> None:
+async def test_a_removed_document_is_not_found_any_more(shelves: Shelves) -> None:
     collection = await shelves.create()
     view = await shelves.add(collection)
     path = f"/v1/collections/{collection}/documents/{view['id']}"

@@ -82,7 +82,7 @@ async def test_a_gateway_that_closes_says_what_it_gave_up(tmp_path: Path) -> Non
             assert (shown["state"], shown["code"]) == ("failed", "document.interrupted")
 
 
-async def test_what_the_log_and_the_store_say_differently_is_put_right(shelves: Shelves) -> None:
+async def test_differences_between_log_and_store_are_put_right(shelves: Shelves) -> None:
     """As if a store had been lost, and a gateway killed after it had put a document into it."""
     collection, services = CollectionId(await shelves.create()), shelves.app.services
     assert services is not None

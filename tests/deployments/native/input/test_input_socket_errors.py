@@ -229,7 +229,7 @@ async def told_so(*callers: Caller) -> None:
     assert sorted(answer["type"] for answer in refs) == ["accepted", "error"]
 
 
-async def test_what_is_cleared_is_not_written_down(app: RunningApp) -> None:
+async def test_cleared_speech_is_not_written_down(app: RunningApp) -> None:
     session = await new_session(app, turn_detection="manual", reply=False)
     async with calling(app, session) as caller:
         await caller.open()
@@ -255,7 +255,7 @@ async def test_what_is_cleared_is_not_written_down(app: RunningApp) -> None:
     ]
 
 
-async def test_what_was_recorded_lies_in_order_and_reaches_to_the_end(app: RunningApp) -> None:
+async def test_recorded_pieces_lie_in_order_and_reach_to_the_end(app: RunningApp) -> None:
     session = await new_session(app, reply=False)
     async with calling(app, session) as caller:
         await caller.open()

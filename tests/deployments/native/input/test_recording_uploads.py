@@ -97,7 +97,7 @@ NO_SOUND = {
 
 
 @pytest.mark.parametrize("what", NO_SOUND)
-async def test_what_is_no_recording_is_refused(app: RunningApp, what: str) -> None:
+async def test_a_file_without_sound_is_refused(app: RunningApp, what: str) -> None:
     answer = await upload(app, NO_SOUND[what], name="holiday.wav")
     assert refused(answer) == (422, "sound.unreadable", "body")
 
@@ -182,7 +182,7 @@ async def test_a_session_that_is_over_hears_nothing(app: RunningApp) -> None:
     assert refused(await send(app, unknown, wav(SPEECH)))[:2] == (404, "session.not_found")
 
 
-async def test_what_cannot_be_asked_is_written_down_and_told(tmp_path: Path) -> None:
+async def test_a_recording_that_cannot_be_asked_is_written_down_and_told(tmp_path: Path) -> None:
     """The queue is full; the recording need not be sent again to be read."""
     settings = scripted_settings(
         tmp_path,

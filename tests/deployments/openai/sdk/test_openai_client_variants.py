@@ -61,7 +61,9 @@ async def test_a_result_may_be_empty_or_coloured_and_its_call_have_a_long_id(
     "text", ["page 1\fpage 2", "a\0b", "a\x08b", "it\x92s", "a\x85b", "a\x7fb", "a\r\nb", "half \ud83d"]
 )
 @pytest.mark.parametrize("role", ["system", "user"])
-async def test_what_cannot_be_shown_becomes_a_blank(http: httpx.AsyncClient, role: str, text: str) -> None:
+async def test_a_character_that_cannot_be_shown_becomes_a_blank(
+    http: httpx.AsyncClient, role: str, text: str
+) -> None:
     chat = asked() | {"messages": [{"role": role, "content": text}, QUESTION]}
     speech = {"model": "tts-1", "voice": "alloy", "input": f"hello {text}"}
     for path, body in ((CHAT, chat), (SPEECH, speech)):

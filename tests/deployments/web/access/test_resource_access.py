@@ -176,7 +176,7 @@ def test_the_walk_sees_every_route_and_knows_what_its_path_is_about() -> None:
 
 
 @pytest.mark.parametrize("way", NAMED, ids=str)
-async def test_what_is_somebody_elses_is_not_there(
+async def test_a_resource_of_somebody_else_is_not_there(
     app: RunningApp, people: People, hers: Belongings, way: Way
 ) -> None:
     for path in values(way, hers):
@@ -213,7 +213,7 @@ async def test_a_route_about_nobody_in_particular_tells_nothing_of_others(
 
 
 @pytest.mark.parametrize("way", PUBLIC_WAYS, ids=str)
-async def test_what_is_public_needs_no_credential_and_holds_nothing_of_anybody(
+async def test_a_public_answer_needs_no_credential_and_holds_nothing_of_anybody(
     app: RunningApp, hers: Belongings, way: Way
 ) -> None:
     async with client(app) as http:
@@ -224,7 +224,7 @@ async def test_what_is_public_needs_no_credential_and_holds_nothing_of_anybody(
 
 @pytest.mark.parametrize("provider", ["twilio", "telnyx"])
 @pytest.mark.parametrize("way", SIGNED_WAYS, ids=str)
-async def test_what_is_signed_takes_no_credential_in_place_of_a_signature(
+async def test_a_signed_route_takes_no_credential_in_place_of_a_signature(
     app: RunningApp, people: People, way: Way, provider: str
 ) -> None:
     status, words = await answer_of(app, people.root, way, {"provider": provider})

@@ -58,7 +58,7 @@ async def listening(app: RunningApp, session: str, token: str) -> set[tuple[int,
     return found
 
 
-async def test_what_a_link_was_called_is_not_told_to_those_who_listen(
+async def test_the_label_of_a_link_is_not_told_to_its_listeners(
     app: RunningApp, people: People, hers: Belongings
 ) -> None:
     await share(app, people.anna, hers.session, label="for nosy Carl")
@@ -209,7 +209,7 @@ async def test_a_replay_in_progress_ends_with_its_link(app: RunningApp, people: 
     assert (last["code"], slow.close_code) == ("auth.invalid", 4401)
 
 
-async def test_what_is_over_can_be_shared_and_unshared_too(
+async def test_a_finished_session_can_be_shared_and_unshared_too(
     app: RunningApp, people: People, hers: Belongings
 ) -> None:
     """A closed log takes no more events; a story that is finished is what one wants to share most."""

@@ -30,7 +30,7 @@ def test_the_system_and_the_question_stay_and_the_rest_is_a_tail(
 
 
 @given(histories, texts)
-def test_what_fits_is_kept_whole(history: list[tuple[str, str]], question: str) -> None:
+def test_a_conversation_that_fits_is_kept_whole(history: list[tuple[str, str]], question: str) -> None:
     whole = conversation(history, question)
     assert fitting(whole, context_tokens=100_000, answer_tokens=320) == tuple(whole)
 
@@ -54,7 +54,7 @@ def test_an_answer_begun_stays_with_its_question() -> None:
     assert without_oldest((Message("user", "Hi"), *messages)) == messages
 
 
-def test_what_came_of_calls_is_forgotten_together_with_them() -> None:
+def test_results_of_calls_are_forgotten_together_with_them() -> None:
     called = Message("assistant", "", (ToolCall("c1", "weather", "{}"), ToolCall("c2", "tides", "{}")))
     results = (Message("tool", "7", call="c1"), Message("tool", "low", call="c2"))
     rest = (Message("assistant", "Cold."), Message("user", "And now?"))

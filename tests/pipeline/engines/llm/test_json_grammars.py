@@ -152,9 +152,7 @@ def _no_process_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.server
 @pytest.mark.anyio
 @pytest.mark.parametrize(("schema", "told"), REFUSED, ids=range(len(REFUSED)))
-async def test_what_cannot_be_compiled_in_time_or_is_no_schema_is_refused_with_the_reason(
-    schema: Schema, told: str
-) -> None:
+async def test_an_unusable_schema_is_refused_with_the_reason(schema: Schema, told: str) -> None:
     with pytest.raises(SchemaInvalid, match=told) as refused:
         await GrammarChecker().check(grammar(schema), field="form")
     assert str(refused.value).startswith("the schema ")
@@ -366,7 +364,7 @@ _SCHEMAS = some.recursive(
 
 
 @given(schema=_SCHEMAS, seed=some.integers(0, 2**32))
-def test_what_a_grammar_lets_through_is_valid_by_its_schema(schema: Schema, seed: int) -> None:
+def test_every_text_of_a_grammar_is_valid_by_its_schema(schema: Schema, seed: int) -> None:
     """Bytes are chosen among those that the grammar allows, until it allows an end."""
     from llguidance import LLMatcher, LLTokenizer
 

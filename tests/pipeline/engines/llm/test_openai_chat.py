@@ -58,7 +58,7 @@ async def test_a_server_is_asked_for_a_stream_and_for_nothing_that_it_might_not_
     }
 
 
-async def test_what_the_question_says_goes_along(elsewhere: FakeChatServer) -> None:
+async def test_the_wishes_of_a_question_go_along(elsewhere: FakeChatServer) -> None:
     request = ChatRequest(QUESTION.messages, seed=7, stop=("END",), temperature=0.0, model="fox-2")
     body = await asked(elsewhere, request)
     assert (body["seed"], body["stop"], body["temperature"], body["model"]) == (7, ["END"], 0.0, "fox-2")

@@ -44,7 +44,7 @@ RANGES = st.lists(st.integers(0, 60), unique=True, max_size=12).map(
 
 
 @given(RANGES, RANGES)
-def test_what_was_mapped_before_is_left_out_byte_by_byte(
+def test_ranges_mapped_before_are_left_out_byte_by_byte(
     now: list[tuple[int, int]], before: list[tuple[int, int]]
 ) -> None:
     def places(ranges: list[tuple[int, int]]) -> list[int]:

@@ -126,7 +126,7 @@ async def test_a_speed_is_the_ratio_that_it_says(
         assert natural / made == pytest.approx(speed, rel=0.01)
 
 
-async def test_what_has_no_pronunciation_is_an_error_instead_of_silence(
+async def test_a_word_without_a_pronunciation_is_an_error_instead_of_silence(
     kokoro_speech: SherpaTextToSpeech,
 ) -> None:
     with pytest.raises(EngineFailed, match="no pronunciation for '世界'"):

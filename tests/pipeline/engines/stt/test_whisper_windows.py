@@ -90,7 +90,7 @@ def test_loops_and_stammering_are_noticed() -> None:
         (" 好", 0.1, -0.5, False),
     ],
 )
-def test_what_is_more_likely_made_up_than_said_is_dropped(
+def test_a_text_more_likely_made_up_than_said_is_dropped(
     text: str, no_speech: float, likelihood: float, invented: bool
 ) -> None:
     assert is_invented(text, no_speech, likelihood) is invented
@@ -199,7 +199,7 @@ async def test_windows_are_joined_and_told_one_by_one(engine: ThreadedSpeechToTe
 
 
 @pytest.mark.anyio
-async def test_what_one_window_holds_comes_at_once(engine: ThreadedSpeechToText, steps: Steps) -> None:
+async def test_the_text_of_one_window_comes_at_once(engine: ThreadedSpeechToText, steps: Steps) -> None:
     steps.let_go.set()
     assert (await written(engine, Utterance(bytes(2 * RATE))))[0] == []
 
@@ -236,7 +236,7 @@ async def test_a_caller_that_waits_and_leaves_gives_the_place_to_the_next(
 
 
 @pytest.mark.anyio
-async def test_what_a_library_raises_is_a_failure_of_the_engine(
+async def test_an_error_of_a_library_is_a_failure_of_the_engine(
     engine: ThreadedSpeechToText, steps: Steps
 ) -> None:
     steps.error = RuntimeError("out of memory")

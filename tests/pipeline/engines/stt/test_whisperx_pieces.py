@@ -109,7 +109,7 @@ def test_pieces_become_one_transcript() -> None:
     assert (whole.decode_ms, whole.cpu_ms) == (8, 4)
 
 
-def test_what_nltk_wants_is_made_once_and_kept(tmp_path: Path) -> None:
+def test_the_folder_for_nltk_is_made_once_and_kept(tmp_path: Path) -> None:
     english = punkt_folder(tmp_path) / "tokenizers" / "punkt_tab" / "english"
     assert len(list(english.iterdir())) == 4
     (english / "abbrev_types.txt").write_text("dr\n", encoding="utf-8")

@@ -47,7 +47,7 @@ async def asked(gathered: Gathered[int | str, int | str], *items: int | str) -> 
     return tasks
 
 
-async def test_what_comes_while_the_device_works_is_the_next_batch(
+async def test_requests_during_the_work_of_a_device_are_its_next_batch(
     gathered: Gathered[int | str, int | str], device: Device
 ) -> None:
     tasks = await asked(gathered, 1, 2, "a", 3, 4, 5, "b")

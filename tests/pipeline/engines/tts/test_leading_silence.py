@@ -36,7 +36,7 @@ def test_how_the_sound_comes_in_pieces_changes_nothing(pcm: bytes, cuts: list[in
 
 
 @given(sounds, cuts)
-def test_what_is_cut_is_a_silent_beginning_and_not_too_much_of_it(pcm: bytes, cuts: list[int]) -> None:
+def test_only_a_silent_beginning_is_cut_and_not_too_much_of_it(pcm: bytes, cuts: list[int]) -> None:
     rest = heard(pcm, cuts)
     assert pcm.endswith(rest)
     cut = np.frombuffer(pcm[: len(pcm) - len(rest)], "<i2")

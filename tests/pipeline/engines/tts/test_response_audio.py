@@ -131,7 +131,7 @@ def test_an_error_among_the_events_is_told() -> None:
         ("text/event-stream", b"data: 7\n"),
     ],
 )
-def test_what_is_no_sound_says_what_it_is(content_type: str, data: bytes) -> None:
+def test_an_answer_without_sound_is_bad_sound(content_type: str, data: bytes) -> None:
     with pytest.raises(BadSound):
         decoded(content_type, data, [])
 

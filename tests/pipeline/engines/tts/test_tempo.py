@@ -55,7 +55,7 @@ class _Made:
         self.count = count
 
 
-def test_what_a_voice_is_short_of_is_made_up_for() -> None:
+def test_the_tempo_that_a_voice_misses_is_made_up_for() -> None:
     assert missing([_Made(64)], [_Made(100)], 2.0) == pytest.approx(1.28)
     assert missing([], [], 2.0) == 1.0
 

@@ -116,7 +116,7 @@ def test_more_than_the_manifest_says_is_not_downloaded(hub: Hub, tmp_path: Path)
     ("changes", "said"),
     [({"repository": "some/other"}, "has no some/other"), ({"files": ("none.gguf",)}, "has no none.gguf")],
 )
-def test_what_the_hub_does_not_have_is_named(
+def test_a_file_that_the_hub_does_not_have_is_named(
     hub: Hub, tmp_path: Path, changes: dict[str, object], said: str
 ) -> None:
     with pytest.raises(DownloadFailed, match=said):

@@ -84,7 +84,7 @@ def test_another_source_is_noticed(source: Path, tmp_path: Path) -> None:
     assert Path(made(recipe(source), tmp_path / "cache", no_progress), "model").read_text() == "OWL"
 
 
-def test_what_fails_while_it_is_made_leaves_nothing_behind(source: Path, tmp_path: Path) -> None:
+def test_a_folder_whose_making_fails_leaves_nothing_behind(source: Path, tmp_path: Path) -> None:
     def fail(folder: Path, progress: Callable[[float], None]) -> None:
         Path(folder, "model").write_text("half")
         raise OSError("disk full")

@@ -308,7 +308,7 @@ async def test_object_stores_serve_as_well(tiers: Tiers, tmp_path: Path) -> None
     assert await store.files(session) == []
 
 
-def test_what_is_due_depends_on_state_size_and_rest() -> None:
+def test_the_due_part_depends_on_state_size_and_rest() -> None:
     def standing(seq: int, archived: int, state: str = "live", ts_ms: int = 0) -> ArchiveStatus:
         return ArchiveStatus(Seq(seq), Seq(archived), b"", state, ts_ms)  # type: ignore[arg-type]
 

@@ -63,7 +63,7 @@ def sound_in(segment: Segment, first: int, last: int) -> dict[Seq, bytes]:
 
 
 @given(CONTENT, st.integers(1, 10**9))
-def test_what_goes_in_comes_out(content: list[tuple[bytes, bytes, bytes]], first: int) -> None:
+def test_a_segment_gives_back_its_events(content: list[tuple[bytes, bytes, bytes]], first: int) -> None:
     events = events_of(content, first)
     segment = built(events)
     assert verify(segment.events) == segment.footer

@@ -117,7 +117,7 @@ async def test_a_kill_loses_nothing_while_the_disk_is_slow(home: Path, slow_disk
 
 
 @pytest.mark.anyio
-async def test_what_was_appended_is_forced_to_disk_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_appended_event_is_forced_to_disk_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forced: list[str] = []
     monkeypatch.setattr(os, "fdatasync", lambda file: forced.append(os.readlink(f"/proc/self/fd/{file}")))
     log = open_log(LogSettings(), home)

@@ -98,7 +98,7 @@ async def test_a_log_that_lost_its_end_is_given_it_back(home: Path, tmp_path: Pa
     await log.aclose()
 
 
-async def test_what_nobody_has_kept_is_reported_lost(
+async def test_an_event_that_nobody_has_kept_is_reported_lost(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.eventlog.redis.failover.RETAINED_BYTES", 0)

@@ -145,7 +145,7 @@ async def test_a_process_that_starts_or_lost_its_connection_reads_and_deletes_in
         await late.aclose()
 
 
-async def test_what_an_owner_has_to_say_waits_for_room_without_besieging_the_server(
+async def test_the_events_of_an_owner_wait_for_room_without_besieging_the_server(
     tiered: TieredLog, full_home: Path
 ) -> None:
     session, other = await written(tiered.hot), await written(tiered.hot)

@@ -39,7 +39,7 @@ class EmbedderContract:
         assert np.allclose(rows[0], rows[2], atol=0.02)
         assert embedder.passages([]).shape == (0, embedder.dimensions)
 
-    def test_what_means_the_same_is_nearer(self, embedder: Embedder) -> None:
+    def test_passages_of_the_same_meaning_are_nearer(self, embedder: Embedder) -> None:
         passages = embedder.passages(
             ["The cat sleeps on the warm stove.", "Shares fell sharply on Monday.", "Grind the coffee finer."]
         )

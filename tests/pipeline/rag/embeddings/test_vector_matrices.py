@@ -52,7 +52,7 @@ def test_an_older_state_is_read_right_and_does_not_stay() -> None:
     assert disk.read == [{1, 2, 3}]
 
 
-def test_what_was_not_asked_for_longest_goes_first() -> None:
+def test_the_matrix_unused_for_longest_goes_first() -> None:
     disk, kept = Disk(), Matrices(2 * 6 * 2 * 4)  # two collections of six vectors
     others = [CollectionId(name) for name in ("a", "b", "c")]
     for which in others:

@@ -69,7 +69,7 @@ async def test_a_docx_has_headings_and_tables(uploaded: Uploaded) -> None:
 
 
 @pytest.mark.anyio
-async def test_what_every_page_of_a_site_says_is_left_out(tmp_path: Path) -> None:
+async def test_words_of_every_page_of_a_site_are_left_out(tmp_path: Path) -> None:
     (path,) = (path for path in shelve(tmp_path) if path.name == "espresso.html")
     read = await _read(UploadedDocument(path, path.name))
     for unwanted in ("basket", "cookies", "Accept all", "Customers also", "Imprint", "half price", "display"):
@@ -149,7 +149,7 @@ def test_a_kind_is_told_by_the_bytes_first(head: bytes, name: str, declared: str
         (b"words", "a.xyz", "document.unsupported"),
     ],
 )
-def test_what_cannot_be_read_is_refused_by_its_first_bytes(head: bytes, name: str, code: str) -> None:
+def test_an_unreadable_file_is_refused_by_its_first_bytes(head: bytes, name: str, code: str) -> None:
     with pytest.raises(DocumentError) as refused:
         kind_of(head, name)
     assert refused.value.code == code

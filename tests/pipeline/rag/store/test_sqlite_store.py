@@ -93,7 +93,7 @@ def _told(file: Path, word: bytes) -> list[str]:
 
 
 @pytest.mark.anyio
-async def test_what_was_removed_or_dropped_is_in_no_file_while_the_store_is_open(file: Path) -> None:
+async def test_removed_and_dropped_words_are_in_no_file_while_the_store_is_open(file: Path) -> None:
     async with _open(file) as store:
         kept, gone = CollectionId(new_id()), CollectionId(new_id())
         for collection in (kept, gone):

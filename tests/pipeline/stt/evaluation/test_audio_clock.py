@@ -54,7 +54,7 @@ async def test_a_text_is_there_after_as_much_sound_as_its_making_took() -> None:
     assert (engine.requests, engine.decode_ms, engine.cpu_ms) == (1, 400.0, 3.0)
 
 
-async def test_what_follows_from_a_text_happens_at_its_time_and_not_later() -> None:
+async def test_the_consequences_of_a_text_happen_at_its_time_and_not_later() -> None:
     clock = AudioClock(0.0)
     engine = TimedSpeechToText(SlowTranscriber(100.0), clock)
     times: list[float] = []

@@ -49,7 +49,7 @@ async def uploaded(app: RunningApp, session: str, *, times: int = 1, **query: st
         return heard
 
 
-async def test_what_a_microphone_heard_is_written_down_again_in_both_ways(app: RunningApp) -> None:
+async def test_speech_of_a_microphone_is_written_down_again_in_both_ways(app: RunningApp) -> None:
     session = await new_session(app, reply=False)
     async with calling(app, session) as caller:
         await caller.open(reference="please sell me a story")

@@ -182,7 +182,7 @@ async def test_a_replica_that_listens_to_enough_refuses_the_next_and_goes_on(tmp
             await second.open()
 
 
-async def test_what_may_not_be_asked_is_written_down_and_told(tmp_path: Path) -> None:
+async def test_a_question_beyond_a_limit_is_written_down_and_told(tmp_path: Path) -> None:
     limits = {"everybody": {"turns_per_minute": 1}}
     with an_app(tmp_path, limits=limits) as app:
         session = await new_session(app)

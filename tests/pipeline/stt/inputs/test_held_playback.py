@@ -54,7 +54,7 @@ def holds(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("comes_back", [True, False])
-async def test_what_was_held_when_the_connection_broke_goes_on(app: RunningApp, comes_back: bool) -> None:
+async def test_playback_held_when_the_connection_broke_goes_on(app: RunningApp, comes_back: bool) -> None:
     async with held(app) as (session, caller):
         acked = max(frame["ms"] for frame in caller.frames if frame["type"] == "input.ack")
         caller.cut()

@@ -34,9 +34,7 @@ slow = app_fixture(
 
 
 @pytest.mark.parametrize("record", [True, False])
-async def test_what_was_said_before_a_clear_survives_a_broken_connection(
-    slow: RunningApp, record: bool
-) -> None:
+async def test_speech_before_a_clear_survives_a_broken_connection(slow: RunningApp, record: bool) -> None:
     wish: dict[str, Any] = {"endpointing": {"prefix_padding_ms": 0, "speculate_ms": None}}
     session = await new_session(slow, turn_detection="manual", partials_ms=0, record=record, **wish)
     sound = STORY + SECRET + silence(300) + MORE
@@ -63,7 +61,7 @@ async def test_what_was_said_before_a_clear_survives_a_broken_connection(
     assert questions(events)[-1] == "Tell me a story. And this."
 
 
-async def test_what_was_taken_back_before_it_was_speech_is_no_part_of_what_follows(
+async def test_sound_taken_back_before_it_was_speech_is_no_part_of_later_speech(
     app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lengths: list[int] = []

@@ -68,7 +68,7 @@ async def nobody_listens(app: RunningApp, session: str) -> None:
 # ---------------------------------------------------------------- connections
 
 
-async def test_what_was_said_before_the_connection_broke_is_answered(app: RunningApp) -> None:
+async def test_speech_before_the_connection_broke_is_answered(app: RunningApp) -> None:
     session = await new_session(app)
     async with calling(app, session) as caller:
         await caller.open()

@@ -55,7 +55,7 @@ async def test_sound_that_nobody_recorded_is_not_made_up(at_ms: int) -> None:
     assert (restored.at_ms, restored.from_ms, restored.pcm) == (at_ms, at_ms, b"")
 
 
-async def test_what_was_said_is_heard_before_so_much_can_be_missing() -> None:
+async def test_too_much_missing_sound_after_speech_is_refused() -> None:
     state = told(opened(), sound(0, 3_000), *said(0, 500, 2_000), opened(record=False))
     with pytest.raises(InputError):
         await restore(MemoryEventLog(), SESSION, state, 1_000_000, NOT_RECORDING)

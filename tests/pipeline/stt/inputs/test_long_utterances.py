@@ -40,7 +40,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
         yield running
 
 
-async def test_what_was_cut_is_asked_when_the_rest_has_no_words(app: RunningApp) -> None:
+async def test_a_cut_utterance_is_asked_when_the_rest_has_no_words(app: RunningApp) -> None:
     session = await new_session(app, endpointing={"max_utterance_s": 2.0, "hint": False})
     async with calling(app, session) as caller:
         await caller.open()
@@ -65,7 +65,7 @@ async def test_a_speaker_who_holds_the_button_in_silence_is_answered_when_it_is_
     assert questions(await events_of(app, session)) == [LONG]
 
 
-async def test_what_was_cut_is_asked_when_the_rest_cannot_be_written_down(
+async def test_a_cut_utterance_is_asked_when_the_rest_cannot_be_written_down(
     app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -85,7 +85,7 @@ async def test_what_was_cut_is_asked_when_the_rest_cannot_be_written_down(
 
 
 @pytest.mark.parametrize("silence_ms", [0, 3_000])
-async def test_what_is_taken_back_is_taken_back_whole(tmp_path: Path, silence_ms: int) -> None:
+async def test_a_long_utterance_is_taken_back_whole(tmp_path: Path, silence_ms: int) -> None:
     hears = {"texts": ["One secret.", "Another.", "What time is it?"]}
     manual = {"max_utterance_s": 2.0, "speculate_ms": None, "prefix_padding_ms": 0}
     with an_app(tmp_path, hears) as app:

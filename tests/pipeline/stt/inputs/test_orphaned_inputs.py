@@ -121,7 +121,7 @@ async def test_a_speaker_who_stalls_for_longer_than_they_hold_an_input_does_not_
     assert not of(caller.events, "input.closed")
 
 
-async def test_what_is_listened_to_here_is_not_taken_up_by_an_heir(app: RunningApp) -> None:
+async def test_an_input_with_a_listener_is_not_taken_up_by_an_heir(app: RunningApp) -> None:
     session = await new_session(app, reply=False)
     held = InputLease(SessionId(session), INPUT)
     found: list[object] = []

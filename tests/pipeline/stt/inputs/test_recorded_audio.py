@@ -82,7 +82,7 @@ async def ended(app: RunningApp, log: TieredLog, session: str) -> None:
     assert await archiver.archive(SessionId(session)) is not None
 
 
-async def test_what_is_recorded_is_in_the_log_and_in_its_archive(app: RunningApp, log: TieredLog) -> None:
+async def test_recorded_sound_is_in_the_log_and_in_its_archive(app: RunningApp, log: TieredLog) -> None:
     session = await told(app)
     before = pieces(await all_of(log, session))
     assert len(before) > 10
@@ -165,7 +165,7 @@ async def test_an_input_that_is_recorded_again_in_silence_is_resumed_after_a_bre
 
 
 @pytest.mark.parametrize("way", ["microphone", "upload"])
-async def test_what_is_not_recorded_leaves_no_sound_anywhere(
+async def test_an_unrecorded_input_leaves_no_sound_anywhere(
     app: RunningApp, log: TieredLog, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

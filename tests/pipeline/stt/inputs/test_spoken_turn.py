@@ -8,7 +8,7 @@ from tests.support.running_app import RunningApp
 pytestmark = pytest.mark.anyio
 
 
-async def test_what_is_said_is_asked_and_answered(app: RunningApp) -> None:
+async def test_a_spoken_question_is_asked_and_answered(app: RunningApp) -> None:
     session = await new_session(app)
     async with calling(app, session) as caller:
         ready = await caller.open()

@@ -21,7 +21,7 @@ async def test_a_speaker_who_pushes_to_talk_ends_the_utterance(app: RunningApp) 
     assert [f["type"] for f in await events_of(app, session)].count("speech.ended") == 1
 
 
-async def test_what_is_taken_back_is_never_asked(app: RunningApp) -> None:
+async def test_speech_that_is_taken_back_is_never_asked(app: RunningApp) -> None:
     session = await new_session(app, turn_detection="manual")
     async with calling(app, session) as caller:
         await caller.open()
@@ -76,7 +76,7 @@ async def test_speech_without_a_pause_is_cut_and_asked_in_one_piece(app: Running
     assert asked["data"]["text"] == " ".join(f["text"] for f in finals)
 
 
-async def test_what_is_only_noted_is_not_answered(app: RunningApp) -> None:
+async def test_speech_that_is_only_noted_is_not_answered(app: RunningApp) -> None:
     session = await new_session(app, reply=False)
     async with calling(app, session) as caller:
         await caller.open()

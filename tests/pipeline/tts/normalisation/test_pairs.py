@@ -45,7 +45,7 @@ def test_written_forms_are_read_as_in_the_table(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_there_are_many_pairs_and_most_agree(language: str) -> None:
+def test_the_pairs_are_many_and_most_agree(language: str) -> None:
     table = pairs(language)
     most, part = AGREEING[language]
     assert len(table) >= most

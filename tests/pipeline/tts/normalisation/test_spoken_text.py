@@ -122,7 +122,7 @@ def test_a_shown_range_lies_in_the_text_and_grows_with_the_spoken_range(
 
 
 @given(st.text(alphabet="abc xyz", max_size=60))
-def test_what_is_said_as_shown_points_to_itself(text: str) -> None:
+def test_every_character_said_as_shown_points_to_itself(text: str) -> None:
     spoken = to_spoken(text, "fr")
     for start in range(len(spoken.text)):
         shown = spoken.shown_range(start, start + 1)

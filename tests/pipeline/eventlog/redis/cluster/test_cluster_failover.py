@@ -37,7 +37,7 @@ async def sessions_on_every_shard(http: httpx.AsyncClient, cluster: RedisCluster
     return found
 
 
-async def test_what_a_failed_over_shard_lost_comes_back_and_slots_move_unnoticed(
+async def test_events_lost_by_a_shard_come_back_and_slots_move_unnoticed(
     cluster: RedisCluster, tmp_path: Path
 ) -> None:
     log = settings_for(cluster).model_dump(mode="json")

@@ -57,7 +57,7 @@ def test_a_redirection_promotes_at_once_and_again_when_all_slots_are_known() -> 
     assert (known(shards), shards.node(C).promotions) == ({A, B}, 2)
 
 
-def test_what_happens_during_a_greeting_calls_for_another_one() -> None:
+def test_a_change_during_a_greeting_calls_for_another_one() -> None:
     shards = opened(mapped(A, B))
     node = shards.node(C)
     begun = node.state

@@ -36,7 +36,7 @@ def test_the_key_is_found_wherever_a_command_has_it() -> None:
 
 
 @given(st.lists(st.integers(0, 3), max_size=20), st.data())
-def test_what_follows_trouble_in_its_slot_is_sent_again(slots: list[int], data: st.DataObject) -> None:
+def test_every_command_after_trouble_in_its_slot_is_sent_again(slots: list[int], data: st.DataObject) -> None:
     troubled = data.draw(st.sets(st.sampled_from(range(len(slots))))) if slots else set()
     again = list(from_slot_on(slots, troubled))
     assert again == sorted(again)

@@ -83,7 +83,7 @@ def replace(watched: SentinelRedis, master: RedisServer) -> RedisServer:
 
 
 @pytest.mark.parametrize("first", ["append", "acquire"])
-async def test_what_a_frozen_master_had_keeps_its_place(
+async def test_events_of_a_frozen_master_keep_their_place(
     watched: SentinelRedis, log: RedisEventLog, first: str
 ) -> None:
     session = await told(log, watched)

@@ -84,7 +84,9 @@ STEPS = st.tuples(
 
 @settings(deadline=None)
 @given(st.lists(STEPS, max_size=60))
-def test_what_is_kept_is_what_a_list_of_everything_says(story: list[tuple[str, int, float, int]]) -> None:
+def test_the_tail_keeps_as_much_as_a_list_of_everything_says(
+    story: list[tuple[str, int, float, int]],
+) -> None:
     tail, names, now = UnreplicatedTail(RETAIN_S), [new_session_id() for _ in range(4)], 0.0
     model: list[dict[str, float]] = []
     for step, whose, pause, size in story:
@@ -189,7 +191,7 @@ async def test_a_client_that_writes_nothing_any_more_lets_go_as_well(process: Pr
     assert process.log.asked == asked, "whoever keeps nothing asks nothing"
 
 
-async def test_what_was_erased_does_not_come_back_when_its_tombstone_is_gone(process: Process) -> None:
+async def test_an_erased_session_does_not_come_back_when_its_tombstone_is_gone(process: Process) -> None:
     await process.log.delete(process.session)  # by another process
     await process.wait(RETAIN_S + 1)
     process.log.lose(process.session)  # a day later
@@ -221,7 +223,7 @@ async def test_a_long_outage_is_given_back_what_it_lost(process: Process) -> Non
     assert await process.replayer.give_back(process.session) is Given.ALL
 
 
-async def test_what_this_process_deletes_or_knows_to_be_deleted_it_keeps_no_longer(process: Process) -> None:
+async def test_a_process_keeps_nothing_of_sessions_it_knows_to_be_deleted(process: Process) -> None:
     await process.replayer.erase(process.session)
     assert process.tail.sessions == []
     other = Process()
@@ -248,7 +250,7 @@ async def test_a_deletion_that_perhaps_was_not_done_at_all_is_remembered_as_well
     assert list(process.replayer._uncertain) == [process.session]
 
 
-async def test_what_came_back_before_its_deletion_was_certain_is_deleted_again(
+async def test_a_session_that_came_back_before_its_certain_deletion_is_deleted_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(failover, "ATTEND_S", 0.01)
