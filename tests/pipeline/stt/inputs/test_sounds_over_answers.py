@@ -1,5 +1,7 @@
 """Sound over an answer, heard by the packaged models: words stop it; noises and its echo let it go on."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,12 @@ OVER_AN_ECHO_MS = 600
 BEFORE_MS = 320
 TELEVISION_DB = 15
 """A television is so much quieter than the user."""
+
+
+@pytest.fixture(autouse=True)
+def _answers_end_with_their_test(real_app: RunningApp) -> Iterator[None]:
+    yield
+    real_app.stop_answers()
 
 
 def samples(pcm: bytes) -> Sound:
