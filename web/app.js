@@ -1,28 +1,25 @@
 /** The page: one document with its side bar, its player and its text box, and the place that is on show. */
 
+import { addressOf } from "./addresses.js";
 import { Api, orElse } from "./api.js";
 import { Awake } from "./awake.js";
 import { ChatPlace } from "./chat.js";
 import { ChatHead } from "./chat-head.js";
-import { ChaptersView, titleOf } from "./chapters-view.js";
 import { Composer } from "./composer.js";
 import { Controls } from "./controls.js";
 import { isGuest } from "./credentials.js";
 import { assistantDoes, whatIsDone } from "./doing.js";
 import { asSentence, byId, isTyping, make, oncePerFrame, say } from "./dom.js";
 import { Hearing } from "./hearing.js";
-import { MediaControls } from "./media-session.js";
 import { refusalOf } from "./refusals.js";
-import { isMissing, surely } from "./parts.js";
+import { isMissing, soon } from "./parts.js";
 import { momentAt } from "./seek.js";
 import { showScheme } from "./scheme.js";
-import { addressOf, Sidebar } from "./sidebar.js";
 import { staySignedIn } from "./staying.js";
 import { developerPanel } from "./storage.js";
 import { emptyStory, isOver, latestTurn, runningTurn, titleIn } from "./story.js";
 import { t, translate } from "./strings.js";
 import { positionIn } from "./timeline.js";
-import { Devices } from "./voice/devices.js";
 
 /** Query of an address, in which of the side bar's places it is, and how it begins. Old addresses lead on. */
 const ROUTES = [
@@ -48,28 +45,47 @@ class Shell {
     this.hearing = new Hearing({
       control: (session, action, about) => this._control(session, action, about),
       onChange: () => this.paint(),
-      onOpen: () => this._devices.start(),
+      onOpen: async () => {
+        await this.complete;
+        await this._devices?.start();
+      },
       onTrouble: (text) => this.controls.showNotice(text),
     });
     this.controls = this._makeControls();
     if (!this.hearing.able) this.controls.showMute(t("This browser plays sound only on https:// or localhost."));
     this.composer = new Composer({ place: () => this.place });
-    this.listening = null; // comes with its part of the page
-    this.listens = isGuest ? null : this._listen().catch(showMissing);
+    this.listening = this._chapters = this._devices = this._media = this._sidebar = null; // come with soon.js
+    this.complete = this._complete().catch(showMissing);
+    this._marked = []; // the place on show, for the side bar
+    this.head = new ChatHead({ onWish: (wish) => this.place.choose(wish) });
+    this._developer = null;
+    this._menu = null; // comes when it is wanted
+  }
+
+  /** Makes what is not needed for a first key. */
+  async _complete() {
+    const { ChaptersView, Devices, Listening, MediaControls, Notices, Sidebar } = await soon();
+    const handlers = this._handlers;
+    this._media = new MediaControls(handlers);
+    this._chapters = new ChaptersView({ onChapter: (scene) => this.hearing.chapters.go(scene), onStep: handlers.onChapter });
     this._devices = new Devices({
       onInput: () => this.listening?.changeDevice(),
       onOutput: (id) => this.hearing.setOutput(id),
       onTrouble: (text) => this.controls.showNotice(text),
     });
-    this.head = new ChatHead({ onWish: (wish) => this.place.choose(wish) });
-    this._developer = null;
-    this._menu = null; // comes when it is wanted
-    this._sidebar = isGuest ? null : new Sidebar({ onMenu: (button, about) => this._openMenu(button, about) });
+    if (!isGuest) {
+      this.listening = this._listen(Listening);
+      this._sidebar = new Sidebar({ onMenu: (button, about) => this._openMenu(button, about) });
+      this._sidebar.mark(...this._marked);
+      void this._sidebar.reload();
+      new Notices({ place: () => this.place }).open();
+    }
+    this.paint();
   }
 
   _makeControls() {
     const { hearing } = this;
-    const handlers = {
+    this._handlers = {
       onPause: () => (hearing.heard ? hearing.togglePause() : this.place?.play?.()),
       onSkip: () => hearing.skip(),
       onBack: () => hearing.back(),
@@ -87,14 +103,11 @@ class Shell {
       onTyping: (typing) => hearing.prefer({ typing }),
       onSettings: (patch) => this._wishSettings(patch),
     };
-    this._media = new MediaControls(handlers);
-    this._chapters = new ChaptersView({ onChapter: (scene) => hearing.chapters.go(scene), onStep: handlers.onChapter });
-    return new Controls(handlers);
+    return new Controls(this._handlers);
   }
 
-  async _listen() {
-    const { Listening } = await surely(() => import("./microphone/listening.js"));
-    this.listening = new Listening({
+  _listen(Listening) {
+    return new Listening({
       begin: () => this.place.begun(),
       attach: (files) => this.composer.attach(files),
       change: async (patch) => this.place.changeSettings?.({ listening: patch }),
@@ -104,14 +117,13 @@ class Shell {
       theirs: () => this.hearing.level,
       onSettings: () => this._showSettings(),
     });
-    this.paint();
   }
 
   async _openMenu(button, about) {
     const { Menu } = await import("./menu.js");
     this._menu ??= new Menu({
       onRenamed: (renamed, title) => this.noted({ ...renamed, title }),
-      onPinned: (pinned) => this._sidebar.pin(pinned),
+      onPinned: (pinned) => this._sidebar?.pin(pinned),
       onDeleted: ({ id }) => this._deleted(id),
       onProblem: (text) => this.controls.showNotice(text),
     });
@@ -128,24 +140,21 @@ class Shell {
     byId("more").addEventListener("click", () => this._openMenu(byId("more"), this.place.about));
     byId("story").addEventListener("click", (event) => this._hearFrom(event));
     if (isGuest) byId("dock").prepend(make("p", { class: "guest" }, t("You are listening along. Only the owner of this session can ask.")));
-    else void this._furnish();
+    else this._furnish();
     await this._show();
   }
 
   /** What belongs to the owner of the sessions; a guest with a share link has none of it. */
-  async _furnish() {
+  _furnish() {
     staySignedIn();
     byId("settings-button").addEventListener("click", () => this._showSettings());
     byId("developer-button").addEventListener("click", () => this._showDeveloper(byId("developer").hidden));
     if (developerPanel().read()) void this._showDeveloper(true);
-    void this._sidebar.reload();
     void this._showVoices();
-    const { Notices } = await surely(() => import("./notices.js"));
-    new Notices({ place: () => this.place }).open();
   }
 
   async _showSettings() {
-    const [{ openSettings }] = await Promise.all([import("./settings/panel.js"), this.listens]);
+    const [{ openSettings }] = await Promise.all([import("./settings/panel.js"), this.complete]);
     const onChange = (preferences) => this.place?.preferencesChanged?.(preferences);
     openSettings({ onChange, listening: this.listening, devices: this._devices });
   }
@@ -162,8 +171,8 @@ class Shell {
   }
 
   _clicked(event) {
-    const voice = event.target.closest?.(".start-voice");
-    if (voice && !this.listening) void this.listens.then(() => this.listening && voice.click());
+    const early = event.target.closest?.(".start-voice, #open-sidebar");
+    if (early && !this._sidebar) void this.complete.then(() => this._sidebar && early.click());
     const link = event.target.closest?.("a[href^='./']");
     const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
     if (!link || !plain || event.defaultPrevented || link.target || link.hasAttribute("download")) return;
@@ -193,10 +202,10 @@ class Shell {
     this.place?.leave();
     this._clear(where === "chat" ? "chat" : name);
     this.place = place;
-    this._sidebar?.mark(where, id);
+    this._mark(where, id);
     await place.start();
     if (!first && document.activeElement === document.body) byId("heading").focus({ preventScroll: true });
-    if (query.has("history")) this._sidebar?.open();
+    if (query.has("history")) void this.complete.then(() => this._sidebar?.open());
     this.paint();
   }
 
@@ -224,9 +233,14 @@ class Shell {
       history.replaceState(null, "", addressOf(about) + location.hash);
       this._address = location.search;
       this.composer.keepAs(about.id);
-      this._sidebar?.mark("chat", about.id);
+      this._mark("chat", about.id);
     }
     this.noted(about);
+  }
+
+  _mark(...place) {
+    this._marked = place;
+    this._sidebar?.mark(...place);
   }
 
   noted(about) {
@@ -313,7 +327,7 @@ class Shell {
     const active = Boolean(session ?? runningTurn(shown));
     const chapters = hearing.chapters?.now() ?? null;
     const time = heard && chapters?.current ? chapters : turn ? positionIn(turn, heard.ms) : {};
-    this._chapters.show(chapters);
+    this._chapters?.show(chapters);
     this.controls.showTransport({
       hearing: Boolean(heard),
       active,
@@ -323,8 +337,7 @@ class Shell {
       source: session && session.id !== place.about?.id && session.story.lastSeq ? sourceOf(session) : null,
     });
     const title = heard && sourceOf(session).title;
-    const chapter = chapters?.current ? titleOf(chapters.current) : "";
-    this._media.show({ title, chapter, paused, ms: time.ms, ofMs: time.ofMs, speed: preferences.speed });
+    this._media?.show({ title, chapter: chapters?.current, paused, ms: time.ms, ofMs: time.ofMs, speed: preferences.speed });
     this._awake.keep((Boolean(heard) && !paused) || Boolean(this.listening?.isOn));
     byId("dock").hidden = byId("composer").hidden && !active && !isGuest;
   }

@@ -5,7 +5,7 @@ import { newKey } from "./client/connection.js";
 import { ConversationsApi } from "./conversations/api.js";
 import { asSentence, byId } from "./dom.js";
 import { listeningOf } from "./microphone/state.js";
-import { surely } from "./parts.js";
+import { soon } from "./parts.js";
 import { userName } from "./credentials.js";
 import { Session } from "./session.js";
 import { emptyStory, runningTurn, titleIn } from "./story.js";
@@ -61,7 +61,7 @@ export class ChatPlace {
   }
 
   async _showStory() {
-    const { StoryView } = await surely(() => import("./story-view.js"));
+    const { StoryView } = await soon();
     this._storyView = new StoryView({
       onReplay: (turn) => this.hear(turn),
       onAsk: this._shell.guest ? null : (request) => this._askFurther(request),
@@ -73,7 +73,7 @@ export class ChatPlace {
   }
 
   async _showFiles() {
-    const { ChatFiles } = await surely(() => import("./conversations/chat-files.js"));
+    const { ChatFiles } = await soon();
     if (this._shell.place !== this) return;
     this._files = new ChatFiles(this);
     this._shell.paint();
@@ -153,7 +153,7 @@ export class ChatPlace {
   }
 
   async _make() {
-    await this._shell.listens;
+    await this._shell.complete;
     const listening = listeningOf(this._shell.listening?.choices, this._settings.listening);
     const { character, collections, ...model } = this._wish;
     const known = collections.length ? { collections } : {};

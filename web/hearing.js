@@ -1,10 +1,6 @@
 /** The page's one player: what it plays, whichever place is on show, and the buttons that reach into it. */
 
-import { bestCodec } from "./client/playback/decoder.js";
-import { Ledger } from "./client/playback/heard.js";
-import { Narration } from "./narration.js";
-import { loudness } from "./client/loudness.js";
-import { Player } from "./player.js";
+import { soon } from "./parts.js";
 import { placeIn, preferences } from "./storage.js";
 import { isOver, latestTurn } from "./story.js";
 import { previousBeginning, sentenceAt } from "./timeline.js";
@@ -30,6 +26,7 @@ export class Hearing {
     this._opening = null;
     this._onTrouble = onTrouble;
     this._player = null;
+    this._narrate = null; // comes with the player
     this._drawnMs = 0;
     this._narration = null;
     this._stops = 0; // how often Stop was pressed
@@ -47,8 +44,9 @@ export class Hearing {
   }
 
   async _open() {
+    const { Narration, Player } = await soon();
+    this._narrate = (wish) => new Narration(wish);
     this._player = await Player.open({
-      codec: await bestCodec(),
       onProgress: () => {
         this._narration?.progressed();
         if (performance.now() - this._drawnMs < DRAWN_MS) return;
@@ -125,14 +123,14 @@ export class Hearing {
   }
 
   _narrationOf({ session, skewMs, acks, chapters }) {
-    return new Narration({
+    return this._narrate({
       player: this._player,
       place: placeIn(session.id),
       session,
       nowMs: () => Date.now() + skewMs,
       voice: this.preferences.voice,
       chapters,
-      ledger: acks ? new Ledger({ tell: (message) => session.tell(message) }) : undefined,
+      acks,
     });
   }
 
@@ -187,7 +185,7 @@ export class Hearing {
 
   /** How loud it is, for the eye: from 0 to 1. */
   get level() {
-    return this._player?.sounding ? loudness(this._player.graph.rms()) : 0;
+    return this._player?.level ?? 0;
   }
 
   /** The browser waits for a touch before it lets us be heard. */

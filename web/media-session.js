@@ -1,5 +1,7 @@
 /** What is heard, told to the lock screen and the headset, whose buttons reach into the player. */
 
+import { titleOf } from "./chapters-view.js";
+
 const SILENCE_S = 10; // shorter ones are not told of
 
 /** A sound of silence: browsers tell only of media elements, and ours comes out of an audio graph. */
@@ -17,7 +19,7 @@ function silence() {
 }
 
 /** A chapter is told as a track of its story. */
-const named = (title, chapter) => ({ artist: "Rhapsode", ...(chapter ? { title: chapter, album: title } : { title }) });
+const named = (title, chapter) => ({ artist: "Rhapsode", ...(chapter ? { title: titleOf(chapter), album: title } : { title }) });
 
 export class MediaControls {
   /** Handlers: onPause, onSkip, onBack, onNext(by), onStop, onSeek(ms). */
@@ -32,10 +34,10 @@ export class MediaControls {
   }
 
   /** `title` null: nothing is heard. */
-  show({ title, chapter = "", paused, ms = 0, ofMs = 0, speed }) {
+  show({ title, chapter = null, paused, ms = 0, ofMs = 0, speed }) {
     if (!this._session) return;
     const state = title === null ? "none" : paused ? "paused" : "playing";
-    const told = [state, title, chapter, speed, Math.round(ofMs / 1_000), Math.round(ms / 5_000)].join();
+    const told = [state, title, chapter && titleOf(chapter), speed, Math.round(ofMs / 1_000), Math.round(ms / 5_000)].join();
     if (told === this._told) return;
     this._told = told;
     this._session.playbackState = state;

@@ -1,5 +1,6 @@
 /** What can be done with a conversation or a story, in a menu beside it: in the header and in the history. */
 
+import { addressOf } from "./addresses.js";
 import { Api, orElse } from "./api.js";
 import { quiet, removing } from "./conversations/furniture.js";
 import { renaming } from "./conversations/renaming.js";
@@ -7,7 +8,6 @@ import { userName } from "./credentials.js";
 import { makeDialog } from "./dialog.js";
 import { asSentence, byId, copied, make } from "./dom.js";
 import { isPinned } from "./pins.js";
-import { addressOf } from "./sidebar.js";
 import { t } from "./strings.js";
 
 const COPIED_MS = 2_000;

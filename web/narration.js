@@ -1,5 +1,6 @@
 /** Decides what this tab lets one hear: which turn, from where, and what comes after it. */
 
+import { Ledger } from "./client/playback/heard.js";
 import { isOver } from "./story.js";
 import { liveMoment, readAfter } from "./timeline.js";
 
@@ -14,11 +15,11 @@ const NOBODY_ASKS = { progress() {}, last() {} };
 
 /**
  * `player` plays; `place` remembers ({read(), write(value)}); `nowMs()` is the server's wall clock;
- * `ledger` is told how much was heard; `chapters` are those of a story (see stories/chapters.js).
+ * `acks`: the server is told how much was heard; `chapters` are those of a story (see stories/chapters.js).
  * What is heard comes from `session`, or in a replay from another one: `source` says from which.
  */
 export class Narration {
-  constructor({ player, place, session, nowMs, voice, ledger = NOBODY_ASKS, chapters = null }) {
+  constructor({ player, place, session, nowMs, voice, acks = false, chapters = null }) {
     this.voice = voice;
     this.chapters = chapters;
     this.replaying = false;
@@ -27,7 +28,7 @@ export class Narration {
     this._place = place;
     this._session = session;
     this._nowMs = nowMs;
-    this._ledger = ledger;
+    this._ledger = acks ? new Ledger({ tell: (message) => session.tell(message) }) : NOBODY_ASKS;
     this._queue = []; // turns to be heard after this one
     this._joined = false; // this turn was begun at the live moment, not at a place of our own
     this._savedAt = 0;

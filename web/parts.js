@@ -8,8 +8,10 @@ const TRIES = 10; // within a minute or two
 export const isMissing = (error) =>
   /dynamically imported module|importing a module|does not provide an export/i.test(error?.message);
 
-/** A part that nobody has asked for by hand, so that nobody would ask again: `load()` is repeated until it is there. */
-export async function surely(load) {
+/** The classes of soon.js. No user asks for them by hand, and so would ask again: loading is repeated until they are there. */
+export const soon = () => surely(() => import("./soon.js"));
+
+async function surely(load) {
   for (let failures = 1; ; failures += 1) {
     try {
       return await load();

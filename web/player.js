@@ -1,6 +1,7 @@
 /** Plays the sound of one turn at a time: feed -> decoder -> audio graph, and knows how much was heard. */
 
-import { makeDecoder } from "./client/playback/decoder.js";
+import { loudness } from "./client/loudness.js";
+import { bestCodec, makeDecoder } from "./client/playback/decoder.js";
 import { AudioGraph } from "./client/playback/graph.js";
 import { Feed } from "./feed.js";
 import { Stretcher } from "./stretch.js";
@@ -12,7 +13,8 @@ const AHEAD_MS = 3_000; // decoded and waiting in the audio thread
  * sample of a turn has been played; it was heard up to `ms`; `onState()` when the graph's state changes, `onError(error)`.
  */
 export class Player {
-  static async open({ codec, onProgress, onEnded, onState, onError }) {
+  static async open({ onProgress, onEnded, onState, onError }) {
+    const codec = await bestCodec();
     const player = new Player(codec, onProgress, onEnded);
     player._decoder = makeDecoder(codec, {
       onSamples: (samples, ms) => player._decoded(samples, ms),
@@ -43,6 +45,11 @@ export class Player {
 
   get graph() {
     return this._graph;
+  }
+
+  /** How loud it is, for the eye: from 0 to 1. */
+  get level() {
+    return this.sounding ? loudness(this._graph.rms()) : 0;
   }
 
   /** Where the listener is, which is a little less far than what has been given to the loudspeaker. */

@@ -1,5 +1,6 @@
 /** The side bar: the places, and the history with its search and its filter. On narrow windows it is a drawer. */
 
+import { addressOf } from "./addresses.js";
 import { Api, orElse } from "./api.js";
 import { quiet, tried } from "./conversations/furniture.js";
 import { byId, icon, make, problemLine, say } from "./dom.js";
@@ -297,9 +298,6 @@ const markEntry = (element, here) => {
   if (here) element.firstElementChild.setAttribute("aria-current", "page");
   else element.firstElementChild.removeAttribute("aria-current");
 };
-
-/** The address of a session within this page. */
-export const addressOf = ({ id, kind }) => `./?${kind === "story" ? "story" : "session"}=${encodeURIComponent(id)}`;
 
 /** A narration belongs to its story. */
 const hrefOf = ({ id, kind, parent }) => addressOf(kind === "narration" && parent ? { id: parent, kind: "story" } : { id, kind });

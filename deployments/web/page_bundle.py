@@ -1,4 +1,4 @@
-"""A page's modules in few files: one script for its beginning, and one for each part that it loads later.
+"""A page's modules in few files: one for its beginning, one for what it loads next, one for each later part.
 
 The modules stay as they are written. Each becomes a function in exactly one file, and other files import it
 from there. Only names in braces are imported and exported.
@@ -30,13 +30,14 @@ _WAITS: Final = re.compile(r"^\S.*\bawait\b", re.MULTILINE)
 class PageBundle:
     """The files of the page whose script is `folder`/`script`: `texts` by their paths.
 
-    A module that one later part alone needs is in that part's file; one that several need has its own file.
-    These files end in `.part.js`: a gateway of another release has no such file for this page, and sends it
-    no module that it has already.
+    `following` is the module that the page always loads next: its file has all that it needs beyond the
+    script. Of other modules, one that a single later part needs is in that part's file, and one that several
+    need has its own file. These files end in `.part.js`: a gateway of another release has no such file for
+    this page, and sends it no module that it has already.
     Raises ValueError for an import or export that it cannot translate.
     """
 
-    def __init__(self, folder: Path, script: str) -> None:
+    def __init__(self, folder: Path, script: str, following: str = "") -> None:
         self._folder = folder
         self._script = script
         self._codes: dict[str, str] = {}
@@ -45,10 +46,14 @@ class PageBundle:
         self.modules = self._closure(script, ())
         parts, reached = self._parts()
         self._numbers = {path: number for number, path in enumerate([*self.modules, *reached])}
-        roots = [script, *parts, *(path for path, parts_of in reached.items() if parts_of > 1)]
         members = {script: self.modules}
-        for root in roots[1:]:
-            members.setdefault(root, self._closure(root, {*self.modules, *roots} - {root}))
+        if following in parts:
+            members[following] = self._closure(following, self.modules)
+        placed = {path for paths in members.values() for path in paths}
+        shared = [path for path, parts_of in reached.items() if parts_of > 1]
+        roots = [*members, *(path for path in (*parts, *shared) if path not in placed)]
+        for root in roots[len(members) :]:
+            members.setdefault(root, self._closure(root, {*placed, *roots} - {root}))
         self._homes = {path: root for root, paths in members.items() for path in paths}
         self.texts = {self._name(root): self._file(root, paths) for root, paths in members.items()}
 
@@ -146,8 +151,9 @@ class PageBundle:
     def _part(self, path: str, root: str, name: str) -> str:
         """How the file of `root` refers to what its module `path` loads later."""
         part = _beside(path, name)
-        if part in self.modules:
-            raise ValueError(f"{path}: import() of {name!r}, which the script has, cannot be put into it")
+        home = self._homes.get(part, part)
+        if home != part:
+            raise ValueError(f"{path}: import() of {name!r}, which {home} has, cannot be put into it")
         return _from(root, self._name(part) if part in self._homes else part)
 
     def _name(self, root: str) -> str:

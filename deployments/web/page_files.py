@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,9 @@ _STYLES: Final = re.compile(r'(?:\s*<link rel="stylesheet" href="web/[^"]+" />)+
 _STYLE: Final = re.compile(r'href="web/([^"]+)"')
 _STYLE_SPACE: Final = re.compile(r"/\*.*?\*/\s*|^\s+", re.DOTALL | re.MULTILINE)
 _SCRIPT: Final = "app.js"
+_FOLLOWING: Final = "soon.js"
+_SCRIPT_TAG: Final = re.compile(rf'<script type="module" src="[^"]*/{_SCRIPT}"></script>')
+_LANGUAGE: Final = re.compile(r"(?:^|,)\s*([a-z]+)")
 _SHOWN_FIRST: Final = re.compile('id="(?:welcome|with)"')
 _POLICY: Final = (
     "default-src 'self'; style-src 'self' 'sha256-{style}'; media-src 'self' blob:; object-src 'none'; "
@@ -36,6 +40,7 @@ _POLICY: Final = (
 _PAGE_HEADERS: Final = {
     "Cache-Control": _REVALIDATED,
     "Referrer-Policy": "strict-origin",
+    "Vary": "Accept-Language",
     "X-Content-Type-Options": "nosniff",
 }
 """Nothing of anybody else's runs in the page, and no other page shows it in a frame to have it clicked."""
@@ -55,7 +60,7 @@ class PageFiles(StaticFiles):
         self.version = _hash_of(folder)
         self._made: dict[str, tuple[str, bytes]] = {}
         if (folder / _SCRIPT).is_file():
-            for path, text in PageBundle(folder, _SCRIPT).texts.items():
+            for path, text in PageBundle(folder, _SCRIPT, _FOLLOWING).texts.items():
                 self._keep(path, "text/javascript", text)
         for library in (folder / "vendor").glob("*.js"):
             self._keep(f"vendor/{library.name}", "text/javascript", library.read_text(encoding="utf-8"))
@@ -71,7 +76,9 @@ class PageFiles(StaticFiles):
         style = _STYLE_SPACE.sub("", style)
         text = _STYLES.sub(lambda _: f"\n    <style>{style}</style>", text)
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        return GZipMiddleware(_Page(text.replace('="web/', f'="web/{self.version}/'), digest))
+        files = f"web/{self.version}/"
+        words = {file.stem: f"{files}strings/{file.name}" for file in self._folder.glob("strings/*.js")}
+        return GZipMiddleware(_Page(text.replace('="web/', f'="{files}'), digest, words))
 
     def get_path(self, scope: Scope) -> str:
         """The path within the folder.
@@ -101,17 +108,27 @@ class _Page:
     """A response of its own for each request: the compression changes its headers.
 
     At an address without a query a chat begins: its welcome is on show before there is a script.
+    The script imports the words of the browser's language: they are loaded beside it.
     """
 
-    def __init__(self, text: str, style: str) -> None:
-        """`style`: the SHA-256 of the style in it, in Base64."""
+    def __init__(self, text: str, style: str, words: Mapping[str, str]) -> None:
+        """`style`: the SHA-256 of the style in it, in Base64; `words`: paths by language, without English."""
         self._begins = text
         self._continues = _SHOWN_FIRST.sub(r"\g<0> hidden", text)
+        self._words = words
         self._headers = {"Content-Security-Policy": _POLICY.format(style=style), **_PAGE_HEADERS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         text = self._continues if scope["query_string"] else self._begins
+        text = _SCRIPT_TAG.sub(rf"\g<0>{self._preload(Headers(scope=scope))}", text)
         await HTMLResponse(text, headers=self._headers)(scope, receive, send)
+
+    def _preload(self, wish: Headers) -> str:
+        """A link to the words of the first language that the page speaks; empty for English."""
+        wished = _LANGUAGE.findall(wish.get("accept-language", "").lower())
+        spoken = (language for language in wished if language == "en" or language in self._words)
+        path = self._words.get(next(spoken, "en"))
+        return f'\n    <link rel="modulepreload" href="{path}" />' if path else ""
 
 
 def _hash_of(folder: Path) -> str:

@@ -1,10 +1,10 @@
-"""A first visit over a slow line: few requests, nothing typed is lost, the page answers."""
+"""A first visit over a slow line: few requests, nothing typed or pressed is lost, the page answers."""
 
 import time
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.page_reader import Reader
 from tests.support.running_app import RunningApp
@@ -13,10 +13,6 @@ pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Reader]
 SLOW = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 50_000}
 """Milliseconds, and bytes in a second."""
-BEFORE_IT_IS_USABLE = 2
-"""The page with its style in it, and its script."""
-
-
 WITHOUT_TLS = "delete Crypto.prototype.randomUUID; delete Navigator.prototype.clipboard;"
 """Browsers keep these from pages of another machine that come without TLS."""
 
@@ -31,15 +27,30 @@ def test_a_page_without_tls_asks_and_hears(open_page: OpenPage, app: RunningApp)
     assert reader.mistakes == []
 
 
-def test_over_a_slow_line_two_requests_make_the_page_usable_and_keep_what_was_typed(
-    open_page: OpenPage, app: RunningApp, record_property: Callable[[str, object], None]
-) -> None:
-    reader = open_page("/web/icon.svg")
-    page = reader.page
+def slow_line(page: Page) -> None:
     line = page.context.new_cdp_session(page)
     line.send("Network.enable")
     line.send("Network.setCacheDisabled", {"cacheDisabled": True})
     line.send("Network.emulateNetworkConditions", SLOW)
+
+
+@pytest.mark.parametrize(
+    ("locale", "loaded"),
+    [
+        ("en-GB", ["", "app.js", "soon.part.js"]),
+        ("de-CH", ["", "app.js", "de.js", "refusal-words.part.js", "soon.part.js"]),
+    ],
+)
+def test_over_a_slow_line_the_page_and_its_script_are_usable_and_keep_what_was_typed(
+    open_page: OpenPage,
+    app: RunningApp,
+    record_property: Callable[[str, object], None],
+    locale: str,
+    loaded: list[str],
+) -> None:
+    reader = open_page("/web/icon.svg", locale=locale)
+    page = reader.page
+    slow_line(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     begun = time.monotonic()
@@ -51,10 +62,27 @@ def test_over_a_slow_line_two_requests_make_the_page_usable_and_keep_what_was_ty
     usable_s = time.monotonic() - begun
     record_property("usable_s", round(usable_s, 2))
     print(f"shown after {shown_s:.2f} s, usable after {usable_s:.2f} s")
-    files = [url for url in asked if "/web/" in url or url.endswith("/")]
-    assert [url.rsplit("/", 1)[1] for url in files[:BEFORE_IT_IS_USABLE]] == ["", "app.js"]
+    files = [url.rsplit("/", 1)[1] for url in asked if "/web/" in url or url.endswith("/")]
+    assert files[: len(loaded)] == loaded
     expect(page.locator("#text")).to_have_value("tell me brie")
     page.locator("#text").press_sequentially("fly")
     page.keyboard.press("Enter")
     expect(page.get_by_role("article")).to_contain_text("The fox slept by the stove all night.")
+    assert reader.mistakes == []
+
+
+def test_a_press_counts_before_its_part_of_the_page_has_come(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page("/web/icon.svg", viewport={"width": 390, "height": 844})
+    held: list[Route] = []
+    reader.page.route("**/soon.part.js*", lambda route: held.append(route))
+    reader.page.goto(app.url)
+    reader.page.locator("#text").fill("briefly")
+    reader.page.locator("#send:enabled").wait_for()
+    reader.page.get_by_role("button", name="Places and history").click()
+    expect(reader.page.get_by_role("link", name="New chat")).to_be_hidden()
+    held[0].continue_()
+    expect(reader.page.get_by_role("link", name="New chat")).to_be_visible()
+    reader.page.keyboard.press("Escape")
+    reader.page.locator("#send").click()
+    expect(reader.page.get_by_role("article")).to_contain_text("The fox slept by the stove all night.")
     assert reader.mistakes == []

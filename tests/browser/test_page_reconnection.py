@@ -271,12 +271,7 @@ def test_a_part_that_cannot_be_loaded_says_so_and_is_loaded_later(open_page: Ope
     expect(reader.page.get_by_role("dialog", name="Settings")).to_be_visible()
 
 
-@pytest.mark.parametrize(
-    ("part", "shown"), [("microphone/listening", "#microphone"), ("story-view", ".turn .prose")]
-)
-def test_a_part_that_nobody_asks_for_by_hand_is_loaded_again_by_itself(
-    open_page: OpenPage, app: RunningApp, part: str, shown: str
-) -> None:
+def test_what_a_chat_loads_by_itself_is_loaded_again_by_itself(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page("/web/icon.svg")
     refused: list[str] = []
 
@@ -287,10 +282,11 @@ def test_a_part_that_nobody_asks_for_by_hand_is_loaded_again_by_itself(
             refused.append(route.request.url)
             route.abort()
 
-    reader.page.route(f"**/{part}.part.js*", refuse_twice)
+    reader.page.route("**/soon.part.js*", refuse_twice)
     reader.page.goto(app.url)
     reader.ask("briefly")
-    expect(reader.page.locator(shown)).to_be_visible()
+    expect(reader.page.locator(".turn .prose")).to_be_visible()
+    expect(reader.page.locator("#microphone")).to_be_visible()
     assert len(refused) == 2
 
 

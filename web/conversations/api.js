@@ -1,6 +1,7 @@
 /** The commands about conversations, characters and documents. A refusal becomes a `Problem`. */
 
 import { once, patiently } from "../api.js";
+import { soon } from "../parts.js";
 
 const path = (...parts) => ["v1", ...parts.map(encodeURIComponent)].join("/");
 const search = (query) => {
@@ -87,7 +88,7 @@ export class ConversationsApi {
     const form = new FormData();
     form.append("document_id", document);
     form.append("file", file, file.name);
-    const { upload } = await import("../microphone/upload.js");
+    const { upload } = await soon();
     return upload(path("collections", collection, "documents"), form, options);
   }
 

@@ -1,7 +1,7 @@
 /** One session: what happened when; and told again as it happened. */
 
+import { addressOf } from "../addresses.js";
 import { byId, make, say } from "../dom.js";
-import { addressOf } from "../sidebar.js";
 import { titleIn } from "../story.js";
 import { clock, when } from "../times.js";
 import { heardSpans } from "./chronicle.js";

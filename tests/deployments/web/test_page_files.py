@@ -67,6 +67,28 @@ async def test_a_welcome_is_on_show_at_once_where_a_chat_begins_and_nowhere_else
     assert re.findall(r'id="(?:welcome|with)" hidden', other) == ['id="with" hidden', 'id="welcome" hidden']
 
 
+@pytest.mark.parametrize(
+    ("accepted", "words"),
+    [
+        ("de-CH,de;q=0.9,en;q=0.8", ["de"]),
+        ("pt-BR, zh-Hant;q=0.7", ["zh"]),
+        ("en-GB,fr;q=0.5", []),
+        ("pt", []),
+        ("", []),
+    ],
+)
+async def test_the_words_of_the_browsers_language_are_loaded_beside_the_script(
+    app: RunningApp, accepted: str, words: list[str]
+) -> None:
+    async with client(app) as http:
+        page = await http.get("/", headers={"accept-language": accepted})
+        paths = re.findall(r'rel="modulepreload" href="([^"]+)"', page.text)
+        assert [path.rpartition("/strings/")[2] for path in paths] == [f"{one}.js" for one in words]
+        assert "Accept-Language" in page.headers["vary"]
+        for path in paths:
+            assert "immutable" in (await http.get(f"/{path}")).headers["cache-control"]
+
+
 async def test_a_page_of_another_release_gets_the_files_of_this_one_and_does_not_keep_them(
     app: RunningApp,
 ) -> None:
@@ -129,16 +151,14 @@ def _written(folder: Path, texts: dict[str, str]) -> None:
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_the_script_does_what_its_modules_do_and_later_parts_share_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("following", "shared"), [("", {"places/both.part.js"}), ("places/late.js", set())])
+def test_the_script_does_what_its_modules_do_and_later_parts_share_them(
+    tmp_path: Path, following: str, shared: set[str]
+) -> None:
     _written(tmp_path, MODULES)
-    bundle = PageBundle(tmp_path, "app.js")
+    bundle = PageBundle(tmp_path, "app.js", following)
     assert bundle.modules == ["count.js", "places/b.js", "app.js"]
-    assert set(bundle.texts) == {
-        "app.js",
-        "places/late.part.js",
-        "places/other.part.js",
-        "places/both.part.js",
-    }
+    assert set(bundle.texts) == {"app.js", "places/late.part.js", "places/other.part.js"} | shared
 
     def said() -> str:
         return subprocess.check_output(["node", tmp_path / "app.js"], text=True, timeout=60)
@@ -161,14 +181,17 @@ def test_the_script_does_what_its_modules_do_and_later_parts_share_them(tmp_path
         'import { second } from "./several.js";',
         'import { first } from "./several.js";\nvoid import("./several.js");',
         'import { first } from "./taken.js";',
+        'void import("./following.js");\nvoid import("./needed.js");',
     ],
 )
 def test_a_module_that_cannot_be_put_into_the_script_is_refused_by_name(tmp_path: Path, line: str) -> None:
     several = "export const first = 1, second = 2;\n"
     taken = "const whole = { first: 1 };\nexport const { first } = whole;\n"
+    following = 'import { one } from "./needed.js";\n'
     _written(tmp_path, {"app.js": f"{line}\n", "b.js": "", "several.js": several, "taken.js": taken})
+    _written(tmp_path, {"following.js": following, "needed.js": "export const one = 1;\n"})
     with pytest.raises(ValueError, match=r"(app|taken)\.js: .*cannot be put"):
-        PageBundle(tmp_path, "app.js")
+        PageBundle(tmp_path, "app.js", "following.js")
 
 
 def test_code_behind_a_comment_in_its_line_stays(tmp_path: Path) -> None:
