@@ -31,6 +31,7 @@ export async function orElse(onProblem, action) {
 export class Api {
   constructor(base = "v1") {
     this._base = base;
+    this._stops = new Map(); // on their way: by turn, the request that is repeated
   }
 
   url(session, rest = "", query = {}) {
@@ -56,10 +57,17 @@ export class Api {
     return (await patiently("POST", this.url(session, "/turns"), request, { "Idempotency-Key": key })).json();
   }
 
-  /** A stop names its turn, so it may come late or twice, and does; the others would be out of order by then. */
+  /** A stop names its turn, so it may come late or twice: it is repeated until the server has it. The others would be out of order by then. */
   async control(session, action, about = {}) {
-    const send = action === "stop" ? persistently : once;
-    await send("POST", this.url(session, "/control"), { action, ...about });
+    const where = this.url(session, "/control");
+    const wish = { action, ...about };
+    if (action !== "stop") {
+      await once("POST", where, wish);
+      return;
+    }
+    const name = `${where} ${about.turn}`;
+    if (!this._stops.has(name)) this._stops.set(name, persistently("POST", where, wish).finally(() => this._stops.delete(name)));
+    await this._stops.get(name);
   }
 
   async changeSettings(session, settings) {

@@ -1,5 +1,6 @@
 /** What the developer panel says: of a turn, its events, and code for its session. Pure. */
 
+import { versionsOf } from "./story.js";
 import { t } from "./strings.js";
 
 const STEPS = [
@@ -22,15 +23,29 @@ export function latencyOf(turn) {
 
 const TIMED = ["firstToken", "firstAudio", "heard"];
 
-/** `{rows, median}` of the turns of `story` in their order: [number, ms to the first token, to the first audio, until heard]; null: not known. */
-export function timingsOf({ order, turns }) {
-  const rows = order.map((id, at) => [at + 1, ...TIMED.map((key) => since(turns[id].times, key))]);
+/** `{rows, median}` of all turns of `story`, as they were asked: [name, ms to the first token, to the first audio, until heard]; null: not known. */
+export function timingsOf(story) {
+  const names = [...namesOf(story, story.order, 1)].sort(([one], [other]) => one - other);
+  const rows = names.map(([id, name]) => [name, ...TIMED.map((key) => since(story.turns[id].times, key))]);
   const median = TIMED.map((_, column) => {
     const known = rows.map((row) => row[column + 1]).filter((ms) => ms !== null).sort((one, other) => one - other);
     const middle = known.length >> 1;
     return known.length ? Math.round((known[middle] + known[known.length - 1 - middle]) / 2) : null;
   });
   return { rows, median };
+}
+
+/** A map from turns to their names: "2", or "2 (1/3)" for the first of three versions. Turns behind a version that was replaced follow it. */
+function namesOf(story, order, number, names = new Map()) {
+  order.forEach((id, at) => {
+    const versions = versionsOf(story, story.turns[id]);
+    versions.forEach((version, which) => {
+      if (names.has(version)) return;
+      names.set(version, versions.length > 1 ? `${number + at} (${which + 1}/${versions.length})` : String(number + at));
+      namesOf(story, story.turns[version].instead.slice(1), number + at + 1, names);
+    });
+  });
+  return names;
 }
 
 const since = (times, key) => (times[key] === null ? null : Math.max(0, Math.round(times[key] - (times.speechEnd ?? times.asked))));

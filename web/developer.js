@@ -108,8 +108,8 @@ export class DeveloperPanel {
 
 /** The median first, then the latest turns, the newest first. */
 function timingRows({ rows, median }) {
-  const row = (name, cells) => make("tr", {}, make("th", { scope: "row" }, String(name)), ...cells.map((ms) => make("td", {}, String(ms ?? "–"))));
-  const latest = rows.slice(-TURNS).reverse().map(([number, ...cells]) => row(number, cells));
+  const row = (name, cells) => make("tr", {}, make("th", { scope: "row" }, name), ...cells.map((ms) => make("td", {}, String(ms ?? "–"))));
+  const latest = rows.slice(-TURNS).reverse().map(([name, ...cells]) => row(name, cells));
   return rows.length > 1 ? [row(t("Median"), median), ...latest] : latest;
 }
 

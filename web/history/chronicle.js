@@ -96,7 +96,7 @@ export class Chronicle {
     this.startedAt = null;
     this.latestAt = null;
     this.turns = [];
-    this.pauses = []; // {from, to}; `to` is null while it lasts
+    this.pauses = []; // {from, to, dropped}; `to` is null while it lasts; `dropped`: the answer was stopped by who spoke over it
     this.owners = []; // {at, node}
     this.moments = []; // {at, what} of the session itself
     this.version = 0;
@@ -110,8 +110,9 @@ export class Chronicle {
     if (fact.type === "turn.requested") this._asked(fact);
     else if (fact.type === "playback.paused") this._pause(fact.ts);
     else if (fact.type === "playback.resumed") this._resume(fact.ts);
+    else if (fact.type === "playback.flushed") this._drop(fact.data);
     else if (fact.type === "owner.changed") this.owners.push({ at: fact.ts, node: fact.data.node });
-    if (fact.type in OF_SESSION) this.moments.push({ at: fact.ts, what: OF_SESSION[fact.type](fact.data) });
+    if (fact.type in OF_SESSION && !this._goesNowhere(fact)) this.moments.push({ at: fact.ts, what: OF_SESSION[fact.type](fact.data) });
     const turn = this._byId.get(fact.turn);
     if (!turn) return;
     turn.version += 1;
@@ -133,7 +134,17 @@ export class Chronicle {
   }
 
   _pause(at) {
-    if (this.pauses.at(-1)?.to !== null || this.pauses.length === 0) this.pauses.push({ from: at, to: null });
+    if (this.pauses.at(-1)?.to !== null || this.pauses.length === 0) this.pauses.push({ from: at, to: null, dropped: false });
+  }
+
+  /** An answer that was held, and then stopped by the speech over it, does not go on when its pause is over. */
+  _drop({ reason }) {
+    const last = this.pauses.at(-1);
+    if (last && last.to === null) last.dropped = reason === "barge_in";
+  }
+
+  _goesNowhere({ type }) {
+    return type === "playback.resumed" && Boolean(this.pauses.at(-1)?.dropped);
   }
 
   _resume(at) {
@@ -181,9 +192,9 @@ export function heardSpans(chronicle) {
 export function moments(turn, chronicle, spans = []) {
   const until = Math.max(turn.endAt ?? chronicle.latestAt, spans.at(-1)?.to ?? 0);
   const within = ({ at }) => at >= turn.requestedAt && at <= until;
-  const paused = chronicle.pauses.flatMap(({ from, to }) => [
+  const paused = chronicle.pauses.flatMap(({ from, to, dropped }) => [
     { at: from, what: t("Paused") },
-    ...(to ? [{ at: to, what: t("Resumed") }] : []),
+    ...(to && !dropped ? [{ at: to, what: t("Resumed") }] : []),
   ]);
   const owners = chronicle.owners.map(({ at, node }) => ({ at, what: t("Moved to {node}", { node }) }));
   const own = [

@@ -150,7 +150,7 @@ test("what was said by voice is told in words, and what comes too often is not",
     const ways = [{ mode: "realtime", after_ms: 312.4 }, { mode: "quality", after_ms: 900 }];
     log.add("transcript.compared", { input, utterance: 0, ways, words: 1, differences: [] });
     log.add("playback.paused", { by: "voice" });
-    log.add("playback.resumed", { by: "voice" }); // also after an interruption: nothing is said of why
+    log.add("playback.resumed", { by: "voice" });
     log.add("input.closed", { input, ms: 2_000, reason: "client" });
     assert.deepEqual(told(log).moments.map(({ what }) => what), [
         "Begun",
@@ -165,15 +165,18 @@ test("what was said by voice is told in words, and what comes too often is not",
     ]);
 });
 
-test("an answer that somebody spoke over was not heard to its end", () => {
+test("an answer that somebody spoke over was not heard to its end, and did not go on", () => {
     const { log, turn } = answered();
     log.add("turn.completed", { sentences: 2, audio_ms: 2000 }, turn, 10);
+    log.add("playback.paused", { by: "voice" }, null, 10);
     log.add("playback.heard", { heard_ms: 600 }, turn, 20);
     log.add("playback.flushed", { reason: "barge_in" }, turn, 10);
+    log.add("playback.resumed", { by: "voice" }); // by which the server ends the pause
     const chronicle = told(log);
     const spans = heardSpans(chronicle).get(turn);
     assert.equal(spans.at(-1).to, chronicle.turns[0].flushedAt);
     const said = moments(chronicle.turns[0], chronicle, spans).map(({ what }) => what);
     assert.ok(said.includes("Heard for 0.6 s") && said.includes("Playback stopped: the user spoke"));
-    assert.ok(!said.includes("Heard to the end"));
+    assert.ok(!said.includes("Heard to the end") && !said.includes("Resumed"));
+    assert.deepEqual(chronicle.moments.map(({ what }) => what), ["Begun", "Paused: the user spoke"]);
 });

@@ -52,9 +52,27 @@ test("the turns of a session are compared, with their median", () => {
   answered(log, log.ask("And then?"));
   log.ask("And now?");
   assert.deepEqual(timingsOf(log.story), {
-    rows: [[1, 200, 200, 500], [2, 200, 200, 500], [3, null, null, null]],
+    rows: [["1", 200, 200, 500], ["2", 200, 200, 500], ["3", null, null, null]],
     median: [200, 200, 500],
   });
+});
+
+test("every version of an answer is compared, and so is what followed one that was replaced", () => {
+  const log = new Log();
+  const again = (replaces) => {
+    const turn = log.facts.length + 1;
+    log.add("turn.requested", { kind: "prompt", text: "?", settings: {}, replaces }, turn);
+    answered(log, turn);
+    log.add("turn.completed", { sentences: 1, audio_ms: 600 }, turn);
+    return turn;
+  };
+  const first = again();
+  const second = again(first);
+  again(); // is left behind by the third version
+  again(second);
+  again();
+  const names = timingsOf(log.story).rows.map(([name]) => name);
+  assert.deepEqual(names, ["1 (1/3)", "1 (2/3)", "2", "1 (3/3)", "2"]);
 });
 
 test("events are found by type, turn and text, all words of the filter together", () => {

@@ -47,6 +47,20 @@ test("what is to be sent again is sent as soon as the browser is connected again
   mock.timers.reset();
 });
 
+test("a stop that is asked for again while it is repeated is sent once, and after that anew", async () => {
+  const wire = network();
+  const api = new Api("http://server.example/v1");
+  const stops = [2, 2, 3, 2].map((turn) => api.control("one", "stop", { turn }));
+  await settled();
+  assert.equal(wire.tries, 2);
+  wire.here = true;
+  online.dispatchEvent(new Event("online"));
+  await Promise.all(stops);
+  assert.equal(wire.tries, 4);
+  await api.control("one", "stop", { turn: 2 });
+  assert.equal(wire.tries, 5);
+});
+
 test("an answer that breaks off is a lost connection", async () => {
   const failures = [new DOMException("The operation was aborted. ", "AbortError"), new TypeError("network error")];
   for (const failure of failures) {
