@@ -20,14 +20,14 @@ export class AnswerText {
   clear() {
     this._turn = null;
     this._blocks = [];
-    this._source = ""; // what is shown
+    this._source = ""; // the text on show
     this._read = ""; // as what it was read
     this._sentences = [];
     this._known = null;
     this._lit = -1;
     this._word = -1;
     this._words = [];
-    this._parts = new Map(); // what each block was drawn from
+    this._parts = new Map(); // the source of each block
     this._formulas = new Map(); // by how they are written: as they are typeset, or null
     this._waits = false; // for formulas to be typeset
     this.element.replaceChildren();
@@ -198,7 +198,7 @@ export class AnswerText {
     if (number === this._lit) names.push("speaking");
     else if (number > this._lit) names.push("ahead");
     if (error && done) names.push("unsaid");
-    // Somebody spoke: what nobody heard of the answer stands back.
+    // The user spoke over it: the part that was not heard stands back.
     if (this._turn.flushedAt !== null && (!firstChunk || atMs >= this._turn.heardMs)) names.push("unheard");
     return names.join(" ");
   }
@@ -296,7 +296,7 @@ function patch(parent, wanted) {
 
 const put = (parent, old, node) => (old ? old.replaceWith(node) : parent.append(node));
 
-/** What is selected stays so where the text only grows, or loses its end. */
+/** A selection stays where the text only grows, or loses its end. */
 function retext(node, text) {
   if (text.startsWith(node.data)) node.appendData(text.slice(node.data.length));
   else if (node.data.startsWith(text)) node.deleteData(text.length, node.length);

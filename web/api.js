@@ -18,7 +18,7 @@ function refuse(error) {
   throw error;
 }
 
-/** What to do about a `Problem`; anything else is a mistake of ours and stays loud. */
+/** Resolves with `onProblem`'s answer to a `Problem`; any other error is a mistake of ours and stays loud. */
 export async function orElse(onProblem, action) {
   try {
     return await action();
@@ -122,7 +122,7 @@ export class Api {
     return voices.map((id) => ({ id, languages: spoken[id] }));
   }
 
-  /** How far the server's clock is ahead of ours, as far as its Date header (whole seconds) proves any skew. */
+  /** Milliseconds by which the server's clock is ahead of ours, as far as its Date header (whole seconds) proves any skew. */
   async clockSkewMs(session) {
     const asked = Date.now();
     const response = await once("GET", this.url(session));

@@ -144,7 +144,7 @@ class Shell {
     await this._show();
   }
 
-  /** What belongs to the owner of the sessions; a guest with a share link has none of it. */
+  /** Binds the owner's controls; a guest with a share link has none of them. */
   _furnish() {
     staySignedIn();
     byId("settings-button").addEventListener("click", () => this._showSettings());
@@ -356,7 +356,7 @@ class Shell {
   }
 }
 
-/** What is heard, where it is not on show: its title, and the way to it. */
+/** A session that is heard and not on show: its title, and the way to it. */
 function sourceOf({ id, story }) {
   return { title: titleIn(story) || t("another place"), href: addressOf({ id, kind: story.kind }) };
 }

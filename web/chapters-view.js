@@ -16,7 +16,7 @@ export class ChaptersView {
     closedElsewhere(this._choice);
   }
 
-  /** What `Chapters.now` answers; null: there are none. */
+  /** `now`: as `Chapters.now` returns it; null: there are none. */
   show(now) {
     this._box.hidden = !now;
     if (!now) {

@@ -99,7 +99,7 @@ export class Composer {
     this._draft = draft;
     this._text.value = "";
     const kept = draftIn(draft).read() ?? "";
-    this._text.value = typed || (kept === this._unsent ? "" : kept); // what is under way is not sent twice
+    this._text.value = typed || (kept === this._unsent ? "" : kept); // a text under way is not sent twice
     this._modes = modes;
     this._chosen = false;
     this._takesFiles = false;
@@ -166,7 +166,7 @@ export class Composer {
     this._send.disabled = !(this._text.value.trim() || (optional && !this._sending.length));
   }
 
-  /** What was typed here and has not been accepted yet: under way, and in the box. */
+  /** The typed text that has not been accepted yet: under way, and in the box. */
   get _unsent() {
     const underWay = this._sending.filter(({ draft }) => draft === this._draft).map(({ typed }) => typed);
     return [...underWay, this._text.value].filter(Boolean).join("\n");

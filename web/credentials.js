@@ -1,4 +1,4 @@
-/** What this tab shows the server of who is there: nothing, a guest's link, or the token of whoever signed in. */
+/** This tab's credential: nothing, a guest's link, or the token of the user who signed in. */
 
 import { signedIn } from "./storage.js";
 
@@ -15,7 +15,7 @@ export function withCredential(query) {
   return shown ? { ...query, token: shown } : query;
 }
 
-/** Who is signed in; on a server that asks nobody, everybody is "me". */
+/** The signed-in user; on a server without keys, everybody is "me". */
 export function userName() {
   const claims = signedIn().read()?.token?.split(".")[1];
   if (!claims) return "me";

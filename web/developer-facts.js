@@ -1,4 +1,4 @@
-/** What the developer panel says: of a turn, its events, and code for its session. Pure. */
+/** The developer panel's figures of a turn, its events, and code for its session. Pure. */
 
 import { versionsOf } from "./story.js";
 import { t } from "./strings.js";

@@ -1,4 +1,4 @@
-/** What is going on, in a word or two; empty where sound and text say it themselves. Pure. */
+/** The present activity, in a word or two; empty where sound and text say it themselves. Pure. */
 
 import { runningTurn } from "./story.js";
 import { t } from "./strings.js";
@@ -12,7 +12,7 @@ export function whatIsDone(story, turn, { paused, buffering }) {
   return buffering ? t("Buffering…") : "";
 }
 
-/** What the assistant does: "speaking", "paused", "searching", "thinking", "writing", or null. `turn`: the one that is heard, or null. */
+/** The assistant's activity: "speaking", "paused", "searching", "thinking", "writing", or null. `turn`: the one that is heard, or null. */
 export function assistantDoes(story, turn, { paused, wantsVoice }) {
   if (turn?.audioMs) return paused ? "paused" : "speaking";
   const running = runningTurn(story);

@@ -35,7 +35,7 @@ export function say(element, text) {
   element.hidden = !text;
 }
 
-/** Where a refusal is told: empty, and hidden, until there is one. */
+/** A line for a refusal: empty, and hidden, until there is one. */
 export const problemLine = () => make("p", { class: "problem", role: "alert", hidden: "" });
 
 /** Whether the browser let the text be copied. */

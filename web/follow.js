@@ -19,7 +19,7 @@ export class Follow {
     this._button = byId("follow");
     this._target = null;
     this._away = false;
-    this._wanted = () => null; // where the page would scroll to now; null: what is followed is in sight
+    this._wanted = () => null; // the place to scroll to; null: the followed sentence is in sight
     this._scrolledAt = -Infinity;
     this._byHandAt = -Infinity;
     this._byHand = false; // scrolls are the reader's, until the page scrolls by itself

@@ -29,7 +29,7 @@ export class Hearing {
     this._narrate = null; // comes with the player
     this._drawnMs = 0;
     this._narration = null;
-    this._stops = 0; // how often Stop was pressed
+    this._stops = 0; // counts presses of Stop
     this._shown = null; // the session on show, and how it is to be begun
     this._kept = null; // a session that is heard although its place was left
   }
@@ -106,7 +106,7 @@ export class Hearing {
     return this._engaged && this._narration.session === session;
   }
 
-  /** Where nothing is heard any more, it is the turn of what is on show. */
+  /** The session on show is heard once nothing else is heard any more. */
   _settle() {
     if (!this._engaged) this._take();
     this._onChange();
@@ -139,7 +139,7 @@ export class Hearing {
     return this._player !== null && (this._shown !== null || this._narration !== null);
   }
 
-  /** What is heard is heard for oneself alone. */
+  /** This tab hears a replay, for itself alone. */
   get replaying() {
     return this._narration?.replaying ?? false;
   }
@@ -148,7 +148,7 @@ export class Hearing {
     return this.preferences.voice && this.able;
   }
 
-  /** What comes out of the loudspeaker now: {session, turn, ms}, or null. `session`: the id of where the sound is. */
+  /** The sound that comes out of the loudspeaker now: {session, turn, ms}, or null. `session`: the id of the sound's session. */
   get heard() {
     if (!this._narration || this._player.turn === null) return null;
     return { session: this._narration.source.id, turn: this._player.turn, ms: this._player.placeMs };
@@ -169,7 +169,7 @@ export class Hearing {
     return this._engaged ? this._narration.chapters : (this._shown?.chapters ?? null);
   }
 
-  /** How many turns wait until what is heard is over. */
+  /** Number of turns that wait until the one that is heard is over. */
   get queued() {
     return this._narration?.queue.length ?? 0;
   }
@@ -183,7 +183,7 @@ export class Hearing {
     return this._player?.buffering ?? false;
   }
 
-  /** How loud it is, for the eye: from 0 to 1. */
+  /** Loudness for the eye, from 0 to 1. */
   get level() {
     return this._player?.level ?? 0;
   }

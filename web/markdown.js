@@ -72,7 +72,7 @@ const moved = (node, by) => {
   return node.children ? { ...shifted, children: node.children.map((child) => moved(child, by)) } : shifted;
 };
 
-/** What is shown, without its marks: for a line that announces the text. */
+/** The text without its marks: for a line that announces it. */
 export const shownText = (text, nodes) =>
   nodes
     .map(({ start, end, children }) => (children ? `${shownText(text, children)} ` : text.slice(start, end)))

@@ -1,4 +1,4 @@
-/** What is heard, told to the lock screen and the headset, whose buttons reach into the player. */
+/** Tells the lock screen and the headset what is heard; their buttons reach into the player. */
 
 import { titleOf } from "./chapters-view.js";
 

@@ -1,4 +1,4 @@
-/** What can be done with a conversation or a story, in a menu beside it: in the header and in the history. */
+/** The actions of a conversation or a story, in a menu beside it: in the header and in the history. */
 
 import { addressOf } from "./addresses.js";
 import { Api, orElse } from "./api.js";

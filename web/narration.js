@@ -16,7 +16,7 @@ const NOBODY_ASKS = { progress() {}, last() {} };
 /**
  * `player` plays; `place` remembers ({read(), write(value)}); `nowMs()` is the server's wall clock;
  * `acks`: the server is told how much was heard; `chapters` are those of a story (see stories/chapters.js).
- * What is heard comes from `session`, or in a replay from another one: `source` says from which.
+ * The sound comes from `session`, or in a replay from another one: `source` says from which.
  */
 export class Narration {
   constructor({ player, place, session, nowMs, voice, acks = false, chapters = null }) {
@@ -84,7 +84,7 @@ export class Narration {
     if (type === "turn.requested") this._requested(seq, data);
     else if (ENDS.has(type)) this._stopped(turn);
     else if (this.replaying)
-      return; // what others do to the live narration is not about a replay
+      return; // commands to the live narration are not about a replay
     else if (type === "sentence.skip_requested" && turn === this.turn) this._player.skip(data.sentence);
     else if (type === "playback.paused") this._player.pause();
     else if (type === "playback.resumed") this._player.resume();
@@ -151,7 +151,7 @@ export class Narration {
     else if (moment && moment.ms - this._player.positionMs > NOTICEABLE_MS) this._player.seek(moment.ms);
   }
 
-  /** What is heard is what everybody in this session hears. */
+  /** This tab hears what everybody in this session hears. */
   get _isLive() {
     return this.turn !== null && !this.replaying;
   }

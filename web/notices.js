@@ -5,7 +5,7 @@ import { asSentence, byId, icon, make } from "./dom.js";
 import { refusalOf } from "./refusals.js";
 import { t } from "./strings.js";
 
-const STALE_MS = 10 * 60_000; // what was ready longer ago than this does not begin to speak by itself
+const STALE_MS = 10 * 60_000; // a narration that was ready longer ago does not begin to speak by itself
 const LATER_MS = 1_000; // a tab that is not looked at, or that may not sound yet, lets others go first
 const SHOWN_MS = 12_000;
 

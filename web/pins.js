@@ -1,4 +1,4 @@
-/** What a user keeps at the top of the history, in this browser. */
+/** Pinned entries of the history, in this browser. */
 
 import { userName } from "./credentials.js";
 import { pinnedBy } from "./storage.js";

@@ -47,17 +47,17 @@ export class Player {
     return this._graph;
   }
 
-  /** How loud it is, for the eye: from 0 to 1. */
+  /** Loudness for the eye, from 0 to 1. */
   get level() {
     return this.sounding ? loudness(this._graph.rms()) : 0;
   }
 
-  /** Where the listener is, which is a little less far than what has been given to the loudspeaker. */
+  /** The listener's place, a little behind the sound that was given to the loudspeaker. */
   get placeMs() {
     return Math.max(0, this.positionMs - this._graph.latencyMs);
   }
 
-  /** How far the turn has come out of the loudspeaker: a place that was gone to counts once it has sounded. */
+  /** The end of the turn's sound that came out of the loudspeaker: a place that was gone to counts once it has sounded. */
   get heardMs() {
     return this.placeMs > this._fromMs ? this.placeMs : this._heardBeforeMs;
   }
@@ -67,7 +67,7 @@ export class Player {
     return this.turn !== null && !this.paused && !this.sounding && this.positionMs > this._fromMs;
   }
 
-  /** How often this turn's sound ran out in the middle. */
+  /** Number of times that this turn's sound ran out in the middle. */
   get underrunsOfTurn() {
     return this.underruns - this._underrunsBefore;
   }

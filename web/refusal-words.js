@@ -1,4 +1,4 @@
-/** What the server refuses or has failed at, in the reader's language, by its stable codes (docs/schemas/errors.json). {reason}: its own words. */
+/** The server's refusals and failures in the reader's language, by their stable codes (docs/schemas/errors.json). {reason}: its own words. */
 
 import { t } from "./strings.js";
 

@@ -7,7 +7,7 @@ let words = new Map();
 const loaded = ({ WORDS }) => (words = WORDS);
 if (language !== "en") import("./refusal-words.js").then(loaded, () => {}); // English is better than no page
 
-/** What to show of a problem {code, message}: the server's own words in English, and where the code is not known. */
+/** The words for a problem {code, message}: the server's own ones in English, and where the code is not known. */
 export function refusalOf({ code, message }) {
   if (code === NAMELESS) return t("There is no such session, or it is somebody else's.");
   const known = words.get(/^http\./.test(code) ? "internal" : code);

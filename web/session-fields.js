@@ -47,7 +47,7 @@ function controlOf(kind, attributes) {
   return make("select", {}, ...Object.entries(attributes).map(([value, words]) => make("option", { value }, words)));
 }
 
-/** What may be chosen of models is offered as one types. */
+/** The models that may be chosen are offered as one types. */
 export async function offerModels() {
   const models = await orElse(() => [], () => new Api().models());
   const offer = (id, values) => {

@@ -14,7 +14,7 @@ const DAY_MS = 86_400_000;
 const SOON_MS = 1_000; // the server's list lags a moment behind: it is read again, first soon and then seldom
 const SELDOM_MS = 60_000;
 const SWIPE_PX = 60;
-const EDGE_PX = 40; // where a finger begins that opens the drawer
+const EDGE_PX = 40; // a finger that begins within them opens the drawer
 const WIDE = matchMedia("(min-width: 64rem)");
 const FILTERS = [
   ["thread story", t("Chats and stories")],
@@ -171,7 +171,7 @@ export class Sidebar {
     return { sessions: there.map((session) => ({ ...session, id: session.session_id })), next };
   }
 
-  /** What the list did not have yet, or has from elsewhere; never while nobody looks, or where answers are searched. */
+  /** Reads the list again, for new entries; never while the page is hidden, or while answers are searched. */
   _refreshIn(ms) {
     clearTimeout(this._refresh);
     if (!document.hidden && !this._inAnswers) this._refresh = setTimeout(() => this._refreshed(ms), ms);

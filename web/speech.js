@@ -1,4 +1,4 @@
-/** What is being said into microphones, folded from the log, until it has become a question. Pure. */
+/** Speech into microphones, folded from the log, until it has become a question. Pure. */
 
 const KEPT = 50; // utterances and comparisons
 
@@ -11,7 +11,7 @@ export const emptySpeech = () => ({
 
 export const keyOf = ({ input, utterance }) => `${input}:${utterance}`;
 
-/** What becomes of an utterance's text, as far as there is something to be seen. */
+/** States of an utterance's text that are shown. */
 const STATE_OF = { turn: "understood", joined: "understood", kept: "kept", noted: "noted" };
 
 const gone = (speech, isGone) => ({ ...speech, utterances: speech.utterances.filter((one) => !isGone(one)) });
@@ -86,7 +86,7 @@ export const ON_SPEECH = {
   "turn.requested": asked,
 };
 
-/** How a turn began, if it was spoken: {input, utterances}. */
+/** The spoken beginning of a turn, or null: {input, utterances}. */
 export const spokenIn = ({ data }) => (data.input ? { input: data.input, utterances: data.utterances ?? [] } : null);
 
 /** The comparisons of what was said for `turn`. */

@@ -34,7 +34,7 @@ async function renew() {
     return answer.ok || answer.status >= 500;
   } catch (error) {
     if (!(error instanceof TypeError) && error.name !== "AbortError") throw error; // Firefox: the body broke off
-    return true; // nobody answers just now, which is no reason to ask for a key
+    return true; // a server that does not answer is no reason to ask for a key
   }
 }
 

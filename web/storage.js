@@ -1,4 +1,4 @@
-/** What a browser remembers for us. A browser that refuses to remember is no reason to fail. */
+/** The browser's storage. A browser that refuses to store anything is no reason to fail. */
 
 function attempt(action) {
   try {
@@ -24,7 +24,7 @@ class Shelf {
   }
 }
 
-/** How far this tab has heard the session: {turn, ms, done, at}. */
+/** This tab's place in the session's sound: {turn, ms, done, at}. */
 export const placeIn = (session) => new Shelf(() => sessionStorage, `rhapsode:place:${session}`);
 
 /** The text of a place's box that has not been sent. Each tab has its own. */
@@ -33,7 +33,7 @@ export const draftIn = (place) => new Shelf(() => sessionStorage, `rhapsode:draf
 /** {token, expires_in, renewal, made_ms} of whoever signed in, the same in all tabs. */
 export const signedIn = () => new Shelf(() => localStorage, "rhapsode:token");
 
-/** What was chosen about being listened to, in the words of the session's settings, the same in all tabs. */
+/** The choices about listening, in the words of the session's settings, the same in all tabs. */
 export const listeningChoices = () => new Shelf(() => localStorage, "rhapsode:listening");
 
 /** {input, output}: ids of the microphone and the loudspeaker that were chosen, the same in all tabs. */

@@ -15,7 +15,7 @@ export function emptyStory() {
     kind: "session",
     title: "",
     owner: "", // by name, where the server asks for keys and the session had no other owner
-    members: [], // who may ask beside the owner
+    members: [], // names of those who may ask beside the owner
     settings: null,
     ended: null,
     turns: {},
@@ -43,7 +43,7 @@ function reached(turn, name, ts) {
   return turn.times[name] === null ? { ...turn, times: { ...turn.times, [name]: ts } } : turn;
 }
 
-/** What the function returned whose result the turn tells, or why it failed; null for any other turn. */
+/** The output or failure of the function whose result the turn tells; null for any other turn. */
 function resultIn({ log }, { data }) {
   if (!data.result_of) return null;
   const over = ({ type, turn }) => turn === data.result_of && ["tool.completed", "tool.failed"].includes(type);
@@ -78,18 +78,18 @@ function newTurn(story, fact) {
     endSeq: null, // its number
     error: null,
     narration: null, // the session in which it is read out afterwards
-    spoken: spokenIn(fact), // how it was asked, if by voice
+    spoken: spokenIn(fact), // its utterances, if it was asked by voice
     compared: [], // of what was said, by both ways
     flushedAt: null, // play clock when its sound was dropped: somebody spoke
     heardMs: 0, // so much came out of somebody's loudspeaker, as far as they said so
     stopReason: null,
-    stoppedBy: "", // who of several people stopped it
+    stoppedBy: "", // name of the one of several people who stopped it
     times: timesOf(story, fact),
     voice: "", // of its latest sentence
     usage: null, // {provider, model, tokensIn, tokensOut}
-    by: fact.data.by ?? "", // who of several people asked
+    by: fact.data.by ?? "", // name of the one of several people who asked
     searches: kind === "prompt" && Boolean(settings?.collections?.length), // documents are to be looked at first
-    passages: [], // what was looked up for it, numbered as the answer's markers are
+    passages: [], // found for it, numbered as the answer's markers are
     lookedUp: null, // {code, message}: why nothing could be
     supports: [], // which characters of the answer rest on which passage
   };
@@ -118,7 +118,7 @@ function resumed(story, ts) {
   return { ...story, pausedMs: story.pausedMs + Math.max(0, ts - story.pausedAt), pausedAt: null, pausedBy: null };
 }
 
-/** Who speaks on before anything was heard asks anew: the turn that `merges` names is no turn of its own any more. */
+/** A user who speaks on before anything was heard asks anew: the turn that `merges` names is no turn of its own any more. */
 function requested(story, fact) {
   const order = story.order.filter((turn) => turn !== fact.data.merges);
   const turn = newTurn(story, fact);
@@ -163,7 +163,7 @@ const ON_SESSION = {
   "playback.paused": (story, { ts, data }) =>
     story.pausedAt === null ? { ...story, pausedAt: ts, pausedBy: data.by ?? "user" } : story,
   "playback.resumed": (story, { ts }) => resumed(story, ts),
-  // Who asks wants to hear the answer: a new turn ends a pause.
+  // A new turn ends a pause: its answer is to be heard.
   "turn.requested": requested,
 };
 
@@ -203,7 +203,7 @@ const ended = (turn, { type, data, ts, seq }, story) => ({
   error: type === "turn.failed" ? { code: data.code, message: data.message } : null,
 });
 
-/** Nobody hears any more of it. */
+/** No more of it is heard. */
 const flushed = (turn, { ts, data }, story) => ({
   ...turn,
   flushedAt: turn.flushedAt ?? playClock(story, ts),
@@ -263,7 +263,7 @@ const ON_TURN = {
     told(turn, fact, { status: "failed", error: { code: fact.data.code, message: fact.data.message } }),
 };
 
-/** What was said becomes known to the turns that were asked with it. */
+/** The transcripts become known to the turns that were asked with them. */
 function heard(story, fact) {
   if (!Object.hasOwn(ON_SPEECH, fact.type)) return story;
   const speech = ON_SPEECH[fact.type](story.speech, fact);

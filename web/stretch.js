@@ -13,8 +13,8 @@ export class Stretcher {
     this._search = Math.round(SEARCH_MS * this._perMs);
     this._held = new Float32Array(0);
     this._ms = 0; // time of the first sample held
-    this._at = 0; // what would follow on what was given out
-    this._next = 0; // what should follow, by the speed
+    this._at = 0; // the sample that would follow the last one given out
+    this._next = 0; // the sample that should follow, by the speed
   }
 
   /** `ms`: time of the first sample. Comes to `{samples, ms}` as far as they are certain. */
@@ -31,7 +31,7 @@ export class Stretcher {
     return { samples: joined(pieces, this._hop), ms: begun };
   }
 
-  /** What is left at the end, as it is. */
+  /** The rest at the end, as it is. */
   finish() {
     const rest = { samples: this._held.slice(this._at), ms: this._ms + this._at / this._perMs };
     this._held = new Float32Array(0);

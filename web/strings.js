@@ -9,7 +9,7 @@ export function spokenOf(tags) {
   return tags.map((tag) => tag.toLowerCase().split("-")[0]).find((tag) => Object.hasOwn(LANGUAGES, tag)) ?? "en";
 }
 
-/** What is chosen in the settings, or else what the browser asks for. */
+/** The language chosen in the settings, or else the one that the browser asks for. */
 export const language = spokenOf([interfaceLanguage().read() ?? "", ...(globalThis.navigator?.languages ?? [])]);
 const table = language === "en" ? {} : await import(`./strings/${language}.js`).then(({ default: words }) => words, () => ({})); // English is better than no page
 const plurals = new Intl.PluralRules(language);

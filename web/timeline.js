@@ -1,4 +1,4 @@
-/** Where in a turn's audio a listener is or should be. Pure; all times are milliseconds. */
+/** Places of listeners in a turn's audio. Pure; all times are milliseconds. */
 
 import { isOver, playClock } from "./story.js";
 
@@ -21,7 +21,7 @@ export function sentenceAt(turn, ms) {
   return turn.sentences.findLastIndex((sentence) => sentence?.firstChunk && sentence.atMs <= ms);
 }
 
-/** Where one gets to by one step back: to the beginning of the sentence, or when that has just been, of the one before. */
+/** The place one step back: the beginning of the sentence, or when that has just been, of the one before. */
 export function previousBeginning(turn, ms) {
   const now = sentenceAt(turn, ms);
   const justBegun = now > 0 && ms - turn.sentences[now].atMs < JUST_BEGUN_MS;
@@ -36,7 +36,7 @@ export function wordAt(sentence, ms) {
   return sentence ? lastBegun(sentence.words, ms, "start_ms") : -1;
 }
 
-/** Where somebody who hears `ms` of `turn` is, and of how much sound: more of it may be heard than its facts tell of yet. */
+/** The place of a listener at `ms` of `turn`, and the length of its sound: more may be heard than its events tell of yet. */
 export function positionIn(turn, ms) {
   const ofMs = isOver(turn) ? turn.audioMs : Math.max(turn.audioMs, ms);
   return { ms: Math.min(ms, ofMs), ofMs };
@@ -51,7 +51,7 @@ export function readAfter(turn, ms) {
 const moreComes = (turn) => !isOver(turn) && turn.flushedAt === null;
 
 /**
- * What somebody who has listened all along hears now: {turn, ms}, or null when all has been said.
+ * The place of a listener who has listened all along: {turn, ms}, or null when all has been said.
  *
  * Turns are heard one after another, each from its first audio on but not before the one before it ended.
  */

@@ -1,4 +1,4 @@
-/** What can be done with an answer that is over: copy it, ask again, edit the question, look at its other versions. */
+/** The actions below an answer that is over: copy it, ask again, edit the question, look at its other versions. */
 
 import { copyBy, icon, make } from "./dom.js";
 import { isOver } from "./story.js";

@@ -149,7 +149,7 @@ function problemOf(turn) {
   return unspokenWords(turn);
 }
 
-/** What was stopped, or fell silent when it was complete already, because somebody spoke. */
+/** An answer that speech over it stopped, or silenced when it was complete already. */
 function stateWords({ status, stopReason, cut }, stopper) {
   if (stopper && status === "stopped" && stopReason === "user") return t("Stopped by {name}", { name: stopper });
   if (cut && status === "completed" && !stopReason) return t("Cut off at its length limit");

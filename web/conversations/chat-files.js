@@ -17,10 +17,10 @@ export class ChatFiles {
     this._chat = chat;
     this._api = new ConversationsApi();
     this._bases = new Map(); // by id: {info: as the server told it, null: not yet, "gone"; followed; chosen}
-    this._learning = new Set(); // what the server was asked about them
+    this._learning = new Set(); // ids that the server was asked about
     this._making = null;
     this._coming = []; // files that wait for their knowledge base
-    this._waiting = []; // what is to be called when anything changes
+    this._waiting = []; // functions to call when anything changes
     this._refused = null; // why the last ones could not even be sent
     this._toldFailed = []; // documents that failed, as the last question was told
     this._failed = []; // documents of this page's files that failed, as they were drawn
@@ -38,7 +38,7 @@ export class ChatFiles {
     this._root.open = false;
   }
 
-  /** What the chat searches; `spoken`: questions are asked by voice just now. */
+  /** `chosen`: the collections that the chat searches; `spoken`: questions are asked by voice just now. */
   update(chosen, spoken) {
     this._spoken = spoken;
     for (const id of chosen) if (!this._bases.has(id)) this._learn(id);
@@ -93,7 +93,7 @@ export class ChatFiles {
     this._paint();
   }
 
-  /** What is on its way goes on; nothing more is shown here. */
+  /** Files on their way go on; nothing more is shown here. */
   leave() {
     this._left = true;
     this._root.hidden = true;

@@ -1,4 +1,4 @@
-/** What the places of the library have in common: the way between them, and small tools for lists. */
+/** Common parts of the library's places: the way between them, and small tools for lists. */
 
 import { orElse } from "../api.js";
 import { asSentence, byId, make, problemLine, say } from "../dom.js";

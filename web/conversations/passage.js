@@ -9,7 +9,7 @@ import { t } from "../strings.js";
 
 const AROUND = 1_200;
 const MOST = 20_000;
-const HIDDEN = new Set([401, 403, 404]); // somebody else's document: what was cited of it is in the conversation
+const HIDDEN = new Set([401, 403, 404]); // another user's document: the cited part of it is in the conversation
 
 export function openPassage(passage) {
   new PassageView(passage).open();

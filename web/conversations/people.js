@@ -1,4 +1,4 @@
-/** Who takes part in a conversation: they read it, hear it and ask in it, under their own keys. */
+/** Members of a conversation: they read it, hear it and ask in it, under their own keys. */
 
 import { makeDialog } from "../dialog.js";
 import { make, problemLine } from "../dom.js";

@@ -38,7 +38,7 @@ export function shelve(shelf, { seq, type, data }) {
   return Object.hasOwn(ON, type) ? ON[type](noted, data) : noted;
 }
 
-/** How a document stands, in words. */
+/** A document's state, in words. */
 export function standing({ state, done, view, code, message }) {
   switch (state) {
     case "sending":

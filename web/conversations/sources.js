@@ -1,4 +1,4 @@
-/** What an answer rests on: markers in its text that open their passage, and the list of sources below it. */
+/** Sources of an answer: markers in its text that open their passage, and the list of sources below it. */
 
 import { asSentence, make, say } from "../dom.js";
 import { refusalOf } from "../refusals.js";
@@ -22,7 +22,7 @@ export function citedIn({ supports }) {
   return [...new Set(inOrder.map(({ number }) => number))];
 }
 
-/** What the parts of one answer, as turns, rest on: `{cited, others}`, passages, each once. Pure. */
+/** Sources of the parts of one answer, as turns: `{cited, others}`, passages, each once. Pure. */
 export function restsOn(parts) {
   const at = ({ document, start }) => `${document} ${start}`;
   const once = (passages, key) => [...new Map(passages.map((passage) => [key(passage), passage])).values()];

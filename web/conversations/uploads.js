@@ -49,7 +49,7 @@ export class Uploads {
     return [...order.map((id) => this._sent.get(id) ?? documents[id]), ...others];
   }
 
-  /** Whoever deletes a document does not want it sent any more either. */
+  /** A document that is deleted is not sent any more either. */
   forget(id) {
     this._sent.delete(id);
     this._files.delete(id);

@@ -70,7 +70,7 @@ const ON_TURN = {
   "narration.failed": note((data) => t("Reading aloud failed: {reason}", { reason: refusalOf(data) })),
 };
 
-/** What is said of the session itself: every such fact in a few words. */
+/** Words for the events of the session itself. */
 const OF_SESSION = {
   "session.started": () => t("Begun"),
   "settings.changed": () => t("Settings changed"),
@@ -121,7 +121,7 @@ export class Chronicle {
   }
 
   _asked(fact) {
-    this._resume(fact.ts); // who asks wants to hear the answer
+    this._resume(fact.ts); // a question ends a pause: its answer is to be heard
     const turn = newTurn(fact);
     this.turns.push(turn);
     this._byId.set(turn.id, turn);
@@ -188,7 +188,7 @@ export function heardSpans(chronicle) {
   );
 }
 
-/** What happened in the turn, in order: {at, what}. */
+/** The turn's moments in order: {at, what}. */
 export function moments(turn, chronicle, spans = []) {
   const until = Math.max(turn.endAt ?? chronicle.latestAt, spans.at(-1)?.to ?? 0);
   const within = ({ at }) => at >= turn.requestedAt && at <= until;

@@ -158,7 +158,7 @@ export class TimelinePlace {
     });
   }
 
-  /** What is not about any turn. */
+  /** Moments that are not about any turn. */
   _drawMoments({ moments, startedAt }) {
     const shown = moments.slice(-MOMENTS);
     if (this._moments.childElementCount && this._shown === moments.length) return;

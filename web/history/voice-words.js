@@ -1,4 +1,4 @@
-/** What was said and heard, fact by fact, in a few words. Pure. */
+/** Speech and hearing, event by event, in a few words. Pure. */
 
 import { refusalOf } from "../refusals.js";
 import { t } from "../strings.js";

@@ -7,7 +7,7 @@ const bare = (word) => word.toLowerCase().replace(/[^\p{L}\p{N}']/gu, "");
 
 const wordsOf = (text) => text.split(/\s+/).filter(Boolean);
 
-/** How many words the rests of both from [i] and [j] on have in common at most. */
+/** The most words that the rests of both from [i] and [j] on have in common. */
 function commonLengths(left, right) {
   const lengths = Array.from({ length: left.length + 1 }, () => new Uint16Array(right.length + 1));
   for (let i = left.length - 1; i >= 0; i -= 1) {
@@ -63,7 +63,7 @@ export function figures(way) {
   return all.filter(([, value]) => value !== null).map(([name, value]) => [name, String(value)]);
 }
 
-/** How far both agree, in a line. */
+/** The agreement of both, in a line. */
 export function verdict({ differences, words }) {
   if (differences.length === 0) return t("Both ways understood the same");
   if (differences.length === 1) return t("The two ways differ in one place, of {words} words", { words });

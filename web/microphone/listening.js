@@ -33,7 +33,7 @@ export class Listening {
     this._recordings = new Recordings({ begin, attach });
     this._change = change;
     this._announce = announce;
-    this._known = this.choices; // what the session has, or would have
+    this._known = this.choices; // the session's choices, or those that it would have
     this._wishes = []; // that the server has not answered yet
     this._onChange = onChange;
     this._begunWith = null; // the settings that the input was opened with
@@ -69,12 +69,12 @@ export class Listening {
     return this._microphone.isOn;
   }
 
-  /** How the session listens, or would. */
+  /** The session's settings of listening, or those that it would have. */
   get settings() {
     return listeningOf(USUAL, this._known, ...this._wishes);
   }
 
-  /** What a new session is told: what somebody has chosen. Their audio is saved only if that was chosen too. */
+  /** The user's choices for a new session. Audio is saved only if that was chosen too. */
   get choices() {
     return { record: false, ...listeningChoices().read() };
   }

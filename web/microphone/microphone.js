@@ -11,7 +11,7 @@ import { deviceChoices } from "../storage.js";
 import { t } from "../strings.js";
 import { inWords, lacking } from "./trouble.js";
 
-const TAIL_MS = 160; // who lets go of the button is often still saying the last word
+const TAIL_MS = 160; // the last word is often not over when the button is let go of
 const FALL = 0.88; // of the level, from frame to frame
 
 const wordsFor = (error) => (error instanceof Problem ? asSentence(error.message) : inWords(error.name));
@@ -34,7 +34,7 @@ export class Microphone {
     this._attempts = 0;
   }
 
-  /** What is going on, for `stateOf`. */
+  /** The present facts, for `stateOf`. */
   get status() {
     const { manual, _phase: phase, _muted: muted, _holding: holding } = this;
     return { phase, manual, muted, holding, line: this._line?.state ?? "over", input: this._line?.input ?? null };
@@ -113,7 +113,7 @@ export class Microphone {
     }
   }
 
-  /** Nobody has switched it off since `attempt` began. */
+  /** It was not switched off since `attempt` began. */
   _isOf(attempt) {
     return this.isOn && attempt === this._attempts;
   }

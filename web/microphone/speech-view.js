@@ -1,4 +1,4 @@
-/** What is being said, while it is being understood: the beginning of a question. */
+/** Speech while it is transcribed: the beginning of a question. */
 
 import { asSentence, byId, make } from "../dom.js";
 import { refusalOf } from "../refusals.js";
@@ -21,7 +21,7 @@ export class SpeechView {
     return this._root.hidden ? null : this._root;
   }
 
-  /** What was said and is no question: written down, or not understood. */
+  /** Utterances that are no question: written down, or not transcribed. */
   *_notes(utterances) {
     for (const { state, text, code, message } of utterances) {
       if (state === "noted") yield make("p", { class: "noted" }, text);

@@ -1,8 +1,8 @@
-/** What the microphone's button, its state and its words are, from what is going on. Pure. */
+/** The microphone's button, its state and its words. Pure. */
 
 import { t } from "../strings.js";
 
-const STALE_MS = 60_000; // whoever was speaking so long ago, and was never heard of again, is not speaking now
+const STALE_MS = 60_000; // speech that began so long ago, without an end in the log, is over
 
 /** The utterances that are worth a look now: notes stay, what was being said long ago does not. */
 export function current(speech, nowMs) {

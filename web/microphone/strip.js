@@ -4,7 +4,7 @@ import { byId, isTyping, say, setIcon } from "../dom.js";
 import { t } from "../strings.js";
 import { Wave } from "../voice/wave.js";
 
-const METER_STEPS = 20; // what a screen reader is told; the eye sees every frame
+const METER_STEPS = 20; // told to a screen reader; the eye sees every frame
 
 /** Handlers: onToggle, onHold, onRelease, onDiscard, onMute, onHangUp, onExpand, onSettings. `theirs()`: the assistant's level. */
 export class Strip {
@@ -63,7 +63,7 @@ export class Strip {
     say(byId("voice-trouble"), text);
   }
 
-  /** Whoever cannot hold a button, such as a screen reader, presses it once to begin and once to end. */
+  /** A user who cannot hold a button, as with a screen reader, presses it once to begin and once to end. */
   _click({ detail }) {
     if (!this._manual) this._handlers.onToggle();
     else if (detail === 0 && this._holding) this._handlers.onRelease();

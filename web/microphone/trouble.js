@@ -22,7 +22,7 @@ const WORDS = {
   suspended: t("The browser has paused the microphone. Press it again to go on."),
 };
 
-/** What this browser lacks, as a name for `inWords`, or null. `scope`: where one would look for it. */
+/** The interface that this browser lacks, as a name for `inWords`, or null. `scope`: the object that would have it. */
 export function lacking(scope) {
   if (scope.isSecureContext === false) return "insecure";
   if (!scope.navigator?.mediaDevices?.getUserMedia) return "worklet";

@@ -3,7 +3,7 @@
 import { icon, make, problemLine, say } from "../dom.js";
 import { t } from "../strings.js";
 
-/** What was typed: a number or a truth value where it looks like one, a text otherwise. */
+/** The typed value: a number or a truth value where it looks like one, a text otherwise. */
 export function valueOf(text) {
   const plain = text.trim();
   if (plain === "true" || plain === "false") return plain === "true";

@@ -32,7 +32,7 @@ export function toggle(label, hint, save) {
 
 export function number(label, { min, max, unit, hint, empty }, save) {
   const input = make("input", { type: "number", min, max, step: "1", inputmode: "numeric", placeholder: empty ?? "" });
-  let typing = false; // what is half typed is not replaced when another field was saved
+  let typing = false; // a half typed value is not replaced when another field was saved
   const made = field("number", `${label}, ${unit}`, hint, input, (value) => {
     if (!typing) input.value = value ?? "";
   });

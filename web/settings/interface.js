@@ -1,4 +1,4 @@
-/** What is chosen about the page itself, for this browser. */
+/** Choices about the page itself, for this browser. */
 
 import { showScheme } from "../scheme.js";
 import { interfaceLanguage, pageScheme } from "../storage.js";

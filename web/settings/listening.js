@@ -1,4 +1,4 @@
-/** How one is listened to: which way, who says when an utterance ends, what is kept. */
+/** Settings of listening: the mode, the end of an utterance, the sound that is kept. */
 
 import { make, problemLine, say } from "../dom.js";
 import { languageNames } from "../languages.js";

@@ -18,7 +18,7 @@ import { listeningSection } from "./listening.js";
 import { modelsSection } from "./models.js";
 import { Preview } from "./preview.js";
 
-const LOCAL = "local"; // how the server calls its own voice
+const LOCAL = "local"; // the server's name for its own voice
 const SAVED_MS = 2_500;
 const OF_STORIES = t("Yours, in every browser. A chat has its speed and speaker beside its player.");
 const OF_NARRATION = ["realtime_tts_enabled", "auto_play_last_scene"]; // mean nothing while nothing is read out
@@ -159,7 +159,7 @@ class SettingsPanel {
     return { voice: voice ?? first?.id, provider, speed };
   }
 
-  /** What the server has; `except`, and fields whose newer values are on their way to it, keep what they hold. */
+  /** Shows the server's settings; `except`, and fields whose newer values are on their way to it, keep what they hold. */
   _show({ except = null } = {}) {
     const provider = this._preferences.tts_provider ?? LOCAL;
     const others = [...new Set(this._voices.map((voice) => voice.provider))].filter((name) => name !== LOCAL);
@@ -186,7 +186,7 @@ class SettingsPanel {
   }
 }
 
-/** Where somebody is signed in: a way to be it no longer, in all tabs of this browser. */
+/** A way to sign out, in all tabs of this browser. */
 function signOut() {
   if (!signedIn().read()?.token) return [];
   const button = make("button", { type: "button", class: "quiet" }, t("Sign out"));

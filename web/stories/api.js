@@ -69,7 +69,7 @@ export class StoriesApi {
     return (await patiently("GET", "api/tts/voices")).json();
   }
 
-  /** How a voice sounds, as the address of a sound in memory; revoke it when it is not needed any more. */
+  /** A sample of a voice, as the address of a sound in memory; revoke it when it is not needed any more. */
   async preview({ voice, provider, speed }) {
     const query = new URLSearchParams({ speed: String(speed), ...(provider ? { provider } : {}) });
     const answer = await once("GET", `api/tts/voices/${encodeURIComponent(voice)}/preview?${query}`);

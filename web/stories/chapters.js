@@ -1,9 +1,9 @@
 /** The scenes of a story as chapters of one recording: where each begins, and the way from one to another. */
 
-const GO_ON = /^Write the (first|next) scene of the story\.$/; // what the server asks where nobody else did
+const GO_ON = /^Write the (first|next) scene of the story\.$/; // the server's own question, where the user wrote none
 const JUST_BEGUN_MS = 3_000; // later than this one step back leads to the beginning of the chapter
 
-/** What was asked for, or "" where the scene was given or the story decided. Pure. */
+/** The user's direction, or "" where the scene was given or the story decided. Pure. */
 export const directionOf = ({ kind, prompt }) => (kind !== "prompt" || GO_ON.test(prompt) ? "" : prompt);
 
 /** `[{scene, number, name, ms, atMs}]` in the order of the story; `msOf(scene)` is the length of its sound. Pure. */
@@ -34,7 +34,7 @@ export class Chapters {
     this._voices.update();
   }
 
-  /** What the player shows: `{list, current, ms, ofMs}`; null where fewer than two scenes can be heard. `current`: or null. */
+  /** The player's view: `{list, current, ms, ofMs}`; null where fewer than two scenes can be heard. `current`: or null. */
   now() {
     const { list } = this;
     if (list.filter(({ ms }) => ms > 0).length < 2) return null;

@@ -1,4 +1,4 @@
-/** What can be changed of a scene: written again, its text edited, its paragraphs spoken by other voices. */
+/** Changes of a scene: it is written again, its text is edited, its paragraphs are spoken by other voices. */
 
 import { loading } from "../conversations/furniture.js";
 import { asSentence, icon, make, say } from "../dom.js";

@@ -1,11 +1,11 @@
-/** What there is to hear of a scene: its own sound, or that of the session in which it is read out. Pure. */
+/** The sound of a scene: its own sound, or that of the session in which it is read out. Pure. */
 
 import { isOver } from "../story.js";
 
 /** The one turn of a narration: its request is the second fact. */
 export const NARRATED = 2;
 
-const STOPPED = "narration.stopped"; // whoever stopped it knows
+const STOPPED = "narration.stopped"; // the user stopped it, and knows
 
 export const chunksMade = (turn) => turn.sentences.filter((sentence) => sentence?.done && sentence.ms > 0).length;
 

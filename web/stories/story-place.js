@@ -37,7 +37,7 @@ export class StoryPlace {
       onChange: shell.paint,
       link: (session, path, query) => shell.api.link(session ?? id, path, query),
     });
-    this._reads = true; // what is written, unless the settings say no
+    this._reads = true; // new scenes are read out, unless the settings say no
     this._session = shell.hearing.kept(id) ?? new Session({ id, url: shell.api.streamUrl(id) });
     this._voices = new Voices({
       session: this._session,

@@ -26,7 +26,7 @@ export class Voices {
     this._wanted = null;
     this._played = new Map(); // narrations that were played here, and of which scene
     this._asking = new Set(); // scenes for which the server is being asked
-    this._problems = new Map(); // what the server answered, by scene
+    this._problems = new Map(); // the server's refusals, by scene
     this._fresh = new Set(); // scenes that nobody has heard here since they were read out
     this._sounds = new Map();
     this.chapters = new Chapters(this);
@@ -164,7 +164,7 @@ export class Voices {
     this._hearing.replay(turn, { ms, of: session ? opened.session : this._session, by: this._session });
   }
 
-  /** What is being made now is watched; what was made is looked at when somebody wants to hear it. */
+  /** A narration that is being made is watched; one that was made is looked at when a user wants to hear it. */
   _learn(scene) {
     const { narration } = scene;
     const opened =
@@ -178,7 +178,7 @@ export class Voices {
     this._sounds.set(scene.id, { ...soundOf(scene, told), scene, told });
   }
 
-  /** What will be heard next is there in time. */
+  /** The next scene's sound is there in time. */
   _prepare(scene) {
     const { session } = this._sounds.get(scene) ?? {};
     if (session) this._narrations.open(session);
@@ -214,7 +214,7 @@ export class Voices {
   }
 }
 
-/** Where the first of `parts` was heard in an earlier reading, in ms; 0 where nothing is known of it. Pure. */
+/** Begin of the first of `parts` in an earlier reading, in ms; 0 where it is not known. Pure. */
 function momentOf(reading, [first]) {
   return reading?.sentences.find((sentence) => first && sentence?.firstChunk && sentence.end > first.start)?.atMs ?? 0;
 }

@@ -4,7 +4,7 @@ import { deviceChoices } from "../storage.js";
 import { t } from "../strings.js";
 
 const KINDS = { input: "audioinput", output: "audiooutput" };
-const OF_THE_SYSTEM = ["", "default", "communications"]; // what browsers list beside the devices themselves
+const OF_THE_SYSTEM = ["", "default", "communications"]; // entries of browsers beside the devices themselves
 
 export const canChooseOutput = "setSinkId" in (globalThis.AudioContext?.prototype ?? {});
 
@@ -15,7 +15,7 @@ export class Devices {
    */
   constructor({ onInput, onOutput, onTrouble }) {
     this._on = { onInput, onOutput, onTrouble };
-    this._output = ""; // what is used, as far as there is another one than was chosen
+    this._output = ""; // the loudspeaker in use, which may be another one than was chosen
     navigator.mediaDevices?.addEventListener("devicechange", () => this._changed());
   }
 

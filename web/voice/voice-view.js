@@ -60,7 +60,7 @@ export class VoiceView {
     const words = on ? t("Show the chat") : t("Voice mode");
     setIcon(byId("expand"), on ? "shrink" : "expand");
     byId("expand").title = byId("expand").ariaLabel = words;
-    // Who holds a button to talk holds a large one.
+    // A button that is held to talk is large.
     if (on) byId("mute").before(byId("microphone"));
     else byId("start-voice").before(byId("microphone"));
     scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
