@@ -30,6 +30,7 @@ export class Hearing {
     this._drawnMs = 0;
     this._narration = null;
     this._stops = 0; // counts presses of Stop
+    this._wish = null; // a replay that waits for the player
     this._shown = null; // the session on show, and how it is to be begun
     this._kept = null; // a session that is heard although its place was left
   }
@@ -39,7 +40,7 @@ export class Hearing {
     if (!this.able) return;
     this._opening ??= this._open().catch((error) => {
       this._opening = null; // the next wish tries again
-      throw error;
+      if (error.name !== "AbortError") throw error; // Firefox: the page was left meanwhile
     });
   }
 
@@ -65,6 +66,7 @@ export class Hearing {
     this._player.graph.setVolume(this.preferences.volume);
     this._player.setSpeed(this.preferences.speed);
     this._settle();
+    this._wish?.();
     await this._onOpen();
   }
 
@@ -83,7 +85,7 @@ export class Hearing {
 
   /** The place of this session is left. It is closed, now or when it is not heard any more. */
   leave(session) {
-    if (this._shown?.session === session) this._shown = null;
+    if (this._shown?.session === session) this._shown = this._wish = null;
     if (this._isHeard(session)) {
       this._kept = session;
       session.listen({ onFact: (fact) => this.onFact(session, fact), onChange: this._onChange });
@@ -214,6 +216,7 @@ export class Hearing {
    * `by` the session that is heard.
    */
   replay(turn, { by = null, ...where } = {}) {
+    this._wish = this._player ? null : () => this.replay(turn, { by, ...where });
     if (this._shown && this._narration?.session !== by) this._take(false);
     this._narration?.replay(turn, where);
     this._onChange();
@@ -274,6 +277,7 @@ export class Hearing {
   }
 
   async _stop() {
+    this._wish = null;
     const targets = [...this._stoppable()];
     this._narration?.silence();
     this._settle();

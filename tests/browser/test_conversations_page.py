@@ -367,7 +367,7 @@ def test_a_question_waits_for_a_file_while_the_page_still_comes(open_page: OpenP
     reader = open_page("/web/icon.svg")
     page = reader.page
     held: list[Route] = []
-    page.route("**/chat-files*.js*", lambda route: held.append(route))
+    page.route("**/soon.part.js*", lambda route: held.append(route))
     page.goto(app.url)
     attach(reader, file("bees.md", BEES))
     reader.ask("the hive")

@@ -109,6 +109,29 @@ def test_what_was_said_before_one_came_does_not_begin_by_itself(open_page: OpenP
     assert later.stats["samplesPlayed"] == session_log.turns(app.url, first.session)[0]["audio_ms"] * 48
 
 
+HOLD_THE_PLAYER = """
+const addModule = AudioWorklet.prototype.addModule;
+AudioWorklet.prototype.addModule = async function (...wish) {
+  await new Promise((resolve) => (globalThis.letThePlayerCome = resolve));
+  return addModule.apply(this, wish);
+};
+"""
+
+
+def test_play_that_is_pressed_before_the_player_has_come_counts(open_page: OpenPage) -> None:
+    first = open_page()
+    first.ask("briefly")
+    first.wait("s.turn === null && s.samplesPlayed > 0")
+    later = open_page("/web/icon.svg")
+    later.page.add_init_script(HOLD_THE_PLAYER)
+    later.page.goto(first.page.url)
+    later.status_is("completed")
+    later.page.click(".replay")
+    later.page.wait_for_function("Boolean(globalThis.letThePlayerCome)")
+    later.page.evaluate("letThePlayerCome()")
+    later.wait("s.turn === null && s.samplesPlayed > 0")
+
+
 def test_the_browser_that_wants_to_be_asked_is_asked_once(open_page: OpenPage) -> None:
     first = open_page()
     first.ask("a story")
