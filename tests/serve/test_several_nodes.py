@@ -80,8 +80,8 @@ class Site:
         )
 
     def start(self, home: Path, *commands: str) -> None:
-        """The last command starts Ray and stays; returns when the node has its store."""
-        stores = len(self._stores)
+        """The last command starts Ray and stays; returns when the node is one of the cluster."""
+        started = self._started
         ports = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "metrics-export-port")
         own = [f"--node-ip-address {HEAD}", *(f"--{name} {free_port()}" for name in ports), SMALL, QUIET]
         if "--head" in commands[-1]:
@@ -98,14 +98,16 @@ class Site:
             )
         self.nodes.append(node)
         deadline = monotonic() + START_S
-        while len(self._stores) <= stores:
+        while self._started <= started:
             assert node.poll() is None, (self.folder / "ray.txt").read_text()[-3_000:]
             assert monotonic() < deadline, (self.folder / "ray.txt").read_text()[-3_000:]
             sleep(0.1)
 
     @property
-    def _stores(self) -> list[Path]:
-        return list((self.folder / "ray").glob("session_2*/sockets/plasma_store*"))
+    def _started(self) -> int:
+        """Nodes that have said that they run, each in a line."""
+        said = self.folder / "ray.txt"
+        return said.read_text().count("Ray runtime started") if said.exists() else 0
 
     def end(self) -> None:
         for node in reversed(self.nodes):
