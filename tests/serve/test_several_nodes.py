@@ -145,7 +145,7 @@ def site(log: str) -> Iterator[Site]:
 
 
 def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site, tmp_path: Path) -> None:
-    make_folder, make_token, token, log, headers, haproxy, head, gateway, speech, deploy = documented()
+    make_folder, make_token, token, log, *serving, head, gateway, speech, deploy = documented()
     first = site.home("first", used_before=False)
     others = [site.home(f"other{number}", used_before=number != 1) for number in range(3)]
     assert site.run(first, make_folder, make_token).returncode == 0
@@ -154,9 +154,9 @@ def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site
     for other in others:
         shutil.copytree(secret.parent, other / ".config/rhapsode")
 
-    site.start(first, token, log, headers, haproxy, head)
-    site.start(others[0], token, log, headers, haproxy, gateway)
-    site.start(others[1], token, log, headers, haproxy, speech)
+    site.start(first, token, log, *serving, head)
+    site.start(others[0], token, log, *serving, gateway)
+    site.start(others[1], token, log, *serving, speech)
 
     tree, _ = configuration(tmp_path, 1, free_port())
     embedded_server.stop(
@@ -200,7 +200,7 @@ def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site
 
 
 def test_a_cluster_without_authentication_is_refused(site: Site) -> None:
-    *_, log, _, _, head, _, _, deploy = documented()
+    _, _, _, log, *_, head, _, _, deploy = documented()
     home = site.home("clean", used_before=False)
     site.start(home, log, head)
     refused = site.run(home, deploy)
