@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
+import orjson
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
@@ -106,6 +107,14 @@ def describe(app: FastAPI) -> None:
         return document
 
     app.openapi = whole  # type: ignore[method-assign]
+    made, making = cache(lambda: orjson.dumps(app.openapi())), anyio.Lock()
+
+    async def tell(_: Request) -> Response:
+        """It takes a second to make: in a thread, as the loop would serve no other request meanwhile."""
+        async with making:
+            return Response(await anyio.to_thread.run_sync(made), media_type="application/json")
+
+    app.add_route("/openapi.json", tell, include_in_schema=False)
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -165,6 +174,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,
         description="Narrated answers from an event log.",
         dependencies=[Depends(guard)],
     )

@@ -1,7 +1,11 @@
 """Routes without a credential cost the same however often they are asked."""
 
+from threading import get_ident
+
 import anyio
 import pytest
+from starlette.requests import Request
+from starlette.routing import Route
 
 from cluster.documents import never_started
 from deployments.asgi_app import create_app
@@ -57,3 +61,20 @@ def test_the_description_of_the_api_is_made_once() -> None:
     assert app.openapi() is first
     del first["paths"]["/v1/voices"]
     assert "/v1/voices" not in app.openapi()["paths"]
+
+
+async def test_the_description_of_the_api_is_made_once_beside_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app, threads = create_app(never_started, body_bytes=1_000), list[int]()
+
+    def describe() -> dict[str, str]:
+        threads.append(get_ident())
+        return {"openapi": "3.1.0"}
+
+    monkeypatch.setattr(app, "openapi", describe)
+    [route] = [route for route in app.routes if isinstance(route, Route) and route.path == "/openapi.json"]
+    answers = [await route.endpoint(Request({"type": "http"})) for _ in range(2)]
+    assert [answer.body for answer in answers] == [b'{"openapi":"3.1.0"}'] * 2
+    assert len(threads) == 1
+    assert get_ident() not in threads
