@@ -21,9 +21,16 @@ def written(data: bytes, *, name: str = "", cursor: str = "") -> bytes:
     return b"%sdata: %s\n%s\n" % (kind, data, ident)
 
 
-def in_pieces(event: bytes) -> Iterator[bytes]:
-    """The event in pieces of 64 kB: what a client does not take would be in the server's buffer as well."""
-    return (event[at : at + _PIECE] for at in range(0, len(event), _PIECE))
+def in_pieces(data: bytes, cursor: str) -> Iterator[bytes]:
+    """The event in pieces of 64 kB: what a client does not take would be in the server's buffer as well. The
+    data of a long one is not copied: its listeners share it."""
+    if len(data) <= _PIECE:
+        yield written(data, cursor=cursor)
+        return
+    yield b"data: "
+    for at in range(0, len(data), _PIECE):
+        yield data[at : at + _PIECE]
+    yield b"\nid: %s\n\n" % cursor.encode()
 
 
 _PIECE: Final = 64 << 10

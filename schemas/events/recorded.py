@@ -2,14 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from schemas.events import EVENT, Event
 from schemas.events.upcasting import LATER, VERSIONS, UnknownEvent
 from schemas.ids import NO_TURN, Seq, TurnId
-
-_KEPT_JSON: Final = 64 << 10
-"""Bytes of an event's JSON that are kept; a longer one would be held beside the event by each slow client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +53,12 @@ class Recorded:
         }
 
     def json(self, dumps: Callable[[Any], bytes]) -> bytes:
-        """`wire` as JSON, encoded once for all listeners that are handed this object, unless it is long."""
-        if self._json is not None:
-            return self._json
-        made = dumps(self.to_dict())
-        if len(made) <= _KEPT_JSON:
+        """`wire` as JSON, encoded once for all listeners that are handed this object."""
+        if self._json is None:
             # A copy of its own size: what orjson makes holds four kilobytes and more.
-            made = memoryview(made).tobytes()
-            object.__setattr__(self, "_json", made)
-        return made
+            object.__setattr__(self, "_json", memoryview(dumps(self.to_dict())).tobytes())
+        assert self._json is not None
+        return self._json
 
 
 @dataclass(frozen=True, slots=True)

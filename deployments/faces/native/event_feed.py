@@ -165,7 +165,7 @@ class Feed:
                     for one in batch
                 )
                 del batch
-                let_go = await self._hold(sum(len(event) for _, event, _ in told))
+                let_go = await self._hold([event for _, event, _ in told])
                 try:
                     while told:
                         seq, event, chunk = told.popleft()
@@ -173,13 +173,14 @@ class Feed:
                 finally:
                     let_go()
 
-    async def _hold(self, size: int) -> Callable[[], object]:
-        """Counts so many bytes among what the caller's connections hold, if they are many, until what is
-        returned is called. Raises GatewayBusy or ListenerLimit."""
-        if size <= _LONG:
+    async def _hold(self, told: list[bytes]) -> Callable[[], object]:
+        """Counts these among what the caller's connections hold, if they are long, until what is returned is
+        called. Raises GatewayBusy or ListenerLimit."""
+        if (size := sum(map(len, told))) <= _LONG:
             return lambda: None
         whose = await counted_as(self._caller, self._services.ownership)
-        return self._services.held.hold(self, whose, size, "long events")
+        shared = max(told, key=len)  # by all who listen at the same place
+        return self._services.held.hold(self, whose, size, "long events", of=shared)
 
     async def _batches(self) -> AsyncGenerator[tuple[list[Recorded], bool], None]:
         """The events, and whether the caller owns them."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
 
+import anyio.lowlevel
 from fastapi import APIRouter, Header
 from fastapi.responses import Response, StreamingResponse
 
@@ -61,9 +62,11 @@ async def _stream(feed: Feed, generation: str, drain: Drain) -> AsyncGenerator[b
                     yield named("heartbeat", feed.heartbeat.model_dump(exclude={"type"}))
                     continue
                 seq, event, audio = frame
-                told = event_bytes(generation, seq, with_audio(event, audio) if audio else event)
+                told = with_audio(event, audio) if audio else event
                 del frame, event, audio  # a client may take any time for a long one
-                for piece in in_pieces(told):
+                for number, piece in enumerate(in_pieces(told, f"{generation}-{seq}")):
+                    if number:
+                        await anyio.lowlevel.checkpoint()  # many may listen at this place
                     yield piece
                 sent_seq = seq
     except RhapsodeError as error:

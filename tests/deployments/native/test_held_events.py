@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from deployments.faces.native import event_feed
-from deployments.faces.native.event_feed import Feed, ListenParams
+from deployments.faces.native.event_feed import Feed, ListenParams, dumps
 from pipeline.auth.principals import Principal
 from schemas.errors.access_errors import ListenerLimit
 from schemas.events.recorded import Recorded
-from schemas.ids import Seq, SessionId
+from schemas.ids import NO_TURN, Seq, SessionId
 from schemas.settings.access_settings import PrincipalLimits
 from tests.support.clients.native_client import ask, create
 from tests.support.running_app import RunningApp
@@ -79,3 +79,8 @@ async def test_long_events_that_clients_take_slowly_are_bounded_for_each_princip
 
     assert app.loop is not None
     await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(listen(), app.loop))
+
+
+def test_listeners_at_the_same_place_share_the_json_of_a_long_event() -> None:
+    recorded = Recorded(Seq(1), 0, NO_TURN, "text.delta", 1, {"text": LONG})
+    assert recorded.json(dumps) is recorded.json(dumps)
