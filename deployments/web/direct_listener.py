@@ -187,6 +187,8 @@ class _WebSocket(_Slow, WebSocketsSansIOProtocol):
     """Bytes of messages that have come whole."""
     _come = b""
     """Frames that nobody has looked at yet."""
+    _pongs = b""
+    """Answers to the last Pings of a client that takes nothing now."""
     _in_turn: ClassVar[deque["_WebSocket"]] = deque()
     """Connections that have more frames than are read at once."""
 
@@ -224,7 +226,13 @@ class _WebSocket(_Slow, WebSocketsSansIOProtocol):
             self.transport.resume_reading()
 
     def _look_at(self, data: bytes) -> None:
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except Exception:  # uvicorn raises for wrong frames before its answer to the handshake
+            log.debug("a WebSocket sent what cannot be read", exc_info=True)
+            self._come = b""
+            self.transport.abort()
+            return
         if len(self.frames) > _FRAGMENTS:
             self._fail(CloseCode.MESSAGE_TOO_BIG, f"a message comes in more than {_FRAGMENTS} fragments")
             return
@@ -233,11 +241,18 @@ class _WebSocket(_Slow, WebSocketsSansIOProtocol):
             self._fail(CloseCode.TRY_AGAIN_LATER, "too much of long messages is arriving")
 
     def handle_ping(self) -> None:
-        """A client that pings and takes nothing gets no more Pongs, which would wait here without number."""
+        """A client that takes nothing now gets only the last Pongs later: all would wait without number."""
+        pongs = b"".join(self.conn.data_to_send())
         if self.writable.is_set():
-            super().handle_ping()
+            self.transport.write(pongs)
         else:
-            self.conn.data_to_send()
+            self._pongs = pongs or self._pongs
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        pongs, self._pongs = self._pongs, b""
+        if pongs and not self.transport.is_closing():
+            self.transport.write(pongs)
 
     def send_receive_event_to_app(self) -> None:
         if not self.close_sent:  # else it is not kept
@@ -245,14 +260,14 @@ class _WebSocket(_Slow, WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     async def receive(self) -> "ASGIReceiveEvent":
+        if not self.queue.empty():
+            await asyncio.sleep(0)  # others come between the messages of one
         event = await super().receive()
         if self.queue.empty():
             waited, self._waiting = self._waiting, 0
             self._count(self._unread - waited)
             if self._come:
                 self._wait_for_turn()
-        else:
-            await asyncio.sleep(0)  # others come between the messages of one
         return event
 
     def _fail(self, code: CloseCode, reason: str) -> None:

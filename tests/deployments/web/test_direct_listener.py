@@ -309,6 +309,37 @@ async def test_a_client_that_pings_and_reads_nothing_costs_no_memory() -> None:
             writer.transport.abort()
 
 
+async def test_a_slow_client_gets_the_pong_once_it_has_taken_what_was_before_it() -> None:
+    app, heard, size = FastAPI(), anyio.Event(), 20_000_000
+
+    @app.websocket("/echo")
+    async def tell(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_bytes(bytes(size))
+        await websocket.receive()
+        heard.set()
+        await websocket.receive()
+
+    with reserve_port() as reserved:
+        port = reserved.getsockname()[1]
+        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000)
+            writer.write(HANDSHAKE)
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(10)
+            for name in (b"1", b"2"):
+                writer.write(b"\x89\x81" + bytes(4) + name)
+            writer.write(b"\x81\x80" + bytes(4))
+            with anyio.fail_after(60):
+                await heard.wait()
+                await reader.readexactly(size)
+                told = await reader.readexactly(3)
+                while told != b"\x8a\x012":
+                    assert told == b"\x8a\x011"
+                    told = await reader.readexactly(3)
+            writer.close()
+
+
 async def test_others_come_between_the_frames_of_a_client_that_sends_countless_ones() -> None:
     app, turns, waiting, count = FastAPI(), list[int](), list[int](), 20_000
 
@@ -343,6 +374,42 @@ async def test_others_come_between_the_frames_of_a_client_that_sends_countless_o
             writer.close()
     assert max(waiting) < 1_000
     assert max(later - earlier for earlier, later in pairwise(turns)) < 10
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [b"\x81\x00" * 10_000, b"\x81\x81" + bytes(4) + b"\xff" + bytes(10_000)],
+    ids=["without a mask", "not UTF-8"],
+)
+async def test_a_client_that_breaks_the_protocol_before_it_is_let_in_holds_up_no_others(
+    frames: bytes,
+) -> None:
+    app, asked = FastAPI(), anyio.Event()
+
+    @app.websocket("/slow")
+    async def slow(websocket: WebSocket) -> None:
+        asked.set()
+        await websocket.receive()
+        await websocket.receive()
+
+    @app.websocket("/echo")
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(str(len(await websocket.receive_text())))
+
+    with reserve_port() as reserved:
+        port = reserved.getsockname()[1]
+        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HANDSHAKE.replace(b"/echo", b"/slow"))
+            await asked.wait()
+            writer.write(frames)
+            with anyio.fail_after(20):
+                assert await reader.read() == b""
+                async with connect(f"ws://127.0.0.1:{port}/echo") as other:
+                    await other.send("a" * 20_000)
+                    assert await other.recv() == "20000"
+            writer.close()
 
 
 async def test_every_server_of_a_gateway_process_bounds_its_clients() -> None:
