@@ -37,6 +37,8 @@ _DURABLE: Final = "/v1/durable/"
 """Durable streams, which are read live or at once, as the query says."""
 
 
+_MUCH: Final = 256 << 10
+
 _COUNT: Final = "rhapsode.count"
 """Key in a request's scope of what counts its connection among those that last."""
 
@@ -60,11 +62,17 @@ async def count_as_lasting(connection: HTTPConnection) -> None:
 
 
 async def hold_session(
-    connection: HTTPConnection, answer: object, conversation: Conversation, *, copied: bool = False
+    connection: HTTPConnection,
+    answer: object,
+    conversation: Conversation,
+    *,
+    copied: bool = False,
+    made_bytes: int = 0,
 ) -> None:
     """Counts the session among those that are held in memory, for as long as its answer is being sent.
 
-    `copied`: the answer has a fold of its own; others share one. Raises GatewayBusy or ListenerLimit.
+    `copied`: the answer has a fold of its own; others share one. `made_bytes`: what is made of it, and waits
+    for the client; that counts where it is much. Raises GatewayBusy or ListenerLimit.
     """
     services = services_of(connection)
     whose = await counted_as(await principal_of(connection), services.ownership)
@@ -72,6 +80,8 @@ async def hold_session(
     # An answer that was cut may stay in memory until garbage is collected, a quarter of an hour perhaps.
     held: ExitStack = connection.scope[_HELD]
     held.callback(let_go)
+    if made_bytes > _MUCH:
+        held.callback(services.held.hold(answer, whose, made_bytes, "long answers"))
 
 
 class ConnectionLimiter:

@@ -36,7 +36,7 @@ async def listed(
         return Response(begun[0], media_type=_JSON)
     await count_as_lasting(connection)
     answer = StreamingResponse(chain(begun, pieces), media_type=_JSON)
-    await hold_session(connection, answer, of)
+    await hold_session(connection, answer, of, made_bytes=sum(map(len, begun)))
     return answer
 
 
