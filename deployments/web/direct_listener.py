@@ -210,12 +210,14 @@ class _WebSocket(_Slow, WebSocketsSansIOProtocol):
     @classmethod
     def _take_turn(cls) -> None:
         one = cls._in_turn[0]
-        one._look_on()
-        cls._in_turn.popleft()
-        if one._come and not one.read_paused:
-            cls._in_turn.append(one)
-        if cls._in_turn:
-            cls._in_turn[0].loop.call_soon(cls._take_turn)
+        try:
+            one._look_on()
+        finally:  # the others have their turns whatever happens
+            cls._in_turn.popleft()
+            if one._come and not one.read_paused:
+                cls._in_turn.append(one)
+            if cls._in_turn:
+                cls._in_turn[0].loop.call_soon(cls._take_turn)
 
     def _look_on(self) -> None:
         end_s = self.loop.time() + _TURN_S
