@@ -21,6 +21,7 @@ from deployments.faces.conversations.turn_translator import (
 from deployments.faces.native.event_feed import dumps
 from deployments.faces.native.session_routes import Open
 from deployments.web.body_limits import BoundedRoute
+from deployments.web.idempotency_key import IdempotencyKey, keyed
 from deployments.web.resource_access import AccessRecheck, Caller
 from deployments.web.sse_format import HEADERS, NOTHING_MORE, QUIET, RETRY, written
 from pipeline.apps.threads import command_of, message_fields
@@ -29,11 +30,10 @@ from pipeline.delivery.listener import Listening
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.turn_state import TurnState
 from schemas.apps.conversation_messages import AudioParam, ConversationMessage, StreamingWish, ThreadMessage
-from schemas.errors import InputError, RhapsodeError, TurnNotFound
+from schemas.errors import RhapsodeError, TurnNotFound
 from schemas.ids import Seq, SessionId, TurnId
 
 router = APIRouter(tags=["conversations"], route_class=BoundedRoute)
-Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x21-\x7e]+$")]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=64)]
 
 
@@ -46,7 +46,7 @@ async def message_stream(
     services: Open,
     caller: Caller,
     params: ThreadMessage,
-    idempotency_key: Key = None,
+    idempotency_key: IdempotencyKey = None,
     last_event_id: LastEventId = None,
 ) -> Response:
     """Ask in a thread, and read the answer while it is written.
@@ -56,7 +56,7 @@ async def message_stream(
     """
     thread, _, seen = await known_thread(services, caller, params.thread_id)
     asked = _Asked(services, caller, thread, params.thread_id)
-    return await asked.answer(_keyed(params, idempotency_key), last_event_id, seen)
+    return await asked.answer(keyed(params, idempotency_key), last_event_id, seen)
 
 
 @router.post("/sse/{chat_id}/stream", response_class=StreamingResponse, responses=NOTHING_MORE)
@@ -65,7 +65,7 @@ async def chat_stream(
     caller: Caller,
     chat_id: Annotated[str, Path(pattern=r"^[\w.:~-]{1,128}$")],
     params: ConversationMessage,
-    idempotency_key: Key = None,
+    idempotency_key: IdempotencyKey = None,
     last_event_id: LastEventId = None,
 ) -> Response:
     """Ask in a chat, which is there as soon as somebody asks in it. The id is the client's own.
@@ -74,18 +74,11 @@ async def chat_stream(
     """
     provider, model = services.names.chosen(params.provider, params.model)
     params = params.model_copy(update={"provider": provider, "model": model})
-    params = _keyed(params, idempotency_key)
+    params = keyed(params, idempotency_key)
     with message_fields():
         thread, seen = await services.threads.chat(chat_id, caller.name, command_of(params))
     asked = _Asked(services, caller, thread, chat_id)
     return await asked.answer(params, last_event_id, seen)
-
-
-def _keyed(params: Any, header: str | None) -> Any:
-    """Raises InputError."""
-    if header is not None and params.key not in (None, header):
-        raise InputError("the header Idempotency-Key and the field key differ", field="key")
-    return params.model_copy(update={"key": header or params.key})
 
 
 class _Asked:

@@ -3,12 +3,13 @@
 from contextlib import suppress
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from starlette.requests import HTTPConnection
 
 from deployments.container import GatewayContainer
 from deployments.web.body_limits import BoundedRoute
 from deployments.web.connection_limiter import hold_session
+from deployments.web.idempotency_key import IdempotencyKey, keyed
 from deployments.web.json_lists import as_they_are, listed
 from deployments.web.resource_access import Caller, owns, seen_by_guard, services_of
 from pipeline.auth.principals import Principal
@@ -16,7 +17,7 @@ from pipeline.eventlog.event_log import Head
 from pipeline.observability.metric_fold import measurements, recounted
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
-from schemas.errors import InputError, SessionGone, SessionNotFound, StateError
+from schemas.errors import SessionGone, SessionNotFound, StateError
 from schemas.errors.access_errors import Forbidden
 from schemas.errors.retrieval_errors import RetrievalUnavailable
 from schemas.ids import SessionId, parse_session_id
@@ -198,12 +199,10 @@ async def request_turn(
     session: Session,
     seen: Commanded,
     command: RequestTurn,
-    idempotency_key: Annotated[str | None, Header(max_length=200, pattern=r"^[\x21-\x7e]+$")] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> TurnAccepted:
-    if idempotency_key is not None and command.key not in (None, idempotency_key):
-        raise InputError("the header Idempotency-Key and the field key differ", field="key")
-    keyed = command.model_copy(update={"key": idempotency_key or command.key})
-    turn = await services.sessions.request(session, keyed, by=caller.name, seen=seen)
+    asked = keyed(command, idempotency_key)
+    turn = await services.sessions.request(session, asked, by=caller.name, seen=seen)
     return TurnAccepted(session_id=session, turn=turn, seq=turn)
 
 

@@ -4,7 +4,7 @@ import base64
 from contextlib import aclosing, suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request, Response, WebSocket
+from fastapi import APIRouter, Depends, Request, Response, WebSocket
 from starlette.convertors import IntegerConvertor, register_url_convertor
 
 from deployments.container import GatewayContainer
@@ -12,6 +12,7 @@ from deployments.faces.conversations.json_socket import JsonSocket, conversing
 from deployments.faces.forms.form_bodies import form_or_json, schema_of
 from deployments.faces.native.session_routes import Open, erase
 from deployments.faces.stories.scene_translator import FORMAT, SceneMessages, TranslatedScene
+from deployments.web.idempotency_key import IdempotencyKey, keyed
 from deployments.web.json_lists import as_they_are, listed
 from deployments.web.resource_access import Caller, owns
 from pipeline.apps.narrations import Scene, SceneId
@@ -64,9 +65,6 @@ Story = Annotated[SeenStory, Depends(seen_story)]
 SceneParams = Annotated[CreateScene, Depends(form_or_json(CreateScene))]
 StreamParams = Annotated[StreamScene, Depends(form_or_json(StreamScene))]
 StoryParams = Annotated[CreateStory, Depends(form_or_json(CreateStory))]
-IdempotencyKey = Annotated[
-    str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x21-\x7e]+$")
-]
 
 
 async def known_scene(services: GatewayContainer, caller: Principal, scene_id: str) -> Scene:
@@ -142,9 +140,8 @@ async def create_scene(
 
     Where the user's settings say so it is narrated afterwards, in the background.
     """
-    keyed = params.model_copy(update={"key": idempotency_key or params.key})
     story, _, seen = known
-    scene_id = await services.stories.write(story, keyed, seen)
+    scene_id = await services.stories.write(story, keyed(params, idempotency_key), seen)
     if not wait:
         response.status_code = 202
         return scene_view(await services.narrations.scene(scene_id))
@@ -169,9 +166,8 @@ async def generate_with_tts_stream(
     idempotency_key: IdempotencyKey = None,
 ) -> SceneStream:
     """Begin a scene that is heard while it is being written; the answer says where."""
-    keyed = params.model_copy(update={"key": idempotency_key or params.key})
     story, _, seen = known
-    scene_id = str(await services.stories.write(story, keyed, seen))
+    scene_id = str(await services.stories.write(story, keyed(params, idempotency_key), seen))
     path = f"/ws/scene-generation/{scene_id}"
     return SceneStream(session_id=scene_id, websocket_url=socket_url(request, path))
 
