@@ -133,6 +133,20 @@ def test_a_search_in_answers_that_was_refused_has_found_nothing_out(open_page: O
     expect(page.locator(f'#history a[href="./?session={told}"]')).to_be_visible()
 
 
+def test_older_sessions_are_searched_by_a_button_that_says_so(open_page: OpenPage) -> None:
+    page = open_page().page
+    page.get_by_label("Search the history").fill("xylophones")
+    following = iter(["a-place", None])
+    page.route(
+        "**/v1/sessions?*answers=true*",
+        lambda route: route.fulfill(json={"sessions": [], "next": next(following)}),
+    )
+    page.get_by_role("button", name="Search in answers too").click()
+    expect(page.get_by_text("Older ones have not been searched yet.")).to_be_visible()
+    page.get_by_role("button", name="Search older ones").click()
+    expect(page.get_by_text("its title, its questions or its answers.")).to_be_visible()
+
+
 def test_requests_of_other_programs_are_listed_only_when_asked_for(
     open_page: OpenPage, app: RunningApp, told: str
 ) -> None:

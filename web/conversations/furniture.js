@@ -67,7 +67,7 @@ export async function working(button, line, words, action) {
 
 export const announce = (text) => (byId("announcer").textContent = text);
 
-export const quiet = (words, label = words) => make("button", { type: "button", class: "quiet", "aria-label": label }, words);
+export const quiet = (words, label) => make("button", { type: "button", class: "quiet", ...(label && { "aria-label": label }) }, words);
 
 /** Asks once more before it does what cannot be undone; whoever goes elsewhere has not meant it. */
 export function removing(name, onRemove) {

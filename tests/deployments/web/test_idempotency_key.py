@@ -27,7 +27,11 @@ async def test_two_different_keys_in_one_request_are_refused_and_nothing_is_aske
     body = {name: value.format(thread=thread) for name, value in wish.items()} | {"key": "one"}
     address = path.format(session=await create(http), story=story)
     answer = await http.post(address, json=body, headers={"Idempotency-Key": "other"})
-    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "input.invalid", "key")
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (
+        422,
+        "input.invalid",
+        "key",
+    )
     assert (await http.get(f"/api/stories/{story}")).json()["scenes"] == []
     again = await http.post(address, json=body, headers={"Idempotency-Key": "one"})
     assert again.is_success, again.text
