@@ -81,7 +81,8 @@ async def hold_session(
     held: ExitStack = connection.scope[_HELD]
     held.callback(let_go)
     if made_bytes > _MUCH:
-        held.callback(services.held.hold(answer, whose, made_bytes, "long answers"))
+        size = conversation.data_bytes
+        held.callback(services.held.hold(answer, whose, made_bytes, "long answers", beside=size))
 
 
 class ConnectionLimiter:

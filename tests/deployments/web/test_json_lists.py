@@ -50,6 +50,35 @@ async def test_a_short_list_is_told_at_once(about: Page | OnlyLines, count: int)
     assert json.loads(bytes(told.body)) == whole.model_dump(mode="json")
 
 
+def asking(held: HeldSessions) -> HTTPConnection:
+    state = SimpleNamespace(services=SimpleNamespace(held=held, ownership=None))
+    return HTTPConnection({"type": "http", "app": SimpleNamespace(state=state), PRINCIPAL: ANNA})
+
+
+async def test_long_items_count_while_their_list_is_told_and_the_first_list_is_always_taken() -> None:
+    held, session = HeldSessions(LimitSettings()), Conversation()
+    session.data_bytes = held.limits.held_bytes
+
+    async def take() -> None:
+        """Nothing bounds the number of lists here."""
+
+    async def told(ends: ExitStack) -> StreamingResponse:
+        connection = asking(held)
+        counted_by(connection.scope, take, ends)
+        lines = (Line(number=number, text="x" * 300_000) for number in range(3))
+        answer = await listed(connection, OnlyLines(), "lines", lines, session)
+        assert isinstance(answer, StreamingResponse)
+        return answer
+
+    with ExitStack() as ends:
+        first = await told(ends)
+        with ExitStack() as others, pytest.raises(ListenerLimit):
+            await told(others)
+        assert len([piece async for piece in first.body_iterator]) == 4
+    with ExitStack() as ends:
+        await told(ends)
+
+
 async def test_a_long_list_is_made_as_it_is_taken() -> None:
     made, seats = 0, list[None]()
 
@@ -64,9 +93,7 @@ async def test_a_long_list_is_made_as_it_is_taken() -> None:
 
     held, session = HeldSessions(LimitSettings()), Conversation()
     session.data_bytes = held.limits.held_bytes
-    state = SimpleNamespace(services=SimpleNamespace(held=held, ownership=None))
-    connection = HTTPConnection({"type": "http", "app": SimpleNamespace(state=state), PRINCIPAL: ANNA})
-    ends = ExitStack()
+    connection, ends = asking(held), ExitStack()
     counted_by(connection.scope, take, ends)
     told = await listed(connection, Page(title="Long"), "lines", lines(), session)
     assert isinstance(told, StreamingResponse)
