@@ -12,7 +12,7 @@ import { assistantDoes, whatIsDone } from "./doing.js";
 import { asSentence, byId, isTyping, make, oncePerFrame, say } from "./dom.js";
 import { Hearing } from "./hearing.js";
 import { refusalOf } from "./refusals.js";
-import { isMissing, soon } from "./parts.js";
+import { isMissing, part, soon } from "./parts.js";
 import { momentAt } from "./seek.js";
 import { showScheme } from "./scheme.js";
 import { staySignedIn } from "./staying.js";
@@ -23,13 +23,13 @@ import { positionIn } from "./timeline.js";
 
 /** Query of an address, in which of the side bar's places it is, and how it begins. Old addresses lead on. */
 const ROUTES = [
-  ["story", "stories", async (id, shell) => new (await import("./stories/story-place.js")).StoryPlace(id, shell)],
-  ["stories", "stories", async (_, shell) => new (await import("./stories/list-place.js")).StoriesPlace(shell)],
-  ["characters", "library", async (_, shell) => new (await import("./conversations/characters-place.js")).CharactersPlace(shell)],
-  ["collections", "library", async (_, shell) => new (await import("./conversations/collections-place.js")).CollectionsPlace(shell)],
-  ["collection", "library", async (id, shell) => new (await import("./conversations/collection-place.js")).CollectionPlace(id, shell)],
-  ["timeline", "timeline", async (id, shell) => new (await import("./history/timeline-place.js")).TimelinePlace(id, shell)],
-  ["compare", "compare", async (_, shell) => new (await import("./compare-place.js")).ComparePlace(shell)],
+  ["story", "stories", async (id, shell) => new (await part(import("./stories/story-place.js"))).StoryPlace(id, shell)],
+  ["stories", "stories", async (_, shell) => new (await part(import("./stories/list-place.js"))).StoriesPlace(shell)],
+  ["characters", "library", async (_, shell) => new (await part(import("./conversations/characters-place.js"))).CharactersPlace(shell)],
+  ["collections", "library", async (_, shell) => new (await part(import("./conversations/collections-place.js"))).CollectionsPlace(shell)],
+  ["collection", "library", async (id, shell) => new (await part(import("./conversations/collection-place.js"))).CollectionPlace(id, shell)],
+  ["timeline", "timeline", async (id, shell) => new (await part(import("./history/timeline-place.js"))).TimelinePlace(id, shell)],
+  ["compare", "compare", async (_, shell) => new (await part(import("./compare-place.js"))).ComparePlace(shell)],
   ["session", "chat", async (id, shell) => new ChatPlace(id, shell)],
   ["thread", "chat", async (id, shell) => new ChatPlace(id, shell)],
 ];
@@ -120,7 +120,7 @@ class Shell {
   }
 
   async _openMenu(button, about) {
-    const { Menu } = await import("./menu.js");
+    const { Menu } = await part(import("./menu.js"));
     this._menu ??= new Menu({
       onRenamed: (renamed, title) => this.noted({ ...renamed, title }),
       onPinned: (pinned) => this._sidebar?.pin(pinned),
@@ -259,7 +259,7 @@ class Shell {
     if (!open && byId("developer").contains(document.activeElement)) byId("heading").focus({ preventScroll: true });
     byId("developer").hidden = !open;
     if (open && !this._developer) {
-      const { DeveloperPanel } = await import("./developer.js");
+      const { DeveloperPanel } = await part(import("./developer.js"));
       this._developer ??= new DeveloperPanel(byId("developer"), () => this._showDeveloper(false));
     }
     this.paint();
@@ -364,7 +364,7 @@ function sourceOf({ id, story }) {
 /** The keys that do something, in a dialog; a key that asks for it writes nothing. */
 async function showHelp(event) {
   event?.preventDefault();
-  (await import("./help.js")).openHelp();
+  (await part(import("./help.js"))).openHelp();
 }
 
 /** A part of the page that is loaded when it is wanted, and could not be. */
@@ -376,7 +376,7 @@ addEventListener("unhandledrejection", (event) => {
   showMissing(event.reason);
   event.preventDefault();
 });
-addEventListener("rhapsode:who", async () => (await import("./sign-in.js")).askForKey());
+addEventListener("rhapsode:who", async () => (await part(import("./sign-in.js"))).askForKey());
 showScheme();
 translate(document);
 const shell = new Shell();

@@ -2,6 +2,7 @@
 
 import { orElse } from "./api.js";
 import { asSentence, byId, make, say } from "./dom.js";
+import { part } from "./parts.js";
 import { draftIn } from "./storage.js";
 import { inOneLine, t } from "./strings.js";
 
@@ -82,7 +83,7 @@ export class Composer {
     say(this._problem, null);
     say(byId("sending"), t("Reading {name}…", { name }));
     const refused = ({ message }) => ({ problem: `${name}: ${asSentence(message)}` });
-    const { text, problem } = await orElse(refused, async () => (await import("./opened-text.js")).openedText(file)).finally(() => say(byId("sending"), null));
+    const { text, problem } = await orElse(refused, async () => (await part(import("./opened-text.js"))).openedText(file)).finally(() => say(byId("sending"), null));
     if (draft !== this._draft) return; // another place is on show
     if (problem) say(this._problem, problem);
     else this._text.value = [this._text.value, text].filter(Boolean).join("\n\n");

@@ -1,6 +1,7 @@
 /** Parts of the page that are loaded when they are wanted. */
 
 import { retryDelayMs } from "./client/cursor.js";
+import { laterWords } from "./strings.js";
 
 const TRIES = 10; // within a minute or two
 
@@ -8,8 +9,11 @@ const TRIES = 10; // within a minute or two
 export const isMissing = (error) =>
   /dynamically imported module|importing a module|does not provide an export/i.test(error?.message);
 
+/** The module that is being loaded, once its words are there, too. */
+export const part = (loading) => Promise.all([loading, laterWords]).then(([module]) => module);
+
 /** The classes of soon.js. No user asks for them by hand, and so would ask again: loading is repeated until they are there. */
-export const soon = () => surely(() => import("./soon.js"));
+export const soon = () => part(surely(() => import("./soon.js")));
 
 async function surely(load) {
   for (let failures = 1; ; failures += 1) {

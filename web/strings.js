@@ -11,7 +11,16 @@ export function spokenOf(tags) {
 
 /** The language chosen in the settings, or else the one that the browser asks for. */
 export const language = spokenOf([interfaceLanguage().read() ?? "", ...(globalThis.navigator?.languages ?? [])]);
-const table = language === "en" ? {} : await import(`./strings/${language}.js`).then(({ default: words }) => words, () => ({})); // English is better than no page
+const table = { ...(await wordsOf(language)) };
+
+/** Settles when the words of the parts that are loaded later are there. A page that is served as it is written has them already. */
+export const laterWords = wordsOf(`${language}.later`).then((words) => Object.assign(table, words));
+
+async function wordsOf(name) {
+  if (language === "en") return {};
+  return import(`./strings/${name}.js`).then(({ default: words }) => words, () => ({})); // English is better than no page
+}
+
 const plurals = new Intl.PluralRules(language);
 
 /** `text` in that language, with its {names} replaced by the `values` of these names. */

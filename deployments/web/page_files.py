@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.web.page_bundle import PageBundle
+from deployments.web.page_words import divided, later_words
 
 _CACHED: Final = "public, max-age=31536000, immutable"
 _REVALIDATED: Final = "no-cache"
@@ -60,10 +61,22 @@ class PageFiles(StaticFiles):
         self.version = _hash_of(folder)
         self._made: dict[str, tuple[str, bytes]] = {}
         if (folder / _SCRIPT).is_file():
-            for path, text in PageBundle(folder, _SCRIPT, _FOLLOWING).texts.items():
+            bundle = PageBundle(folder, _SCRIPT, _FOLLOWING)
+            for path, text in bundle.texts.items():
                 self._keep(path, "text/javascript", text)
+            self._keep_words(bundle)
         for library in (folder / "vendor").glob("*.js"):
             self._keep(f"vendor/{library.name}", "text/javascript", library.read_text(encoding="utf-8"))
+
+    def _keep_words(self, bundle: PageBundle) -> None:
+        """Words that only later parts need come after those of the page and its script."""
+        modules = {path.name: path.read_text(encoding="utf-8") for path in self._folder.glob("strings/*.js")}
+        pages = "".join(path.read_text(encoding="utf-8") for path in self._folder.glob("*.html"))
+        later = later_words(modules.values(), pages + bundle.texts[_SCRIPT], "".join(bundle.texts.values()))
+        for name, text in modules.items():
+            first, rest = divided(text, later)
+            self._keep(f"strings/{name}", "text/javascript", first)
+            self._keep(f"strings/{name.removesuffix('.js')}.later.js", "text/javascript", rest)
 
     def _keep(self, path: str, media_type: str, text: str) -> None:
         self._made[path] = (media_type, gzip.compress(text.encode(), mtime=0))

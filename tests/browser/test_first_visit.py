@@ -38,7 +38,7 @@ def slow_line(page: Page) -> None:
     ("locale", "loaded"),
     [
         ("en-GB", ["", "app.js", "soon.part.js"]),
-        ("de-CH", ["", "app.js", "de.js", "refusal-words.part.js", "soon.part.js"]),
+        ("de-CH", ["", "app.js", "de.js", "de.later.js", "refusal-words.part.js", "soon.part.js"]),
     ],
 )
 def test_over_a_slow_line_the_page_and_its_script_are_usable_and_keep_what_was_typed(

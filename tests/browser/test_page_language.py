@@ -34,7 +34,7 @@ def test_the_browsers_language_is_the_pages(
     expect(reader.page.get_by_role("heading", name=heading)).to_be_visible()
     assert reader.page.evaluate("document.documentElement.lang") == lang
     tables = {url.rsplit("/", 1)[1] for url in asked if "/strings/" in url}
-    assert tables == ({f"{lang}.js"} if lang != "en" else set())
+    assert tables == ({f"{lang}.js", f"{lang}.later.js"} if lang != "en" else set())
     reader.page.screenshot(path=pictures / f"language-{lang}.png")
     assert reader.mistakes == []
 

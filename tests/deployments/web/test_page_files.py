@@ -89,6 +89,27 @@ async def test_the_words_of_the_browsers_language_are_loaded_beside_the_script(
             assert "immutable" in (await http.get(f"/{path}")).headers["cache-control"]
 
 
+_ENTRY = re.compile(r"^  \".*,$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("language", ["de", "es", "fr", "zh"])
+async def test_the_words_of_the_beginning_come_before_those_of_later_parts_and_none_is_lost(
+    app: RunningApp, language: str
+) -> None:
+    async with client(app) as http:
+        page = await http.get("/", headers={"accept-language": language})
+        [path] = re.findall(r'rel="modulepreload" href="([^"]+)"', page.text)
+        first = await http.get(f"/{path}")
+        later = await http.get(f"/{path.removesuffix('.js')}.later.js")
+        whole = await http.get(f"/web/strings/{language}.js")
+    entries = [_ENTRY.findall(answer.text) for answer in (first, later)]
+    assert sorted([*entries[0], *entries[1]]) == sorted(_ENTRY.findall(whole.text))
+    assert len(entries[0]) < len(entries[1])
+    for text in ("Message…", "What would you like to hear?", "Connecting…"):
+        assert f'"{text}":' in first.text
+    assert '"Search older ones":' in later.text
+
+
 async def test_a_page_of_another_release_gets_the_files_of_this_one_and_does_not_keep_them(
     app: RunningApp,
 ) -> None:
