@@ -20,6 +20,7 @@ export class ChatHead {
     this._button = byId("with");
     this._panel = byId("with-panel");
     this._panel.addEventListener("beforetoggle", ({ newState }) => newState === "open" && this._fill());
+    if (this._panel.matches(":popover-open")) this._fill(); // opened before there was a script
   }
 
   /**

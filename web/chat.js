@@ -8,7 +8,7 @@ import { listeningOf } from "./microphone/state.js";
 import { soon } from "./parts.js";
 import { userName } from "./credentials.js";
 import { Session } from "./session.js";
-import { emptyStory, runningTurn, titleIn } from "./story.js";
+import { emptyStory, forkPointOf, runningTurn, titleIn } from "./story.js";
 import { t } from "./strings.js";
 
 
@@ -65,7 +65,7 @@ export class ChatPlace {
     this._storyView = new StoryView({
       onReplay: (turn) => this.hear(turn),
       onAsk: this._shell.guest ? null : (request) => this._askFurther(request),
-      onFork: (wish) => this._fork(wish),
+      onFork: (turn) => this._fork(turn),
       onProblem: (text) => this._shell.controls.showNotice(text),
       link: (path, query) => this._shell.api.link(this._session.id, path, query),
     });
@@ -211,13 +211,13 @@ export class ChatPlace {
     return orElse(refused, () => this.send(request));
   }
 
-  /** Go on in a new chat that has the events of this one up to `at`. */
-  _fork({ at }) {
+  /** Go on in a new chat that has the events of this one up to the end of `turn`. */
+  _fork(turn) {
     const { api, controls, hearing } = this._shell;
     const refused = ({ message }) => controls.showNotice(asSentence(message));
     return orElse(refused, async () => {
       hearing.makeRoom();
-      const { session_id: id } = await api.fork(this.id, { at });
+      const { session_id: id } = await api.fork(this.id, { at: forkPointOf(this.story, turn) });
       await this._shell.go(`./?session=${id}`);
     });
   }

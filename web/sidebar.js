@@ -91,9 +91,14 @@ export class Sidebar {
 
   _searchAnswers() {
     this._inAnswers = true;
-    this._root.setAttribute("tabindex", "-1"); // the button that had the focus is gone
-    this._root.focus({ preventScroll: true });
+    this._focusRoot();
     return this.reload();
+  }
+
+  /** Where the button or entry that had the focus is gone. */
+  _focusRoot() {
+    this._root.setAttribute("tabindex", "-1");
+    this._root.focus({ preventScroll: true });
   }
 
   /** A session that this page has begun or renamed. */
@@ -129,7 +134,9 @@ export class Sidebar {
   gone(id) {
     this._deleted.add(id);
     unpin(id);
+    const left = this._entries.get(id)?.element.contains(document.activeElement);
     this._remove(id);
+    if (left) this._focusRoot();
   }
 
   _remove(id) {

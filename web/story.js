@@ -328,6 +328,10 @@ export const latestTurn = ({ turns, order }) => turns[order.reduce((one, other) 
 
 export const isOver = (turn) => turn.overAt !== null;
 
+/** The last event that a fork after `turn` takes over: a question that came before its answer ended is left out. */
+export const forkPointOf = ({ turns }, { id, endSeq }) =>
+  Math.min(endSeq, ...Object.values(turns).filter((other) => other.id > id).map((other) => other.id - 1));
+
 /** The name of whom a fact of the session is by, `by` being empty for its owner; empty where nobody else takes part. */
 export function nameIn(story, by) {
   const several = story.members.length > 0 || story.order.some((id) => story.turns[id].by);

@@ -11,7 +11,7 @@ const button = (name, label) => make("button", { type: "button", class: "quiet" 
 
 export class TurnActions {
   /**
-   * `onAsk({prompt, replaces or continues} or {text})` asks for another turn; null where nobody may ask. `onFork({at})` goes on in a
+   * `onAsk({prompt, replaces or continues} or {text})` asks for another turn; null where nobody may ask. `onFork(turn)` goes on in a
    * new chat that shares the events up to `at`. `onChoose(turn)` shows another version. `onProblem(text)` says what failed.
    */
   constructor({ onAsk, onFork, onChoose, onProblem }) {
@@ -35,7 +35,7 @@ export class TurnActions {
       event.preventDefault();
       void this._ask(onAsk, { prompt: this._box.value.trim(), replaces: this._turn.id });
     });
-    this._fork.addEventListener("click", () => onFork({ at: this._turn.endSeq }));
+    this._fork.addEventListener("click", () => onFork(this._turn));
     this._turn = null;
     this._latest = null;
     this._asking = false;

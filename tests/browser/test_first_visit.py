@@ -86,3 +86,15 @@ def test_a_press_counts_before_its_part_of_the_page_has_come(open_page: OpenPage
     reader.page.locator("#send").click()
     expect(reader.page.get_by_role("article")).to_contain_text("The fox slept by the stove all night.")
     assert reader.mistakes == []
+
+
+def test_a_panel_that_is_opened_before_the_script_has_come_is_filled_by_it(open_page: OpenPage) -> None:
+    page = open_page().page
+    held: list[Route] = []
+    page.route("**/app.js", lambda route: held.append(route))
+    page.goto(page.url, wait_until="commit")
+    page.locator("#with").click()
+    expect(page.locator("#with-panel")).to_be_visible()
+    expect(page.locator("#with-panel")).to_be_empty()
+    held[0].continue_()
+    expect(page.locator("#with-panel").get_by_label("Character")).to_be_visible()

@@ -94,6 +94,23 @@ def test_the_history_follows_what_happens_elsewhere(open_page: OpenPage, app: Ru
         expect(entries).to_have_count(0)
 
 
+def test_on_a_phone_an_entry_of_the_drawer_is_renamed_and_deleted(open_page: OpenPage, told: str) -> None:
+    page = open_page(viewport={"width": 390, "height": 844}).page
+    page.click("#open-sidebar")
+    entry = page.locator("#history li", has=page.locator(f'a[href="./?session={told}"]'))
+    entry.get_by_role("button").click()
+    page.locator("#menu").get_by_text("Rename", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Rename")
+    dialog.get_by_label("Title").fill("Renamed in the drawer")
+    dialog.get_by_label("Title").press("Enter")
+    expect(entry.get_by_role("link")).to_have_text("Renamed in the drawer")
+    entry.get_by_role("button").click()
+    page.get_by_role("button", name="Delete Renamed in the drawer").click()
+    page.get_by_role("button", name="Delete Renamed in the drawer for good?").click()
+    expect(entry).to_have_count(0)
+    expect(page.locator("#history")).to_be_focused()
+
+
 def test_the_words_of_an_answer_are_looked_for_when_that_is_asked_for(
     open_page: OpenPage, app: RunningApp, told: str
 ) -> None:

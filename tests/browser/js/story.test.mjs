@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { whatIsDone } from "../../../web/doing.js";
-import { answerIn, emptyStory, isOver, nameIn, orderWith, playClock, reduce, runningTurn, textOf, titleIn, versionsOf } from "../../../web/story.js";
+import { answerIn, emptyStory, forkPointOf, isOver, nameIn, orderWith, playClock, reduce, runningTurn, textOf, titleIn, versionsOf } from "../../../web/story.js";
 import { Log } from "./facts.mjs";
 
 function deepFreeze(value) {
@@ -28,6 +28,19 @@ test("facts without a name are the owner's, where others take part and the sessi
   assert.equal(begun({}, joined, ["owner.changed", { epoch: 2, node: "b" }]), "anna"); // another gateway runs it
   assert.equal(begun({ parent: "other" }, joined), "");
   assert.equal(nameIn({ members: [], order: [], turns: {} }, "bob"), "bob");
+});
+
+test("a fork after an answer ends before a question that interrupted it", () => {
+  const log = new Log();
+  const first = log.ask("The tides?");
+  log.add("text.delta", { at: 0, text: "The moon" }, first);
+  const second = log.ask("And the wind?");
+  log.add("turn.stopped", { chars: 8, reason: "client" }, first);
+  log.add("turn.completed", { chars: 0, finish: "stop" }, second);
+  const { turns } = log.story;
+  assert.ok(turns[first].endSeq > second);
+  assert.equal(forkPointOf(log.story, turns[first]), second - 1);
+  assert.equal(forkPointOf(log.story, turns[second]), turns[second].endSeq);
 });
 
 test("however the text is cut into deltas, it is the same text", () => {

@@ -21,7 +21,7 @@ from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.anyio
 Told = tuple[Seq, bytes, bytes] | None
-ANNA = Principal("anna")
+ME = Principal("me")
 TITLE = "Only this test has a session of this title"
 LONG = "年" * 30_000
 """A text whose JSON has 90 kB."""
@@ -31,7 +31,7 @@ async def feed_of(app: RunningApp, session: str) -> Feed:
     assert app.services is not None
     conversation, head = await app.services.sessions.attend(SessionId(session))
     listening = ListenParams("0").listening(conversation, head, app.services.settings.limits)
-    return Feed(app.services, ANNA, SessionId(session), head, listening, None)
+    return Feed(app.services, ME, SessionId(session), head, listening, None)
 
 
 async def test_events_that_a_client_takes_slowly_are_held_as_json(
