@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, asynccontextmanager, suppress
 from itertools import pairwise
 from unittest.mock import patch
 
@@ -44,6 +45,23 @@ def somebody() -> socket.socket:
 async def check_serving(port: int) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         assert (await http.get("/nowhere")).status_code == 404
+
+
+@asynccontextmanager
+async def served(app: FastAPI) -> AsyncGenerator[int, None]:
+    """The port on which a gateway serves the application."""
+    with reserve_port() as reserved:
+        port: int = reserved.getsockname()[1]
+        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
+            yield port
+
+
+async def upgraded(port: int, limit: int = 1 << 16) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that has become a WebSocket; `limit`: bytes that it reads ahead."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=limit)
+    writer.write(HANDSHAKE)
+    await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
 
 
 async def test_a_client_that_comes_as_soon_as_it_is_up_is_let_in() -> None:
@@ -112,27 +130,23 @@ async def test_messages_that_do_not_come_whole_are_bounded_over_all_connections(
 
     async def begun(size: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection on which so much of a message of 15 MB has come."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(HANDSHAKE)
-        await reader.readuntil(b"\r\n\r\n")
+        reader, writer = await upgraded(port)
         writer.write(b"\x81\xff" + (15_000_000).to_bytes(8, "big") + bytes(4) + b"a" * size)
         return reader, writer
 
-    with reserve_port() as reserved:
-        port = reserved.getsockname()[1]
-        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
-            waiting, first = await begun(2_000_000)
-            await eventually(lambda: direct_listener._WebSocket.all_unread > 1_900_000)
-            refused, second = await begun(2_000_000)
-            with anyio.fail_after(20):
-                assert (await refused.readexactly(4))[2:] == (1_013).to_bytes(2, "big")
-            async with connect(f"ws://127.0.0.1:{port}/echo") as other:
-                await other.send("still heard")
-                assert await other.recv() == "still heard"
-            assert not waiting.at_eof()
-            first.close()
-            second.close()
-            await eventually(lambda: direct_listener._WebSocket.all_unread == 0)
+    async with served(app) as port:
+        waiting, first = await begun(2_000_000)
+        await eventually(lambda: direct_listener._WebSocket.all_unread > 1_900_000)
+        refused, second = await begun(2_000_000)
+        with anyio.fail_after(20):
+            assert (await refused.readexactly(4))[2:] == (1_013).to_bytes(2, "big")
+        async with connect(f"ws://127.0.0.1:{port}/echo") as other:
+            await other.send("still heard")
+            assert await other.recv() == "still heard"
+        assert not waiting.at_eof()
+        first.close()
+        second.close()
+        await eventually(lambda: direct_listener._WebSocket.all_unread == 0)
 
 
 async def test_messages_that_wait_to_be_read_are_bounded_over_all_connections(
@@ -189,19 +203,15 @@ async def test_messages_behind_the_servers_close_are_not_kept_and_do_not_count(
         await websocket.close()
         await anyio.sleep_forever()  # as long as this lasts, so does the connection
 
-    with reserve_port() as reserved:
-        port = reserved.getsockname()[1]
-        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(HANDSHAKE)
-            await reader.readuntil(b"\r\n\r\n")
-            assert (await reader.readexactly(4))[0] == 0x88  # a close
-            writer.write(b"\x81\xff" + (100_000).to_bytes(8, "big") + bytes(4) + b"a" * 50_000)
-            await eventually(lambda: direct_listener._WebSocket.all_unread > 0)
-            writer.write(b"a" * 50_000)
-            await eventually(lambda: direct_listener._WebSocket.all_unread == 0)
-            assert not lost
-            writer.close()
+    async with served(app) as port:
+        reader, writer = await upgraded(port)
+        assert (await reader.readexactly(4))[0] == 0x88  # a close
+        writer.write(b"\x81\xff" + (100_000).to_bytes(8, "big") + bytes(4) + b"a" * 50_000)
+        await eventually(lambda: direct_listener._WebSocket.all_unread > 0)
+        writer.write(b"a" * 50_000)
+        await eventually(lambda: direct_listener._WebSocket.all_unread == 0)
+        assert not lost
+        writer.close()
 
 
 async def test_answers_that_clients_do_not_take_are_bounded_over_all_connections(
@@ -221,18 +231,16 @@ async def test_answers_that_clients_do_not_take_are_bounded_over_all_connections
         writer.write(b"GET /long HTTP/1.1\r\nHost: gateway\r\n\r\n")
         return reader, writer
 
-    with reserve_port() as reserved:
-        port = reserved.getsockname()[1]
-        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
-            first, _ = await asked()
-            await eventually(lambda: len(waiting) == 1)
-            second, writer = await asked()
-            with anyio.fail_after(20):
-                assert len(await first.read()) < 20_000_000
-                await second.readuntil(b"\r\n\r\n")
-                assert len(await second.readexactly(20_000_000)) == 20_000_000
-            writer.close()
-            await eventually(lambda: not waiting)
+    async with served(app) as port:
+        first, _ = await asked()
+        await eventually(lambda: len(waiting) == 1)
+        second, writer = await asked()
+        with anyio.fail_after(20):
+            assert len(await first.read()) < 20_000_000
+            await second.readuntil(b"\r\n\r\n")
+            assert len(await second.readexactly(20_000_000)) == 20_000_000
+        writer.close()
+        await eventually(lambda: not waiting)
 
 
 @pytest.mark.parametrize(
@@ -250,16 +258,14 @@ async def test_requests_with_endless_headers_or_without_number_are_refused(sent:
     async def wait() -> None:
         await over.wait()
 
-    with reserve_port() as reserved:
-        port = reserved.getsockname()[1]
-        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(sent)
-            with anyio.fail_after(20), suppress(ConnectionResetError):  # it may come before the answer
-                assert (await reader.read()).startswith(b"HTTP/1.1 400")
-            writer.close()
-            await check_serving(port)
-            over.set()
+    async with served(app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        with anyio.fail_after(20), suppress(ConnectionResetError):  # it may come before the answer
+            assert (await reader.read()).startswith(b"HTTP/1.1 400")
+        writer.close()
+        await check_serving(port)
+        over.set()
 
 
 async def test_a_message_of_countless_empty_fragments_ends_its_connection() -> None:
@@ -270,16 +276,12 @@ async def test_a_message_of_countless_empty_fragments_ends_its_connection() -> N
         await websocket.accept()
         await websocket.receive()
 
-    with reserve_port() as reserved:
-        port = reserved.getsockname()[1]
-        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(HANDSHAKE)
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"\x01\x80" + bytes(4) + (b"\x00\x80" + bytes(4)) * 5_000)
-            with anyio.fail_after(20):
-                assert (await reader.readexactly(4))[2:] == (1_009).to_bytes(2, "big")
-            writer.close()
+    async with served(app) as port:
+        reader, writer = await upgraded(port)
+        writer.write(b"\x01\x80" + bytes(4) + (b"\x00\x80" + bytes(4)) * 5_000)
+        with anyio.fail_after(20):
+            assert (await reader.readexactly(4))[2:] == (1_009).to_bytes(2, "big")
+        writer.close()
 
 
 async def test_a_client_that_pings_and_reads_nothing_costs_no_memory() -> None:
@@ -293,20 +295,16 @@ async def test_a_client_that_pings_and_reads_nothing_costs_no_memory() -> None:
         unread.append(websocket._receive.__self__.transport.get_write_buffer_size())
         sent.set()
 
-    with reserve_port() as reserved:
-        port = reserved.getsockname()[1]
-        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000)
-            writer.write(HANDSHAKE)
-            await reader.readuntil(b"\r\n\r\n")
-            for _ in range(160):
-                writer.write(ping * 1_000)
-                await writer.drain()
-            writer.write(b"\x81\x80" + bytes(4))
-            with anyio.fail_after(60):
-                await sent.wait()
-            assert unread[0] < 1_000_000
-            writer.transport.abort()
+    async with served(app) as port:
+        _reader, writer = await upgraded(port, limit=1_000)
+        for _ in range(160):
+            writer.write(ping * 1_000)
+            await writer.drain()
+        writer.write(b"\x81\x80" + bytes(4))
+        with anyio.fail_after(60):
+            await sent.wait()
+        assert unread[0] < 1_000_000
+        writer.transport.abort()
 
 
 async def test_a_slow_client_gets_the_pong_once_it_has_taken_what_was_before_it() -> None:
@@ -320,24 +318,20 @@ async def test_a_slow_client_gets_the_pong_once_it_has_taken_what_was_before_it(
         heard.set()
         await websocket.receive()
 
-    with reserve_port() as reserved:
-        port = reserved.getsockname()[1]
-        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000)
-            writer.write(HANDSHAKE)
-            await reader.readuntil(b"\r\n\r\n")
-            await reader.readexactly(10)
-            for name in (b"1", b"2"):
-                writer.write(b"\x89\x81" + bytes(4) + name)
-            writer.write(b"\x81\x80" + bytes(4))
-            with anyio.fail_after(60):
-                await heard.wait()
-                await reader.readexactly(size)
+    async with served(app) as port:
+        reader, writer = await upgraded(port, limit=1_000)
+        await reader.readexactly(10)
+        for name in (b"1", b"2"):
+            writer.write(b"\x89\x81" + bytes(4) + name)
+        writer.write(b"\x81\x80" + bytes(4))
+        with anyio.fail_after(60):
+            await heard.wait()
+            await reader.readexactly(size)
+            told = await reader.readexactly(3)
+            while told != b"\x8a\x012":
+                assert told == b"\x8a\x011"
                 told = await reader.readexactly(3)
-                while told != b"\x8a\x012":
-                    assert told == b"\x8a\x011"
-                    told = await reader.readexactly(3)
-            writer.close()
+        writer.close()
 
 
 async def test_others_come_between_the_frames_of_a_client_that_sends_countless_ones() -> None:
@@ -363,9 +357,7 @@ async def test_others_come_between_the_frames_of_a_client_that_sends_countless_o
             listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())),
             anyio.create_task_group() as beside,
         ):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(HANDSHAKE)
-            await reader.readuntil(b"\r\n\r\n")
+            reader, writer = await upgraded(port)
             beside.start_soon(others)
             writer.write((b"\x81\x80" + bytes(4)) * count)
             with anyio.fail_after(60):
@@ -397,19 +389,17 @@ async def test_a_client_that_breaks_the_protocol_before_it_is_let_in_holds_up_no
         await websocket.accept()
         await websocket.send_text(str(len(await websocket.receive_text())))
 
-    with reserve_port() as reserved:
-        port = reserved.getsockname()[1]
-        async with listening(app, GatewaySettings(direct_port=port), Drain(LeavingSettings())):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(HANDSHAKE.replace(b"/echo", b"/slow"))
-            await asked.wait()
-            writer.write(frames)
-            with anyio.fail_after(20):
-                assert await reader.read() == b""
-                async with connect(f"ws://127.0.0.1:{port}/echo") as other:
-                    await other.send("a" * 20_000)
-                    assert await other.recv() == "20000"
-            writer.close()
+    async with served(app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HANDSHAKE.replace(b"/echo", b"/slow"))
+        await asked.wait()
+        writer.write(frames)
+        with anyio.fail_after(20):
+            assert await reader.read() == b""
+            async with connect(f"ws://127.0.0.1:{port}/echo") as other:
+                await other.send("a" * 20_000)
+                assert await other.recv() == "20000"
+        writer.close()
 
 
 async def test_every_server_of_a_gateway_process_bounds_its_clients() -> None:
