@@ -1,7 +1,7 @@
 """Helpers that SSE and WebSocket share: query parameters to a Listening, events to JSON, heartbeats."""
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import Annotated, Any, Final, cast, get_args
 
@@ -149,7 +149,8 @@ class Feed:
                 if not batch:
                     yield None
                 for recorded in batch:
-                    yield recorded, _told(recorded, owned=owned), await self._audio(recorded)
+                    chunk = self._chunk(recorded)
+                    yield recorded, _told(recorded, owned=owned), await self._audio(chunk) if chunk else b""
 
     async def told(self) -> AsyncGenerator[tuple[Seq, bytes, bytes] | None, None]:
         """As `frames`, with the number of each event in its place; raises also GatewayBusy or ListenerLimit.
@@ -160,26 +161,23 @@ class Feed:
             async for batch, owned in batches:
                 if not batch:
                     yield None
-                told = deque(
-                    (one.seq, _told(one, owned=owned), one if one.type == "audio.chunk" else None)
-                    for one in batch
-                )
+                told = deque((one.seq, _told(one, owned=owned), self._chunk(one)) for one in batch)
                 del batch
-                let_go = await self._hold([event for _, event, _ in told])
+                size = sum(len(event) for _, event, _ in told)
+                let_go = await self._hold(size, told) if size > _LONG else None
                 try:
                     while told:
                         seq, event, chunk = told.popleft()
-                        yield seq, event, await self._audio(chunk)
+                        yield seq, event, await self._audio(chunk) if chunk else b""
                 finally:
-                    let_go()
+                    if let_go is not None:
+                        let_go()
 
-    async def _hold(self, told: list[bytes]) -> Callable[[], object]:
-        """Counts these among what the caller's connections hold, if they are long, until what is returned is
-        called. Raises GatewayBusy or ListenerLimit."""
-        if (size := sum(map(len, told))) <= _LONG:
-            return lambda: None
+    async def _hold(self, size: int, told: Iterable[tuple[Seq, bytes, object]]) -> Callable[[], object]:
+        """Counts these long events among what the caller's connections hold, until what it returns is called.
+        Raises GatewayBusy or ListenerLimit."""
         whose = await counted_as(self._caller, self._services.ownership)
-        shared = max(told, key=len)  # by all who listen at the same place
+        shared = max((event for _, event, _ in told), key=len)  # by all who listen at the same place
         return self._services.held.hold(self, whose, size, "long events", of=shared)
 
     async def _batches(self) -> AsyncGenerator[tuple[list[Recorded], bool], None]:
@@ -204,12 +202,13 @@ class Feed:
         finally:
             span.end(self._listener.end)
 
-    async def _audio(self, recorded: Recorded | None) -> bytes:
-        if self._format is None or recorded is None or recorded.type != "audio.chunk":
-            return b""
-        return await self._services.renderings.render(
-            self._session, self._format, recorded, self._caller.name
-        )
+    def _chunk(self, recorded: Recorded) -> Recorded | None:
+        """The event where the client wants its sound."""
+        return recorded if self._format is not None and recorded.type == "audio.chunk" else None
+
+    async def _audio(self, chunk: Recorded) -> bytes:
+        assert self._format is not None
+        return await self._services.renderings.render(self._session, self._format, chunk, self._caller.name)
 
 
 def _told(recorded: Recorded, *, owned: bool) -> bytes:
