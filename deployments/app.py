@@ -45,7 +45,8 @@ _FAREWELL_SLACK_S: Final = 2.0
 
 
 def _refuse_exposure(settings: AppSettings) -> None:
-    """Raises ValueError. Behind Serve's own proxy, whose address we do not know, the gate looks at peers."""
+    """Raises ValueError. Behind Serve's own proxy, whose address we do not know, the auth
+    middleware looks at peers."""
     gateway = settings.gateway
     exposed = gateway.direct_port is not None and not is_loopback(gateway.direct_host)
     if exposed and is_open(settings.auth, settings.home):

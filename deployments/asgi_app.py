@@ -80,7 +80,7 @@ _NOT_OURS: Final = ("HTTPValidationError", "ValidationError")
 
 
 def describe(app: FastAPI) -> None:
-    """The gate asks for credentials before any route, and every route may answer with a problem."""
+    """Credentials are asked for before any route, and every route may answer with a problem."""
     described = app.openapi
 
     def whole() -> dict[str, Any]:

@@ -14,7 +14,7 @@ const CONNECTION_WORDS = {
   ended: t("Session over"),
 };
 
-const OFFLINE = t("You are offline. What is missing comes by itself when you are connected again.");
+const OFFLINE = t("You are offline. The rest comes by itself when you are connected again.");
 const LOST = ["waiting", "offline"];
 const SETTLED = ["idle", "live"]; // whatever was told of before is over
 const MOVABLE = "input, textarea, select, [tabindex]:not([tabindex='-1'])";

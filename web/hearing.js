@@ -212,7 +212,7 @@ export class Hearing {
   }
 
   /**
-   * `ms` to begin at, and `of` which session, if it is another one. What is heard of another place ends, unless it is
+   * `ms` to begin at, and `of` which session, if it is another one. The sound of another place ends, unless it is
    * `by` the session that is heard.
    */
   replay(turn, { by = null, ...where } = {}) {
@@ -258,7 +258,7 @@ export class Hearing {
 
   /**
    * Silence, and nothing that waits: what is heard ends for everybody, be it written to its end or not, and so
-   * does what is still being written here or waits for it. What one hears for oneself alone ends only here.
+   * does what is still being written here or waits for it. A replay for oneself alone ends only here.
    */
   stop() {
     this._stops += 1;

@@ -95,7 +95,7 @@ export class Narration {
     this._begin(turn, ms, true, of);
   }
 
-  /** Leave this turn; the one that waits behind it begins. What others hear is not touched. */
+  /** Leave this turn; the one that waits behind it begins. Other listeners go on hearing it. */
   stop() {
     this._save(true);
     this._tellLast(this._player.heardMs);

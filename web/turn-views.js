@@ -20,7 +20,7 @@ export class TurnViews {
     return this._views.get(id) ?? null;
   }
 
-  /** `number`: its place among the turns. What is asked for now is shown; an older version moves nothing. */
+  /** `number`: its place among the turns. A new question is scrolled to; an older version moves nothing. */
   add(id, view, number) {
     this._views.set(id, view);
     byId("story").insertBefore(view.element, byId("story").children[number] ?? null);

@@ -49,7 +49,7 @@ async def add(url: str, name: str, files: Sequence[Path], steps: Steps) -> None:
                 steps.say(f"  {error} {error.advice}")
                 failed.append(file.name)
     if failed:
-        raise CliError(f"Not added: {', '.join(failed)}.", "What is said above tells why.")
+        raise CliError(f"Not added: {', '.join(failed)}.", "The lines above tell why.")
 
 
 async def listed(url: str, name: str | None) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The gate before every route: where a request may come from, and who sends it. Plain ASGI."""
+"""Checks before every route: where a request may come from, and who sends it. Plain ASGI."""
 
 import os
 from collections.abc import Sequence

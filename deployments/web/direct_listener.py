@@ -52,7 +52,7 @@ _PIPELINED: Final = 64
 _PIECE: Final = 4_096
 """Bytes of a WebSocket's frames that are read at once: 700 empty ones, of 15 µs each."""
 _TURN_S: Final = 0.005
-"""What one connection has more is read in turn with others, for so long each time."""
+"""Further frames of a connection are read in turn with those of others, for so long each time."""
 UNSENT_BYTES = 512 << 20
 """Of answers and events that clients have not taken, over all connections; where there are more, those are
 cut that have taken the longest."""

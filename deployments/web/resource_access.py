@@ -65,7 +65,7 @@ async def guard(connection: HTTPConnection) -> None:
     """Raises what the route would say if the thing were not there, or Forbidden."""
     caller: Principal | None = connection.scope.get(PRINCIPAL)
     if caller is None:
-        return  # a public place, says the gate
+        return  # a public place, as the auth middleware knows
     if caller.secret:
         _opens_realtime(connection)
     if caller.share is not None:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Final, Literal
 
 _LONG_S: Final = 0.03
-"""What a full collection has looked at for so long is left out of the following ones. With a larger value
-collections take longer; with a smaller one cycles of what was alive then are found later."""
+"""Objects at which a full collection has looked for so long are left out of the next ones. With a larger
+value collections take longer; with a smaller one cycles of what was alive then are found later."""
 _ALL_S: Final = 900.0
 """So often a full collection looks at everything, and finds the cycles that were left out before."""
 _OLDEST: Final = 2
@@ -17,8 +17,8 @@ _OLDEST: Final = 2
 @contextmanager
 def short_collections(clock_s: Callable[[], float] = time.monotonic) -> Iterator[None]:
     """Within the block, objects that were there when a full collection took long are not looked at again by
-    the next ones, which would all take as long: a gateway answers nobody meanwhile. What is there on entering
-    is left out as well. Objects without cycles go when nobody refers to them, as ever.
+    the next ones, which would all take as long: a gateway answers nobody meanwhile. Objects that are there on
+    entering are left out as well. Objects without cycles go when nobody refers to them, as ever.
     """
     began_s = looked_s = clock_s()
 

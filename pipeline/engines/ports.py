@@ -1,6 +1,6 @@
 """The ports to the models. Real, remote and scripted engines pass the same contract tests.
 
-Whoever opens a stream closes it (`aclosing`), and closing stops the work.
+The caller that opens a stream closes it (`aclosing`), and closing stops the work.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Mapping

@@ -42,7 +42,7 @@ _REFUSALS: Final[dict[Verdict, tuple[type[RhapsodeError], str]]] = {
     Verdict.QUOTA: (SessionFull, "The session is full."),
     Verdict.UNREPLICATED: (LogUnavailable, "Too few replicas of the log answer."),
     Verdict.ARCHIVE_AWAY: (ArchiveUnavailable, "The archive, which may have the session, does not answer."),
-    Verdict.ARCHIVE_DAMAGED: (ArchiveDamaged, "What the archive has of the session is damaged."),
+    Verdict.ARCHIVE_DAMAGED: (ArchiveDamaged, "The archived events of the session are damaged."),
     Verdict.TOO_LARGE: (InputTooLong, "The text is too long to be kept."),
     Verdict.PRODUCER_GAP: (LogLost, "The log lost events that it had acknowledged."),
 }

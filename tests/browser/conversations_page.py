@@ -66,5 +66,5 @@ def attach(reader: Reader, *files: dict[str, object]) -> None:
 
 
 def attached(reader: Reader) -> Locator:
-    """What is said above the box of the chat's files."""
+    """The words above the box of the chat's files."""
     return reader.page.locator("#attached summary")

@@ -38,7 +38,7 @@ const FLUSHED = {
   merged: t("Playback stopped: the question was extended"),
 };
 
-/** Of the session itself. What comes many times a second, such as sound and partial transcripts, is left out. */
+/** Of the session itself. Events that come many times a second, such as sound and partial transcripts, are left out. */
 export const SAID_IN_SESSION = {
   "input.opened": opened,
   "input.closed": (data) =>

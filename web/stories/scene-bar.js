@@ -1,4 +1,4 @@
-/** Below a scene: having it read out, how far that is, and what went wrong with it. What is heard is the player's. */
+/** Below a scene: having it read out, how far that is, and what went wrong with it. The sound itself is the player's. */
 
 import { asSentence, icon, make, say } from "../dom.js";
 import { refusalOf } from "../refusals.js";

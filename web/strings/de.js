@@ -10,7 +10,7 @@ export default {
   "Copy": "Kopieren",
   "Code, {language}": "Code, {language}",
   "Code": "Code",
-  "You are offline. What is missing comes by itself when you are connected again.": "Sie sind offline. Was fehlt, kommt von selbst, sobald die Verbindung wieder da ist.",
+  "You are offline. The rest comes by itself when you are connected again.": "Sie sind offline. Was fehlt, kommt von selbst, sobald die Verbindung wieder da ist.",
   "You are listening along. Only the owner of this session can ask.": "Sie hören mit. Fragen kann nur, wem diese Sitzung gehört.",
   "This browser plays sound only on https:// or localhost.": "Dieser Browser spielt Ton nur auf https:// oder localhost ab.",
   "Not found": "Nicht gefunden",

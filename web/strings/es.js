@@ -10,7 +10,7 @@ export default {
   "Copy": "Copiar",
   "Code, {language}": "Código, {language}",
   "Code": "Código",
-  "You are offline. What is missing comes by itself when you are connected again.": "No hay conexión. Lo que falta llegará solo cuando vuelva la conexión.",
+  "You are offline. The rest comes by itself when you are connected again.": "No hay conexión. Lo que falta llegará solo cuando vuelva la conexión.",
   "You are listening along. Only the owner of this session can ask.": "Está escuchando. Solo el propietario de esta sesión puede preguntar.",
   "This browser plays sound only on https:// or localhost.": "Este navegador solo reproduce sonido en https:// o localhost.",
   "Not found": "No encontrado",

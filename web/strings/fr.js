@@ -10,7 +10,7 @@ export default {
   "Copy": "Copier",
   "Code, {language}": "Code, {language}",
   "Code": "Code",
-  "You are offline. What is missing comes by itself when you are connected again.": "Vous êtes hors ligne. Ce qui manque arrivera tout seul quand la connexion reviendra.",
+  "You are offline. The rest comes by itself when you are connected again.": "Vous êtes hors ligne. Ce qui manque arrivera tout seul quand la connexion reviendra.",
   "You are listening along. Only the owner of this session can ask.": "Vous écoutez. Seul le propriétaire de cette session peut poser des questions.",
   "This browser plays sound only on https:// or localhost.": "Ce navigateur ne joue le son que sur https:// ou localhost.",
   "Not found": "Introuvable",

@@ -10,7 +10,7 @@ export default {
   "Copy": "复制",
   "Code, {language}": "代码，{language}",
   "Code": "代码",
-  "You are offline. What is missing comes by itself when you are connected again.": "你已离线。重新连接后，缺少的内容会自动补上。",
+  "You are offline. The rest comes by itself when you are connected again.": "你已离线。重新连接后，缺少的内容会自动补上。",
   "You are listening along. Only the owner of this session can ask.": "你正在旁听。只有此会话的所有者可以提问。",
   "This browser plays sound only on https:// or localhost.": "此浏览器只在 https:// 或 localhost 上播放声音。",
   "Not found": "未找到",

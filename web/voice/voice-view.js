@@ -6,8 +6,8 @@ import { t } from "../strings.js";
 const HASH = "#voice";
 
 /**
- * A view of the chat, with an address of its own (`#voice`), so that the browser's way back leads out of it. What is
- * heard and said, the microphone and the box are those of the chat; voice.css arranges them.
+ * A view of the chat, with an address of its own (`#voice`), so that the browser's way back leads out of it. Sound,
+ * texts, microphone and box are those of the chat; voice.css arranges them.
  */
 export class VoiceView {
   /** `onEnd()`: the conversation by voice is over, not only out of this view. */

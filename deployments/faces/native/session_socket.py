@@ -168,7 +168,7 @@ router = APIRouter(prefix="/v1")
 log = logging.getLogger(__name__)
 
 _NORMAL = 1000
-_BREATH = 16
+_YIELD_EVERY = 16
 
 
 @router.websocket("/sessions/{session_id}/stream")
@@ -280,7 +280,7 @@ class _Connection:
                 await self._send(len(event).to_bytes(4, "big") + event + audio if audio else event.decode())
                 self._last_sent = seq
                 sent += 1
-                if sent % _BREATH == 0:  # a past is sent as fast as it is taken
+                if sent % _YIELD_EVERY == 0:  # a past is sent as fast as it is taken
                     await anyio.lowlevel.checkpoint()
         await self.send(End(reason=feed.end or "session_ended", seq=feed.last))
         await self._close(_NORMAL)

@@ -1,7 +1,7 @@
 """Grammars of llguidance for JSON schemas: the engine chooses tokens by them, and an answer is read by them.
 
 llguidance takes derivatives and has limits of its own, so a token costs milliseconds whatever the schema is.
-What a grammar costs before the first token is bounded in `grammar_check` (docs/adr/0221).
+`grammar_check` bounds the cost of a grammar before the first token (docs/adr/0221).
 """
 
 import json

@@ -1,7 +1,7 @@
 """Cuts a Piper voice in two graphs, so that its sound can be made in windows while a sentence is spoken.
 
 The frontend goes from phonemes to one latent vector per frame (and says how many frames each phoneme takes).
-What is random in its rhythm is an input, so that a sentence is always equally long.
+The random part of its rhythm is an input, so that a sentence is always equally long.
 The decoder turns frames into samples, and each sample depends on a few dozen frames around it only: a window
 with enough frames to both sides sounds exactly as the whole would.
 """

@@ -233,6 +233,6 @@ def _explained(entry: ModelEntry, endpoint: str) -> Iterator[None]:
     except (httpx2.HTTPError, OSError) as error:  # errors of the library's own are among them
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise DownloadFailed(
-            f"{endpoint} could not be reached, or broke off: {why}. What was downloaded is kept, and the "
+            f"{endpoint} could not be reached, or broke off: {why}. The downloaded part is kept, and the "
             "same command goes on from there. HTTPS_PROXY and HF_ENDPOINT are honoured."
         ) from error
