@@ -58,10 +58,13 @@ class RemoteFunction:
         body = {"call": call, "name": self._name, "arguments": arguments, "session": about.session}
         # Models use the same names for calls again in the next turn.
         headers = self._headers | {"Idempotency-Key": f"{about.session}/{about.turn}/{call}"}
+        headers["Accept-Encoding"] = "identity"
         if about.principal:
             headers[PRINCIPAL] = about.principal
         try:
             async with self._http.stream("POST", self._url, json=body, headers=headers) as response:
+                if response.headers.get("content-encoding", "identity").lower() != "identity":
+                    raise ToolError(f"{self._name} sent a compressed answer, which nobody asked for")
                 text = await _beginning(response)
         except httpx.TimeoutException as late:
             raise ToolTimeout(f"{self._name} did not answer in time") from late

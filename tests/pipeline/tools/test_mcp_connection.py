@@ -203,6 +203,32 @@ async def test_only_tools_that_the_operator_allows_are_there_and_only_for_whom(a
         assert (await made.call("far_forecast", "c", '{"city": "Kiel"}', hers)).output.startswith("Kiel")
 
 
+SEALED = """
+import json, sys
+schema = {"type": "object", "properties": {"seal": {"type": "string", "pattern": "^(a+)+$"}}}
+tool = {"name": "sealed", "inputSchema": {"type": "object"}, "outputSchema": schema}
+about = {"capabilities": {"tools": {}}, "serverInfo": {"name": "sealed", "version": "1"}}
+letter = {"content": [{"type": "text", "text": "open"}], "structuredContent": {"seal": "aab"}}
+for message in map(json.loads, sys.stdin):
+    answers = {
+        "initialize": lambda params: about | {"protocolVersion": params["protocolVersion"]},
+        "tools/list": lambda params: {"tools": [tool]},
+        "tools/call": lambda params: letter,
+    }
+    answer = answers.get(message["method"])
+    if "id" in message:
+        said = {"result": answer(message.get("params"))} if answer else {"error": {"code": -32601, "message": "no"}}
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **said}), flush=True)
+"""
+
+
+async def test_a_result_is_not_matched_with_expressions_of_its_server() -> None:
+    """Of 40 letters this expression would hold the loop for years."""
+    server = {"command": (sys.executable, "-c", SEALED), "tools": ("sealed",)}
+    async with registry(post=server) as made:
+        assert await said(made, "post_sealed") == "open"
+
+
 async def test_a_compressed_answer_is_not_read() -> None:
     async def compressed(scope: Any, receive: Any, send: Any) -> None:
         assert dict(scope["headers"])[b"accept-encoding"] == b"identity"

@@ -1,5 +1,6 @@
 """Functions that this server calls: found, described, checked, bounded."""
 
+import gzip
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -33,8 +34,9 @@ def python(name: str, **changes: Any) -> RegisteredFunction:
 class Office(FakeServer):
     """Answers calls over HTTP."""
 
-    answer: str = '{"open": true}'
+    answer: str | bytes = '{"open": true}'
     status: int = 200
+    encoding: str | None = None
     seen: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -47,7 +49,8 @@ def serving_office() -> Iterator[Office]:
         if office.silent:
             await anyio.sleep_forever()
         office.seen.append({"headers": dict(request.headers), "body": await request.json()})
-        return Response(office.answer, office.status, media_type="application/json")
+        headers = {"Content-Encoding": office.encoding} if office.encoding else None
+        return Response(office.answer, office.status, headers, "application/json")
 
     with open_server(office, app, "the office"):
         yield office
@@ -169,6 +172,14 @@ async def test_a_server_that_refuses_is_quoted(office: Office) -> None:
     office.status, office.answer = 418, "teapots only"
     with pytest.raises(ToolError, match="hours answered HTTP 418: teapots only"):
         await said(tool_registry(hours=at(office)), "hours")
+
+
+async def test_a_compressed_answer_is_not_read(office: Office) -> None:
+    office.encoding, office.answer = "gzip, gzip", gzip.compress(gzip.compress(bytes(1_000_000)))
+    with pytest.raises(ToolError, match="hours sent a compressed answer"):
+        await said(tool_registry(hours=at(office)), "hours")
+    [seen] = office.seen
+    assert seen["headers"]["accept-encoding"] == "identity"
 
 
 async def test_a_server_that_is_silent_or_gone_is_not_waited_for(office: Office) -> None:

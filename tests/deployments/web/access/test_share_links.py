@@ -1,10 +1,12 @@
 """Share links: listening yes, everything else no, and nothing any more when they are revoked."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
+import httpx
 import pytest
 from websockets.asyncio.client import connect
 
@@ -23,7 +25,7 @@ from tests.deployments.web.access.test_resource_access import (
 )
 from tests.support.clients.access_people import Belongings, People, client, said_by_socket, stream
 from tests.support.clients.native_client import ask, create, frames
-from tests.support.running_app import RunningApp
+from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
 
@@ -104,6 +106,18 @@ async def test_the_link_lets_somebody_listen_and_read(
         (each["share_id"], each["label"], each["expires_at"]) for each in listed
     ]
     assert made["token"] not in str(listed)
+
+
+def test_the_link_is_encrypted_where_a_proxy_s_clients_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy is on another machine, or in another container: uvicorn believes none of its headers."""
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.1")
+    with running_app(scripted_settings(tmp_path)) as app, httpx.Client(base_url=app.url) as http:
+        session = http.post("/v1/sessions", json={}).json()["session_id"]
+        for scheme, headers in (("https", {"X-Forwarded-Proto": "https"}), ("http", {})):
+            made = http.post(f"/v1/sessions/{session}/shares", json={}, headers=headers).json()
+            assert made["url"].startswith(f"{scheme}://127.0.0.1:")
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way.method != "WS"], ids=str)
