@@ -15,9 +15,11 @@ export function withCredential(query) {
   return shown ? { ...query, token: shown } : query;
 }
 
-/** The signed-in user; on a server without keys, everybody is "me". */
-export function userName() {
+/** The signed-in user, or null. */
+export function user() {
   const claims = signedIn().read()?.token?.split(".")[1];
-  if (!claims) return "me";
-  return JSON.parse(atob(claims.replaceAll("-", "+").replaceAll("_", "/"))).sub;
+  return claims ? JSON.parse(atob(claims.replaceAll("-", "+").replaceAll("_", "/"))).sub : null;
 }
+
+/** On a server without keys, everybody is "me". */
+export const userName = () => user() ?? "me";

@@ -1,9 +1,10 @@
 /** For a server that wants to know who asks: a key is exchanged for tokens, and not kept. */
 
 import { Problem, once } from "./api.js";
+import { user } from "./credentials.js";
 import { makeDialog } from "./dialog.js";
 import { asSentence, byId, make, problemLine, say } from "./dom.js";
-import { forget, remember } from "./staying.js";
+import { beginAnew, remember } from "./staying.js";
 import { t } from "./strings.js";
 
 /** Ask for the key, unless that is being done. Afterwards the page begins anew. */
@@ -29,11 +30,11 @@ export function askForKey() {
 
 async function exchange(key, problem) {
   say(problem, null);
-  forget();
+  const before = user();
   try {
     const answer = await once("POST", "v1/tokens", undefined, { Authorization: `Bearer ${key}` });
     remember(await answer.json());
-    location.reload();
+    beginAnew(before);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     say(problem, error.status === 401 ? t("This server does not know the key. Check it and try again.") : asSentence(error.message));

@@ -1,7 +1,7 @@
 /** Staying signed in: the next token is fetched before the one at hand ends. The key itself is kept nowhere. */
 
-import { isGuest } from "./credentials.js";
-import { signedIn } from "./storage.js";
+import { isGuest, user } from "./credentials.js";
+import { forgetTab, signedIn } from "./storage.js";
 
 const LOOK_MS = 4_000;
 const USED_UP = 0.5; // of its life, and a token is exchanged
@@ -38,8 +38,21 @@ async function renew() {
   }
 }
 
-/** From now on, in every tab: whichever thinks of it first renews the token for all. */
+/** The page begins anew; if it was that of `before`, who is not the user any more, nothing of theirs stays in this tab. */
+export function beginAnew(before) {
+  if (before && before !== user()) {
+    forgetTab();
+    location.replace("./");
+  } else location.reload();
+}
+
+/**
+ * From now on, in every tab: whichever thinks of it first renews the token for all, and with the user who signs out of one
+ * all are left; a page to which the browser goes back is shown as it was.
+ */
 export function staySignedIn() {
+  const before = user();
+  for (const event of ["storage", "pageshow"]) addEventListener(event, () => before === user() || beginAnew(before));
   setInterval(look, LOOK_MS);
   addEventListener("online", look);
   document.addEventListener("visibilitychange", look);

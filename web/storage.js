@@ -24,6 +24,9 @@ class Shelf {
   }
 }
 
+/** Forgets what this tab alone has kept: drafts, and places in sessions. */
+export const forgetTab = () => attempt(() => sessionStorage.clear());
+
 /** This tab's place in the session's sound: {turn, ms, done, at}. */
 export const placeIn = (session) => new Shelf(() => sessionStorage, `rhapsode:place:${session}`);
 

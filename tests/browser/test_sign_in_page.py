@@ -1,6 +1,7 @@
 """At a server that asks who one is: a key opens the page, a share link opens one session."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -17,9 +18,19 @@ OpenPage = Callable[..., Reader]
 
 
 @pytest.fixture(scope="module")
-def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningApp, str]]:
-    """An application that knows Anna, and Anna's key."""
-    home = tmp_path_factory.mktemp("closed")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("closed")
+
+
+@pytest.fixture(scope="module")
+def bobs(home: Path) -> str:
+    key, _ = create_key(home / "keys.jsonl", "bob", now_ms=SystemClock().now_ms())
+    return key
+
+
+@pytest.fixture(scope="module")
+def closed(home: Path, bobs: str) -> Iterator[tuple[RunningApp, str]]:
+    """An application that knows Anna and Bob, and Anna's key."""
     key, _ = create_key(home / "keys.jsonl", "anna", now_ms=SystemClock().now_ms())
     settings = scripted_settings(
         home, llm={"reply": SHORT, "delta_chars": 6, "per_delta_ms": 5}, tts={"ms_per_char": 30}
@@ -94,11 +105,11 @@ def signed_in(reader: Reader, key: str) -> None:
         sign_in(reader, key)
 
 
-def spoil(reader: Reader) -> None:
-    """As if the computer had slept until the token was over."""
-    change = f"const kept = {TOKEN}; kept.token = kept.token.slice(0, -6) + 'AAAAAA';"
+def spoil(reader: Reader, **changes: str) -> None:
+    """As if the computer had slept until the token was over; `changes`: of what is kept beside it."""
+    change = f"const kept = {{...{TOKEN}, ...changes}}; kept.token = kept.token.slice(0, -6) + 'AAAAAA';"
     write = "localStorage.setItem('rhapsode:token', JSON.stringify(kept));"
-    reader.page.evaluate(f"() => {{ {change} {write} }}")
+    reader.page.evaluate(f"(changes) => {{ {change} {write} }}", changes)
 
 
 def nobody_is_asked(reader: Reader) -> None:
@@ -138,6 +149,35 @@ def test_a_socket_that_is_refused_with_an_old_token_comes_back_with_the_next(
     expect(reader.page.locator("#connection[data-state=live]")).to_be_attached()
     expect(reader.page.locator("#refusal")).to_be_hidden()
     nobody_is_asked(reader)
+
+
+def test_who_signs_out_leaves_nothing_in_any_tab_for_who_comes_next(
+    open_page: OpenPage, closed: tuple[RunningApp, str], bobs: str
+) -> None:
+    app, key = closed
+    reader = open_page(app.url)
+    signed_in(reader, key)
+    other = Reader.at(reader.page.context, app.url)
+    other.ask("a story")
+    other.status_is("completed")
+    reader.page.fill("#text", "Dear diary")
+    reader.page.wait_for_function("() => JSON.stringify(sessionStorage).includes('diary')")
+    reader.page.get_by_role("button", name="Settings").click()
+    reader.page.get_by_role("button", name="Sign out").click()
+    for tab in (reader, other):
+        expect(tab.page.get_by_role("dialog", name="Sign in")).to_be_visible()
+        expect(tab.page.locator("#text")).to_have_value("")
+        expect(tab.page.locator(".turn")).to_have_count(0)
+    with other.page.expect_navigation():  # the other tab is the next user's as well
+        signed_in(reader, bobs)
+    expect(reader.page.locator("#text")).to_have_value("")
+    nobody_is_asked(other)
+    reader.page.fill("#text", "Mine")
+    other.page.close()  # it would be asked for the key as well
+    spoil(reader, renewal="none")
+    reader.page.reload()
+    signed_in(reader, key)
+    expect(reader.page.locator("#text")).to_have_value("")
 
 
 def test_a_page_that_is_open_renews_its_token_in_time_and_its_downloads_with_it(

@@ -61,7 +61,9 @@ def test_every_file_that_is_mounted_is_here_and_every_volume_is_declared() -> No
 
 
 def test_only_the_proxy_can_be_reached_and_no_secret_stands_in_the_files() -> None:
-    assert [name for name, service in SERVICES.items() if service.get("ports")] == ["caddy"]
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published.pop("grafana") == ["127.0.0.1:3000:3000"]
+    assert list(published) == ["caddy"]
     text = (PRODUCTION / "compose.yaml").read_text("utf-8")
     variables = set(re.findall(r"\$\{(\w+)", text))
     example = (PRODUCTION / "example.env").read_text("utf-8")
@@ -71,6 +73,12 @@ def test_only_the_proxy_can_be_reached_and_no_secret_stands_in_the_files() -> No
     for name, service in SERVICES.items():  # everybody on the machine may read the list of processes
         said = str([service.get("command"), service.get("entrypoint"), service.get("healthcheck")])
         assert "PASSWORD" not in said, name
+
+
+def test_nothing_but_the_page_runs_in_the_page_s_origin() -> None:
+    """A script of another program there could read the token of who is signed in."""
+    caddy = (PRODUCTION / "Caddyfile").read_text("utf-8")
+    assert re.findall(r"reverse_proxy (\S+)", caddy) == ["{$RHAPSODE_UPSTREAM:rhapsode:8000}"]
 
 
 def test_rhapsode_is_told_real_settings_and_options() -> None:

@@ -1,13 +1,12 @@
 /** The settings of narration: each is kept as soon as it is changed, and says so. */
 
 import { orElse } from "../api.js";
-import { userName } from "../credentials.js";
+import { user } from "../credentials.js";
 import { makeDialog } from "../dialog.js";
 import { asSentence, byId, make, problemLine, say } from "../dom.js";
 import { voiceOptions } from "../languages.js";
 import { StoriesApi } from "../stories/api.js";
-import { forget } from "../staying.js";
-import { signedIn } from "../storage.js";
+import { beginAnew, forget } from "../staying.js";
 import { t } from "../strings.js";
 import { DeviceSettings } from "./devices.js";
 import { ExtraRows } from "./extra.js";
@@ -188,11 +187,12 @@ class SettingsPanel {
 
 /** A way to sign out, in all tabs of this browser. */
 function signOut() {
-  if (!signedIn().read()?.token) return [];
+  const name = user();
+  if (!name) return [];
   const button = make("button", { type: "button", class: "quiet" }, t("Sign out"));
   button.addEventListener("click", () => {
     forget();
-    location.assign("./");
+    beginAnew(name);
   });
-  return [make("p", { class: "note" }, t("Signed in as {name}.", { name: userName() })), button];
+  return [make("p", { class: "note" }, t("Signed in as {name}.", { name })), button];
 }

@@ -217,7 +217,8 @@ for message in map(json.loads, sys.stdin):
     }
     answer = answers.get(message["method"])
     if "id" in message:
-        said = {"result": answer(message.get("params"))} if answer else {"error": {"code": -32601, "message": "no"}}
+        error = {"code": -32601, "message": "there is no such method"}
+        said = {"result": answer(message.get("params"))} if answer else {"error": error}
         print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **said}), flush=True)
 """
 
