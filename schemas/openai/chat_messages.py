@@ -33,16 +33,15 @@ def _part_type(value: Any) -> Any:
     return value
 
 
-class InputAudio(FromOpenAi):
-    """Something that was said."""
-
-    data: str
-    """Base64."""
-    format: Literal["wav", "mp3"]
-
-
 class ContentPart(FromOpenAi):
     """A piece of a message."""
+
+    class InputAudio(FromOpenAi):
+        """Something that was said."""
+
+        data: str
+        """Base64."""
+        format: Literal["wav", "mp3"]
 
     type: Annotated[Literal["text", "input_audio", "refusal"], BeforeValidator(_part_type)]
     text: Cleaned | None = None
