@@ -17,7 +17,15 @@ from deployments.container import GatewayContainer
 from deployments.web.error_shapes.realtime_error_events import PATH
 from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
-from schemas.errors import InputError, LogUnavailable, SceneNotFound, SessionNotFound, UserNotFound
+from pipeline.session_state.conversation import Conversation
+from schemas.errors import (
+    InputError,
+    LogUnavailable,
+    SceneNotFound,
+    SessionNotFound,
+    StateError,
+    UserNotFound,
+)
 from schemas.errors.access_errors import Forbidden, Unauthenticated
 from schemas.errors.openai_errors import ResponseNotFound
 from schemas.errors.retrieval_errors import CollectionNotFound
@@ -61,6 +69,27 @@ def owns(caller: Principal, principal: str) -> bool:
     return caller.admin or caller.name == principal
 
 
+def refuse_affairs(conversation: Conversation) -> None:
+    """A user's own session keeps settings and news; no turns belong there, and deleted it never comes back.
+    A collection's tells of documents, which would stay behind.
+
+    Raises StateError.
+    """
+    if conversation.kind == "collection":
+        raise StateError("this is a collection of documents: look after it at /v1/collections")
+    if conversation.kind == "stream":
+        raise StateError("this is a durable stream: append to it and delete it at /v1/durable")
+    if conversation.kind == "user":
+        raise StateError("this session keeps a user's settings and notifications: it takes no commands")
+
+
+def may_command(caller: Principal, conversation: Conversation) -> bool:
+    """Its owner, and who takes part in it."""
+    return caller.commands(conversation.principal) or (
+        caller.share is None and caller.name in conversation.members
+    )
+
+
 async def guard(connection: HTTPConnection) -> None:
     """Raises what the route would say if the thing were not there, or Forbidden."""
     caller: Principal | None = connection.scope.get(PRINCIPAL)
@@ -97,7 +126,7 @@ async def _still_takes_part(services: GatewayContainer, caller: Principal, sessi
     if whose is None or caller.commands(whose):
         return
     conversation, _ = await services.sessions.view(session)
-    if caller.name not in conversation.members:
+    if not may_command(caller, conversation):
         raise SessionNotFound(f"there is no session {session}", field="session_id")
 
 

@@ -11,14 +11,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from pipeline.engines.llm.json_grammars import beneath
-from pipeline.engines.ports import ChatRequest, Completion, Function, Message, ToolCall, Written
+from pipeline.engines.ports import NAMED_CHOICE, ChatRequest, Completion, Function, Message, ToolCall, Written
 
-_NAMED: Final = "function:"
 _TOLD: Final = "Answer with the call of a function, as JSON. The functions:"
-
-
-def must_call(request: ChatRequest) -> bool:
-    return bool(request.functions) and (request.choice == "required" or request.choice.startswith(_NAMED))
 
 
 def plain(request: ChatRequest) -> ChatRequest:
@@ -32,7 +27,7 @@ def plain(request: ChatRequest) -> ChatRequest:
 
 def forced(request: ChatRequest) -> ChatRequest:
     """The same as a wish for one JSON document, which `call_in` understands."""
-    wished = request.choice.removeprefix(_NAMED)
+    wished = request.choice.removeprefix(NAMED_CHOICE)
     functions = [one for one in request.functions if wished in ("required", one.name)]
     instruction = "\n".join((_TOLD, *(_description(one) for one in functions)))
     messages = (Message("system", instruction), *plain(request).messages)

@@ -57,6 +57,10 @@ class Function:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
+NAMED_CHOICE: Final = "function:"
+"""Before the name of the one function that is to be called."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     messages: tuple[Message, ...]
@@ -81,6 +85,11 @@ class ChatRequest:
     """The oldest messages may not be forgotten: what does not fit is ContextTooLong."""
     principal: str = ""
     """Asks: calls to a busy engine are shared out between principals. Engines do not read it."""
+
+    @property
+    def must_call(self) -> bool:
+        """The answer is the call of a function."""
+        return bool(self.functions) and (self.choice == "required" or self.choice.startswith(NAMED_CHOICE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 
-from pipeline.engines.forced_calls import forced, must_call
+from pipeline.engines.forced_calls import forced
 from pipeline.engines.llm.grammar_check import GrammarChecker
 from pipeline.engines.llm.json_grammars import grammar
 from pipeline.engines.ports import ChatRequest, Function, Providers, is_ours
@@ -149,7 +149,7 @@ class Catalog:
         tools = settings.tools
         offered = tuple(Function(one.name, one.description, one.parameters) for one in tools.functions)
         request = ChatRequest((), functions=offered, choice=tools.choice)
-        schema = forced(request).json_schema if must_call(request) else None
+        schema = forced(request).json_schema if request.must_call else None
         if schema is not None:
             parts = {
                 f"settings.tools.functions.{number}.parameters": grammar(one.parameters)

@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Final
 
 from deployments.container import GatewayContainer
-from deployments.faces.native.session_routes import refuse_affairs
+from deployments.web.resource_access import refuse_affairs
 from pipeline.auth.principals import Principal
 from schemas.errors import RhapsodeError, SessionNotFound
 from schemas.ids import SessionId, parse_session_id

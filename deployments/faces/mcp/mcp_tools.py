@@ -23,12 +23,11 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from deployments.container import GatewayContainer
-from deployments.faces.native.session_routes import may_command, refuse_affairs
 from deployments.faces.openai.request_mapping import title_of
 from deployments.faces.openai.speech_session import SpeechSessions
 from deployments.faces.openai.transcription_formats import Transcribed
 from deployments.faces.openai.transcription_session import TranscriptionSessions
-from deployments.web.resource_access import owns
+from deployments.web.resource_access import may_command, owns, refuse_affairs
 from pipeline.audio.audio_formats import STREAM_MIME
 from pipeline.auth.principals import Principal
 from pipeline.rag.citations import citations, passage_path

@@ -11,13 +11,13 @@ from deployments.web.body_limits import BoundedRoute
 from deployments.web.connection_limiter import hold_session
 from deployments.web.idempotency_key import IdempotencyKey, keyed
 from deployments.web.json_lists import as_they_are, listed
-from deployments.web.resource_access import Caller, owns, seen_by_guard, services_of
+from deployments.web.resource_access import Caller, owns, refuse_affairs, seen_by_guard, services_of
 from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
 from pipeline.observability.metric_fold import measurements, recounted
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
-from schemas.errors import SessionGone, SessionNotFound, StateError
+from schemas.errors import SessionGone, SessionNotFound
 from schemas.errors.access_errors import Forbidden
 from schemas.errors.retrieval_errors import RetrievalUnavailable
 from schemas.ids import SessionId, parse_session_id
@@ -92,27 +92,6 @@ async def _made_for(services: GatewayContainer, session: SessionId) -> set[Colle
 
 Open = Annotated[GatewayContainer, Depends(services_of)]
 Session = Annotated[SessionId, Depends(known_id)]
-
-
-def refuse_affairs(conversation: Conversation) -> None:
-    """A user's own session keeps settings and news; no turns belong there, and deleted it never comes back.
-    A collection's tells of documents, which would stay behind.
-
-    Raises StateError.
-    """
-    if conversation.kind == "collection":
-        raise StateError("this is a collection of documents: look after it at /v1/collections")
-    if conversation.kind == "stream":
-        raise StateError("this is a durable stream: append to it and delete it at /v1/durable")
-    if conversation.kind == "user":
-        raise StateError("this session keeps a user's settings and notifications: it takes no commands")
-
-
-def may_command(caller: Principal, conversation: Conversation) -> bool:
-    """Its owner, and who takes part in it."""
-    return caller.commands(conversation.principal) or (
-        caller.share is None and caller.name in conversation.members
-    )
 
 
 async def commanded(connection: HTTPConnection, services: Open, session: Session) -> Head:

@@ -15,10 +15,10 @@ from pydantic import BaseModel, ValidationError
 
 from deployments.container import GatewayContainer
 from deployments.faces.native.event_feed import Feed, ListenQuery
-from deployments.faces.native.session_routes import known_id, may_command, refuse_affairs
+from deployments.faces.native.session_routes import known_id
 from deployments.web import problem_details
 from deployments.web.body_limits import read_json
-from deployments.web.resource_access import Caller, still_allowed
+from deployments.web.resource_access import Caller, may_command, refuse_affairs, still_allowed
 from deployments.web.ws_drain import SERVICE_RESTART, deliver
 from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head

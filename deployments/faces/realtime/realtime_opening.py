@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from deployments.container import GatewayContainer
-from deployments.faces.native.session_routes import refuse_affairs
 from deployments.faces.realtime.event_translator import PER_EVENT, Translator, position
 from deployments.faces.realtime.realtime_commands import RealtimeCommands
 from deployments.faces.realtime.session_config import checked, initial, updated
+from deployments.web.resource_access import refuse_affairs
 from pipeline.auth.principals import Principal
 from pipeline.core.clock import TimeSlice
 from pipeline.eventlog.event_log import Head

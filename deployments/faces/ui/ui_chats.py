@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 
 from pydantic import JsonValue
 
-from deployments.faces.native.session_routes import may_command, refuse_affairs
 from deployments.faces.openai.request_mapping import call_name
 from deployments.faces.ui.ui_messages import BEGAN, beginning, items_of, message_id, messages_of, turn_named
 from deployments.faces.ui.ui_translator import Part
+from deployments.web.resource_access import may_command, refuse_affairs
 from pipeline.apps.threads import Threads
 from pipeline.auth.principals import Principal
 from pipeline.core.texts import joined

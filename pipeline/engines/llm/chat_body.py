@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from pipeline.core.texts import joined
-from pipeline.engines.ports import ChatRequest, Message, ToolCall
+from pipeline.engines.ports import NAMED_CHOICE, ChatRequest, Message, ToolCall
 from schemas.settings.model_settings import ARGUMENT_CHARS
 
-_NAMED: Final = "function:"
 _MOST_CALLS: Final = 64
 _ID_CHARS: Final = 64
 
@@ -61,8 +60,8 @@ def wishes_of(request: ChatRequest) -> dict[str, Any]:
 
 
 def _choice(choice: str) -> str | dict[str, Any]:
-    if choice.startswith(_NAMED):
-        return {"type": "function", "function": {"name": choice.removeprefix(_NAMED)}}
+    if choice.startswith(NAMED_CHOICE):
+        return {"type": "function", "function": {"name": choice.removeprefix(NAMED_CHOICE)}}
     return choice
 
 

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.engines.forced_calls import calls_of, forced, must_call, plain
+from pipeline.engines.forced_calls import calls_of, forced, plain
 from pipeline.engines.llm.chat_body import CallsInPieces, messages_of, wishes_of
 from pipeline.engines.llm.context_window import fitting, too_long, without_oldest
 from pipeline.engines.llm.grammar_check import GrammarChecker
@@ -148,7 +148,7 @@ class LlamaLanguageModel(WatchedEngine):
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         """See `LanguageModel.stream`. Closing frees the slot after the token at work."""
-        if must_call(request):
+        if request.must_call:
             wished = forced(request)
             if self._knows_calls:  # its template tells it of the functions; only the answer's form is forced
                 wished = replace(request, json_schema=wished.json_schema)

@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from pipeline.engines.forced_calls import call_in, forced, must_call, plain
+from pipeline.engines.forced_calls import call_in, forced, plain
 from pipeline.engines.llm.llama_cpp import knows_calls
 from pipeline.engines.ports import ChatRequest, Function, LanguageModel, Message, ToolCall
 from rhapsode.testing.language_model_contract import answer
@@ -65,9 +65,9 @@ async def test_an_answer_can_be_held_to_a_schema(llama: LanguageModel) -> None:
 
 
 def test_only_a_wish_that_leaves_no_choice_is_forced() -> None:
-    assert must_call(replace(ASKED, choice="function:clock"))
-    assert not must_call(ASKED)
-    assert not must_call(replace(ASKED, functions=(), choice="required"))
+    assert replace(ASKED, choice="function:clock").must_call
+    assert not ASKED.must_call
+    assert not replace(ASKED, functions=(), choice="required").must_call
 
 
 def test_one_function_of_several_can_be_asked_for() -> None:

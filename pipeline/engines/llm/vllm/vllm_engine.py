@@ -27,7 +27,7 @@ from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOu
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
-from pipeline.engines.forced_calls import calls_of, forced, must_call, plain
+from pipeline.engines.forced_calls import calls_of, forced, plain
 from pipeline.engines.llm.chat_body import CallsInPieces, wishes_of
 from pipeline.engines.llm.vllm.vllm_environment import SPARE, adapter_folders, rank_of
 from pipeline.engines.llm.vllm.vllm_prompt import Prompt, Prompts
@@ -286,7 +286,7 @@ class VllmLanguageModel(WatchedEngine):
 
     def _items(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         knows = self._readers.knows_calls
-        if must_call(request):
+        if request.must_call:
             wished = forced(request)
             if knows:  # its template tells it of the functions; only the form of the answer is forced
                 wished = replace(request, json_schema=wished.json_schema)
