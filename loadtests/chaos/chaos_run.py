@@ -14,6 +14,7 @@ import anyio.lowlevel
 import httpx
 from websockets.exceptions import WebSocketException
 
+from loadtests.client import oracles
 from loadtests.client.api_connection import ApiConnection, EventSocket
 from loadtests.report.tables import percentile
 from pipeline.eventlog.event_log import EventLog
@@ -84,13 +85,8 @@ def judge(
 
 
 def _gaps(name: str, seqs: Sequence[int], findings: ConsistencyFindings) -> None:
-    for before, seq in zip([0, *seqs], seqs, strict=False):
-        if seq > before + 1:
-            findings.lost.append(f"{name}: {before + 1}..{seq - 1} missing")
-        elif seq == before:
-            findings.doubled.append(f"{name}: {seq}")
-        elif seq < before:
-            findings.disordered.append(f"{name}: {seq} after {before}")
+    for found in oracles.order(seqs):
+        getattr(findings, found.kind).append(f"{name}: {found.words}")
 
 
 def _compare(listener: ListenerRecord, log: Sequence[Recorded], findings: ConsistencyFindings) -> None:

@@ -25,8 +25,6 @@ class HeardAnswer:
 
     first_ms: float
     """When a player that plays what comes is first heard."""
-    arrived_ms: float
-    """When the sound of that had arrived."""
     asked_s: float = 0.0
     """When the question was asked (monotonic seconds)."""
     stages: Mapping[str, float] = field(default_factory=dict)
@@ -35,9 +33,7 @@ class HeardAnswer:
 
 def heard(player: FirstLoudSample, asked_s: float) -> HeardAnswer:
     """Raises RuntimeError where nothing was."""
-    if player.heard_s is None or player.arrived_s is None:
-        raise RuntimeError("nothing was heard")
-    return HeardAnswer(round(player.heard_s * 1_000, 1), round(player.arrived_s * 1_000, 1), asked_s)
+    return HeardAnswer(round(player.first_ms(), 1), asked_s)
 
 
 FAILURES: Final = (TimeoutError, RuntimeError, OSError, httpx.HTTPError, WebSocketException)

@@ -22,8 +22,6 @@ class FirstLoudSample:
     def __init__(self) -> None:
         self.heard_s: float | None = None
         """When the first loud sample came out of the player."""
-        self.arrived_s: float | None = None
-        """When the piece with that sample had arrived."""
         self.plays_until_s = -math.inf
 
     def push(self, pcm: bytes, at_s: float) -> bool:
@@ -35,8 +33,13 @@ class FirstLoudSample:
             loud = np.flatnonzero(np.abs(samples) > LOUD)
             if loud.size:
                 self.heard_s = begins_s + float(loud[0]) / RATE
-                self.arrived_s = at_s
         return self.heard_s is not None
+
+    def first_ms(self) -> float:
+        """When the first loud sample came out. Raises RuntimeError where none did."""
+        if self.heard_s is None:
+            raise RuntimeError("nothing was heard")
+        return self.heard_s * 1_000
 
 
 PATIENCE_S: Final = 45.0

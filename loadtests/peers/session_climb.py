@@ -11,7 +11,7 @@ from typing import Any, Final
 import psutil
 
 from loadtests.peers.contestants import FAILURES, answered, rhapsode_session
-from loadtests.peers.peer_connection import FirstLoudSample, peer_connection
+from loadtests.peers.peer_connection import peer_connection
 from loadtests.report.tables import percentile, stolen
 
 _THINK_S: Final = (1.0, 3.0)
@@ -43,7 +43,7 @@ def peer_talk(urls: Sequence[str]) -> Talk:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(left_s):
                             await connection.hear_more(player, since_s=began)
-                return _first_ms(player)
+                return player.first_ms()
 
             yield ask
 
@@ -58,17 +58,11 @@ def rhapsode_talk(url: str, settings: Mapping[str, Any]) -> Talk:
             async def ask(prompt: str) -> float:
                 player, began = await answered(stream, prompt=prompt)
                 await asyncio.sleep(max(0.0, player.plays_until_s - (monotonic() - began)) + _PAUSE_S)
-                return _first_ms(player)
+                return player.first_ms()
 
             yield ask
 
     return talk
-
-
-def _first_ms(player: FirstLoudSample) -> float:
-    if player.heard_s is None:
-        raise RuntimeError("nothing was heard")
-    return player.heard_s * 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,17 @@ import argparse
 import asyncio
 import json
 import os
-import random
 import sys
 import tempfile
 import webbrowser
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import chain, islice, pairwise, repeat
-from math import sqrt
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
 
 from loadtests.client import marks, oracles
 from loadtests.client.api_connection import ApiConnection, Failed
@@ -49,18 +49,15 @@ PROFILES: Final = {
 }
 _SPIKE: Final = (0.4, 0.6)
 _WARM_UP: Final = 0.05
+_PIECES: Final = 1_000
+"""Of a line between two corners."""
 
 
-@dataclass(frozen=True, slots=True)
-class Corner:
-    """At this second callers come at this rate; between corners it changes evenly."""
+def corners(profile: str, per_s: float, peak_per_s: float, seconds: float) -> list[tuple[float, float]]:
+    """The profile as a line: at these seconds callers come at these rates, which change evenly in between.
 
-    at_s: float
-    per_s: float
-
-
-def corners(profile: str, per_s: float, peak_per_s: float, seconds: float) -> list[Corner]:
-    """The profile as a line. KeyError: there is no such profile."""
+    KeyError: there is no such profile.
+    """
     (begin, end), peak = _SPIKE, peak_per_s
     shapes = {
         "constant": [(0.0, per_s), (1.0, per_s)],
@@ -69,40 +66,28 @@ def corners(profile: str, per_s: float, peak_per_s: float, seconds: float) -> li
         "spike": [(0.0, per_s), (begin, per_s), (begin, peak), (end, peak), (end, per_s), (1.0, per_s)],
         "soak": [(0.0, 0.0), (_WARM_UP, per_s), (1.0, per_s)],
     }
-    return [Corner(share * seconds, rate) for share, rate in shapes[profile]]
+    return [(share * seconds, rate) for share, rate in shapes[profile]]
 
 
-def arrivals(profile: str, per_s: float, peak_per_s: float, seconds: float, seed: int) -> Iterator[float]:
-    """Seconds after the beginning, in order; the first of an even profile comes at once."""
-    line = corners(profile, per_s, peak_per_s, seconds)
-    dice = random.Random(seed)
-    counted, by_chance = chain((0.0,), repeat(1.0)), iter(lambda: dice.expovariate(1.0), None)
-    yield from _where(line, counted if profile == "constant" else by_chance)
+def arrivals(profile: str, per_s: float, peak_per_s: float, seconds: float, seed: int) -> list[float]:
+    """Seconds after the beginning, in order; the first of an even profile comes at once.
 
-
-def _where(line: Sequence[Corner], steps: Iterator[float]) -> Iterator[float]:
-    """Times at which the area under the line has grown by each of the steps.
-
-    With steps of 1 that is an even stream, with exponential ones a Poisson process of that rate.
+    Callers come where the area under the line has grown by 1, or by exponential steps, which makes a Poisson
+    process of that rate. At most one caller more than there are names.
     """
-    area, wanted = 0.0, next(steps)
-    for left, right in pairwise(line):
-        length = right.at_s - left.at_s
-        piece = (left.per_s + right.per_s) / 2 * length
-        while wanted < area + piece:
-            yield left.at_s + _reach(wanted - area, left.per_s, (right.per_s - left.per_s) / length)
-            wanted += next(steps)
-        area += piece
-
-
-def _reach(area: float, rate: float, slope: float) -> float:
-    """How far to go from here until so much lies under the line: rate*x + slope*x*x/2 = area."""
-    if area <= 0:
-        return 0.0
-    if abs(slope) < 1e-12:
-        return area / rate
-    # This form of the root neither divides by a small slope nor subtracts what is nearly equal.
-    return 2 * area / (rate + sqrt(max(0.0, rate * rate + 2 * slope * area)))
+    line = corners(profile, per_s, peak_per_s, seconds)
+    at_s, rates = (
+        np.concatenate([np.linspace(left[axis], right[axis], _PIECES) for left, right in pairwise(line)])
+        for axis in (0, 1)
+    )
+    area = np.append(0.0, np.cumsum(np.diff(at_s) * (rates[1:] + rates[:-1]) / 2))
+    if profile == "constant":
+        steps = np.arange(min(area[-1], marks.PEOPLE + 1))
+    else:
+        most = min(2 * area[-1] + _PIECES, marks.PEOPLE + 1)
+        steps = np.cumsum(np.random.default_rng(seed).exponential(size=int(most)))
+    times: list[float] = np.interp(steps[steps < area[-1]], area, at_s).tolist()
+    return times
 
 
 def _examples() -> str:
@@ -309,8 +294,7 @@ async def measured(arguments: argparse.Namespace, url: str, home: Path | None) -
 
 def planned(arguments: argparse.Namespace) -> tuple[LoadPlan, tuple[str, ...]]:
     """And what the report's reader should know of it. Raises ValueError."""
-    coming = arrivals(arguments.arrivals, arguments.rate, arguments.peak, arguments.seconds, arguments.seed)
-    due_s = list(islice(coming, marks.PEOPLE + 1))
+    due_s = arrivals(arguments.arrivals, arguments.rate, arguments.peak, arguments.seconds, arguments.seed)
     if not due_s:
         raise ValueError(f"nobody would come: {_in_words(arguments)}")
     if len(due_s) > marks.PEOPLE:
