@@ -19,6 +19,12 @@ _SENTENCES: Final = (
 )
 _PAGE_SENTENCES: Final = 32
 """About 1,700 characters: a page."""
+STORY: Final = (
+    "An old keeper lived in a lighthouse at the edge of the sea. Every evening he climbed the stairs "
+    "and lit the lamp. One night a small fox came to his door, wet and shivering from the storm. "
+    "He let it in, and they sat by the fire until morning. From that day on the keeper was never alone."
+)
+"""Answer of scripted engines whose costs are measured."""
 DICE: Final = random.Random()
 """For who need not be the same again."""
 

@@ -29,7 +29,7 @@ class Soak:
 
 
 async def soak(url: str, seconds: float) -> Soak:
-    """What the processes hold meanwhile is told by `make load` with a soak of calls."""
+    """Speaks for so long. `make load` with a soak of calls tells what the processes hold meanwhile."""
     async with ApiConnection(url) as client:
         session = await client.create(listening={"reply": False, "mode": "realtime"})
         async with voice_call(client, session, audio="none") as caller:

@@ -14,6 +14,7 @@ from loadtests.client.received_answers import CallerPlan, CallerResults, ask_tog
 from loadtests.client.recorded_speech import available, endless, librivox
 from loadtests.client.voice_call import voice_call
 from loadtests.report.tables import percentile
+from loadtests.scenarios.prompts import STORY
 from loadtests.servers.rhapsode_process import rhapsode
 from loadtests.servers.system_processes import SystemMeter, SystemUsage
 from pipeline.eventlog.redis.codec import Keys
@@ -24,13 +25,8 @@ DELTAS: Final = 300
 _DELTA_MS: Final = 25
 """Slower than deltas are merged, so that each is an event."""
 _SHORT: Final = "Yes."
-_STORY: Final = (
-    "An old keeper lived in a lighthouse at the edge of the sea. Every evening he climbed the stairs "
-    "and lit the lamp. One night a small fox came to his door, wet and shivering from the storm. "
-    "He let it in, and they sat by the fire until morning. From that day on the keeper was never alone."
-)
 SCRIPT: Final[dict[str, Any]] = {
-    "reply": _STORY,
+    "reply": STORY,
     "reply_to": {"short": _SHORT, "long": "word " * DELTAS},
     "delta_chars": 5,
     "per_delta_ms": _DELTA_MS,

@@ -23,17 +23,13 @@ from loadtests.capacity.simulator.simulation import (
 )
 from loadtests.client.received_answers import CallerPlan, CallerResults, ask_together
 from loadtests.report.tables import ROOT, machine, percentile, when
+from loadtests.scenarios.prompts import STORY
 from loadtests.servers.bare_gateway import bare_gateway, scripted_settings
 from loadtests.servers.system_processes import SystemMeter
 from pipeline.tts.sentence_buffer import SentenceBuffer
 from schemas.settings import AppSettings, SentenceSettings
 
 KEPT: Final = ROOT / "docs" / "small-end.json"
-STORY: Final = (
-    "An old keeper lived in a lighthouse at the edge of the sea. Every evening he climbed the stairs "
-    "and lit the lamp. One night a small fox came to his door, wet and shivering from the storm. "
-    "He let it in, and they sat by the fire until morning. From that day on the keeper was never alone."
-)
 TOKEN_CHARS: Final = 5
 FIRST_TOKEN_MS: Final = 200
 TOKEN_MS: Final = 25
