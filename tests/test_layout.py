@@ -50,6 +50,14 @@ def by_path() -> dict[Path, structure.Module]:
     return {module.path: module for module in structure.modules(*PACKAGES)}
 
 
+def test_what_builds_the_application_imports_no_face() -> None:
+    """Serve builds it in a process of its own, which would take two seconds longer and keep 100 MB more."""
+    for module in ("deployments/app.py", "deployments/replicas/gateway.py"):
+        imports = [each for each in by_path()[Path(module)].tree.body if isinstance(each, ast.ImportFrom)]
+        packages = {each.module for each in imports if each.module}
+        assert not packages & {"deployments.asgi_app", "deployments.container", "deployments.faces"}, module
+
+
 def test_modules_say_what_they_are_for_and_stay_small() -> None:
     assert sorted(by_path()) == [module.relative_to(ROOT) for module in MODULES]
     found = []

@@ -53,6 +53,8 @@ _RAYS_NUMBERS: Final[Mapping[str, str]] = {
     "RAY_enable_metrics_collection": "0",
     "RAY_event_stats": "0",
     "RAY_task_events_report_interval_ms": "0",
+    # Ray starts a worker for each core beforehand, 80 MB each, and keeps those that nothing takes.
+    "RAY_prestart_worker_first_driver": "0",
     # The raylet looks at memory four times a second, and at its object store ten times.
     "RAY_memory_monitor_refresh_ms": "1000",
     "RAY_raylet_check_gc_period_milliseconds": "1000",

@@ -1,17 +1,19 @@
-"""The Gateway deployment: the ingress that holds sockets, runs turns and knows the log."""
+"""The Gateway deployment: the ingress that holds sockets, runs turns and knows the log.
+
+Serve also imports it in a process that only builds the application. The faces and the container, which take
+two seconds to import, are therefore imported in the gateway's own process.
+"""
 
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments.asgi_app import create_app
-from deployments.container import GatewayContainer, open_services
 from deployments.observability import log_lines
 from deployments.replicas.language_model import RemoteLanguageModel
 from deployments.replicas.replica_counts import ReplicaCounts, unless_resting
@@ -22,13 +24,13 @@ from deployments.replicas.speech_to_text import RemoteSpeechToText
 from deployments.replicas.text_to_speech import RemoteSpeaker
 from deployments.rpc.replica_telemetry import replica_name
 from deployments.rpc.result_stream_server import ResultStreamServer
-from deployments.web.direct_listener import bound_every_server
-from deployments.web.spool import spool_under
 from pipeline.core.garbage import short_collections
 from pipeline.engines.ports import Transcribers
-from pipeline.turn.generation import Engines
 from schemas.errors import GatewayLeaving
 from schemas.settings import AppSettings
+
+if TYPE_CHECKING:
+    from deployments.container import GatewayContainer
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,9 @@ class GatewayReplica:
         workers: DeploymentHandle[Any],
     ) -> None:
         """`workers` only says that they belong to the application: what they do comes by the log."""
+        from deployments.web.direct_listener import bound_every_server
+        from deployments.web.spool import spool_under
+
         self._settings = settings
         self._language_model = language_model
         self._text_to_speech = text_to_speech
@@ -59,6 +64,8 @@ class GatewayReplica:
         self._services: GatewayContainer | None = None
 
     def __serve_build_asgi_app__(self) -> FastAPI:
+        from deployments.asgi_app import create_app
+
         app = create_app(
             self._open, body_bytes=self._settings.limits.body_bytes, gateway=self._settings.gateway
         )
@@ -72,7 +79,7 @@ class GatewayReplica:
             raise GatewayLeaving(f"this gateway has gone: {drain.why}")
 
     @asynccontextmanager
-    async def _open(self) -> AsyncGenerator[GatewayContainer, None]:
+    async def _open(self) -> AsyncGenerator["GatewayContainer", None]:
         async with AsyncExitStack() as stack:
             try:
                 results = await stack.enter_async_context(ResultStreamServer(ray.util.get_node_ip_address()))
@@ -82,7 +89,10 @@ class GatewayReplica:
             yield await stack.enter_async_context(self._opened(results))
 
     @asynccontextmanager
-    async def _opened(self, results: ResultStreamServer | None) -> AsyncGenerator[GatewayContainer, None]:
+    async def _opened(self, results: ResultStreamServer | None) -> AsyncGenerator["GatewayContainer", None]:
+        from deployments.container import open_services
+        from pipeline.turn.generation import Engines
+
         language_model = RemoteLanguageModel(self._language_model, results)
         speaker = await RemoteSpeaker.connect(self._text_to_speech, results)
         realtime = RemoteSpeechToText(self._speech_to_text, tuple(self._settings.speech_to_text.providers))
