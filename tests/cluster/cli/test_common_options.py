@@ -1,8 +1,6 @@
 """Every command takes --url, --key and --json alike; what destroys asks; a vain wish is an error."""
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -235,12 +233,6 @@ def rollout_process() -> run_state.Process:
 
 def test_completion_can_be_installed() -> None:
     assert "--install-completion" in rhapsode("--help").stdout
-
-
-def test_the_program_imports_no_ray_before_a_command_does() -> None:
-    """`up` tells Ray first where to listen."""
-    code = "import sys, cluster.cli.main; sys.exit('ray' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_call_me_prints_the_webhook_and_the_markup(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.audio.audio_files import StoredChunk, whole_file
 from pipeline.audio.audio_formats import AudioFormat
-from tests.support.clients.native_client import ask, create, listen_until_over
+from tests.support.clients.native_client import ask, create, frames, listen_until_over, open_stream
 from tests.support.eventlog.bundles import PACKETS, events_of, exported, imported, unzip, with_sound, zipped
 from tests.support.running_app import RunningApp, app_fixture
 
@@ -110,13 +110,15 @@ async def test_one_turn_of_it_is_a_file_as_well(
 async def test_unfinished_sound_is_given_as_far_as_it_is_made(
     app: RunningApp, http: httpx.AsyncClient, fmt: AudioFormat
 ) -> None:
-    session = await create(http)
+    session, made_ms = await create(http), 0
     await ask(http, session, prompt="Tell me slowly")
 
-    pcm = f"/v1/sessions/{session}/audio?format=pcm16"
-    with anyio.fail_after(60):
-        while len((await http.get(pcm)).content) < 96_000:
-            pass
+    async with open_stream(app.ws_url, session, audio="opus") as socket:
+        with anyio.fail_after(60):
+            async for event, _ in frames(socket):
+                made_ms += event["data"]["ms"] if event["type"] == "audio.chunk" else 0
+                if made_ms >= 2_000:
+                    break
     answer = await http.get(f"/v1/sessions/{session}/audio?format={fmt}")
     assert answer.status_code == 200
     assert ("content-length" in answer.headers) == (fmt != "mp3")
