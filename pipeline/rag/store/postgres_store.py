@@ -8,10 +8,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, TypeAlias
 
 import asyncpg
-import numpy as np
 
 from pipeline.rag.embeddings.embedder import Vectors
 from pipeline.rag.store.passage_store import Hit, NewDocument, StoredPassage, Surroundings, unusable
+from pipeline.rag.store.stored_rows import block_of, passage_rows, stored_passage
 from pipeline.rag.store.vector_matrices import Block, Matrices, best, joined
 from schemas.errors.retrieval_errors import CollectionNotFound, DocumentNotFound
 from schemas.settings.retrieval_settings import CollectionId, CollectionView, DocumentId, DocumentView
@@ -205,7 +205,7 @@ class PostgresStore:
     async def passages(self, chunks: Sequence[int]) -> list[StoredPassage]:
         async with self._reading() as db:
             rows = await db.fetch(PASSAGES, list(chunks))
-        there = {row["number"]: _passage(row) for row in rows}
+        there = {row["number"]: stored_passage(row) for row in rows}
         return [there[chunk] for chunk in chunks if chunk in there]
 
     async def aclose(self) -> None:
@@ -312,14 +312,9 @@ async def _add(db: Connection, number: int, document: NewDocument) -> None:
 
 def _rows(document: NewDocument, place: int, numbers: Sequence[int]) -> tuple[list[_Row], list[_Row]]:
     """Of the passages and of their words. Blocking: a long document has a million words."""
-    judged = [None] * len(numbers) if document.judged is None else list(map(_packed, document.judged))
     chunks, words = list[_Row](), list[_Row]()
-    for number, chunk, terms, vector, second in zip(
-        numbers, document.chunks, document.terms, document.vectors, judged, strict=True
-    ):
-        headings = json.dumps(chunk.headings, ensure_ascii=False)
-        known = (number, place, chunk.start, chunk.end, chunk.page, headings, chunk.text)
-        chunks.append((*known, _packed(vector), second, len(terms)))
+    for number, (row, terms) in zip(numbers, passage_rows(document), strict=True):
+        chunks.append((number, place, *row, len(terms)))
         words += [(term, number, times) for term, times in Counter(terms).items()]
     return chunks, words
 
@@ -334,36 +329,6 @@ async def _vectors(db: Connection, documents: Collection[int], dimensions: int) 
     async for row in db.cursor(query, list(documents), prefetch=_AT_ONCE):
         rows.append(row)
         if len(rows) == _AT_ONCE:
-            found.append(_block(rows, dimensions))
+            found.append(block_of(rows, dimensions))
             rows = []
-    return [*found, _block(rows, dimensions)] if rows else found
-
-
-def _block(rows: Sequence[Any], dimensions: int) -> Block:
-    vectors = np.frombuffer(b"".join(row["vector"] for row in rows), "<f4").reshape(-1, dimensions)
-    chunks, owners = np.array([(row["number"], row["document"]) for row in rows], np.int64).T
-    return Block(chunks, owners, vectors)
-
-
-def _packed(vector: Vectors) -> bytes:
-    return vector.astype("<f4").tobytes()
-
-
-def _passage(row: Any) -> StoredPassage:
-    view = DocumentView.model_validate_json(row["view"])
-    return StoredPassage(
-        chunk=row["number"],
-        collection=row["collection"],
-        document=view.id,
-        title=view.title,
-        media_type=view.media_type,
-        page=row["page"],
-        headings=tuple(json.loads(row["headings"])),
-        start=row["starts"],
-        end=row["ends"],
-        text=row["text"],
-        embedding=row["embedding"],
-        vector=np.frombuffer(row["vector"], "<f4"),
-        judge=row["judge"],
-        judged=None if row["judged"] is None else np.frombuffer(row["judged"], "<f4"),
-    )
+    return [*found, block_of(rows, dimensions)] if rows else found

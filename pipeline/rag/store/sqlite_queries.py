@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.rag.embeddings.embedder import Vectors
 from pipeline.rag.store.passage_store import Hit, NewDocument, StoredPassage, Surroundings
+from pipeline.rag.store.stored_rows import block_of, passage_rows, stored_passage
 from pipeline.rag.store.vector_matrices import Block, joined
 from schemas.errors.retrieval_errors import CollectionNotFound, DocumentNotFound
 from schemas.settings.retrieval_settings import CollectionId, CollectionView, DocumentId, DocumentView
@@ -78,15 +78,11 @@ def put(db: Connection, document: NewDocument) -> None:
         "INSERT INTO documents (collection, id, view, text, judge) VALUES (?, ?, ?, ?, ?) RETURNING number",
         (number, document.view.id, document.view.model_dump_json(), document.text, document.judge),
     ).fetchone()
-    judged = [None] * len(document.chunks) if document.judged is None else list(map(_packed, document.judged))
-    for chunk, terms, vector, second in zip(
-        document.chunks, document.terms, document.vectors, judged, strict=True
-    ):
-        headings = json.dumps(chunk.headings, ensure_ascii=False)
+    for row, terms in passage_rows(document):
         cursor = db.execute(
             'INSERT INTO chunks (document, "start", "end", page, headings, text, vector, judged) '
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (place, chunk.start, chunk.end, chunk.page, headings, chunk.text, _packed(vector), second),
+            (place, *row),
         )
         db.execute("INSERT INTO words (rowid, terms) VALUES (?, ?)", (cursor.lastrowid, " ".join(terms)))
 
@@ -155,9 +151,7 @@ def blocks(db: Connection, numbers: Collection[int], dimensions: int) -> Iterato
         (json.dumps(sorted(numbers)),),
     )
     while found := cursor.fetchmany(_AT_ONCE):
-        vectors = np.frombuffer(b"".join(vector for _, _, vector in found), "<f4").reshape(-1, dimensions)
-        chunks, owners = np.array([row[:2] for row in found], np.int64).T
-        yield Block(chunks, owners, vectors)
+        yield block_of(found, dimensions)
 
 
 def load(db: Connection, numbers: Collection[int], dimensions: int) -> Block:
@@ -227,7 +221,7 @@ def passages(db: Connection, chunks: Sequence[int]) -> list[StoredPassage]:
         "WHERE p.number IN (SELECT value FROM json_each(?))",
         (json.dumps(list(chunks)),),
     )
-    there = {row[0]: _passage(row) for row in found}
+    there = {row[0]: stored_passage(row) for row in found}
     return [there[chunk] for chunk in chunks if chunk in there]
 
 
@@ -259,32 +253,3 @@ def _forget(db: Connection, document: int) -> None:
 def _collection(row: Sequence[Any]) -> CollectionView:
     which, name, embedding, count, chunks = row
     return CollectionView(id=which, name=name, embedding=embedding, documents=count, chunks=chunks)
-
-
-def _passage(row: Sequence[Any]) -> StoredPassage:
-    chunk, which, stored, page, headings, start, end, said, embedding, vector, judge, judged = row
-    view = DocumentView.model_validate_json(stored)
-    return StoredPassage(
-        chunk=chunk,
-        collection=which,
-        document=view.id,
-        title=view.title,
-        media_type=view.media_type,
-        page=page,
-        headings=tuple(json.loads(headings)),
-        start=start,
-        end=end,
-        text=said,
-        embedding=embedding,
-        vector=_unpacked(vector),
-        judge=judge,
-        judged=None if judged is None else _unpacked(judged),
-    )
-
-
-def _packed(vector: Vectors) -> bytes:
-    return vector.astype("<f4").tobytes()
-
-
-def _unpacked(blob: bytes) -> Vectors:
-    return np.frombuffer(blob, "<f4")
