@@ -56,6 +56,7 @@ _BEARER: Final = ("bearer.", "openai-insecure-api-key.")
 _SPOKEN: Final = ("rhapsode", "realtime", "openai-beta.")
 """How the names of subprotocols begin that stand for what is spoken here."""
 _DENIAL: Final = "websocket.http.response"
+_ENCRYPTED: Final = {"http": "https", "ws": "wss"}
 
 
 class AuthMiddleware:
@@ -70,6 +71,9 @@ class AuthMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        if Headers(scope=scope).get("x-forwarded-proto") == "https":
+            # Of addresses in the answer to its sender alone. uvicorn believes proxies of this machine only.
+            scope["scheme"] = _ENCRYPTED.get(scope["scheme"], scope["scheme"])
         with called_with(_traceparent(scope)):
             await self._called(scope, receive, send)
 

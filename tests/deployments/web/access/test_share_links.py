@@ -108,16 +108,18 @@ async def test_the_link_lets_somebody_listen_and_read(
     assert made["token"] not in str(listed)
 
 
-def test_the_link_is_encrypted_where_a_proxy_s_clients_are(
+def test_addresses_are_encrypted_where_a_proxy_s_clients_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The proxy is on another machine, or in another container: uvicorn believes none of its headers."""
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.1")
     with running_app(scripted_settings(tmp_path)) as app, httpx.Client(base_url=app.url) as http:
         session = http.post("/v1/sessions", json={}).json()["session_id"]
-        for scheme, headers in (("https", {"X-Forwarded-Proto": "https"}), ("http", {})):
+        for secure, headers in (("s", {"X-Forwarded-Proto": "https"}), ("", {})):
             made = http.post(f"/v1/sessions/{session}/shares", json={}, headers=headers).json()
-            assert made["url"].startswith(f"{scheme}://127.0.0.1:")
+            assert made["url"].startswith(f"http{secure}://127.0.0.1:")
+            told = http.post("/api/tts/generate", json={"text": "Hello."}, headers=headers).json()
+            assert told["websocket_url"].startswith(f"ws{secure}://127.0.0.1:")
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way.method != "WS"], ids=str)
