@@ -51,6 +51,8 @@ _PIPELINED: Final = 64
 """Requests of one connection that wait for the one before them."""
 _PIECE: Final = 4_096
 """Bytes of a WebSocket's frames that are read at once: 700 empty ones, of 15 µs each."""
+_AT_ONCE: Final = 16_384
+"""Bytes that all connections together have read at once, before what others wait for is done."""
 _TURN_S: Final = 0.005
 """Further frames of a connection are read in turn with those of others, for so long each time."""
 UNSENT_BYTES = 512 << 20
@@ -191,13 +193,22 @@ class _WebSocket(_Slow, WebSocketsSansIOProtocol):
     """Answers to the last Pings of a client that takes nothing now."""
     _in_turn: ClassVar[deque["_WebSocket"]] = deque()
     """Connections that have more frames than are read at once."""
+    _at_once: ClassVar = 0
+    """Bytes that were read since what others wait for was done."""
 
     def data_received(self, data: bytes) -> None:
-        if self._come or len(data) > _PIECE:
+        if self._come or len(data) > _PIECE or self._at_once > _AT_ONCE:
             self._come += data
             self._wait_for_turn()
-        else:
-            self._look_at(data)
+            return
+        if not self._at_once:
+            self.loop.call_soon(self._let_others_come)
+        _WebSocket._at_once += len(data)
+        self._look_at(data)
+
+    @staticmethod
+    def _let_others_come() -> None:
+        _WebSocket._at_once = 0
 
     def _wait_for_turn(self) -> None:
         self.transport.pause_reading()

@@ -7,10 +7,11 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 import anyio
-from fastapi import WebSocketDisconnect
+from fastapi import WebSocket, WebSocketDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.web.error_shapes import realtime_error_events
+from deployments.web.resource_access import services_of
 from pipeline.sessions.drain import Drain
 
 SERVICE_RESTART: Final = 1012
@@ -19,6 +20,8 @@ _CLOSE_S: Final = 2.0
 SEND_S: Final = 20.0
 """A client that takes nothing for so long is let go: it may come back with its cursor."""
 GONE: Final = 1006
+LONG: Final = 64 << 10
+"""Bytes of a frame that takes a millisecond to send."""
 
 T = TypeVar("T")
 
@@ -32,6 +35,13 @@ async def deliver(send: Callable[[T], Awaitable[None]], what: T) -> None:
             await send(what)
     except RuntimeError as error:  # Starlette's and uvicorn's word for: closed already
         raise WebSocketDisconnect(GONE) from error
+
+
+async def others_first(websocket: WebSocket) -> None:
+    """Call it before a long frame: all who listen at the same place are sent one at this moment, and what
+    else the loop has to do comes between one and the next."""
+    async with services_of(websocket).long_frames:
+        pass
 
 
 class Left:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
+from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Request
@@ -138,7 +139,9 @@ async def create_stream(services: Open, caller: Caller, stream: str, request: Re
     found, is_new = await services.streams.create(caller.name, name, wanted)
     headers = _described(found.end, found.config.content_type)
     if is_new:
-        headers["Location"] = str(request.url.replace(query=""))
+        headers["Location"] = str(
+            request.url.replace(path=quote(request.scope["path"]), query="", fragment="")
+        )
     return Response(status_code=201 if is_new else 200, headers=headers)
 
 

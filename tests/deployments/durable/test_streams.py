@@ -2,6 +2,7 @@
 
 from threading import Thread
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -30,6 +31,13 @@ def test_a_stream_is_its_principals_alone(anna: httpx.Client, bob: httpx.Client)
     assert bob.put("durable/secret", content="his").status_code == 201
     assert anna.get("durable/secret").text == "hers"
     assert bob.get("durable/secret").text == "his"
+
+
+@pytest.mark.parametrize("name", ["été 100%", "😀", "a?b#c", "años/日記"])
+def test_a_stream_of_any_name_is_found_where_its_creation_says(anna: httpx.Client, name: str) -> None:
+    made = anna.put(f"durable/{quote(name)}", content=name, headers={"Content-Type": "text/plain"})
+    assert made.status_code == 201
+    assert anna.get(made.headers["Location"]).text == name
 
 
 def test_a_stream_needs_a_credential(anna: httpx.Client) -> None:

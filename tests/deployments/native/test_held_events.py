@@ -3,20 +3,22 @@
 import asyncio
 import gc
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from itertools import pairwise
 
 import anyio
 import anyio.lowlevel
 import httpx
 import pytest
 
-from deployments.faces.native import event_feed
+from deployments.faces.native import event_feed, session_socket
 from deployments.faces.native.event_feed import Feed, ListenParams, dumps
 from pipeline.auth.principals import Principal
 from schemas.errors.access_errors import ListenerLimit
 from schemas.events.recorded import Recorded
 from schemas.ids import NO_TURN, Seq, SessionId
 from schemas.settings.access_settings import PrincipalLimits
-from tests.support.clients.native_client import ask, create
+from tests.support.clients.native_client import ask, create, open_stream
 from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.anyio
@@ -79,6 +81,36 @@ async def test_long_events_that_clients_take_slowly_are_bounded_for_each_princip
 
     assert app.loop is not None
     await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(listen(), app.loop))
+
+
+async def test_others_come_between_the_long_events_of_listeners_at_the_same_place(
+    app: RunningApp, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, turns, listeners = list[int](), list[int](), 20
+    send = session_socket._Connection._send
+
+    async def counted(connection: session_socket._Connection, data: str | bytes) -> None:
+        await send(connection, data)
+        if len(data) >= len(LONG):
+            sent.append(1)
+
+    async def others() -> None:
+        while len(sent) < listeners:
+            await anyio.lowlevel.checkpoint()
+            turns.append(len(sent))
+
+    monkeypatch.setattr(session_socket._Connection, "_send", counted)
+    session = await create(http, settings={"speak": False})
+    async with AsyncExitStack() as open_:
+        for _ in range(listeners):
+            socket = await open_.enter_async_context(open_stream(app.ws_url, session))
+            await socket.recv()
+        assert app.loop is not None
+        told = asyncio.run_coroutine_threadsafe(others(), app.loop)
+        await ask(http, session, text=LONG)
+        with anyio.fail_after(60):
+            await asyncio.wrap_future(told)
+    assert max(later - earlier for earlier, later in pairwise(turns)) < 3
 
 
 def test_listeners_at_the_same_place_share_the_json_of_a_long_event() -> None:

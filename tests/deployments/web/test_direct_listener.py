@@ -368,6 +368,34 @@ async def test_others_come_between_the_frames_of_a_client_that_sends_countless_o
     assert max(later - earlier for earlier, later in pairwise(turns)) < 10
 
 
+async def test_others_come_between_the_few_frames_of_many_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, pings, turns, clients, count = FastAPI(), list[int](), [0], 60, 600
+
+    class Counted(direct_listener._WebSocket):
+        def handle_ping(self) -> None:
+            pings.append(1)
+            super().handle_ping()
+
+    monkeypatch.setattr(direct_listener, "_WebSocket", Counted)
+
+    @app.websocket("/echo")
+    async def listen(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive()
+
+    async with served(app) as port:
+        opened = [await upgraded(port) for _ in range(clients)]
+        for _, writer in opened:
+            writer.write((b"\x89\x80" + bytes(4)) * count)
+        with anyio.fail_after(60):
+            while len(pings) < clients * count:
+                await anyio.lowlevel.checkpoint()
+                turns.append(len(pings))
+        for _, writer in opened:
+            writer.close()
+    assert max(later - earlier for earlier, later in pairwise(turns)) < clients * count / 2
+
+
 @pytest.mark.parametrize(
     "frames",
     [b"\x81\x00" * 10_000, b"\x81\x81" + bytes(4) + b"\xff" + bytes(10_000)],
