@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.routing import iter_route_contexts
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
@@ -291,6 +292,10 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         return _not_served(request, error)
 
+    async def left(request: Request, error: Exception) -> Response:
+        """The client has gone within its body: nobody reads an answer."""
+        return Response(status_code=HTTPStatus.BAD_REQUEST)
+
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         if shape := _shape(request.scope):
             return shape.response_of("internal", "something went wrong here", None, {})
@@ -301,3 +306,4 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(WebSocketRequestValidationError, invalid_socket)
     app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(ClientDisconnect, left)

@@ -8,7 +8,7 @@ import anyio
 import httpx
 import orjson
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, TypeAdapter, ValidationError, field_validator
 from starlette.types import Message, Receive, Scope, Send
@@ -232,3 +232,23 @@ async def test_a_body_in_another_encoding_is_no_json() -> None:
 def test_every_route_that_takes_json_bounds_it() -> None:
     assert len(taking_json()) > 10
     assert [one.path for one in taking_json() if not isinstance(one, BoundedRoute)] == []
+
+
+async def test_a_client_that_leaves_within_its_body_is_no_fault_of_the_server() -> None:
+    app = FastAPI()
+    problem_details.install(app)
+
+    @app.post("/")
+    async def read(request: Request) -> None:
+        await request.body()
+
+    messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Message:
+        return next(messages)
+
+    async def send(message: Message) -> None:
+        assert message.get("status") != 500
+
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
+    await app(scope, receive, send)
