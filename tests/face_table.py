@@ -188,7 +188,7 @@ SHOWN: Final[dict[str, dict[str, dict[str, str]]]] = {
             "audio in": "test_a_microphone_is_transcribed_and_answered_also_when_connections_break",
         },
         "browser/microphone/test_voice_element.py": {
-            "audio out": "test_what_is_said_is_answered_aloud_and_the_button_ends_it",
+            "audio out": "test_speech_is_answered_aloud_and_the_button_ends_it",
         },
     },
 }

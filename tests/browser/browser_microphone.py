@@ -19,6 +19,8 @@ YOUNG_MAN = "librivox/sense_and_sensibility_01_austen_64kb-0880.wav"
 """“He was not an ill-disposed young man”, 3 s."""
 AMIABLE = "librivox/sense_and_sensibility_01_austen_64kb-0930.wav"
 """“He might even have been made amiable himself”, 3.3 s."""
+CLUBS = "cards/003.wav"
+"""“Seven of clubs”, 1.5 s: for tests whose transcriber is scripted."""
 CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 """The one without windows opens a tab in half of the time."""
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]

@@ -1,5 +1,7 @@
 """What somebody who talks about documents does at the page, in words that tests can use."""
 
+import time
+
 import httpx
 from playwright.sync_api import Locator, expect
 
@@ -29,7 +31,7 @@ def new_collection(url: str, name: str = "Bee keeping", **files: str) -> str:
             sent = {"file": (title.replace("_", "."), text.encode())}
             http.post(f"/v1/collections/{made['id']}/documents", files=sent).raise_for_status()
         while made["id"] not in [one["id"] for one in http.get("/v1/collections").json()["collections"]]:
-            pass  # the list lags a moment behind
+            time.sleep(0.05)  # the list lags a moment behind
     return str(made["id"])
 
 

@@ -3,13 +3,18 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, cast
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError
 
 PATIENCE_MS = 25_000
 LOOK_MS = 40
 """How often a condition is looked at; Playwright by itself looks with each frame, and each is drawn then."""
+
+ALL: dict[str, Any] = {"resultTypes": ["violations"]}
+OF_COLOURS = ALL | {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
+"""The rest of what axe looks at is the same in every look."""
 
 _WATCH = """(arg) => {
   const watching = { came: false };
@@ -80,6 +85,13 @@ class Reader:
         except TimeoutError as error:
             raise AssertionError(f"never came true: {condition} ({argument}); {self._seen}") from error
 
+    def violations(self, options: dict[str, Any] = ALL) -> list[dict[str, Any]]:
+        """Those of axe's rules that what is on show breaks; axe is put into a document once."""
+        if not self.page.evaluate("'axe' in globalThis"):
+            self.page.evaluate(Axe().axe_script)
+        found = self.page.evaluate("async (options) => (await axe.run(options)).violations", options)
+        return cast(list[dict[str, Any]], found)
+
     def sees(self, condition: Callable[[], bool]) -> None:
         """Until it holds, of the server or of the page: what was told last is recorded a moment later."""
         deadline = time.monotonic() + PATIENCE_MS / 1_000
@@ -95,7 +107,8 @@ class Reader:
         """Allow sound where the browser wants to be asked first."""
         self.wait("s.turn !== null")
         self.page.wait_for_function(
-            "() => rhapsode.stats().contextState === 'running' || !document.querySelector('#unlock').hidden"
+            "() => rhapsode.stats().contextState === 'running' || !document.querySelector('#unlock').hidden",
+            polling=LOOK_MS,
         )
         if self.page.is_visible("#unlock"):
             self.unlock()

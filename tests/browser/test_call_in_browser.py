@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 from tests.browser import session_log
 from tests.browser.browser_microphone import YOUNG_MAN, Hears, record
 from tests.browser.network_cable import cable_to
-from tests.browser.page_reader import PATIENCE_MS
+from tests.browser.page_reader import LOOK_MS, PATIENCE_MS
 from tests.deployments.realtime.realtime_client import plain
 from tests.support.gateway_processes import Gateways
 from tests.support.running_app import RunningApp, scripted_settings
@@ -72,6 +72,7 @@ def until(page: Page, kind: str, count: int = 1) -> list[dict[str, Any]]:
         "([kind, count]) => window.events.filter((event) => event.type === kind).length >= count",
         arg=[kind, count],
         timeout=PATIENCE_MS,
+        polling=LOOK_MS,
     )
     found: list[dict[str, Any]] = page.evaluate("window.events")
     return found
@@ -92,7 +93,9 @@ def test_the_example_of_the_documents_hears_and_is_heard(
         page.route("**/example", lambda route: route.fulfill(body=example(app), content_type="text/html"))
         page.goto(f"{app.url}/example")
         until(page, "input_audio_buffer.committed")
-        page.wait_for_function("window.peer.connectionState === 'connected'", timeout=PATIENCE_MS)
+        page.wait_for_function(
+            "window.peer.connectionState === 'connected'", timeout=PATIENCE_MS, polling=LOOK_MS
+        )
         until(page, "output_audio_buffer.position", 5)
         page.evaluate("""channel => window.channel.send('{"type": "response.cancel"}')""")
         page.evaluate("""channel => window.channel.send('{"type": "output_audio_buffer.clear"}')""")
@@ -138,7 +141,7 @@ def test_a_call_whose_gateway_is_killed_in_mid_answer_loses_and_doubles_nothing(
         cable.lead_to(second.url)
         gateways.kill(first)
         broken = time.monotonic()
-        page.wait_for_function("states.includes('reconnecting')", timeout=PATIENCE_MS)
+        page.wait_for_function("states.includes('reconnecting')", timeout=PATIENCE_MS, polling=LOOK_MS)
         before = sum(event["type"] == _POSITION for event in page.evaluate("events"))
         until(page, _POSITION, before + 1)
         print(f"sound after {time.monotonic() - broken:.2f} s")
@@ -147,7 +150,7 @@ def test_a_call_whose_gateway_is_killed_in_mid_answer_loses_and_doubles_nothing(
         session, call = page.evaluate("[call.session, call.id]")
         assert page.evaluate("states.slice(0, 4)") == ["connecting", "live", "reconnecting", "live"]
         assert httpx.post(f"{second.url}/v1/realtime/calls/{call}/hangup", timeout=30).status_code == 200
-        page.wait_for_function("states.at(-1) === 'off'", timeout=PATIENCE_MS)
+        page.wait_for_function("states.at(-1) === 'off'", timeout=PATIENCE_MS, polling=LOOK_MS)
         events = page.evaluate("events")
         logged = session_log.events(second.url, session)
         told = told_in_all(second, session)

@@ -108,7 +108,7 @@ def test_chats_are_found_by_their_words_renamed_and_deleted(open_page: OpenPage,
     expect(page.get_by_role("heading", name="What would you like to hear?")).to_be_visible()
 
 
-def test_what_is_asked_before_the_events_have_come_is_asked_of_the_chat(
+def test_a_question_before_the_events_have_come_is_asked_of_the_chat(
     open_page: OpenPage, app: RunningApp
 ) -> None:
     address = new_talk(app.url)

@@ -91,7 +91,7 @@ def test_everybody_who_looks_sees_an_upload_come_in(open_page: OpenPage, app: Ru
     expect(row(sender, "The hive")).to_have_count(1)
 
 
-def test_what_cannot_be_added_says_why(open_page: OpenPage, app: RunningApp) -> None:
+def test_a_file_that_cannot_be_added_says_why(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page(f"/?collection={new_collection(app.url)}")
     large = {"name": "large.txt", "mimeType": "text/plain", "buffer": b"x" * 900_000}
     reader.page.set_input_files("#files", [BROKEN, large])  # type: ignore[list-item]

@@ -76,7 +76,7 @@ def test_an_entry_opens_the_conversation_and_can_be_deleted(
     reader.page.get_by_role("button", name="Delete Asked once").click()
     reader.page.get_by_role("button", name="Delete Asked once for good?").click()
     expect(entry).to_have_count(0)
-    reader.page.wait_for_function("() => localStorage['rhapsode:pinned:me'] === '[]'")
+    reader.wait("localStorage['rhapsode:pinned:me'] === '[]'")
     assert httpx.get(f"{app.url}/v1/sessions/{told}").status_code in {404, 410}
 
 

@@ -20,7 +20,7 @@ RATES = {"opus": 48, "pcm16": 24}
 
 def test_the_box_is_empty_and_focused_and_takes_what_is_typed(open_page: OpenPage) -> None:
     reader = open_page()
-    reader.page.wait_for_function("() => document.activeElement.id === 'text'")
+    reader.wait("document.activeElement.id === 'text'")
     assert reader.page.locator("#send").is_disabled()
     reader.page.keyboard.type("briefly, a story")
     reader.page.click("#send")
@@ -38,7 +38,7 @@ def test_a_suggestion_is_asked_and_leaves_the_box_as_it_is(open_page: OpenPage) 
     assert reader.page.input_value("#text") == "half a thought"
 
 
-def test_what_is_typed_before_the_scripts_have_loaded_is_kept(open_page: OpenPage) -> None:
+def test_a_question_typed_before_the_scripts_have_loaded_is_kept(open_page: OpenPage) -> None:
     reader = open_page("/web/icon.svg")
     held: list[Route] = []
     reader.page.route(
@@ -64,7 +64,7 @@ def test_a_draft_outlives_a_reload(open_page: OpenPage) -> None:
     assert reader.page.locator("#send").is_enabled()
 
 
-def test_what_is_typed_while_a_question_is_under_way_is_sent_after_it(
+def test_a_question_typed_while_another_is_under_way_is_sent_after_it(
     open_page: OpenPage, app: RunningApp
 ) -> None:
     reader = open_page()

@@ -103,7 +103,7 @@ def test_old_addresses_lead_on(open_page: OpenPage, address: str, title: str) ->
 
 def test_the_bar_leads_to_a_place_in_the_answer(listener: Reader) -> None:
     listener.status_is("running")
-    listener.page.wait_for_function("() => Number(document.querySelector('#seek').max) > 8000")
+    listener.wait("Number(document.querySelector('#seek').max) > 8000")
     listener.page.locator("#seek").evaluate(
         "(bar) => { bar.value = '6000'; bar.dispatchEvent(new Event('change')); }"
     )
@@ -153,7 +153,7 @@ def test_stop_is_silence_and_an_empty_queue(open_page: OpenPage, app: RunningApp
     assert reader.stats["turn"] is None
 
 
-def test_what_is_sent_while_it_speaks_interrupts(listener: Reader, app: RunningApp) -> None:
+def test_a_question_that_is_sent_while_it_speaks_interrupts(listener: Reader, app: RunningApp) -> None:
     listener.ask("briefly, instead")
     listener.page.locator(".turn").nth(1).wait_for()
     listener.wait("s.turn === arg && s.rms > 0.005", listener.last_turn)
@@ -176,7 +176,7 @@ def test_a_question_in_another_chat_interrupts_or_waits_as_was_chosen(listener: 
     listener.wait("s.session !== null && s.session !== arg && s.rms > 0.005", second)
 
 
-def test_what_is_typed_in_each_chat_stays_there(open_page: OpenPage, app: RunningApp) -> None:
+def test_a_draft_stays_in_its_chat(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page(new_talk(app.url, title="With a draft"))
     reader.page.fill("#text", "half a thought")
     reader.goes_to("New chat")

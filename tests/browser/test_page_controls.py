@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser import session_log
 from tests.browser.conftest import SHORT, STORY
-from tests.browser.page_reader import Reader
+from tests.browser.page_reader import LOOK_MS, Reader
 from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.browser
@@ -111,7 +111,7 @@ def test_the_focus_goes_to_the_text_box_when_a_stop_takes_its_button_away(listen
         listener.page.keyboard.press("Shift+Tab")
     listener.page.keyboard.press("Enter")
     listener.wait("s.turn === null")
-    listener.page.wait_for_function("() => document.activeElement.id === 'text'")
+    listener.wait("document.activeElement.id === 'text'")
 
 
 def test_escape_closes_the_sound_panel_and_leaves_the_focus_on_its_button(listener: Reader) -> None:
@@ -125,17 +125,16 @@ def test_escape_closes_the_sound_panel_and_leaves_the_focus_on_its_button(listen
 
 def test_skipping_goes_to_the_next_sentence(listener: Reader, app: RunningApp) -> None:
     turn = listener.stats["turn"]
-    listener.page.wait_for_function(
-        f"() => document.querySelectorAll('.sentence').length > 2 && {_SPEAKING} >= 0"
-    )
+    listener.wait(f"document.querySelectorAll('.sentence').length > 2 && {_SPEAKING} >= 0")
     left = listener.page.evaluate(_SKIP)
     over = False
     while len(voiced := session_log.sentences(app.url, listener.session, turn)) < left + 2:
         assert not over, "What is shown was never voiced."
+        listener.page.wait_for_timeout(LOOK_MS)
         over = "turn.completed" in {event["type"] for event in session_log.events(app.url, listener.session)}
     following = voiced[left + 1]
     listener.wait("s.positionMs >= arg && s.samplesPlayed / 48 < s.positionMs - 100", following.at_ms)
-    listener.page.wait_for_function(f"(left) => ({_SPEAKING}) > left", arg=left)
+    listener.wait(f"({_SPEAKING}) > arg", left)
 
 
 def test_the_way_back_to_the_current_sentence_points_at_it(open_page: OpenPage) -> None:
@@ -161,9 +160,8 @@ def test_a_reader_who_scrolls_away_while_an_answer_begins_is_not_pulled_back(ope
     reader.ask("a story told twice")
     reader.status_is("completed")
     reader.ask("a story at length")
-    reader.page.wait_for_function(  # of the second answer: whoever asks is shown what comes
-        "() => document.querySelector('.turn + .turn .prose')?.textContent.length > 80"
-    )
+    # Of the second answer: whoever asks is shown what comes.
+    reader.wait("document.querySelector('.turn + .turn .prose')?.textContent.length > 80")
     reader.page.mouse.move(640, 300)
     reader.page.mouse.wheel(0, -100_000)
     reader.sees(lambda: reader.page.evaluate("scrollY") == 0)
@@ -206,7 +204,7 @@ def test_speed_counts_at_once_and_for_all_that_is_heard(listener: Reader) -> Non
     )
     listener.page.locator(".word.said").wait_for()
     listener.page.reload()
-    listener.page.wait_for_function("() => document.querySelector('#speed').value === '2'")
+    listener.wait("document.querySelector('#speed').value === '2'")
 
 
 def test_the_lock_screen_and_the_headset_reach_the_player_and_the_screen_stays_on(
@@ -226,15 +224,15 @@ def test_the_lock_screen_and_the_headset_reach_the_player_and_the_screen_stays_o
     reader.hears(200)
     told = "() => [navigator.mediaSession.metadata?.title ?? null, navigator.mediaSession.playbackState]"
     assert reader.page.evaluate(told) == ["a story at length", "playing"]
-    reader.page.wait_for_function("() => awake()")
+    reader.wait("awake()")
     reader.page.evaluate("actions.pause()")
     reader.wait("s.paused && s.rms < 0.0005")
     reader.sees(lambda: reader.page.evaluate(told)[1] == "paused")
-    reader.page.wait_for_function("() => !awake()")
+    reader.wait("!awake()")
     reader.page.evaluate("actions.play()")
     reader.hears()
-    reader.page.wait_for_function("() => awake()")
-    reader.page.wait_for_function("() => Number(document.querySelector('#seek').max) > 4000")
+    reader.wait("awake()")
+    reader.wait("Number(document.querySelector('#seek').max) > 4000")
     reader.page.evaluate("actions.seekto({ seekTime: 3 })")
     reader.wait("s.positionMs > 3000 && s.rms > 0.005")
     reader.page.evaluate("actions.previoustrack()")
@@ -242,7 +240,7 @@ def test_the_lock_screen_and_the_headset_reach_the_player_and_the_screen_stays_o
     reader.page.evaluate("actions.stop()")
     reader.wait("s.turn === null")
     reader.sees(lambda: reader.page.evaluate(told) == [None, "none"])
-    reader.page.wait_for_function("() => !awake()")
+    reader.wait("!awake()")
 
 
 def test_volume_down_is_silence_without_losing_the_place(listener: Reader) -> None:
@@ -268,7 +266,7 @@ def asked_with(url: str, settings: dict[str, object], **request: str) -> str:
 def test_an_answer_that_was_cut_says_so_and_goes_on_as_one_answer(
     open_page: OpenPage, app: RunningApp
 ) -> None:
-    session = asked_with(app.url, {"max_tokens": 20}, prompt="a story")
+    session = asked_with(app.url, {"max_tokens": 10}, prompt="a story")
     reader = open_page(f"/?session={session}", permissions=["clipboard-read", "clipboard-write"])
     reader.page.get_by_text("Cut off at its length limit").wait_for()
     assert reader.answer == STORY[: STORY.index("Ines.") + 6]  # 120 characters were written
@@ -307,7 +305,7 @@ def test_a_silent_answer_can_be_read_aloud_later(open_page: OpenPage, app: Runni
     assert reader.answer == SHORT
 
 
-def test_what_is_read_aloud_is_titled_by_its_first_words_in_one_line(open_page: OpenPage) -> None:
+def test_a_text_that_is_read_aloud_is_titled_by_its_first_words_in_one_line(open_page: OpenPage) -> None:
     reader = open_page()
     reader.page.get_by_text("Text to speech", exact=True).click()
     for number, text in enumerate(("The lamp\n\n\nwas lit.", "x" * 80)):

@@ -24,7 +24,7 @@ def test_a_reload_in_the_middle_goes_on_where_one_was(open_page: OpenPage, app: 
     reader.hears(1_500)
     left_ms = reader.stats["positionMs"]
     reader.page.reload()
-    reader.page.wait_for_function("() => document.querySelector('.prose')?.textContent.length > 20")
+    reader.wait("document.querySelector('.prose')?.textContent.length > 20")
     assert STORY.startswith(reader.answer)
     reader.tap_if_asked()
     reader.wait("s.samplesPlayed > 0")
@@ -85,7 +85,7 @@ def test_a_pulled_cable_loses_nothing_and_doubles_nothing(
 def test_text_that_was_written_while_the_cable_was_out_comes_later(open_page: OpenPage, cable: Cable) -> None:
     reader = open_page(cable.url)
     reader.ask("a story")
-    reader.page.wait_for_function("() => document.querySelector('.prose')?.textContent.length > 5")
+    reader.wait("document.querySelector('.prose')?.textContent.length > 5")
     cable.pull()
     reader.page.locator("#connection").get_by_text("Reconnecting…").wait_for()
     missed = reader.answer
@@ -95,7 +95,7 @@ def test_text_that_was_written_while_the_cable_was_out_comes_later(open_page: Op
     assert reader.answer == STORY
 
 
-def test_what_was_said_before_one_came_does_not_begin_by_itself(open_page: OpenPage, app: RunningApp) -> None:
+def test_an_answer_from_before_a_visit_does_not_begin_by_itself(open_page: OpenPage, app: RunningApp) -> None:
     first = open_page()
     first.ask("briefly")
     first.wait("s.turn === null && s.samplesPlayed > 0")
@@ -294,7 +294,9 @@ def test_a_part_that_cannot_be_loaded_says_so_and_is_loaded_later(open_page: Ope
     expect(reader.page.get_by_role("dialog", name="Settings")).to_be_visible()
 
 
-def test_what_a_chat_loads_by_itself_is_loaded_again_by_itself(open_page: OpenPage, app: RunningApp) -> None:
+def test_a_part_that_a_chat_loads_by_itself_is_loaded_again_by_itself(
+    open_page: OpenPage, app: RunningApp
+) -> None:
     reader = open_page("/web/icon.svg")
     refused: list[str] = []
 

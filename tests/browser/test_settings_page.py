@@ -83,9 +83,7 @@ def test_a_scheme_is_chosen_against_that_of_the_system(
     assert reader.page.evaluate(red) == before
 
 
-def test_what_is_typed_stays_while_another_setting_is_being_saved(
-    open_page: OpenPage, app: RunningApp
-) -> None:
+def test_a_typed_setting_stays_while_another_is_being_saved(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page(new_story(app.url))
     sheet = settings(reader)
     held: list[Route] = []
@@ -101,7 +99,7 @@ def test_what_is_typed_stays_while_another_setting_is_being_saved(
     assert field.input_value() == typed
 
 
-def test_what_cannot_be_is_said_beside_its_field(open_page: OpenPage, app: RunningApp) -> None:
+def test_a_value_that_cannot_be_is_refused_beside_its_field(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page(new_story(app.url))
     sheet = settings(reader)
     field = sheet.get_by_label("Minimum chunk length")
@@ -185,7 +183,7 @@ def test_a_voice_is_not_played_twice_nor_to_who_has_closed_the_settings(
     reader.sees(lambda: len(asked) == 1)
     reader.page.keyboard.press("Escape")
     asked[0].continue_()
-    reader.page.wait_for_function("() => window.released === 1")
+    reader.wait("window.released === 1")
     assert reader.page.evaluate("window.played") == 0
     assert len(asked) == 1
 

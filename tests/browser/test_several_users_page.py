@@ -26,8 +26,8 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningAp
         llm={
             "reply": CITED,
             "reply_to": {"at length": " ".join([CITED] * 40)},
-            "delta_chars": 6,
-            "per_delta_ms": 25,
+            "delta_chars": 12,
+            "per_delta_ms": 50,
         },
         tts={"ms_per_char": 30},
         retrieval={"embedding": "wordllama", "judge": None},

@@ -50,7 +50,7 @@ def test_a_guest_whose_link_is_taken_back_sees_why_wherever_the_page_was_scrolle
     host.page.keyboard.press("Escape")
     host.ask("a story at length")
     guest = open_page(link, viewport={"width": 390, "height": 600})
-    guest.page.wait_for_function("() => document.documentElement.scrollHeight > 1500")
+    guest.wait("document.documentElement.scrollHeight > 1500")
     guest.page.mouse.wheel(0, 1_200)
     host.choose("Share")
     host.page.get_by_role("button", name="Revoke Ada").click()

@@ -33,7 +33,7 @@ def closed(home: Path, bobs: str) -> Iterator[tuple[RunningApp, str]]:
     """An application that knows Anna and Bob, and Anna's key."""
     key, _ = create_key(home / "keys.jsonl", "anna", now_ms=SystemClock().now_ms())
     settings = scripted_settings(
-        home, llm={"reply": SHORT, "delta_chars": 6, "per_delta_ms": 5}, tts={"ms_per_char": 30}
+        home, llm={"reply": SHORT, "delta_chars": 24, "per_delta_ms": 20}, tts={"ms_per_char": 30}
     )
     with running_app(settings, workers=True) as running:
         yield running, key
@@ -130,7 +130,7 @@ def test_a_token_that_is_over_is_renewed_without_asking(
     reader.page.reload()
     reader.status_is("completed")
     reader.ask("another story")
-    reader.page.wait_for_function("() => document.querySelectorAll('[data-status=completed]').length === 2")
+    reader.wait("document.querySelectorAll('[data-status=completed]').length === 2")
     nobody_is_asked(reader)
     assert key not in str(reader.page.evaluate("JSON.stringify([localStorage, sessionStorage])"))
 
@@ -145,7 +145,7 @@ def test_a_socket_that_is_refused_with_an_old_token_comes_back_with_the_next(
     reader.status_is("completed")
     spoil(reader)
     reader.page.evaluate("dispatchEvent(new Event('offline')), dispatchEvent(new Event('online'))")
-    reader.page.wait_for_function(f"() => !{TOKEN}.token.endsWith('AAAAAA')")
+    reader.wait(f"!{TOKEN}.token.endsWith('AAAAAA')")
     expect(reader.page.locator("#connection[data-state=live]")).to_be_attached()
     expect(reader.page.locator("#refusal")).to_be_hidden()
     nobody_is_asked(reader)

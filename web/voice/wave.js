@@ -1,6 +1,7 @@
 /** Both voices to be seen: a ribbon for each, as high as it is loud; two bars for users who want no motion. */
 
-const FRAME_MS = 30;
+const PAUSE_MS = 17; // between a picture and the next one that the browser makes: thirty a second
+const CALM_MS = 50; // the same for users who want no motion
 const RISE = 0.5;
 const FALL = 0.14;
 const STILL = 0.004; // of a level: below this there is nothing to see
@@ -22,8 +23,8 @@ export class Wave {
     this._levels = levels;
     this._voices = { mine: 0, theirs: 0 };
     this._running = false;
-    this._drawnAt = 0;
     this._flat = false;
+    this._next = null;
     new ResizeObserver(() => this._fit()).observe(canvas);
   }
 
@@ -31,7 +32,7 @@ export class Wave {
     if (on === this._running) return;
     this._running = on;
     this._voices = { mine: 0, theirs: 0 };
-    if (on) requestAnimationFrame((now) => this._frame(now));
+    if (on) this._await();
   }
 
   _fit() {
@@ -41,11 +42,15 @@ export class Wave {
     this._flat = false;
   }
 
+  /** Between pictures the browser is asked for none: one that changes nothing costs as much as another. */
+  _await() {
+    clearTimeout(this._next);
+    this._next = setTimeout(() => requestAnimationFrame((now) => this._frame(now)), calm.matches ? CALM_MS : PAUSE_MS);
+  }
+
   _frame(now) {
     if (!this._running) return;
-    requestAnimationFrame((next) => this._frame(next));
-    if (now - this._drawnAt < FRAME_MS) return;
-    this._drawnAt = now;
+    this._await();
     const levels = this._levels();
     for (const voice of ["mine", "theirs"]) this._voices[voice] = eased(this._voices[voice], levels[voice]);
     const flat = Math.max(this._voices.mine, this._voices.theirs) < STILL;

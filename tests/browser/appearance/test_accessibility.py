@@ -5,11 +5,10 @@ from typing import Any
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.conversations_page import BEES, BROKEN, added, attach, file, row
-from tests.browser.page_reader import Reader
+from tests.browser.page_reader import ALL, OF_COLOURS, Reader
 from tests.browser.stories_page import new_story, open_chapters, read_out
 from tests.support.running_app import RunningApp
 
@@ -21,9 +20,6 @@ LOOKS: dict[str, dict[str, Any]] = {
     "dark": {"color_scheme": "dark"},
     "forced colours": {"color_scheme": "light", "forced_colors": "active"},
 }
-ALL: dict[str, Any] = {"resultTypes": ["violations"]}
-OF_COLOURS = ALL | {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
-"""The rest of what axe looks at is the same in every look."""
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 SCREENS = {
@@ -87,6 +83,6 @@ def test_axe_finds_nothing_on_any_screen_in_any_look(
     for look, media in LOOKS.items():
         reader.page.emulate_media(**media)
         options = ALL if look == "light" else OF_COLOURS
-        for one in Axe().run(reader.page, options=options).response["violations"]:
+        for one in reader.violations(options):
             found.append((look, one["id"], [node["html"][:120] for node in one["nodes"]]))
     assert found == []

@@ -70,7 +70,7 @@ def test_pictures_of_talks_and_none_scrolls_sideways(
     expect(page.get_by_role("button", name="Open The hive").first).to_be_visible()
     picture("collection")
     page.mouse.wheel(0, 2_000)
-    page.wait_for_function("() => scrollY + innerHeight >= document.documentElement.scrollHeight - 2")
+    reader.wait("scrollY + innerHeight >= document.documentElement.scrollHeight - 2")
     picture("found")
 
 

@@ -1,6 +1,7 @@
 """What it looks like: the rules that can be asserted, and pictures for a person to look at."""
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ OpenPage = Callable[..., Reader]
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+DEVICES = {"desktop": DESKTOP, "phone": PHONE}
 ZOOMED = {"width": 320, "height": 256}
 MOVING = {"reduced_motion": "no-preference"}
 LOOKS = [
@@ -26,18 +28,21 @@ LOOKS = [
 """Of the places that take long to picture, both sizes and both schemes: a scheme changes no width."""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("device", "viewport"), [("desktop", DESKTOP), ("phone", PHONE)])
-def test_pictures_of_the_page(
-    open_page: OpenPage, pictures: Path, scheme: str, device: str, viewport: dict[str, int]
-) -> None:
-    reader = open_page(viewport=viewport, color_scheme=scheme, **MOVING)
+def test_pictures_of_the_page(open_page: OpenPage, pictures: Path) -> None:
+    reader = open_page(viewport=DESKTOP, **MOVING)
+
+    def picture(name: str) -> None:
+        for (device, viewport), scheme in product(DEVICES.items(), ("light", "dark")):
+            reader.page.set_viewport_size(viewport)
+            reader.page.emulate_media(color_scheme=scheme, **MOVING)
+            reader.page.screenshot(path=pictures / f"{device}-{scheme}-{name}.png")
+            assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, device)
+
     reader.page.get_by_role("heading", name="What would you like to hear?").wait_for()
-    reader.page.screenshot(path=pictures / f"{device}-{scheme}-welcome.png")
+    picture("welcome")
     reader.ask("Tell me a story about a lighthouse keeper and a fox")
     reader.page.locator(".word.said").wait_for()
-    reader.page.screenshot(path=pictures / f"{device}-{scheme}-speaking.png")
-    assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    picture("speaking")
     reader.page.get_by_role("button", name="Pause").click()
     expect(reader.page.locator("#doing")).to_have_text("Paused")
     reader.page.set_viewport_size({"width": 360, "height": 600})
@@ -58,25 +63,6 @@ def test_a_phone_never_scrolls_sideways(open_page: OpenPage, pictures: Path) -> 
     reader.page.screenshot(path=pictures / "phone-light-panel.png")
     reader.page.keyboard.press("Escape")
     assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-
-@pytest.mark.parametrize(
-    "path", ["/", "/?story", "/?stories", "/?history", "/?characters", "/?collections", "/?compare"]
-)
-def test_no_wide_window_scrolls_sideways(open_page: OpenPage, app: RunningApp, path: str) -> None:
-    """Narrower ones are looked at together with the sizes of what is in them."""
-    reader = open_page(story_read_out(app) if path == "/?story" else path)
-    if path == "/":
-        reader.ask("a story at length")
-        reader.page.locator(".turn").wait_for()
-    elif path == "/?story":
-        open_chapters(reader)
-    wide = []
-    for width in range(1_040, 1_921, 40):
-        reader.page.set_viewport_size({"width": width, "height": 700})
-        if reader.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            wide.append(width)
-    assert wide == []
 
 
 def test_the_focus_is_somewhere_wherever_one_goes_by_keyboard(open_page: OpenPage) -> None:

@@ -53,9 +53,17 @@ _WATCH = """() => {
 }"""
 
 
+_BETWEEN_PIXELS = """(prose) => {
+  const top = prose.getBoundingClientRect().top;
+  return [...prose.querySelectorAll('.sentence')]
+    .flatMap((part) => [...part.getClientRects()].map((line) => [part.textContent, line.top - top]))
+    .filter(([, place]) => Math.abs(place - Math.round(place)) > 0.02);
+}"""
+
+
 @pytest.mark.parametrize("device", WIDTHS)
 @pytest.mark.parametrize("prompt", ["a story", "in markdown", "in lists"])
-def test_no_word_moves_while_the_answer_grows_and_is_read(
+def test_no_word_moves_while_the_answer_grows_and_lines_stand_on_whole_pixels(
     open_page: OpenPage, device: str, prompt: str
 ) -> None:
     reader = open_page(viewport=WIDTHS[device])
@@ -65,17 +73,4 @@ def test_no_word_moves_while_the_answer_grows_and_is_read(
     reader.page.locator(".word.said").first.wait_for()
     assert reader.page.evaluate("moved") == []
     assert reader.page.evaluate("shifted") == []
-
-
-@pytest.mark.parametrize("device", WIDTHS)
-def test_every_line_stands_on_whole_pixels(open_page: OpenPage, device: str) -> None:
-    reader = open_page(viewport=WIDTHS[device])
-    reader.ask("in lists")
-    reader.status_is("completed")
-    between = reader.page.locator(".prose").evaluate("""(prose) => {
-      const top = prose.getBoundingClientRect().top;
-      return [...prose.querySelectorAll('.sentence')]
-        .flatMap((part) => [...part.getClientRects()].map((line) => [part.textContent, line.top - top]))
-        .filter(([, place]) => Math.abs(place - Math.round(place)) > 0.02);
-    }""")
-    assert between == []
+    assert reader.page.locator(".prose").evaluate(_BETWEEN_PIXELS) == []

@@ -44,7 +44,7 @@ def test_pictures_of_all_places_and_none_scrolls_sideways(
     written(reader, 1)
     tell(reader, "a story of the sea", aloud=True)
     reader.page.locator("#scene-2 .word.said").wait_for()
-    reader.page.wait_for_function("() => !document.querySelector('#follow:not([hidden])')")
+    reader.wait("!document.querySelector('#follow:not([hidden])')")
     picture("story")
     reader.open_sidebar()
     reader.page.get_by_role("button", name="Settings").click()
@@ -96,7 +96,7 @@ def test_the_keyboard_is_enough(open_page: OpenPage, app: RunningApp) -> None:
     keys.press("Space")
     reader.hears()
     before = reader.stats["positionMs"]
-    reader.page.wait_for_function("() => document.querySelectorAll('.sentence').length > 4")
+    reader.wait("document.querySelectorAll('.sentence').length > 4")
     keys.press("ArrowRight")
     keys.press("ArrowRight")
     reader.wait("s.positionMs > arg", before + 1_000)

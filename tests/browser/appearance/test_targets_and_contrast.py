@@ -17,6 +17,8 @@ OpenPage = Callable[..., Reader]
 PHONE: Any = {"width": 390, "height": 844}
 DESKTOP: Any = {"width": 1280, "height": 720}
 TOUCH = {"has_touch": True, "is_mobile": True, "viewport": PHONE}
+EDGES = (320, 352, 353, 544, 545, 640, 641, 1_023, 1_024, 1_279, 1_280, 1_920)
+"""The narrowest and the widest window, and both sides of each width where a style sheet changes the page."""
 FOR_A_FINGER = 44
 FOR_A_MOUSE = 24
 _GO_TO_THE_LINK = """async () => {
@@ -135,7 +137,7 @@ def test_every_control_is_large_enough_at_every_width(
         reader.page.set_viewport_size(PHONE if fingers else DESKTOP)
         reader.page.goto(app.url + paths.get(screen, "/"))
         _bring_about(reader, screen)
-        for width in range(320, 1_025, 40):
+        for width in EDGES:
             reader.page.set_viewport_size({"width": width, "height": 844})
             found = reader.page.evaluate(_SMALL, FOR_A_FINGER if fingers else FOR_A_MOUSE)
             small += [(screen, *one) for one in found]
@@ -150,9 +152,7 @@ def test_every_control_is_large_enough_at_every_width(
     [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}],
     ids=["light", "dark", "forced colours"],
 )
-def test_what_is_lit_and_what_is_still_to_be_said_can_be_read(
-    open_page: OpenPage, look: dict[str, str]
-) -> None:
+def test_lit_words_and_words_still_to_be_said_can_be_read(open_page: OpenPage, look: dict[str, str]) -> None:
     reader = open_page(**look)
     reader.page.evaluate(_WATCH, [*LIT, ".speaking a", ".tail"])
     reader.ask("in markdown")

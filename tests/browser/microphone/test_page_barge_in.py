@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from pipeline.engines.ports import ChatRequest, Written
 from tests.browser import session_log
-from tests.browser.browser_microphone import AMIABLE, YOUNG_MAN, Visit, of_type, state_is
+from tests.browser.browser_microphone import AMIABLE, CLUBS, YOUNG_MAN, Visit, of_type, state_is
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.browser
@@ -111,7 +111,7 @@ def test_a_user_who_speaks_on_before_anything_was_heard_has_asked_one_question(
     visit: Visit, app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app.engines["language_model"], "stream", all_but(INTERRUPTION, app))
-    reader = visit(0.3, YOUNG_MAN, 1.0, AMIABLE, 60.0)
+    reader = visit(0.3, CLUBS, 1.0, CLUBS, 60.0)
     reader.page.click("#microphone")
     reader.page.get_by_role("heading", name=f"{INTERRUPTION} {INTERRUPTION}", level=2).wait_for()
     assert reader.page.locator(".turn").count() == 1

@@ -2,13 +2,24 @@
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser import session_log
-from tests.browser.browser_microphone import AMIABLE, YOUNG_MAN, Visit, asked, of_type, record, state_is
+from tests.browser.browser_microphone import (
+    AMIABLE,
+    CLUBS,
+    YOUNG_MAN,
+    Visit,
+    asked,
+    of_type,
+    record,
+    state_is,
+)
+from tests.browser.conftest import STILL
 from tests.browser.network_cable import Cable
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 
@@ -23,7 +34,7 @@ REPLY = "The lamp was lit as on every evening. The fox slept by the stove all ni
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     settings = scripted_settings(
         tmp_path_factory.mktemp("microphone"),
-        llm={"reply": REPLY, "delta_chars": 6, "per_delta_ms": 5},
+        llm={"reply": REPLY, "delta_chars": 24, "per_delta_ms": 20},
         tts={"ms_per_char": 30},
         stt={"by_ms": {3_300: FIRST, 60_000: SECOND}},
     )
@@ -31,13 +42,13 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
         yield running
 
 
-def test_what_is_said_becomes_a_question_and_is_answered_aloud(visit: Visit, app: RunningApp) -> None:
-    reader = visit(1.0, YOUNG_MAN, 60.0)
+def test_speech_becomes_a_question_and_is_answered_aloud(visit: Visit, app: RunningApp) -> None:
+    reader = visit(0.3, CLUBS, 60.0)
     reader.page.get_by_role("button", name="Talk", exact=True).click()
     state_is(reader, "listening", "hearing")
     assert not reader.page.is_visible("#recorded")
     state_is(reader, "hearing")
-    reader.page.wait_for_function("() => document.querySelector('.coming .firm')?.textContent.length > 3")
+    reader.wait("document.querySelector('.coming .firm')?.textContent.length > 3")
     assert FIRST.startswith(reader.page.inner_text(".coming .firm"))
     assert asked(reader) == FIRST
     assert not reader.page.is_visible("#speech")
@@ -81,7 +92,7 @@ def test_a_microphone_that_cannot_be_had_says_what_to_do(
 def test_nothing_that_is_said_is_lost_while_the_cable_is_out(
     visit: Visit, app: RunningApp, cable: Cable
 ) -> None:
-    reader = visit(1.0, YOUNG_MAN, 60.0, url=cable.url, choices={"record": True})
+    reader = visit(0.3, YOUNG_MAN, 60.0, url=cable.url, choices={"record": True})
     reader.page.click("#microphone")
     reader.page.locator(".coming .firm, .coming .loose").first.wait_for()
     cable.pull()
@@ -111,7 +122,7 @@ FAILS_SOON = """globalThis.AudioEncoder = class extends AudioEncoder {
 def test_without_an_encoder_samples_are_sent_and_nothing_is_lost(
     visit: Visit, app: RunningApp, script: str, formats: list[str]
 ) -> None:
-    reader = visit(1.0, YOUNG_MAN, 60.0, choices={"record": True})
+    reader = visit(1.0, CLUBS, 60.0, choices={"record": True})
     reader.page.evaluate(f"() => {{ {script} }}")
     reader.page.click("#microphone")
     assert asked(reader) == FIRST
@@ -151,13 +162,13 @@ def test_space_on_the_button_holds_it_and_escape_takes_it_back(visit: Visit, app
 
 
 def test_a_muted_microphone_gives_nothing_away(visit: Visit, app: RunningApp) -> None:
-    reader = visit(2.0, YOUNG_MAN, 60.0, choices={"record": True})
+    reader = visit(2.0, CLUBS, 60.0, choices={"record": True})
     reader.page.click("#microphone")
     state_is(reader, "listening")
     expect(reader.page.locator("#recorded")).to_be_visible()
     reader.page.get_by_role("button", name="Mute").click()
     state_is(reader, "muted")
-    reader.page.wait_for_function("() => document.querySelector('#level').ariaValueNow === '0'")
+    reader.wait("document.querySelector('#level').ariaValueNow === '0'")
     assert reader.page.get_attribute("#mute", "aria-pressed") == "true"
     expect(reader.page.locator("#recorded")).to_be_hidden()
     reader.page.get_by_role("button", name="Mute").click()
@@ -166,7 +177,7 @@ def test_a_muted_microphone_gives_nothing_away(visit: Visit, app: RunningApp) ->
 
 @pytest.mark.parametrize("saved", [False, True])
 def test_audio_is_saved_only_for_users_who_choose_it(visit: Visit, app: RunningApp, saved: bool) -> None:
-    reader = visit(3.0, YOUNG_MAN, 60.0, choices=None if saved else {"record": True})
+    reader = visit(2.0, CLUBS, 60.0, choices=None if saved else {"record": True})
     reader.page.click("#microphone")
     state_is(reader, "listening")
     reader.page.click("#voice-options")
@@ -183,7 +194,7 @@ def test_audio_is_saved_only_for_users_who_choose_it(visit: Visit, app: RunningA
 def test_the_way_is_chosen_in_the_settings_and_counts_for_the_next_session_too(
     visit: Visit, app: RunningApp
 ) -> None:
-    reader = visit(1.0, YOUNG_MAN, 60.0)
+    reader = visit(0.3, CLUBS, 60.0)
     reader.page.click("#settings-button")
     sheet = reader.page.get_by_role("dialog", name="Settings")
     expect(sheet.get_by_role("radio")).to_have_count(2)  # Legacy is in the developer panel
@@ -206,7 +217,7 @@ def test_the_way_is_chosen_in_the_settings_and_counts_for_the_next_session_too(
 def test_both_ways_are_shown_side_by_side_here_and_in_the_history(
     visit: Visit, app: RunningApp, pictures: Path
 ) -> None:
-    reader = visit(1.0, YOUNG_MAN, 60.0, choices={"compare": True})
+    reader = visit(0.3, CLUBS, 60.0, choices={"compare": True})
     reader.page.click("#microphone")
     reader.page.locator(".ways .way").nth(1).wait_for()
     assert reader.page.locator(".way h3").all_inner_texts() == [
@@ -219,20 +230,23 @@ def test_both_ways_are_shown_side_by_side_here_and_in_the_history(
     reader.page.get_by_role("rowheader", name="Modes compared: no difference", exact=False).wait_for()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_pictures_of_listening(visit: Visit, pictures: Path, scheme: str, width: int) -> None:
-    reader = visit(1.0, YOUNG_MAN, 60.0, viewport={"width": width, "height": 820}, color_scheme=scheme)
+def test_the_dock_of_a_page_that_listens_fits_and_its_controls_have_names(
+    visit: Visit, pictures: Path
+) -> None:
+    reader = visit(0.3, YOUNG_MAN, 60.0)
     reader.page.click("#microphone")
-    reader.page.wait_for_function("() => document.querySelector('.coming .firm')?.textContent.length > 3")
-    reader.page.screenshot(path=pictures / f"listening-{width}-{scheme}.png")
-    assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    nameless = reader.page.evaluate("""() =>
-        [...document.querySelectorAll('#dock :is(button, summary, input, textarea, [role=meter])')]
-            .filter((part) => part.checkVisibility())
-            .filter((part) => !(part.ariaLabel || part.innerText || part.labels?.length))
-            .map((part) => part.outerHTML)""")
-    assert nameless == []
+    reader.wait("document.querySelector('.coming .firm')?.textContent.length > 3")
+    for width, scheme in product((1280, 390), ("light", "dark")):
+        reader.page.set_viewport_size({"width": width, "height": 820})
+        reader.page.emulate_media(color_scheme=scheme, **STILL)
+        reader.page.screenshot(path=pictures / f"listening-{width}-{scheme}.png")
+        assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        nameless = reader.page.evaluate("""() =>
+            [...document.querySelectorAll('#dock :is(button, summary, input, textarea, [role=meter])')]
+                .filter((part) => part.checkVisibility())
+                .filter((part) => !(part.ariaLabel || part.innerText || part.labels?.length))
+                .map((part) => part.outerHTML)""")
+        assert nameless == []
 
 
 def test_a_recording_is_listened_to_and_answered(visit: Visit, app: RunningApp, tmp_path: Path) -> None:

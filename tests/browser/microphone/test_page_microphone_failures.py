@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.browser.browser_microphone import WATCHED, YOUNG_MAN, Visit, asked, record, state_is
+from tests.browser.browser_microphone import CLUBS, WATCHED, YOUNG_MAN, Visit, asked, record, state_is
 from tests.browser.page_reader import Reader
 from tests.support.running_app import RunningApp
 
@@ -51,7 +51,7 @@ def is_off(reader: Reader) -> None:
     ids=["context", "node"],
 )
 def test_a_microphone_that_cannot_be_listened_to_is_let_go_of(visit: Visit, broken: str, words: str) -> None:
-    reader = visit(0.2, YOUNG_MAN, 60.0)
+    reader = visit(0.2, CLUBS, 60.0)
     reader.page.evaluate(WATCHED)
     reader.page.evaluate(broken)
     reader.page.click("#microphone")
@@ -60,7 +60,7 @@ def test_a_microphone_that_cannot_be_listened_to_is_let_go_of(visit: Visit, brok
 
 
 def test_a_session_that_cannot_be_made_leaves_no_microphone_on(visit: Visit) -> None:
-    reader = visit(0.2, YOUNG_MAN, 60.0)
+    reader = visit(0.2, CLUBS, 60.0)
     reader.page.evaluate(WATCHED)
     reader.page.route(
         "**/v1/threads", lambda route: route.fulfill(body="<html>Sign in to this network</html>")
@@ -76,8 +76,8 @@ def test_a_session_that_cannot_be_made_leaves_no_microphone_on(visit: Visit) -> 
     state_is(reader, "listening", "hearing")
 
 
-def test_what_becomes_of_an_earlier_wish_to_speak_does_not_end_the_next(visit: Visit) -> None:
-    reader = visit(1.0, YOUNG_MAN, 60.0)
+def test_the_refusal_of_an_earlier_wish_to_speak_does_not_end_the_next(visit: Visit) -> None:
+    reader = visit(0.3, CLUBS, 60.0)
     reader.page.evaluate(REFUSED_LATER)
     reader.page.click("#microphone")
     state_is(reader, "opening")
@@ -99,7 +99,7 @@ def refuse_changes(route: Route) -> None:
 
 
 def test_a_way_of_listening_that_is_refused_is_not_shown_as_if_it_were_so(visit: Visit) -> None:
-    reader = visit(0.2, YOUNG_MAN, 60.0)
+    reader = visit(0.2, CLUBS, 60.0)
     reader.page.click("#microphone")
     state_is(reader, "listening", "hearing")
     reader.page.route("**/v1/sessions/*", refuse_changes)

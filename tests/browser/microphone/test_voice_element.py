@@ -12,7 +12,8 @@ from playwright.sync_api import Page, expect
 
 from pipeline.auth.api_keys import create_key
 from pipeline.core.clock import SystemClock
-from tests.browser.browser_microphone import YOUNG_MAN, Hears, record
+from tests.browser.browser_microphone import CLUBS, Hears, record
+from tests.browser.page_reader import LOOK_MS
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 from tests.support.servers.other_site import OtherSite, other_site_running
 
@@ -46,7 +47,7 @@ def closed(
     key, _ = create_key(home / "keys.jsonl", "anna", now_ms=SystemClock().now_ms())
     settings = scripted_settings(
         home,
-        llm={"reply": REPLY, "delta_chars": 6, "per_delta_ms": 5},
+        llm={"reply": REPLY, "delta_chars": 24, "per_delta_ms": 20},
         tts={"ms_per_char": 30},
         stt={"by_ms": {3_300: QUESTION, 60_000: "and what is more"}},
         auth={"allowed_origins": [other_site.url]},
@@ -70,7 +71,7 @@ def site(
     app, anna = closed
     other_site.files["/"] = HTML.format(app=app.url, token=anna.post("/v1/tokens").json()["token"])
     allowed = getattr(request, "param", True)
-    recording = record(tmp_path / "speech.wav", 1.0, YOUNG_MAN, 60.0)
+    recording = record(tmp_path / "speech.wav", 0.5, CLUBS, 60.0)
     with closing(hears(recording, allowed=allowed).new_page()) as page:
         mistakes: list[str] = []
         page.on("pageerror", lambda error: mistakes.append(str(error)))
@@ -84,15 +85,15 @@ def seen(page: Page) -> dict[str, Any]:
     return found
 
 
-def test_what_is_said_is_answered_aloud_and_the_button_ends_it(
+def test_speech_is_answered_aloud_and_the_button_ends_it(
     site: Page, closed: tuple[RunningApp, httpx.Client], pictures: Path
 ) -> None:
     site.get_by_role("button", name="Talk").click()
     expect(site.locator("rhapsode-voice[data-state=listening]")).to_be_visible()
     expect(site.get_by_role("status")).to_have_text("Listening")
-    site.wait_for_function("seen.states.includes('speaking')")
+    site.wait_for_function("seen.states.includes('speaking')", polling=LOOK_MS)
     site.screenshot(path=pictures / "voice-element.png")
-    site.wait_for_function("seen.events.some(([type]) => type === 'playback.ended')")
+    site.wait_for_function("seen.events.some(([type]) => type === 'playback.ended')", polling=LOOK_MS)
     expect(site.locator("rhapsode-voice[data-state=listening]")).to_be_visible()
     site.get_by_role("button", name="Stop").click()
     expect(site.get_by_role("button", name="Talk")).to_be_visible()
@@ -120,13 +121,13 @@ def test_a_token_that_is_not_good_is_told_and_renewed(site: Page) -> None:
     token = site.evaluate("voice.getAttribute('key')")
     site.evaluate("voice.setAttribute('key', 'forged')")
     site.get_by_role("button", name="Talk").click()
-    site.wait_for_function("seen.troubles.length > 0")
+    site.wait_for_function("seen.troubles.length > 0", polling=LOOK_MS)
     assert seen(site)["troubles"] == ["auth.invalid"]
     site.evaluate("(token) => { voice.renew = async () => token; }", token)
     site.get_by_role("button", name="Talk").click()
     expect(site.locator("rhapsode-voice[data-state=listening]")).to_be_visible()
     site.evaluate("voice.remove()")
-    site.wait_for_function("seen.states.at(-1) === 'off'")
+    site.wait_for_function("seen.states.at(-1) === 'off'", polling=LOOK_MS)
 
 
 def test_a_turn_is_played_to_its_end(site: Page, closed: tuple[RunningApp, httpx.Client]) -> None:

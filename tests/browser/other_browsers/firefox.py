@@ -18,7 +18,8 @@ SCHEME = "layout.css.prefers-color-scheme.content-override"
 DARK, LIGHT = 0, 1
 PREFERENCES: dict[str, str | float | bool] = {
     "media.navigator.permission.disabled": True,
-    "layout.frame_rate": 20,  # without a graphics card, sixty pictures a second take a core
+    "layout.frame_rate": 10,  # without a graphics card, sixty pictures a second take a core
+    "ui.prefersReducedMotion": 1,
 }
 
 

@@ -96,15 +96,11 @@ class WebKitPage:
 
 
 class WebKitReader(Reader):
-    """One window of a browser of its own, whose output is written to `log`."""
+    """A first visit in the one window of the browser."""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
-        options = Options()
-        options.binary_location = str(MINI_BROWSER)
-        options.add_argument("--automation")
-        service = Service(str(DRIVER), env=environment, log_output=str(log))
-        self._driver = WebDriver(options=options, service=service)
-        self.page = cast(Page, WebKitPage(self._driver))
+    def __init__(self, driver: WebDriver) -> None:
+        self._driver = driver
+        self.page = cast(Page, WebKitPage(driver))
         self.mistakes = []
 
     def unlock(self) -> None:
@@ -112,10 +108,10 @@ class WebKitReader(Reader):
             self.page.click("#unlock")
 
     def close(self) -> None:
-        try:
-            self.mistakes += self.page.evaluate("globalThis.mistakes ?? []")
-        finally:
-            self._driver.quit()
+        """Leave nothing of the visit for the next one."""
+        self.mistakes += self.page.evaluate("globalThis.mistakes ?? []")
+        self._driver.get(self.page.evaluate("location.origin") + "/web/icon.svg")
+        self.page.evaluate("localStorage.clear(), sessionStorage.clear()")
         assert self.mistakes == [], self.mistakes
 
 
@@ -123,9 +119,18 @@ class WebKitReader(Reader):
 def webkit(
     _: Playwright, environment: dict[str, str], folder: Path, *, dark: bool
 ) -> Iterator[Callable[[], Reader]]:
-    """Opens windows, each of a browser of its own; microphones are lent without a question."""
+    """Opens pages in a window, one after the other; microphones are lent without a question."""
     if DRIVER is None or MINI_BROWSER is None:
         pytest.skip("webkit2gtk-driver is not installed")
+    options = Options()
+    options.binary_location = str(MINI_BROWSER)
+    options.add_argument("--automation")
     with screen() as display:
-        own = environment | {"DISPLAY": display, "GTK_THEME": "Adwaita:dark" if dark else "Adwaita"}
-        yield lambda: WebKitReader(own, folder / "webkit.log")
+        theme = "Adwaita:dark" if dark else "Adwaita"
+        own = environment | {"DISPLAY": display, "GTK_THEME": theme, "WEBKIT_DISABLE_COMPOSITING_MODE": "1"}
+        service = Service(str(DRIVER), env=own, log_output=str(folder / "webkit.log"))
+        driver = WebDriver(options=options, service=service)
+        try:
+            yield lambda: WebKitReader(driver)
+        finally:
+            driver.quit()
