@@ -126,13 +126,16 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
 def open_page(chromium: Browser, app: RunningApp) -> Iterator[Callable[..., Reader]]:
     """Opens tabs, each in a profile of its own, and closes them after the test.
 
-    Nothing moves in them unless the test says so: what moves is drawn sixty times a second.
+    Nothing moves in them unless the test says so: what moves is drawn sixty times a second. `voice` is off where
+    a test looks at words alone: an answer that is heard costs twice as much.
     """
     readers: list[Reader] = []
 
-    def open_at(path: str = "/", **context: Any) -> Reader:
-        url = path if path.startswith("http") else app.url + path
-        readers.append(Reader.at(chromium, url, **STILL | context))
+    def open_at(path: str = "/", *, voice: bool = True, **context: Any) -> Reader:
+        profile = chromium.new_context(**STILL | context)
+        if not voice:
+            profile.add_init_script("localStorage['rhapsode:preferences'] ??= '{\"voice\":false}'")
+        readers.append(Reader.at(profile, path if path.startswith("http") else app.url + path))
         return readers[-1]
 
     yield open_at

@@ -80,7 +80,7 @@ def test_markdown_is_rendered_while_it_streams_and_words_are_lit_in_it(open_page
 
 
 def test_links_are_safe_and_code_is_copied(open_page: OpenPage) -> None:
-    reader = open_page(permissions=["clipboard-read", "clipboard-write"])
+    reader = open_page(permissions=["clipboard-read", "clipboard-write"], voice=False)
     reader.ask("in markdown")
     reader.status_is("completed")
     links = reader.page.locator(".prose a")
@@ -156,7 +156,7 @@ def test_formulas_are_typeset_and_prices_are_not(open_page: OpenPage) -> None:
 
 
 def test_a_formula_paints_over_nothing_but_its_answer(open_page: OpenPage, pictures: Path) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     reader.ask("a tall rule")
     reader.status_is("completed")
     expect(reader.page.locator(".formula math")).to_have_count(2)
@@ -193,7 +193,7 @@ def test_a_word_without_letters_lights_no_empty_sliver(open_page: OpenPage) -> N
 
 
 def test_a_growing_answer_keeps_what_is_selected(open_page: OpenPage) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     reader.page.locator("#sound summary").click()
     reader.page.get_by_role("switch", name="Voice replies").uncheck()
     reader.ask("at length")
@@ -259,7 +259,7 @@ def test_versions_of_a_question_stand_in_one_place(open_page: OpenPage, app: Run
 
 
 def test_a_chat_is_forked_from_an_answer_and_its_text_is_downloaded(open_page: OpenPage) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     reader.ask("briefly")
     reader.status_is("completed")
     first = reader.session

@@ -8,7 +8,7 @@ from playwright.sync_api import Route, expect
 
 from pipeline.rag.passage_search import Search
 from schemas.errors.retrieval_errors import RetrievalUnavailable
-from tests.browser.browser_microphone import YOUNG_MAN, Visit
+from tests.browser.browser_microphone import CLUBS, Visit
 from tests.browser.conftest import CITED, SHORT
 from tests.browser.conversations_page import (
     BEES,
@@ -83,7 +83,7 @@ def test_a_marker_opens_the_passage_in_its_document(open_page: OpenPage, app: Ru
 
 
 def test_chats_are_found_by_their_words_renamed_and_deleted(open_page: OpenPage, app: RunningApp) -> None:
-    reader = open_page(new_talk(app.url))
+    reader = open_page(new_talk(app.url), voice=False)
     expect(reader.page.get_by_role("heading", name="New chat")).to_be_visible()
     reader.ask("briefly about quaggas")
     reader.status_is("completed")
@@ -112,7 +112,7 @@ def test_a_question_before_the_events_have_come_is_asked_of_the_chat(
     open_page: OpenPage, app: RunningApp
 ) -> None:
     address = new_talk(app.url)
-    reader = open_page("/web/icon.svg")
+    reader = open_page("/web/icon.svg", voice=False)
     reader.page.route_web_socket("**/stream?*", lambda silent: None)
     reader.page.goto(app.url + address)
     reader.ask("briefly, and soon")
@@ -125,7 +125,7 @@ def test_character_and_knowledge_are_chosen_in_a_chats_title_at_any_time(
 ) -> None:
     collection = new_collection(app.url, "Of wax", bees_md=BEES)
     character = new_character(app.url, "Otto the smith")
-    reader = open_page()
+    reader = open_page(voice=False)
     reader.ask("briefly")
     reader.status_is("completed")
     page = reader.page
@@ -146,7 +146,7 @@ def test_character_and_knowledge_are_chosen_in_a_chats_title_at_any_time(
 
 
 def test_the_model_is_chosen_in_a_chats_title(open_page: OpenPage, app: RunningApp) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     page = reader.page
     page.get_by_role("button", name="Default assistant").click()
     model = page.get_by_label("Model", exact=True)
@@ -167,7 +167,7 @@ def test_the_model_is_chosen_in_a_chats_title(open_page: OpenPage, app: RunningA
 
 
 def test_titles_are_without_marks_of_markdown(open_page: OpenPage) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     reader.ask("briefly: what is a **hive** in `bee.md`?")
     shown = "briefly: what is a hive in bee.md?"
     expect(reader.page.get_by_role("heading", level=1)).to_have_text(shown)
@@ -201,7 +201,7 @@ def test_several_people_are_in_one_talk(open_page: OpenPage, app: RunningApp) ->
 
 
 def test_a_talk_is_spoken(visit: Visit, app: RunningApp) -> None:
-    reader = visit(1.0, YOUNG_MAN, 60.0, url=app.url + new_talk(app.url, title="Spoken"))
+    reader = visit(0.3, CLUBS, 60.0, url=app.url + new_talk(app.url, title="Spoken"))
     reader.page.get_by_role("button", name="Talk", exact=True).click()
     reader.page.locator('.turn[data-status="completed"]').wait_for(state="attached")
     expect(reader.page.get_by_role("heading", name="Spoken")).to_be_visible()
@@ -209,7 +209,7 @@ def test_a_talk_is_spoken(visit: Visit, app: RunningApp) -> None:
 
 def test_a_talk_with_a_character_that_knows_something(open_page: OpenPage, app: RunningApp) -> None:
     collection = new_collection(app.url, "Of the hive", bees_md=BEES)
-    reader = open_page(new_talk(app.url, character=new_character(app.url, "Bea", collection)))
+    reader = open_page(new_talk(app.url, character=new_character(app.url, "Bea", collection)), voice=False)
     expect(reader.page.get_by_role("button", name="Bea · Of the hive")).to_be_visible()
     reader.ask("the hive")
     expect(reader.page.get_by_role("list", name="Sources").get_by_role("button")).to_have_count(2)
@@ -218,7 +218,7 @@ def test_a_talk_with_a_character_that_knows_something(open_page: OpenPage, app: 
 def test_an_answer_whose_documents_could_not_be_searched_says_why_and_is_asked_for_again(
     open_page: OpenPage, app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader = open_page(new_talk(app.url, new_collection(app.url, "Lost", bees_md=BEES)))
+    reader = open_page(new_talk(app.url, new_collection(app.url, "Lost", bees_md=BEES)), voice=False)
 
     async def lost(*_: object) -> None:
         raise RetrievalUnavailable("the shelf fell down")
@@ -269,7 +269,7 @@ def test_a_talk_that_is_not_there_says_so(open_page: OpenPage) -> None:
 def test_a_file_of_a_new_chat_reaches_the_answer_and_is_deleted_with_the_chat(
     open_page: OpenPage, app: RunningApp
 ) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     page = reader.page
     attach(reader, file("bees.md", BEES))
     added(reader, "The hive")
@@ -295,7 +295,7 @@ def test_a_file_of_a_new_chat_reaches_the_answer_and_is_deleted_with_the_chat(
 
 
 def test_a_question_waits_visibly_for_a_file_that_is_still_read(open_page: OpenPage) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     page = reader.page
     held: list[Route] = []
     page.route("**/documents", lambda route: held.append(route))
@@ -328,7 +328,7 @@ def test_a_voice_chat_says_that_it_does_not_wait_for_a_file(visit: Visit) -> Non
 
 
 def test_a_file_that_cannot_be_added_holds_the_question_until_it_is_sent_again(open_page: OpenPage) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     page = reader.page
     refused = {"code": "gateway.busy", "detail": "Too many documents are in hand."}
     page.route("**/documents", lambda route: route.fulfill(status=503, json=refused))
@@ -347,7 +347,7 @@ def test_a_file_that_cannot_be_added_holds_the_question_until_it_is_sent_again(o
 
 
 def test_a_question_is_sent_without_a_file_that_failed_once_that_was_said(open_page: OpenPage) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     attach(reader, BROKEN)
     expect(reader.page.locator("#attached li")).to_have_attribute("data-state", "failed")
     reader.ask("briefly")
@@ -364,7 +364,7 @@ def test_a_question_is_sent_without_a_file_that_failed_once_that_was_said(open_p
 
 
 def test_a_question_waits_for_a_file_while_the_page_still_comes(open_page: OpenPage, app: RunningApp) -> None:
-    reader = open_page("/web/icon.svg")
+    reader = open_page("/web/icon.svg", voice=False)
     page = reader.page
     held: list[Route] = []
     page.route("**/soon.part.js*", lambda route: held.append(route))
@@ -378,7 +378,7 @@ def test_a_question_waits_for_a_file_while_the_page_still_comes(open_page: OpenP
 
 def test_a_question_names_the_documents_that_it_waits_for(open_page: OpenPage, app: RunningApp) -> None:
     collection = new_collection(app.url, "Slow", bees_md=BEES)
-    reader = open_page("/web/icon.svg")
+    reader = open_page("/web/icon.svg", voice=False)
     page = reader.page
     held: list[Route] = []
     page.route(f"**/v1/collections/{collection}", lambda route: held.append(route))
@@ -402,7 +402,7 @@ def test_a_file_that_failed_is_in_sight_among_many(open_page: OpenPage) -> None:
 
 
 def test_a_broken_file_says_the_servers_words_and_is_removed(open_page: OpenPage) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     attach(reader, BROKEN)
     row = reader.page.locator("#attached li")
     expect(row).to_have_attribute("data-state", "failed")

@@ -67,7 +67,7 @@ def test_a_draft_outlives_a_reload(open_page: OpenPage) -> None:
 def test_a_question_typed_while_another_is_under_way_is_sent_after_it(
     open_page: OpenPage, app: RunningApp
 ) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     held: list[Route] = []
     reader.page.route("**/v1/threads", lambda route: held.append(route))
     for prompt in ("briefly, the first", "briefly, the second"):
@@ -86,7 +86,7 @@ def test_a_question_typed_while_another_is_under_way_is_sent_after_it(
 
 
 def test_questions_that_were_not_taken_are_in_the_box_again(open_page: OpenPage) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     held: list[Route] = []
     reader.page.route("**/v1/threads", lambda route: held.append(route))
     reader.ask("briefly, the first")
@@ -103,7 +103,7 @@ def test_questions_that_were_not_taken_are_in_the_box_again(open_page: OpenPage)
 
 
 def test_words_appear_while_the_answer_is_still_being_written(open_page: OpenPage) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     reader.ask("a story")
     shown = reader.page.wait_for_function(  # looked at in the page, so that a busy machine sees it too
         """() => { const text = document.querySelector('.prose')?.textContent ?? "";
@@ -208,7 +208,7 @@ def test_a_document_is_read_by_the_server_and_what_cannot_be_read_is_said(open_p
 
 
 def test_markup_in_an_answer_is_text(open_page: OpenPage) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     reader.ask("markup <script>document.title='owned'</script>")
     reader.status_is("completed")
     assert reader.answer == MARKUP

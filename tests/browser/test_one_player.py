@@ -219,7 +219,7 @@ def test_on_a_phone_the_history_is_a_drawer_and_the_header_has_three_items(
     open_page: OpenPage, app: RunningApp
 ) -> None:
     new_talk(app.url, title="On a phone")
-    reader = open_page(viewport={"width": 390, "height": 844})
+    reader = open_page(viewport={"width": 390, "height": 844}, voice=False)
     page = reader.page
     reader.ask("briefly")
     reader.status_is("completed")

@@ -175,7 +175,7 @@ def test_a_reader_who_scrolls_away_while_an_answer_begins_is_not_pulled_back(ope
 
 
 def test_an_empty_request_cannot_be_sent(open_page: OpenPage) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     reader.ask("   ")
     expect(reader.page.locator("#send")).to_be_disabled()
     reader.page.fill("#text", "x")
@@ -184,7 +184,7 @@ def test_an_empty_request_cannot_be_sent(open_page: OpenPage) -> None:
 
 
 def test_a_request_that_is_too_long_is_refused_and_kept(open_page: OpenPage) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     reader.ask("long " * 500)
     problem = reader.page.locator("#problem")
     problem.wait_for()

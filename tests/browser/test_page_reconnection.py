@@ -83,7 +83,7 @@ def test_a_pulled_cable_loses_nothing_and_doubles_nothing(
 
 
 def test_text_that_was_written_while_the_cable_was_out_comes_later(open_page: OpenPage, cable: Cable) -> None:
-    reader = open_page(cable.url)
+    reader = open_page(cable.url, voice=False)
     reader.ask("a story")
     reader.wait("document.querySelector('.prose')?.textContent.length > 5")
     cable.pull()
@@ -297,7 +297,7 @@ def test_a_part_that_cannot_be_loaded_says_so_and_is_loaded_later(open_page: Ope
 def test_a_part_that_a_chat_loads_by_itself_is_loaded_again_by_itself(
     open_page: OpenPage, app: RunningApp
 ) -> None:
-    reader = open_page("/web/icon.svg")
+    reader = open_page("/web/icon.svg", voice=False)
     refused: list[str] = []
 
     def refuse_twice(route: Route) -> None:
@@ -316,7 +316,7 @@ def test_a_part_that_a_chat_loads_by_itself_is_loaded_again_by_itself(
 
 
 def test_a_server_in_trouble_is_told_in_words_and_what_was_typed_stays(open_page: OpenPage) -> None:
-    reader = open_page()
+    reader = open_page(voice=False)
     reader.page.route("**/v1/threads", lambda route: route.fulfill(status=502, body="Bad gateway"))
     reader.ask("briefly")
     expect(reader.page.locator("#problem")).to_contain_text("The server has trouble and did not do it (502).")

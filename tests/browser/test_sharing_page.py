@@ -49,7 +49,7 @@ def test_a_guest_whose_link_is_taken_back_sees_why_wherever_the_page_was_scrolle
     host, link = shared
     host.page.keyboard.press("Escape")
     host.ask("a story at length")
-    guest = open_page(link, viewport={"width": 390, "height": 600})
+    guest = open_page(link, viewport={"width": 390, "height": 600}, voice=False)
     guest.wait("document.documentElement.scrollHeight > 1500")
     guest.page.mouse.wheel(0, 1_200)
     host.choose("Share")
@@ -62,7 +62,7 @@ def test_a_refusal_that_comes_with_the_last_words_stays_in_sight(
 ) -> None:
     host, link = shared
     host.page.keyboard.press("Escape")
-    guest = open_page("/web/icon.svg", viewport={"width": 320, "height": 256})
+    guest = open_page("/web/icon.svg", viewport={"width": 320, "height": 256}, voice=False)
 
     def cut(socket: WebSocketRoute) -> None:
         server = socket.connect_to_server()

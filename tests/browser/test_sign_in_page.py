@@ -120,7 +120,7 @@ def test_a_token_that_is_over_is_renewed_without_asking(
     open_page: OpenPage, closed: tuple[RunningApp, str]
 ) -> None:
     app, key = closed
-    reader = open_page(app.url)
+    reader = open_page(app.url, voice=False)
     signed_in(reader, key)
     expect(reader.page.get_by_role("heading", name="What would you like to hear?")).to_be_visible()
     spoil(reader)
@@ -139,7 +139,7 @@ def test_a_socket_that_is_refused_with_an_old_token_comes_back_with_the_next(
     open_page: OpenPage, closed: tuple[RunningApp, str]
 ) -> None:
     app, key = closed
-    reader = open_page(app.url)
+    reader = open_page(app.url, voice=False)
     signed_in(reader, key)
     reader.ask("a story")
     reader.status_is("completed")
@@ -189,7 +189,7 @@ def test_a_page_that_is_open_renews_its_token_in_time_and_its_downloads_with_it(
     llm = {"reply": f"{SHORT} See {theirs} for more."}
     settings = scripted_settings(home, llm=llm, tts={"ms_per_char": 5}, auth={"token_ttl_s": 10})
     with running_app(settings) as app:
-        reader = open_page(app.url)
+        reader = open_page(app.url, voice=False)
         signed_in(reader, key)
         reader.ask("a story")
         reader.status_is("completed")

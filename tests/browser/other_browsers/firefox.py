@@ -20,6 +20,8 @@ PREFERENCES: dict[str, str | float | bool] = {
     "media.navigator.permission.disabled": True,
     "layout.frame_rate": 10,  # without a graphics card, sixty pictures a second take a core
     "ui.prefersReducedMotion": 1,
+    "dom.ipc.processPrelaunch.enabled": False,
+    "fission.autostart": False,  # one process for all pages
 }
 
 
