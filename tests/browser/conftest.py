@@ -126,8 +126,8 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
 def open_page(chromium: Browser, app: RunningApp) -> Iterator[Callable[..., Reader]]:
     """Opens tabs, each in a profile of its own, and closes them after the test.
 
-    Nothing moves in them unless the test says so: what moves is drawn sixty times a second. `voice` is off where
-    a test looks at words alone: an answer that is heard costs twice as much.
+    Nothing moves in them unless the test says so: what moves is drawn sixty times a second. `voice` is off
+    where a test looks at words alone: an answer that is heard costs twice as much.
     """
     readers: list[Reader] = []
 

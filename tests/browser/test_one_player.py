@@ -87,18 +87,16 @@ def test_places_that_are_left_leave_no_listeners_at_the_window(open_page: OpenPa
     assert reader.page.evaluate("window.added.filter((kind) => kind === 'scroll')") == []
 
 
-@pytest.mark.parametrize(
-    ("address", "title"),
-    [
-        ("/?threads", "New chat"),
-        ("/?history", "New chat"),
-        ("/?stories", "Stories"),
-        ("/?collections", "Knowledge"),
-    ],
-)
-def test_old_addresses_lead_on(open_page: OpenPage, address: str, title: str) -> None:
-    reader = open_page(address)
-    expect(reader.page.get_by_role("heading", name=title, level=1)).to_be_visible()
+def test_old_addresses_lead_on(open_page: OpenPage, app: RunningApp) -> None:
+    page = open_page("/web/icon.svg").page
+    for address, title in (
+        ("?threads", "New chat"),
+        ("?stories", "Stories"),
+        ("?history", "New chat"),
+        ("?collections", "Knowledge"),
+    ):
+        page.goto(f"{app.url}/{address}")
+        expect(page.get_by_role("heading", name=title, level=1)).to_be_visible()
 
 
 def test_the_bar_leads_to_a_place_in_the_answer(listener: Reader) -> None:

@@ -26,12 +26,12 @@ OpenPage = Callable[..., Reader]
     ],
 )
 def test_the_browsers_language_is_the_pages(
-    open_page: OpenPage, pictures: Path, locale: str, lang: str, heading: str
+    open_page: OpenPage, app: RunningApp, pictures: Path, locale: str, lang: str, heading: str
 ) -> None:
     asked: list[str] = []
-    reader = open_page("/", locale=locale)
+    reader = open_page("/web/icon.svg", locale=locale)
     reader.page.on("request", lambda request: asked.append(request.url))
-    reader.page.reload()
+    reader.page.goto(app.url)
     expect(reader.page.get_by_role("heading", name=heading)).to_be_visible()
     assert reader.page.evaluate("document.documentElement.lang") == lang
     tables = {url.rsplit("/", 1)[1] for url in asked if "/strings/" in url}

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.appearance.test_page_appearance import LOOKS
-from tests.browser.appearance.test_stories_appearance import WIDE_ENOUGH
+from tests.browser.appearance.test_page_appearance import WIDE_ENOUGH, picture
 from tests.browser.conversations_page import (
     BEES,
     BROKEN,
@@ -27,40 +26,29 @@ OpenPage = Callable[..., Reader]
 LONG = "A collection with a rather long name, " + "W" * 50
 
 
-@pytest.mark.parametrize(("device", "viewport", "scheme"), LOOKS)
 def test_pictures_of_talks_and_none_scrolls_sideways(
-    open_page: OpenPage,
-    app: RunningApp,
-    pictures: Path,
-    scheme: str,
-    device: str,
-    viewport: dict[str, int],
+    open_page: OpenPage, app: RunningApp, pictures: Path
 ) -> None:
     collection = new_collection(app.url, LONG, bees_md=BEES, notes_txt="Bees fly. " * 200)
     character = new_character(app.url, "Ines, who keeps the lighthouse", collection)
-    reader = open_page(new_talk(app.url, character=character), viewport=viewport, color_scheme=scheme)
+    reader = open_page(new_talk(app.url, character=character))
     page = reader.page
-
-    def picture(name: str) -> None:
-        page.screenshot(path=pictures / f"{device}-{scheme}-{name}.png")
-        assert page.evaluate(WIDE_ENOUGH), name
-
     expect(page.get_by_role("heading", name="What would you like to hear?")).to_be_visible()
-    picture("talk-empty")
+    picture(reader, pictures, "talk-empty")
     reader.ask("What is the hive built of?")
     reader.page.locator(".sentence.speaking").wait_for()
     reader.status_is("completed")
-    picture("talk")
+    picture(reader, pictures, "talk")
     page.locator(".prose").get_by_role("button", name="Source 1").click()
     expect(page.locator("#passage mark")).to_be_visible()
     expect(page.locator("#passage .excerpt")).to_contain_text("Bees dance")
-    picture("passage")
+    picture(reader, pictures, "passage")
     page.goto(f"{app.url}/?characters")
     page.get_by_role("button", name="Edit Ines").first.click()
-    picture("characters")
+    picture(reader, pictures, "characters")
     page.goto(f"{app.url}/?collections")
     expect(page.get_by_role("list", name="Your knowledge bases").get_by_role("link").first).to_be_visible()
-    picture("collections")
+    picture(reader, pictures, "collections")
     page.goto(f"{app.url}/?collection={collection}")
     added(reader, "The hive")
     page.set_input_files("#files", [BROKEN, file("long.txt", "Bees fly. " * 38_000)])  # type: ignore[list-item]
@@ -68,10 +56,10 @@ def test_pictures_of_talks_and_none_scrolls_sideways(
     page.get_by_role("searchbox", name="Look something up").fill("what are combs built of")
     page.get_by_role("button", name="Find").click()
     expect(page.get_by_role("button", name="Open The hive").first).to_be_visible()
-    picture("collection")
+    picture(reader, pictures, "collection")
     page.mouse.wheel(0, 2_000)
     reader.wait("scrollY + innerHeight >= document.documentElement.scrollHeight - 2")
-    picture("found")
+    picture(reader, pictures, "found")
 
 
 def test_the_files_of_a_chat_have_room_in_a_page_at_400_percent(open_page: OpenPage) -> None:

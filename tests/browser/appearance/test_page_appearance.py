@@ -16,33 +16,28 @@ OpenPage = Callable[..., Reader]
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
-DEVICES = {"desktop": DESKTOP, "phone": PHONE}
+DEVICES = {"phone": PHONE, "desktop": DESKTOP}
 ZOOMED = {"width": 320, "height": 256}
 MOVING = {"reduced_motion": "no-preference"}
-LOOKS = [
-    pytest.param("desktop", DESKTOP, "light"),
-    pytest.param("phone", PHONE, "dark"),
-    pytest.param("desktop", DESKTOP, "dark", marks=pytest.mark.long),
-    pytest.param("phone", PHONE, "light", marks=pytest.mark.long),
-]
-"""Of the places that take long to picture, both sizes and both schemes: a scheme changes no width."""
+WIDE_ENOUGH = "document.documentElement.scrollWidth <= innerWidth"
+
+
+def picture(reader: Reader, folder: Path, name: str) -> None:
+    """What is on show, in both sizes and both schemes; none scrolls sideways."""
+    for (device, viewport), scheme in product(DEVICES.items(), ("dark", "light")):
+        reader.page.set_viewport_size(viewport)
+        reader.page.emulate_media(color_scheme=scheme)
+        reader.page.screenshot(path=folder / f"{device}-{scheme}-{name}.png")
+        assert reader.page.evaluate(WIDE_ENOUGH), (name, device)
 
 
 def test_pictures_of_the_page(open_page: OpenPage, pictures: Path) -> None:
     reader = open_page(viewport=DESKTOP, **MOVING)
-
-    def picture(name: str) -> None:
-        for (device, viewport), scheme in product(DEVICES.items(), ("light", "dark")):
-            reader.page.set_viewport_size(viewport)
-            reader.page.emulate_media(color_scheme=scheme, **MOVING)
-            reader.page.screenshot(path=pictures / f"{device}-{scheme}-{name}.png")
-            assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, device)
-
     reader.page.get_by_role("heading", name="What would you like to hear?").wait_for()
-    picture("welcome")
+    picture(reader, pictures, "welcome")
     reader.ask("Tell me a story about a lighthouse keeper and a fox")
     reader.page.locator(".word.said").wait_for()
-    picture("speaking")
+    picture(reader, pictures, "speaking")
     reader.page.get_by_role("button", name="Pause").click()
     expect(reader.page.locator("#doing")).to_have_text("Paused")
     reader.page.set_viewport_size({"width": 360, "height": 600})
