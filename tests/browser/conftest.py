@@ -59,6 +59,7 @@ LISTS = (
 )
 CLOUD = {"breaker_failures": 1_000, "voice_languages": {"alto": ["en"], "joe": ["de"]}}
 STILL = {"reduced_motion": "reduce"}
+VOICE_OFF = """if (origin !== "null") localStorage["rhapsode:preferences"] ??= '{"voice":false}'"""
 expect.set_options(timeout=PATIENCE_MS)
 FLAGS = [
     "--no-sandbox",
@@ -134,7 +135,7 @@ def open_page(chromium: Browser, app: RunningApp) -> Iterator[Callable[..., Read
     def open_at(path: str = "/", *, voice: bool = True, **context: Any) -> Reader:
         profile = chromium.new_context(**STILL | context)
         if not voice:
-            profile.add_init_script("localStorage['rhapsode:preferences'] ??= '{\"voice\":false}'")
+            profile.add_init_script(VOICE_OFF)
         readers.append(Reader.at(profile, path if path.startswith("http") else app.url + path))
         return readers[-1]
 

@@ -12,6 +12,7 @@ from tests.browser import session_log
 from tests.browser.conftest import SHORT, STORY
 from tests.browser.network_cable import Cable
 from tests.browser.page_reader import Reader
+from tests.browser.test_page_controls import asked_with
 from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.browser
@@ -118,13 +119,11 @@ AudioWorklet.prototype.addModule = async function (...wish) {
 """
 
 
-def test_play_that_is_pressed_before_the_player_has_come_counts(open_page: OpenPage) -> None:
-    first = open_page()
-    first.ask("briefly")
-    first.wait("s.turn === null && s.samplesPlayed > 0")
+def test_play_that_is_pressed_before_the_player_has_come_counts(open_page: OpenPage, app: RunningApp) -> None:
+    session = asked_with(app.url, {}, prompt="briefly")
     later = open_page("/web/icon.svg")
     later.page.add_init_script(HOLD_THE_PLAYER)
-    later.page.goto(first.page.url)
+    later.page.goto(f"{app.url}/?session={session}")
     later.status_is("completed")
     later.page.click(".replay")
     later.page.wait_for_function("Boolean(globalThis.letThePlayerCome)")

@@ -106,6 +106,7 @@ def _bring_about(reader: Reader, screen: str) -> None:
         reader.ask("in markdown")
         reader.status_is("completed")
         page.locator(".keep summary").first.click()
+        page.get_by_role("button", name="Pause").click()
         page.click("#sound summary")
     elif screen == "settings":
         reader.open_sidebar()

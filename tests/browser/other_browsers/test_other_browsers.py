@@ -63,7 +63,9 @@ def reader(open_tab: OpenTab, app: RunningApp) -> Iterator[Reader]:
     reader.close()
 
 
-def test_a_question_is_answered_and_its_sound_plays_to_the_end(reader: Reader, app: RunningApp) -> None:
+def test_an_answer_sounds_to_its_end_and_another_version_takes_its_place(
+    reader: Reader, app: RunningApp
+) -> None:
     assert reader.page.inner_text("#welcome h2") == "What would you like to hear?"
     reader.ask("briefly")
     reader.wait("document.querySelector('.word.said') && s.rms > 0.005")
@@ -71,16 +73,23 @@ def test_a_question_is_answered_and_its_sound_plays_to_the_end(reader: Reader, a
     session = reader.page.evaluate("new URLSearchParams(location.search).get('session')")
     [turn] = session_log.turns(app.url, session)
     assert reader.stats["samplesPlayed"] == turn["audio_ms"] * 48, "all of it, once"
+    reader.page.click(f"{LAST} footer button:has([href='#i-again'])")
+    counted = "document.querySelector('.turn .versions:not([hidden]) .count')?.textContent === arg"
+    reader.wait(counted, "2/2")
+    reader.wait(ANSWERED, SHORT)
+    reader.page.click(".versions button")
+    reader.wait(counted, "1/2")
+    reader.wait("document.activeElement.ariaLabel === 'Next version'")
+    assert reader.page.evaluate("document.querySelectorAll('.turn').length") == 1
 
 
-def test_a_reload_in_mid_answer_goes_on_where_one_was(reader: Reader) -> None:
+def test_a_reload_goes_on_where_one_was_and_stop_is_silence_until_the_next_question(reader: Reader) -> None:
     reader.ask("a story")
     reader.hears(reader.reloads_in_mid_answer())
     reader.wait(ANSWERED, STORY)
-
-
-def test_stop_is_silence_until_the_next_question(reader: Reader) -> None:
     reader.ask("a story without end")
+    latest = f"Number(document.querySelector('{LAST}').dataset.turn)"
+    reader.wait(f"document.querySelectorAll('.turn').length === 2 && s.turn === {latest}")
     reader.hears(200)
     reader.page.click("#stop")
     reader.wait(f"""document.querySelector('{LAST}[data-status="stopped"]') && s.turn === null""")
@@ -106,20 +115,9 @@ def test_voice_mode_hears_a_question_answers_it_and_shows_its_states(
     reader.wait("!document.querySelector('body[data-voice]') && document.querySelector('#voice-bar').hidden")
 
 
-def test_another_version_takes_the_place_of_an_answer(reader: Reader) -> None:
-    reader.ask("briefly")
-    reader.wait(ANSWERED, SHORT)
-    reader.page.click(f"{LAST} footer button:has([href='#i-again'])")
-    counted = "document.querySelector('.turn .versions:not([hidden]) .count')?.textContent === arg"
-    reader.wait(counted, "2/2")
-    reader.wait(ANSWERED, SHORT)
-    reader.page.click(".versions button")
-    reader.wait(counted, "1/2")
-    reader.wait("document.activeElement.ariaLabel === 'Next version'")
-    assert reader.page.evaluate("document.querySelectorAll('.turn').length") == 1
-
-
-def test_formulas_are_typeset_and_code_has_colours(reader: Reader) -> None:
+def test_formulas_are_typeset_code_has_colours_and_in_light_ones_nothing_scrolls_sideways(
+    reader: Reader,
+) -> None:
     reader.ask("in formulas")
     reader.wait("document.querySelectorAll('.prose math').length === 4")
     fraction = "document.querySelector('.prose math mfrac').getBoundingClientRect()"
@@ -130,9 +128,15 @@ def test_formulas_are_typeset_and_code_has_colours(reader: Reader) -> None:
     reader.page.click("#stop")
     painted = "CSS.highlights?.get('code-keyword')?.size ?? 'none'"
     reader.wait(f"({painted}) === (CSS.highlights ? 2 : 'none')")
+    fits(reader, dark=False)
 
 
-def test_dark_colours_are_chosen_on_a_light_system(reader: Reader) -> None:
+def test_the_side_bar_leads_from_place_to_place_and_dark_colours_are_chosen_on_a_light_system(
+    reader: Reader,
+) -> None:
+    for place, title in (("stories", "Stories"), ("library", "Characters"), ("chat", "New chat")):
+        reader.page.click(f".places [data-place={place}]")
+        reader.wait("document.querySelector('#heading').textContent === arg", title)
     reader.page.click("#settings-button")
     choice = "document.querySelector('dialog[open] select:has([value=dark])')"
     reader.wait(choice)
@@ -143,28 +147,20 @@ def test_dark_colours_are_chosen_on_a_light_system(reader: Reader) -> None:
     reader.page.evaluate("localStorage.clear()")
 
 
-def test_the_side_bar_leads_from_place_to_place(reader: Reader) -> None:
-    for place, title in (("stories", "Stories"), ("library", "Characters"), ("chat", "New chat")):
-        reader.page.click(f".places [data-place={place}]")
-        reader.wait("document.querySelector('#heading').textContent === arg", title)
-
-
-def test_in_light_colours_nothing_scrolls_sideways(reader: Reader) -> None:
-    fits(reader, dark=False)
-
-
 def test_in_dark_colours_nothing_scrolls_sideways(launch: Launch, app: RunningApp) -> None:
     with launch(dark=True) as open_tab:
         reader = open_tab()
         reader.page.goto(app.url)
+        reader.ask("in markdown")
+        reader.wait(f"""document.querySelector('{LAST}[data-status="completed"]')""")
         fits(reader, dark=True)
         reader.close()
 
 
 def fits(reader: Reader, *, dark: bool) -> None:
+    """An answer with a table and code, at two widths."""
     assert all((channel < 100) == dark for channel in reader.page.evaluate(BACKGROUND))
-    reader.ask("in markdown")
-    reader.wait(f"""document.querySelector('{LAST}[data-status="completed"] table')""")
+    reader.wait(f"document.querySelector('{LAST} table')")
     for width in (320, 1_280):
         reader.page.set_viewport_size({"width": width, "height": 700})
         reader.wait("innerWidth < arg", width + 150)
