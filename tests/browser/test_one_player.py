@@ -46,11 +46,13 @@ def test_the_voice_goes_on_while_the_place_changes_and_comes_back(listener: Read
 
 
 def test_a_chat_that_is_heard_is_lit_again_when_one_comes_back(listener: Reader) -> None:
+    listener.wait("Number(document.querySelector('#seek').max) > 8000")  # so much is here already
+    before = listener.stats["underruns"]
     listener.goes_to("Stories")
     listener.page.locator("#source").click()
     listener.page.locator(".word.said").wait_for()
     expect(listener.page.locator("#source")).to_be_hidden()
-    assert listener.stats["underruns"] == 0
+    assert listener.stats["underruns"] == before
 
 
 def test_back_and_forward_go_through_places(open_page: OpenPage, app: RunningApp) -> None:

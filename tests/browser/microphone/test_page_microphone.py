@@ -233,7 +233,7 @@ def test_both_ways_are_shown_side_by_side_here_and_in_the_history(
 def test_the_dock_of_a_page_that_listens_fits_and_its_controls_have_names(
     visit: Visit, pictures: Path
 ) -> None:
-    reader = visit(0.3, YOUNG_MAN, 60.0)
+    reader = visit(0.3, YOUNG_MAN, AMIABLE, 60.0)
     reader.page.click("#microphone")
     reader.wait("document.querySelector('.coming .firm')?.textContent.length > 3")
     for width, scheme in product((1280, 390), ("light", "dark")):
