@@ -120,24 +120,21 @@ def test_words_appear_while_the_answer_is_still_being_written(open_page: OpenPag
 def test_every_sample_is_played_once_without_a_gap(open_page: OpenPage, app: RunningApp, codec: str) -> None:
     """All of the sound is there when it is played: while it is made, a busy machine makes it late."""
     session = asked_with(app.url, {}, prompt="briefly")
-    reader = open_page("/web/icon.svg")
+    reader = open_page("/web/icon.svg", voice=False)  # nothing is heard but what is asked for
     if codec == "pcm16":
         reader.page.add_init_script("delete globalThis.AudioDecoder")
     reader.page.goto(f"{app.url}/?session={session}")
     reader.status_is("completed")
-    reader.wait("s.turn === null")  # the end of the answer, if it was still heard by then
-    before = reader.stats
     reader.page.click(".replay")
     reader.hears(300)
     earlier = reader.stats["positionMs"]
     reader.hears(earlier + 200)
-    reader.wait("s.turn === null && s.samplesPlayed > arg", before["samplesPlayed"])
+    reader.wait("s.turn === null")
     stats = reader.stats
     assert stats["codec"] == codec
-    assert stats["underruns"] == before["underruns"]
+    assert stats["underruns"] == 0
     assert reader.answer == SHORT
-    played = stats["samplesPlayed"] - before["samplesPlayed"]
-    assert played == session_log.turns(app.url, session)[0]["audio_ms"] * RATES[codec]
+    assert stats["samplesPlayed"] == session_log.turns(app.url, session)[0]["audio_ms"] * RATES[codec]
 
 
 def test_the_light_is_on_the_sentence_and_the_word_that_are_heard(
