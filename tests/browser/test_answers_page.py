@@ -95,14 +95,22 @@ def test_links_are_safe_and_code_is_copied(open_page: OpenPage) -> None:
     assert reader.page.evaluate("navigator.clipboard.readText()") == code
 
 
-def test_code_has_colours_that_can_be_read_and_its_text_stays_as_it_is(open_page: OpenPage) -> None:
+def ask_elsewhere(app: RunningApp, reader: Reader, prompt: str) -> None:
+    """A question in the session on show; its answer is spoken, and not heard before `reader` plays it."""
+    asked = f"{app.url}/v1/sessions/{reader.session}/turns"
+    httpx.post(asked, json={"prompt": prompt}, timeout=30).raise_for_status()
+
+
+def test_code_has_colours_that_can_be_read_and_its_text_stays_as_it_is(
+    open_page: OpenPage, app: RunningApp
+) -> None:
     reader = open_page(color_scheme="light", voice=False)
     asked: list[str] = []
     reader.page.on("request", lambda request: asked.append(request.url))
     reader.ask("briefly")
     reader.status_is("completed")
     assert not any("/vendor/" in url for url in asked)
-    reader.ask("in markdown")
+    ask_elsewhere(app, reader, "in markdown")
     expect(reader.page.locator(".turn")).to_have_count(2)
     reader.status_is("completed")
     reader.wait("CSS.highlights.get('code-keyword')?.size === 2")
@@ -123,20 +131,20 @@ def test_code_has_colours_that_can_be_read_and_its_text_stays_as_it_is(open_page
     assert reader.page.locator(".code code span").evaluate_all(
         "(spans) => spans.every((span) => /sentence|tail|last/.test(span.className))"
     )
-    reader.page.locator(".turn").last.get_by_role("button", name="Read aloud").click()
+    reader.page.locator(".turn").last.get_by_role("button", name="Play").click()
     reader.hears()
     reader.wait("document.querySelector('.code .speaking') !== null")
     reader.wait("CSS.highlights.get('code-keyword').size === 0")
 
 
-def test_formulas_are_typeset_and_prices_are_not(open_page: OpenPage) -> None:
+def test_formulas_are_typeset_and_prices_are_not(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page(viewport={"width": 390, "height": 800}, voice=False)
     asked: list[str] = []
     reader.page.on("request", lambda request: asked.append(request.url))
     reader.ask("briefly")
     reader.status_is("completed")
     assert not any("/vendor/" in url for url in asked)
-    reader.ask("in formulas")
+    ask_elsewhere(app, reader, "in formulas")
     expect(reader.page.locator(".turn")).to_have_count(2)
     reader.status_is("completed")
     prose = reader.page.locator(".prose").last
@@ -148,7 +156,7 @@ def test_formulas_are_typeset_and_prices_are_not(open_page: OpenPage) -> None:
     expect(prose.locator("li")).to_contain_text("but not $\\nonsense{x}$ nor $x^$.")
     expect(reader.page.locator("#follow")).to_have_count(1)
     formula = prose.locator(".formula").first.evaluate_handle("(formula) => formula.parentElement")
-    reader.page.locator(".turn").last.get_by_role("button", name="Read aloud").click()
+    reader.page.locator(".turn").last.get_by_role("button", name="Play").click()
     reader.wait("document.querySelector('.formula.speaking math') !== null")
     assert formula.evaluate("(paragraph) => paragraph.isConnected"), "nothing is drawn twice"
     assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")

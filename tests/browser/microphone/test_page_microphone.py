@@ -43,7 +43,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 
 def test_speech_becomes_a_question_and_is_answered_aloud(visit: Visit, app: RunningApp) -> None:
-    reader = visit(0.3, CLUBS, 60.0)
+    reader = visit(0.3, YOUNG_MAN, 60.0)
     reader.page.get_by_role("button", name="Talk", exact=True).click()
     state_is(reader, "listening", "hearing")
     assert not reader.page.is_visible("#recorded")
