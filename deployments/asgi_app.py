@@ -102,6 +102,8 @@ def describe(app: FastAPI) -> None:
         for path, operation in _operations(document):
             operation["responses"].pop("422", None)
             operation["responses"].setdefault("default", _refusal(path))
+            for body in operation.get("requestBody", {}).get("content", {}).values():
+                components["schemas"] |= body.get("schema", {}).pop("$defs", {})
             if path in PUBLIC or path.startswith(SIGNED):
                 operation["security"] = []
         return document

@@ -1,6 +1,7 @@
 """Schemathesis sends every route what its description allows, and what it does not: nothing breaks, and every
 answer is one that the description knows."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,12 @@ CHECKED = [
     CHECKS.get_one(name)
     for name in ("status_code_conformance", "content_type_conformance", "response_schema_conformance")
 ]
+
+
+def test_each_reference_in_the_description_is_to_a_schema_in_it() -> None:
+    schemas = SCHEMA.raw_schema["components"]["schemas"]
+    named = re.findall(r"'\$ref': '([^']+)'", str(SCHEMA.raw_schema))
+    assert set(named) <= {f"#/components/schemas/{name}" for name in schemas}
 
 
 @pytest.fixture(scope="module")
