@@ -10,12 +10,13 @@ from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import Final
 
 import psutil
 import ray
 from ray import serve
 from ray._private import parameter, ray_constants, services
+from ray.serve._private.application_state import StatusOverview
 from ray.serve.context import _get_global_client
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
@@ -119,6 +120,8 @@ def deploy(
 ) -> None:
     """Deploy the file as `serve deploy` would, and wait until everything is healthy.
 
+    The controller is asked for this application alone: `serve.status` makes 50 ms of work of each question,
+    which the replicas that are starting would wait for.
     `logs`: what Ray's processes of this machine write, where it holds those of all replicas.
     """
     name = config.applications[0].name
@@ -127,13 +130,12 @@ def deploy(
     client.deploy_apps(config)
     deadline = monotonic() + patience_s
     while monotonic() < deadline:
-        application = serve.status().applications.get(name)
-        if application is not None:
-            note(" · ".join(f"{part} {state}" for part, state in _replicas(application).items()))
-            if application.status == ApplicationStatus.RUNNING:
-                return
-            if application.status == ApplicationStatus.DEPLOY_FAILED:
-                raise CliError(_reason(application, logs), "Correct that, and try again.")
+        found = client.get_serve_status(name)
+        note(" · ".join(f"{part} {state}" for part, state in _states(found).items()))
+        if found.app_status.status == ApplicationStatus.RUNNING:
+            return
+        if found.app_status.status == ApplicationStatus.DEPLOY_FAILED:
+            raise CliError(_reason(found, logs), "Correct that, and try again.")
         sleep(_POLL_S)
     raise CliError(f"The deployments were not ready after {patience_s:.0f} s.", "Is the machine very busy?")
 
@@ -151,11 +153,10 @@ def is_alive() -> bool:
 
 
 def replicas(name: str) -> dict[str, str]:
-    """Returns Serve's status of each deployment. `serve.status` makes 50 ms of work of the same question."""
+    """Returns Serve's status of each deployment."""
     client = _get_global_client()
     assert client is not None
-    found = client.get_serve_status(name).deployment_statuses
-    return {deployment.name: deployment.status.value.lower() for deployment in found}
+    return _states(client.get_serve_status(name))
 
 
 def stop() -> None:
@@ -169,16 +170,17 @@ def stop() -> None:
             ray.shutdown()
 
 
-def _replicas(application: Any) -> dict[str, str]:
-    return {name: str(part.status.value).lower() for name, part in application.deployments.items()}
+def _states(application: StatusOverview) -> dict[str, str]:
+    return {part.name: part.status.value.lower() for part in application.deployment_statuses}
 
 
-def _reason(application: Any, logs: Path | None) -> str:
+def _reason(application: StatusOverview, logs: Path | None) -> str:
     """Which deployment did not start, and why: the innermost cause of what Serve reports."""
-    for name, part in application.deployments.items():
+    for part in application.deployment_statuses:
         if part.message and part.status.value != "HEALTHY":
-            found = cause(part.message) or (cause_in_log(logs, name) if logs is not None else "")
-            return f"{name} did not start: {found or part.message.splitlines()[-1].strip()}"
-    lines = [line.strip() for line in (application.message or "").splitlines() if line.strip()]
-    reason = cause(application.message or "") or (lines or ["no reason given"])[-1]
+            found = cause(part.message) or (cause_in_log(logs, part.name) if logs is not None else "")
+            return f"{part.name} did not start: {found or part.message.splitlines()[-1].strip()}"
+    message = application.app_status.message
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    reason = cause(message) or (lines or ["no reason given"])[-1]
     return f"The application did not start: {reason}"

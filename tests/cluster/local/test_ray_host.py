@@ -3,11 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import psutil
 import pytest
-from ray.serve._private.common import DeploymentStatus
+from ray.serve._private.application_state import ApplicationStatus, ApplicationStatusInfo, StatusOverview
+from ray.serve._private.common import DeploymentStatus, DeploymentStatusInfo, DeploymentStatusTrigger
 
 from cluster.checks.accelerators import Accelerators
 from cluster.local import ray_host
@@ -111,9 +111,11 @@ def test_a_failed_deployment_is_told_by_its_cause(part: str, message: str, said:
     (tmp_path / "serve/replica_rhapsode_Gateway_x2k9.log").write_text(
         f"Traceback:\n{INNER}ERROR: {GATEWAY}\n"
     )
-    healthy = SimpleNamespace(message="", status=DeploymentStatus.HEALTHY)
-    failed = SimpleNamespace(message=message, status=DeploymentStatus.DEPLOY_FAILED)
-    application = SimpleNamespace(
-        message="Failed to update.", deployments={"Librarian": healthy, part: failed}
-    )
+    trigger = DeploymentStatusTrigger.UNSPECIFIED
+    parts = [
+        DeploymentStatusInfo("Librarian", DeploymentStatus.HEALTHY, trigger),
+        DeploymentStatusInfo(part, DeploymentStatus.DEPLOY_FAILED, trigger, message),
+    ]
+    whole = ApplicationStatusInfo(ApplicationStatus.DEPLOY_FAILED, "Failed to update.")
+    application = StatusOverview(whole, deployment_statuses=parts)
     assert ray_host._reason(application, tmp_path).startswith(said)

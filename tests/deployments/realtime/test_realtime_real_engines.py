@@ -25,9 +25,9 @@ async def test_a_stock_client_speaks_with_real_engines(tmp_path: Path) -> None:
         text_to_speech={"engine": "piper"},
         speech_to_text={"engine": "whisper"},
         quality_speech_to_text={"engine": "whisper"},
-        session={"max_tokens": 40},
+        session={"max_tokens": 24},
     )
-    clip = recorded_speech.librivox()[0]
+    clip = recorded_speech.librivox()[1]
     pcm = silence(400) + wide(clip.pcm) + silence(2_000)
     with running_app(settings) as app:
         async with (
