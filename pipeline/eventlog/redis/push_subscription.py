@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 import anyio
@@ -23,6 +23,51 @@ SILENCE_S: Final = 3.0
 _logger = logging.getLogger(__name__)
 
 
+class PushConnection:
+    """A connection to one server that announces appends, and is given up when it stays silent."""
+
+    def __init__(self) -> None:
+        self.connection: AbstractConnection | None = None
+        """None: there is nothing to say, as the next one begins with all channels."""
+        self._heard_at = 0.0
+
+    async def begin(self, connection: AbstractConnection, channels: Iterable[bytes]) -> None:
+        async with asyncio.timeout(REPLY_S):
+            await connected(connection)
+        self._heard_at = time.monotonic()
+        # Sessions that join during the write below go out by `say`; being subscribed twice is harmless.
+        self.connection = connection
+        if wishes := [(b"SSUBSCRIBE", channel) for channel in channels]:
+            await send(connection, *wishes)
+
+    async def read(self, connection: AbstractConnection) -> Any:
+        """The next message of the server."""
+        message = await connection.read_response()
+        self._heard_at = time.monotonic()
+        return message
+
+    async def say(self, *words: bytes) -> None:
+        if self.connection is not None:
+            try:
+                await send(self.connection, words)
+            except BROKEN:
+                return  # the reader finds the same break and repairs it
+
+    async def check(self) -> None:
+        """A server that stays silent after being asked is given up; the reader then connects anew."""
+        silent_s = time.monotonic() - self._heard_at
+        if self.connection is None or silent_s < SILENCE_S:
+            return
+        if silent_s > 2 * SILENCE_S:
+            await self.close()
+        else:
+            await self.say(b"PING")
+
+    async def close(self) -> None:
+        if self.connection is not None:
+            await self.connection.disconnect(nowait=True)
+
+
 class RedisPushSubscription:
     """A push subscription over one connection. Channel names are those of the sessions' meta keys."""
 
@@ -31,48 +76,37 @@ class RedisPushSubscription:
         self._channel_of = channel_of
         self._sessions: dict[bytes, SessionId] = {}
         self._order = anyio.Lock()
-        self._connection: AbstractConnection | None = None
+        self._line = PushConnection()
         self._closed = False
-        self._heard_at = 0.0
 
     async def subscribe(self, session: SessionId) -> None:
         async with self._order:
             channel = (await self._channel_of(session)).encode()
             self._sessions[channel] = session
-            await self._say(b"SSUBSCRIBE", channel)
+            await self._line.say(b"SSUBSCRIBE", channel)
 
     async def unsubscribe(self, session: SessionId) -> None:
         async with self._order:
             for channel in [channel for channel, known in self._sessions.items() if known == session]:
                 del self._sessions[channel]
-                await self._say(b"SUNSUBSCRIBE", channel)
-
-    async def _say(self, *words: bytes) -> None:
-        """Without a connection there is nothing to say: the next one begins with all subscriptions."""
-        if self._connection is not None:
-            try:
-                await send(self._connection, words)
-            except BROKEN:
-                return  # `pushes` finds the same break and repairs it
+                await self._line.say(b"SUNSUBSCRIBE", channel)
 
     async def pushes(self) -> AsyncGenerator[Push | Subscribed, None]:
         attempt = 0
         while not self._closed:
             connection = self._client.dial()
             try:
-                await self._open(connection)
+                await self._line.begin(connection, self._sessions)
                 attempt = 0
                 while True:
-                    message = await connection.read_response()
-                    self._heard_at = time.monotonic()
-                    heard = understand(self._sessions, message)
+                    heard = understand(self._sessions, await self._line.read(connection))
                     if heard is not None:
                         yield heard
             except (*BROKEN, ResponseError, LogError) as failure:
                 attempt += 1
                 await self._recover(failure, attempt)
             finally:
-                self._connection = None
+                self._line.connection = None
                 await connection.disconnect(nowait=True)
 
     async def _recover(self, failure: Exception, attempt: int) -> None:
@@ -83,29 +117,12 @@ class RedisPushSubscription:
             _logger.warning("the log cannot be heard: %s", error)
             await anyio.sleep(RETRY_S)
 
-    async def _open(self, connection: AbstractConnection) -> None:
-        async with asyncio.timeout(REPLY_S):
-            await connected(connection)
-        self._heard_at = time.monotonic()
-        # Sessions that join during the write below go out by `_say`; being subscribed twice is harmless.
-        self._connection = connection
-        if self._sessions:
-            await send(connection, *((b"SSUBSCRIBE", channel) for channel in self._sessions))
-
     async def check(self) -> None:
-        """A server that stays silent after being asked is given up; `pushes` then connects anew."""
-        connection, silent_s = self._connection, time.monotonic() - self._heard_at
-        if connection is None or silent_s < SILENCE_S:
-            return
-        if silent_s > 2 * SILENCE_S:
-            await connection.disconnect(nowait=True)
-        else:
-            await self._say(b"PING")
+        await self._line.check()
 
     async def aclose(self) -> None:
         self._closed = True
-        if self._connection is not None:
-            await self._connection.disconnect(nowait=True)
+        await self._line.close()
 
 
 def understand(sessions: Mapping[bytes, SessionId], message: Any) -> Push | Subscribed | None:

@@ -2,21 +2,18 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import MovedError, ResponseError
 
 from pipeline.eventlog.event_log import Push, Subscribed
 from pipeline.eventlog.redis.client import pause_s
 from pipeline.eventlog.redis.cluster.cluster_topology import ClusterTopology
 from pipeline.eventlog.redis.cluster.hash_slots import completed, slot_of
-from pipeline.eventlog.redis.push_subscription import RETRY_S, SILENCE_S, understand
-from pipeline.eventlog.redis.server import BROKEN, REPLY_S, Command, connected, send
+from pipeline.eventlog.redis.push_subscription import RETRY_S, PushConnection, understand
+from pipeline.eventlog.redis.server import BROKEN
 from schemas.errors import LogError
 from schemas.ids import SessionId
 
@@ -25,31 +22,13 @@ HEARD: Final = 256
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(eq=False)
-class _Line:
+class _Line(PushConnection):
     """A connection to one shard, or the wish for one."""
 
-    address: str
-    channels: set[bytes] = field(default_factory=set)
-    connection: AbstractConnection | None = None
-    heard_at: float = 0.0
-
-    async def say(self, *words: bytes) -> None:
-        """Without a connection there is nothing to say: the next one begins with all subscriptions."""
-        if self.connection is not None:
-            try:
-                await send(self.connection, words)
-            except BROKEN:
-                return  # the reader finds the same break
-
-    async def check(self) -> None:
-        silent_s = time.monotonic() - self.heard_at
-        if self.connection is None or silent_s < SILENCE_S:
-            return
-        if silent_s > 2 * SILENCE_S:
-            await self.connection.disconnect(nowait=True)
-        else:
-            await self.say(b"PING")
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self.address = address
+        self.channels: set[bytes] = set()
 
 
 class ClusterPushSubscription:
@@ -103,8 +82,7 @@ class ClusterPushSubscription:
 
     async def aclose(self) -> None:
         for line in self._lines.values():
-            if line.connection is not None:
-                await line.connection.disconnect(nowait=True)
+            await line.close()
 
     # ---------------------------------------------------------------- which channel on which line
 
@@ -155,19 +133,13 @@ class ClusterPushSubscription:
         """Until the connection breaks or nothing is left to be heard on it."""
         connection = self._shards.node(line.address).server.dial()
         try:
-            async with asyncio.timeout(REPLY_S):
-                await connected(connection)
-            line.heard_at = time.monotonic()
-            line.connection = connection
-            wishes: list[Command] = [(b"SSUBSCRIBE", channel) for channel in line.channels]
-            await send(connection, *(wishes or [(b"PING",)]))
+            await line.begin(connection, line.channels)
             while line.channels:
                 try:
-                    message = await connection.read_response()
+                    message = await line.read(connection)
                 except MovedError as moved:
                     await self._moved(moved.slot_id, completed(str(moved).rpartition(" ")[2], line.address))
                     continue
-                line.heard_at = time.monotonic()
                 await self._take(line, message)
         finally:
             line.connection = None

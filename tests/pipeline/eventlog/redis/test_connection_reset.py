@@ -55,7 +55,7 @@ async def test_a_subscription_hears_all_that_was_asked_for_all_the_same(log: Red
     with anyio.fail_after(30):
         async with aclosing(subscription.pushes()) as heard:
             assert isinstance(await anext(heard), Subscribed)
-            await hang_up(subscription._connection)
+            await hang_up(subscription._line.connection)
             await subscription.unsubscribe(second)
             await subscription.subscribe(third)
             again = set[SessionId]()
