@@ -45,6 +45,8 @@ _OVERRUN: Final = -4 * 1024 * 1024
 _PIECES: Final = 4_000
 """Pieces of events that may wait for the others: each new one has all of its stream's looked at. The receive
 window has room for a quarter of it, in pieces as clients cut them."""
+_LINES: Final = 1_000
+"""Of an offer: its reader compares each source with all before it. Browsers' offers have about a hundred."""
 _TAKES: Final = 4_096
 """Bytes of a message that a client must take: errors are shorter; 0 in an offer is any size."""
 Open = Callable[[], Awaitable[Opened]]
@@ -258,6 +260,8 @@ class _Call:
 
 def checked(offer: str) -> None:
     """Raises RealtimeInvalid unless it is an offer of one audio track and a data channel."""
+    if len(offer.splitlines()) > _LINES:
+        raise _invalid(f"An offer has at most {_LINES} lines.")
     try:
         description = SessionDescription.parse(offer)
     except Exception as error:  # as in `negotiate`
