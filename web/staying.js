@@ -47,8 +47,8 @@ export function beginAnew(before) {
 }
 
 /**
- * From now on, in every tab: whichever thinks of it first renews the token for all, and with the user who signs out of one
- * all are left; a page to which the browser goes back is shown as it was.
+ * From now on the first tab that finds the token half used up renews it for all tabs, and a tab whose user has changed in
+ * another one begins anew, also one to which the browser goes back.
  */
 export function staySignedIn() {
   const before = user();
