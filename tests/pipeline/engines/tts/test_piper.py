@@ -103,7 +103,10 @@ def test_no_pause_at_a_comma_is_long(joe: Voice) -> None:
     assert max(pauses) * 1_000 * joe.hop / joe.sample_rate <= 120
 
 
-READ = "An old keeper lived in a lighthouse. Every evening he climbed the stairs and lit the lamp."
+READ = (
+    "An old keeper lived in a lighthouse at the edge of the sea. Every evening he climbed the stairs and lit "
+    "the lamp. One night a small fox came to his door, wet and shivering from the storm."
+)
 
 
 async def test_a_speed_is_as_fast_as_it_says_and_words_are_where_they_are_heard(
