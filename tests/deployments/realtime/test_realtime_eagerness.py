@@ -55,7 +55,8 @@ async def test_each_eagerness_waits_for_its_own_silence_and_words_alone_interrup
     app: RunningApp, eagerness: str, silence_ms: int
 ) -> None:
     agreement = wide(austen()[BYTES_PER_MS * 600 : BYTES_PER_MS * 1_200])
-    quiet = np.frombuffer(austen("0870")[: BYTES_PER_MS * 2_500], "<i2") * 10 ** (-16 / 20)
+    unbroken = austen("0870")[: BYTES_PER_MS * 2_500]  # a pause would end it while the answer waits for words
+    quiet = np.frombuffer(unbroken, "<i2") * 10 ** (-16 / 20)
     async with client(app) as caller:
         await listening_to(caller, eagerness)
         await caller.speak(silence(300) + question() + silence(1_500))
@@ -65,7 +66,7 @@ async def test_each_eagerness_waits_for_its_own_silence_and_words_alone_interrup
             await caller.event("conversation.item.input_audio_transcription.completed", count=count)
         assert len(caller.told("input_audio_buffer.speech_started")) == 1
         assert caller.told("response.done") == []
-        await caller.speak(silence(300) + question() + silence(1_500))
+        await caller.speak(silence(300) + wide(unbroken) + silence(1_500))
         done = await caller.event("response.done")
         assert done["response"]["status_details"]["reason"] == "turn_detected"
         assert len(caller.told("input_audio_buffer.speech_started")) == 2
