@@ -448,7 +448,7 @@ async def test_schemas_that_once_held_the_engine_up_end_or_fail_as_what_they_are
 ) -> None:
     """Within its tokens, in the schema or not at all."""
     schema = make()
-    request = ChatRequest(ASKED, 24, temperature=0.0, json_schema=schema)
+    request = ChatRequest(ASKED, 40, temperature=0.0, json_schema=schema)
     with suppress(SchemaInvalid):
         deltas, completion = await answer(llama, request)
         if completion.finish == "stop":
