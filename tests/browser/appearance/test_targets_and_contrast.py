@@ -19,6 +19,9 @@ DESKTOP: Any = {"width": 1280, "height": 720}
 TOUCH = {"has_touch": True, "is_mobile": True, "viewport": PHONE}
 EDGES = (320, 352, 353, 544, 545, 640, 641, 1_023, 1_024, 1_279, 1_280, 1_920)
 """The narrowest and the widest window, and both sides of each width where a style sheet changes the page."""
+BETWEEN = range(360, 1_920, 40)
+"""Pixels of windows in which nothing scrolls sideways, beside those."""
+_SCROLLS = "document.documentElement.scrollWidth > innerWidth"
 FOR_A_FINGER = 44
 FOR_A_MOUSE = 24
 _GO_TO_THE_LINK = """async () => {
@@ -143,7 +146,11 @@ def test_every_control_is_large_enough_at_every_width(
             reader.page.set_viewport_size({"width": width, "height": 844})
             found = reader.page.evaluate(_SMALL, FOR_A_FINGER if fingers else FOR_A_MOUSE)
             small += [(screen, *one) for one in found]
-            if reader.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            if reader.page.evaluate(_SCROLLS):
+                small.append((screen, width, "scrolls sideways"))
+        for width in () if fingers else BETWEEN:
+            reader.page.set_viewport_size({"width": width, "height": 700})
+            if reader.page.evaluate(_SCROLLS):
                 small.append((screen, width, "scrolls sideways"))
     told = "\n".join(sorted({f"{screen}: {about}" for screen, _, about, *_ in small}))
     assert told == ""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.appearance.test_targets_and_contrast import EDGES
+from tests.browser.appearance.test_targets_and_contrast import BETWEEN, EDGES
 from tests.browser.browser_microphone import CLUBS, WATCHED, YOUNG_MAN, Visit, asked, of_type, state_is
 from tests.browser.conftest import STILL
 from tests.browser.network_cable import Cable
@@ -96,7 +96,7 @@ def test_voice_mode_scrolls_sideways_at_no_width_and_its_buttons_are_free_at_400
     begin(reader)
     state_is(reader, "speaking")
     wide = []
-    for width in EDGES:
+    for width in (*EDGES, *BETWEEN):
         reader.page.set_viewport_size({"width": width, "height": 700})
         if reader.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             wide.append(width)
