@@ -50,7 +50,7 @@ def by_path() -> dict[Path, structure.Module]:
     return {module.path: module for module in structure.modules(*PACKAGES)}
 
 
-def test_what_builds_the_application_imports_no_face() -> None:
+def test_modules_that_build_the_application_import_no_face() -> None:
     """Serve builds it in a process of its own, which would take two seconds longer and keep 100 MB more."""
     building = ("deployments.app", "deployments.observability", "deployments.replicas", "deployments.rpc")
     for path in (path for path in by_path() if ".".join(path.with_suffix("").parts).startswith(building)):

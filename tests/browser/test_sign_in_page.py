@@ -151,7 +151,7 @@ def test_a_socket_that_is_refused_with_an_old_token_comes_back_with_the_next(
     nobody_is_asked(reader)
 
 
-def test_who_signs_out_leaves_nothing_in_any_tab_for_who_comes_next(
+def test_a_user_who_signs_out_leaves_nothing_in_any_tab_for_the_next_one(
     open_page: OpenPage, closed: tuple[RunningApp, str], bobs: str
 ) -> None:
     app, key = closed
