@@ -37,6 +37,7 @@ def test_a_stream_is_its_principals_alone(anna: httpx.Client, bob: httpx.Client)
 def test_a_stream_of_any_name_is_found_where_its_creation_says(anna: httpx.Client, name: str) -> None:
     made = anna.put(f"durable/{quote(name)}", content=name, headers={"Content-Type": "text/plain"})
     assert made.status_code == 201
+    assert made.headers["Location"].endswith(f"/durable/{quote(name)}")
     assert anna.get(made.headers["Location"]).text == name
 
 
