@@ -35,6 +35,11 @@ def test_an_even_stream_is_even(rate: float, seconds: float) -> None:
     assert times == pytest.approx([number / rate for number in range(len(times))])
 
 
+@pytest.mark.parametrize(("rate", "seconds"), [(0.3, 30.0), (0.6, 120.0), (2.0, 60.0)])
+def test_an_even_stream_has_nobody_who_comes_when_its_time_is_over(rate: float, seconds: float) -> None:
+    assert len(arrivals("constant", rate, rate, seconds, 1)) == round(rate * seconds)
+
+
 @pytest.mark.parametrize("profile", ["poisson", "ramp", "spike", "soak"])
 def test_by_chance_as_many_come_as_lie_under_the_line(profile: str) -> None:
     expected = area(profile, 20, 60, 200)
