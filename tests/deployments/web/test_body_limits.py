@@ -135,6 +135,8 @@ def test_of_far_too_many_fields_little_is_told(field: str) -> None:
     [
         (SettingsPatch, {"tools": {"functions": [...]}}),
         (SettingsPatch, {"pronunciations": [...]}),
+        (SettingsPatch, {"tts_extra": ...}),
+        (PreferencesPatch, {"tts_extra_params": ...}),
         (RhapsodeWishes, {"search": ...}),
     ],
 )

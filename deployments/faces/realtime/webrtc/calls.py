@@ -45,8 +45,9 @@ _OVERRUN: Final = -4 * 1024 * 1024
 _PIECES: Final = 4_000
 """Pieces of events that may wait for the others: each new one has all of its stream's looked at. The receive
 window has room for a quarter of it, in pieces as clients cut them."""
-_LINES: Final = 1_000
-"""Of an offer: its reader compares each source with all before it. Browsers' offers have about a hundred."""
+_LINES: Final = 300
+"""Of an offer: its reader goes through all codecs for each `rtcp-fb`, and all sources for each new
+one. Offers of browsers have about a hundred."""
 _TAKES: Final = 4_096
 """Bytes of a message that a client must take: errors are shorter; 0 in an offer is any size."""
 Open = Callable[[], Awaitable[Opened]]
