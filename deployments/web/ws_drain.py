@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 import anyio
-from fastapi import WebSocket, WebSocketDisconnect
+from fastapi import WebSocketDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deployments.container import GatewayContainer
 from deployments.web.error_shapes import realtime_error_events
-from deployments.web.resource_access import services_of
 from pipeline.sessions.drain import Drain
 
 SERVICE_RESTART: Final = 1012
@@ -37,10 +37,10 @@ async def deliver(send: Callable[[T], Awaitable[None]], what: T) -> None:
         raise WebSocketDisconnect(GONE) from error
 
 
-async def others_first(websocket: WebSocket) -> None:
-    """Call it before a long frame: all who listen at the same place are sent one at this moment, and what
+async def others_first(services: GatewayContainer) -> None:
+    """Call it before a long event: all who listen at the same place are told of it at this moment, and what
     else the loop has to do comes between one and the next."""
-    async with services_of(websocket).long_frames:
+    async with services.long_frames:
         pass
 
 

@@ -278,7 +278,7 @@ class _Connection:
                     continue
                 seq, event, audio = frame
                 if len(event) > LONG:
-                    await others_first(self._socket)
+                    await others_first(self.services)
                 await self._send(len(event).to_bytes(4, "big") + event + audio if audio else event.decode())
                 self._last_sent = seq
                 sent += 1
