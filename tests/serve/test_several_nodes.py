@@ -1,5 +1,6 @@
 """docs/operating.md, "Several nodes": its commands as they stand there, on three nodes on this machine."""
 
+import json
 import os
 import re
 import shutil
@@ -10,17 +11,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
+import anyio
 import httpx
 import psutil
 import pytest
 import redis
 import yaml
 
+from cluster.client.http_client import Client
 from loadtests.chaos.nodes_command import configuration
 from loadtests.servers.rhapsode_process import free_port
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.embedded.embedded_server import find_binary
+from tests.serve.conftest import STORY
+from tests.serve.test_rolling_update import PEOPLE, Person, change
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 
@@ -145,7 +151,8 @@ def site(log: str) -> Iterator[Site]:
         found.end()
 
 
-def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site, tmp_path: Path) -> None:
+def three_nodes(site: Site) -> tuple[Path, Path, str, str]:
+    """The homes of the first node and of the operator, and the commands that name the token and deploy."""
     make_folder, make_token, token, log, *serving, head, gateway, speech, deploy = documented()
     first = site.home("first", used_before=False)
     others = [site.home(f"other{number}", used_before=number != 1) for number in range(3)]
@@ -154,41 +161,59 @@ def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site
     assert secret.stat().st_mode & 0o777 == 0o600
     for other in others:
         shutil.copytree(secret.parent, other / ".config/rhapsode")
-
     site.start(first, token, log, *serving, head)
     site.start(others[0], token, log, *serving, gateway)
     site.start(others[1], token, log, *serving, speech)
+    return first, others[2], token, deploy
 
-    tree, _ = configuration(tmp_path, 1, free_port())
-    embedded_server.stop(
-        tmp_path
-    )  # it comes with the configuration; this cluster has a log server of its own
+
+def described(folder: Path, gateways: int) -> dict[str, Any]:
+    """The shipped file with scripted engines, and the gateways on the one node that is for them."""
+    tree, _ = configuration(folder, 1, free_port())
+    embedded_server.stop(folder)  # it comes with the configuration; this cluster has a log server of its own
     args = tree["applications"][0]["args"]
     del args["log"], args["gateway"]["direct_port"]
     for part in ("text_to_speech", "quality_speech_to_text"):
         args["placement"][part]["pool"] = "speech"
     for deployment in tree["applications"][0]["deployments"]:
-        if deployment["name"] == "Gateway":  # on the one node that is for gateways
-            deployment["autoscaling_config"] |= {"min_replicas": 1, "initial_replicas": 1}
+        if deployment["name"] == "Gateway":
+            del deployment["max_replicas_per_node"]
+            deployment["autoscaling_config"] |= {"min_replicas": gateways, "initial_replicas": gateways}
+    return tree
+
+
+def deployed(site: Site, home: Path, *commands: str) -> str:
+    """Words of the command that has deployed, once Ray knows all nodes."""
+    deadline = monotonic() + START_S
+    while "No node is of the pool" in (done := site.run(home, *commands)).stderr:
+        assert monotonic() < deadline
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def key_of(site: Site, first: Path, folder: Path) -> str:
+    made = site.run(first, f"RHAPSODE_HOME={folder} .venv/bin/rhapsode keys create --principal me")
+    return made.stdout.strip()
+
+
+def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site, tmp_path: Path) -> None:
+    first, operator, token, deploy = three_nodes(site)
+    tree = described(tmp_path, 1)
     file = tmp_path / "cluster.yaml"
     file.write_text(yaml.safe_dump(tree))
     deploy = deploy.replace("cluster/cluster.yaml", str(file))
 
     # Its own home has a token, as an earlier release left it, and it is not the cluster's.
-    refused = site.run(others[2], deploy)
+    refused = site.run(operator, deploy)
     assert refused.returncode == 1
     assert "does not take the token that is here" in refused.stderr
     assert "gcs_client.cc" not in refused.stderr
 
-    deadline = monotonic() + START_S
-    while "No node is of the pool" in (done := site.run(others[2], token, deploy)).stderr:
-        assert monotonic() < deadline
-    assert done.returncode == 0, done.stderr
-    assert "Python proxy" not in done.stderr
-    assert site.log.replace(":secret@", "") in done.stderr
+    said = deployed(site, operator, token, deploy)
+    assert "Python proxy" not in said
+    assert site.log.replace(":secret@", "") in said
 
-    made = site.run(first, f"RHAPSODE_HOME={tmp_path} .venv/bin/rhapsode keys create --principal me")
-    key = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    key = {"Authorization": f"Bearer {key_of(site, first, tmp_path)}"}
     with httpx.Client(base_url=f"http://127.0.0.1:{tree['http_options']['port']}", timeout=60) as http:
         assert http.get("/v1/health").json()["status"] == "ok"
         assert http.post("/v1/sessions", json={}).status_code == 401
@@ -199,6 +224,40 @@ def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site
     }
     with redis.Redis.from_url(site.log) as server:
         assert list(server.scan_iter("ev:*", count=1_000)), "the sessions are in another log"
+
+
+@pytest.mark.long
+@pytest.mark.anyio
+async def test_a_new_version_behind_the_proxy_of_a_cluster_loses_nothing(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, operator, token, deploy = three_nodes(site)
+    tree = described(tmp_path, 2)
+    told = tmp_path / "told.json"
+    told.write_text(json.dumps({"reply": STORY, "delta_chars": 5, "per_delta_ms": 35, "hurries": False}))
+    tree["applications"][0]["args"]["language_model"]["script"] = str(told)
+    file = tmp_path / "cluster.yaml"
+    file.write_text(yaml.safe_dump(tree))
+    commands = token, deploy.replace("cluster/cluster.yaml", str(file))
+    deployed(site, operator, *commands)
+    monkeypatch.setenv("RHAPSODE_KEY", key_of(site, first, tmp_path))
+    url = f"http://127.0.0.1:{tree['http_options']['port']}"
+    people = [Person(url) for _ in range(PEOPLE)]
+    updated = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        for person in people:
+            tasks.start_soon(person.talk, updated)
+        change(file, "release", "two")
+        await anyio.to_thread.run_sync(deployed, site, operator, *commands)
+        updated.set()
+    async with Client(url) as client:
+        for person in people:
+            log = [one async for one in client.events(person.session, follow="false", audio="opus")]
+            assert person.events == log[: len(person.events)]
+            assert person.ends == ["turn.completed"] * len(person.turns)
+            assert all(person.text(turn) == STORY for turn in person.turns)
+    moved = sum(event.type == "turn.resumed" for person in people for event in person.events)
+    assert moved, "no turn was handed over, so the test shows nothing"
 
 
 def test_a_cluster_without_authentication_is_refused(site: Site) -> None:
