@@ -1,7 +1,7 @@
 """Reads of a durable stream as answers: at once, as a long poll, as server-sent events."""
 
 import base64
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +15,7 @@ from deployments.container import GatewayContainer
 from deployments.faces.durable.stream_headers import EVERYWHERE, ReadQuery, next_cursor, offset_text
 from deployments.web.resource_access import PRINCIPAL, AccessRecheck
 from deployments.web.sse_format import HEADERS, QUIET
-from deployments.web.ws_drain import Left, until
+from deployments.web.ws_drain import LONG, Left, others_first, until
 from pipeline.apps.stream_bodies import is_json, joined
 from pipeline.auth.principals import Principal
 from pipeline.delivery.stream_pages import StreamEnd, StreamPage, StreamPages
@@ -23,6 +23,7 @@ from pipeline.session_state.stream_state import media_type
 from schemas.errors import InputError, LogError
 from schemas.errors.access_errors import AccessError
 from schemas.errors.stream_errors import StreamInvalid
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 
 LONG_POLL_S: Final = 20.0
@@ -114,7 +115,10 @@ class _Reading:
                 async for page in pages:
                     if isinstance(page, Left):
                         return
-                    yield QUIET if page is None else self._event(page)
+                    for piece in (QUIET,) if page is None else self._pieces(page):
+                        yield piece
+                        if len(piece) >= LONG:
+                            await others_first(self._services)
                     if self._services.clock.monotonic() >= ends_s:
                         return
         except (AccessError, InputError, LogError):  # the client comes back, and is told why
@@ -122,9 +126,12 @@ class _Reading:
 
     def _pages(self) -> AsyncGenerator[StreamPage | None, None]:
         idle_s = self._services.settings.limits.heartbeat_s
-        return self._stream.pages.follow(
-            self._after, self._stream.end, idle_s=idle_s, recheck=self._recheck.check
-        )
+        return self._stream.pages.follow(self._after, self._stream.end, idle_s=idle_s, recheck=self._check)
+
+    async def _check(self, batch: Sequence[Recorded]) -> None:
+        if sum(recorded.size + len(recorded.audio or b"") for recorded in batch) > LONG:
+            await others_first(self._services)
+        await self._recheck.check(batch)
 
     @property
     def _encoded(self) -> bool:
@@ -134,12 +141,19 @@ class _Reading:
     def _json(self) -> bool:
         return is_json(self._stream.content_type)
 
-    def _event(self, page: StreamPage) -> bytes:
-        data = b""
+    def _pieces(self, page: StreamPage) -> Iterable[bytes]:
+        """Its events: a short page's at once, a long one's as they are taken."""
+        pieces = self._events_of(page)
+        return pieces if sum(map(len, page.messages)) > LONG else (b"".join(pieces),)
+
+    def _events_of(self, page: StreamPage) -> Iterator[bytes]:
         if page.messages:
             body = joined(page.messages, self._stream.content_type)
-            lines = base64.b64encode(body) if self._encoded else _lines(body)
-            data = b"event: data\ndata:%s\n\n" % lines
+            text = b"\n" + base64.b64encode(body) if self._encoded else _lines(body)
+            yield b"event: data"
+            for at in range(0, len(text), LONG):
+                yield text[at : at + LONG].replace(b"\n", b"\ndata:")
+            yield b"\n\n"
         control: dict[str, object] = {"streamNextOffset": offset_text(page.next)}
         if page.closed:
             control["streamClosed"] = True
@@ -147,7 +161,7 @@ class _Reading:
             control["streamCursor"] = self._cursor()
         if page.up_to_date:
             control["upToDate"] = True
-        return b"%sevent: control\ndata:%s\n\n" % (data, orjson.dumps(control))
+        yield b"event: control\ndata:%s\n\n" % orjson.dumps(control)
 
     def _cursor(self) -> str:
         return next_cursor(self._query.cursor, self._services.clock.now_ms())
@@ -165,12 +179,12 @@ _KEPT: Final = "private, max-age=60, stale-while-revalidate=300"
 
 
 def _lines(body: bytes) -> bytes:
-    """The body behind `data:`, line for line, of which a page may have a million.
+    """The body, of whose lines, perhaps a million, each follows a line end.
 
     Clients drop one blank behind `data:`: a line that begins with one gets another.
     """
     text = b"\n" + body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return text.replace(b"\n ", b"\n  ").replace(b"\n", b"\ndata:").removeprefix(b"\ndata:")
+    return text.replace(b"\n ", b"\n  ")
 
 
 def _place(page: StreamPage) -> dict[str, str]:

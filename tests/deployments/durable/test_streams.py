@@ -1,15 +1,24 @@
 """Durable streams beyond their conformance tests: owners, sizes, and sessions that are read as streams."""
 
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack
+from itertools import pairwise
 from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
+import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 
+from deployments.faces.durable import stream_reads
 from pipeline.session_state.stream_state import PRODUCERS, NewAppend, ProducerBatch, StreamState
 from schemas.errors.stream_errors import StreamInvalid
 from schemas.events import StreamCreated
+from tests.support.clients.access_people import People
+from tests.support.running_app import RunningApp
 
 JSON = {"Content-Type": "application/json"}
 OCTETS = {"Content-Type": "application/octet-stream"}
@@ -222,3 +231,56 @@ def test_a_stream_has_a_bounded_number_of_producers() -> None:
     with pytest.raises(StreamInvalid) as refused:
         state.decide(append("another", 0))
     assert refused.value.field == "Producer-Id"
+
+
+@pytest.mark.anyio
+async def test_others_come_between_the_readers_that_are_told_of_a_long_append_at_once(
+    app: RunningApp, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, turns, readers = list[int](), list[int](), 20
+    cursor = stream_reads._Reading._cursor
+    body = " a\r\n\n" * 20_000
+
+    def counted(reading: stream_reads._Reading) -> str:
+        told.append(1)
+        return cursor(reading)
+
+    async def others() -> None:
+        while len(told) < readers:
+            await anyio.lowlevel.checkpoint()
+            turns.append(len(told))
+
+    headers = {"Authorization": f"Bearer {people.anna}", "Content-Type": "text/plain"}
+    base = f"{app.url}/v1/durable/"
+    async with (
+        httpx.AsyncClient(base_url=base, headers=headers, timeout=30) as http,
+        AsyncExitStack() as open_,
+    ):
+        await http.put("followed")
+        streams = [
+            await open_.enter_async_context(http.stream("GET", "followed?offset=now&live=sse"))
+            for _ in range(readers)
+        ]
+        lines = [stream.aiter_lines() for stream in streams]
+        for each in lines:
+            first, _ = [line async for line in _until_blank(each)]
+            assert first == "event: control"
+        monkeypatch.setattr(stream_reads._Reading, "_cursor", counted)
+        assert app.loop is not None
+        beside = asyncio.run_coroutine_threadsafe(others(), app.loop)
+        await http.post("followed", content=body)
+        with anyio.fail_after(60):
+            await asyncio.wrap_future(beside)
+            said = [line async for line in _until_blank(lines[0])]
+    assert max(later - earlier for earlier, later in pairwise(turns)) < 3
+    assert "\n".join(line.removeprefix("data:").replace("  ", " ", 1) for line in said[1:]) == body.replace(
+        "\r\n", "\n"
+    )
+
+
+async def _until_blank(lines: AsyncIterator[str]) -> AsyncGenerator[str, None]:
+    async for line in lines:
+        if not line:
+            return
+        if not line.startswith(":"):
+            yield line
