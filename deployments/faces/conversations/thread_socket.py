@@ -17,12 +17,14 @@ from deployments.faces.conversations.turn_translator import (
     parse_event_id,
 )
 from deployments.web.resource_access import AccessRecheck, Caller, still_allowed
+from deployments.web.ws_drain import LONG, others_first
 from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
 from schemas.apps.conversation_messages import AudioParam, SocketCommand, SocketControl, SocketMessage
 from schemas.errors import CursorAhead, InputError
+from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.native.client_commands import Control
@@ -135,6 +137,8 @@ async def _thread_messages(
                 log = services.tailer.state(thread)
                 yield {"type": "heartbeat", "threadId": thread, "log": log}
             for recorded in batch:
+                if recorded.size > LONG or recorded.type in TERMINAL:  # whose message has the whole answer
+                    await others_first(services)
                 async with aclosing(thread_messages.take(recorded, begin, audio)) as messages:
                     async for message in messages:
                         yield message

@@ -5,12 +5,15 @@ import gc
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from itertools import pairwise
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
+from deployments.faces.conversations.json_socket import JsonSocket
 from deployments.faces.native import event_feed, session_socket
 from deployments.faces.native.event_feed import Feed, ListenParams, dumps
 from pipeline.auth.principals import Principal
@@ -108,6 +111,38 @@ async def test_others_come_between_the_long_events_of_listeners_at_the_same_plac
         assert app.loop is not None
         told = asyncio.run_coroutine_threadsafe(others(), app.loop)
         await ask(http, session, text=LONG)
+        with anyio.fail_after(60):
+            await asyncio.wrap_future(told)
+    assert max(later - earlier for earlier, later in pairwise(turns)) < 3
+
+
+@pytest.mark.parametrize("kind", ["message", "done"])
+async def test_others_come_between_the_long_messages_to_those_who_listen_to_a_thread(
+    app: RunningApp, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    sent, turns, listeners = list[int](), list[int](), 20
+    send = JsonSocket.send
+
+    async def counted(socket: JsonSocket, message: dict[str, Any]) -> None:
+        await send(socket, message)
+        if message["type"] == kind:
+            sent.append(1)
+
+    async def others() -> None:
+        while len(sent) < listeners:
+            await anyio.lowlevel.checkpoint()
+            turns.append(len(sent))
+
+    monkeypatch.setattr(JsonSocket, "send", counted)
+    made = await http.post("/v1/threads", json={"title": TITLE, "settings": {"speak": False}})
+    thread = made.json()["id"]
+    async with AsyncExitStack() as open_:
+        for _ in range(listeners):
+            socket = await open_.enter_async_context(connect(f"{app.ws_url}/v1/threads/{thread}/stream"))
+            await socket.recv()
+        assert app.loop is not None
+        told = asyncio.run_coroutine_threadsafe(others(), app.loop)
+        await ask(http, thread, text=LONG)
         with anyio.fail_after(60):
             await asyncio.wrap_future(told)
     assert max(later - earlier for earlier, later in pairwise(turns)) < 3
