@@ -111,6 +111,8 @@ class LogListener:
 WATCH_S: Final = 0.75
 """A lost last push is noticed within this time."""
 PAGE: Final = 500
+_LONG: Final = 64 << 10
+"""Bytes of events that a listener needs a millisecond for."""
 START: Final = Seq(0)
 _logger = logging.getLogger(__name__)
 
@@ -192,6 +194,8 @@ class Tailer:
         self._checking: set[str] = set()
         """Roads on which heads are looked at right now."""
         self._reads: dict[tuple[SessionId, Seq, bool], asyncio.Future[list[Recorded]]] = {}
+        self._long_batches = anyio.Lock()
+        """Others come between one listener's and the next one's."""
         self._subscription: PushSubscription
         self._tasks: TaskGroup
 
@@ -283,6 +287,9 @@ class Tailer:
                 if not events and feed.head > listener.cursor:
                     events = list(listener.deliver(await self._read(listener)))
                 if events:
+                    if sum(event.size + len(event.audio or b"") for event in events) > _LONG:
+                        async with self._long_batches:  # they have come for all listeners at this moment
+                            pass
                     held, events = [events], []
                     yield held.pop()
                     idle.restart()

@@ -17,7 +17,7 @@ from deployments.faces.conversations.turn_translator import (
     parse_event_id,
 )
 from deployments.web.resource_access import AccessRecheck, Caller, still_allowed
-from deployments.web.ws_drain import LONG, others_first
+from deployments.web.ws_drain import others_first
 from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening
 from pipeline.eventlog.event_log import Head
@@ -137,7 +137,7 @@ async def _thread_messages(
                 log = services.tailer.state(thread)
                 yield {"type": "heartbeat", "threadId": thread, "log": log}
             for recorded in batch:
-                if recorded.size > LONG or recorded.type in TERMINAL:  # whose message has the whole answer
+                if recorded.type in TERMINAL:  # whose message has the whole answer
                     await others_first(services)
                 async with aclosing(thread_messages.take(recorded, begin, audio)) as messages:
                     async for message in messages:

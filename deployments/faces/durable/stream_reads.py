@@ -1,7 +1,7 @@
 """Reads of a durable stream as answers: at once, as a long poll, as server-sent events."""
 
 import base64
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -23,7 +23,6 @@ from pipeline.session_state.stream_state import media_type
 from schemas.errors import InputError, LogError
 from schemas.errors.access_errors import AccessError
 from schemas.errors.stream_errors import StreamInvalid
-from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 
 LONG_POLL_S: Final = 20.0
@@ -126,12 +125,9 @@ class _Reading:
 
     def _pages(self) -> AsyncGenerator[StreamPage | None, None]:
         idle_s = self._services.settings.limits.heartbeat_s
-        return self._stream.pages.follow(self._after, self._stream.end, idle_s=idle_s, recheck=self._check)
-
-    async def _check(self, batch: Sequence[Recorded]) -> None:
-        if sum(recorded.size + len(recorded.audio or b"") for recorded in batch) > LONG:
-            await others_first(self._services)
-        await self._recheck.check(batch)
+        return self._stream.pages.follow(
+            self._after, self._stream.end, idle_s=idle_s, recheck=self._recheck.check
+        )
 
     @property
     def _encoded(self) -> bool:

@@ -19,7 +19,7 @@ from deployments.faces.native.session_routes import known_id
 from deployments.web import problem_details
 from deployments.web.body_limits import read_json
 from deployments.web.resource_access import Caller, may_command, refuse_affairs, still_allowed
-from deployments.web.ws_drain import LONG, SERVICE_RESTART, deliver, others_first
+from deployments.web.ws_drain import SERVICE_RESTART, deliver
 from pipeline.auth.principals import Principal
 from pipeline.eventlog.event_log import Head
 from pipeline.sessions.drain import Drain
@@ -277,8 +277,6 @@ class _Connection:
                     await self.send(feed.heartbeat)
                     continue
                 seq, event, audio = frame
-                if len(event) > LONG:
-                    await others_first(self.services)
                 await self._send(len(event).to_bytes(4, "big") + event + audio if audio else event.decode())
                 self._last_sent = seq
                 sent += 1

@@ -24,7 +24,7 @@ from deployments.web import problem_details
 from deployments.web.body_limits import read_json
 from deployments.web.error_shapes.realtime_error_events import error_body, error_event
 from deployments.web.resource_access import Caller, while_allowed
-from deployments.web.ws_drain import LONG, deliver, others_first
+from deployments.web.ws_drain import deliver
 from pipeline.delivery.listener import Listening
 from pipeline.session_state.conversation import Conversation
 from schemas.errors import RhapsodeError, first_error
@@ -172,8 +172,6 @@ class Connection:
         async with aclosing(listener.listen(self._opened.session, self._opened.head, params)) as batches:
             async for batch in batches:
                 for recorded in batch:
-                    if recorded.size > LONG:
-                        await others_first(services)
                     events = self._translator.apply(recorded)
                     if self._media is not None:
                         await self._media.follow(recorded, events)
