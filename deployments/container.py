@@ -223,7 +223,6 @@ class GatewayContainer:
         self.arriving, self.exporting = Arriving(settings.limits), Arriving(settings.limits)
         self.importing, self.embedding = FairPlaces(1), FairPlaces(1)
         self.erasing, self.forking, self.searching = FairPlaces(1), FairPlaces(2), FairPlaces(1)
-        self.long_frames = anyio.Lock()
 
     def listener(self) -> SessionListener:
         """A listener for one connection."""

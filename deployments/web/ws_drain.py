@@ -10,7 +10,6 @@ import anyio
 from fastapi import WebSocketDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments.container import GatewayContainer
 from deployments.web.error_shapes import realtime_error_events
 from pipeline.sessions.drain import Drain
 
@@ -20,8 +19,6 @@ _CLOSE_S: Final = 2.0
 SEND_S: Final = 20.0
 """A client that takes nothing for so long is let go: it may come back with its cursor."""
 GONE: Final = 1006
-LONG: Final = 64 << 10
-"""Bytes of a frame that takes a millisecond to send."""
 
 T = TypeVar("T")
 
@@ -35,13 +32,6 @@ async def deliver(send: Callable[[T], Awaitable[None]], what: T) -> None:
             await send(what)
     except RuntimeError as error:  # Starlette's and uvicorn's word for: closed already
         raise WebSocketDisconnect(GONE) from error
-
-
-async def others_first(services: GatewayContainer) -> None:
-    """Call it before a long event: all who listen at the same place are told of it at this moment, and what
-    else the loop has to do comes between one and the next."""
-    async with services.long_frames:
-        pass
 
 
 class Left:

@@ -111,8 +111,8 @@ class LogListener:
 WATCH_S: Final = 0.75
 """A lost last push is noticed within this time."""
 PAGE: Final = 500
-_LONG: Final = 64 << 10
-"""Bytes of events that a listener needs a millisecond for."""
+LONG: Final = 64 << 10
+"""Bytes that take a millisecond to be made ready and sent."""
 START: Final = Seq(0)
 _logger = logging.getLogger(__name__)
 
@@ -194,8 +194,7 @@ class Tailer:
         self._checking: set[str] = set()
         """Roads on which heads are looked at right now."""
         self._reads: dict[tuple[SessionId, Seq, bool], asyncio.Future[list[Recorded]]] = {}
-        self._long_batches = anyio.Lock()
-        """Others come between one listener's and the next one's."""
+        self._long = anyio.Lock()
         self._subscription: PushSubscription
         self._tasks: TaskGroup
 
@@ -287,9 +286,6 @@ class Tailer:
                 if not events and feed.head > listener.cursor:
                     events = list(listener.deliver(await self._read(listener)))
                 if events:
-                    if sum(event.size + len(event.audio or b"") for event in events) > _LONG:
-                        async with self._long_batches:  # they have come for all listeners at this moment
-                            pass
                     held, events = [events], []
                     yield held.pop()
                     idle.restart()
@@ -314,7 +310,16 @@ class Tailer:
         if reading is None:
             reading = self._reads[place] = asyncio.get_running_loop().create_future()
             self._tasks.start_soon(self._read_for_all, place, reading)
-        return await asyncio.shield(reading)
+        events = await asyncio.shield(reading)
+        if sum(event.size + len(event.audio or b"") for event in events) > LONG:
+            await self.others_first()
+        return events
+
+    async def others_first(self) -> None:
+        """Call it before something long that many listeners get at the same moment: each then has a turn of
+        the loop of its own, and others come in between. What is pushed is never long (`offer`)."""
+        async with self._long:
+            pass
 
     async def _read_for_all(
         self, place: tuple[SessionId, Seq, bool], reading: asyncio.Future[list[Recorded]]

@@ -17,7 +17,6 @@ from deployments.faces.conversations.turn_translator import (
     parse_event_id,
 )
 from deployments.web.resource_access import AccessRecheck, Caller, still_allowed
-from deployments.web.ws_drain import others_first
 from pipeline.auth.principals import Principal
 from pipeline.delivery.listener import Listening
 from pipeline.eventlog.event_log import Head
@@ -138,7 +137,7 @@ async def _thread_messages(
                 yield {"type": "heartbeat", "threadId": thread, "log": log}
             for recorded in batch:
                 if recorded.type in TERMINAL:  # whose message has the whole answer
-                    await others_first(services)
+                    await services.tailer.others_first()
                 async with aclosing(thread_messages.take(recorded, begin, audio)) as messages:
                     async for message in messages:
                         yield message

@@ -15,10 +15,11 @@ from deployments.container import GatewayContainer
 from deployments.faces.durable.stream_headers import EVERYWHERE, ReadQuery, next_cursor, offset_text
 from deployments.web.resource_access import PRINCIPAL, AccessRecheck
 from deployments.web.sse_format import HEADERS, QUIET
-from deployments.web.ws_drain import LONG, Left, others_first, until
+from deployments.web.ws_drain import Left, until
 from pipeline.apps.stream_bodies import is_json, joined
 from pipeline.auth.principals import Principal
 from pipeline.delivery.stream_pages import StreamEnd, StreamPage, StreamPages
+from pipeline.eventlog.tailer import LONG
 from pipeline.session_state.stream_state import media_type
 from schemas.errors import InputError, LogError
 from schemas.errors.access_errors import AccessError
@@ -117,7 +118,7 @@ class _Reading:
                     for piece in (QUIET,) if page is None else self._pieces(page):
                         yield piece
                         if len(piece) >= LONG:
-                            await others_first(self._services)
+                            await self._services.tailer.others_first()
                     if self._services.clock.monotonic() >= ends_s:
                         return
         except (AccessError, InputError, LogError):  # the client comes back, and is told why
