@@ -6,7 +6,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = command_parser(
         "make bench-voice ARGS=",
         "Measure the voice path and print what it costs.",
-        *("--url", "--json", "--keep", "--key", "--cache"),
+        *("--json", "--keep", "--key", "--cache"),
         epilog=_EPILOG,
     )
     add = parser.add_argument
@@ -58,6 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--turns", type=int, default=5, help="questions of each caller (default 5)")
     add("--callers", type=int, nargs="*", default=[1, 2, 4], help="at once (default 1 2 4)")
     add("--interruptions", type=int, default=8, help="answers spoken over (default 8)")
+    add(
+        "--url",
+        help="a system that runs already, instead of one of our own; of its processes --soak has no figures "
+        "(memory, files)",
+    )
     return parser
 
 
@@ -89,18 +95,27 @@ def main() -> None:
         os.environ["RHAPSODE_KEY"] = arguments.key
     if not recorded_speech.available():
         sys.exit("The recordings are missing: make system installs Debian's pocketsphinx-testdata.")
-    measure = _trace if arguments.trace else _soak if arguments.soak else _everything
-    if arguments.url:
-        text, figures = asyncio.run(measure(arguments.url, arguments))
-    else:
-        say("starting the system with its real engines")
-        with (
-            tempfile.TemporaryDirectory(prefix="rhapsode-voice-") as folder,
-            rhapsode(Path(folder) / "real", cache=arguments.cache) as url,
-        ):
-            text, figures = asyncio.run(measure(url, arguments))
+    with tempfile.TemporaryDirectory(prefix="rhapsode-voice-") as folder:
+        home = None if arguments.url else Path(folder) / "real"
+        with _system(home, arguments) as url:
+            if arguments.trace:
+                text, figures = asyncio.run(_trace(url, arguments))
+            elif arguments.soak:
+                text, figures = asyncio.run(_soak(url, home, arguments))
+            else:
+                text, figures = asyncio.run(_everything(url, arguments))
     report, command = heading("make bench-voice") + text, "make bench-voice"
     publish(report, command, keep=arguments.keep, figures=figures, file=arguments.json)
+
+
+@contextmanager
+def _system(home: Path | None, arguments: argparse.Namespace) -> Iterator[str]:
+    if home is None:
+        yield arguments.url
+        return
+    say("starting the system with its real engines")
+    with rhapsode(home, cache=arguments.cache) as url:
+        yield url
 
 
 def _clips(turns: int) -> list[recorded_speech.Clip]:
@@ -112,10 +127,11 @@ async def _trace(url: str, arguments: argparse.Namespace) -> tuple[str, Any]:
     return f"{_WARM_UP}\n{voice_tables.described(outcome)}", [asdict(trace) for trace in outcome.traces]
 
 
-async def _soak(url: str, arguments: argparse.Namespace) -> tuple[str, Any]:
+async def _soak(url: str, home: Path | None, arguments: argparse.Namespace) -> tuple[str, Any]:
     say(f"{arguments.soak:g} s of speech, in real time")
-    found = await soak(url, arguments.soak)
-    how = f"One caller speaks for {arguments.soak:g} s, in real time, without a warm-up."
+    found = await soak(url, home, arguments.soak)
+    unseen = "" if home else " Of the system at --url there are no figures of memory and files."
+    how = f"One caller speaks for {arguments.soak:g} s, in real time, without a warm-up.{unseen}"
     return f"{how}\n\n{soak_table(found)}", asdict(found)
 
 

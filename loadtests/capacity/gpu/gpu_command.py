@@ -31,6 +31,8 @@ STEPS: Final = {
     "transcriptions": "recordings written down",
     "calls": "voice to voice",
 }
+_RENAMED: Final = {"ears": "transcriptions"}
+"""Steps by their names until 2026-11."""
 _EPILOG: Final = (
     "Random weights (random:8b) are made on the spot: they have the speed and memory of such a model, and "
     "write made-up words. Nothing is downloaded. For a card: --engine vllm --model random:8b "
@@ -50,14 +52,19 @@ def gpu_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--sessions", type=numbers, default=(1, 4, 16, 64), metavar="N,N", help="default 1,4,16,64")
     add("--engine", choices=ENGINES, default="llama", help="who writes (default llama)")
-    _add_model(parser, "--model", random_llama.SHAPES)
+    _add_model(parser, "--model", shapes=random_llama.SHAPES)
     add("--voice", choices=VOICES, default="piper", help="who speaks (default piper)")
-    hears = "the transcribing engine (default whisper)"
-    add("--speech-to-text", choices=SPEECH_TO_TEXT_ENGINES, default="whisper", help=hears)
-    _add_model(parser, "--speech-to-text-model", random_whisper.SHAPES)
+    add(
+        "--speech-to-text",
+        "--ear",  # its name until 2026-11
+        choices=SPEECH_TO_TEXT_ENGINES,
+        default="whisper",
+        help="the transcribing engine (default whisper)",
+    )
+    _add_model(parser, "--speech-to-text-model", "--ear-model", shapes=random_whisper.SHAPES)
     add("--config", type=Path, help="a profile, as cluster/gpu.yaml; the engines above win over it")
     add("--url", help="a system that runs already: nothing is started, and the engines are what they are")
-    add("--steps", nargs="+", choices=STEPS, default=tuple(STEPS), help="default: all")
+    add("--steps", nargs="+", type=_step_name, choices=STEPS, default=tuple(STEPS), help="default: all")
     add("--tokens", type=int, default=120, help="of an answer, at most (default 120)")
     add("--turns", type=int, default=3, help="questions of each session (default 3)")
     add("--target-ms", type=float, default=1_000.0, help="of first audio, kept by p95 (default 1000)")
@@ -65,7 +72,11 @@ def gpu_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _add_model(parser: argparse.ArgumentParser, option: str, shapes: Mapping[str, object]) -> None:
+def _step_name(name: str) -> str:
+    return _RENAMED.get(name, name)
+
+
+def _add_model(parser: argparse.ArgumentParser, *options: str, shapes: Mapping[str, object]) -> None:
     there_are = ", ".join(shapes)
 
     def known(text: str) -> str:
@@ -76,7 +87,7 @@ def _add_model(parser: argparse.ArgumentParser, option: str, shapes: Mapping[str
             raise argparse.ArgumentTypeError(f"there is no folder {text}")
         return text
 
-    parser.add_argument(option, type=known, metavar="FOLDER|random:SHAPE", help=f"shapes: {there_are}")
+    parser.add_argument(*options, type=known, metavar="FOLDER|random:SHAPE", help=f"shapes: {there_are}")
 
 
 _MAKES: Final[Mapping[str, tuple[str, str]]] = {

@@ -19,13 +19,18 @@ from schemas.settings import SentenceSettings, SessionSettings
 from schemas.settings.listening_settings import SpeechToTextSettings
 
 
-def test_missing_parts_are_said_with_the_remedy(tmp_path: Path) -> None:
-    arguments = gpu_parsed(["--engine", "vllm", "--voice", "coqui", "--speech-to-text", "whisperx"])
+@pytest.mark.parametrize("option", ["--speech-to-text", "--ear"])
+def test_missing_parts_are_said_with_the_remedy(tmp_path: Path, option: str) -> None:
+    arguments = gpu_parsed(["--engine", "vllm", "--voice", "coqui", option, "whisperx"])
     said = "\n".join(missing(arguments, tmp_path))
     for words in ("make env-vllm", "make env-speech-gpu", ".venv-vllm"):
         assert words in said
     assert list(missing(gpu_parsed([]), tmp_path)) == []
     assert list(missing(gpu_parsed(["--engine", "vllm", "--url", "http://127.0.0.1:1"]), tmp_path)) == []
+
+
+def test_a_step_is_known_by_its_old_name() -> None:
+    assert gpu_parsed(["--steps", "ears", "calls"]).steps == ["transcriptions", "calls"]
 
 
 @pytest.mark.parametrize("words", [["--sessions", "0"], ["--model", "random:huge"], ["--model", "/nowhere"]])

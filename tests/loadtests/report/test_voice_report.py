@@ -1,11 +1,16 @@
 """The benchmark of the voice path tells what failed, and calls nothing kept that was not measured."""
 
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from loadtests.bench.voice import voice_command
 from loadtests.bench.voice.speech_interruptions import Interruption, rows
 from loadtests.bench.voice.voice_conversation import STEPS, VoiceOutcome, VoiceScenario, VoiceTrace
-from loadtests.bench.voice.voice_soak import Soak, soak_table
+from loadtests.bench.voice.voice_soak import ReplicaWatch, Soak, soak_table
 from loadtests.bench.voice.voice_tables import DELIVERED, SILENCE_500, verdicts
 from pipeline.stt.evaluation.word_error_rate import word_errors
 
@@ -122,6 +127,34 @@ def test_an_option_without_effect_is_refused(
     assert told in capsys.readouterr().err
 
 
-def test_an_utterance_of_a_soak_that_is_not_written_down_is_told() -> None:
-    assert "MISSED, 2 failed" in soak_table(Soak(60.0, 61.0, [], [], 0, 2))
-    assert "MISSED" not in soak_table(Soak(60.0, 61.0, [], [], 9, 0))
+@pytest.fixture(params=["Gateway", "Gateway.check_health"])
+def replica(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process with the home of a replica and its name; for a moment that also says what it is asked."""
+    title = [f"ray::ServeReplica:rhapsode:{request.param}", "60"]
+    environment = {**os.environ, "RHAPSODE_HOME": str(tmp_path)}
+    with subprocess.Popen(title, executable="/bin/sleep", env=environment) as process:
+        yield process
+        process.kill()
+
+
+def test_a_process_that_goes_away_is_told(replica: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
+    watch = ReplicaWatch(tmp_path)
+    while not (sample := watch.look()).rss_mb["Gateway"]:
+        pass  # until it has become what it is called
+    assert watch.gone == []
+    replica.kill()
+    replica.wait()
+    watch.look()
+    assert [told.partition(",")[0] for told in watch.gone] == [f"Gateway (process {replica.pid})"]
+    table = soak_table(Soak(60.0, 61.0, [], [], 0, 2, [sample], watch.gone))
+    assert f"Gateway (process {replica.pid})" in table
+    assert "MISSED, 2 failed" in table
+    assert table.count("MISSED") == 2
+
+
+@pytest.mark.anyio
+async def test_no_figure_is_read_from_a_system_that_is_not_ours() -> None:
+    watch = ReplicaWatch(None)
+    await watch.run()
+    assert watch.samples == []
+    assert "processes" not in soak_table(Soak(60.0, 61.0, [], [], 9, 0, watch.samples, watch.gone))
