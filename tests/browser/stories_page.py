@@ -1,12 +1,12 @@
 """What somebody who tells a story does at the page, in words that tests can use."""
 
-import time
 from typing import Any
 
 import httpx
 from playwright.sync_api import Locator, expect
 
 from tests.browser.page_reader import Reader
+from tests.support.eventlog.log_events import wait_for
 
 DEFAULTS: dict[str, Any] = {
     "tts_enabled": True,
@@ -43,12 +43,13 @@ def read_out(url: str, address: str) -> list[str]:
         made = [
             http.post(f"/api/tts/generate/{one}").raise_for_status().json()["session_id"] for one in scenes
         ]
-        while any(
-            one["narration"]["status"] != "ready"
-            for one in http.get(f"/api/stories/{story}").json()["scenes"]
-        ):
-            time.sleep(0.1)
+        wait_for(lambda: _all_read(http, story), 120, every_s=0.1)
     return made
+
+
+def _all_read(http: httpx.Client, story: str) -> bool:
+    scenes = http.get(f"/api/stories/{story}").json()["scenes"]
+    return all(one["narration"]["status"] == "ready" for one in scenes)
 
 
 def open_chapters(reader: Reader) -> None:

@@ -1,15 +1,11 @@
 """Durable streams beyond their conformance tests: owners, sizes, and sessions that are read as streams."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
-from itertools import pairwise
 from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
-import anyio
-import anyio.lowlevel
 import httpx
 import pytest
 
@@ -18,6 +14,7 @@ from pipeline.session_state.stream_state import PRODUCERS, NewAppend, ProducerBa
 from schemas.errors.stream_errors import StreamInvalid
 from schemas.events import StreamCreated
 from tests.support.clients.access_people import People
+from tests.support.loop_turns import others_come_between
 from tests.support.running_app import RunningApp
 
 JSON = {"Content-Type": "application/json"}
@@ -237,18 +234,13 @@ def test_a_stream_has_a_bounded_number_of_producers() -> None:
 async def test_others_come_between_the_readers_that_are_told_of_a_long_append_at_once(
     app: RunningApp, people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told, turns, readers = list[int](), list[int](), 20
+    told, readers = list[int](), 20
     cursor = stream_reads._Reading._cursor
     body = " a\r\n\n" * 20_000
 
     def counted(reading: stream_reads._Reading) -> str:
         told.append(1)
         return cursor(reading)
-
-    async def others() -> None:
-        while len(told) < readers:
-            await anyio.lowlevel.checkpoint()
-            turns.append(len(told))
 
     headers = {"Authorization": f"Bearer {people.anna}", "Content-Type": "text/plain"}
     base = f"{app.url}/v1/durable/"
@@ -266,13 +258,9 @@ async def test_others_come_between_the_readers_that_are_told_of_a_long_append_at
             first, _ = [line async for line in _until_blank(each)]
             assert first == "event: control"
         monkeypatch.setattr(stream_reads._Reading, "_cursor", counted)
-        assert app.loop is not None
-        beside = asyncio.run_coroutine_threadsafe(others(), app.loop)
-        await http.post("followed", content=body)
-        with anyio.fail_after(60):
-            await asyncio.wrap_future(beside)
-            said = [line async for line in _until_blank(lines[0])]
-    assert max(later - earlier for earlier, later in pairwise(turns)) < 3
+        async with others_come_between(app, told, readers):
+            await http.post("followed", content=body)
+        said = [line async for line in _until_blank(lines[0])]
     assert "\n".join(line.removeprefix("data:").replace("  ", " ", 1) for line in said[1:]) == body.replace(
         "\r\n", "\n"
     )

@@ -4,10 +4,8 @@ import asyncio
 import gc
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
-from itertools import pairwise
 from typing import Any
 
-import anyio
 import anyio.lowlevel
 import httpx
 import pytest
@@ -22,6 +20,7 @@ from schemas.events.recorded import Recorded
 from schemas.ids import NO_TURN, Seq, SessionId
 from schemas.settings.access_settings import PrincipalLimits
 from tests.support.clients.native_client import ask, create, open_stream
+from tests.support.loop_turns import others_come_between
 from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.anyio
@@ -89,7 +88,7 @@ async def test_long_events_that_clients_take_slowly_are_bounded_for_each_princip
 async def test_others_come_between_the_long_events_of_listeners_at_the_same_place(
     app: RunningApp, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent, turns, listeners = list[int](), list[int](), 20
+    sent, listeners = list[int](), 20
     send = session_socket._Connection._send
 
     async def counted(connection: session_socket._Connection, data: str | bytes) -> None:
@@ -97,41 +96,27 @@ async def test_others_come_between_the_long_events_of_listeners_at_the_same_plac
         if len(data) >= len(LONG):
             sent.append(1)
 
-    async def others() -> None:
-        while len(sent) < listeners:
-            await anyio.lowlevel.checkpoint()
-            turns.append(len(sent))
-
     monkeypatch.setattr(session_socket._Connection, "_send", counted)
     session = await create(http, settings={"speak": False})
     async with AsyncExitStack() as open_:
         for _ in range(listeners):
             socket = await open_.enter_async_context(open_stream(app.ws_url, session))
             await socket.recv()
-        assert app.loop is not None
-        told = asyncio.run_coroutine_threadsafe(others(), app.loop)
-        await ask(http, session, text=LONG)
-        with anyio.fail_after(60):
-            await asyncio.wrap_future(told)
-    assert max(later - earlier for earlier, later in pairwise(turns)) < 3
+        async with others_come_between(app, sent, listeners):
+            await ask(http, session, text=LONG)
 
 
 @pytest.mark.parametrize("kind", ["message", "done"])
 async def test_others_come_between_the_long_messages_to_those_who_listen_to_a_thread(
     app: RunningApp, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    sent, turns, listeners = list[int](), list[int](), 20
+    sent, listeners = list[int](), 20
     send = JsonSocket.send
 
     async def counted(socket: JsonSocket, message: dict[str, Any]) -> None:
         await send(socket, message)
         if message["type"] == kind:
             sent.append(1)
-
-    async def others() -> None:
-        while len(sent) < listeners:
-            await anyio.lowlevel.checkpoint()
-            turns.append(len(sent))
 
     monkeypatch.setattr(JsonSocket, "send", counted)
     made = await http.post("/v1/threads", json={"title": TITLE, "settings": {"speak": False}})
@@ -140,12 +125,8 @@ async def test_others_come_between_the_long_messages_to_those_who_listen_to_a_th
         for _ in range(listeners):
             socket = await open_.enter_async_context(connect(f"{app.ws_url}/v1/threads/{thread}/stream"))
             await socket.recv()
-        assert app.loop is not None
-        told = asyncio.run_coroutine_threadsafe(others(), app.loop)
-        await ask(http, thread, text=LONG)
-        with anyio.fail_after(60):
-            await asyncio.wrap_future(told)
-    assert max(later - earlier for earlier, later in pairwise(turns)) < 3
+        async with others_come_between(app, sent, listeners):
+            await ask(http, thread, text=LONG)
 
 
 def test_listeners_at_the_same_place_share_the_json_of_a_long_event() -> None:

@@ -1,19 +1,16 @@
 """A conversation by text: what is created, answered, cancelled and deleted, event by event."""
 
-import asyncio
 from contextlib import AsyncExitStack
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import anyio
-import anyio.lowlevel
 import httpx
 import pytest
 
 from deployments.faces.realtime.realtime_connection import RealtimeSocket
 from tests.deployments.realtime.conftest import ANSWER
 from tests.deployments.realtime.realtime_client import client
+from tests.support.loop_turns import others_come_between
 from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
@@ -130,7 +127,7 @@ async def test_names_of_voices_mean_here_what_they_mean_everywhere(tmp_path: Pat
 async def test_others_come_between_the_long_items_that_clients_at_the_same_place_are_told(
     app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told, turns, callers = list[int](), list[int](), 20
+    told, callers = list[int](), 20
     send = RealtimeSocket.send
 
     async def counted(socket: RealtimeSocket, event: dict[str, Any]) -> None:
@@ -138,22 +135,12 @@ async def test_others_come_between_the_long_items_that_clients_at_the_same_place
         if event["type"] == "conversation.item.done":
             told.append(1)
 
-    async def others() -> None:
-        while len(told) < callers:
-            await anyio.lowlevel.checkpoint()
-            turns.append(len(told))
-
     monkeypatch.setattr(RealtimeSocket, "send", counted)
     async with AsyncExitStack() as open_:
         first = await open_.enter_async_context(client(app))
         for _ in range(callers - 1):
             await open_.enter_async_context(client(app, session_id=first.session["id"]))
-        assert app.loop is not None
-        beside = asyncio.run_coroutine_threadsafe(others(), app.loop)
         content = [{"type": "input_text", "text": "a" * 20_000}] * 5
-        await first.send(
-            "conversation.item.create", item={"type": "message", "role": "user", "content": content}
-        )
-        with anyio.fail_after(60):
-            await asyncio.wrap_future(beside)
-    assert max(later - earlier for earlier, later in pairwise(turns)) < 3
+        item = {"type": "message", "role": "user", "content": content}
+        async with others_come_between(app, told, callers):
+            await first.send("conversation.item.create", item=item)

@@ -68,11 +68,11 @@ def _alive(pid: int) -> bool:
     return False
 
 
-def wait_for(condition: Callable[[], bool], within_s: float = 10.0) -> None:
+def wait_for(condition: Callable[[], bool], within_s: float = 10.0, every_s: float = 0.005) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.005)
+        time.sleep(every_s)
 
 
 async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
