@@ -1,7 +1,9 @@
 """A second version is rolled out under load: what everybody heard is compared with the log."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import httpx
@@ -17,6 +19,7 @@ from tests.support.clients.native_client import Heard, frames, open_stream
 pytestmark = [pytest.mark.anyio, pytest.mark.serve, pytest.mark.timeout(3_000)]
 
 PEOPLE = 4
+Result = TypeVar("Result")
 
 
 class Person:
@@ -54,6 +57,17 @@ def change(config: Path, setting: str, value: str) -> None:
     config.write_text(yaml.safe_dump(tree))
 
 
+async def talking(people: Sequence[Person], update: Callable[[], Result]) -> Result:
+    """People ask and listen while `update` runs in a thread, and for a turn after it."""
+    updated = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        for person in people:
+            tasks.start_soon(person.talk, updated)
+        done = await anyio.to_thread.run_sync(update)
+        updated.set()
+    return done
+
+
 async def in_the_log(url: str, session: str) -> Heard:
     heard = Heard()
     async with open_stream(url.replace("http", "ws", 1), session, follow="false", audio="opus") as socket:
@@ -74,13 +88,8 @@ async def test_a_new_version_under_load_loses_nothing(url: str, rhapsode: Rhapso
     before = await releases(url)
     assert "two" not in before.values()
     people = [Person(url) for _ in range(PEOPLE)]
-    updated = anyio.Event()
-    async with anyio.create_task_group() as tasks:
-        for person in people:
-            tasks.start_soon(person.talk, updated)
-        change(config, "release", "two")
-        done = await anyio.to_thread.run_sync(rhapsode, "reload")
-        updated.set()
+    change(config, "release", "two")
+    done = await talking(people, lambda: rhapsode("reload"))
     assert done.returncode == 0, done.stderr
     after = await releases(url)
     assert set(after.values()) == {"two"}

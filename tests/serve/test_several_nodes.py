@@ -13,7 +13,6 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-import anyio
 import httpx
 import psutil
 import pytest
@@ -26,7 +25,7 @@ from loadtests.servers.rhapsode_process import free_port
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.embedded.embedded_server import find_binary
 from tests.serve.conftest import STORY
-from tests.serve.test_rolling_update import PEOPLE, Person, change
+from tests.serve.test_rolling_update import PEOPLE, Person, change, talking
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 
@@ -243,13 +242,8 @@ async def test_a_new_version_behind_the_proxy_of_a_cluster_loses_nothing(
     monkeypatch.setenv("RHAPSODE_KEY", key_of(site, first, tmp_path))
     url = f"http://127.0.0.1:{tree['http_options']['port']}"
     people = [Person(url) for _ in range(PEOPLE)]
-    updated = anyio.Event()
-    async with anyio.create_task_group() as tasks:
-        for person in people:
-            tasks.start_soon(person.talk, updated)
-        change(file, "release", "two")
-        await anyio.to_thread.run_sync(deployed, site, operator, *commands)
-        updated.set()
+    change(file, "release", "two")
+    await talking(people, lambda: deployed(site, operator, *commands))
     async with Client(url) as client:
         for person in people:
             log = [one async for one in client.events(person.session, follow="false", audio="opus")]
