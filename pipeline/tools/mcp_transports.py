@@ -19,6 +19,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
+from pipeline.engines.http.http_provider import is_compressed
+
 _END_S: Final = 2.0
 _EVENTS: Final = "text/event-stream"
 _READ_S: Final = 300.0
@@ -117,7 +119,7 @@ class _BoundedAnswers(httpx2.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         request.headers["accept-encoding"] = "identity"
         response = await super().handle_async_request(request)
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
+        if is_compressed(response.headers):
             await response.aclose()
             raise httpx2.ReadError("the answer is compressed: its length cannot be bounded")
         if not response.headers.get("content-type", "").startswith(_EVENTS):

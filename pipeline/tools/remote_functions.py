@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 import jsonschema
 
-from pipeline.engines.http.http_provider import body_of
+from pipeline.engines.http.http_provider import body_of, is_compressed
 from schemas.errors import ToolArguments, ToolError, ToolTimeout
 from schemas.settings.model_settings import OUTPUT_CHARS
 from schemas.settings.tool_settings import RegisteredFunction
@@ -63,7 +63,7 @@ class RemoteFunction:
             headers[PRINCIPAL] = about.principal
         try:
             async with self._http.stream("POST", self._url, json=body, headers=headers) as response:
-                if response.headers.get("content-encoding", "identity").lower() != "identity":
+                if is_compressed(response.headers):
                     raise ToolError(f"{self._name} sent a compressed answer, which nobody asked for")
                 text = await _beginning(response)
         except httpx.TimeoutException as late:

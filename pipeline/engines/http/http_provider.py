@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Final, cast
 
@@ -51,7 +51,7 @@ class Provider:
     async def refuse(self, response: httpx.Response) -> None:
         """Raise for every answer that is not 200, and for a compressed one: its length cannot be bounded."""
         status = response.status_code
-        if response.headers.get("content-encoding", "identity") != "identity":
+        if is_compressed(response.headers):
             raise EngineFailed(f"{self.name} sent a compressed answer, which nobody asked for.")
         if status == httpx.codes.OK:
             return
@@ -93,6 +93,11 @@ class Provider:
                 if len(body) >= _MESSAGE_BYTES:
                     break
         return body[:_MESSAGE_BYTES].decode("utf-8", "replace")
+
+
+def is_compressed(headers: Mapping[str, str]) -> bool:
+    """Of an answer; it may become any length, whatever it has now."""
+    return headers.get("content-encoding", "identity").lower() != "identity"
 
 
 def body_of(response: httpx.Response) -> AsyncGenerator[bytes, None]:
