@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.appearance.test_targets_and_contrast import EDGES
+from tests.browser.appearance.test_targets_and_contrast import WIDTHS
 from tests.browser.conversations_page import BROKEN, new_collection
 from tests.browser.page_reader import Reader
 from tests.support.running_app import RunningApp
@@ -119,7 +119,7 @@ def test_the_dock_has_one_line_for_the_player_and_one_for_what_can_be_sent(
             reader.page.click("#pause")
             reader.page.click(".modes label:has([value=text])")
             expect(reader.page.locator("#open-file")).to_be_visible()
-        for width in EDGES:
+        for width in WIDTHS:
             reader.page.set_viewport_size({"width": width, "height": 800})
             wrong += [(state, *one) for one in reader.page.evaluate(_DOCK)]
             if width in (320, 544, 1_280):
