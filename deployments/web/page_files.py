@@ -40,6 +40,7 @@ _POLICY: Final = (
 )
 _PAGE_HEADERS: Final = {
     "Cache-Control": _REVALIDATED,
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "strict-origin",
     "Vary": "Accept-Language",
     "X-Content-Type-Options": "nosniff",
@@ -107,11 +108,12 @@ class PageFiles(StaticFiles):
             return self._made_response(path, Headers(scope=scope))
         response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = _CACHED if current else _REVALIDATED
+        response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
     def _made_response(self, path: str, wish: Headers) -> Response:
         media_type, packed = self._made[path]
-        headers = {"Cache-Control": _CACHED, "Vary": "Accept-Encoding"}
+        headers = {"Cache-Control": _CACHED, "Vary": "Accept-Encoding", "X-Content-Type-Options": "nosniff"}
         if "gzip" not in wish.get("accept-encoding", ""):
             return Response(gzip.decompress(packed), headers=headers, media_type=media_type)
         return Response(packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=media_type)

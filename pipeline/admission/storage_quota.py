@@ -1,4 +1,5 @@
-"""How many bytes of the log each principal takes: sessions that are not archived, by the log's own count."""
+"""How many bytes of the log each principal takes: sessions that are not archived, by the log's own count, and
+client secrets that have not expired."""
 
 import math
 import time
@@ -6,6 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Final
 
+from pipeline.auth.client_secrets import secret_bytes
 from pipeline.background.session_directory import Directory
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.server import Command
@@ -99,7 +101,7 @@ class Stored:
             for session, (size, state) in zip(page, await self._log.call(*commands), strict=True):
                 if size is not None and state not in _GONE:
                     sizes.append((int(size), session))
-        usage.counted = sum(size for size, _ in sizes)
+        usage.counted = sum(size for size, _ in sizes) + await secret_bytes(self._log, principal)
         usage.largest = tuple((session, size) for size, session in sorted(sizes, reverse=True)[:NAMED])
         return usage
 

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
+import anyio.to_thread
 import orjson
 
 from pipeline.session_state.stream_state import media_type
@@ -12,6 +13,8 @@ from schemas.errors import BodyTooLarge
 from schemas.errors.stream_errors import StreamInvalid
 
 JSON: Final = "application/json"
+_AT_ONCE: Final = 64 * 1024
+"""Bytes that are read on the loop; more of them would keep others waiting."""
 _BLANK: Final = b" \t\r\n"
 _PART: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},]', re.DOTALL)
 """Strings, brackets and commas of a JSON text."""
@@ -22,7 +25,7 @@ def is_json(content_type: str) -> bool:
     return media_type(content_type) == JSON
 
 
-def message_of(body: bytes, content_type: str, *, append: bool = False) -> bytes:
+async def message_of(body: bytes, content_type: str, *, append: bool = False) -> bytes:
     """The bytes that one append adds: an array's elements without its brackets, anything else as it is.
 
     Raises StreamInvalid for what is no JSON, and with `append` for an empty array; BodyTooLarge for more
@@ -30,17 +33,21 @@ def message_of(body: bytes, content_type: str, *, append: bool = False) -> bytes
     """
     if not body or not is_json(content_type):
         return body
-    if too_many_in(body):
-        raise BodyTooLarge(f"the body has more than {VALUES} values", field="body")
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise StreamInvalid("the body is not JSON") from error
+    value = _read(body) if len(body) <= _AT_ONCE else await anyio.to_thread.run_sync(_read, body)
     if isinstance(value, list):
         if append and not value:
             raise StreamInvalid("an empty array appends nothing")
         body = body.strip(_BLANK)[1:-1]
     return body.strip(_BLANK)
+
+
+def _read(body: bytes) -> Any:
+    if too_many_in(body):
+        raise BodyTooLarge(f"the body has more than {VALUES} values", field="body")
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise StreamInvalid("the body is not JSON") from error
 
 
 def joined(messages: Sequence[bytes], content_type: str) -> bytes:

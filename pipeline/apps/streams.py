@@ -216,7 +216,7 @@ class Streams:
         """The events of a stream that no name stands for yet."""
         source = await self._source(principal, new.forked_from) if new.forked_from else None
         config = new.config(None if source is None else source.config)
-        body = message_of(new.body, config.content_type)
+        body = await message_of(new.body, config.content_type)
         await self._allowance.session(principal)
         started = SessionStarted(settings=SessionSettings(), kind="stream", title=name, principal=principal)
         follows = [*_appended(NewAppend(body, config.content_type)), *([_CLOSED] if new.closed else [])]
@@ -263,7 +263,8 @@ class Streams:
                     raise StreamNotFound("there is no such stream")
                 if (found := stream.state.decide(new)) is not None:
                     return found
-                wanted = replace(new, body=message_of(new.body, stream.config.content_type, append=True))
+                body = await message_of(new.body, stream.config.content_type, append=True)
+                wanted = replace(new, body=body)
                 if (found := await self._post(principal, stream, wanted)) is not None:
                     return found
 

@@ -15,6 +15,7 @@ from schemas.errors.access_errors import CredentialExpired
 
 _KEY: Final = "ev:secret:"
 _NAME_BYTES: Final = 16
+_PAGE: Final = 500
 _LONGEST_S: Final = 7_200
 """The longest life of a secret (schemas.realtime.client_events)."""
 
@@ -30,6 +31,17 @@ async def erase_secrets(log: RedisEventLog, principal: str) -> None:
     [found] = await log.call(("ZRANGE", names, 0, -1))
     if found:
         await log.call(*(("UNLINK", f"{_KEY}{name.decode()}") for name in found), ("ZREM", names, *found))
+
+
+async def secret_bytes(log: RedisEventLog, principal: str) -> int:
+    """Bytes that the principal's secrets take in the log's server. Raises LogError."""
+    [names] = await log.call(("ZRANGE", _names(principal), 0, -1))
+    size = 0
+    for at in range(0, len(names), _PAGE):
+        size += sum(
+            await log.call(*(("STRLEN", f"{_KEY}{name.decode()}") for name in names[at : at + _PAGE]))
+        )
+    return size
 
 
 class ClientSecrets:

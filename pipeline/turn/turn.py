@@ -246,9 +246,7 @@ class Turn:
         await sink.release()
         cut_short = plan.whole_sentences and self._failure is None and answer.cut_short
         if cut_short and not plan.settings.speak:
-            for piece in _pieces(answer.text):
-                self._buffer.push(piece)
-                await anyio.lowlevel.checkpoint()
+            await self._feed(answer.text, None)
         fragments = self._buffer.flush(cut_short=cut_short)
         if plan.settings.speak:
             await self._cut(fragments, queue)
@@ -279,11 +277,16 @@ class Turn:
         await self._feed(text, queue)
         self._pushed = end
 
-    async def _feed(self, text: str, queue: MemoryObjectSendStream[SentenceSynthesis]) -> None:
-        """Lets others have their turn: a text of nothing but marks is cut for seconds, and says nothing."""
+    async def _feed(self, text: str, queue: MemoryObjectSendStream[SentenceSynthesis] | None) -> None:
+        """Lets others have their turn: a text of nothing but marks is cut for seconds, and says nothing.
+
+        Without a queue nothing is spoken, and the text is cut only to know where its last sentence ends.
+        """
         slice_ = TimeSlice()
         for at in range(0, len(text), CUT_PIECE):
-            await self._cut(self._buffer.push(text[at : at + CUT_PIECE]), queue)
+            fragments = self._buffer.push(text[at : at + CUT_PIECE])
+            if queue is not None:
+                await self._cut(fragments, queue)
             await slice_.pause_if_over()
 
     async def settle(self) -> None:

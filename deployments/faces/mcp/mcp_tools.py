@@ -46,7 +46,13 @@ _INSTRUCTIONS: Final = (
     "there; `read_session` shows what was said in it. `speak` reads a text out, `transcribe` writes a "
     "recording down."
 )
-server = MCPServer("rhapsode", title="Rhapsode", version=VERSION, instructions=_INSTRUCTIONS)
+server = MCPServer(
+    "rhapsode",
+    title="Rhapsode",
+    version=VERSION,
+    instructions=_INSTRUCTIONS,
+    subscriptions=False,  # its tools never change: such a stream would tell nothing, for as long as it likes
+)
 _CALLED: ContextVar[tuple[GatewayContainer, Principal]] = ContextVar("rhapsode_mcp_called")
 _READS: Final = ToolAnnotations(read_only_hint=True)
 _TURNS: Final = 100

@@ -6,10 +6,12 @@ from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
+import anyio
 import httpx
 import pytest
 
 from deployments.faces.durable import stream_reads
+from pipeline.apps.stream_bodies import message_of
 from pipeline.session_state.stream_state import PRODUCERS, NewAppend, ProducerBatch, StreamState
 from schemas.errors.stream_errors import StreamInvalid
 from schemas.events import StreamCreated
@@ -228,6 +230,20 @@ def test_a_stream_has_a_bounded_number_of_producers() -> None:
     with pytest.raises(StreamInvalid) as refused:
         state.decide(append("another", 0))
     assert refused.value.field == "Producer-Id"
+
+
+@pytest.mark.anyio
+async def test_others_have_their_turn_while_a_long_json_append_is_read() -> None:
+    others = list[str]()
+
+    async def another() -> None:
+        others.append("came")
+
+    body = b"[%s0]" % (b"[1]," * 20_000)
+    async with anyio.create_task_group() as both:
+        both.start_soon(another)
+        assert await message_of(body, "application/json") == body[1:-1]
+        assert others
 
 
 @pytest.mark.anyio

@@ -12,9 +12,9 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import AudioContent, CallToolResult, TextContent
+from mcp_types import METHOD_NOT_FOUND, AudioContent, CallToolResult, TextContent
 
 from deployments.faces.mcp import mcp_tools
 from schemas.bounds import VALUES
@@ -180,6 +180,14 @@ async def test_a_message_that_is_no_json_or_has_too_many_values_is_refused(
         listing = '{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"x": [%s0]}}'
         large = await http.post(f"{app.url}/v1/mcp", content=listing % ("[]," * 60_000))
         assert large.status_code == 413, large.text
+
+
+async def test_a_stream_of_changes_is_refused_as_tools_never_change(app: RunningApp, people: People) -> None:
+    async with client(app, people.anna) as anna:
+        with pytest.raises(MCPError) as refused:
+            async with anna.listen(tools_list_changed=True):
+                raise AssertionError
+    assert refused.value.error.code == METHOD_NOT_FOUND
 
 
 async def test_no_client_comes_in_without_a_key(app: RunningApp) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.admission.storage_quota import Stored
 from pipeline.auth.authenticator import Authenticator
 from pipeline.auth.client_secrets import ClientSecrets, erase_secrets
 from pipeline.auth.principals import Principal
@@ -54,6 +55,18 @@ async def test_names_of_secrets_that_have_expired_are_forgotten_although_new_one
         await client_secrets.make(ANNA, {}, ttl_s=60)
         await clock.sleep(LONGEST_S / 2)
     assert await names_kept(log) <= 3
+
+
+async def test_secrets_count_as_stored_bytes_until_they_expire(
+    log: RedisEventLog, client_secrets: ClientSecrets
+) -> None:
+    for _ in range(3):
+        await client_secrets.make(ANNA, {"instructions": "a" * 1_000}, ttl_s=600)
+    _, _, short = await client_secrets.make(ANNA, {"instructions": "a" * 1_000}, ttl_s=600)
+    await log.call(("PEXPIRE", f"ev:secret:{short}", 0))
+    stored = Stored(log)
+    assert 3_000 < (await stored.count(ANNA.name)).total < 3_200
+    assert (await stored.count(BEN.name)).total == 0
 
 
 async def test_an_erasure_erases_all_secrets_of_one_principal_and_none_of_another(
