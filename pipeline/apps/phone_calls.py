@@ -1,11 +1,13 @@
 """Calls by telephone: one session each, whatever gateways its media streams come to."""
 
 import secrets
-from collections import Counter
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
+
+import anyio
 
 from pipeline.auth.authenticator import Authenticator
 from pipeline.core.texts import internal_key
@@ -24,7 +26,8 @@ from schemas.settings.limit_settings import HANG_UP, TRANSFER, TelephoneProvider
 
 _TOKEN_S: Final = 60
 _WAITING: Final = 128
-"""Media streams of one provider, at one gateway, that have not shown a token, each for `start_s` at most."""
+"""Media streams of one provider, at one gateway, that have not shown a token, each for `start_s` at most; when
+there is one more, the oldest of them is sent away, for strangers hold theirs and a provider sends it at once."""
 _NUMBERS_CHARS: Final = (64, 24, 0)
 _TOKEN_CHARS: Final = 490
 """Twilio takes parameters of less than 500 characters, their names included."""
@@ -61,7 +64,7 @@ class PhoneCalls:
         self._authenticator = authenticator
         self._settings = settings
         self._lines = 0
-        self._waiting: Counter[TelephoneProvider] = Counter()
+        self._waiting: defaultdict[TelephoneProvider, deque[anyio.CancelScope]] = defaultdict(deque)
         if registry is not None:
             registry.build_in(self.functions())
 
@@ -87,14 +90,19 @@ class PhoneCalls:
 
     @contextmanager
     def waiting(self, provider: TelephoneProvider) -> Iterator[None]:
-        """A media stream that has not shown its token. Raises GatewayBusy."""
-        if self._waiting[provider] >= _WAITING:
+        """A media stream that has not shown its token. Raises GatewayBusy where later ones have its place."""
+        waiting = self._waiting[provider]
+        if len(waiting) >= _WAITING:
+            waiting.popleft().cancel()
+        with anyio.CancelScope() as scope:
+            waiting.append(scope)
+            try:
+                yield
+            finally:
+                with suppress(ValueError):  # it was sent away
+                    waiting.remove(scope)
+        if scope.cancelled_caught:
             raise GatewayBusy(f"too many media streams of {provider} have not begun")
-        self._waiting[provider] += 1
-        try:
-            yield
-        finally:
-            self._waiting[provider] -= 1
 
     async def begin(self, caller: str) -> SessionId:
         """The session of a new call. Raises what `Sessions.create` raises."""

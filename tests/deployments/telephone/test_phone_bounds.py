@@ -263,17 +263,20 @@ async def test_a_media_stream_that_sends_more_than_sound_is_closed(app: RunningA
                 assert socket.close_code == 1008
 
 
-async def test_streams_of_one_provider_that_do_not_begin_leave_the_other_s_calls_alone(
+async def test_streams_that_do_not_begin_keep_no_call_away(
     app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(phone_calls, "_WAITING", 2)
     async with AsyncExitStack() as held:
-        for _ in range(2):  # without a signature, as Telnyx sends none with a media stream
+        strangers = [
             await held.enter_async_context(connect(f"{app.ws_url}{TELNYX}/stream"))
-        async with connect(f"{app.ws_url}{TELNYX}/stream") as third:
-            assert await close_code(third) == 1008
-        async with calling(app) as caller:
-            await caller.connected()
+            for _ in range(3)  # without a signature, as Telnyx sends none with a media stream
+        ]
+        assert await close_code(strangers[0]) == 1008
+        assert strangers[2].close_code is None
+        for kind in ("telnyx", "twilio"):
+            async with calling(app, kind=kind) as caller:
+                await caller.connected()
 
 
 async def test_no_more_of_an_unsigned_body_is_read_than_a_webhook_has() -> None:
