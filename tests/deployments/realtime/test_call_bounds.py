@@ -127,6 +127,7 @@ async def test_a_client_that_takes_no_event_at_all_is_refused_with_its_offer(off
     with pytest.raises(RealtimeInvalid, match="max-message-size is 1"):
         checked("\r\n".join(lines) + "\r\n")
     checked(offer)
+    checked(offer.replace("m=application", f"{longest}65536\r\nm=application"))
 
 
 CANDIDATE = "a=candidate:1 1 udp 2130706431 {} 9000 typ host"

@@ -178,10 +178,12 @@ class _Call:
             transceiver.setCodecPreferences([_OPUS])
             offer = with_candidates_of_use(offer, self._settings)
             await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            bind_to_configured(self._peer, self._settings)
+            await self._peer.setLocalDescription()
+        except GatewayBusy:
+            raise
         except Exception as error:  # the reader of offers raises whatever its reading of a wrong one meets
             raise _invalid(f"The offer cannot be answered: {error}") from error
-        bind_to_configured(self._peer, self._settings)
-        await self._peer.setLocalDescription()
         return announced(self._peer.localDescription.sdp, self._settings)
 
     async def run(self, opened: Opened, allowed: Work) -> None:
@@ -273,11 +275,10 @@ def checked(offer: str) -> None:
         raise _invalid(
             f"An offer has one audio track and the data channel {LABEL!r}; this one has {found[:80]}."
         )
-    [longest] = [
-        media.sctpCapabilities.maxMessageSize for media in description.media if media.sctpCapabilities
-    ] or [0]
-    if 0 < longest < _TAKES:
-        raise _invalid(f"a=max-message-size is {longest}; events have up to {_TAKES} bytes and more.")
+    for media in description.media:
+        longest = media.sctpCapabilities.maxMessageSize if media.sctpCapabilities else 0
+        if 0 < longest < _TAKES:
+            raise _invalid(f"a=max-message-size is {longest}; events have up to {_TAKES} bytes and more.")
 
 
 def _invalid(message: str) -> RealtimeInvalid:
