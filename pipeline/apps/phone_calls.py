@@ -26,8 +26,8 @@ from schemas.settings.limit_settings import HANG_UP, TRANSFER, TelephoneProvider
 
 _TOKEN_S: Final = 60
 _WAITING: Final = 128
-"""Media streams of one provider, at one gateway, that have not shown a token, each for `start_s` at most; when
-there is one more, the oldest of them is sent away, for strangers hold theirs and a provider sends it at once."""
+"""Media streams of one provider, at one gateway, that have not shown a token, each for `start_s` at most.
+The oldest leaves where there is one more: strangers hold their places, and a provider shows it at once."""
 _NUMBERS_CHARS: Final = (64, 24, 0)
 _TOKEN_CHARS: Final = 490
 """Twilio takes parameters of less than 500 characters, their names included."""
