@@ -116,7 +116,9 @@ async def answer_call(
     call = about.get("CallSid", "")
     if not 0 < len(call) <= 2 * _NUMBER or not call.isprintable():
         raise InputError("it is the provider's id of the call", field="CallSid")
-    caller, called = (about.get(name, "")[:_NUMBER] for name in ("From", "To"))
+    caller, called = (
+        "".join(filter(str.isprintable, about.get(name, "")))[:_NUMBER] for name in ("From", "To")
+    )
     answer = _Answer(services, provider, _base(request, services), max(0, attempt))
     if session_id is None:
         return _xml(await answer.first(call, caller, called))

@@ -168,7 +168,11 @@ async def test_a_token_is_good_for_one_media_stream_of_its_call(app: RunningApp)
         assert first.close_code is None
 
 
-@pytest.mark.parametrize("caller", ["+15550001", f"sip:{'keeper' * 8}@example.com", "\u706f" * 64], ids=len)
+@pytest.mark.parametrize(
+    "caller",
+    ["+15550001", f"sip:{'keeper' * 8}@example.com", "\u706f" * 64, "\x1b[31m+15550001\x00"],
+    ids=len,
+)
 async def test_a_token_is_short_enough_for_a_parameter_of_the_provider(app: RunningApp, caller: str) -> None:
     provider = PhoneProvider([app])
     form = {"CallSid": provider.call, "From": caller, "To": caller}
