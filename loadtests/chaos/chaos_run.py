@@ -228,8 +228,11 @@ async def _hear(callers: ChaosCallers, session: str, turn: int, audio: str) -> N
     listener = callers.listener(session, wants_audio=audio == "opus")
     with anyio.move_on_after(_PATIENCE_S) as patience:
         while not _over(listener, turn):
+            last = listener.last
             with suppress(WebSocketException):
                 await _connection(callers, listener, turn, audio)
+            if listener.last > last:
+                patience.deadline = anyio.current_time() + _PATIENCE_S
             await anyio.lowlevel.checkpoint()
     if patience.cancelled_caught:
         raise WaitedInVain(listener, turn, audio)
