@@ -36,6 +36,7 @@ DEPLOYMENTS: Final = (
     "Workers",
 )
 PREFIX: Final = "RHAPSODE_"
+_LAST_PORT: Final = 65_535
 _OF_A_SERVICE: Final = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)$")
 """Kubernetes tells every pod of the services beside it in variables that are named after them."""
 
@@ -239,7 +240,10 @@ def _wrong_values(raw: dict[str, Any]) -> Iterator[Finding]:
     if not isinstance(prefix, str) or not prefix.startswith("/") or (prefix.endswith("/") and prefix != "/"):
         yield Finding("applications.0.route_prefix", 'must begin with "/" and not end with one, as / does')
     yield from _does_not_add_up(raw)
-    if (raw.get("http_options") or {}).get("request_timeout_s") is not None:
+    listening = ServeDeploySchema.model_validate(raw).http_options
+    if not 1 <= listening.port <= _LAST_PORT:
+        yield Finding("http_options.port", f"must be between 1 and {_LAST_PORT}")
+    if listening.request_timeout_s is not None:
         yield Finding("http_options.request_timeout_s", "must be null: it would cut every long listening")
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cluster.terminal.cli_errors import CliError, UsageError
+from cluster.terminal.cli_errors import UsageError
 from pipeline.auth.api_keys import KeyFileDamaged
 from pipeline.auth.authenticator import is_loopback, is_open
 from schemas.settings import AppSettings
@@ -23,11 +23,11 @@ _ADVICE: Final = (
 
 
 def is_open_to_all(settings: AppSettings, home: Path) -> bool:
-    """Tells whether the server asks for no credentials. Raises CliError where the keys cannot be read."""
+    """Tells whether the server asks for no credentials. Raises UsageError where the keys cannot be read."""
     try:
         return is_open(settings.auth, home)
     except (KeyFileDamaged, OSError) as error:
-        raise CliError(f"The keys cannot be read: {error}.", "Correct the file, or move it away.") from error
+        raise UsageError(f"The keys cannot be read: {error}.", "Correct the file, or move it away.") from error
 
 
 def refuse_exposure(settings: AppSettings, home: Path, host: str) -> None:

@@ -26,7 +26,8 @@ _WRITER: Final = re.compile(rb":(?:actor|task)_name:(\S+)")
 _RAYS_OWN: Final = (":job_id:", ":actor_name:", ":task_name:")
 """Ray marks with such lines whose output follows."""
 _RAY: Final = ("raylet", "gcs_server", "runtime_env_agent", "dashboard_agent")
-_EXCEPTION: Final = re.compile(r"([A-Za-z_][\w.]*): (.+)")
+_EXCEPTION: Final = re.compile(r"(?:[ |]*\| )?([A-Za-z_][\w.]*): (.+)")
+"""With the margin that one has within a group."""
 _WRAPPERS: Final = ("Traceback (most recent call last)", "ASGI lifespan startup failed")
 _CAUSE_CHARS: Final = 600
 _NOISY: Final = frozenset({"ray", "log", "serve"})
@@ -175,7 +176,8 @@ def cause(text: str) -> str:
     lines = text.splitlines()
     for number in range(len(lines) - 1, -1, -1):
         if (found := _EXCEPTION.match(lines[number])) and not any(one in lines[number] for one in _WRAPPERS):
-            rest = " ".join(line.strip() for line in lines[number + 1 : number + 4] if line.strip())
+            added = (line.strip(" |") for line in lines[number + 1 : number + 4])
+            rest = " ".join(line for line in added if line.strip("+-"))
             return f"{found[1].rpartition('.')[2]}: {found[2]} {rest}".strip()[:_CAUSE_CHARS]
     return ""
 

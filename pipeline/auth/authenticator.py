@@ -105,9 +105,8 @@ def _expects_credentials(settings: AuthSettings) -> bool:
 
 def is_open(settings: AuthSettings, home: Path) -> bool:
     """Would a server that starts now be open? Raises KeyFileDamaged or OSError."""
-    if settings.open is not None:
-        return settings.open
-    return not (_expects_credentials(settings) or read_keys(keys_file(settings, home)))
+    keys = read_keys(keys_file(settings, home))  # a server needs them, whatever the settings say
+    return not (keys or _expects_credentials(settings)) if settings.open is None else settings.open
 
 
 def is_loopback(host: str) -> bool:

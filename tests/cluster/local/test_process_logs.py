@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from traceback import format_exception
 
 import pytest
 
@@ -138,3 +139,10 @@ def test_added_lines_are_shown_once_and_whole_also_of_later_processes(
         "Gateway 9 | later",
         "Gateway 0 | anew",
     ]
+
+
+def test_a_cause_within_groups_is_told_without_their_margins() -> None:
+    inner = ExceptionGroup("unhandled errors in a TaskGroup", [IsADirectoryError(21, "Is a directory", "/")])
+    whole = ExceptionGroup("unhandled errors in a TaskGroup", [inner])
+    text = "".join(format_exception(whole)) + "ERROR 2026-11-27 -- Application startup failed. Exiting."
+    assert process_logs.cause(text).startswith("IsADirectoryError: [Errno 21] Is a directory: '/' ERROR")
