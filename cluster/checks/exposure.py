@@ -27,7 +27,8 @@ def is_open_to_all(settings: AppSettings, home: Path) -> bool:
     try:
         return is_open(settings.auth, home)
     except (KeyFileDamaged, OSError) as error:
-        raise UsageError(f"The keys cannot be read: {error}.", "Correct the file, or move it away.") from error
+        advice = "Correct the file, or move it away."
+        raise UsageError(f"The keys cannot be read: {error}.", advice) from error
 
 
 def refuse_exposure(settings: AppSettings, home: Path, host: str) -> None:
