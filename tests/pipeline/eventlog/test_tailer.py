@@ -1,5 +1,6 @@
 """The tailer: every listener sees every event once, in order, whatever happens to pushes and connections."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 
 import anyio
@@ -8,7 +9,7 @@ import pytest
 
 from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.eventlog.recorder import Recorder
-from pipeline.eventlog.tailer import Tailer
+from pipeline.eventlog.tailer import AT_ONCE, Tailer
 from schemas.errors import CursorAhead, LogUnavailable, SessionGone, SessionNotFound
 from schemas.events.recorded import Recorded
 from schemas.events.voice_events import InputAudio
@@ -211,6 +212,33 @@ async def test_listeners_share_one_push_and_one_read(log: MemoryEventLog, sessio
     assert [seqs(events) for events in received] == [list(range(1, 106))] * 20
     assert lossy.reads == 1
     assert len({id(events[-1]) for events in received}) == 1
+
+
+@pytest.mark.parametrize("come", ["before", "meanwhile"])
+async def test_others_come_between_the_many_short_events_of_a_listener(
+    log: MemoryEventLog, tailer: Tailer, session: SessionId, come: str
+) -> None:
+    told, turn = Counter[int](), 0
+
+    async def others() -> None:
+        nonlocal turn
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turn += 1
+
+    many = batch(session, 1, *(delta(at) for at in range(100)))
+    if come == "before":
+        await log.append([many])
+    async with anyio.create_task_group() as beside, tailer.follow(session, Seq(1)) as batches:
+        beside.start_soon(others)
+        if come == "meanwhile":
+            await log.append([many])
+        async for some in batches:
+            told[turn] += len(some)
+            if some[-1].seq == 101:
+                break
+        beside.cancel_scope.cancel()
+    assert max(told.values()) <= AT_ONCE
 
 
 async def test_audio_comes_with_the_events_for_those_who_want_it(
