@@ -20,8 +20,10 @@ log = logging.getLogger(__name__)
 
 
 def unusable(error: Exception) -> RetrievalUnavailable:
-    """A store's refusal. Its own words are for the process's log: they name files and hosts."""
-    log.warning("the store of the documents cannot be used: %s", error)
+    """A store's refusal. The process's log says which error of SQLite, PostgreSQL or the system it is."""
+    codes = (getattr(error, name, None) for name in ("sqlite_errorname", "sqlstate", "strerror"))
+    code = next(filter(None, codes), "")
+    log.warning("the store of the documents cannot be used: %s %s", type(error).__name__, code)
     return RetrievalUnavailable("The store of the documents cannot be used now.")
 
 

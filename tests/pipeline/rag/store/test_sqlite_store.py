@@ -67,7 +67,7 @@ async def test_a_file_that_is_no_store_is_said_to_be_unusable_and_only_the_log_s
         with pytest.raises(RetrievalUnavailable) as refused:
             await store.collections()
     assert "database" not in str(refused.value)
-    assert "file is not a database" in caplog.text
+    assert "DatabaseError SQLITE_NOTADB" in caplog.text
 
 
 @pytest.mark.anyio
