@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.server
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "examples" / "custom_voice"
 SPEAK = """

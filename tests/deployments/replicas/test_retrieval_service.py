@@ -12,6 +12,7 @@ from pipeline.rag.retrieval_service import RetrievalService
 from schemas.settings.retrieval_settings import RetrievalSettings
 from tests.contracts.retrieval_service import LibrarianContract
 
+pytestmark = pytest.mark.weights
 QUICK = RetrievalSettings(embedding="wordllama", judge=None)
 
 

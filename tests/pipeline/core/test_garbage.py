@@ -22,6 +22,7 @@ class Ring:
 def frozen_before() -> Iterator[None]:
     """Objects of the tests stay out of what other modules' tests collect."""
     gc.disable()
+    gc.freeze()  # collections here look at what a test makes, and not at everything that others have left
     yield
     gc.collect()
     gc.freeze()

@@ -10,7 +10,7 @@ from pipeline.stt.echo import PER_MS, RATE, Sound
 from rhapsode.testing.clips import needs_clips
 from tests.support.clients.native_speaker import austen
 
-pytestmark = needs_clips
+pytestmark = [needs_clips, pytest.mark.weights]
 USER_MS = 3_500
 USER_DB = 50.0
 

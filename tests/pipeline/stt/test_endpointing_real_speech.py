@@ -20,6 +20,7 @@ from tests.support.speech.recordings import (
     utterances,
 )
 
+pytestmark = pytest.mark.weights
 Heard = dict[str, list[float]]
 
 

@@ -26,7 +26,7 @@ from tests.support.eventually import eventually
 from tests.support.servers import mcp_station
 from tests.support.servers.web_server_thread import serving, serving_somewhere
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.server]
 ROOT = Path(__file__).parents[3]
 STATION = (sys.executable, "-m", "tests.support.servers.mcp_station")
 ALL = ("forecast", "broken", "never", "long", "process", "die")
