@@ -52,7 +52,11 @@ _CAUSES: Final[Sequence[tuple[type[BaseException] | tuple[type[BaseException], .
     ),
     (socket.gaierror, "is not known by that name: {}", _WHERE),
     (ConnectionRefusedError, "refuses connections: nothing listens there", f"Start that server. {_WHERE}"),
-    (FileNotFoundError, "is not there", f"Start that server. {_WHERE}"),
+    (
+        FileNotFoundError,
+        "has a socket, or a file of certificates, that is not there",
+        f"Start that server, or correct ssl_ca_certs, ssl_certfile and ssl_keyfile in its URL. {_WHERE}",
+    ),
     (
         (TimeoutError, redis.TimeoutError),
         f"does not answer within {PATIENCE_S:g} s",

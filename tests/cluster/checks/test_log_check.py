@@ -84,7 +84,14 @@ def test_no_server_listens() -> None:
 
 
 def test_no_file_where_a_socket_should_be(socket_folder: Path) -> None:
-    assert "is not there. → Start that server." in refusal(f"unix://{socket_folder}/no.sock")
+    assert "has a socket, or a file of certificates, that is not there" in refusal(
+        f"unix://{socket_folder}/no.sock"
+    )
+
+
+def test_no_file_where_an_authority_should_be(started: Started, tmp_path: Path) -> None:
+    said = refusal(f"rediss://127.0.0.1:{started()}?ssl_ca_certs={tmp_path}/no.pem")
+    assert "a file of certificates, that is not there. → Start that server, or correct ssl_ca_certs" in said
 
 
 @pytest.mark.parametrize("user", ["", ":wrong@", "nobody:wrong@"])
