@@ -1,8 +1,9 @@
 """Request bodies that may be forms as well as JSON: what older clients send."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeVar
-from urllib.parse import parse_qsl
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote_to_bytes
 
 import anyio.to_thread
 import orjson
@@ -53,12 +54,23 @@ async def _fields(request: Request) -> Any:
 
 def _pairs(body: bytes) -> list[tuple[str, str]]:
     """As the WHATWG URL standard has it, in UTF-8, percent-encoded or not. Two megabytes take a second."""
+    if body.count(b"&") >= _FIELDS:
+        raise InputError(f"the form cannot be read: it has over {_FIELDS} fields")
+    pairs = [pair.partition(b"=") for pair in body.split(b"&")]
     try:
-        return parse_qsl(
-            body.decode(), keep_blank_values=True, max_num_fields=_FIELDS, encoding="utf-8", errors="strict"
-        )
-    except ValueError as error:
-        raise InputError(f"the form cannot be read: it is not UTF-8, or has over {_FIELDS} fields") from error
+        return [(_decoded(name), _decoded(value)) for name, _, value in pairs]
+    except UnicodeDecodeError as error:
+        raise InputError("the form cannot be read: it is not UTF-8") from error
+
+
+def _decoded(text: bytes) -> str:
+    """Piece by piece: the library takes 300 MB for two megabytes of percent signs."""
+    pieces = _PIECE.finditer(text.replace(b"+", b" "))
+    return b"".join(unquote_to_bytes(piece[0]) for piece in pieces).decode()
+
+
+_PIECE: Final = re.compile(rb"(?:%[0-9A-Fa-f]{2}|.){1,1024}", re.DOTALL)
+"""Some of a form's text, which cuts no escape in two."""
 
 
 def _filled(fields: Iterable[tuple[str, str]]) -> dict[str, str]:

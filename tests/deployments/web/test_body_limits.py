@@ -1,8 +1,10 @@
-"""Bodies of JSON: long ones are checked beside the loop, and those of too many values are not read."""
+"""Bodies of JSON and forms: long ones are read beside the loop, and those of too many values are not read."""
 
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qsl
 
 import anyio
 import httpx
@@ -16,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from cluster.documents import never_started
 from deployments.asgi_app import create_app
 from deployments.faces.conversations.json_socket import SpokenMessage
+from deployments.faces.forms import form_bodies
 from deployments.web import body_limits, problem_details
 from deployments.web.body_limits import BodyLimit, BoundedRoute, read_json
 from deployments.web.resource_access import PRINCIPAL
@@ -254,3 +257,16 @@ async def test_a_client_that_leaves_within_its_body_is_no_fault_of_the_server() 
 
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
     await app(scope, receive, send)
+
+
+@pytest.mark.parametrize("unit", ["%", "%41", "%e4%b8%ad", "+", "a", "\n"])
+def test_a_form_is_read_as_the_library_does_with_a_few_times_its_bytes(unit: str) -> None:
+    form = f"a=b&title={unit * (100_000 // len(unit))}&empty="
+    tracemalloc.start()
+    try:
+        pairs = form_bodies._pairs(form.encode())
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert pairs == parse_qsl(form, keep_blank_values=True)
+    assert most < 20 * len(form)
