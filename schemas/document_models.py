@@ -14,15 +14,9 @@ class FrozenModel(BaseModel):
 
 
 class ClosedModel(FrozenModel):
-    """Unknown fields are refused."""
+    """Unknown fields are refused, and numbers that are infinite or none."""
 
-    model_config = ConfigDict(extra="forbid")
-
-
-class FiniteModel(ClosedModel):
-    """Infinite numbers, and those that are none, are refused as well."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class RequestModel(FewFields, ClosedModel):

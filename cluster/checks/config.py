@@ -182,6 +182,8 @@ def _parse(file: Path) -> Any:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         advice = "Correct it and try again."
         raise UsageError(f"{file} is not YAML: {' '.join(str(error).split())}", advice) from error
+    except RecursionError as error:
+        raise UsageError(f"{file} is nested too deeply.", "Correct it and try again.") from error
 
 
 def _unknown_keys(raw: Any, model: type[BaseModel], path: str) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, SecretStr
 
-from schemas.document_models import FiniteModel
+from schemas.document_models import ClosedModel
 from schemas.languages import LanguageChoice
 from schemas.settings.provider_settings import ServerElsewhere
 
@@ -20,7 +20,7 @@ all of its text and all of its sound are there: kept to measure what the others 
 TurnDetection = Literal["vad", "manual"]
 
 
-class EndpointingSettings(FiniteModel):
+class EndpointingSettings(ClosedModel):
     """When an utterance begins and ends. Every time is audio time: of the sound, not of the clock."""
 
     threshold: float = Field(default=0.5, ge=0.05, le=0.95)
@@ -47,7 +47,7 @@ class EndpointingSettings(FiniteModel):
     """The silence that ends one whose text breaks off, as after "and" or a comma, if that is longer."""
 
 
-class ListeningSettings(FiniteModel):
+class ListeningSettings(ClosedModel):
     """Settings of a session's audio inputs."""
 
     mode: Mode = "realtime"
@@ -99,7 +99,7 @@ class TranscriptionProviderSettings(ServerElsewhere):
     """How long it may be silent."""
 
 
-class SpeechToTextSettings(FiniteModel):
+class SpeechToTextSettings(ClosedModel):
     """The realtime way: which engine writes short windows down, and who else may."""
 
     engine: str = "whisper"
@@ -149,7 +149,7 @@ class SpeechToTextSettings(FiniteModel):
         return self.turn_reader
 
 
-class QualitySpeechToTextSettings(FiniteModel):
+class QualitySpeechToTextSettings(ClosedModel):
     """The quality way: which engine writes whole utterances down."""
 
     engine: str = "auto"

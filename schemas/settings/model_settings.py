@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, field_validator
 
 from schemas.bounds import FewFields
-from schemas.document_models import ClosedModel, FiniteModel
+from schemas.document_models import ClosedModel
 from schemas.settings.provider_settings import LOCAL, ModelName
 
 FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
@@ -24,7 +24,7 @@ OUTPUT_CHARS = 16_000
 """The longest result of one call; more is cut off."""
 
 
-class SamplingSettings(FiniteModel):
+class SamplingSettings(ClosedModel):
     """How the model chooses its words, beside `temperature`. None: as the engine likes."""
 
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -37,7 +37,7 @@ class SamplingSettings(FiniteModel):
     """The answer is one JSON document of this schema."""
 
 
-class FunctionOffer(FewFields, FiniteModel):
+class FunctionOffer(FewFields, ClosedModel):
     """A function that the model may call, as it is told of it."""
 
     name: FunctionName
@@ -46,7 +46,7 @@ class FunctionOffer(FewFields, FiniteModel):
     """A JSON schema of its arguments."""
 
 
-class ToolSettings(FiniteModel):
+class ToolSettings(ClosedModel):
     """Functions that the model may call while it answers."""
 
     registered: tuple[FunctionName, ...] = Field(default=(), max_length=64)
@@ -58,7 +58,7 @@ class ToolSettings(FiniteModel):
     """May the model call several at once?"""
 
 
-class FunctionCall(FiniteModel):
+class FunctionCall(ClosedModel):
     """The model wants this called."""
 
     call: CallId
@@ -67,7 +67,7 @@ class FunctionCall(FiniteModel):
     """JSON, as the model wrote it: it may be wrong."""
 
 
-class GivenMessage(FiniteModel):
+class GivenMessage(ClosedModel):
     """One message of a conversation that the client keeps itself."""
 
     role: Literal["system", "user", "assistant", "tool"]

@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from schemas.document_models import FiniteModel
+from schemas.document_models import ClosedModel
 from schemas.settings.provider_settings import SpeechExtra
 from schemas.speech_style import Dictionary, Style
 
 
-class Preferences(FiniteModel):
+class Preferences(ClosedModel):
     """Kept as events in the user's own session, so that every change has a time and can be looked up."""
 
     tts_enabled: bool = True

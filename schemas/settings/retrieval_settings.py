@@ -5,7 +5,7 @@ from typing import Literal, NewType, Self
 from pydantic import Field, SecretStr, model_validator
 
 from schemas.bounds import FewFields
-from schemas.document_models import FiniteModel
+from schemas.document_models import ClosedModel
 
 CollectionId = NewType("CollectionId", str)
 """A collection's UUIDv7, as sessions have (`schemas.ids.new_id`)."""
@@ -36,7 +36,7 @@ EmbeddingModel = Literal["e5", "wordllama"]
 """`e5`: a hundred languages; some ten ms for a question. `wordllama`: microseconds, mostly English."""
 
 
-class SearchToolConfig(FewFields, FiniteModel):
+class SearchToolConfig(FewFields, ClosedModel):
     """How a conversation looks things up (the seed's `search_tool_config`)."""
 
     strategy: Strategy = "two_stage"
@@ -44,7 +44,7 @@ class SearchToolConfig(FewFields, FiniteModel):
     """So many passages at most."""
 
 
-class Passage(FiniteModel):
+class Passage(ClosedModel):
     """A piece of a document, found for a question. Characters are Unicode code points."""
 
     collection: CollectionId
@@ -79,7 +79,7 @@ class NumberedPassage(Passage):
     """Number of the answer's markers: [1], [2], ..."""
 
 
-class Support(FiniteModel):
+class Support(ClosedModel):
     """Characters [start, end) of an answer rest on a passage."""
 
     number: int = Field(ge=1)
@@ -97,7 +97,7 @@ class Citation(NumberedPassage):
     """Positions of its citations in the answer; empty: it was given to the model and not cited."""
 
 
-class CollectionView(FiniteModel):
+class CollectionView(ClosedModel):
     """A collection as it is now."""
 
     id: CollectionId
@@ -108,7 +108,7 @@ class CollectionView(FiniteModel):
     chunks: int = Field(ge=0)
 
 
-class DocumentView(FiniteModel):
+class DocumentView(ClosedModel):
     """A document that is in a collection."""
 
     id: DocumentId
@@ -126,7 +126,7 @@ class DocumentView(FiniteModel):
     """Of the uploaded bytes."""
 
 
-class DocumentProgress(FiniteModel):
+class DocumentProgress(ClosedModel):
     """How far the adding of a document is."""
 
     document: DocumentId
@@ -137,7 +137,7 @@ class DocumentProgress(FiniteModel):
     """The document, once it is ready."""
 
 
-class ChunkSettings(FiniteModel):
+class ChunkSettings(ClosedModel):
     """How text is cut into passages. Lengths are characters."""
 
     size: int = Field(default=900, ge=100, le=4_000)
@@ -152,7 +152,7 @@ class ChunkSettings(FiniteModel):
         return self
 
 
-class ReadingLimits(FiniteModel):
+class ReadingLimits(ClosedModel):
     """Limits of one document. Reading happens in a process of its own, which is ended beyond these."""
 
     bytes: int = Field(default=50_000_000, ge=1_000)
@@ -167,7 +167,7 @@ class ReadingLimits(FiniteModel):
     """Reading that wants more memory is ended: `document.too_large`."""
 
 
-class Quotas(FiniteModel):
+class Quotas(ClosedModel):
     """How much there may be; more is refused with 409."""
 
     collections: int = Field(default=1_000, ge=1)
@@ -178,7 +178,7 @@ class Quotas(FiniteModel):
     """Uploaded into one collection: `quota.bytes`."""
 
 
-class RetrievalSettings(FiniteModel):
+class RetrievalSettings(ClosedModel):
     """How documents are read, cut, embedded, kept and searched."""
 
     store: SecretStr | None = None

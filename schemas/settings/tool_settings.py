@@ -5,7 +5,7 @@ from typing import Annotated, Final, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, JsonValue, SecretStr, model_validator
 
-from schemas.document_models import FiniteModel
+from schemas.document_models import ClosedModel
 from schemas.languages import LanguageTag
 from schemas.settings.model_settings import FunctionName
 from schemas.settings.provider_settings import plain_address
@@ -25,7 +25,7 @@ ToolAddress = Annotated[str, AfterValidator(_checked)]
 """Address without user name and password; a query may follow."""
 
 
-class RegisteredFunction(FiniteModel):
+class RegisteredFunction(ClosedModel):
     """One function: somewhere at an address, or in a Python package beside ours."""
 
     url: ToolAddress | None = None
@@ -55,7 +55,7 @@ class RegisteredFunction(FiniteModel):
 McpToolName = Annotated[str, Field(min_length=1, max_length=128)]
 
 
-class RegisteredMcpServer(FiniteModel):
+class RegisteredMcpServer(ClosedModel):
     """One MCP server, whose tools are functions of sessions: a program beside a gateway, or an address."""
 
     command: tuple[str, ...] | None = None
@@ -97,7 +97,7 @@ class McpTool(NamedTuple):
     tool: str
 
 
-class ToolRegistrySettings(FiniteModel):
+class ToolRegistrySettings(ClosedModel):
     """Functions that a model may call, and their bounds."""
 
     functions: dict[FunctionName, RegisteredFunction] = {}

@@ -3,6 +3,7 @@
 Those of the operators' report, one for one.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ BROKEN: dict[str, tuple[Callable[[], str | bytes], str]] = {
     "a setting misspelt": (text("language_model", "langauge_model"), "did you mean language_model?"),
     "a nested setting misspelt": (text("threads: 2", "thread: 2"), "language_model.thread: "),
     "a wrong type": (text("threads: 2", "threads: two"), "language_model.threads: "),
+    "a number without end": (args(limits={"heartbeat_s": math.inf}), "limits.heartbeat_s: "),
+    "lists in lists without end": (lambda: "[" * 5_000, "is nested too deeply"),
     "a negative number": (text("threads: 2", "threads: -2"), "language_model.threads: "),
     "an unknown deployment": (text("name: Gateway", "name: Gatway"), "there is no deployment 'Gatway'"),
     "another import path": (text("app:build", "app:make"), "must be deployments.app:build"),
