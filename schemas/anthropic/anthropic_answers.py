@@ -2,12 +2,16 @@
 
 from typing import Literal
 
+from pydantic import JsonValue
+
 from schemas.document_models import ClosedModel
 
 
 class AnthropicErrorObject(ClosedModel):
     type: str
     message: str
+    details: dict[str, JsonValue] | None = None
+    """`{"error_code", "unsupported"}` of a refused `thread`."""
 
 
 class AnthropicError(ClosedModel):

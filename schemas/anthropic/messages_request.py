@@ -9,7 +9,14 @@ from pydantic_core import PydanticCustomError
 from schemas.native.client_commands import Readable
 from schemas.openai.chat_messages import MESSAGES, PARTS
 from schemas.openai.chat_request import Limit, RhapsodeWishes
-from schemas.openai.parameter_support import Cleaned, FromOpenAi, OpenAiRequest, missing, unsupported_value
+from schemas.openai.parameter_support import (
+    Cleaned,
+    FromOpenAi,
+    OpenAiRequest,
+    missing,
+    refused,
+    unsupported_value,
+)
 from schemas.settings.model_settings import DESCRIPTION_CHARS, FUNCTIONS, FunctionName
 
 _ID_CHARS: Final = 256
@@ -140,6 +147,8 @@ class MessagesRequest(OpenAiRequest):
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
     max_tokens: Limit
+    thread: Annotated[Any, refused("thread")] = None
+    """A conversation that the server keeps: the SDKs' tool runner asks for one, and goes on without it."""
     messages: Annotated[
         tuple[InputMessage, ...], Field(min_length=1, max_length=MESSAGES, strict=False, fail_fast=True)
     ]

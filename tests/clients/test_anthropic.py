@@ -17,7 +17,7 @@ def test_the_sdk_streams_calls_and_is_refused_in_its_words(
     assert min(told["tokens"]) > 0
     assert told["reasons"] == ["end_turn", "tool_use"]
     assert told["request"] == [f"msg_{told['request'][1]}", told["request"][1]]
-    assert told["answer"] == "Take an umbrella."
+    assert told["answer"] == told["run"] == "Take an umbrella."
     assert told["refused"] == ["not_found_error", "not_found_error", "authentication_error"]
 
 

@@ -29,6 +29,10 @@ _ABSENT: Final = {
     "/v1/messages/count_tokens": "tokens are counted by 'usage' of a message only",
     "/v1/messages/batches": "there are no batches here",
 }
+_CODES: Final = {"extra_forbidden": "input.unknown_field", "unsupported_parameter": "unsupported_parameter"}
+"""Ours by pydantic's; `thread` is the one parameter that is refused by its name."""
+_THREAD_REFUSED: Final = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+"""Details of a refused `thread`, by which the SDKs' tool runner knows to send whole conversations."""
 _PLACES: Final = frozenset({"body", "query", "path", "header"})
 
 
@@ -47,10 +51,10 @@ def _body(code: str, message: str, field: str | None) -> dict[str, Any]:
     param = openai_problems.body_of(code, message, field)["error"]["param"]
     told = _as_told(param or "")
     named = message if message.startswith(told) else f"{told}: {message}"
-    return {
-        "type": "error",
-        "error": {"type": _TYPES.get(_status(code), "invalid_request_error"), "message": named},
-    }
+    error: dict[str, Any] = {"type": _TYPES.get(_status(code), "invalid_request_error"), "message": named}
+    if code == "unsupported_parameter":
+        error["details"] = _THREAD_REFUSED
+    return {"type": "error", "error": error}
 
 
 def _as_told(param: str) -> str:
@@ -74,7 +78,7 @@ def invalid_parts(errors: Sequence[Any]) -> tuple[str, str, str | None]:
     first = errors[0]
     if first["type"] == "json_invalid":
         return "body.not_json", "The request body is not valid JSON", None
-    code = "input.unknown_field" if first["type"] == "extra_forbidden" else "input.invalid"
+    code = _CODES.get(first["type"], "input.invalid")
     path = ".".join(str(part)[:64] for part in first["loc"] if part not in _PLACES)
     message = "Extra inputs are not permitted" if code == "input.unknown_field" else str(first["msg"])
     told = message.removeprefix("Value error, ")

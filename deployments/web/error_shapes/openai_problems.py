@@ -17,14 +17,16 @@ _ABSENT: Final = {
     **{
         name: f"there is nothing of OpenAI's {name.replace('_', ' ')} here; docs/openai.md says what there is"
         for name in (
-            *("assistants", "batches", "chatkit", "containers", "edits", "engines", "evals", "files"),
-            *("fine_tuning", "images", "moderations", "organization", "uploads", "vector_stores", "videos"),
+            *("assistants", "batches", "chatkit", "containers", "conversations", "decisions", "edits"),
+            *("engines", "evals", "files", "fine_tuning", "images", "live", "moderations", "organization"),
+            *("skills", "uploads", "vector_stores", "videos"),
         )
     },
 }
 """Routes of OpenAI's that are not here, and what to do instead."""
 PATHS: Final = re.compile(
-    rf"/v1/((models|chat|responses|audio|embeddings|{'|'.join(_ABSENT)})(/.*)?|realtime/(client_secrets|calls(/.*)?))",
+    r"/v1/(?!conversations/message/)"
+    rf"((models|chat|responses|audio|embeddings|{'|'.join(_ABSENT)})(/.*)?|realtime/(client_secrets|calls(/.*)?))",
     re.DOTALL,
 )
 """Answered in OpenAI's shape; everything else is ours."""

@@ -20,7 +20,7 @@ WEATHER = {
 
 
 def sdk(url: str, question: str, key: str) -> dict[str, Any]:
-    """The SDK: a message, a stream, a function with its result, and two refusals."""
+    """The SDK: a message, a stream, a function with its result, its tool runner, and three refusals."""
     client = anthropic.Anthropic(base_url=url, api_key=key, max_retries=0)
     asked: dict[str, Any] = {"model": MODEL, "max_tokens": 500}
     story = [{"role": "user", "content": "Say it."}]
@@ -35,6 +35,13 @@ def sdk(url: str, question: str, key: str) -> dict[str, Any]:
     result = {"type": "tool_result", "tool_use_id": call.id, "content": f"It rains in {call.input['city']}."}
     messages += [{"role": "assistant", "content": called.content}, {"role": "user", "content": [result]}]
     answer = client.messages.create(messages=messages, tools=[WEATHER], **asked)
+
+    @anthropic.beta_tool
+    def get_weather(city: str) -> str:
+        """How the weather is in a city."""
+        return f"It rains in {city}."
+
+    run = client.beta.messages.tool_runner(messages=messages[:1], tools=[get_weather], **asked)
     refused = []
     try:
         client.messages.create(model="zork", max_tokens=5, messages=story)
@@ -56,6 +63,7 @@ def sdk(url: str, question: str, key: str) -> dict[str, Any]:
         "reasons": [whole.stop_reason, called.stop_reason],
         "request": [whole.id, whole._request_id],
         "answer": answer.content[0].text,
+        "run": run.until_done().content[0].text,
         "refused": refused,
     }
 

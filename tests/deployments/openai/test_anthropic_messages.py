@@ -208,6 +208,24 @@ async def test_a_bad_request_is_told_in_anthropics_words(
         assert body["error"]["message"].startswith(message)
 
 
+async def test_a_thread_is_refused_with_the_details_by_which_a_tool_runner_sends_the_conversation(
+    http: httpx.AsyncClient,
+) -> None:
+    answer = await http.post(MESSAGES, json=wanted(thread={"type": "create"}))
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {
+            "type": "error",
+            "error": {
+                "type": "invalid_request_error",
+                "message": "thread: 'thread' is not supported here",
+                "details": {"error_code": "thread_unsupported_request", "unsupported": ["thread"]},
+            },
+        },
+    )
+    assert (await answered(http, wanted(thread=None)))["stop_reason"] == "end_turn"
+
+
 async def test_other_routes_of_anthropics_are_not_there(http: httpx.AsyncClient) -> None:
     answer = await http.post(f"{MESSAGES}/count_tokens", json=wanted())
     assert answer.status_code == 404

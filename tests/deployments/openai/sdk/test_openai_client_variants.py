@@ -166,6 +166,8 @@ async def test_a_wrong_method_is_told_the_right_ones(
         ("/v1/images/generations", "nothing of OpenAI's images"),
         ("/v1/fine_tuning/jobs", "nothing of OpenAI's fine tuning"),
         ("/v1/realtime/sessions", "client_secrets"),
+        ("/v1/conversations", "nothing of OpenAI's conversations"),
+        ("/v1/decisions", "nothing of OpenAI's decisions"),
     ],
 )
 async def test_routes_of_openai_that_are_not_here_say_so_in_its_shape(
