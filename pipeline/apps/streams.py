@@ -263,25 +263,25 @@ class Streams:
                     raise StreamNotFound("there is no such stream")
                 if (found := stream.state.decide(new)) is not None:
                     return found
+                end = stream.end  # a reader may bring the state further while the body is read
                 body = await message_of(new.body, stream.config.content_type, append=True)
-                wanted = replace(new, body=body)
-                if (found := await self._post(principal, stream, wanted)) is not None:
+                if (found := await self._post(principal, session, end, replace(new, body=body))) is not None:
                     return found
 
-    async def _post(self, principal: str, stream: FoundStream, new: NewAppend) -> StreamAppend | None:
+    async def _post(
+        self, principal: str, session: SessionId, end: StreamEnd, new: NewAppend
+    ) -> StreamAppend | None:
         """None: another event has come before it."""
-        tail, pieces = stream.state.tail, _appended(new)
+        pieces = _appended(new)
         events = [*pieces, *([_context(StreamClosed(**_producer(new)))] if new.closes else [])]
         try:
-            outcome = await self._recorder.post(
-                stream.session, *events, by=principal, expected=stream.state.head
-            )
+            outcome = await self._recorder.post(session, *events, by=principal, expected=end.head)
         except Conflict:
             return None
         except (SessionGone, SessionNotFound) as error:
             raise StreamNotFound("there is no such stream") from error
-        self._views.wrote(stream.session, outcome.last)
-        tail = Seq(outcome.first + len(pieces) - 1) if pieces else tail
+        self._views.wrote(session, outcome.last)
+        tail = Seq(outcome.first + len(pieces) - 1) if pieces else end.tail
         return StreamAppend(tail, new.closes, number=0 if new.batch is None else new.batch.number)
 
     async def delete(self, principal: str, name: str) -> None:

@@ -1,6 +1,7 @@
-"""Forks of a durable stream whose source is deleted meanwhile."""
+"""Durable streams that change while a request is being answered."""
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from pipeline.admission.allowance import Allowance
@@ -8,7 +9,8 @@ from pipeline.apps.streams import NewStream, Streams
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
-from schemas.errors.stream_errors import StreamConflict
+from pipeline.session_state.stream_state import NewAppend
+from schemas.errors.stream_errors import StreamConflict, StreamFinished
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 from schemas.settings.limit_settings import LimitSettings
@@ -43,3 +45,26 @@ async def test_a_fork_whose_source_is_deleted_meanwhile_is_refused(new: NewStrea
         await streams.create("ann", "source", NewStream("text/plain", b"abc"))
         with anyio.fail_after(20), pytest.raises(StreamConflict):
             await streams.create("ann", "fork", new)
+
+
+async def test_an_append_to_a_stream_that_is_closed_while_its_json_is_read_is_refused() -> None:
+    log, kind = MemoryEventLog(), "application/json"
+    allowance = Allowance(MemoryMeter(), LimitSettings())
+    threads = anyio.to_thread.current_default_thread_limiter()
+    async with Recorder(log) as recorder, Tailer(log) as tailer:
+        here, elsewhere = (Streams(log, recorder, tailer, allowance, SystemClock()) for _ in range(2))
+        stream, _ = await here.create("ann", "story", NewStream(kind))
+        before, threads.total_tokens = threads.total_tokens, 0
+
+        async def close() -> None:
+            while not threads.statistics().tasks_waiting:
+                await anyio.lowlevel.checkpoint()
+            await elsewhere.append("ann", stream.session, NewAppend(b"", kind, closes=True))
+            await here.find("ann", "story")  # a reader comes
+            threads.total_tokens = before
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as both:
+                both.start_soon(close)
+                with pytest.raises(StreamFinished):
+                    await here.append("ann", stream.session, NewAppend(b'["%s"]' % (b"a" * 100_000), kind))
