@@ -257,7 +257,7 @@ def _no_room(usage: Usage, most: int) -> StoredQuota:
     largest = ", ".join(f"{session} ({size / _MEGABYTE:.1f} MB)" for session, size in usage.largest)
     return StoredQuota(
         f"your sessions and client secrets take {usage.total / _MEGABYTE:.1f} MB of the log, and {most} MB "
-        f"are allowed: delete some, or end them, the largest first: {largest or 'they are being counted'}"
+        f"are allowed: delete sessions, or end them, the largest first: {largest or 'none is counted yet'}"
     )
 
 

@@ -87,9 +87,9 @@ class PrincipalLimits(ClosedModel):
     written_mb_per_hour: int | None = Field(default=512, ge=1)
     """Megabytes of commands, settings, items, forks and imports written into the log: `limit.bytes`."""
     stored_mb: int | None = Field(default=512, ge=1)
-    """Megabytes of sessions that the log holds and the archive does not hold whole yet; more is refused with
-    409 `quota.stored` until some are deleted, or have ended and are archived. Never more than half of
-    `log.max_memory_mb` where the log's server is the embedded one."""
+    """Megabytes of sessions that the log holds and the archive does not hold whole yet, and of client secrets
+    that have not expired; more is refused with 409 `quota.stored` until sessions are deleted, or have ended
+    and are archived. Never more than half of `log.max_memory_mb` with the embedded server of the log."""
     listeners: int | None = Field(default=200, ge=1)
     """Sockets, event streams and downloads at the same time, in each replica: `limit.listeners`."""
     held_bytes: int | None = Field(default=64 * 1_024 * 1_024, ge=1_000)

@@ -70,7 +70,7 @@ def _decoded(text: bytes) -> str:
 
 
 _PIECE: Final = re.compile(rb"(?:%[0-9A-Fa-f]{2}|.){1,1024}", re.DOTALL)
-"""Some of a form's text, which cuts no escape in two."""
+"""Part of a form's text; no escape is cut in two. With a larger number a form takes more memory."""
 
 
 def _filled(fields: Iterable[tuple[str, str]]) -> dict[str, str]:

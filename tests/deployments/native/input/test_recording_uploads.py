@@ -105,14 +105,9 @@ async def test_a_file_without_sound_is_refused(app: RunningApp, what: str) -> No
 async def test_json_is_no_recording_whatever_its_bytes_sound_like(app: RunningApp) -> None:
     session = await new_session(app)
     async with httpx.AsyncClient(base_url=app.url, timeout=LIMIT_S) as http:
-        path, headers = (
-            f"/v1/sessions/{session}/recordings",
-            {"Content-Type": "application/json; charset=utf-8"},
-        )
-        assert refused(await http.post(path, content=wav(SPEECH), headers=headers))[1:] == (
-            "sound.unreadable",
-            "body",
-        )
+        headers = {"Content-Type": "application/json; charset=utf-8"}
+        answer = await http.post(f"/v1/sessions/{session}/recordings", content=wav(SPEECH), headers=headers)
+        assert refused(answer) == (422, "sound.unreadable", "body")
 
 
 async def test_a_client_that_waits_for_decoded_sound_keeps_nobody_else_from_a_thread(app: RunningApp) -> None:
