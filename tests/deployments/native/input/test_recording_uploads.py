@@ -102,14 +102,6 @@ async def test_a_file_without_sound_is_refused(app: RunningApp, what: str) -> No
     assert refused(answer) == (422, "sound.unreadable", "body")
 
 
-async def test_json_is_no_recording_whatever_its_bytes_sound_like(app: RunningApp) -> None:
-    session = await new_session(app)
-    async with httpx.AsyncClient(base_url=app.url, timeout=LIMIT_S) as http:
-        headers = {"Content-Type": "application/json; charset=utf-8"}
-        answer = await http.post(f"/v1/sessions/{session}/recordings", content=wav(SPEECH), headers=headers)
-        assert refused(answer) == (422, "sound.unreadable", "body")
-
-
 async def test_a_client_that_waits_for_decoded_sound_keeps_nobody_else_from_a_thread(app: RunningApp) -> None:
     assert app.services is not None
     decoders, others = app.services.audio_inputs.decoders, [object() for _ in range(4)]
