@@ -110,14 +110,15 @@ def test_docstrings_begin_with_a_subject() -> None:
     assert structure.without_subject() == []
 
 
-def tracked() -> Iterator[Path]:
+def tracked_paths() -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("not a git checkout")
-    for name in filter(None, listed.stdout.split("\0")):
-        path = ROOT / name
-        if path.is_file():
-            yield path
+    return [ROOT / name for name in filter(None, listed.stdout.split("\0"))]
+
+
+def tracked() -> Iterator[Path]:
+    return (path for path in tracked_paths() if path.is_file())
 
 
 def test_no_tracked_file_names_a_machine_or_a_package_host() -> None:
@@ -129,6 +130,11 @@ def test_no_tracked_file_names_a_machine_or_a_package_host() -> None:
         text = content.decode("utf-8")
         found += [f"{path.relative_to(ROOT)}: {word}" for word in FOREIGN if word in text]
     assert found == []
+
+
+def test_no_tracked_link_leads_out_of_the_tree() -> None:
+    links = [path for path in tracked_paths() if path.is_symlink()]
+    assert not [path for path in links if path.readlink().is_absolute()]
 
 
 def test_no_tracked_file_is_large() -> None:
