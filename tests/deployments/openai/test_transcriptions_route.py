@@ -164,6 +164,12 @@ async def test_a_file_without_sound_is_refused_before_there_is_an_answer(
     assert "X-Rhapsode-Session" not in answer.headers
 
 
+async def test_a_form_in_a_charset_that_takes_long_to_read_is_refused(http: httpx.AsyncClient) -> None:
+    kind = "multipart/form-data; boundary=b; charset=punycode"
+    answer = await http.post(TRANSCRIPTIONS, content=b"--b--\r\n", headers={"Content-Type": kind})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "content-type")
+
+
 async def test_a_form_without_a_file_is_refused(http: httpx.AsyncClient) -> None:
     files = {"model": (None, "whisper-1")}
     answer = await http.post(TRANSCRIPTIONS, files=files)

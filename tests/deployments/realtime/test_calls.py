@@ -230,6 +230,8 @@ async def test_a_wrong_offer_is_refused_with_a_reason_and_begins_no_session(app:
         assert await offered(app, good.replace("a=ice-pwd", "a=x-pwd")) == (400, "invalid_offer", "sdp")
         assert await offered(app, good + "a=x\r\n" * 20_000) == (413, "body.too_large", "sdp")
         assert await offered(app, good, kind="text/plain") == (400, "invalid_value", "content-type")
+        slow = "multipart/form-data; boundary=b; charset=punycode"
+        assert await offered(app, b"--b--\r\n", kind=slow) == (400, "invalid_value", "content-type")
         assert await offered(app, good, model="no such model") == (404, "model_not_found", "model")
         wrong = {"session_id": "sess_x"}
         assert await offered(app, good, **wrong) == (404, "session.not_found", "session_id")

@@ -141,6 +141,7 @@ FORM = "application/x-www-form-urlencoded"
         (b"no parts at all", "multipart/form-data; boundary=b", 422, "input.invalid"),
         (b"--b\r\nno header", "multipart/form-data; boundary=b", 422, "input.invalid"),
         (b"anything", "multipart/form-data", 422, "input.invalid"),
+        (b"--b--\r\n", "multipart/form-data; boundary=b; charset=punycode", 422, "input.invalid"),
         (
             b'--b\r\nContent-Disposition: form-data; name="f"; filename="f.txt"\r\n\r\nhello\r\n--b--\r\n',
             "multipart/form-data; boundary=b",

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
+from deployments.faces.forms.form_bodies import check_charset
 from pipeline.admission.upload_limits import Arrival
 from schemas.errors import BodyTooLarge, InputError, NotSound
 from schemas.errors.openai_errors import MissingParameter
@@ -72,6 +73,7 @@ async def _received(request: Request, limit: int, arrival: Arrival) -> FormData:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         raise InputError("send a form, as multipart/form-data, with a file in it")
+    check_charset(request)
     try:
         return await Request(request.scope, counted).form(
             max_files=1, max_fields=_FIELDS, max_part_size=_FIELD_BYTES
@@ -79,8 +81,6 @@ async def _received(request: Request, limit: int, arrival: Arrival) -> FormData:
     except HTTPException as error:
         detail = _NO_FILE if str(error.detail).startswith("Part exceeded") else error.detail
         raise InputError(f"the form cannot be read: {detail}") from error
-    except (ValueError, LookupError) as error:  # names or a charset that nobody can read
-        raise InputError("the form cannot be read") from error
     except ClientDisconnect as error:
         raise NotSound("the recording did not arrive", field="file") from error
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from deployments.container import GatewayContainer
+from deployments.faces.forms.form_bodies import check_charset
 from deployments.faces.native.session_routes import Open
 from deployments.faces.realtime.realtime_opening import Patch, known_session, open_session, session_of_call
 from deployments.faces.realtime.webrtc.calls import Calls
@@ -18,7 +19,7 @@ from deployments.web import problem_details
 from deployments.web.body_limits import read_json
 from deployments.web.error_shapes.realtime_error_events import error_body
 from deployments.web.resource_access import Caller, while_allowed
-from schemas.errors import BodyTooLarge, RhapsodeError, SessionNotFound
+from schemas.errors import BodyTooLarge, InputError, RhapsodeError, SessionNotFound
 from schemas.errors.realtime_errors import RealtimeInvalid
 from schemas.events import CallHungUp
 from schemas.realtime.client_events import session_patch
@@ -108,6 +109,10 @@ async def _offered(request: Request, longest: int) -> tuple[str, Patch | None]:
     if kind == "application/sdp":
         offer = await request.body()
     elif kind == "multipart/form-data":
+        try:
+            check_charset(request)
+        except InputError as error:
+            raise RealtimeInvalid(str(error), field=error.field) from error
         async with request.form(max_files=2, max_fields=2, max_part_size=_SESSION_BYTES) as form:
             fields = {
                 name: value.encode() if isinstance(value, str) else await value.read(_SESSION_BYTES)

@@ -85,6 +85,14 @@ async def test_a_body_beyond_the_limit_is_refused_while_it_arrives(shelves: Shel
         ),
         (
             {
+                "content": b"",
+                "headers": {"Content-Type": "multipart/form-data; boundary=x; charset=undefined"},
+            },
+            "input.invalid",
+            "content-type",
+        ),
+        (
+            {
                 "content": b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nbees',
                 "headers": {"Content-Type": "multipart/form-data; boundary=x"},
             },
