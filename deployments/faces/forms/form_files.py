@@ -14,7 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
-from deployments.faces.forms.form_bodies import check_charset
+from deployments.faces.forms.form_bodies import check_form_type
 from deployments.web.spool import path_of
 from pipeline.admission.upload_limits import Arrival
 from pipeline.apps.ingest_jobs import NewUpload
@@ -44,7 +44,7 @@ async def received(
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise UnsupportedFormat("send the document in a form: multipart/form-data", field="body")
-    check_charset(request)
+    check_form_type(request)
     form = await _form(request, limit, arrival)
     try:
         files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]

@@ -142,6 +142,13 @@ FORM = "application/x-www-form-urlencoded"
         (b"--b\r\nno header", "multipart/form-data; boundary=b", 422, "input.invalid"),
         (b"anything", "multipart/form-data", 422, "input.invalid"),
         (b"--b--\r\n", "multipart/form-data; boundary=b; charset=punycode", 422, "input.invalid"),
+        pytest.param(
+            b"--b--\r\n",
+            "multipart/form-data; boundary=b" + ";" * 2_000,
+            422,
+            "input.invalid",
+            id="long type",
+        ),
         (
             b'--b\r\nContent-Disposition: form-data; name="f"; filename="f.txt"\r\n\r\nhello\r\n--b--\r\n',
             "multipart/form-data; boundary=b",

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from deployments.faces.forms.form_bodies import check_charset
+from deployments.faces.forms.form_bodies import check_form_type
 from pipeline.admission.upload_limits import Arrival
 from schemas.errors import BodyTooLarge, InputError, NotSound
 from schemas.errors.openai_errors import MissingParameter
@@ -73,7 +73,7 @@ async def _received(request: Request, limit: int, arrival: Arrival) -> FormData:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         raise InputError("send a form, as multipart/form-data, with a file in it")
-    check_charset(request)
+    check_form_type(request)
     try:
         return await Request(request.scope, counted).form(
             max_files=1, max_fields=_FIELDS, max_part_size=_FIELD_BYTES

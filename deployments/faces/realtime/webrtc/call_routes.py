@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from deployments.container import GatewayContainer
-from deployments.faces.forms.form_bodies import check_charset
+from deployments.faces.forms.form_bodies import check_form_type
 from deployments.faces.native.session_routes import Open
 from deployments.faces.realtime.realtime_opening import Patch, known_session, open_session, session_of_call
 from deployments.faces.realtime.webrtc.calls import Calls
@@ -110,7 +110,7 @@ async def _offered(request: Request, longest: int) -> tuple[str, Patch | None]:
         offer = await request.body()
     elif kind == "multipart/form-data":
         try:
-            check_charset(request)
+            check_form_type(request)
         except InputError as error:
             raise RealtimeInvalid(str(error), field=error.field) from error
         async with request.form(max_files=2, max_fields=2, max_part_size=_SESSION_BYTES) as form:
