@@ -183,6 +183,7 @@ class _Call:
         except GatewayBusy:
             raise
         except Exception as error:  # the reader of offers raises whatever its reading of a wrong one meets
+            log.info("an offer cannot be answered", exc_info=error)
             raise _invalid(f"The offer cannot be answered: {error}") from error
         return announced(self._peer.localDescription.sdp, self._settings)
 
