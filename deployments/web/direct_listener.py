@@ -43,8 +43,8 @@ _ALWAYS = 1 << 20
 """... this: it is closed with 1013."""
 _FRAGMENTS = 4_096
 """Of one message: empty ones have no bytes that count, but take memory, and time to be counted."""
-_HEAD_BYTES: Final = 1 << 20
-"""Of one request: its address and headers, each of which counts as ..."""
+_HEAD_BYTES: Final = 96 << 10
+"""Of one request: its address and headers, as many as HAProxy takes. Each header counts as ..."""
 _HEADER_COSTS: Final = 32
 """... so many bytes more than it has."""
 _PIPELINED: Final = 64
@@ -133,7 +133,7 @@ class _Slow(asyncio.Protocol):
 
 
 class _TooMuch(Exception):
-    """Of a request, before anything is known of its sender: the parser's caller answers 400."""
+    """Of a request, before anything is known of its sender: the parser's caller answers 400 or 431."""
 
 
 class _Http(_Slow, HttpToolsProtocol):
@@ -142,6 +142,15 @@ class _Http(_Slow, HttpToolsProtocol):
 
     _head = 0
     """Bytes of the request's address and headers so far."""
+    _untold = 0
+    """Bytes that the parser keeps of a line that has not ended, in the head or behind the body."""
+
+    def data_received(self, data: bytes) -> None:
+        self._untold += len(data)
+        super().data_received(data)
+        if self._untold > _HEAD_BYTES and not self.transport.is_closing():
+            self._head = self._untold
+            self.send_400_response("")
 
     def on_message_begin(self) -> None:
         self._head = 0
@@ -155,10 +164,28 @@ class _Http(_Slow, HttpToolsProtocol):
         self._count_head(len(name) + len(value) + _HEADER_COSTS)
         super().on_header(name, value)
 
+    def on_body(self, body: bytes) -> None:
+        self._untold = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._untold = 0
+        super().on_message_complete()
+
     def _count_head(self, size: int) -> None:
+        self._untold = 0
         self._head += size
         if self._head > _HEAD_BYTES:
             raise _TooMuch
+
+    def send_400_response(self, msg: str) -> None:
+        """Of a head that is too long it says so; a line behind a body just ends the connection."""
+        if self._head <= _HEAD_BYTES:
+            super().send_400_response(msg)
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(_TOO_LONG)
+        self.transport.close()
 
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= _PIPELINED:

@@ -12,7 +12,8 @@ import anyio.lowlevel
 import httpx
 import pytest
 import uvicorn
-from fastapi import FastAPI, Response, WebSocket, WebSocketDisconnect
+from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
+from starlette.requests import ClientDisconnect
 from uvicorn.config import HTTP_PROTOCOLS, WS_PROTOCOLS
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -244,14 +245,15 @@ async def test_answers_that_clients_do_not_take_are_bounded_over_all_connections
 
 
 @pytest.mark.parametrize(
-    "sent",
+    ("sent", "status"),
     [
-        b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 40_000,
-        b"GET /" + b"a" * 1_100_000,
-        b"GET / HTTP/1.1\r\n\r\n" * 200,
+        (b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 4_000, 431),
+        (b"GET / HTTP/1.1\r\nContent-Type: " + b"a" * 1_000_000, 431),
+        (b"GET /" + b"a" * 100_000, 431),
+        (b"GET / HTTP/1.1\r\n\r\n" * 200, 400),
     ],
 )
-async def test_requests_with_endless_headers_or_without_number_are_refused(sent: bytes) -> None:
+async def test_requests_with_endless_headers_or_without_number_are_refused(sent: bytes, status: int) -> None:
     app, over = FastAPI(), anyio.Event()
 
     @app.get("/")
@@ -262,10 +264,34 @@ async def test_requests_with_endless_headers_or_without_number_are_refused(sent:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
         with anyio.fail_after(20), suppress(ConnectionResetError):  # it may come before the answer
-            assert (await reader.read()).startswith(b"HTTP/1.1 400")
+            assert (await reader.read()).startswith(b"HTTP/1.1 %d " % status)
         writer.close()
         await check_serving(port)
         over.set()
+
+
+@pytest.mark.parametrize("behind", [b"X-Trailer: ", b"5;extension="])
+async def test_a_line_without_end_behind_a_body_ends_its_connection(behind: bytes) -> None:
+    app, gone = FastAPI(), anyio.Event()
+
+    @app.post("/")
+    async def take(request: Request) -> None:
+        with suppress(ClientDisconnect):
+            await request.body()
+        gone.set()
+
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
+    async with served(app) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        end = b"0\r\n" if behind.startswith(b"X") else b""
+        writer.write(head + end + behind)
+        with anyio.fail_after(20), suppress(ConnectionError):
+            while not gone.is_set():
+                writer.write(b"a" * 50_000)
+                await writer.drain()
+                await anyio.lowlevel.checkpoint()
+        writer.close()
+        await check_serving(port)
 
 
 async def test_a_message_of_countless_empty_fragments_ends_its_connection() -> None:
