@@ -7,6 +7,7 @@ read, instead of those that may not.
 
 import ctypes
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Final, Self
 
@@ -53,6 +54,18 @@ av.logging.set_level(av.logging.PANIC)
 ctypes.CDLL(av._core.__file__).av_max_alloc(ctypes.c_size_t(_ALLOCATED))  # PyAV has no name for it
 
 
+@dataclass(frozen=True, slots=True)
+class SoundHeader:
+    """Facts that a recording tells before its sound."""
+
+    format: str
+    """The container's name, as "wav" or "mov,mp4,m4a"."""
+    rate: int
+    """Samples per second, as recorded."""
+    total_ms: int | None
+    """How long it says it is; None: it does not say."""
+
+
 class SoundFile:
     """A recording in an open file; a context manager. Every method may take a while: call it off the loop."""
 
@@ -68,7 +81,7 @@ class SoundFile:
             ) from error
         if not self._container.streams.audio:
             self._container.close()
-            raise NotSound(f"there is no sound in this {self.format} file", field="body")
+            raise NotSound(f"there is no sound in this {self._format} file", field="body")
         self._stream = self._container.streams.audio[0]
         self._stream.codec_context.options = {"max_samples": str(_FRAME_SAMPLES)}
 
@@ -81,18 +94,15 @@ class SoundFile:
         self._container.close()
 
     @property
-    def format(self) -> str:
-        """The container's name, as "wav" or "mov,mp4,m4a"."""
+    def header(self) -> SoundHeader:
+        return SoundHeader(self._format, int(self._stream.rate or 0), self._total_ms)
+
+    @property
+    def _format(self) -> str:
         return str(self._container.format.name)
 
     @property
-    def rate(self) -> int:
-        """Samples per second, as recorded."""
-        return int(self._stream.rate or 0)
-
-    @property
-    def total_ms(self) -> int | None:
-        """How long it says it is; None: it does not say."""
+    def _total_ms(self) -> int | None:
         micros = self._container.duration
         if micros is None or micros <= 0 or micros // 1_000 > _LONGEST_MS:
             return None
@@ -150,7 +160,7 @@ class _Resampling:
     def _resampled(self, frame: AudioFrame | None) -> Iterator[bytes]:
         if self._resampler is not None:
             for out in self._resampler.resample(frame):
-                yield out.to_ndarray().tobytes()
+                yield bytes(out.planes[0])[: 2 * out.samples]
 
 
 def _reason(error: Exception) -> str:

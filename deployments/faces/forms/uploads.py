@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
-from typing import IO, Final, TypeVar
+from typing import IO, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -16,7 +16,6 @@ from pipeline.stt.inputs.recording_upload import UploadedSound, recording_in
 from schemas.errors import BodyTooLarge, InputCancelled, NotSound, RhapsodeError
 
 T = TypeVar("T")
-_IN_MEMORY: Final = 4 << 20
 
 
 @asynccontextmanager
@@ -27,10 +26,9 @@ async def uploaded(
     limits = services.settings.limits
     with ExitStack() as stay:
         arrival = stay.enter_context(services.arriving.file(principal))
-        file = stay.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
+        file = stay.enter_context(tempfile.TemporaryFile())
         await _receive(request, file, limits.upload_bytes, arrival)
-        decoders = services.audio_inputs.decoders
-        async with recording_in(file, decoders, longest_s=limits.upload_s) as recording:
+        async with recording_in(file, longest_s=limits.upload_s) as recording:
             yield recording
 
 

@@ -4,7 +4,6 @@ Imported with the first request: the SDK takes 0.7 s and 24 MB.
 """
 
 import base64
-import io
 import logging
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager, suppress
@@ -32,6 +31,7 @@ from pipeline.audio.audio_formats import STREAM_MIME
 from pipeline.auth.principals import Principal
 from pipeline.rag.citations import citations, passage_path
 from pipeline.session_state.conversation import Conversation
+from pipeline.stt.inputs.recording_upload import file_with
 from schemas.errors import RhapsodeError, SessionNotFound
 from schemas.ids import SessionId, TurnId, parse_session_id
 from schemas.native.client_commands import CreateSession, RequestTurn, SettingsPatch
@@ -222,9 +222,10 @@ async def transcribe(
         raise ToolError("sound.unreadable: audio is not base64") from error
     sessions = TranscriptionSessions(services)
     params = TranscriptionRequest(model="whisper-1", language=language)
-    with _told(), services.arriving.file(caller.name) as arrival:
+    file = await anyio.to_thread.run_sync(file_with, sound)
+    with _told(), file, services.arriving.file(caller.name) as arrival:
         arrival.grow(len(sound))
-        async with sessions.recording(io.BytesIO(sound)) as recording:
+        async with sessions.recording(file) as recording:
             session = await sessions.begin(params, sessions.model(params), "recording", caller)
             with services.ephemeral.waiting(session):
                 made = Transcribed()

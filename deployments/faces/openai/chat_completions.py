@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import io
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from deployments.faces.openai.request_mapping import (
 )
 from pipeline.auth.principals import Principal
 from pipeline.session_state.conversation import Conversation
-from pipeline.stt.inputs.recording_upload import recording_in
+from pipeline.stt.inputs.recording_upload import file_with, recording_in
 from schemas.errors import CursorForeign, EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound
 from schemas.events.recorded import Recorded
 from schemas.ids import SessionId, TurnId, created_ms, is_digits, parse_session_id
@@ -179,10 +178,9 @@ class Completions:
             with self.services.arriving.file(caller.name) as arrival:
                 arrival.grow(len(sound))
                 limits = self.services.settings.limits
-                async with recording_in(
-                    io.BytesIO(sound), self.services.audio_inputs.decoders, longest_s=limits.upload_s
-                ) as recording:
-                    heard = await recording.listen(self.services.audio_inputs, session)
+                with await anyio.to_thread.run_sync(file_with, sound) as file:
+                    async with recording_in(file, longest_s=limits.upload_s) as recording:
+                        heard = await recording.listen(self.services.audio_inputs, session)
         except InputError as error:
             error.field = field
             raise

@@ -57,9 +57,9 @@ class TranscriptionSessions:
     @asynccontextmanager
     async def recording(self, file: IO[bytes]) -> AsyncGenerator[UploadedSound, None]:
         """Decodes the file. Raises NotSound or InputTooLong."""
-        inputs, longest_s = self.services.audio_inputs, self.services.settings.limits.upload_s
+        longest_s = self.services.settings.limits.upload_s
         with _about_the_file():
-            async with recording_in(file, inputs.decoders, longest_s=longest_s) as recording:
+            async with recording_in(file, longest_s=longest_s) as recording:
                 yield recording
 
     async def listen(self, session: SessionId, recording: UploadedSound, name: str) -> int:

@@ -4,9 +4,8 @@ import asyncio
 import json
 import logging
 import math
-import os
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -14,6 +13,7 @@ from typing import Any, Final, get_args
 
 import anyio
 
+from pipeline.core.child_processes import bare_environment, ended
 from pipeline.rag.reading.extracted_text import ExtractedText, TextPlace
 from schemas.errors.retrieval_errors import (
     DocumentEmpty,
@@ -95,10 +95,6 @@ def _claimed(name: str, declared: str | None) -> MediaType | None:
 log = logging.getLogger(__name__)
 
 _CHILD: Final = "pipeline.rag.reading.reader_process"
-_ENVIRONMENT: Final = (
-    *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
-    *("PYTHONPATH", "PYTHONHOME", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE"),
-)
 _TRIES: Final = 2
 """A process may be killed by what is not its document; twice in a row it is the document."""
 _READERS: Final = {PDF: "pdf", DOCX: "docx", HTML: "html", MARKDOWN: "markdown", PLAIN: "plain"}
@@ -173,27 +169,13 @@ class DocumentReader:
                 stdin=source,
                 stdout=PIPE,
                 stderr=DEVNULL,
-                env=_bare_environment(),
+                env=bare_environment(),
             )
         try:
             said, _ = await child.communicate()
         finally:
-            await _ended(child)
+            await ended(child)
         return said, child.returncode
-
-
-def _bare_environment() -> dict[str, str]:
-    """Environment that Python needs to begin, without the settings and secrets of a replica."""
-    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-
-
-async def _ended(child: Process) -> None:
-    """After this there is no process any more, even if the caller is being cancelled."""
-    if child.returncode is None:
-        with suppress(ProcessLookupError):
-            child.kill()
-        with anyio.CancelScope(shield=True):
-            await child.wait()
 
 
 def _parsed(said: bytes) -> dict[str, Any] | None:

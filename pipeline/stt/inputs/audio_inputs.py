@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.audio.input_formats import Incoming
-from pipeline.audio.sound_files import SoundFile
+from pipeline.audio.sound_files import SoundHeader
 from pipeline.core.task_scope import TaskScope
 from pipeline.observability.tracer import in_session
 from pipeline.stt.inputs.audio_input import Acknowledge, AudioInput, unacknowledged
@@ -41,7 +41,6 @@ from schemas.settings.limit_settings import LimitSettings
 
 log = logging.getLogger(__name__)
 
-_DECODERS: Final = 4
 _RETRY_S: Final = 5.0
 
 
@@ -54,7 +53,7 @@ class _Beginning:
     acknowledge: Acknowledge = unacknowledged
     source: Source = "microphone"
     name: str = ""
-    origin: SoundFile | None = None
+    origin: SoundHeader | None = None
     refused: Refused | None = None
     after: Seq | None = None
     """Taken up from the opening there: it is ours only if nobody has opened it since."""
@@ -69,8 +68,6 @@ class AudioInputs(TaskScope):
         self._limits = limits
         self._orphans = OrphanedInputRecovery(self, services, limits.rejoin_s)
         self._open: dict[InputLease, OpenInputHandle] = {}
-        self.decoders = anyio.CapacityLimiter(_DECODERS)
-        """Threads that decode files: all others have their own, whatever a file does to these."""
         self._whose: Counter[str] = Counter()
         """Principals of the inputs that are open, or about to be."""
         self._locks: WeakValueDictionary[InputLease, anyio.Lock] = WeakValueDictionary()
@@ -97,7 +94,7 @@ class AudioInputs(TaskScope):
         *,
         source: Source = "microphone",
         name: str = "",
-        origin: SoundFile | None = None,
+        origin: SoundHeader | None = None,
         refused: Refused | None = None,
     ) -> OpenInputHandle:
         """Begin to listen, or go on where the log ends.

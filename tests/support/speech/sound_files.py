@@ -70,8 +70,17 @@ def _crc(data: bytes, bits: int, polynomial: int) -> int:
     return crc
 
 
-def mp4_that_claims(packets: int) -> bytes:
-    """An MP4 file (ISO/IEC 14496-12) without sound, whose tables say that it has so many packets."""
+def flac_with_tags(count: int) -> bytes:
+    """A second of silence with so many tags (RFC 9639, section 8.6), for each of which FFmpeg reads all."""
+    sound = encoded(bytes(2 * RATE), "flac", "flac")
+    tags = b"".join((8).to_bytes(4, "little") + b"%06x=1" % number for number in range(count))
+    tags = bytes(4) + count.to_bytes(4, "little") + tags
+    frames = sound.index(b"\xff\xf8")
+    return sound[:4] + b"\0" + sound[5:42] + b"\x84" + len(tags).to_bytes(3, "big") + tags + sound[frames:]
+
+
+def mp4_that_claims(packets: int, tracks: int = 1) -> bytes:
+    """An MP4 file (ISO/IEC 14496-12) without sound: by its tables each track has so many packets."""
 
     def box(name: bytes, *parts: bytes) -> bytes:
         return (8 + sum(map(len, parts))).to_bytes(4, "big") + name + b"".join(parts)
@@ -92,7 +101,8 @@ def mp4_that_claims(packets: int) -> bytes:
         box(b"hdlr", bytes(8) + b"soun" + bytes(13)),
         box(b"minf", box(b"stbl", *tables)),
     )
-    return box(b"ftyp", b"isom" + bytes(4)) + box(b"moov", box(b"trak", box(b"mdia", *media)))
+    track = box(b"trak", box(b"mdia", *media))
+    return box(b"ftyp", b"isom" + bytes(4)) + box(b"moov", track * tracks)
 
 
 def video(frames: int = 5) -> bytes:

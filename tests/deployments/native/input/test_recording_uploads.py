@@ -1,5 +1,6 @@
 """Uploads: any recording is heard as far as it can be, and everything else is refused with a reason."""
 
+import resource
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,13 @@ from typing import Any
 import anyio
 import httpx
 import numpy as np
+import psutil
 import pytest
 
 from tests.support.clients.native_speaker import austen, events_of, new_session, silence
 from tests.support.eventually import eventually
 from tests.support.running_app import RunningApp, app_fixture, running_app, scripted_settings
-from tests.support.speech.sound_files import encoded, flac, jpeg, video, wav
+from tests.support.speech.sound_files import encoded, flac, flac_with_tags, jpeg, mp4_that_claims, video, wav
 
 pytestmark = pytest.mark.anyio
 LIMIT_S = 60
@@ -102,21 +104,46 @@ async def test_a_file_without_sound_is_refused(app: RunningApp, what: str) -> No
     assert refused(answer) == (422, "sound.unreadable", "body")
 
 
-async def test_a_client_that_waits_for_decoded_sound_keeps_nobody_else_from_a_thread(app: RunningApp) -> None:
-    assert app.services is not None
-    decoders, others = app.services.audio_inputs.decoders, [object() for _ in range(4)]
-    waiting = 60  # more than there are threads for everything else
-    for other in others:
-        decoders.acquire_on_behalf_of_nowait(other)
-    async with anyio.create_task_group() as uploads:
-        for _ in range(waiting):
-            uploads.start_soon(upload, app, b"Dear Sir or Madam")
-        await eventually(lambda: decoders.statistics().tasks_waiting == waiting)
-        async with httpx.AsyncClient(base_url=app.url, timeout=LIMIT_S) as http:
-            assert (await http.get("/")).status_code == 200  # a file, which a thread reads
-        for other in others:
-            assert app.loop is not None
-            app.loop.call_soon_threadsafe(decoders.release_on_behalf_of, other)
+def peak_mb() -> int:
+    """The most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
+def decoding() -> list[psutil.Process]:
+    """Processes of this one that decode recordings."""
+    return [
+        child
+        for child in psutil.Process().children()
+        if child.is_running() and "pipeline.audio.sound_process" in child.cmdline()
+    ]
+
+
+async def test_files_that_are_decoded_for_minutes_keep_no_other_recording_waiting(app: RunningApp) -> None:
+    """A megabyte of tags takes 40 s, sixteen take hours, and nothing would end a thread."""
+    async with anyio.create_task_group() as strangers:
+        for _ in range(4):
+            strangers.start_soon(upload, app, flac_with_tags(80_000))
+        await eventually(lambda: len(decoding()) == 4)
+        hostile = decoding()
+        assert (await upload(app, wav(SPEECH))).status_code == 200
+        assert [child.is_running() for child in hostile] == [True] * 4
+        strangers.cancel_scope.cancel()
+    await eventually(lambda: not decoding())
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        pytest.param(flac_with_tags(80_000), "sound.unreadable", id="minutes for its tags"),
+        pytest.param(mp4_that_claims(5_000_000, tracks=8), "input.too_long", id="a gigabyte for its tables"),
+    ],
+)
+async def test_a_file_that_takes_more_than_sound_does_is_refused(
+    app: RunningApp, body: bytes, code: str
+) -> None:
+    before = peak_mb()
+    assert refused(await upload(app, body)) == (422, code, "body")
+    assert peak_mb() - before < 200
 
 
 async def test_more_recordings_than_can_be_heard_are_not_taken(app: RunningApp) -> None:
