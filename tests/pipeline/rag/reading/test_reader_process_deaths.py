@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core import child_processes
 from pipeline.rag.reading import document_reader
 from pipeline.rag.reading.document_reader import DocumentReader, UploadedDocument
 from schemas.errors.retrieval_errors import DocumentUnreadable
@@ -23,7 +24,9 @@ def deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv(dying_child.DEATHS, str(folder))
     monkeypatch.setattr(document_reader, "_CHILD", dying_child.__name__)
-    monkeypatch.setattr(document_reader, "_ENVIRONMENT", (*document_reader._ENVIRONMENT, dying_child.DEATHS))
+    monkeypatch.setattr(
+        child_processes, "_ENVIRONMENT", (*child_processes._ENVIRONMENT, dying_child.DEATHS)
+    )
     return folder
 
 
@@ -65,7 +68,7 @@ async def test_a_reader_has_none_of_the_servers_secrets_and_no_network(
     monkeypatch.setattr(document_reader, "_CHILD", curious_child.__name__)
     read = await DocumentReader(ReadingLimits(), 1).read(upload)
     seen = json.loads(read.extracted.text)
-    assert set(seen["variables"]) <= {*document_reader._ENVIRONMENT, "LC_CTYPE"}  # which Python sets itself
+    assert set(seen["variables"]) <= {*child_processes._ENVIRONMENT, "LC_CTYPE"}  # which Python sets itself
     assert seen["left"] == may_leave_network()
     if seen["left"]:
         assert seen["interfaces"] == ["lo"]
