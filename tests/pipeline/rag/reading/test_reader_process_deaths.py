@@ -24,9 +24,7 @@ def deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv(dying_child.DEATHS, str(folder))
     monkeypatch.setattr(document_reader, "_CHILD", dying_child.__name__)
-    monkeypatch.setattr(
-        child_processes, "_ENVIRONMENT", (*child_processes._ENVIRONMENT, dying_child.DEATHS)
-    )
+    monkeypatch.setattr(child_processes, "_ENVIRONMENT", (*child_processes._ENVIRONMENT, dying_child.DEATHS))
     return folder
 
 
