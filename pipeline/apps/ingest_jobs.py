@@ -7,6 +7,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
+from weakref import WeakValueDictionary
 
 import anyio
 from anyio.abc import TaskGroup
@@ -120,6 +121,8 @@ class IngestJobs(TaskScope):
         """How many documents of each principal arrive here, and are being added."""
         self.turns = FairPlaces(settings.readers + 1)
         """One is read while another is embedded; who sends many waits for those who send one."""
+        self._alone: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+        """By principal, each of whom has one of these places: two long documents take half an hour."""
         self._ours: Counter[InputLease] = Counter()
         """The last words of one addition may be said while the next one of the same document begins."""
 
@@ -182,7 +185,8 @@ class IngestJobs(TaskScope):
     async def _run(self, held: InputLease, document: DocumentId, new: NewUpload, began: Seq) -> None:
         outcome: Event | None = None
         try:
-            async with self.turns.place(new.principal):
+            alone = self._alone.setdefault(new.principal or held.input, anyio.Lock())
+            async with alone, self.turns.place(new.principal):
                 outcome = await self._add(held, document, new, began)
         except RhapsodeError as error:
             outcome = _failed(document, error)

@@ -124,7 +124,7 @@ def file_with(sound: bytes) -> IO[bytes]:
 
 
 class _Pieces:
-    """What the process makes of the file, about a second at a time."""
+    """Sound that the process makes of the file, about a second at a time."""
 
     def __init__(self, child: Process) -> None:
         assert child.stdout is not None

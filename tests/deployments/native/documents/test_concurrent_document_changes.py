@@ -58,11 +58,13 @@ async def another_gateway(services: GatewayContainer, retrieval: Any) -> AsyncGe
             yield additions
 
 
-def upload() -> NewUpload:
+def upload(principal: str = "") -> NewUpload:
     file = tempfile.NamedTemporaryFile()  # noqa: SIM115  # the addition closes it
     file.write(BEES.encode())
     file.flush()
-    return NewUpload(file, Path(file.name), name="bees.md", declared=None, size=len(BEES))
+    return NewUpload(
+        file, Path(file.name), name="bees.md", declared=None, size=len(BEES), principal=principal
+    )
 
 
 async def test_a_step_told_after_the_removal_does_not_bring_the_document_back(shelves: Shelves) -> None:
@@ -83,6 +85,28 @@ async def test_a_step_told_after_the_removal_does_not_bring_the_document_back(sh
     told = [event["type"] for event in await shelves.events(collection)]
     assert told[-3:] == ["document.progressed", "document.removed", "document.progressed"]
     assert await shelves.documents(collection) == []
+
+
+async def test_long_documents_of_one_principal_keep_no_other_waiting(shelves: Shelves) -> None:
+    """A document of 40,000 passages is embedded for ten minutes."""
+    collection, services = CollectionId(await shelves.create()), shelves.app.services
+    assert services is not None
+
+    async def added_meanwhile() -> None:
+        late = Late(services.library)
+        async with another_gateway(services, late) as additions:
+            for _ in range(4):
+                await additions.begin(collection, DocumentId(new_id()), upload("alice"))
+            await late.asked.wait()
+            late.asked = anyio.Event()
+            await additions.begin(collection, DocumentId(new_id()), upload("bob"))
+            with anyio.fail_after(20):
+                await late.asked.wait()
+            late.told.set()
+            await eventually(lambda: not additions.in_hand)
+
+    await shelves.in_the_gateway(added_meanwhile())
+    assert {one["state"] for one in await shelves.documents(collection)} == {"ready"}
 
 
 async def test_a_document_does_not_outlive_its_collection(shelves: Shelves) -> None:
