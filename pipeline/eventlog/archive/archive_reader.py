@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import anyio.to_thread
@@ -26,6 +26,8 @@ from schemas.ids import Seq, SessionId
 T = TypeVar("T")
 FRAMES: Final = 16
 """Decoded frames kept, of up to 1,000 events or a megabyte each (segments.py)."""
+FOOTERS: Final = 128
+"""Footers kept, of up to 0.7 MB each where a file has 5,000 events."""
 CATALOGS: Final = 512
 CATALOG_S: Final = 30.0
 """Seconds after which the files of a session's folder are listed again."""
@@ -46,7 +48,6 @@ class _Catalog:
 
     segments: list[SegmentName]
     seen_s: float
-    footers: dict[tuple[SegmentName, Kind], Footer] = field(default_factory=dict)
 
 
 class ArchiveReader:
@@ -55,6 +56,7 @@ class ArchiveReader:
     def __init__(self, store: ArchiveStore) -> None:
         self.store = store
         self._catalogs: OrderedDict[SessionId, _Catalog] = OrderedDict()
+        self._footers: OrderedDict[tuple[SessionId, SegmentName, Kind], Footer] = OrderedDict()
         self._frames: OrderedDict[tuple[SessionId, SegmentName, int], list[Recorded]] = OrderedDict()
 
     async def head(self, session: SessionId) -> ArchivedHead | None:
@@ -77,8 +79,10 @@ class ArchiveReader:
     def forget(self, session: SessionId) -> None:
         """The session is erased."""
         self._catalogs.pop(session, None)
-        for key in [key for key in self._frames if key[0] == session]:
-            del self._frames[key]
+        for kind in [key for key in self._footers if key[0] == session]:
+            del self._footers[kind]
+        for frame in [key for key in self._frames if key[0] == session]:
+            del self._frames[frame]
 
     async def _fresh(
         self,
@@ -108,9 +112,6 @@ class ArchiveReader:
     async def _list(self, session: SessionId) -> _Catalog:
         seen = time.monotonic()
         catalog = _Catalog(await self.store.segments(session), seen)
-        if (before := self._catalogs.get(session)) is not None:
-            kept = set(catalog.segments)
-            catalog.footers = {key: footer for key, footer in before.footers.items() if key[0] in kept}
         if catalog.segments:
             self._catalogs[session] = catalog
             while len(self._catalogs) > CATALOGS:
@@ -123,13 +124,17 @@ class ArchiveReader:
         if not catalog.segments:
             return None
         name = max(catalog.segments, key=lambda segment: segment.last)
-        footer = await self._footer(session, catalog, name, "events")
+        footer = await self._footer(session, name, "events")
         return ArchivedHead(footer.last, footer.sealed, footer.chain)
 
-    async def _footer(self, session: SessionId, catalog: _Catalog, name: SegmentName, kind: Kind) -> Footer:
-        footer = catalog.footers.get((name, kind))
+    async def _footer(self, session: SessionId, name: SegmentName, kind: Kind) -> Footer:
+        key = (session, name, kind)
+        footer = self._footers.get(key)
         if footer is None:
-            footer = catalog.footers[name, kind] = await self.store.footer(session, name, kind)
+            footer = self._footers[key] = await self.store.footer(session, name, kind)
+        self._footers.move_to_end(key)
+        while len(self._footers) > FOOTERS:
+            self._footers.popitem(last=False)
         return footer
 
     async def _read(
@@ -138,14 +143,14 @@ class ArchiveReader:
         name = _covering(catalog, Seq(after + 1))
         if name is None:
             return []
-        events = await self._footer(session, catalog, name, "events")
+        events = await self._footer(session, name, "events")
         number = max(n for n, (first, _, _) in enumerate(events.index) if first <= after + 1)
         frame = await self._frame(session, name, events, number)
         skipped = after + 1 - events.index[number][0]
         log_events = frame[skipped : skipped + limit]
         if not (audio and events.audio):
             return log_events
-        sound, last = await self._sound(session, catalog, name, log_events)
+        sound, last = await self._sound(session, name, log_events)
         return [replace(event, audio=sound.get(event.seq)) for event in log_events if event.seq <= last]
 
     async def _frame(
@@ -163,13 +168,13 @@ class ArchiveReader:
         return frame
 
     async def _sound(
-        self, session: SessionId, catalog: _Catalog, name: SegmentName, log_events: list[Recorded]
+        self, session: SessionId, name: SegmentName, log_events: list[Recorded]
     ) -> tuple[dict[Seq, bytes], Seq]:
         """The audio of these events, by one read of its file, up to the event that reaches `SOUND_BYTES`.
 
         Returns the last event that the page may have, too.
         """
-        footer = await self._footer(session, catalog, name, "audio")
+        footer = await self._footer(session, name, "audio")
         start, end, inside = chunk_span(footer, [event.seq for event in log_events])
         last = Seq(inside[-1][0]) if end - start >= SOUND_BYTES else log_events[-1].seq
         if not inside:
