@@ -84,6 +84,7 @@ class SoundFile:
             raise NotSound(f"there is no sound in this {self._format} file", field="body")
         self._stream = self._container.streams.audio[0]
         self._stream.codec_context.options = {"max_samples": str(_FRAME_SAMPLES)}
+        self._stream.codec_context.thread_count = 1  # on many cores 16, each with a stack of 8 MB
 
     def __enter__(self) -> Self:
         return self
