@@ -1,4 +1,4 @@
-"""The processes of a system under load: what they hold, and whether they stay."""
+"""A caller who speaks for long: how far texts are behind the sound, and what the processes hold meanwhile."""
 
 import asyncio
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from loadtests.servers.system_processes import ProcessSample, members
 
 REPLICAS: Final = ("Gateway", "SpeechToText")
 _SAMPLE_S: Final = 10.0
+_LIMIT_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,6 @@ class ReplicaWatch:
                 self.gone.append(f"{one.part} (process {one.process.split()[0]}), seen after {at_s:g} s")
         self._known = present
         return ReplicaSample(at_s, rss, fds)
-
-
-_LIMIT_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
